@@ -1,0 +1,213 @@
+"""Functions in, derivatives out: grad, jacobian, hessian and products with them.
+
+Each argument enters as a fresh variable, so that nested derivatives cannot mistake one level's
+variable for another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.arithmetic import positive
+from minigrad.tape import GradientTape, flatten, rebuild
+from minigrad.tensor import Tensor, as_tensor
+
+Function = Callable[..., Any]
+
+
+def _fresh(argument: Any) -> Any:
+    """New variables with the same values: connected to the old ones where those are tracked."""
+    tensors = [as_tensor(one) for one in flatten(argument)]
+    for one in tensors:
+        if one.dtype.kind != "f":
+            raise TypeError(
+                f"a derivative needs floating-point arguments, got {one.dtype} of shape "
+                f"{one.shape}; pass 2.0 instead of 2, or convert with .astype(np.float64)"
+            )
+    made = (positive(t) if t._node is not None else Tensor(t._data) for t in tensors)
+    return rebuild(argument, made)
+
+
+def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[Any], Any]:
+    """The call's arguments with fresh variables at ``argnums``, and those variables."""
+    numbers = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    name = getattr(f, "__name__", "the function")
+    for n in numbers:
+        if not isinstance(n, int) or not -len(args) <= n < len(args):
+            raise ValueError(f"argnums={argnums}: {name} was called with {len(args)} arguments")
+    given = list(args)
+    for n in numbers:
+        given[n] = _fresh(given[n])
+    wanted = tuple(given[n] for n in numbers)
+    return given, wanted if isinstance(argnums, (tuple, list)) else wanted[0]
+
+
+def _scalar(value: Any, what: str) -> Tensor:
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{what}: the function must return a tensor, got {type(value).__name__}. Inside it, "
+            f"stay with tensors: .numpy(), float() and .item() leave the graph"
+        )
+    if value.size != 1:
+        raise ValueError(
+            f"{what}: the function must return one number, got shape {value.shape}; "
+            f"reduce it, e.g. with .sum(), or use mg.jacobian"
+        )
+    return value
+
+
+def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """A function that returns ``(f(*args), gradient)``.
+
+    The gradient has the nesting of the argument: a tensor, or a list, tuple or dict of them; with
+    a tuple of ``argnums``, a tuple. Zero where f does not depend on an argument. As JAX's.
+
+    Raises ValueError when f does not return exactly one number, TypeError for integer arguments.
+
+    >>> import minigrad as mg
+    >>> mg.value_and_grad(lambda x: (x * x).sum())(mg.tensor([1.0, 2.0]))
+    (tensor(5.), tensor([2., 4.]))
+    """
+
+    def both(*args: Any, **kwargs: Any) -> Any:
+        given, wanted = _variables(f, argnums, args)
+        with GradientTape() as tape:
+            tape.watch(wanted)
+            value = _scalar(f(*given, **kwargs), "grad")
+        gradient = tape.gradient(value, wanted, unconnected_gradients="zero")
+        return value if _nested() else value.detach(), gradient
+
+    return both
+
+
+def _nested() -> bool:
+    """Whether some outer tape may want to differentiate the value further."""
+    from minigrad.node import MODE
+
+    return bool(MODE.get().tapes)
+
+
+def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """The gradient of a function with one number as result; apply it again for higher orders.
+
+    See :func:`value_and_grad` for arguments and errors.
+
+    >>> import minigrad as mg
+    >>> df = mg.grad(lambda x: x ** 3)
+    >>> df(2.0), mg.grad(df)(2.0)
+    (tensor(12.), tensor(12.))
+    """
+    both = value_and_grad(f, argnums)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return gradient
+
+
+def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """All first derivatives: shape ``f(x).shape + x.shape``.
+
+    >>> import minigrad as mg
+    >>> mg.jacobian(lambda x: x * x)(mg.tensor([1.0, 3.0]))
+    tensor([[2., 0.],
+            [0., 6.]])
+    """
+
+    def of(*args: Any, **kwargs: Any) -> Any:
+        given, wanted = _variables(f, argnums, args)
+        with GradientTape() as tape:
+            tape.watch(wanted)
+            value = f(*given, **kwargs)
+        if not isinstance(value, Tensor):
+            _scalar(value, "jacobian")
+        return tape.jacobian(value, wanted, unconnected_gradients="zero")
+
+    return of
+
+
+def hessian(f: Function, argnums: int = 0) -> Callable[..., Any]:
+    """All second derivatives of a function with one number as result: shape x.shape + x.shape.
+
+    >>> import minigrad as mg
+    >>> mg.hessian(lambda x: (x ** 3).sum())(mg.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The value of f, and the function that takes a cotangent v to v times the Jacobian.
+
+    Returns one product per argument, in a tuple. As ``jax.vjp``.
+
+    >>> import minigrad as mg
+    >>> value, back = mg.vjp(lambda x: x * x, mg.tensor([1.0, 3.0]))
+    >>> back(mg.tensor([1.0, 10.0]))
+    (tensor([ 2., 60.]),)
+    """
+    variables = tuple(_fresh(a) for a in args)
+    with GradientTape(persistent=True) as tape:
+        tape.watch(variables)
+        value = f(*variables)
+
+    def back(v: Any) -> tuple[Any, ...]:
+        found = tape.gradient(value, variables, v, unconnected_gradients="zero")
+        return tuple(found)
+
+    return value, back
+
+
+def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
+    """The value of f at x, and the Jacobian times v: the derivative of f in the direction v.
+
+    ``x`` and ``v``: a tensor each, or tuples of them for a function of several arguments.
+    Computed by differentiating the vector-Jacobian product, which is linear in its cotangent.
+    Raises ValueError when x and v differ in shape.
+
+    >>> import minigrad as mg
+    >>> mg.jvp(lambda x: x * x, mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
+    (tensor([1., 9.]), tensor([2., 6.]))
+    """
+    xs = x if isinstance(x, tuple) else (x,)
+    vs = v if isinstance(v, tuple) else (v,)
+    variables = tuple(_fresh(one) for one in xs)
+    directions = [as_tensor(one) for one in vs]
+    shapes = [t.shape for t in variables]
+    if shapes != [t.shape for t in directions]:
+        raise ValueError(f"jvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
+    with GradientTape() as outer:
+        with GradientTape() as inner:
+            inner.watch(variables)
+            value = f(*variables)
+        if not isinstance(value, Tensor):
+            _scalar(value, "jvp")
+        cotangent = Tensor(np.zeros_like(value._data))
+        outer.watch(cotangent)
+        products = inner.gradient(value, variables, cotangent, unconnected_gradients="zero")
+    tangent = outer.gradient(products, cotangent, directions, unconnected_gradients="zero")
+    return value if _nested() else value.detach(), tangent
+
+
+def hvp(f: Function, x: Any, v: Any) -> Any:
+    """The Hessian of f at x times v, without forming the Hessian (Pearlmutter, 1994).
+
+    >>> import minigrad as mg
+    >>> mg.hvp(lambda x: (x ** 3).sum(), mg.tensor([1.0, 2.0]), mg.tensor([1.0, 1.0]))
+    tensor([ 6., 12.])
+    """
+    variable = _fresh(x)
+    direction = as_tensor(v)
+    if direction.shape != variable.shape:
+        raise ValueError(f"hvp: x has shape {variable.shape}, v has {direction.shape}")
+    with GradientTape() as outer:
+        outer.watch(variable)
+        with GradientTape() as inner:
+            inner.watch(variable)
+            value = _scalar(f(variable), "hvp")
+        gradient = inner.gradient(value, variable, unconnected_gradients="zero")
+    return outer.gradient(gradient, variable, direction, unconnected_gradients="zero")

@@ -1,0 +1,160 @@
+"""The history of a tensor: nodes that point backwards, and whether history is being written.
+
+A node never refers to its output nor to a tape, so no cycle arises and a graph is freed by
+reference counting the moment its output is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from minigrad.operators.declare import Operator
+
+if TYPE_CHECKING:
+    from minigrad.tape import GradientTape
+    from minigrad.tensor import Tensor
+
+#: Numbers every recorded operation; a larger number was recorded later. Safe between threads.
+next_number = itertools.count(1).__next__
+
+NO_METADATA: dict[str, Any] = {}
+#: Stands where the arrays of a node were, once a backward pass has used and released them.
+FREED: Any = ("freed",)
+
+
+class Spec:
+    """The shape and dtype of an array that is not kept."""
+
+    __slots__ = ("dtype", "shape")
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+class Node(Spec):
+    """One recorded operation, and with its inherited shape and dtype the spec of its output.
+
+    ``saved`` is (output, input 0, input 1, ...), each the array where a rule needs it, a ``Spec``
+    or None where it does not; None altogether when no rule needs any.
+    """
+
+    __slots__ = ("line", "metadata", "number", "op", "parents", "saved", "scope")
+
+    op: Operator
+    parents: tuple[Node | None, ...]
+    saved: tuple[Any, ...] | None
+    metadata: dict[str, Any]
+    number: int
+    scope: str
+    line: str | None
+
+    def __init__(
+        self,
+        op: Operator,
+        parents: tuple[Node | None, ...],
+        saved: tuple[Any, ...] | None,
+        metadata: dict[str, Any],
+        scope: str,
+        shape: tuple[int, ...],
+        dtype: Any,
+    ) -> None:
+        self.op = op
+        self.parents = parents
+        self.saved = saved
+        self.metadata = metadata
+        self.scope = scope
+        self.shape = shape
+        self.dtype = dtype
+        self.number = next_number()
+        self.line = None
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} #{self.number} {self.shape}>"
+
+
+#: The operator of leaves: it computes nothing and has no rules.
+LEAF = Operator("leaf", lambda: None, (), ())
+
+
+class Leaf(Node):
+    """The beginning of a history: a watched tensor, or one with ``requires_grad``.
+
+    ``assigned`` is the number at which its buffer was last written in place. A node with a smaller
+    number that kept the buffer is out of date: no other bookkeeping of versions is needed.
+    """
+
+    __slots__ = ("assigned", "grad", "name", "owner", "trainable")
+
+    assigned: int
+    grad: Tensor | None
+    name: str
+    owner: Callable[[], Tensor | None]
+    trainable: bool
+
+    def __init__(self, tensor: Tensor, trainable: bool) -> None:
+        Node.__init__(self, LEAF, (), None, NO_METADATA, "", tensor.shape, tensor.dtype)
+        self.owner = weakref.ref(tensor)
+        self.assigned = 0
+        self.grad = None
+        self.name = ""
+        self.trainable = trainable
+
+    def copy_for(self, tensor: Tensor) -> Leaf:
+        """A leaf of the same kind for a copy of the tensor."""
+        leaf = Leaf(tensor, self.trainable)
+        leaf.grad, leaf.name = self.grad, self.name
+        return leaf
+
+
+class Mode:
+    """What the current thread (or task) does with operations. Immutable: changed by replacing.
+
+    ``inspect`` is called with (operator, inputs, metadata, value, node) after each operation, when
+    somebody looks on: anomaly detection, or the capture of source lines.
+    """
+
+    __slots__ = ("inspect", "recording", "scope", "tapes")
+
+    def __init__(
+        self,
+        recording: bool = True,
+        tapes: tuple[GradientTape, ...] = (),
+        scope: str = "",
+        inspect: Callable[..., None] | None = None,
+    ) -> None:
+        self.recording = recording
+        self.tapes = tapes
+        self.scope = scope
+        self.inspect = inspect
+
+    def but(self, **changes: Any) -> Mode:
+        """A copy with these fields changed."""
+        mode = Mode(self.recording, self.tapes, self.scope, self.inspect)
+        for name, value in changes.items():
+            setattr(mode, name, value)
+        return mode
+
+
+#: A context variable is per thread and per asyncio task, and cheaper to read than a thread-local.
+MODE: ContextVar[Mode] = ContextVar("minigrad_mode", default=Mode())  # noqa: B039 (a Mode is replaced, never changed)

@@ -1,0 +1,1 @@
+"""Every operator: its value and derivative rules, in plain NumPy, grouped by mathematics."""

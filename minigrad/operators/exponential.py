@@ -1,0 +1,129 @@
+"""Exponentials, logarithms, powers and roots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.arithmetic import PAIRS
+from minigrad.operators.declare import Array, composite, operator
+from minigrad.operators.domain import anywhere, nonzero, positive, sample
+
+__all__ = ["exp", "expm1", "log", "log1p", "power", "reciprocal", "sqrt", "square"]
+
+
+@operator(np.exp, vjp=lambda g, ans, _x: g * ans)
+def exp(x: Array) -> Array:
+    """e to the power x.
+
+    >>> exp(tensor([0.0, 1.0]))
+    tensor([1.       , 2.7182817])
+    """
+    return np.exp(x)
+
+
+@operator(np.expm1, vjp=lambda g, ans, _x: g * (ans + 1.0))
+def expm1(x: Array) -> Array:
+    """exp(x) - 1, exact near 0.
+
+    >>> expm1(tensor([0.0]))
+    tensor([0.])
+    """
+    return np.expm1(x)
+
+
+@operator(np.log, vjp=lambda g, _ans, x: g / x, domain=positive)
+def log(x: Array) -> Array:
+    """The natural logarithm, for x > 0; -inf at 0 and nan below, as in NumPy.
+
+    >>> log(tensor([1.0]))
+    tensor([0.])
+    """
+    return np.log(x)
+
+
+@operator(np.log1p, vjp=lambda g, _ans, x: g / (1.0 + x), domain=positive)
+def log1p(x: Array) -> Array:
+    """log(1 + x), exact near 0, for x > -1.
+
+    >>> log1p(tensor([0.0]))
+    tensor([0.])
+    """
+    return np.log1p(x)
+
+
+@operator(np.sqrt, vjp=lambda g, ans, _x: 0.5 * g / ans, domain=positive)
+def sqrt(x: Array) -> Array:
+    """The square root, for x >= 0; its derivative at 0 is inf.
+
+    >>> sqrt(tensor([4.0]))
+    tensor([2.])
+    """
+    return np.sqrt(x)
+
+
+@operator(np.square, vjp=lambda g, _ans, x: g * (2.0 * x))
+def square(x: Array) -> Array:
+    """x squared.
+
+    >>> square(tensor([3.0]))
+    tensor([9.])
+    """
+    return np.square(x)
+
+
+@operator(np.reciprocal, vjp=lambda g, ans, _x: -g * (ans * ans), domain=nonzero)
+def reciprocal(x: Array) -> Array:
+    """1 / x.
+
+    >>> reciprocal(tensor([2.0]))
+    tensor([0.5])
+    """
+    return np.reciprocal(x)
+
+
+def _power_vjp_x(g: Any, _ans: Any, x: Any, y: Any) -> Any:
+    # y x**(y-1), but 0 for y = 0, also at x = 0 where the formula would be 0 * inf.
+    flat = y == 0
+    return g * np.where(flat, 0.0, y * np.power(x, np.where(flat, 1.0, y - 1.0)))
+
+
+def _power_vjp_y(g: Any, ans: Any, x: Any, _y: Any) -> Any:
+    # ans log(x), and 0 where x <= 0: there only whole y have a value, and no derivative.
+    return g * ans * np.log(np.where(x > 0, x, 1.0))
+
+
+@operator(
+    vjp=(_power_vjp_x, _power_vjp_y),
+    domain=(positive, anywhere),
+    samples=PAIRS,
+    name="power",
+)
+def _power(x: Array, y: Array) -> Array:
+    return np.power(x, y)
+
+
+@operator(
+    vjp=lambda g, _ans, x, exponent: g * (exponent * x ** (exponent - 1) if exponent else x * 0),
+    domain=nonzero,
+    samples=[
+        sample((2, 3), exponent=3), sample((4,), exponent=-2), sample((3,), exponent=1),
+        sample((3,), exponent=0), sample((), exponent=2.0), sample((0, 2), exponent=2),
+    ],
+    name="power_constant",
+)  # fmt: skip
+def _power_constant(x: Array, exponent: float) -> Array:
+    return x**exponent
+
+
+@composite(np.power, arrays=0, domain=(positive, anywhere), samples=PAIRS)
+def power(x: Array, y: Array) -> Array:
+    """x to the power y, elementwise with broadcasting. The derivative of x**0 at 0 is 0.
+
+    >>> power(tensor([1.0, 2.0]), 3)
+    tensor([1., 8.])
+    """
+    if isinstance(y, (int, float)):
+        return _power_constant(x, y)
+    return _power(x, y)

@@ -1,0 +1,182 @@
+"""Operators that take several elements to one: sums, extremes, products."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, Axis, operator
+from minigrad.operators.domain import anywhere, distinct, nonzero, sample
+
+__all__ = ["logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
+
+AXES = [
+    sample(()), sample((2, 3)), sample((2, 3), axis=0), sample((2, 3), axis=-1, keepdims=True),
+    sample((2, 3, 4), axis=(0, 2)), sample((2, 1, 3), axis=(-1, 0), keepdims=True),
+]  # fmt: skip
+EMPTY = [sample((0, 2)), sample((0, 2), axis=1), sample((2, 0), axis=0, keepdims=True)]
+
+
+def spread(g: Any, axis: Axis, keepdims: bool) -> Any:
+    """G with the reduced axes put back at length 1, ready to broadcast against the input."""
+    return g if keepdims or axis is None else np.expand_dims(g, axis)
+
+
+def _count(x: Any, ans: Any) -> float:
+    """How many elements went into each result."""
+    return float(x.size) / ans.size if ans.size else 1.0
+
+
+@operator(
+    np.sum,
+    vjp=lambda g, _ans, _x, axis=None, keepdims=False: np.broadcast_to(
+        spread(g, axis, keepdims), _x.shape
+    ),
+    samples=AXES + EMPTY,
+)
+def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The sum over the axes; over all of them when ``axis`` is None.
+
+    >>> sum(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+    tensor([4., 6.])
+    """
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+@operator(
+    np.mean,
+    vjp=lambda g, _ans, _x, axis=None, keepdims=False: np.broadcast_to(
+        spread(g / _count(_x, _ans), axis, keepdims), _x.shape
+    ),
+    samples=AXES,
+)
+def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The arithmetic mean over the axes.
+
+    >>> mean(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
+    tensor([1.5, 3.5])
+    """
+    return np.mean(x, axis=axis, keepdims=keepdims)
+
+
+def _centred(x: Any, axis: Axis) -> Any:
+    return x - np.mean(x, axis=axis, keepdims=True)
+
+
+@operator(
+    np.var,
+    vjp=lambda g, _ans, x, axis=None, ddof=0, keepdims=False: (
+        spread(g * (2.0 / (_count(x, _ans) - ddof)), axis, keepdims) * _centred(x, axis)
+    ),
+    samples=[*AXES, sample((4, 3), axis=0, ddof=1)],
+)
+def var(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+    """The variance, mean((x - mean(x))**2), divided by n - ddof instead of n.
+
+    >>> var(tensor([1.0, 3.0]))
+    tensor(1.)
+    """
+    return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _std_vjp(
+    g: Any, ans: Any, x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False
+) -> Any:
+    flat = ans == 0
+    slope = np.where(flat, 0.0, g / np.where(flat, 1.0, ans)) * (1.0 / (_count(x, ans) - ddof))
+    return spread(slope, axis, keepdims) * _centred(x, axis)
+
+
+@operator(
+    np.std,
+    vjp=_std_vjp,
+    domain=distinct,
+    samples=[sample((5,)), *AXES[1:5], sample((4, 3), axis=0, ddof=1)],
+)
+def std(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+    """The standard deviation, the root of the variance; of a constant the gradient is 0.
+
+    >>> std(tensor([1.0, 3.0]))
+    tensor(1.)
+    """
+    return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
+def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    hit = (x == spread(ans, axis, keepdims)).astype(x.dtype)
+    return spread(g, axis, keepdims) * (hit / np.sum(hit, axis=axis, keepdims=True))
+
+
+@operator((np.max, np.amax), vjp=_extreme_vjp, domain=distinct, samples=AXES)
+def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The largest element over the axes; equal ones share the gradient evenly.
+
+    >>> max(tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
+    tensor([5., 3.])
+    """
+    return np.max(x, axis=axis, keepdims=keepdims)
+
+
+@operator((np.min, np.amin), vjp=_extreme_vjp, domain=distinct, samples=AXES)
+def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The smallest element over the axes; equal ones share the gradient evenly.
+
+    >>> min(tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
+    tensor([1., 2.])
+    """
+    return np.min(x, axis=axis, keepdims=keepdims)
+
+
+def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    if np.all(x != 0):
+        return spread(g * ans, axis, keepdims) / x
+    # With a zero among the factors, multiply all the others out: n products of n factors.
+    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(a % x.ndim for a in axes)
+    kept = tuple(a for a in range(x.ndim) if a not in axes)
+    order = kept + axes
+    moved = np.transpose(x, order)
+    flat = np.reshape(moved, (*moved.shape[: len(kept)], -1))
+    n = flat.shape[-1]
+    others = np.prod(np.where(np.eye(n, dtype=bool), 1.0, flat[..., None, :]), axis=-1)
+    back = np.transpose(np.reshape(others, moved.shape), np.argsort(order))
+    return spread(g, axis, keepdims) * back
+
+
+@operator(
+    np.prod,
+    vjp=_prod_vjp,
+    domain=nonzero,
+    samples=[*AXES, sample(np.array([[1.0, 0.0, 3.0], [2.0, -1.0, 0.5]]), axis=1), EMPTY[1]],
+)
+def prod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The product over the axes; right also where factors are 0.
+
+    >>> prod(tensor([2.0, 3.0]))
+    tensor(6.)
+    """
+    return np.prod(x, axis=axis, keepdims=keepdims)
+
+
+def _finite_or_zero(x: Any) -> Any:
+    return np.where(np.isfinite(x), x, 0.0)
+
+
+@operator(
+    vjp=lambda g, ans, x, axis=None, keepdims=False: (
+        spread(g, axis, keepdims) * np.exp(x - spread(_finite_or_zero(ans), axis, keepdims))
+    ),
+    domain=anywhere,
+    samples=AXES,
+)
+def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """log(sum(exp(x))) without overflow; of nothing but -inf it is -inf, with gradient 0.
+
+    >>> logsumexp(tensor([1000.0, 1000.0]))
+    tensor(1000.6931)
+    """
+    shift = _finite_or_zero(np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    with np.errstate(divide="ignore"):
+        total = np.log(np.sum(np.exp(x - shift), axis=axis, keepdims=True)) + shift
+    return total if keepdims else np.squeeze(total, axis=axis)

@@ -1,0 +1,365 @@
+"""GradientTape: an interval of history, after TensorFlow's, and switches for recording."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from minigrad.node import MODE, Leaf, Node, next_number
+from minigrad.tensor import Tensor, as_tensor, gradients, new_leaf
+
+
+class GradientTape:
+    """Records what runs inside its ``with`` block and differentiates it, as ``tf.GradientTape``.
+
+    Parameters and other tensors with ``requires_grad=True`` are watched by themselves (unless
+    ``watch_accessed_variables=False``); others need :meth:`watch`. What ran before the tape opened
+    is constant to it. A tape gives one gradient, then it is spent, unless ``persistent=True``.
+    Tapes nest to any order: a gradient taken while another tape is open is itself recorded.
+
+    >>> import numpy as np, minigrad as mg
+    >>> x = mg.tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
+    >>> with mg.GradientTape() as tape:
+    ...     y = x**3 + 2*x + 5
+    >>> tape.gradient(y, x)
+    tensor([ 5., 14., 29.], dtype=float64)
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        self.persistent = persistent
+        self.nodes: list[Node] = []
+        self._watch_accessed = watch_accessed_variables
+        self._watched: dict[Leaf | Node, Tensor] = {}
+        # Numbers [start, end) during which this tape was recording; the last may be open.
+        self._intervals: list[list[float]] = []
+        self._alone = True
+        self._spent = False
+
+    # -- recording ---------------------------------------------------------------------------
+
+    def __enter__(self) -> GradientTape:
+        mode = MODE.get()
+        if self in mode.tapes:
+            raise RuntimeError("GradientTape: this tape is already recording")
+        if mode.tapes:
+            self._alone = False
+            for tape in mode.tapes:
+                tape._alone = False
+        for node, tensor in self._watched.items():
+            if tensor._node is None:
+                tensor._node = node
+        self._resume()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._pause()
+        for tensor in self._watched.values():
+            # Watching is this tape's affair: afterwards the tensor is the constant it was before.
+            node = tensor._node
+            if type(node) is Leaf and not node.trainable and not _watched_elsewhere(node):
+                tensor._node = None
+
+    def _resume(self) -> None:
+        mode = MODE.get()
+        MODE.set(mode.but(tapes=(*mode.tapes, self)))
+        self._intervals.append([next_number(), float("inf")])
+
+    def _pause(self) -> None:
+        mode = MODE.get()
+        if self in mode.tapes:
+            self._intervals[-1][1] = next_number()
+            MODE.set(mode.but(tapes=tuple(t for t in mode.tapes if t is not self)))
+
+    @contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """What runs inside is constant to this tape.
+
+        Raises RuntimeError when the tape is not recording.
+        """
+        if self not in MODE.get().tapes:
+            raise RuntimeError("stop_recording: this tape is not recording")
+        self._pause()
+        try:
+            yield
+        finally:
+            self._resume()
+
+    def reset(self) -> None:
+        """Forget everything recorded and watched so far; recording goes on if it was on."""
+        recording = self in MODE.get().tapes
+        self.nodes = []
+        self._watched = {}
+        self._spent = False
+        self._intervals = [[next_number(), float("inf")]] if recording else []
+
+    def watch(self, tensor: Any) -> None:
+        """Follow this tensor (or each of a nested list, tuple or dict) although it is a constant.
+
+        Raises TypeError for integer tensors and for what is no tensor.
+        """
+        for one in flatten(tensor):
+            if not isinstance(one, Tensor):
+                raise TypeError(f"watch: expected a tensor, got {type(one).__name__}")
+            if one.dtype.kind != "f":
+                raise TypeError(
+                    f"watch: only floating-point tensors have gradients, got {one.dtype}; "
+                    f"convert it first, e.g. t.astype(np.float32)"
+                )
+            if one._node is None:
+                one._node = new_leaf(one, trainable=False)
+            self._watched[one._node] = one
+
+    def watched_variables(self) -> tuple[Tensor, ...]:
+        """The tensors watched by hand and the leaves that recorded operations have used."""
+        found = dict(self._watched)
+        if self._watch_accessed:
+            for node in self.nodes:
+                for parent in node.parents:
+                    if type(parent) is Leaf and parent.trainable and parent not in found:
+                        owner = parent.owner()
+                        if owner is not None:
+                            found[parent] = owner
+        return tuple(found.values())
+
+    # -- gradients ---------------------------------------------------------------------------
+
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: str = "none",
+    ) -> Any:
+        """D target / d source for each source, in the nesting (list, tuple, dict) of ``sources``.
+
+        Several targets, and the elements of a target that is no scalar, are summed, weighted by
+        ``output_gradients`` (of the targets' shapes). A source that the target does not depend
+        on, or that this tape does not watch, gives None, or zeros with
+        ``unconnected_gradients="zero"``; ``mg.explain(target, source)`` says why.
+
+        Raises RuntimeError when the tape is spent, TypeError for sources that are no tensors,
+        ValueError for an unknown ``unconnected_gradients`` or ill-shaped ``output_gradients``.
+        """
+        self._spend()
+        return self._gradient(target, sources, output_gradients, unconnected_gradients)
+
+    def _gradient(self, target: Any, sources: Any, seeds: Any, unconnected: str) -> Any:
+        if unconnected not in ("none", "zero"):
+            raise ValueError(
+                f"gradient: unconnected_gradients must be 'none' or 'zero', got {unconnected!r}"
+            )
+        flat = flatten(sources)
+        for one in flat:
+            if not isinstance(one, Tensor):
+                raise TypeError(f"gradient: a source must be a tensor, got {type(one).__name__}")
+        nodes = [self._node_of(one) for one in flat]
+        if not self.persistent:
+            self._pause()
+        recorded = bool(MODE.get().tapes)
+        found = gradients(
+            self._seeds(target, seeds),
+            [n for n in nodes if n is not None],
+            inside=self._inside,
+            recorded=recorded,
+            release=self._spent and self._alone and not recorded,
+        )
+        result: list[Tensor | None] = []
+        for one, node in zip(flat, nodes, strict=True):
+            g = None if node is None else found.get(node)
+            if g is None and unconnected == "zero":
+                g = Tensor(np.zeros_like(one._data))
+            result.append(g)
+        return rebuild(sources, iter(result))
+
+    def jacobian(self, target: Tensor, sources: Any, unconnected_gradients: str = "none") -> Any:
+        """All derivatives: shape target.shape + source.shape for each source.
+
+        One backward pass per element of the target. Raises as :meth:`gradient`.
+
+        >>> import minigrad as mg
+        >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+        >>> with mg.GradientTape() as tape:
+        ...     y = x * x
+        >>> tape.jacobian(y, x)
+        tensor([[2., 0.],
+                [0., 4.]])
+        """
+        self._check_target(target)
+        self._spend()
+        spent, self._spent = self._spent, False  # several passes: release nothing in between
+        try:
+            rows = []
+            for i in range(target.size):
+                seed = np.zeros(target.size, dtype=target.dtype)
+                seed[i] = 1
+                one_hot = Tensor(seed.reshape(target.shape))
+                g = self._gradient(target, sources, one_hot, unconnected_gradients)
+                rows.append(flatten(g))
+        finally:
+            self._spent = spent
+        flat = flatten(sources)
+        result: list[Any] = []
+        for i, source in enumerate(flat):
+            column = [row[i] for row in rows]
+            if not column:
+                result.append(Tensor(np.zeros(target.shape + source.shape, source.dtype)))
+            elif column[0] is None:
+                result.append(None)
+            else:
+                result.append(np.reshape(np.stack(column), target.shape + source.shape))
+        return rebuild(sources, iter(result))
+
+    def batch_jacobian(
+        self, target: Tensor, source: Tensor, unconnected_gradients: str = "none"
+    ) -> Any:
+        """The Jacobian of each row: shapes (N, ...) and (N, ...) give (N, ..., ...).
+
+        Row n of the target may depend on row n of the source only (else the result mixes rows).
+        Raises ValueError when the first axes differ, else as :meth:`gradient`.
+        """
+        self._check_target(target)
+        if not target.ndim or not source.ndim or target.shape[0] != source.shape[0]:
+            raise ValueError(
+                f"batch_jacobian: expected target and source with the same first axis, "
+                f"got {target.shape} and {source.shape}"
+            )
+        self._spend()
+        spent, self._spent = self._spent, False
+        try:
+            rows: list[Any] = []
+            inner = target.shape[1:]
+            for i in range(int(np.prod(inner))):
+                seed = np.zeros((target.shape[0], int(np.prod(inner))), dtype=target.dtype)
+                seed[:, i] = 1
+                one_hot = Tensor(seed.reshape(target.shape))
+                rows.append(self._gradient(target, source, one_hot, unconnected_gradients))
+        finally:
+            self._spent = spent
+        shape = (*target.shape, *source.shape[1:])
+        if not rows:
+            return Tensor(np.zeros(shape, source.dtype))
+        if rows[0] is None:
+            return None
+        return np.reshape(np.stack(rows, axis=1), shape)
+
+    # -- what belongs to this tape -----------------------------------------------------------
+
+    def _spend(self) -> None:
+        if self._spent and not self.persistent:
+            raise RuntimeError(
+                "this tape has given its gradient and is spent. Ask for all sources in one "
+                "call, or open it as GradientTape(persistent=True)"
+            )
+        self._spent = not self.persistent
+
+    def _check_target(self, target: Any) -> None:
+        if not isinstance(target, Tensor):
+            raise TypeError(f"jacobian: expected a tensor as target, got {type(target).__name__}")
+
+    def _inside(self, node: Node) -> bool:
+        number = node.number
+        return any(start <= number < end for start, end in self._intervals)
+
+    def _node_of(self, source: Tensor) -> Node | None:
+        """The source's node, if this tape follows it."""
+        node = source._node
+        if node is None:
+            return next((n for n, t in self._watched.items() if t is source), None)
+        if node in self._watched or (self._inside(node) and type(node) is not Leaf):
+            return node
+        if type(node) is Leaf and node.trainable and self._watch_accessed:
+            return node
+        return None
+
+    def _seeds(self, target: Any, output_gradients: Any) -> list[tuple[Node, Tensor]]:
+        targets = flatten(target)
+        given = [None] * len(targets) if output_gradients is None else flatten(output_gradients)
+        if len(given) != len(targets):
+            raise ValueError(
+                f"gradient: got {len(given)} output_gradients for {len(targets)} targets"
+            )
+        pairs = []
+        for one, g in zip(targets, given, strict=True):
+            if not isinstance(one, Tensor):
+                raise TypeError(f"gradient: a target must be a tensor, got {type(one).__name__}")
+            seed = Tensor(np.ones_like(one._data)) if g is None else one._seed(as_tensor(g))
+            node = self._node_of(one)
+            if node is not None:
+                pairs.append((node, seed))
+        return pairs
+
+
+def _watched_elsewhere(node: Node) -> bool:
+    return any(node in tape._watched for tape in MODE.get().tapes)
+
+
+# -- nested structures -------------------------------------------------------------------
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves of nested lists, tuples and dicts, in order."""
+    if isinstance(structure, dict):
+        return [leaf for value in structure.values() for leaf in flatten(value)]
+    if isinstance(structure, (list, tuple)):
+        return [leaf for value in structure for leaf in flatten(value)]
+    return [structure]
+
+
+def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
+    """The same nesting with these leaves."""
+    if isinstance(structure, dict):
+        return {key: rebuild(value, leaves) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        parts = [rebuild(value, leaves) for value in structure]
+        if hasattr(structure, "_fields"):
+            return type(structure)(*parts)
+        return parts if isinstance(structure, list) else tuple(parts)
+    return next(leaves)
+
+
+# -- switches ----------------------------------------------------------------------------
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Inside, nothing is recorded: faster, and the results are constants. Also a decorator.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(2.0, requires_grad=True)
+    >>> with mg.no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
+    """
+    mode = MODE.get()
+    MODE.set(mode.but(recording=False))
+    try:
+        yield
+    finally:
+        MODE.set(MODE.get().but(recording=mode.recording))
+
+
+def stop_gradient(x: Any) -> Tensor:
+    """The value of x as a constant: no gradient flows through it.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> (x * mg.stop_gradient(x)).backward()
+    >>> x.grad
+    tensor(3.)
+    """
+    return as_tensor(x).detach()
+
+
+def is_recording() -> bool:
+    """Whether operations on tracked tensors are being recorded on this thread."""
+    return MODE.get().recording

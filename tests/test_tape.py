@@ -1,0 +1,245 @@
+"""GradientTape and backward(): what belongs to a tape, and what they refuse."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+
+def leaf(*values):
+    return mg.tensor(np.array(values), requires_grad=True)
+
+
+def test_the_lesson():
+    x = mg.tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
+    with mg.GradientTape() as tape:
+        y = x**3 + 2 * x + 5
+    g = tape.gradient(y, x)
+    assert g.tolist() == [5.0, 14.0, 29.0]
+    assert g.dtype == np.float64
+
+
+def test_a_spent_tape_raises():
+    x = leaf(1.0)
+    with mg.GradientTape() as tape:
+        y = x * x
+    tape.gradient(y, x)
+    with pytest.raises(RuntimeError, match="persistent=True"):
+        tape.gradient(y, x)
+
+
+def test_a_persistent_tape_gives_several():
+    x = leaf(2.0)
+    with mg.GradientTape(persistent=True) as tape:
+        y = x * x
+        z = y * y
+    assert tape.gradient(z, x).item() == 32
+    assert tape.gradient(y, x).item() == 4
+    assert tape.gradient(z, y).item() == 8
+
+
+def test_a_constant_must_be_watched():
+    x = mg.tensor(3.0)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        y = x * x
+    assert tape.gradient(y, x).item() == 6
+    with mg.GradientTape() as tape:
+        y = x * x
+    assert tape.gradient(y, x) is None
+
+
+def test_watching_ends_with_the_tape():
+    x = mg.tensor(3.0)
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+    assert not (x * x).requires_grad
+
+
+def test_another_tapes_watched_tensor_is_a_constant():
+    x = mg.tensor(3.0)
+    with mg.GradientTape() as one, mg.GradientTape() as two:
+        one.watch(x)
+        y = x * x
+    assert two.gradient(y, x) is None
+    assert one.gradient(y, x).item() == 6
+
+
+def test_what_ran_before_the_tape_is_constant():
+    x = leaf(3.0)
+    before = x * x
+    with mg.GradientTape() as tape:
+        y = before * x
+    assert tape.gradient(y, x).item() == 9
+
+
+def test_stopped_recording_is_constant():
+    x = leaf(3.0)
+    with mg.GradientTape() as tape:
+        with tape.stop_recording():
+            c = x * x
+        y = c * x
+    assert tape.gradient(y, x).item() == 9
+
+
+def test_the_nesting_of_sources_comes_back():
+    a, b = leaf(1.0), leaf(2.0)
+    with mg.GradientTape() as tape:
+        y = a * b
+    g = tape.gradient(y, {"a": a, "rest": [b, (a,)]})
+    assert g["a"].item() == 2
+    assert g["rest"][0].item() == 1
+    assert isinstance(g["rest"][1], tuple)
+
+
+def test_unconnected_gradients():
+    a, b = leaf(1.0), leaf(2.0, 3.0)
+    with mg.GradientTape(persistent=True) as tape:
+        y = a * a
+    assert tape.gradient(y, b) is None
+    assert tape.gradient(y, b, unconnected_gradients="zero").tolist() == [0, 0]
+    with pytest.raises(ValueError, match="'none' or 'zero'"):
+        tape.gradient(y, b, unconnected_gradients="zeros")
+
+
+def test_several_targets_and_output_gradients():
+    x = leaf(1.0, 2.0)
+    with mg.GradientTape(persistent=True) as tape:
+        y, z = x * x, 3 * x
+    assert tape.gradient([y, z], x).tolist() == [5, 7]
+    assert tape.gradient(y, x, output_gradients=np.array([1.0, 10.0])).tolist() == [2, 40]
+    with pytest.raises(ValueError, match=r"\(3,\)"):
+        tape.gradient(y, x, output_gradients=np.ones(3))
+
+
+def test_tapes_nest_to_any_order():
+    x = leaf(2.0)
+    with mg.GradientTape() as t3, mg.GradientTape() as t2:
+        with mg.GradientTape() as t1:
+            y = x**4
+        first = t1.gradient(y, x)
+        second = t2.gradient(first, x)
+    third = t3.gradient(second, x)
+    assert [first.item(), second.item(), third.item()] == [32, 48, 48]
+
+
+def test_a_gradient_inside_a_persistent_tape_is_recorded():
+    x = leaf(2.0)
+    with mg.GradientTape(persistent=True) as tape:
+        y = x**3
+        dy = tape.gradient(y, x)
+    assert tape.gradient(dy, x).item() == 12
+
+
+def test_perturbations_are_not_confused():
+    f = mg.grad(lambda x: x * mg.grad(lambda y: x + y)(x))
+    assert f(1.0).item() == 1.0
+
+
+def test_watch_accessed_variables():
+    a, b = leaf(1.0), leaf(2.0)
+    with mg.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+        tape.watch(b)
+        y = a * b
+    assert tape.gradient(y, a) is None
+    assert tape.gradient(y, b).item() == 1
+    assert tape.watched_variables() == (b,)
+    with mg.GradientTape() as tape:
+        y = a * b
+    assert tape.watched_variables() == (a, b)
+
+
+@pytest.mark.parametrize("bad", [mg.tensor([1, 2]), np.ones(2), 3.0])
+def test_only_floating_point_tensors_are_watched(bad):
+    with mg.GradientTape() as tape, pytest.raises(TypeError, match="watch"):
+        tape.watch(bad)
+
+
+def test_jacobian_and_batch_jacobian():
+    x = leaf(1.0, 2.0)
+    with mg.GradientTape() as tape:
+        y = mg.stack([x[0] * x[1], x[0] ** 2, x[1]])
+    assert tape.jacobian(y, x).tolist() == [[2, 1], [2, 0], [0, 1]]
+    x = mg.tensor(np.arange(6.0).reshape(3, 2), requires_grad=True)
+    with mg.GradientTape() as tape:
+        y = x * x
+    expected = [np.diag(2 * row) for row in x.numpy()]
+    np.testing.assert_array_equal(tape.batch_jacobian(y, x), expected)
+
+
+def test_backward_accumulates_and_frees():
+    x = leaf(3.0)
+    y = x * x
+    y.backward(retain_graph=True)
+    y.backward()
+    assert x.grad.item() == 12
+    with pytest.raises(RuntimeError, match="retain_graph"):
+        y.backward()
+
+
+def test_a_diamond_is_passed_once_per_use():
+    x = leaf(1.0)
+    y = x
+    for _ in range(60):
+        y = y + y
+    y.backward()
+    assert x.grad.item() == 2.0**60
+
+
+def test_gradients_share_memory_with_nothing():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = mg.tensor(np.array([1.0, 1.0]))
+    with mg.GradientTape() as tape:
+        y = a + b
+    ga, gb = tape.gradient(y, [a, b], output_gradients=seed)
+    for one, other in ((ga, gb), (ga, seed), (gb, seed)):
+        assert not np.shares_memory(one.numpy(), other.numpy())
+
+
+def test_a_stale_graph_names_the_parameter():
+    p = mg.nn.Parameter([2.0])
+    layer = mg.nn.Module()
+    layer.weight = p
+    y = (p * p).sum()
+    p.assign([3.0])
+    with pytest.raises(RuntimeError, match="'weight'"):
+        y.backward()
+    y = (p + 1).sum()
+    p.assign([4.0])
+    y.backward()  # addition kept no value, so nothing is out of date
+    assert p.grad.tolist() == [1]
+
+
+def test_create_graph_gives_second_order_through_grad():
+    x = leaf(2.0)
+    (x**3).backward(create_graph=True)
+    g = x.grad
+    x.grad = None
+    g.backward()
+    assert x.grad.item() == 12
+
+
+def test_no_grad_records_nothing():
+    x = leaf(2.0)
+    with mg.no_grad():
+        y = x * x
+    assert not y.requires_grad
+
+
+def test_a_used_tape_releases_what_was_kept():
+    x = leaf(2.0)
+    with mg.GradientTape() as tape:
+        y = mg.exp(x)
+    tape.gradient(y, x)
+    with pytest.raises(RuntimeError, match="released"):
+        y.backward()
+
+
+def test_a_mistaken_source_or_target_is_named():
+    x = leaf(2.0)
+    with mg.GradientTape(persistent=True) as tape:
+        y = x * x
+    with pytest.raises(TypeError, match="source must be a tensor, got float"):
+        tape.gradient(y, 2.0)
+    with pytest.raises(TypeError, match="target must be a tensor, got ndarray"):
+        tape.gradient(y.numpy(), x)

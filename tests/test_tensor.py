@@ -1,0 +1,223 @@
+"""The tensor as a value: dtypes, conversions, refusals."""
+
+import copy
+import gc
+import pickle
+import threading
+import weakref
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+
+@pytest.mark.parametrize(
+    ("data", "dtype"),
+    [
+        (1.5, np.float32), (1, np.int64), (True, np.bool_), ([1.0, 2.0], np.float32),
+        ([1, 2], np.int64), (np.array([1.0]), np.float64), (np.float64(1), np.float64),
+        (np.array([1], np.int32), np.int32), ([np.float64(1.0)], np.float64),
+        (np.float16(1), np.float16),
+    ],
+)  # fmt: skip
+def test_python_floats_are_float32_and_arrays_keep_their_dtype(data, dtype):
+    assert mg.tensor(data).dtype == dtype
+
+
+@pytest.mark.parametrize("other", [2.0, 3, True])
+def test_python_scalars_are_weak(other):
+    x = mg.ones(3, requires_grad=True)
+    for y in (x + other, other - x, x * other, x / 2, x**2, 2.0**x, np.maximum(x, other)):
+        assert y.dtype == np.float32
+        (g,) = [mg.grad(lambda x: (x * other).sum())(mg.ones(3))]
+        assert g.dtype == np.float32
+
+
+def test_a_list_operand_is_float32():
+    assert (mg.ones(2) + [1.0, 2.0]).dtype == np.float32
+
+
+def test_tensor_copies_what_it_is_given():
+    source = np.array([1.0, 2.0])
+    t = mg.tensor(source)
+    source[0] = 9
+    assert t.tolist() == [1.0, 2.0]
+
+
+def test_the_value_cannot_be_written_to():
+    t = mg.ones(3)
+    with pytest.raises(ValueError, match="read-only"):
+        t.numpy()[0] = 1
+    with pytest.raises(TypeError, match=r"np\.where"):
+        t[0] = 1.0
+
+
+def test_augmented_assignment_makes_a_new_tensor():
+    t = mg.ones(2)
+    same = t
+    t += 1
+    assert same.tolist() == [1, 1]
+    assert t.tolist() == [2, 2]
+
+
+def test_an_array_operand_may_change_after_it_was_used():
+    x = mg.tensor([1.0, 1.0], requires_grad=True)
+    weights = np.array([2.0, 3.0], np.float32)
+    y = (x * weights).sum()
+    weights[:] = 100
+    y.backward()
+    assert x.grad.tolist() == [2, 3]
+
+
+def test_an_index_array_may_change_after_it_was_used():
+    x = mg.tensor([1.0, 1.0, 1.0], requires_grad=True)
+    index = np.array([0, 0])
+    for one in (index, (index,)):
+        x.grad = None
+        index[:] = 0
+        y = x[one].sum()
+        index[:] = 2
+        y.backward()
+        assert x.grad.tolist() == [2, 0, 0]
+
+
+def test_views_of_a_parameter_do_not_change_with_it():
+    p = mg.nn.Parameter([1.0, 2.0])
+    held = [p.numpy(), p.detach(), p[:1], p.T, mg.stop_gradient(p)]
+    p.assign([5.0, 6.0])
+    assert [h[0] for h in held] == [1, 1, 1, 1, 1]
+
+
+def test_mixed_operators_with_numpy_give_tensors():
+    t = mg.tensor([1.0, 2.0], requires_grad=True)
+    for y in (np.ones(2) + t, np.float64(2) * t, np.ones((2, 2)) @ t, np.ones(2) - t, [1, 2] + t):
+        assert isinstance(y, mg.Tensor)
+        assert y.requires_grad
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda t: np.asarray(t * 1), r"\.numpy\(\)"),
+        (lambda t: np.array([t * 1, t * 1]), r"np\.stack"),
+        (lambda t: np.zeros(3).__setitem__(slice(None), t), r"\.numpy\(\)"),
+        (lambda t: np.zeros(3).__iadd__(t), "out="),
+        (lambda t: np.add.at(np.zeros(3), [0, 1, 2], t), r"np\.add\.at"),
+        (lambda t: np.add.reduce(t), r"np\.add\.reduce"),
+        (lambda t: np.put_along_axis(np.zeros(3), np.array([0]), t, 0), "put_along_axis"),
+        (lambda t: np.fft.fft(t), r"np\.fft\.fft"),
+        (lambda t: np.sin(t, out=np.zeros(3)), "out="),
+        (lambda t: np.sum(t, out=np.zeros(())), "out="),
+        (lambda t: mg.tensor([t, t]), r"np\.stack"),
+        (lambda t: mg.tensor(t), "detach"),
+    ],
+)
+def test_numpy_never_loses_a_graph_silently(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(mg.tensor([1.0, 2.0, 3.0], requires_grad=True))
+
+
+def test_an_untracked_tensor_is_an_array_to_numpy():
+    assert np.asarray(mg.ones(2)).tolist() == [1, 1]
+    assert np.asarray(mg.ones(2), dtype=np.float64).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: mg.ones((2, 3)) + mg.ones(4), ValueError, r"add: .*\(2, 3\) and \(4,\).*axis -1"),
+        (lambda: mg.ones((2, 3)) @ mg.ones((2, 3)), ValueError, "matmul: .*k is 3 and 2"),
+        (lambda: mg.tensor(["a"]), TypeError, "dtype"),
+        (lambda: mg.tensor([[1], [1, 2]]), ValueError, "tensor:"),
+        (lambda: mg.tensor([1, 2], requires_grad=True), TypeError, "floating-point.*int64"),
+        (lambda: mg.tensor([1.0], dtype="nonsense"), TypeError, "nonsense"),
+        (lambda: mg.ones(2).item(), ValueError, r"one element.*\(2,\)"),
+        (lambda: bool(mg.ones(2)), ValueError, "any"),
+        (lambda: mg.sum(mg.ones(2), wrong=1), TypeError, "sum: unknown argument 'wrong'"),
+        (lambda: mg.ones(2)[5], IndexError, "getitem"),
+        (lambda: mg.ones(2).backward(), RuntimeError, "requires_grad"),
+        (lambda: mg.ones(2, requires_grad=True).backward(), RuntimeError, r"y\.sum\(\)"),
+    ],
+)
+def test_wrong_calls_say_what_is_wrong(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_scalars_stay_tensors():
+    x = mg.tensor(2.0, requires_grad=True)
+    for y in (x + 1, x.sum(), mg.exp(x), x[...], x.reshape(())):
+        assert isinstance(y, mg.Tensor)
+        assert isinstance(y._data, np.ndarray)
+        assert y.shape == ()
+
+
+def test_deepcopy_of_a_leaf_is_a_new_leaf():
+    p = mg.nn.Parameter([1.0])
+    q = copy.deepcopy(p)
+    q.assign([2.0])
+    assert (p.tolist(), q.tolist()) == ([1.0], [2.0])
+    (q * q).sum().backward()
+    assert p.grad is None
+    assert q.grad.tolist() == [4.0]
+
+
+def test_pickle_keeps_the_value_and_refuses_a_history():
+    p = pickle.loads(pickle.dumps(mg.nn.Parameter([1.0])))
+    assert p.requires_grad
+    assert isinstance(p, mg.nn.Parameter)
+    with pytest.raises(TypeError, match="detach"):
+        pickle.dumps(p * 2)
+
+
+def test_a_graph_dies_with_its_output_without_the_collector():
+    gc.disable()
+    try:
+        x = mg.tensor([1.0, 2.0], requires_grad=True)
+        with mg.GradientTape() as outer:
+            with mg.GradientTape() as inner:
+                y = mg.tanh(mg.exp(x) * x) @ x
+            g = inner.gradient(y, x) * y
+        kept = [weakref.ref(a) for n in outer.nodes for a in n.saved or () if a is not None]
+        assert len(kept) > 10
+        del y, g, outer, inner
+        alive = [ref() for ref in kept if ref() is not None]
+        assert all(np.shares_memory(a, x._data) for a in alive)
+    finally:
+        gc.enable()
+
+
+def test_chains_of_fifty_thousand_operators():
+    x = mg.tensor(1.0, requires_grad=True)
+    y = x
+    for _ in range(50_000):
+        y = y + 1.0
+    assert copy.deepcopy(y).item() == 50_001
+    y.backward()
+    assert x.grad.item() == 1.0
+    del y
+
+
+def test_gradient_mode_and_tapes_are_per_thread():
+    seen = {}
+
+    def work():
+        x = mg.tensor(3.0, requires_grad=True)
+        seen["recording"] = (x * x).requires_grad
+
+    with mg.no_grad(), mg.GradientTape() as tape:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert seen["recording"] is True
+    assert tape.nodes == []
+
+
+def test_numpy_global_state_is_left_alone():
+    np.random.seed(0)
+    before = np.random.get_state()[1].copy()
+    mg.manual_seed(1)
+    mg.randn(3)
+    mg.rand(3)
+    assert (np.random.get_state()[1] == before).all()
