@@ -1,0 +1,55 @@
+# Each target sets up .venv by itself, with what it needs, and never does so twice.
+# Choose another Python with `make test PYTHON=python3.12`; paths are relative and quoted, so that
+# the folder may have spaces in its name.
+
+PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+TORCH ?= torch==2.13.0+cpu
+ARGS ?=
+
+SETUP = @"$(PYTHON)" tools/setup_venv.py
+RUN = .venv/bin/python
+
+.NOTPARALLEL:
+.PHONY: help demo test lint bench docs parity prove clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+
+demo:  ## learn to read handwritten digits in under two minutes; results in demo-output/
+	$(SETUP) demo
+	$(RUN) examples/digits.py
+
+test:  ## run the tests, as `make test ARGS="-k conv2d"` only some
+	$(SETUP) test
+	$(RUN) -m pytest $(ARGS)
+
+lint:  ## check style and types
+	$(SETUP) lint
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	$(RUN) -m pyright --pythonpath .venv/bin/python
+
+bench:  ## measure speed, beside the other frameworks that are installed in .venv
+	$(SETUP) demo
+	$(RUN) -m benchmarks $(ARGS)
+
+docs:  ## build the documentation into docs/_build/html
+	$(SETUP) docs
+	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+
+parity:  ## compare every operator with PyTorch, whose CPU build is installed where there is one
+	$(SETUP) test
+	@$(RUN) -c "import torch" 2>/dev/null || $(RUN) -m pip install --quiet "$(TORCH)" \
+		|| echo "No $(TORCH) for this Python on the package index: the tests below are skipped." \
+		"Install PyTorch into .venv, or name another build with TORCH=..."
+	$(RUN) -m pytest tests -m parity $(ARGS)
+
+prove:  ## check every gradient with thousands of drawn examples: minutes, not seconds
+	$(SETUP) test
+	$(RUN) -m pytest tests -m prove $(ARGS)
+
+clean:  ## remove what the targets have written, all but .venv
+	rm -rf build dist *.egg-info docs/_build demo-output .nox .hypothesis
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .coverage htmlcov
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,9 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+project = "minigrad"
+author = "The minigrad developers"
+copyright = author
+
+extensions = ["myst_parser"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
