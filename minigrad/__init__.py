@@ -9,6 +9,7 @@ tensor([2., 4., 6.])
 """
 
 from minigrad import nn, optim
+from minigrad.checkpoint import checkpoint
 from minigrad.creation import (
     arange,
     eye,
@@ -21,6 +22,7 @@ from minigrad.creation import (
     zeros,
     zeros_like,
 )
+from minigrad.custom_gradient import custom_gradient
 from minigrad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from minigrad.operators.arithmetic import *
 from minigrad.operators.exponential import *

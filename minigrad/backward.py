@@ -81,15 +81,21 @@ def backward(
         if g is not None and node in needed:
             arguments = _arguments(node, tensor)
             op = node.op
-            for i, parent in enumerate(node.parents):
-                if parent is None or parent not in needed:
-                    continue
-                rule = op.rule(i)
-                if rule is None:
-                    continue
+            wanted = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in needed]
+            if op.joint is not None:
+                together = op.joint(g, [i for i, _ in wanted], *arguments, **node.metadata)
+            for k, (i, parent) in enumerate(wanted):
                 if type(parent) is Leaf and parent.assigned > node.number:
                     _check_current(node, parent)
-                h = _fit(rule(g, *arguments, **node.metadata), parent, node, tensor is not None)
+                if op.joint is not None:
+                    h = together[k]
+                elif (rule := op.rule(i)) is not None:
+                    h = rule(g, *arguments, **node.metadata)
+                else:
+                    continue
+                if h is None:
+                    continue
+                h = _fit(h, parent, node, tensor is not None)
                 before = cotangents.get(parent)
                 if before is None:
                     cotangents[parent] = h

@@ -39,7 +39,12 @@ class Operator:
     engine does not keep it; a rule that ends in ``*_`` needs nothing of what follows. A rule runs
     twice without change: on plain arrays for a first derivative, on tensors (and is then recorded)
     for the higher ones. It returns a new array and never writes into what it is given.
+
+    ``joint``, where it is given, takes the place of the single rules: ``joint(g, wanted, ans,
+    *inputs, **metadata)`` gives a list, the cotangents of the inputs with the indices ``wanted``.
     """
+
+    joint: Rule | None = None
 
     keeps_x: tuple[bool, ...] | None
     keeps_y: tuple[bool, ...] | None

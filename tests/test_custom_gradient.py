@@ -1,0 +1,123 @@
+"""custom_gradient and checkpoint: to second order, with several values, inside tapes."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+
+
+@mg.custom_gradient
+def cube(x):
+    return x**3, lambda g: g * 3 * x**2
+
+
+def test_the_given_gradient_is_used():
+    @mg.custom_gradient
+    def clipped(x):
+        return x * 1, lambda g: mg.clip(g, -1.0, 1.0)
+
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    (clipped(x) * mg.tensor([10.0, 0.5])).sum().backward()
+    assert x.grad.tolist() == [1.0, 0.5]
+
+
+def test_it_is_differentiable_again():
+    assert mg.grad(mg.grad(cube))(2.0).item() == 12
+    assert mg.grad(mg.grad(mg.grad(cube)))(2.0).item() == 6
+
+
+def test_several_arguments_and_values():
+    @mg.custom_gradient
+    def both(x, y, power):
+        def grad(g_sum, g_product):
+            return g_sum + g_product * y, None if power else g_sum + g_product * x
+
+        return (x + y, x * y), grad
+
+    x, y = mg.tensor(2.0, requires_grad=True), mg.tensor([3.0, 4.0], requires_grad=True)
+    with mg.GradientTape(persistent=True) as tape:
+        s, p = both(x, y, 0)
+        z = (s * 10).sum() + p.sum()
+    assert [g.tolist() for g in tape.gradient(z, [x, y])] == [27, [12, 12]]
+    with mg.GradientTape() as tape:
+        s, p = both(x, y, 1)
+    assert tape.gradient(p, y) is None
+
+
+@pytest.mark.parametrize(
+    ("bad", "error", "message"),
+    [
+        (lambda x: x, TypeError, r"returns \(value, grad\)"),
+        (lambda x: (x * 1, lambda g: (g, g)), ValueError, "2 gradients for 1"),
+        (lambda x: (x * other, lambda g: g), RuntimeError, "not among its arguments"),
+    ],
+)
+def test_mistakes_are_named(bad, error, message):
+    x = mg.tensor(1.0, requires_grad=True)
+    with pytest.raises(error, match=message):
+        mg.custom_gradient(bad)(x).backward()
+
+
+other = mg.tensor(1.0, requires_grad=True)
+
+
+def test_checkpoint_gives_the_same_gradients():
+    w = nn.Parameter(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    c = mg.tensor(np.array([0.5, -0.5]), requires_grad=True)
+    x = mg.tensor(np.array([1.0, -1.0]), requires_grad=True)
+    h = c * 2
+
+    def f(x, scale):
+        y = mg.tanh(x @ w + h) * scale
+        return {"y": y, "rest": [y.sum()]}
+
+    def loss(result):
+        return (result["y"] ** 2).sum() + result["rest"][0] ** 3
+
+    with mg.GradientTape(persistent=True) as outer:
+        with mg.GradientTape(persistent=True) as tape:
+            h = c * 2
+            plain, again = loss(f(x, 2.0)), loss(mg.checkpoint(f, x, 2.0))
+        first = tape.gradient(plain, [x, w, c])
+        second = tape.gradient(again, [x, w, c])
+        sums = [mg.sum(mg.stack([(g**2).sum() for g in gs])) for gs in (first, second)]
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+    pairs = [outer.gradient(s, [x, w, c]) for s in sums]
+    for a, b in zip(*pairs, strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-12)
+
+
+def test_checkpoint_draws_the_same_random_numbers_again():
+    x = mg.ones(1000, requires_grad=True)
+
+    def drop(x):
+        return x * (mg.rand(1000) > 0.5)
+
+    y = mg.checkpoint(drop, x)
+    after = mg.rand(1).item()
+    y.sum().backward()
+    assert (x.grad == y).all()
+    mg.manual_seed(0)
+    mg.rand(1000)
+    assert mg.rand(1).item() == after
+
+
+def test_checkpoint_keeps_only_its_arguments():
+    x = mg.ones(10, requires_grad=True)
+
+    def deep(x):
+        for _ in range(20):
+            x = mg.sin(x)
+        return x
+
+    with mg.GradientTape() as tape:
+        mg.checkpoint(deep, x)
+    assert [n.op.name for n in tape.nodes] == ["checkpoint"]
+
+
+def test_checkpoint_needs_tensors():
+    x = mg.ones(1, requires_grad=True)
+    with pytest.raises(TypeError, match="float"):
+        mg.checkpoint(lambda x: 1.0, x)
