@@ -8,6 +8,8 @@
 tensor([2., 4., 6.])
 """
 
+# pyright: reportUnusedImport=false
+
 from minigrad import nn, optim
 from minigrad.checkpoint import checkpoint
 from minigrad.creation import (

@@ -82,20 +82,18 @@ def backward(
             arguments = _arguments(node, tensor)
             op = node.op
             wanted = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in needed]
-            if op.joint is not None:
-                together = op.joint(g, [i for i, _ in wanted], *arguments, **node.metadata)
-            for k, (i, parent) in enumerate(wanted):
+            for _, parent in wanted:
                 if type(parent) is Leaf and parent.assigned > node.number:
                     _check_current(node, parent)
-                if op.joint is not None:
-                    h = together[k]
-                elif (rule := op.rule(i)) is not None:
-                    h = rule(g, *arguments, **node.metadata)
-                else:
+            if op.joint is None:
+                rules = [op.rule(i) for i, _ in wanted]
+                results = [r and r(g, *arguments, **node.metadata) for r in rules]
+            else:
+                results = op.joint(g, [i for i, _ in wanted], *arguments, **node.metadata)
+            for (_, parent), result in zip(wanted, results, strict=True):
+                if result is None:
                     continue
-                if h is None:
-                    continue
-                h = _fit(h, parent, node, tensor is not None)
+                h = _fit(result, parent, node, tensor is not None)
                 before = cotangents.get(parent)
                 if before is None:
                     cotangents[parent] = h

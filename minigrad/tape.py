@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -80,7 +80,7 @@ class GradientTape:
             MODE.set(mode.but(tapes=tuple(t for t in mode.tapes if t is not self)))
 
     @contextmanager
-    def stop_recording(self) -> Iterator[None]:
+    def stop_recording(self) -> Generator[None]:
         """What runs inside is constant to this tape.
 
         Raises RuntimeError when the tape is not recording.
@@ -330,7 +330,7 @@ def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
 
 
 @contextmanager
-def no_grad() -> Iterator[None]:
+def no_grad() -> Generator[None]:
     """Inside, nothing is recorded: faster, and the results are constants. Also a decorator.
 
     >>> import minigrad as mg

@@ -154,7 +154,7 @@ class Tensor:
 
     def __repr__(self) -> str:
         text = np.array2string(self._data, separator=", ", prefix="tensor(", threshold=200)
-        if self.dtype not in (np.float32, np.int64, np.bool_):
+        if self.dtype.name not in ("float32", "int64", "bool"):
             text += f", dtype={self.dtype}"
         if type(self._node) is Leaf:
             text += ", requires_grad=True" if self._node.trainable else ""
@@ -257,7 +257,7 @@ class Tensor:
             )
         record_it = create_graph or bool(MODE.get().tapes)
         seed = self._seed(gradient)
-        leaves = [n for n in reachable([node]) if type(n) is Leaf and n.trainable]
+        leaves = [n for n in reachable([node]) if isinstance(n, Leaf) and n.trainable]
         grads = gradients(
             [(node, seed)],
             leaves,
@@ -266,7 +266,7 @@ class Tensor:
         )
         for leaf in leaves:
             g = grads.get(leaf)
-            if g is not None and isinstance(leaf, Leaf):
+            if g is not None:
                 leaf.grad = g if leaf.grad is None else leaf.grad + g
 
     def _seed(self, gradient: ArrayLike | None) -> Tensor:

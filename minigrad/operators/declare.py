@@ -171,7 +171,7 @@ def operator(
     follow are metadata. ``variadic``: the first argument is a sequence of arrays and the single
     rule starts with the index of the input. ``view``: the output may share memory with its input.
     """
-    rules = tuple(vjp) if isinstance(vjp, (tuple, list)) else (vjp,)
+    rules: tuple[Rule | None, ...] = (vjp,) if callable(vjp) else tuple(vjp)
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
 
     def declare(value: Callable[P, Any]) -> Callable[P, Tensor]:

@@ -15,7 +15,7 @@ def explain(
     """The same kind of exception, with the operator, its module path and the shapes in it."""
     where = f"{op.name} in {scope}" if scope else op.name
     text = str(error)
-    shapes = [getattr(a, "shape", ()) for a in arrays if a is not None]
+    shapes: list[tuple[int, ...]] = [getattr(a, "shape", ()) for a in arrays if a is not None]
     advice = ""
     if op.name == "matmul" and len(shapes) == 2:
         text, advice = _matmul(*shapes)
@@ -40,7 +40,7 @@ def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[str, str]:
 def _matmul(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[str, str]:
     if not a or not b:
         return "expected at least one axis on both sides", ". Use * to scale by a number"
-    inner = b[-2] if len(b) > 1 else b[0]
+    inner = b[-2:][0]
     if a[-1] == inner:
         return f"the leading axes of {a} and {b} do not broadcast", ""
     hint = ". Transpose one of them?" if a[-1] in b or inner in a else ""
