@@ -6,7 +6,6 @@ of one framework do not slow the next.
 
 import subprocess
 import sys
-from pathlib import Path
 
 PROGRAMS = ("overhead",)
 
@@ -16,7 +15,7 @@ def main(names: list[str]) -> None:
     if unknown:
         sys.exit(f"no benchmark named {', '.join(unknown)}; there are: {', '.join(PROGRAMS)}")
     for name in names or PROGRAMS:
-        subprocess.run([sys.executable, str(Path(__file__).with_name(f"{name}.py"))], check=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
 
 
 if __name__ == "__main__":

@@ -40,72 +40,91 @@ def _number(node: Node) -> int:
 
 def backward(
     seeds: Iterable[tuple[Node, Any]],
-    sources: Iterable[Node],
+    sources: Iterable[Node] | None,
     *,
     inside: Inside | None = None,
     tensor: Callable[[Any, Node | None], Any] | None = None,
     release: bool = False,
 ) -> dict[Node, Any]:
-    """The cotangent of each source that has one.
+    """The cotangent of each source that has one; of every trainable leaf if sources is None.
 
     ``seeds``: pairs of a node and its cotangent. ``inside``: the part of history to go through.
     ``tensor``: given to have the pass itself recorded, for higher orders; it makes a tensor of
     an array and its node, the rules then run on tensors. ``release``: drop what the nodes kept.
     """
     seeds = list(seeds)
-    ends = set(sources)
     order = reachable((node for node, _ in seeds), inside)
-    needed = set(ends)
-    for node in order:
-        if inside is None or inside(node):
-            for parent in node.parents:
-                if parent in needed:
-                    needed.add(node)
-                    break
+    ends = set(_trainable(order) if sources is None else sources)
 
+    # Forwards: which inputs of which nodes lead to a source.
+    needed = set(ends)
+    wanted: dict[Node, list[tuple[int, Node]]] = {}
+    for node in order:
+        if node.parents and (inside is None or inside(node)):
+            hits = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in needed]
+            if hits:
+                needed.add(node)
+                wanted[node] = hits
+
+    # Backwards: every cotangent is complete when its node comes up.
     cotangents: dict[Node, Any] = {}
-    # Arrays that this pass made by adding, and may therefore add to in place.
-    own: set[Node] = set()
     for node, g in seeds:
         cotangents[node] = cotangents[node] + g if node in cotangents else g
-
+    # Arrays that this pass made by adding, and may therefore add to in place.
+    own: set[Node] = set()
     found: dict[Node, Any] = {}
     for node in reversed(order):
         g = cotangents.pop(node, None)
-        if g is not None and node in ends:
-            found[node] = g
-        if (inside is not None and not inside(node)) or node.saved is FREED:
-            if node.saved is FREED and node in needed and g is not None:
-                raise RuntimeError(_freed(node))
+        if g is None:
             continue
-        if g is not None and node in needed:
-            arguments = _arguments(node, tensor)
-            op = node.op
-            wanted = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in needed]
-            for _, parent in wanted:
-                if type(parent) is Leaf and parent.assigned > node.number:
-                    _check_current(node, parent)
-            if op.joint is None:
-                rules = [op.rule(i) for i, _ in wanted]
-                results = [r and r(g, *arguments, **node.metadata) for r in rules]
+        if node in ends:
+            found[node] = g
+        hits = wanted.get(node, [])
+        for (_, parent), h in zip(hits, _apply_rules(node, hits, g, tensor), strict=True):
+            if h is None:
+                continue
+            h = _fit(h, parent, node, tensor is not None)
+            before = cotangents.get(parent)
+            if before is None:
+                cotangents[parent] = h
+            elif parent in own:
+                np.add(before, h, out=before)
             else:
-                results = op.joint(g, [i for i, _ in wanted], *arguments, **node.metadata)
-            for (_, parent), result in zip(wanted, results, strict=True):
-                if result is None:
-                    continue
-                h = _fit(result, parent, node, tensor is not None)
-                before = cotangents.get(parent)
-                if before is None:
-                    cotangents[parent] = h
-                elif parent in own:
-                    np.add(before, h, out=before)
-                else:
-                    cotangents[parent] = total = before + h
-                    if tensor is None and type(total) is np.ndarray:
-                        own.add(parent)
-        if release and node.parents:
-            node.saved = FREED
+                cotangents[parent] = total = before + h
+                if tensor is None and type(total) is np.ndarray:
+                    own.add(parent)
+    if release:
+        for node in order:
+            if node.parents and (inside is None or inside(node)):
+                node.saved = FREED
     return found
+
+
+def _trainable(nodes: list[Node]) -> list[Node]:
+    return [n for n in nodes if type(n) is Leaf and n.trainable]
+
+
+def _apply_rules(
+    node: Node,
+    hits: list[tuple[int, Node]],
+    g: Any,
+    tensor: Callable[[Any, Node | None], Any] | None,
+) -> list[Any]:
+    """The cotangents of those inputs of a node that are asked for."""
+    if not hits:
+        return []
+    if node.saved is FREED:
+        raise RuntimeError(_freed(node))
+    for _, parent in hits:
+        if type(parent) is Leaf and parent.assigned > node.number:
+            _check_current(node, parent)
+    op = node.op
+    arguments = _arguments(node, tensor)
+    if op.joint is not None:
+        together: list[Any] = op.joint(g, [i for i, _ in hits], *arguments, **node.metadata)
+        return together
+    rules = [op.rule(i) for i, _ in hits]
+    return [rule and rule(g, *arguments, **node.metadata) for rule in rules]
 
 
 def _arguments(node: Node, tensor: Callable[[Any, Node | None], Any] | None) -> list[Any]:

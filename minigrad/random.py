@@ -9,7 +9,8 @@ from numpy.typing import DTypeLike
 
 from minigrad.tensor import Tensor
 
-_generator = np.random.default_rng()
+# Made when it is first asked for: importing numpy.random takes 10 ms.
+_generators: list[np.random.Generator] = []
 
 
 def manual_seed(seed: int) -> np.random.Generator:
@@ -22,14 +23,17 @@ def manual_seed(seed: int) -> np.random.Generator:
     >>> bool((a == mg.rand(3)).all())
     True
     """
+    generator = default_generator()
     # In place, so that whoever holds the generator is seeded too.
-    _generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
-    return _generator
+    generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+    return generator
 
 
 def default_generator() -> np.random.Generator:
     """The generator that is used where none is passed in."""
-    return _generator
+    if not _generators:
+        _generators.append(np.random.default_rng())
+    return _generators[0]
 
 
 def randn(
@@ -43,7 +47,9 @@ def randn(
     >>> randn(2, 3).shape
     (2, 3)
     """
-    made = Tensor(np.asarray((generator or _generator).standard_normal(_flat(shape))).astype(dtype))
+    made = Tensor(
+        np.asarray((generator or default_generator()).standard_normal(_flat(shape))).astype(dtype)
+    )
     made.requires_grad = requires_grad
     return made
 
@@ -59,7 +65,7 @@ def rand(
     >>> rand(2, 3).shape
     (2, 3)
     """
-    made = Tensor(np.asarray((generator or _generator).random(_flat(shape))).astype(dtype))
+    made = Tensor(np.asarray((generator or default_generator()).random(_flat(shape))).astype(dtype))
     made.requires_grad = requires_grad
     return made
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minigrad import numpy_protocol
-from minigrad.backward import backward, reachable
+from minigrad.backward import backward
 from minigrad.node import MODE, NO_METADATA, Leaf, Mode, Node, Spec, next_number
 from minigrad.operators import (
     activations,
@@ -257,16 +257,10 @@ class Tensor:
             )
         record_it = create_graph or bool(MODE.get().tapes)
         seed = self._seed(gradient)
-        leaves = [n for n in reachable([node]) if isinstance(n, Leaf) and n.trainable]
-        grads = gradients(
-            [(node, seed)],
-            leaves,
-            recorded=record_it,
-            release=not (retain_graph or record_it),
-        )
-        for leaf in leaves:
-            g = grads.get(leaf)
-            if g is not None:
+        release = not (retain_graph or record_it)
+        grads = gradients([(node, seed)], None, recorded=record_it, release=release)
+        for leaf, g in grads.items():
+            if isinstance(leaf, Leaf):
                 leaf.grad = g if leaf.grad is None else leaf.grad + g
 
     def _seed(self, gradient: ArrayLike | None) -> Tensor:
@@ -278,7 +272,7 @@ class Tensor:
                     f"e.g. y.sum().backward(), or give the cotangent: "
                     f"y.backward(gradient=mg.ones_like(y))"
                 )
-            return Tensor(np.ones_like(self._data))
+            return Tensor(np.ones(self._data.shape, self._data.dtype))
         seed = as_tensor(gradient)
         if seed.shape != self.shape:
             raise ValueError(f"backward: gradient has shape {seed.shape}, expected {self.shape}")

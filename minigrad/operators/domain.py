@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-Draw = Callable[[np.random.Generator, tuple[int, ...]], Any]
+Draw = Callable[["np.random.Generator", tuple[int, ...]], Any]
 
 
 @dataclass(frozen=True)
