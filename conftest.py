@@ -1,3 +1,14 @@
 """What pytest must know before it collects anything."""
 
+import numpy as np
+import pytest
+
+import minigrad as mg
+
 collect_ignore = ["nn", "optim"]  # links to parts of minigrad/, which is collected itself
+
+
+@pytest.fixture(autouse=True)
+def _names_in_doctests(doctest_namespace):
+    """Spare every docstring the imports that its reader has made anyway."""
+    doctest_namespace.update(mg=mg, np=np, nn=mg.nn, optim=mg.optim, tensor=mg.tensor)

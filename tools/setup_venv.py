@@ -106,8 +106,12 @@ def has_pip() -> bool:
 def run(*command: str | Path, quiet: bool = False) -> bool:
     """Run the command in the project's folder; return whether it exists and succeeds."""
     output = subprocess.DEVNULL if quiet else None
-    # In .venv, pip must not ask, look for its own updates, or follow a configured `user = true`.
-    settings = {"PIP_NO_INPUT": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_USER": "0"}
+    settings = {
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_NO_INPUT": "1",
+        "PIP_USER": "0",  # a configured `user = true` makes no sense in .venv
+        "PYTHONWARNINGS": "ignore",  # setuptools warns of every editable installation
+    }
     environment = {**os.environ, **settings}
     try:
         subprocess.run(command, cwd=ROOT, env=environment, stdout=output, stderr=output, check=True)
