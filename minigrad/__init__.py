@@ -10,22 +10,11 @@ tensor([2., 4., 6.])
 
 # pyright: reportUnusedImport=false
 
-from minigrad import nn, optim
-from minigrad.checkpoint import checkpoint
-from minigrad.creation import (
-    arange,
-    eye,
-    full,
-    full_like,
-    linspace,
-    ones,
-    ones_like,
-    tensor,
-    zeros,
-    zeros_like,
-)
-from minigrad.custom_gradient import custom_gradient
-from minigrad.derivatives import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
+from minigrad import nn as nn, optim as optim
+from minigrad.checkpoint import *
+from minigrad.creation import *
+from minigrad.custom_gradient import *
+from minigrad.derivatives import *
 from minigrad.operators.arithmetic import *
 from minigrad.operators.exponential import *
 from minigrad.operators.hyperbolic import *
@@ -35,8 +24,8 @@ from minigrad.operators.products import *
 from minigrad.operators.reductions import *
 from minigrad.operators.shapes import *
 from minigrad.operators.trigonometric import *
-from minigrad.random import manual_seed, rand, randn
-from minigrad.tape import GradientTape, is_recording, no_grad, stop_gradient
-from minigrad.tensor import Tensor
+from minigrad.random import *
+from minigrad.tape import *
+from minigrad.tensor import *
 
 __version__ = "0.1.0"

@@ -14,6 +14,8 @@ from minigrad.random import default_generator
 from minigrad.tape import flatten
 from minigrad.tensor import Tensor, gradients, new_leaf
 
+__all__ = ["checkpoint"]
+
 
 def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     """``f(*args)``, keeping for the backward pass only the arguments; f runs again then.

@@ -10,6 +10,19 @@ from numpy.typing import DTypeLike
 from minigrad.operators.declare import NUMPY
 from minigrad.tensor import Tensor, as_array, as_tensor
 
+__all__ = [
+    "arange",
+    "eye",
+    "full",
+    "full_like",
+    "linspace",
+    "ones",
+    "ones_like",
+    "tensor",
+    "zeros",
+    "zeros_like",
+]
+
 Shape = int | tuple[int, ...]
 
 

@@ -16,6 +16,8 @@ from minigrad.operators.shapes import reshape
 from minigrad.tape import flatten, no_grad, rebuild
 from minigrad.tensor import Tensor, as_tensor
 
+__all__ = ["custom_gradient"]
+
 
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function that returns its value and the function that gives its gradient.

@@ -15,6 +15,8 @@ from minigrad.operators.arithmetic import positive
 from minigrad.tape import GradientTape, flatten, rebuild
 from minigrad.tensor import Tensor, as_tensor
 
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+
 Function = Callable[..., Any]
 
 

@@ -9,6 +9,8 @@ from numpy.typing import DTypeLike
 
 from minigrad.tensor import Tensor
 
+__all__ = ["manual_seed", "rand", "randn"]
+
 # Made when it is first asked for: importing numpy.random takes 10 ms.
 _generators: list[np.random.Generator] = []
 

@@ -12,6 +12,8 @@ import numpy as np
 from minigrad.node import MODE, Leaf, Node, next_number
 from minigrad.tensor import Tensor, as_tensor, gradients, new_leaf
 
+__all__ = ["GradientTape", "is_recording", "no_grad", "stop_gradient"]
+
 
 class GradientTape:
     """Records what runs inside its ``with`` block and differentiates it, as ``tf.GradientTape``.

@@ -26,6 +26,8 @@ from minigrad.operators import (
 from minigrad.operators.declare import KEEP, OPERATORS, SHAPE_ONLY, Axis, Operator, engine
 from minigrad.operators.errors import explain
 
+__all__ = ["Tensor"]
+
 Number: TypeAlias = bool | int | float
 ArrayLike: TypeAlias = "Tensor | NDArray[Any] | np.generic | Number | list[Any] | tuple[Any, ...]"
 ndarray = np.ndarray
