@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -35,7 +35,9 @@ class GradientTape:
         self.persistent = persistent
         self.nodes: list[Node] = []
         self._watch_accessed = watch_accessed_variables
-        self._watched: dict[Leaf | Node, Tensor] = {}
+        # By identity, because a watched tensor loses its node when the tape closes.
+        self._watched: dict[int, tuple[Tensor, Node]] = {}
+        self._watched_nodes: set[Node] = set()
         # Numbers [start, end) during which this tape was recording; the last may be open.
         self._intervals: list[list[float]] = []
         self._alone = True
@@ -51,7 +53,7 @@ class GradientTape:
             self._alone = False
             for tape in mode.tapes:
                 tape._alone = False
-        for node, tensor in self._watched.items():
+        for tensor, node in self._watched.values():
             if tensor._node is None:
                 tensor._node = node
         self._resume()
@@ -64,7 +66,7 @@ class GradientTape:
         trace: TracebackType | None,
     ) -> None:
         self._pause()
-        for tensor in self._watched.values():
+        for tensor, _ in self._watched.values():
             # Watching is this tape's affair: afterwards the tensor is the constant it was before.
             node = tensor._node
             if type(node) is Leaf and not node.trainable and not _watched_elsewhere(node):
@@ -100,6 +102,7 @@ class GradientTape:
         recording = self in MODE.get().tapes
         self.nodes = []
         self._watched = {}
+        self._watched_nodes = set()
         self._spent = False
         self._intervals = [[next_number(), float("inf")]] if recording else []
 
@@ -118,11 +121,12 @@ class GradientTape:
                 )
             if one._node is None:
                 one._node = new_leaf(one, trainable=False)
-            self._watched[one._node] = one
+            self._watched[id(one)] = (one, one._node)
+            self._watched_nodes.add(one._node)
 
     def watched_variables(self) -> tuple[Tensor, ...]:
         """The tensors watched by hand and the leaves that recorded operations have used."""
-        found = dict(self._watched)
+        found: dict[Node, Tensor] = {node: tensor for tensor, node in self._watched.values()}
         if self._watch_accessed:
             for node in self.nodes:
                 for parent in node.parents:
@@ -170,7 +174,7 @@ class GradientTape:
         found = gradients(
             self._seeds(target, seeds),
             [n for n in nodes if n is not None],
-            inside=self._inside,
+            inside=self._inside(),
             recorded=recorded,
             release=self._spent and self._alone and not recorded,
         )
@@ -267,16 +271,19 @@ class GradientTape:
         if not isinstance(target, Tensor):
             raise TypeError(f"jacobian: expected a tensor as target, got {type(target).__name__}")
 
-    def _inside(self, node: Node) -> bool:
-        number = node.number
-        return any(start <= number < end for start, end in self._intervals)
+    def _inside(self) -> Callable[[Node], bool]:
+        """A test whether a node was recorded while this tape was on."""
+        if len(self._intervals) == 1:
+            ((start, end),) = self._intervals
+            return lambda node: start <= node.number < end
+        return lambda node: any(start <= node.number < end for start, end in self._intervals)
 
     def _node_of(self, source: Tensor) -> Node | None:
         """The source's node, if this tape follows it."""
         node = source._node
         if node is None:
-            return next((n for n, t in self._watched.items() if t is source), None)
-        if node in self._watched or (self._inside(node) and type(node) is not Leaf):
+            return self._watched.get(id(source), (None, None))[1]
+        if node in self._watched_nodes or (type(node) is not Leaf and self._inside()(node)):
             return node
         if type(node) is Leaf and node.trainable and self._watch_accessed:
             return node
@@ -301,7 +308,7 @@ class GradientTape:
 
 
 def _watched_elsewhere(node: Node) -> bool:
-    return any(node in tape._watched for tape in MODE.get().tapes)
+    return any(node in tape._watched_nodes for tape in MODE.get().tapes)
 
 
 # -- nested structures -------------------------------------------------------------------

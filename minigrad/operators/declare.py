@@ -266,7 +266,11 @@ def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tens
             body: Callable[..., Any] = function
             plain = [engine.constant(a) for a in args]
             named = {k: engine.constant(v) for k, v in kwargs.items()}
-            return cast("Tensor", engine.as_tensor(body(*plain, **named)))
+            try:
+                return cast("Tensor", engine.as_tensor(body(*plain, **named)))
+            except (TypeError, ValueError) as error:
+                kind = TypeError if isinstance(error, TypeError) else ValueError
+                raise kind(f"{function.__name__}: {error}") from error
 
         CONSTANTS[function.__name__] = call
         _stands_for(call, numpy)

@@ -15,17 +15,19 @@ def explain(
     """The same kind of exception, with the operator, its module path and the shapes in it."""
     where = f"{op.name} in {scope}" if scope else op.name
     text = str(error)
+    # NumPy's own subclasses of TypeError cannot be made from a message.
+    kind = next(k for k in (IndexError, TypeError, ValueError) if isinstance(error, k))
     shapes: list[tuple[int, ...]] = [getattr(a, "shape", ()) for a in arrays if a is not None]
     advice = ""
     if op.name == "matmul" and len(shapes) == 2:
         text, advice = _matmul(*shapes)
     elif text.startswith(f"{op.name}: "):
-        return type(error)(f"{where}: {text.removeprefix(f'{op.name}: ')}")
+        return kind(f"{where}: {text.removeprefix(f'{op.name}: ')}")
     elif "broadcast" in text and len(shapes) == 2:
         text, advice = _broadcast(*shapes)
     got = ", ".join(_describe(a) for a in arrays)
     extra = "".join(f", {k}={_short(v)}" for k, v in metadata.items())
-    return type(error)(f"{where}: {text} (got {got}{extra}){advice}")
+    return kind(f"{where}: {text} (got {got}{extra}){advice}")
 
 
 def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[str, str]:
