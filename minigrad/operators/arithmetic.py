@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.operators.declare import Array, composite, constant, operator
-from minigrad.operators.domain import anywhere, distinct, nonzero, sample
+from minigrad.operators.domain import Domain, anywhere, between, lattice, nonzero, sample
 
 __all__ = [
     "abs", "add", "clip", "divide", "floor_divide", "maximum", "minimum", "multiply",
@@ -110,7 +110,7 @@ def _share(g: Any, wins: Any, ties: Any) -> Any:
         lambda g, _ans, x, y: _share(g, x > y, x == y),
         lambda g, _ans, x, y: _share(g, y > x, x == y),
     ),
-    domain=(distinct, nonzero),
+    domain=(lattice, between),
     samples=PAIRS,
 )
 def maximum(x: Array, y: Array) -> Array:
@@ -128,7 +128,7 @@ def maximum(x: Array, y: Array) -> Array:
         lambda g, _ans, x, y: _share(g, x < y, x == y),
         lambda g, _ans, x, y: _share(g, y < x, x == y),
     ),
-    domain=(distinct, nonzero),
+    domain=(lattice, between),
     samples=PAIRS,
 )
 def minimum(x: Array, y: Array) -> Array:
@@ -142,7 +142,12 @@ def minimum(x: Array, y: Array) -> Array:
 
 @composite(
     np.clip,
-    samples=[sample((2, 3), min=-0.51, max=0.72), sample((5,), min=0.13), sample((), max=0.1)],
+    samples=[
+        sample((2, 3), min=-0.51, max=0.72),
+        sample((5,), min=0.13),
+        sample((), max=0.1),
+        sample((0, 2), max=1.0),
+    ],
 )
 def clip(x: Array, min: Array = None, max: Array = None) -> Array:
     """x limited to [min, max]; None leaves that side open. Zero gradient outside.
@@ -155,11 +160,15 @@ def clip(x: Array, min: Array = None, max: Array = None) -> Array:
     return x if max is None else np.minimum(x, max)
 
 
+_near_one = Domain("near_one", low=0.9, high=1.1)
+
+
 @operator(
     (np.remainder, np.mod),
     vjp=(lambda g, *_: g, lambda g, _ans, x, y: -g * np.floor_divide(x, y)),
-    domain=(anywhere, nonzero),
-    samples=[sample((), ())],
+    # No quotient is near a whole number, where the remainder jumps.
+    domain=(Domain("fractions", low=-0.8, high=1.7, avoid=(0.0, 1.0), margin=0.2), _near_one),
+    samples=PAIRS,
 )
 def remainder(x: Array, y: Array) -> Array:
     """x - floor(x / y) y, with the sign of y.

@@ -69,6 +69,15 @@ def _positive_definite(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     )
 
 
+def _lattice(offset: float) -> Draw:
+    """Whole multiples of 0.4, moved by ``offset`` and a little jitter."""
+
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+        return 0.4 * rng.integers(-5, 5, shape) + offset + rng.uniform(-0.05, 0.05, shape)
+
+    return draw
+
+
 anywhere = Domain("anywhere")
 nonzero = Domain("nonzero", avoid=(0.0,))
 positive = Domain("positive", low=0.2, high=3.0)
@@ -76,6 +85,9 @@ inside_unit = Domain("inside_unit", low=-0.9, high=0.9)
 above_one = Domain("above_one", low=1.1, high=4.0)
 distinct = Domain("distinct", distinct=True)
 distinct_nonzero = Domain("distinct_nonzero", distinct=True, avoid=(0.0,), margin=0.05)
+#: No value of one is near a value of the other, nor near 0.
+lattice = Domain("lattice", build=_lattice(0.1))
+between = Domain("between", build=_lattice(0.3))
 well_conditioned = Domain("well_conditioned", build=_well_conditioned)
 positive_definite = Domain("positive_definite", build=_positive_definite)
 

@@ -18,7 +18,7 @@ def exp(x: Array) -> Array:
     """e to the power x.
 
     >>> exp(tensor([0.0, 1.0]))
-    tensor([1.       , 2.7182817])
+    tensor([1.      , 2.718282])
     """
     return np.exp(x)
 

@@ -25,6 +25,7 @@ def _getitem_vjp(g: Any, _ans: Any, _x: Any, index: Any) -> Any:
         sample((4, 3), index=(np.array([[0, 1], [1, 1]]), slice(1, None))),
         sample((2, 3), index=np.array([[True, False, True], [False, False, True]])),
         sample((4, 3), index=(np.array([1, 1]), np.array([0, 0]))), sample((3,), index=slice(0, 0)),
+        sample((0, 3), index=(slice(None), [1, 1])),
         sample((), index=...), sample((4, 3, 2), index=(np.array([0, 3]), slice(None), 1)),
     ],
 )  # fmt: skip
@@ -52,6 +53,7 @@ def _is_basic(index: Any) -> bool:
     samples=[
         sample((2,), index=([0, 3],), shape=(4,)), sample((2,), index=([1, 1],), shape=(4,)),
         sample((2, 3), index=slice(1, 3), shape=(4, 3)),
+        sample((0,), index=slice(0, 0), shape=(3,)),
     ],
 )  # fmt: skip
 def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
@@ -79,6 +81,7 @@ def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
         sample(np.array([True, False, True]), (3,), (3,)),
         sample(np.array([[True], [False]]), (3,), ()),
         sample(np.array(True), (2, 2), (1, 2)),
+        sample(np.array(False), (0, 2), ()),
     ],
 )
 def where(condition: Array, x: Array, y: Array) -> Array:

@@ -64,7 +64,14 @@ def matmul(x: Array, y: Array) -> Array:
 @composite(
     np.dot,
     arrays=2,
-    samples=[sample((3,), (3,)), sample((2, 3), (3, 2)), sample((), (2,)), sample((2, 2, 3), (3,))],
+    samples=[
+        sample((3,), (3,)),
+        sample((2, 3), (3, 2)),
+        sample((), (2,)),
+        sample((2, 2, 3), (3,)),
+        sample((2, 0), (0, 3)),
+        sample((2, 3), (2, 3, 4)),
+    ],
 )
 def dot(x: Array, y: Array) -> Array:
     """The inner product of vectors, the matrix product of matrices, as in np.dot.

@@ -14,8 +14,9 @@ __all__ = ["logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
 AXES = [
     sample(()), sample((2, 3)), sample((2, 3), axis=0), sample((2, 3), axis=-1, keepdims=True),
     sample((2, 3, 4), axis=(0, 2)), sample((2, 1, 3), axis=(-1, 0), keepdims=True),
+    sample((0, 2), axis=1),
 ]  # fmt: skip
-EMPTY = [sample((0, 2)), sample((0, 2), axis=1), sample((2, 0), axis=0, keepdims=True)]
+EMPTY = [sample((0, 2)), sample((0, 2), axis=0), sample((2, 0), axis=0, keepdims=True)]
 
 
 def spread(g: Any, axis: Axis, keepdims: bool) -> Any:
@@ -92,7 +93,7 @@ def _std_vjp(
     np.std,
     vjp=_std_vjp,
     domain=distinct,
-    samples=[sample((5,)), *AXES[1:5], sample((4, 3), axis=0, ddof=1)],
+    samples=[sample((5,)), *AXES[1:5], sample((4, 3), axis=0, ddof=1), sample((0, 2), axis=1)],
 )
 def std(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The standard deviation, the root of the variance; of a constant the gradient is 0.
@@ -174,7 +175,7 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) without overflow; of nothing but -inf it is -inf, with gradient 0.
 
     >>> logsumexp(tensor([1000.0, 1000.0]))
-    tensor(1000.6931)
+    tensor(1000.6932)
     """
     shift = _finite_or_zero(np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     with np.errstate(divide="ignore"):

@@ -18,7 +18,7 @@ __all__ = [
 @operator(
     vjp=lambda g, *_, dtype=None: g,
     view=True,
-    samples=[sample((2, 3), dtype=np.dtype(np.float64))],
+    samples=[sample(shape, dtype=np.dtype(np.float64)) for shape in ((), (2, 3), (0, 2))],
 )
 def astype(x: Array, dtype: Any = np.float32) -> Array:
     """The elements converted to ``dtype``; a conversion to integers or booleans is constant.
@@ -58,9 +58,14 @@ def ravel(x: Array) -> Array:
     return np.reshape(x, -1)
 
 
+def _inverse(axes: tuple[int, ...] | None, ndim: int) -> list[int] | None:
+    """The order of axes that undoes this one."""
+    return None if axes is None else [int(i) for i in np.argsort([a % ndim for a in axes])]
+
+
 @operator(
     np.transpose,
-    vjp=lambda g, _ans, _x, axes=None: np.transpose(g, None if axes is None else np.argsort(axes)),
+    vjp=lambda g, _ans, _x, axes=None: np.transpose(g, _inverse(axes, _x.ndim)),
     view=True,
     samples=[
         sample((2, 3)), sample((2, 3, 4), axes=(1, 2, 0)), sample(()), sample((2, 0, 3)),
@@ -99,6 +104,7 @@ def swapaxes(x: Array, axis1: int, axis2: int) -> Array:
     samples=[
         sample((2, 3, 4), source=0, destination=-1),
         sample((2, 3, 4), source=(0, 1), destination=(2, 0)),
+        sample((2, 0, 4), source=2, destination=1),
     ],
 )
 def moveaxis(x: Array, source: Any, destination: Any) -> Array:
@@ -114,8 +120,11 @@ def moveaxis(x: Array, source: Any, destination: Any) -> Array:
     np.squeeze,
     vjp=lambda g, _ans, _x, axis=None: np.reshape(g, _x.shape),
     view=True,
-    samples=[sample((1, 3, 1)), sample((1, 3, 1), axis=0), sample((1, 2, 1), axis=(0, -1))],
-)
+    samples=[
+        sample((1, 3, 1)), sample((1, 3, 1), axis=0), sample((1, 2, 1), axis=(0, -1)),
+        sample((1, 1)), sample((1, 0)),
+    ],
+)  # fmt: skip
 def squeeze(x: Array, axis: Axis = None) -> Array:
     """Axes of length 1 removed: those given, or all.
 
@@ -129,7 +138,12 @@ def squeeze(x: Array, axis: Axis = None) -> Array:
     np.expand_dims,
     vjp=lambda g, _ans, _x, axis: np.reshape(g, _x.shape),
     view=True,
-    samples=[sample((2, 3), axis=1), sample((), axis=0), sample((3,), axis=(0, -1))],
+    samples=[
+        sample((2, 3), axis=1),
+        sample((), axis=0),
+        sample((3,), axis=(0, -1)),
+        sample((0,), axis=1),
+    ],
 )
 def expand_dims(x: Array, axis: int | tuple[int, ...]) -> Array:
     """New axes of length 1 at these places of the result.
@@ -147,7 +161,7 @@ def expand_dims(x: Array, axis: int | tuple[int, ...]) -> Array:
     view=True,
     samples=[
         sample((3,), shape=(2, 3)), sample((), shape=(2, 2)), sample((4, 1), shape=(2, 4, 3)),
-        sample((1, 2), shape=(0, 2)),
+        sample((1, 2), shape=(0, 2)), sample((0, 1), shape=(2, 0, 3)),
     ],
 )  # fmt: skip
 def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
@@ -195,8 +209,11 @@ def _stack_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int = 0) -> Any:
     np.stack,
     vjp=_stack_vjp,
     variadic=True,
-    samples=[sample([(2, 3), (2, 3)]), sample([(), (), ()]), sample([(2,), (2,)], axis=-1)],
-)
+    samples=[
+        sample([(2, 3), (2, 3)]), sample([(), (), ()]), sample([(2,), (2,)], axis=-1),
+        sample([(0, 2), (0, 2)], axis=1),
+    ],
+)  # fmt: skip
 def stack(arrays: Array, axis: int = 0) -> Array:
     """Arrays of one shape joined along a new axis.
 
@@ -223,6 +240,7 @@ def _pad_vjp(
     samples=[
         sample((2, 3), pad_width=1), sample((2, 3), pad_width=((0, 1), (2, 0))),
         sample((3,), pad_width=(1, 2), constant_values=5.0),
+        sample((0, 2), pad_width=1),
     ],
 )  # fmt: skip
 def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:

@@ -1,0 +1,381 @@
+"""Tests that are generated from the declarations: every operator, composite and constant.
+
+Nothing here names an operator, so one that is declared is tested: a row is a declaration with
+samples. What is special about one operator is tested beside it, in ``test_operator_*.py``.
+"""
+
+import doctest
+import importlib
+import itertools
+import pkgutil
+import sys
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.operators
+from minigrad.operators.declare import COMPOSITES, CONSTANTS, OPERATORS, engine
+from minigrad.tape import flatten
+
+for _module in pkgutil.iter_modules(minigrad.operators.__path__):
+    importlib.import_module(f"minigrad.operators.{_module.name}")
+
+# -- the cases -------------------------------------------------------------------------------------
+
+DIFFERENTIABLE = sorted([*OPERATORS, *COMPOSITES])
+
+
+@dataclass
+class Case:
+    """One call of one operator, with drawn arrays."""
+
+    name: str
+    function: Any
+    reference: Any
+    arrays: tuple[Any, ...]
+    metadata: dict[str, Any]
+    variadic: bool
+    tracked: tuple[int, ...]
+
+    def __str__(self) -> str:
+        shapes = [np.shape(a) for a in self.flat]
+        return f"{self.name}{shapes} {self.metadata}"
+
+    @property
+    def flat(self) -> list[Any]:
+        """The arrays without nesting, as NumPy arrays."""
+        return [np.asarray(a) for a in (self.arrays[0] if self.variadic else self.arrays)]
+
+    def call(self, flat: list[Any]) -> list[Any]:
+        """The operator on these arrays or tensors; its outputs in a list."""
+        args = (list(flat), *self.arrays[1:]) if self.variadic else tuple(flat)
+        return _outputs(self.function(*args, **self.metadata))
+
+    def value(self, flat: list[Any]) -> list[Any]:
+        """The outputs as arrays."""
+        return [np.asarray(y._data) for y in self.call([mg.Tensor(a) for a in flat])]
+
+    def gradient(self, flat: list[Any], cotangents: list[Any]) -> list[Any]:
+        """The gradients of the tracked inputs on the raw path."""
+        tensors = [mg.Tensor(a) for a in flat]
+        with mg.GradientTape() as tape:
+            tape.watch([tensors[i] for i in self.tracked])
+            outputs = _floats(self.call(tensors))
+        return tape.gradient(
+            outputs,
+            [tensors[i] for i in self.tracked],
+            [mg.Tensor(v) for v in cotangents],
+            unconnected_gradients="zero",
+        )
+
+    def draw_cotangents(self, rng: np.random.Generator) -> list[Any]:
+        return [
+            rng.uniform(0.5, 1.5, y.shape) * rng.choice([-1.0, 1.0], y.shape)
+            for y in self.value(self.flat)
+            if y.dtype.kind == "f"
+        ]
+
+
+def _outputs(result: Any) -> list[Any]:
+    return flatten(list(result) if isinstance(result, (tuple, list)) else [result])
+
+
+def _floats(outputs: list[Any]) -> list[Any]:
+    return [y for y in outputs if y.dtype.kind == "f"]
+
+
+def _call_operator(op: Any) -> Any:
+    return lambda *args, **kwargs: engine.record(op, args, kwargs)
+
+
+def cases(name: str) -> list[Case]:
+    """One case for each sample of the declaration, drawn from its domain."""
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    entry = OPERATORS.get(name) or COMPOSITES[name]
+    rules = entry.rules if name in OPERATORS else ()
+    variadic = getattr(entry, "variadic", False)
+    function = _call_operator(entry) if name in OPERATORS else entry.function
+    found = []
+    for sample in entry.samples:
+        arrays = sample.draw(rng, entry.domains)
+        nested = variadic or (bool(arrays) and isinstance(arrays[0], list))
+        flat = [np.asarray(a) for a in (arrays[0] if nested else arrays)]
+        every = rules * len(flat) if nested else rules or (True,) * len(flat)
+        tracked = tuple(
+            i for i, a in enumerate(flat) if every[i] is not None and a.dtype.kind == "f"
+        )
+        found.append(
+            Case(name, function, entry.reference, arrays, sample.metadata, nested, tracked)
+        )
+    return found
+
+
+each = pytest.mark.parametrize("name", DIFFERENTIABLE)
+
+
+# -- the registry ----------------------------------------------------------------------------------
+
+
+@each
+def test_every_operator_has_samples_and_an_input_to_differentiate(name):
+    found = cases(name)
+    assert found
+    assert any(case.tracked for case in found)
+
+
+@each
+def test_every_operator_has_an_empty_sample(name):
+    assert any(a.size == 0 for case in cases(name) for a in case.flat)
+
+
+def public_functions() -> list[Any]:
+    """Every function that a module of operators puts into ``mg``."""
+    found = []
+    for name, module in sorted(sys.modules.items()):
+        if name.startswith("minigrad.operators.") and hasattr(module, "__all__"):
+            found += [(module, n) for n in module.__all__]
+    return found
+
+
+public = pytest.mark.parametrize(
+    ("module", "name"), public_functions(), ids=[n for _, n in public_functions()]
+)
+
+
+@public
+def test_every_public_operator_is_declared_and_explained(module, name):
+    function = getattr(module, name)
+    known = name in OPERATORS or name in COMPOSITES or name in CONSTANTS
+    assert known, f"{name} is public but has no declaration, so nothing tests it"
+    assert function.__doc__
+    if name in CONSTANTS and name not in OPERATORS:
+        return
+    assert ">>>" in function.__doc__, f"{name} shows no example"
+
+
+@public
+def test_examples_in_docstrings_run(module, name):
+    function = getattr(module, name)
+    names = {**vars(module), "mg": mg, "np": np, "tensor": mg.tensor}
+    parsed = doctest.DocTestParser().get_doctest(function.__doc__, names, name, None, 0)
+    failures: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(parsed, out=failures.append)
+    assert not failures, "".join(failures)
+
+
+# -- the value ---------------------------------------------------------------------------------------
+
+
+@each
+def test_value_is_numpys(name):
+    for case in cases(name):
+        if case.reference is None:
+            pytest.skip("no function of NumPy to compare with")
+        given = list(case.flat) if case.variadic else case.flat
+        args = (given, *case.arrays[1:]) if case.variadic else tuple(given)
+        expected = case.reference(*args, **case.metadata)
+        expected = expected if isinstance(expected, (tuple, list)) else [expected]
+        found = case.value(case.flat)
+        assert len(found) == len(expected)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.shape == np.shape(theirs), case
+            assert ours.dtype == np.asarray(theirs).dtype, case
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12, err_msg=str(case))
+
+
+@each
+def test_inputs_are_not_changed(name):
+    rng = np.random.default_rng(0)
+    for case in cases(name):
+        before = [a.copy() for a in case.flat]
+        tensors = [mg.tensor(a) for a in case.flat]
+        cotangents = case.draw_cotangents(rng)
+        given = [mg.Tensor(v) for v in cotangents]
+        with mg.GradientTape() as tape:
+            tape.watch([tensors[i] for i in case.tracked])
+            outputs = _floats(case.call(tensors))
+        values = [y._data.copy() for y in outputs]
+        tape.gradient(outputs, [tensors[i] for i in case.tracked], given)
+        for array, t in zip(before, tensors, strict=True):
+            np.testing.assert_array_equal(array, t._data)
+        for array, y in zip(values, outputs, strict=True):
+            np.testing.assert_array_equal(array, y._data)
+        for array, v in zip(cotangents, given, strict=True):
+            np.testing.assert_array_equal(array, v._data)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_an_output_that_shares_memory_is_declared_a_view(name):
+    op = OPERATORS[name]
+    for case in cases(name):
+        value = (
+            op.value(case.flat, **case.metadata)
+            if op.variadic
+            else op.value(*case.flat, **case.metadata)
+        )
+        shares = any(np.shares_memory(value, a) for a in case.flat)
+        assert op.view or not shares, f"{case} returns a view of its input"
+
+
+@each
+def test_inputs_that_are_not_contiguous(name):
+    rng = np.random.default_rng(0)
+    for case in cases(name):
+        strided = [np.repeat(a.T[..., None], 2, axis=-1)[..., 0].T for a in case.flat]
+        cotangents = [
+            np.repeat(v[..., None], 2, axis=-1)[..., 0] for v in case.draw_cotangents(rng)
+        ]
+        for ours, expected in zip(case.value(strided), case.value(case.flat), strict=True):
+            np.testing.assert_allclose(ours, expected, rtol=1e-12, atol=1e-12)
+        for g, h in zip(
+            case.gradient(strided, cotangents), case.gradient(case.flat, cotangents), strict=True
+        ):
+            np.testing.assert_allclose(g._data, h._data, rtol=1e-11, atol=1e-11)
+
+
+# -- dtype -------------------------------------------------------------------------------------------
+
+
+def _float32(case: Case) -> list[Any]:
+    return [a.astype(np.float32) if a.dtype == np.float64 else a for a in case.flat]
+
+
+@each
+def test_float32_is_kept_in_value_and_gradients(name):
+    rng = np.random.default_rng(0)
+    for case in cases(name):
+        if case.metadata.get("dtype") is not None:
+            continue
+        narrow = _float32(case)
+        cotangents = [v.astype(np.float32) for v in case.draw_cotangents(rng)]
+        tensors = [mg.tensor(a) for a in narrow]
+        xs = [tensors[i] for i in case.tracked]
+        with mg.GradientTape() as outer:
+            outer.watch(xs)
+            with mg.GradientTape() as inner:
+                inner.watch(xs)
+                outputs = _floats(case.call(tensors))
+            seeds = [mg.Tensor(v) for v in cotangents]
+            gradients = inner.gradient(outputs, xs, seeds, unconnected_gradients="zero")
+        second = outer.gradient(gradients, xs, unconnected_gradients="zero")
+        for made in (*outputs, *gradients, *second):
+            assert made.dtype == np.float32, case
+        for node in outer.nodes:
+            if node.dtype.kind == "f":
+                assert node.dtype == np.float32, f"{case}: {node.op.name} widens to {node.dtype}"
+        exact = [a.astype(np.float64) if a.dtype == np.float32 else a for a in narrow]
+        wide = case.gradient(exact, [v.astype(np.float64) for v in cotangents])
+        for g, h in zip(gradients, wide, strict=True):
+            scale = max(1.0, np.max(np.abs(h._data), initial=0.0))
+            np.testing.assert_allclose(g._data, h._data, rtol=1e-3, atol=1e-4 * scale)
+
+
+# -- derivatives -------------------------------------------------------------------------------------
+
+
+def slope(f: Any) -> tuple[float, float]:
+    """The derivative of f at 0 by central differences, extrapolated; and how far to trust it."""
+    steps = [1e-2, 5e-3, 2.5e-3]
+    rough = [(f(h) - f(-h)) / (2 * h) for h in steps]
+    better = [(4 * fine - coarse) / 3 for coarse, fine in itertools.pairwise(rough)]
+    best = (16 * better[1] - better[0]) / 15
+    return best, abs(best - better[1])
+
+
+def _directions(arrays: list[Any], rng: np.random.Generator) -> list[Any]:
+    return [rng.uniform(-1.0, 1.0, np.shape(a)) for a in arrays]
+
+
+def _dot(xs: list[Any], ys: list[Any]) -> float:
+    return float(sum(np.sum(np.asarray(x) * np.asarray(y)) for x, y in zip(xs, ys, strict=True)))
+
+
+def _move(case: Case, step: float, directions: list[Any]) -> list[Any]:
+    moved = list(case.flat)
+    for i, u in zip(case.tracked, directions, strict=True):
+        moved[i] = moved[i] + step * u
+    return moved
+
+
+def _agree(analytic: float, numeric: float, trust: float, scale: float, what: str) -> None:
+    bound = 1e-7 * max(scale, abs(numeric), 1e-3) + 2 * trust
+    assert trust < 1e-4 * max(1.0, abs(numeric), scale), f"{what}: differences do not converge"
+    assert abs(analytic - numeric) <= bound, (
+        f"{what}: the rule gives {analytic!r}, differences give {numeric!r} (bound {bound:.1e})"
+    )
+
+
+@each
+def test_first_order_against_differences(name):
+    rng = np.random.default_rng(0)
+    for case in cases(name):
+        cotangents = case.draw_cotangents(rng)
+        gradients = [g._data for g in case.gradient(case.flat, cotangents)]
+        for i, g in zip(case.tracked, gradients, strict=True):
+            assert g.shape == case.flat[i].shape, case
+        for _ in range(2):
+            u = _directions([case.flat[i] for i in case.tracked], rng)
+
+            def along(h, u=u, case=case, cotangents=cotangents):
+                floats = [y for y in case.value(_move(case, h, u)) if y.dtype.kind == "f"]
+                return _dot(floats, cotangents)
+
+            numeric, trust = slope(along)
+            scale = _dot([abs(g) for g in gradients], [abs(d) for d in u])
+            _agree(_dot(gradients, u), numeric, trust, scale, str(case))
+
+
+def _second(case: Case, cotangents: list[Any], weights: list[Any]) -> tuple[list[Any], list[Any]]:
+    """First derivatives on the recorded path, and those of <weights, them> by x and cotangent."""
+    tensors = [mg.tensor(a) for a in case.flat]
+    xs = [tensors[i] for i in case.tracked]
+    seeds = [mg.Tensor(v) for v in cotangents]
+    with mg.GradientTape() as outer:
+        outer.watch([*xs, *seeds])
+        with mg.GradientTape() as inner:
+            inner.watch(xs)
+            outputs = _floats(case.call(tensors))
+        gradients = inner.gradient(outputs, xs, seeds, unconnected_gradients="zero")
+    second = outer.gradient(
+        gradients, [*xs, *seeds], [mg.tensor(w) for w in weights], unconnected_gradients="zero"
+    )
+    return [g._data for g in gradients], [h._data for h in second]
+
+
+@each
+def test_second_order_against_differences(name):
+    rng = np.random.default_rng(0)
+    for case in cases(name):
+        cotangents = case.draw_cotangents(rng)
+        xs = [case.flat[i] for i in case.tracked]
+        weights = _directions(xs, rng)
+        recorded, second = _second(case, cotangents, weights)
+        raw = [g._data for g in case.gradient(case.flat, cotangents)]
+        for ours, theirs in zip(recorded, raw, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12, err_msg=str(case))
+        u, du = _directions(xs, rng), _directions(cotangents, rng)
+
+        def along(h, u=u, du=du, case=case, cotangents=cotangents, weights=weights):
+            moved = [v + h * d for v, d in zip(cotangents, du, strict=True)]
+            return _dot([g._data for g in case.gradient(_move(case, h, u), moved)], weights)
+
+        numeric, trust = slope(along)
+        scale = _dot([abs(g) for g in second], [abs(d) for d in [*u, *du]])
+        _agree(_dot(second, [*u, *du]), numeric, trust, scale, f"second order of {case}")
+
+
+@each
+def test_gradients_are_linear_in_the_cotangent(name):
+    rng = np.random.default_rng(0)
+    for case in cases(name):
+        v, w = case.draw_cotangents(rng), case.draw_cotangents(rng)
+        both = case.gradient(case.flat, [2.0 * a - 3.0 * b for a, b in zip(v, w, strict=True)])
+        one, other = case.gradient(case.flat, v), case.gradient(case.flat, w)
+        for g, a, b in zip(both, one, other, strict=True):
+            np.testing.assert_allclose(
+                g._data, 2.0 * a._data - 3.0 * b._data, rtol=1e-9, atol=1e-9, err_msg=str(case)
+            )
