@@ -12,9 +12,11 @@ tensor([2., 4., 6.])
 
 from minigrad import nn as nn, optim as optim
 from minigrad.checkpoint import *
+from minigrad.checkpoint_files import *
 from minigrad.creation import *
 from minigrad.custom_gradient import *
 from minigrad.derivatives import *
+from minigrad.files import *
 from minigrad.operators.arithmetic import *
 from minigrad.operators.exponential import *
 from minigrad.operators.hyperbolic import *

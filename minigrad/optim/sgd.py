@@ -1,0 +1,120 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.optim.flat import Array, Part
+from minigrad.optim.optimizer import Group, Optimizer, Params
+
+
+class SGD(Optimizer):
+    """Gradient descent, with momentum if wanted, after ``torch.optim.SGD``.
+
+    g is the gradient (negated by ``maximize``) plus ``weight_decay`` * p. With momentum μ and
+    dampening d: b = μ b + (1 - d) g, where b = g in the first step, and p -= lr * b; with
+    ``nesterov``, p -= lr * (g + μ b).
+
+    Keras keeps the velocity v = μ v - lr * g instead and adds it to p: the same as long as the
+    learning rate is constant. Its decay is a schedule of the learning rate, ours is L2.
+
+    Raises ValueError for negative settings, and for ``nesterov`` without momentum or with
+    dampening. Momentum: Polyak 1964; nesterov: Sutskever et al. 2013.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> optimizer = optim.SGD([w], lr=0.25)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.tolist()
+    [0.5, 1.0]
+    """
+
+    def __init__(
+        self,
+        params: Params = None,
+        lr: float = 1e-3,
+        momentum: float = 0.0,
+        dampening: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "momentum": momentum,
+                "dampening": dampening,
+                "weight_decay": weight_decay,
+                "nesterov": nesterov,
+                "maximize": maximize,
+            },
+        )
+
+    def check(self, group: Group) -> None:
+        """Raise ValueError for settings out of range."""
+        super().check(group)
+        if group["nesterov"] and (group["momentum"] <= 0 or group["dampening"] != 0):
+            raise ValueError(
+                f"SGD: nesterov needs momentum > 0 and dampening = 0, got momentum="
+                f"{group['momentum']} and dampening={group['dampening']}"
+            )
+
+    def initial_state(self, group: Group) -> dict[str, float]:
+        """The momentum buffer, when there is momentum."""
+        return {"momentum_buffer": 0.0} if group["momentum"] else {}
+
+    def initial_scalars(self, group: Group) -> dict[str, float]:
+        """Whether the momentum buffer has its first gradient."""
+        return {"started": 0}
+
+    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
+        """See the class."""
+        lr, momentum, nesterov = float(group["lr"]), float(group["momentum"]), group["nesterov"]
+        decay, maximize = float(group["weight_decay"]), group["maximize"]
+        started = scalars["started"]
+        fresh = 1.0 - group["dampening"] if started else 1.0
+        if momentum:
+            scalars["started"] = 1
+
+        def update(part: Part) -> None:
+            p, g, s = part.p, part.g, part.s
+            add_decay(p, g, s, decay, maximize)
+            if momentum:
+                b = part.state["momentum_buffer"]
+                np.multiply(b, momentum if started else 0.0, out=b)
+                np.add(b, g if fresh == 1.0 else np.multiply(g, fresh, out=s), out=b)
+                if nesterov:
+                    np.multiply(b, momentum, out=s)
+                    np.add(g, s, out=g)
+                else:
+                    g = b
+            np.multiply(g, lr, out=s)
+            np.subtract(p, s, out=p)
+
+        return update
+
+    def export(self, scalars: dict[str, float], arrays: dict[str, Array]) -> dict[str, Any]:
+        """The momentum buffer, as PyTorch lays it out."""
+        return super().export({"step": scalars["started"]}, arrays)
+
+    def restore(self, scalars: dict[str, float], saved: dict[str, Any]) -> dict[str, Any]:
+        """The momentum buffer; PyTorch saves None where there is no momentum."""
+        found = {name: value for name, value in saved.items() if value is not None}
+        scalars["started"] = int("momentum_buffer" in found)
+        return found
+
+
+def add_decay(p: Array, g: Array, s: Array, decay: float, maximize: bool) -> None:
+    """Turn g into the direction to descend: negated to maximize, plus the gradient of L2 decay."""
+    if maximize:
+        np.negative(g, out=g)
+    if decay:
+        np.multiply(p, decay, out=s)
+        np.add(g, s, out=g)
