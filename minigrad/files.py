@@ -10,7 +10,7 @@ import json
 import os
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -248,7 +248,7 @@ def _checked_path(path: Any, function: str) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path) -> Generator[BinaryIO]:
     """A file to write that takes the place of ``path`` at the end of the block, or never.
 
     It is written beside ``path``, flushed to disk and renamed, which is one step to every reader;

@@ -133,8 +133,8 @@ class Optimizer:
                 f"{self._name}: unknown settings {unknown} in a group; it has "
                 f"{', '.join(self.defaults)}"
             )
-        given = group["params"]
-        given = [given] if isinstance(given, Tensor) else list(given)
+        given: list[Any]
+        given = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
         if not given:
             raise ValueError(f"{self._name}: group {len(self.param_groups)} has no parameters")
         names: list[str] = list(group.get("param_names", ()))
