@@ -10,6 +10,8 @@ tensor([2., 4., 6.])
 
 # pyright: reportUnusedImport=false
 
+from typing import TYPE_CHECKING, Any
+
 from minigrad import nn as nn, optim as optim
 from minigrad.checkpoint import *
 from minigrad.checkpoint_files import *
@@ -31,3 +33,24 @@ from minigrad.tape import *
 from minigrad.tensor import *
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from minigrad.picture import make_dot as make_dot
+
+#: Public names that few programs need, and the modules they are loaded from at first use.
+_LAZY = {"make_dot": "minigrad.picture"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+    import importlib
+
+    module = importlib.import_module(_LAZY[name])
+    found = module if module.__name__ == f"minigrad.{name}" else getattr(module, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
