@@ -1,0 +1,368 @@
+"""The gradient checker: what the tape computes against what differences of the values say."""
+
+from __future__ import annotations
+
+import inspect
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad.node import MODE
+from minigrad.testing import report
+from minigrad.testing.differences import LADDER, SAFETY, Differences, Estimate, Vector
+from minigrad.testing.report import (
+    GradientInconclusive,
+    GradientMismatch,
+    GradientReport,
+    Verdict,
+)
+from minigrad.testing.subject import Argument, Subject, check_arity
+
+#: Arguments up to this size are checked element by element, larger ones along some directions.
+SMALL = 40
+DIRECTIONS, ELEMENTS, COTANGENTS = 4, 12, 2
+#: A derivative counts as known when its error is below this part of the largest one.
+RESOLVED = 1e-4
+
+
+def check_grads(
+    f: Callable[..., Any], *args: Any, order: int = 2, seed: int = 0, name: str | None = None
+) -> GradientReport:
+    """Prove the gradients of ``f`` at ``args`` against finite differences.
+
+    Every floating-point array, tensor or number in ``args`` (also inside lists, tuples and dicts)
+    is an input, everything else is held constant; ``f`` gets tensors and returns a tensor, or
+    several. With ``order=2`` the gradient is itself checked as a function of the inputs and the
+    cotangent. The cotangents and directions are drawn from ``seed``; ``name`` is for messages.
+
+    The differences are taken in float64, extrapolated, and carry their own error bounds: the
+    gradient must agree within those. float32 arguments are checked so too, and then the float32
+    gradient is compared with the float64 one. At a kink it must lie between the slopes of the two
+    sides. Arguments of up to 40 elements are checked element by element, larger ones along random
+    directions and at some elements.
+
+    Raises :class:`GradientMismatch` (an AssertionError) for a wrong gradient,
+    :class:`GradientInconclusive` (another) when most derivatives could not be determined,
+    TypeError for a function that takes other arguments or returns no tensor, RuntimeError for one
+    that is not deterministic or writes into its arguments, ValueError where it has no finite value.
+
+    >>> import numpy as np, minigrad as mg
+    >>> mg.testing.check_grads(lambda x, y: x / y, np.array([1.0, 2.0]), 3.0, name="x / y")
+    <gradients of x / y: pass, 16 derivatives to order 2>
+    """
+    if order < 1:
+        raise ValueError(f"check_grads: order must be 1, 2, ..., got {order!r}")
+    check_arity(f, args, name or called(f))
+    subject = Subject(f, args, name or called(f))
+    if not subject.arguments:
+        raise TypeError(
+            f"{subject.name}: check_grads was given no floating-point argument; integers are held "
+            f"constant, so pass 2.0 instead of 2"
+        )
+    result = GradientReport(subject.name, order)
+    # Open tapes must not see the thousands of calls made here.
+    token = MODE.set(MODE.get().but(recording=True, tapes=()))
+    try:
+        with np.errstate(all="ignore"):
+            for each in range(1, order + 1):
+                Check(subject, seed, lambda: _snippet(f, args, name, order, seed)).run(result)
+                if each < order:
+                    subject = subject.gradient()
+    finally:
+        MODE.reset(token)
+    if result.verdict is Verdict.INCONCLUSIVE:
+        raise GradientInconclusive(
+            f"{subject.name}: {result.inconclusive} of {result.compared} derivatives could not be "
+            f"determined by differences, so the gradient is not proven. The function is very rough "
+            f"or noisy at this point, or its values are huge beside its slopes; choose other points"
+        )
+    return result
+
+
+def called(f: Callable[..., Any]) -> str:
+    """How messages call the function."""
+    return getattr(f, "__name__", None) or type(f).__name__
+
+
+def _snippet(
+    f: Callable[..., Any], args: tuple[Any, ...], name: str | None, order: int, seed: int
+) -> str:
+    label, place = name or called(f), ""
+    if not label.isidentifier():
+        label = "f"
+    module = getattr(f, "__module__", "") or ""
+    if module.startswith("minigrad.") and name is None:
+        label = f"mg.{label}"
+    else:
+        try:
+            source = inspect.getsourcefile(f)
+            line = inspect.getsourcelines(f)[1]
+            place = f"{name or called(f)} at {Path(source or '').name}:{line}"
+        except (TypeError, OSError):
+            place = name or called(f)
+    return report.snippet(label, place, args, order, seed)
+
+
+@dataclass
+class Comparison:
+    """Analytic and numeric derivatives of one argument: rows cotangents, columns directions."""
+
+    argument: Argument
+    analytic: Vector
+    numeric: Vector
+    error: Vector
+    kink: Vector
+    bent: Vector
+    #: The size that the derivatives would have if the function varied as much as it is large.
+    natural: Vector
+
+    def __post_init__(self) -> None:
+        known = np.where(np.isfinite(self.error), np.abs(self.numeric), 0.0)
+        finite = np.where(np.isfinite(self.analytic), np.abs(self.analytic), 0.0)
+        self.scale = np.max(np.maximum(known, finite), axis=1, keepdims=True, initial=0.0)
+        floor = 1e-7 * np.maximum(known, finite) + 1e-12 * self.scale
+        self.bound = SAFETY * self.error + floor
+        apart = np.abs(self.analytic - self.numeric)
+        self.wrong = ~(apart <= self.kink + self.bound)
+
+    @property
+    def resolved(self) -> Vector:
+        """Where the error is small enough for an agreement to mean something."""
+        return self.error <= np.maximum(RESOLVED * self.scale, 1e-11 * self.natural)
+
+    @property
+    def settled(self) -> bool:
+        """Whether smaller steps could not change the verdict."""
+        sure = self.error <= 10 * RESOLVED * np.abs(self.numeric)
+        agreed = ~self.wrong & self.resolved
+        return bool(np.all((agreed | (self.wrong & sure)) & ~self.bent))
+
+    def verdicts(self) -> Vector:
+        """A verdict for each entry, once the ladder has been climbed as far as it helps."""
+        vague = self.error > 1e-2 * np.maximum(self.scale, np.abs(self.numeric))
+        failed = self.wrong & ~(vague & np.isfinite(self.analytic)) & np.isfinite(self.error)
+        kinks = ~failed & (self.kink > self.bound)
+        passed = ~failed & ~kinks & self.resolved & ~self.wrong
+        names = [Verdict.FAIL, Verdict.KINK, Verdict.PASS]
+        return np.select([failed, kinks, passed], names, Verdict.INCONCLUSIVE)
+
+
+class Check:
+    """The first derivatives of one subject: differences computed once, compared as often as asked.
+
+    That the differences stay is for tests that compare many rules with the same function.
+    """
+
+    def __init__(self, subject: Subject, seed: int, snippet: Callable[[], str] = str) -> None:
+        self.subject, self.seed, self.snippet = subject, seed, snippet
+        label = zlib.crc32(f"{subject.name} {subject.order}".encode())
+        self.rng = np.random.default_rng([seed, label])
+        self.value = subject.examine()
+        self.cotangents = [self._spread(len(self.value)) for _ in range(COTANGENTS)]
+        self.directions: list[tuple[Argument, list[tuple[Any, Any]]]] = [
+            (a, self._directions(a)) for a in subject.arguments
+        ]
+        self.differences = Differences(
+            subject.value,
+            subject.point,
+            self.value,
+            [d for _, rows in self.directions for d in rows],
+            subject.epsilon,
+        )
+
+    def _spread(self, size: int) -> Vector:
+        """Random numbers of either sign, none of them small and no two alike."""
+        return self.rng.uniform(0.5, 1.5, size) * self.rng.choice([-1.0, 1.0], size)
+
+    def _directions(self, argument: Argument) -> list[tuple[Any, Any]]:
+        """(positions, steps): each element if there are few, else some and whole directions."""
+        x = self.subject.point[argument.at]
+        sizes = np.abs(x)
+        usable = np.isfinite(x)
+        largest = float(np.max(sizes, initial=0.0, where=usable)) or 1.0
+        unit = np.maximum(sizes, 0.1 * largest)
+        chosen = np.flatnonzero(usable)
+        rows: list[tuple[Any, Any]] = []
+        if chosen.size > SMALL:
+            for _ in range(DIRECTIONS):
+                dense = np.where(usable, unit, 0.0) * self._spread(x.size)
+                rows.append((argument.at, dense))
+            chosen = self.rng.choice(chosen, ELEMENTS, replace=False)
+        return rows + [(argument.at.start + int(i), unit[i]) for i in chosen]
+
+    def run(self, result: GradientReport) -> None:
+        """Compare at float64, then float32 where that was given, and count the verdicts."""
+        comparisons = self.compare()
+        for comparison in comparisons:
+            verdicts = comparison.verdicts()
+            if np.any(verdicts == Verdict.FAIL):
+                raise self._mismatch(comparison.argument)
+            result.passed += int(np.sum(verdicts == Verdict.PASS))
+            result.kinks += int(np.sum(verdicts == Verdict.KINK))
+            result.inconclusive += int(np.sum(verdicts == Verdict.INCONCLUSIVE))
+        if self.subject.low_precision:
+            self._compare_low_precision()
+
+    def compare(self) -> list[Comparison]:
+        """Analytic beside numeric, argument by argument, with steps as small as it takes."""
+        value, rows = self.subject.pullback(self.subject.point, self.cotangents)
+        self._check_recorded(value)
+        comparisons: list[Comparison] = []
+        for depth in (1, 2, LADDER):
+            comparisons = self._comparisons(rows, self.differences.estimate(depth))
+            if all(c.settled for c in comparisons):
+                break
+        return comparisons
+
+    def _check_recorded(self, value: Vector) -> None:
+        room = 1e-9 * np.max(np.abs(self.value), initial=0.0)
+        if self.subject.epsilon > 1e-10:
+            room *= 1e5
+        if value.shape != self.value.shape or np.any(np.abs(value - self.value) > room):
+            what = "the value" if self.subject.order == 1 else "the gradient"
+            raise GradientMismatch(
+                f"{self.subject.name}: {what} is another when it is recorded on a tape: a rule "
+                f"computes differently on tensors than on plain arrays",
+                "", (), 0.0, 0.0, 0.0, "recorded and plain differ", self.subject.order,
+            )  # fmt: skip
+
+    def _comparisons(self, rows: Vector, estimate: Estimate) -> list[Comparison]:
+        weights = np.array(self.cotangents).reshape(COTANGENTS, -1)
+        sizes = np.abs(weights)
+        natural = sizes @ np.abs(self.value)
+        numeric = weights @ estimate.value.T
+        with np.errstate(invalid="ignore"):
+            error = np.where(sizes.shape[1], sizes @ estimate.error.T, 0.0)
+        kink, bent = sizes @ estimate.kink.T, np.any(estimate.bent, axis=1)
+        found, start = [], 0
+        for argument, directions in self.directions:
+            part = slice(start, start + len(directions))
+            start = part.stop
+            analytic = np.array([[np.sum(g[w] * u) for w, u in directions] for g in rows])
+            found.append(
+                Comparison(
+                    argument,
+                    analytic.reshape(COTANGENTS, -1),
+                    numeric[:, part],
+                    error[:, part],
+                    kink[:, part],
+                    np.broadcast_to(bent[part], (COTANGENTS, len(directions))),
+                    natural[:, None],
+                )
+            )
+        return found
+
+    # -- failures --------------------------------------------------------------------------------
+
+    def _mismatch(self, argument: Argument) -> GradientMismatch:
+        """Look at the argument element by element, to tell what is wrong with its gradient."""
+        subject = self.subject
+        _, rows = subject.pullback(subject.point, self.cotangents)
+        comparison, estimate, chosen = self._elementwise(argument, rows)
+        units = np.array([u for _, u in chosen])
+        apart = np.abs(comparison.analytic - comparison.numeric) / (
+            comparison.kink + comparison.bound
+        )
+        row, column = np.unravel_index(
+            int(np.argmax(np.nan_to_num(apart, nan=np.inf))), apart.shape
+        )
+        position = chosen[int(column)][0] - argument.at.start
+        index = tuple(int(i) for i in np.unravel_index(position, argument.shape))
+        unit = float(units[column])
+        wrong = int(np.sum(np.any(comparison.wrong, axis=0)))
+        size = argument.at.stop - argument.at.start
+        of = f"of {size}" if len(chosen) == size else f"of the {len(chosen)} looked at (of {size})"
+        return report.mismatch(
+            name=subject.name,
+            order=subject.order,
+            label=argument.label,
+            shape=argument.shape,
+            dtype=argument.dtype,
+            index=index,
+            analytic=float(comparison.analytic[row, column]) / unit,
+            numeric=float(comparison.numeric[row, column]) / unit,
+            bound=float(comparison.bound[row, column]) / unit,
+            kink=float(comparison.kink[row, column]) / unit,
+            wrong=f"{wrong} {of} elements, for a random cotangent of the output",
+            pattern=self._pattern(comparison, estimate, units) if len(chosen) == size else "",
+            snippet=self.snippet(),
+        )
+
+    def _elementwise(
+        self, argument: Argument, rows: Vector
+    ) -> tuple[Comparison, Estimate, list[tuple[int, Any]]]:
+        x = self.subject.point[argument.at]
+        unit = np.maximum(np.abs(x), 0.1 * (np.max(np.abs(x), initial=0.0) or 1.0))
+        largest_first = np.argsort(-np.abs(rows[0][argument.at]), kind="stable")[:200]
+        chosen = [(argument.at.start + int(i), unit[i]) for i in np.sort(largest_first)]
+        differences = Differences(
+            self.subject.value, self.subject.point, self.value, chosen, self.subject.epsilon
+        )
+        estimate = differences.estimate(LADDER)
+        kept, self.directions = self.directions, [(argument, list(chosen))]
+        (comparison,) = self._comparisons(rows, estimate)
+        self.directions = kept
+        return comparison, estimate, chosen
+
+    def _pattern(self, comparison: Comparison, estimate: Estimate, units: Vector) -> str:
+        shape = (COTANGENTS, *comparison.argument.shape)
+        parts = None
+        if len(self.subject.output_shapes) == 1:
+            weights = np.array(self.cotangents)
+            parts = weights[:, None, :] * (estimate.value / units[:, None])
+            parts = parts.reshape(*shape, *self.subject.output_shapes[0])
+        return report.guess(
+            (comparison.analytic / units).reshape(shape),
+            (comparison.numeric / units).reshape(shape),
+            (comparison.bound / units).reshape(shape),
+            parts,
+        )
+
+    # -- less than double precision ----------------------------------------------------------------
+
+    def _compare_low_precision(self) -> None:
+        """The gradient in the given dtype against the one in float64, now known to be right.
+
+        How far rounding may carry them apart is measured: the float64 gradient is taken again at
+        inputs moved by the rounding unit of the smaller dtype.
+        """
+        subject = self.subject
+        own = [a.dtype for a in subject.arguments]
+        epsilon = max(float(np.finfo(d).eps) for d in own)
+        _, exact = subject.pullback(subject.point, self.cotangents)
+        room = np.zeros_like(exact)
+        for _ in range(2):
+            signs = self.rng.choice([-1.0, 1.0], subject.point.shape)
+            moved = subject.point * (1 + 4 * epsilon * signs)
+            _, near = subject.pullback(moved, self.cotangents)
+            room = np.maximum(room, np.abs(near - exact))
+        _, low = subject.pullback(subject.point, self.cotangents, None)
+        for argument in subject.arguments:
+            part = argument.at
+            scale = np.max(np.abs(exact[:, part]), axis=1, keepdims=True, initial=0.0)
+            bound = 16 * np.max(room[:, part], axis=1, keepdims=True, initial=0.0)
+            bound = bound + 512 * epsilon * (scale + np.abs(exact[:, part]))
+            apart = np.abs(low[:, part] - exact[:, part])
+            if np.any(~(apart <= bound)):
+                over = np.nan_to_num(apart / np.maximum(bound, 1e-300), nan=np.inf)
+                row, column = np.unravel_index(int(np.argmax(over)), over.shape)
+                raise report.mismatch(
+                    name=subject.name,
+                    order=subject.order,
+                    label=argument.label,
+                    shape=argument.shape,
+                    dtype=argument.dtype,
+                    index=tuple(int(i) for i in np.unravel_index(int(column), argument.shape)),
+                    analytic=float(low[row, part][column]),
+                    numeric=float(exact[row, part][column]),
+                    bound=float(bound[row, 0] if bound.shape[1] == 1 else bound[row, column]),
+                    kink=0.0,
+                    wrong=f"only in {argument.dtype}: the same gradient in float64 is right, and "
+                    f"stands here as the numeric one",
+                    pattern="precision lost in a rule",
+                    snippet=self.snippet(),
+                )

@@ -1,0 +1,181 @@
+"""Derivatives by finite differences, each with an estimate of its own error.
+
+At a step h the function is evaluated at x ± h, ± h/2 and ± h/4. The three central differences are
+extrapolated to h = 0 (Richardson, 1911; the error estimate is that of Ridders, 1982). The same six
+values also give the slopes from the left and from the right, which differ at a kink. A ladder of
+ever smaller steps finds one that is small beside the features of the function and large beside its
+rounding errors; which one that is, the estimates tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+
+#: An array of float64 that NumPy's type hints would say no more about.
+Vector: TypeAlias = Any
+
+#: The first step, relative to the size of the input: near eps**(1/7), the best for three levels.
+FIRST_STEP = 0.02
+SHRINK = 8.0
+LADDER = 7
+#: How many times its own estimate an error may be.
+SAFETY = 8.0
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """Derivatives along several directions (rows) of all outputs (columns), with error bounds."""
+
+    central: Vector
+    central_error: Vector
+    left: Vector
+    right: Vector
+    side_error: Vector
+
+    @property
+    def bent(self) -> Vector:
+        """Where the slopes from the left and from the right differ by more than their errors."""
+        return np.abs(self.right - self.left) > SAFETY * self.side_error
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What all the rungs together say: the derivative lies within ``value ± (kink + error)``.
+
+    ``kink`` is half of the difference between the two one-sided slopes, where there is a kink.
+    """
+
+    value: Vector
+    error: Vector
+    kink: Vector
+    bent: Vector
+
+
+class Differences:
+    """Numerical derivatives of F at x along some directions, computed rung by rung as needed.
+
+    ``directions``: (row of F's input steps) as pairs of positions and a step per position, already
+    scaled to the size of the input.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Vector], Vector],
+        point: Vector,
+        value: Vector,
+        directions: Sequence[tuple[Any, Any]],
+        epsilon: float,
+    ) -> None:
+        self._function, self._point, self._value = function, point, value
+        self._directions = directions
+        self._epsilon = epsilon
+        self._first = FIRST_STEP if epsilon < 1e-10 else 4 * FIRST_STEP
+        self._rungs: list[Slopes] = []
+        self._estimates: dict[int, Estimate] = {}
+
+    def estimate(self, depth: int) -> Estimate:
+        """The estimate from the first ``depth`` rungs of the ladder."""
+        if depth not in self._estimates:
+            while len(self._rungs) < depth:
+                self._rungs.append(self._rung(len(self._rungs)))
+            self._estimates[depth] = _combine(self._rungs[:depth])
+        return self._estimates[depth]
+
+    def _rung(self, number: int) -> Slopes:
+        rows, size = len(self._directions), len(self._value)
+        # Values at +h, +h/2, +h/4, -h, -h/2, -h/4 for each direction.
+        values = np.empty((6, rows, size))
+        steps = np.empty((rows, 1))
+        for row, (where, unit) in enumerate(self._directions):
+            h = self._first / SHRINK**number
+            if number == LADDER - 1:
+                h = self._last_step(where, unit, h)
+            steps[row] = h
+            for i, t in enumerate((h, h / 2, h / 4, -h, -h / 2, -h / 4)):
+                values[i, row] = self._at(where, t * unit)
+        return _slopes(self._value, values, steps, self._epsilon)
+
+    def _last_step(self, where: Any, unit: Any, h: float) -> float:
+        """The last rung also suits an element that is tiny beside the others of its array."""
+        sizes = np.abs(self._point[where] / unit)
+        smallest = float(np.min(sizes[sizes > 0], initial=1.0)) if np.any(sizes) else 1.0
+        return min(h, self._first * smallest)
+
+    def _at(self, where: Any, step: Any) -> Any:
+        point = self._point.copy()
+        point[where] += step
+        try:
+            value = self._function(point)
+        except (ValueError, ArithmeticError):  # outside the domain, e.g. a singular matrix
+            return np.nan
+        return value if value.shape == self._value.shape else np.nan
+
+
+def _slopes(middle: Vector, values: Vector, h: Vector, epsilon: float) -> Slopes:
+    """Richardson extrapolation of central and one-sided differences."""
+    above, below = values[:3], values[3:]
+    spans = np.stack([h, h / 2, h / 4])
+    size = np.maximum(np.max(np.abs(values), axis=0), np.abs(middle))
+    noise = 4.0 * epsilon * size / (h / 4)
+
+    first, second, third = (above - below) / (2 * spans)
+    once, twice = (4 * second - first) / 3, (4 * third - second) / 3
+    central = (16 * twice - once) / 15
+    error = np.abs(central - twice) + noise
+
+    right, right_error = _one_sided((above - middle) / spans)
+    left, left_error = _one_sided((middle - below) / spans)
+    side_error = right_error + left_error + 8 * noise
+    return Slopes(
+        *_known(central, error), left, right, np.where(np.isnan(side_error), np.inf, side_error)
+    )
+
+
+def _one_sided(differences: Vector) -> tuple[Vector, Vector]:
+    first, second, third = differences
+    once, twice = 2 * second - first, 2 * third - second
+    slope = (4 * twice - once) / 3
+    return slope, np.abs(slope - twice)
+
+
+def _known(value: Vector, error: Vector) -> tuple[Vector, Vector]:
+    """0 with an infinite error where the function could not be evaluated."""
+    known = np.isfinite(value) & np.isfinite(error)
+    return np.where(known, value, 0.0), np.where(known, error, np.inf)
+
+
+def _combine(rungs: list[Slopes]) -> Estimate:
+    """The best estimate of each entry, where a smaller step has the last word.
+
+    A larger step is believed only where it agrees with the smaller ones: it may have jumped over
+    a feature of the function, and then its own error estimate knows nothing of that.
+    """
+    last = rungs[-1]
+    value, error = last.central, last.central_error
+    for rung in reversed(rungs[:-1]):
+        agrees = np.abs(rung.central - value) <= SAFETY * (rung.central_error + error)
+        better = agrees & (rung.central_error < error)
+        value = np.where(better, rung.central, value)
+        error = np.where(better, rung.central_error, error)
+    kink = np.zeros_like(value)
+    bent = last.bent
+    if len(rungs) == LADDER and bent.any():
+        # Whatever the step, left and right disagree: the derivative is between the two. Their
+        # best known values come from the rung with the smallest error.
+        sides = np.stack([r.side_error for r in rungs])
+        best = np.argmin(sides, axis=0)[None]
+        left = np.take_along_axis(np.stack([r.left for r in rungs]), best, 0)[0]
+        right = np.take_along_axis(np.stack([r.right for r in rungs]), best, 0)[0]
+        room = np.take_along_axis(sides, best, 0)[0]
+        agree = (np.abs(last.right - right) + np.abs(last.left - left)) <= SAFETY * (
+            room + last.side_error
+        )
+        kinked = bent & agree
+        value = np.where(kinked, (left + right) / 2, value)
+        kink = np.where(kinked, np.abs(right - left) / 2, 0.0)
+        error = np.where(kinked, room, error)
+    return Estimate(value, error, kink, bent)

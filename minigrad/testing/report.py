@@ -1,0 +1,232 @@
+"""What the checker says: verdicts, and messages that help to find the mistake in a rule."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from minigrad.testing.differences import Vector
+
+
+class Verdict(enum.StrEnum):
+    """What became of one comparison, or of all together."""
+
+    PASS = "pass"  # noqa: S105 (no password)
+    FAIL = "fail"
+    #: The function has a kink here, and the gradient lies between the slopes on its two sides.
+    KINK = "kink"
+    #: Differences cannot tell: the function is too rough or too noisy at this point.
+    INCONCLUSIVE = "inconclusive"
+
+
+class GradientMismatch(AssertionError):  # noqa: N818 (named as a finding)
+    """A gradient that differs from the finite differences by more than their error allows.
+
+    ``argument``: which one; ``index``: its worst element; ``analytic`` and ``numeric``: the two
+    derivatives there, ``bound``: how far they may be apart; ``pattern``: a guess at the mistake;
+    ``order``: 1 for the gradient, 2 for its own derivative.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        argument: str,
+        index: tuple[int, ...],
+        analytic: float,
+        numeric: float,
+        bound: float,
+        pattern: str,
+        order: int,
+    ) -> None:
+        super().__init__(message)
+        self.argument, self.index = argument, index
+        self.analytic, self.numeric, self.bound = analytic, numeric, bound
+        self.pattern, self.order = pattern, order
+
+
+class GradientInconclusive(AssertionError):  # noqa: N818 (named as a finding)
+    """Most derivatives could not be checked, so nothing has been proven."""
+
+
+@dataclass
+class GradientReport:
+    """How many derivatives were compared and what came of it."""
+
+    name: str
+    order: int
+    passed: int = 0
+    kinks: int = 0
+    inconclusive: int = 0
+
+    @property
+    def compared(self) -> int:
+        """All comparisons made."""
+        return self.passed + self.kinks + self.inconclusive
+
+    @property
+    def verdict(self) -> Verdict:
+        """The weakest verdict that more than half of the comparisons do not outweigh."""
+        if 2 * self.inconclusive > self.compared:
+            return Verdict.INCONCLUSIVE
+        return Verdict.KINK if self.kinks else Verdict.PASS
+
+    def __repr__(self) -> str:
+        counts = f"{self.compared} derivatives to order {self.order}"
+        if self.kinks:
+            counts += f", {self.kinks} of them at kinks"
+        if self.inconclusive:
+            counts += f", {self.inconclusive} undecided"
+        return f"<gradients of {self.name}: {self.verdict.value}, {counts}>"
+
+
+def mismatch(
+    *,
+    name: str,
+    order: int,
+    label: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    index: tuple[int, ...],
+    analytic: float,
+    numeric: float,
+    bound: float,
+    kink: float,
+    wrong: str,
+    pattern: str,
+    snippet: str,
+) -> GradientMismatch:
+    """The exception for a wrong gradient."""
+    what = f"the gradient with respect to {label}"
+    if order > 1:
+        what = f"the derivative of order {order}, of the gradient, with respect to {label}"
+    where = f"[{', '.join(map(str, index))}]" if index else "the only one"
+    lines = [
+        f"{name}: {what} is wrong (shape {shape}, {dtype})",
+        f"  worst element  {where}",
+        f"  analytic       {analytic:.12g}   (what the derivative rules give)",
+        f"  numeric        {numeric:.12g}   (what differences of the values give)",
+        f"  apart by       {abs(analytic - numeric):.3g}, at most {bound:.3g} can be error",
+    ]
+    if kink:
+        lines.append(
+            f"  kink           the slopes on its two sides are {numeric - kink:.6g} and "
+            f"{numeric + kink:.6g}; a gradient lies between them"
+        )
+    lines.append(f"  wrong          {wrong}")
+    if pattern:
+        lines.append(f"  looks like     {pattern}")
+    lines += ["Reproduce it with", "", *("    " + line for line in snippet.splitlines())]
+    return GradientMismatch(
+        "\n".join(lines), label, index, analytic, numeric, bound, pattern, order
+    )
+
+
+# -- a guess at the mistake ----------------------------------------------------------------------
+
+
+def guess(analytic: Vector, numeric: Vector, error: Vector, parts: Vector | None = None) -> str:
+    """Name the mistake that turns the numeric gradients into the analytic ones, or "".
+
+    Shapes (cotangents, *argument). ``parts``: the numeric gradient before the sum over the
+    outputs, (cotangents, *argument, *output), if that is at hand.
+    """
+
+    def same(a: Vector, b: Vector) -> bool:
+        room = 16 * error + 1e-6 * np.max(np.abs(numeric), initial=0.0)
+        return a.shape == b.shape and bool(np.all(np.abs(a - b) <= room))
+
+    if not np.isfinite(analytic).all():
+        return "a NaN or an infinity"
+    if not analytic.any():
+        return "zero: is the graph left on the way (.numpy(), detach, an integer)?"
+    if same(analytic, -numeric):
+        return "the sign"
+    factor = float(np.vdot(numeric, analytic)) / max(float(np.vdot(numeric, numeric)), 1e-300)
+    if same(analytic, factor * numeric):
+        return f"off by a factor {_number(factor)}"
+    for guessed, pattern in _rearranged(numeric):
+        if same(analytic, guessed):
+            return pattern
+    if parts is not None:
+        for guessed, pattern in _unsummed(parts, numeric.shape):
+            if same(analytic, guessed):
+                return pattern
+    apart = np.abs(analytic - numeric) > 16 * error + 1e-6 * np.abs(numeric)
+    elements = int(np.sum(np.any(apart, axis=0)))
+    if elements == 1 and apart[0].size > 1:
+        return "one element only: an index or a boundary case?"
+    shift = analytic - numeric
+    if shift.size > 1 and same(shift, np.broadcast_to(np.mean(shift), shift.shape)):
+        return "off by a constant"
+    return ""
+
+
+def _number(x: float) -> str:
+    """2, 1/3, -1/2, or decimals where no small fraction fits."""
+    fraction = Fraction(x).limit_denominator(12)
+    return str(fraction) if fraction and abs(x - fraction) < 1e-5 * abs(x) else f"{x:.6g}"
+
+
+def _rearranged(numeric: Vector) -> Iterator[tuple[Vector, str]]:
+    shape = numeric.shape[1:]
+    if len(shape) >= 2:
+        swapped = np.swapaxes(numeric, -1, -2)
+        yield swapped.reshape(numeric.shape), "transposed"
+        yield -swapped.reshape(numeric.shape), "transposed, with the sign wrong"
+    for axis, n in enumerate(shape, 1):
+        if n > 1:
+            yield np.flip(numeric, axis), f"reversed along axis {axis - 1}"
+            for shift in range(1, min(n, 8)):
+                rolled = np.roll(numeric, shift, axis)
+                yield rolled, f"shifted by {shift} along axis {axis - 1}"
+
+
+def _unsummed(parts: Vector, shape: tuple[int, ...]) -> Iterator[tuple[Vector, str]]:
+    """What would come out if a sum over a broadcast axis of the output were left out."""
+    first = len(shape)
+    for axis in range(first, parts.ndim):
+        if parts.shape[axis] > 1:
+            for at in (0, -1):
+                kept = np.take(parts, at, axis=axis)
+                total = kept.reshape(*shape, -1).sum(axis=-1)
+                yield total, f"a broadcast sum is missing (over axis {axis - first} of the output)"
+
+
+# -- a snippet -------------------------------------------------------------------------------------
+
+
+def snippet(name: str, defined_at: str, arguments: Sequence[Any], order: int, seed: int) -> str:
+    """A program that raises the same error, with the arguments to the last bit."""
+    lines = ["import numpy as np", "import minigrad as mg"]
+    if defined_at:
+        lines.append(f"{name} = ...  # {defined_at}")
+    names = []
+    for i, argument in enumerate(arguments):
+        names.append(f"a{i}")
+        lines.append(f"a{i} = {written(argument)}")
+    options = f"order={order}" + (f", seed={seed}" if seed else "")
+    lines.append(f"mg.testing.check_grads({', '.join([name, *names])}, {options})")
+    return "\n".join(lines)
+
+
+def written(value: Any) -> str:
+    """An expression that gives the value again."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{k!r}: {written(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(written, value)) + "]"
+    if isinstance(value, tuple):
+        return "(" + "".join(f"{written(v)}, " for v in value) + ")"
+    array = getattr(value, "_data", value)
+    if not isinstance(array, (np.ndarray, np.generic)):
+        return repr(array)
+    if array.size > 400:
+        return f"...  # the {array.dtype} array of shape {array.shape} that you passed"
+    if not array.size:
+        return f"np.zeros({array.shape}, np.{array.dtype})"
+    return f"np.array({array.tolist()}, np.{array.dtype.name})"

@@ -1,0 +1,271 @@
+"""The function under test, seen as a map from one flat vector to another.
+
+``y = F(x)``: all floating-point arguments, wherever they are nested, laid end to end in float64,
+and all outputs likewise. Its pullback is what the tape computes. The gradient is again such a map,
+of the inputs and the cotangents, so the second order is checked by the code of the first.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.tape import GradientTape, flatten, rebuild
+from minigrad.tensor import Tensor
+from minigrad.testing.differences import Vector
+
+
+class Argument:
+    """One floating-point leaf of the arguments: its value, its place, and how to name it."""
+
+    def __init__(self, label: str, leaf: Any, start: int) -> None:
+        self.label = label
+        self.given = np.asarray(leaf._data if isinstance(leaf, Tensor) else leaf)
+        self.shape = self.given.shape
+        self.dtype = self.given.dtype
+        self.at = slice(start, start + self.given.size)
+
+    def arrange(self, flat: Vector, dtype: Any = None) -> Vector:
+        """The part of a flat vector that is this argument, in a memory layout like the given."""
+        values = np.array(flat[self.at], dtype=dtype).reshape(self.shape)
+        if self.given.flags.c_contiguous:
+            return values
+        like = np.empty_like(self.given, dtype=values.dtype)
+        if like.flags.c_contiguous:  # the given array is a strided view
+            return np.repeat(values, 2, axis=-1)[..., ::2]
+        like[...] = values
+        return like
+
+
+def is_float(leaf: Any) -> bool:
+    """Whether a leaf of the arguments is differentiated; all others are held constant."""
+    if isinstance(leaf, (Tensor, np.ndarray, np.generic)):
+        return leaf.dtype.kind == "f"
+    return isinstance(leaf, float)
+
+
+class Subject:
+    """A function at a point. ``order`` is 1 for the user's, 2 for its gradient, and so on."""
+
+    def __init__(
+        self,
+        f: Callable[..., Any],
+        args: tuple[Any, ...],
+        name: str,
+        labels: Sequence[str] | None = None,
+        order: int = 1,
+    ) -> None:
+        self.f, self.args, self.name, self.order = f, args, name, order
+        self._leaves = flatten(args)
+        labels = labels or [
+            label
+            for arg, top in zip(args, _argument_names(f, args), strict=True)
+            for label in _paths(arg, top)
+        ]
+        self.labels = labels
+        self.arguments: list[Argument] = []
+        self._active: dict[int, Argument] = {}
+        start = 0
+        for i, (leaf, label) in enumerate(zip(self._leaves, labels, strict=True)):
+            if is_float(leaf):
+                self._active[i] = argument = Argument(label, leaf, start)
+                self.arguments.append(argument)
+                start = argument.at.stop
+        self.point: Vector = np.zeros(start)
+        for argument in self.arguments:
+            self.point[argument.at] = argument.given.ravel()
+        self.output_shapes: list[tuple[int, ...]] = []
+        self.output_dtypes: list[Any] = []
+
+    @property
+    def low_precision(self) -> bool:
+        """Whether an argument is of less than double precision."""
+        return any(a.dtype.itemsize < 8 for a in self.arguments)
+
+    # -- calls ---------------------------------------------------------------------------------
+
+    def _tensors(self, flat: Vector, dtype: Any) -> list[Tensor]:
+        return [Tensor(a.arrange(flat, dtype or a.dtype)) for a in self.arguments]
+
+    def _call(self, tensors: list[Tensor]) -> Any:
+        given = dict(zip(self._active, tensors, strict=True))
+        leaves = (given.get(i, leaf) for i, leaf in enumerate(self._leaves))
+        return self.f(*rebuild(self.args, leaves))
+
+    def _outputs(self, result: Any) -> list[Tensor]:
+        """The floating-point tensors that f returned; integers among them are constants."""
+        outputs = flatten(result)
+        for one in outputs:
+            if not isinstance(one, Tensor):
+                raise TypeError(
+                    f"{self.name}: must return a tensor (or a nested list, tuple or dict of them), "
+                    f"got {type(one).__name__}. Inside it, stay with tensors: .numpy(), float() "
+                    f"and .item() leave the graph"
+                )
+        return [one for one in outputs if one.dtype.kind in "fc"]
+
+    def value(self, flat: Vector, dtype: Any = np.float64) -> Vector:
+        """F at a point, from untracked tensors."""
+        outputs = self._outputs(self._call(self._tensors(flat, dtype)))
+        return _join([t._data for t in outputs])
+
+    def pullback(
+        self, flat: Vector, cotangents: Sequence[Vector], dtype: Any = np.float64
+    ) -> tuple[Vector, Vector]:
+        """F at a point, and for each flat cotangent v the product v J that the tape gives."""
+        variables = self._tensors(flat, dtype)
+        with GradientTape(persistent=True) as tape:
+            tape.watch(variables)
+            outputs = self._outputs(self._call(variables))
+        rows = []
+        for cotangent in cotangents:
+            seeds, start = [], 0
+            for t in outputs:
+                part = cotangent[start : start + t.size]
+                seeds.append(Tensor(part.reshape(t.shape).astype(t.dtype)))
+                start += t.size
+            found = tape.gradient(outputs, variables, seeds, unconnected_gradients="zero")
+            rows.append(_join([g._data for g in found]))
+        value = _join([t._data for t in outputs])
+        return value, np.array(rows).reshape(len(rows), len(flat))
+
+    # -- what must hold before a gradient means anything ---------------------------------------
+
+    def examine(self) -> Vector:
+        """F at the point, after making sure that f is a function of its arguments.
+
+        Raises TypeError when f returns no tensor, RuntimeError when it writes into its arguments
+        or gives another value when called again, ValueError when the value is not finite.
+        """
+        constants = [_snapshot(leaf) for leaf in self._leaves]
+        tensors = self._tensors(self.point, np.float64)
+        given = dict(zip(self._active, tensors, strict=True))
+        call = rebuild(self.args, (given.get(i, x) for i, x in enumerate(self._leaves)))
+        before = flatten(call)
+        result = self.f(*call)
+        after = flatten(call)
+        if len(after) != len(before) or any(a is not b for a, b in zip(after, before, strict=True)):
+            raise RuntimeError(
+                f"{self.name}: changed a list or dict that it was called with; work on a copy"
+            )
+        for i, leaf in enumerate(self._leaves):
+            if i in given:
+                was, now = self._active[i].arrange(self.point), given[i]._data
+            else:
+                was, now = constants[i], _snapshot(leaf)
+            if not np.array_equal(was, now, equal_nan=was.dtype.kind == "f"):
+                raise RuntimeError(
+                    f"{self.name}: wrote into {self.labels[i]}; a function under test must leave "
+                    f"its arguments as they are: work on a copy"
+                )
+        outputs = self._outputs(result)
+        if not outputs:
+            raise TypeError(f"{self.name}: returned no floating-point tensor, so has no gradient")
+        self.output_shapes = [t.shape for t in outputs]
+        self.output_dtypes = [t.dtype for t in outputs]
+        first = _join([t._data for t in outputs])
+        again = self.value(self.point)
+        self._compare(first, again)
+        if not np.isfinite(first).all():
+            raise ValueError(
+                f"{self.name}: the value is not finite at this point, so it has no derivative "
+                f"there; choose arguments inside the domain of the function"
+            )
+        return first
+
+    def _compare(self, first: Vector, again: Vector) -> None:
+        if first.shape != again.shape:
+            same = False
+        else:
+            # Sums may differ in the last bits with the alignment of memory; nothing else may.
+            room = 256 * self.epsilon * np.max(np.abs(first), initial=0.0, where=~np.isnan(first))
+            same = np.allclose(first, again, rtol=256 * self.epsilon, atol=room, equal_nan=True)
+        if not same:
+            raise RuntimeError(
+                f"{self.name}: is not deterministic: two calls with the same arguments gave "
+                f"different values. Draw random numbers outside it, seed it inside, or put layers "
+                f"such as dropout into evaluation mode"
+            )
+
+    @property
+    def epsilon(self) -> float:
+        """The rounding unit of the outputs when the arguments are float64."""
+        return max(float(np.finfo(d).eps) for d in self.output_dtypes)
+
+    def gradient(self) -> Subject:
+        """The gradient of this function, as a function of its arguments and the cotangents."""
+
+        def gradient(args: tuple[Any, ...], cotangents: list[Tensor]) -> Any:
+            leaves = flatten(args)
+            variables = [leaves[i] for i in self._active]
+            with GradientTape() as tape:
+                tape.watch(variables)
+                outputs = self._outputs(self.f(*args))
+            return tape.gradient(outputs, variables, cotangents, unconnected_gradients="zero")
+
+        count = len(self.output_shapes)
+        seeds = [np.ones(s, d) for s, d in zip(self.output_shapes, self.output_dtypes, strict=True)]
+        which = [f"the cotangent of output {i}" for i in range(count)]
+        return Subject(
+            gradient,
+            (self.args, seeds),
+            self.name,
+            [*self.labels, *(which if count > 1 else ["the cotangent"])],
+            self.order + 1,
+        )
+
+
+def _join(parts: list[Vector]) -> Vector:
+    if len(parts) == 1 and parts[0].dtype in (np.float64, np.complex128):
+        return parts[0].reshape(-1)
+    kind = np.complex128 if any(p.dtype.kind == "c" for p in parts) else np.float64
+    return np.concatenate([np.zeros(0, kind), *(np.ravel(p) for p in parts)])
+
+
+def _snapshot(leaf: Any) -> Vector:
+    array = leaf._data if isinstance(leaf, Tensor) else leaf
+    return array.copy() if isinstance(array, np.ndarray) else np.zeros(0)
+
+
+def _argument_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
+    """``argument 0 (x)``, ...: the number, and the name where the signature tells."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):  # some builtins have none
+        parameters = {}.values()
+    names = [f" ({p.name})" for p in parameters if p.kind < p.VAR_POSITIONAL]
+    names = names[: len(args)] + [""] * (len(args) - len(names))
+    return [f"argument {i}{name}" for i, name in enumerate(names)]
+
+
+def _paths(structure: Any, path: str) -> Iterator[str]:
+    """The label of each leaf, in the order of ``flatten``."""
+    if isinstance(structure, dict):
+        for key, value in structure.items():
+            yield from _paths(value, f"{path}[{key!r}]")
+    elif isinstance(structure, (list, tuple)):
+        for i, value in enumerate(structure):
+            yield from _paths(value, f"{path}[{i}]")
+    else:
+        yield path
+
+
+def check_arity(f: Callable[..., Any], args: tuple[Any, ...], name: str) -> None:
+    """Raise TypeError when f cannot be called with this many arguments."""
+    if not callable(f):
+        raise TypeError(f"check_grads: expected a function first, got {type(f).__name__}")
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):  # some builtins have none
+        return
+    try:
+        signature.bind(*args)
+    except TypeError as error:
+        raise TypeError(
+            f"{name}: takes {signature}, but check_grads was given {len(args)} "
+            f"argument{'' if len(args) == 1 else 's'} for it ({error}). Fix other parameters with "
+            f"a lambda, e.g. check_grads(lambda x: f(x, axis=0), x)"
+        ) from None
