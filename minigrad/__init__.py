@@ -35,11 +35,11 @@ from minigrad.tensor import *
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from minigrad import testing as testing
+    from minigrad import data as data, testing as testing
     from minigrad.picture import make_dot as make_dot
 
 #: Public names that few programs need, and the modules they are loaded from at first use.
-_LAZY = {"make_dot": "minigrad.picture", "testing": "minigrad.testing"}
+_LAZY = {"data": "minigrad.data", "make_dot": "minigrad.picture", "testing": "minigrad.testing"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,19 @@
+"""Data: sets of samples, batches, transforms of images, and well-known collections."""
+
+from minigrad.data.datasets import load_digits, load_fashion_mnist, load_mnist
+from minigrad.data.idx import read_idx
+from minigrad.data.loader import ArrayDataset, DataLoader, Subset, default_collate
+from minigrad.data.splits import random_split, train_test_split
+from minigrad.data.transforms import (
+    Compose,
+    Normalize,
+    RandomCrop,
+    RandomHorizontalFlip,
+    RandomTransform,
+)
+
+__all__ = [
+    "ArrayDataset", "DataLoader", "Subset", "default_collate", "random_split", "train_test_split",
+    "load_digits", "load_fashion_mnist", "load_mnist", "read_idx",
+    "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "RandomTransform",
+]  # fmt: skip

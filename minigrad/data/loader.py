@@ -1,0 +1,325 @@
+"""Data sets and the loader that hands them out in batches, in an order that can be repeated."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.data.transforms import RandomTransform
+from minigrad.random import default_generator
+from minigrad.tape import flatten, rebuild
+from minigrad.tensor import Tensor, as_array
+
+Indices: TypeAlias = NDArray[np.int64]
+
+
+class Dataset(Protocol):
+    """What a data set must have: a length, and samples by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Any) -> Any: ...
+
+
+@runtime_checkable
+class Takes(Protocol):
+    """A data set that can give many samples at once, which is faster."""
+
+    def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
+        """The samples with these numbers, stacked: one array per part of a sample."""
+        ...
+
+
+class ArrayDataset:
+    """Arrays (or tensors) side by side: sample i is the tuple of row i of each.
+
+    Raises ValueError when there is no array or their lengths differ.
+
+    >>> data = ArrayDataset(np.eye(3), np.array([5, 6, 7]))
+    >>> len(data), data[1]
+    (3, (array([0., 1., 0.]), np.int64(6)))
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+
+    def __init__(self, *arrays: Any) -> None:
+        if not arrays:
+            raise ValueError("ArrayDataset: expected at least one array, got none")
+        self.arrays = tuple(_as_rows(a, i) for i, a in enumerate(arrays))
+        lengths = [len(a) for a in self.arrays]
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"ArrayDataset: the arrays must have one length, got {_listed(lengths)}"
+            )
+
+    def __len__(self) -> int:
+        return len(self.arrays[0])
+
+    def __getitem__(self, index: Any) -> tuple[Any, ...]:
+        return tuple([a[index] for a in self.arrays])
+
+    def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
+        """The rows with these numbers, copied."""
+        return tuple([a.take(indices, axis=0) for a in self.arrays])
+
+
+class Subset:
+    """Some samples of another data set, by their numbers."""
+
+    def __init__(self, dataset: Dataset, indices: Any) -> None:
+        self.dataset = dataset
+        self.indices: Indices = np.asarray(indices, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.dataset[self.indices[index]]
+
+    def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
+        """The samples with these numbers, stacked."""
+        chosen = self.indices[indices]
+        if isinstance(self.dataset, Takes):
+            return self.dataset.take(chosen)
+        batch = default_collate([self.dataset[int(i)] for i in chosen])
+        return batch if isinstance(batch, tuple) else (batch,)
+
+
+class DataLoader:
+    """Goes through a data set in batches of tensors, as PyTorch's.
+
+    ``dataset``: anything with ``len`` and ``[i]``, e.g. an :class:`ArrayDataset`, or one array.
+    ``shuffle``: a new order each time. ``drop_last``: leave out a smaller last batch.
+    ``seed`` or ``generator``: where the order comes from; by default ``mg.manual_seed``.
+    ``transform``: applied to the first array of each batch (images); a random one of this library
+    draws from the loader's numbers, so that it repeats with them. ``collate_fn``: makes a batch of
+    a list of samples (:func:`default_collate`). ``prefetch``: how many batches a background thread
+    prepares ahead; the batches are the same with and without.
+
+    ``state_dict()`` taken at any point and loaded into a loader made alike continues with the
+    next batch, bit for bit.
+
+    Raises ValueError for a batch size below 1, a negative ``prefetch``, or a seed together with a
+    generator; TypeError for a data set without length.
+
+    >>> loader = DataLoader(ArrayDataset(np.arange(5)), batch_size=2)
+    >>> len(loader), [x.tolist() for x, in loader]
+    (3, [[0, 1], [2, 3], [4]])
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        drop_last: bool = False,
+        seed: int | None = None,
+        generator: np.random.Generator | None = None,
+        transform: Callable[..., Any] | None = None,
+        collate_fn: Callable[[list[Any]], Any] | None = None,
+        prefetch: int = 0,
+    ) -> None:
+        if isinstance(dataset, (np.ndarray, Tensor)):
+            dataset = ArrayDataset(dataset)
+        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+            raise TypeError(
+                f"DataLoader: a data set needs a length and samples by number (__len__ and "
+                f"__getitem__), got {type(dataset).__name__}"
+            )
+        if batch_size < 1:
+            raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
+        if prefetch < 0:
+            raise ValueError(f"DataLoader: prefetch must not be negative, got {prefetch}")
+        if seed is not None and generator is not None:
+            raise ValueError("DataLoader: give a seed or a generator, not both")
+        self.dataset: Dataset = dataset
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.transform = transform
+        self.collate_fn = collate_fn
+        self.prefetch = prefetch
+        self._generator = generator if seed is None else np.random.default_rng(seed)
+        #: The number that the running epoch's order comes from, and how many batches are out.
+        self._epoch_seed: int | None = None
+        self._position = 0
+        self._resumed = False
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.dataset), self.batch_size)
+        return whole + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._resumed:
+            self._resumed = False
+        else:
+            self._position = 0
+            self._epoch_seed = self._draw() if self.shuffle or self.transform else 0
+        batches = self._batches(self._epoch_seed or 0, self._position)
+        return self._counted(_ahead(batches, self.prefetch) if self.prefetch else batches)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the loader is: its generator, the order of this epoch, the batches given out."""
+        own = self._generator
+        return {
+            "generator": None if own is None else own.bit_generator.state,
+            "epoch_seed": self._epoch_seed,
+            "position": self._position,
+            "samples": len(self.dataset),
+            "batch_size": self.batch_size,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue where another loader stood.
+
+        Raises ValueError when that one, in the middle of an epoch, had other data or batches.
+        """
+        mine = {"samples": len(self.dataset), "batch_size": self.batch_size}
+        theirs = {key: state[key] for key in mine}
+        if state["epoch_seed"] is not None and mine != theirs:
+            raise ValueError(
+                f"DataLoader: the saved state is inside an epoch of {theirs['samples']} samples "
+                f"in batches of {theirs['batch_size']}; this loader has {mine['samples']} in "
+                f"batches of {mine['batch_size']}"
+            )
+        if self._generator is not None and state["generator"] is not None:
+            self._generator.bit_generator.state = state["generator"]
+        self._epoch_seed, self._position = state["epoch_seed"], state["position"]
+        self._resumed = self._epoch_seed is not None
+
+    def _draw(self) -> int:
+        return int((self._generator or default_generator()).integers(2**63))
+
+    def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
+        for batch in batches:
+            self._position += 1
+            yield batch
+        self._epoch_seed, self._position = None, 0
+
+    def _batches(self, epoch_seed: int, start: int) -> Iterator[Any]:
+        count = len(self.dataset)
+        order = np.arange(count)
+        if self.shuffle:
+            np.random.default_rng(epoch_seed).shuffle(order)
+        for number in range(start, len(self)):
+            chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+            yield self._batch(chosen, epoch_seed, number)
+
+    def _batch(self, chosen: Indices, epoch_seed: int, number: int) -> Any:
+        batch: Any
+        if self.collate_fn is not None:
+            batch = self.collate_fn([self.dataset[int(i)] for i in chosen])
+        elif isinstance(self.dataset, Takes):
+            batch = self.dataset.take(chosen)
+        else:
+            batch = default_collate([self.dataset[int(i)] for i in chosen])
+        if self.transform is not None:
+            # Numbers of its own for each batch: neither skipping nor prefetching changes them.
+            generator = np.random.default_rng([epoch_seed, number])
+            batch = _transform_first(batch, self.transform, generator)
+        if type(batch) is tuple and self.collate_fn is None:
+            return tuple([Tensor(a) if type(a) is np.ndarray else _tensors(a) for a in batch])
+        return _tensors(batch)
+
+
+def default_collate(samples: Sequence[Any]) -> Any:
+    """Stack samples to one batch: in tuples, lists and dicts part by part; text becomes a list.
+
+    Raises ValueError when the shapes of the samples differ.
+
+    >>> default_collate([(np.zeros(2), 0), (np.ones(2), 1)])
+    (array([[0., 0.], [1., 1.]]), array([0, 1]))
+    """
+    first = samples[0]
+    if isinstance(first, dict):
+        keys: list[Any] = list(first)  # pyright: ignore[reportUnknownArgumentType]
+        return {key: default_collate([s[key] for s in samples]) for key in keys}
+    if isinstance(first, (tuple, list)):
+        parts = [default_collate(part) for part in zip(*samples, strict=True)]
+        return parts if isinstance(first, list) else tuple(parts)
+    if isinstance(first, str):
+        return list(samples)
+    shapes = {np.shape(s) for s in samples}
+    if len(shapes) > 1:
+        raise ValueError(
+            f"DataLoader: samples of one batch must have one shape, got {_listed(sorted(shapes))}; "
+            f"pass collate_fn= to pad or crop them"
+        )
+    if isinstance(first, (np.ndarray, np.generic)):
+        return np.stack(samples)
+    return as_array([s.numpy() if isinstance(s, Tensor) else s for s in samples])
+
+
+def _transform_first(batch: Any, transform: Callable[..., Any], generator: Any) -> Any:
+    first = batch[0] if isinstance(batch, (tuple, list)) else batch
+    random = isinstance(transform, RandomTransform)
+    changed = transform(first, generator) if random else transform(first)
+    if not isinstance(batch, (tuple, list)):
+        return changed
+    rest: Any = batch[1:]  # pyright: ignore[reportUnknownVariableType]
+    return (changed, *rest) if isinstance(batch, tuple) else [changed, *rest]
+
+
+def _tensors(batch: Any) -> Any:
+    leaves = (Tensor(as_array(a)) if isinstance(a, np.ndarray) else a for a in flatten(batch))
+    return rebuild(batch, leaves)
+
+
+_END = object()
+
+
+def _ahead(batches: Iterator[Any], count: int) -> Iterator[Any]:
+    """The same batches, made by a thread that is up to ``count`` ahead.
+
+    An error in the thread is raised where its batch would have come. The thread ends with the
+    iteration, also when that is left early.
+    """
+    made: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(count)
+    stop = threading.Event()
+
+    def work() -> None:
+        try:
+            for batch in batches:
+                made.put((batch, None))
+                if stop.is_set():
+                    return
+            made.put((_END, None))
+        except BaseException as error:  # noqa: BLE001 (it is raised again by the consumer)
+            made.put((_END, error))
+
+    thread = threading.Thread(target=work, name="minigrad-prefetch", daemon=True)
+    thread.start()
+    try:
+        while True:
+            batch, error = made.get()
+            if error is not None:
+                raise error
+            if batch is _END:
+                return
+            yield batch
+    finally:
+        stop.set()
+        while thread.is_alive():
+            # Room for what the thread is putting; it looks at `stop` right after.
+            while not made.empty():
+                made.get()
+            thread.join(0.01)
+
+
+def _as_rows(data: Any, number: int) -> NDArray[Any]:
+    if isinstance(data, Tensor):
+        data = data.numpy()
+    array = data if isinstance(data, np.ndarray) else as_array(data)
+    if array.ndim == 0:
+        raise ValueError(f"ArrayDataset: array {number} is a single number and has no rows")
+    return array
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return " and ".join(map(str, values))

@@ -1,0 +1,316 @@
+"""Data sets, loaders, splits and transforms: nothing lost, nothing twice, everything repeatable."""
+
+import threading
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad.data import (
+    ArrayDataset,
+    Compose,
+    DataLoader,
+    Normalize,
+    RandomCrop,
+    RandomHorizontalFlip,
+    random_split,
+    train_test_split,
+)
+
+
+def values(loader):
+    return [x.tolist() for (x,) in loader]
+
+
+def flat(batches):
+    return [value for batch in batches for value in batch]
+
+
+# -- loaders ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("prefetch", [0, 1, 3])
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("count", [0, 1, 4, 7, 8])
+def test_each_sample_comes_once_in_the_right_batches(count, drop_last, prefetch):
+    loader = DataLoader(
+        ArrayDataset(np.arange(count)), batch_size=4, drop_last=drop_last, prefetch=prefetch
+    )
+    batches = values(loader)
+    assert len(batches) == len(loader)
+    kept = count // 4 * 4 if drop_last else count
+    assert flat(batches) == list(range(kept))
+    assert all(len(b) == 4 for b in batches[:-1])
+
+
+def test_batches_are_constant_tensors_of_their_own():
+    x, y = np.zeros((4, 2), np.float32), np.zeros(4, np.int32)
+    ((x_batch, y_batch),) = DataLoader(ArrayDataset(x, y), batch_size=4)
+    x += 1
+    assert isinstance(x_batch, mg.Tensor)
+    assert not x_batch.requires_grad
+    assert (x_batch.dtype, y_batch.dtype) == (np.float32, np.int32)
+    assert not x_batch.numpy().any()
+
+
+def test_shuffling_repeats_with_its_seed_and_changes_from_epoch_to_epoch():
+    data = ArrayDataset(np.arange(100))
+    a, b = (DataLoader(data, 10, shuffle=True, seed=3) for _ in range(2))
+    first, second = values(a), values(a)
+    assert sorted(flat(first)) == list(range(100))
+    assert first != second
+    assert [values(b), values(b)] == [first, second]
+    assert values(DataLoader(data, 10, shuffle=True, seed=4)) != first
+
+
+def test_the_default_order_comes_from_manual_seed():
+    loader = DataLoader(np.arange(50), 5, shuffle=True)
+    orders = []
+    for seed in (1, 1, 2):
+        mg.manual_seed(seed)
+        orders.append(values(loader))
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_a_loader_in_order_draws_no_random_numbers():
+    mg.manual_seed(0)
+    expected = mg.rand(1).item()
+    mg.manual_seed(0)
+    values(DataLoader(np.arange(5)))
+    assert mg.rand(1).item() == expected
+
+
+@pytest.mark.parametrize("prefetch", [0, 2])
+@pytest.mark.parametrize("stop", [0, 1, 3, 5])
+def test_a_loader_resumes_with_the_next_batch(stop, prefetch):
+    images = np.random.default_rng(0).random((23, 1, 6, 6)).astype(np.float32)
+
+    def make():
+        transform = Compose([RandomCrop(6, padding=2), RandomHorizontalFlip()])
+        return DataLoader(images, 5, shuffle=True, seed=9, transform=transform, prefetch=prefetch)
+
+    whole = make()
+    batches = [x.numpy() for _ in range(3) for (x,) in whole]
+    loader = make()
+    done = [x.numpy() for (x,) in loader]
+    running = iter(loader)
+    done += [next(running)[0].numpy() for _ in range(stop)]
+    if stop == 5:
+        assert next(running, None) is None
+    other = make()
+    other.load_state_dict(loader.state_dict())
+    del running
+    if 0 < stop < 5:
+        done += [x.numpy() for (x,) in other]
+    while len(done) < len(batches):
+        done += [x.numpy() for (x,) in other]
+    np.testing.assert_array_equal(np.concatenate(done), np.concatenate(batches))
+
+
+def test_the_middle_of_other_data_is_refused():
+    loader = DataLoader(np.arange(10), 2, shuffle=True, seed=0)
+    next(iter(loader))
+    with pytest.raises(ValueError, match="10 samples in batches of 2; this loader has 12 in "):
+        DataLoader(np.arange(12), 2).load_state_dict(loader.state_dict())
+
+
+class Squares:
+    """A data set without arrays."""
+
+    def __len__(self):
+        return 5
+
+    def __getitem__(self, index):
+        if not 0 <= index < 5:
+            raise IndexError(index)
+        return {"x": np.full(2, float(index)), "y": (index**2, f"no. {index}")}
+
+
+def test_samples_of_any_nesting_are_stacked():
+    last = list(DataLoader(Squares(), 2))[1]
+    np.testing.assert_array_equal(last["x"].numpy(), [[2, 2], [3, 3]])
+    assert last["x"].dtype == np.float64
+    y, names = last["y"]
+    assert y.tolist() == [4, 9]
+    assert y.dtype == np.int64
+    assert names == ["no. 2", "no. 3"]
+
+
+def test_subsets_of_any_dataset_can_be_loaded():
+    part = random_split(ArrayDataset(np.arange(10), np.arange(10) * 2), [3, 7], seed=0)[1]
+    (batch,) = DataLoader(part, 10)
+    np.testing.assert_array_equal(batch[0].numpy() * 2, batch[1].numpy())
+    assert sorted(batch[0].tolist()) == sorted(part[i][0] for i in range(7))
+    (part,) = random_split([(i, -i) for i in range(4)], [4], seed=0)
+    (batch,) = DataLoader(part, 10)
+    assert (batch[0] + batch[1]).tolist() == [0] * 4
+
+
+def test_collate_makes_batches_of_ragged_samples():
+    data = [np.ones(n) for n in (1, 3, 2)]
+    with pytest.raises(ValueError, match=r"one shape, got \(1,\) and \(2,\) and \(3,\); pass coll"):
+        list(DataLoader(data, 3))
+
+    def padded(samples):
+        return np.stack([np.pad(s, (0, 3 - len(s))) for s in samples]), len(samples)
+
+    ((x, count),) = DataLoader(data, 3, collate_fn=padded)
+    assert isinstance(x, mg.Tensor)
+    assert x.numpy().sum(axis=1).tolist() == [1, 3, 2]
+    assert count == 3
+
+
+def test_transform_changes_the_first_array_only():
+    x, y = np.ones((3, 2)), np.ones(3)
+    ((a, b),) = DataLoader(ArrayDataset(x, y), 3, transform=lambda x: x * 2)
+    assert a.numpy().sum() == 12
+    assert b.numpy().sum() == 3
+
+
+class Fails:
+    def __len__(self):
+        return 100
+
+    def __getitem__(self, index):
+        if index == 7:
+            raise ZeroDivisionError("sample 7")
+        return index
+
+
+def prefetching():
+    return [t for t in threading.enumerate() if t.name == "minigrad-prefetch"]
+
+
+@pytest.mark.parametrize("prefetch", [1, 4])
+def test_an_error_while_prefetching_comes_at_its_batch_and_ends_the_thread(prefetch):
+    batches = iter(DataLoader(Fails(), 2, prefetch=prefetch))
+    assert [next(batches).tolist() for _ in range(3)] == [[0, 1], [2, 3], [4, 5]]
+    with pytest.raises(ZeroDivisionError, match="sample 7"):
+        next(batches)
+    assert not prefetching()
+
+
+@pytest.mark.parametrize("prefetch", [1, 4])
+def test_stopping_early_leaves_no_thread(prefetch):
+    for (batch,) in DataLoader(np.arange(1000), 2, prefetch=prefetch):
+        if batch.tolist() == [4, 5]:
+            break
+    del batch
+    assert not prefetching()
+    unused = iter(DataLoader(np.arange(1000), 2, prefetch=prefetch))
+    del unused
+    assert not prefetching()
+
+
+def test_bad_arguments_are_told():
+    with pytest.raises(ValueError, match="one length, got 3 and 4"):
+        ArrayDataset(np.zeros(3), np.zeros(4))
+    with pytest.raises(ValueError, match="at least one array"):
+        ArrayDataset()
+    with pytest.raises(ValueError, match="single number"):
+        ArrayDataset(3.0)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        DataLoader(np.zeros(3), 0)
+    with pytest.raises(ValueError, match="not be negative, got -1"):
+        DataLoader(np.zeros(3), prefetch=-1)
+    with pytest.raises(ValueError, match="not both"):
+        DataLoader(np.zeros(3), seed=0, generator=np.random.default_rng(0))
+    with pytest.raises(TypeError, match="got generator"):
+        DataLoader(i for i in range(3))
+
+
+# -- splits ----------------------------------------------------------------------------------------
+
+
+def test_random_split_gives_each_sample_to_one_part():
+    data = ArrayDataset(np.arange(11))
+    for lengths, sizes in [([4, 7], [4, 7]), ([0.5, 0.3, 0.2], [6, 3, 2])]:
+        parts = random_split(data, lengths, seed=0)
+        assert [len(p) for p in parts] == sizes
+        assert sorted(int(p[i][0]) for p in parts for i in range(len(p))) == list(range(11))
+    for lengths in ([5, 5], [0.5, 0.4], [-1, 12]):
+        with pytest.raises(ValueError, match="random_split"):
+            random_split(data, lengths)
+
+
+def test_train_test_split_keeps_rows_together_and_repeats():
+    x = np.arange(40).reshape(20, 2)
+    y = x[:, 0] * 10
+    first = train_test_split(x, y, test_size=0.3, seed=1)
+    x_train, x_test, y_train, y_test = first
+    assert (len(x_train), len(x_test)) == (14, 6)
+    np.testing.assert_array_equal(x_train[:, 0] * 10, y_train)
+    np.testing.assert_array_equal(x_test[:, 0] * 10, y_test)
+    assert set(y_train) | set(y_test) == set(y)
+    for a, b in zip(first, train_test_split(x, y, test_size=0.3, seed=1), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert train_test_split(x, test_size=5)[1].shape == (5, 2)
+
+
+@pytest.mark.parametrize("test_size", [0.2, 0.33, 7, 50])
+def test_stratified_parts_have_every_label_in_proportion(test_size):
+    labels = np.repeat([0, 5, 9], [60, 30, 11])
+    mixed = np.random.default_rng(0).permutation(labels)
+    y_train, y_test = train_test_split(mixed, test_size=test_size, stratify=mixed, seed=2)
+    wanted = test_size if isinstance(test_size, int) else int(np.ceil(test_size * 101))
+    assert len(y_test) == wanted
+    for label, count in ((0, 60), (5, 30), (9, 11)):
+        assert abs((y_test == label).sum() - wanted * count / 101) < 1
+        assert (y_test == label).sum() + (y_train == label).sum() == count
+
+
+def test_impossible_splits_are_told():
+    for test_size in (0.0, 1.0, 0, 10):
+        with pytest.raises(ValueError, match="both parts need at least one"):
+            train_test_split(np.zeros(10), test_size=test_size)
+    with pytest.raises(ValueError, match=r"each of the 10 samples, got shape \(3,\)"):
+        train_test_split(np.zeros(10), stratify=[1, 2, 3])
+
+
+# -- transforms ------------------------------------------------------------------------------------
+
+
+def test_normalize_per_channel():
+    images = np.arange(2 * 3 * 4 * 4, dtype=np.uint8).reshape(2, 3, 4, 4)
+    found = Normalize([0.0, 1.0, 2.0], [1.0, 2.0, 4.0])(images)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found[:, 2], (images[:, 2] - 2.0) / 4.0)
+    assert Normalize(0.0, 1.0)(images.astype(np.float64)).dtype == np.float64
+    with pytest.raises(ValueError, match="expected 1 or 3 values of mean"):
+        Normalize([0.0, 1.0], 1.0)(images)
+    with pytest.raises(ValueError, match="must be positive"):
+        Normalize(0.0, 0.0)
+    with pytest.raises(ValueError, match=r"add the channels with x\[:, None\]"):
+        Normalize(0.0, 1.0)(images[0, 0])
+
+
+def test_crops_are_windows_of_the_padded_image_and_differ_between_images():
+    images = np.arange(1, 1 + 300 * 2 * 5 * 4).reshape(300, 2, 5, 4)
+    padded = np.pad(images, ((0, 0), (0, 0), (1, 1), (1, 1)))
+    crops = RandomCrop((4, 3), padding=1)(images, np.random.default_rng(0))
+    assert crops.shape == (300, 2, 4, 3)
+    corners = set()
+    for crop, image in zip(crops, padded, strict=True):
+        found = [
+            (i, j)
+            for i in range(4)
+            for j in range(4)
+            if np.array_equal(image[:, i : i + 4, j : j + 3], crop)
+        ]
+        assert len(found) == 1
+        corners.update(found)
+    assert corners == {(i, j) for i in range(4) for j in range(4)}
+    with pytest.raises(ValueError, match="9 x 9 does not fit into images of 5 x 4 with padding 1"):
+        RandomCrop(9, padding=1)(images)
+
+
+def test_flips_mirror_whole_images_as_often_as_asked():
+    images = np.random.default_rng(0).random((400, 1, 2, 3))
+    flipped = RandomHorizontalFlip(0.25)(images, np.random.default_rng(1))
+    changed = np.array([not np.array_equal(a, b) for a, b in zip(flipped, images, strict=True)])
+    np.testing.assert_array_equal(flipped[changed], images[changed][..., ::-1])
+    assert 70 < changed.sum() < 130
+    np.testing.assert_array_equal(RandomHorizontalFlip(0.0)(images), images)
+    assert RandomHorizontalFlip(1.0)(images[0]).shape == (1, 2, 3)
+    with pytest.raises(ValueError, match=r"in \[0, 1\], got 2"):
+        RandomHorizontalFlip(2)
