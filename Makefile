@@ -2,7 +2,7 @@
 # Choose another Python with `make test PYTHON=python3.12`; paths are relative and quoted, so that
 # the folder may have spaces in its name.
 
-PYTHON ?= $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+PYTHON ?= $(shell test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 TORCH ?= torch==2.13.0+cpu
 ARGS ?=
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,12 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 RECORD = VENV / "installed.json"  # written last: .venv without it is not complete
+ABI = sysconfig.get_config_var("SOABI")  # the kind of Python: packages for one do not fit another
 
 
 def main(extras: list[str]) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    base = {"python": sys.version.split()[0], "root": str(ROOT)}
+    base = {"abi": ABI, "root": str(ROOT)}
     record = read_record()
     same_base = base.items() <= record.items()
     if same_base:
@@ -42,7 +44,7 @@ def main(extras: list[str]) -> None:
     requirements = sorted(requirements_of(extras, project))
 
     print(f"Setting up .venv ({', '.join(extras)}), once: up to a minute ...", flush=True)
-    if not (same_base and has_pip()):
+    if (record and not same_base) or not has_pip():
         make_venv()
     RECORD.unlink(missing_ok=True)
     project_with_extras = f".[{','.join(extras)}]"
@@ -100,7 +102,9 @@ def make_venv() -> None:
 
 
 def has_pip() -> bool:
-    return run(PYTHON, "-m", "pip", "--version", quiet=True)
+    """Return whether .venv has pip, and a Python of the kind that runs this program."""
+    check = "import pip, sys, sysconfig; sys.exit(sysconfig.get_config_var('SOABI') != sys.argv[1])"
+    return run(PYTHON, "-c", check, ABI, quiet=True)
 
 
 def run(*command: str | Path, quiet: bool = False) -> bool:
