@@ -1,7 +1,23 @@
 """Optimizers: what turns gradients into steps."""
 
-from minigrad.optim.adam import Adam
+from minigrad.optim import lr_scheduler as lr_scheduler
+from minigrad.optim.adam import Adam, AdamW, NAdam
+from minigrad.optim.adaptive import Adadelta, Adagrad, RMSprop
+from minigrad.optim.clipping import clip_by_global_norm, clip_grad_norm_, clip_grad_value_
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.sgd import SGD
 
-__all__ = ["SGD", "Adam", "Optimizer"]
+__all__ = [
+    "SGD",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "NAdam",
+    "Optimizer",
+    "RMSprop",
+    "clip_by_global_norm",
+    "clip_grad_norm_",
+    "clip_grad_value_",
+    "lr_scheduler",
+]

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from minigrad.optim.flat import Array, Part
+from minigrad.optim.flat import Part
 from minigrad.optim.optimizer import Group, Optimizer, Params
-from minigrad.optim.sgd import add_decay
+from minigrad.optim.passes import add_decay, average, average_square
 
 
 class Adam(Optimizer):
@@ -97,16 +97,134 @@ class Adam(Optimizer):
         return update
 
 
-def average(m: Array, g: Array, s: Array, beta: float) -> None:
-    """Update the running average m = beta * m + (1 - beta) * g, with s as scratch."""
-    np.multiply(m, beta, out=m)
-    np.multiply(g, 1.0 - beta, out=s)
-    np.add(m, s, out=m)
+class AdamW(Adam):
+    """Adam with decoupled weight decay, after ``torch.optim.AdamW``.
+
+    p shrinks by lr * weight_decay * p before the step of :class:`Adam`, instead of decay entering
+    the running averages. Keras's default decay is 0.004 rather than 0.01.
+
+    Raises as :class:`Adam`. Loshchilov and Hutter 2019.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> w = mg.tensor([1.0, -2.0], requires_grad=True)
+    >>> optimizer = optim.AdamW([w], lr=0.5, weight_decay=1.0)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.tolist()
+    [0.0, -0.5]
+    """
+
+    def __init__(
+        self,
+        params: Params = None,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            lr,
+            betas,
+            eps,
+            weight_decay,
+            amsgrad,
+            maximize=maximize,
+            decoupled_weight_decay=True,
+        )
 
 
-def average_square(v: Array, g: Array, s: Array, beta: float) -> None:
-    """Update the running average of the square, v = beta * v + (1 - beta) * g²."""
-    np.multiply(v, beta, out=v)
-    np.multiply(g, g, out=s)
-    np.multiply(s, 1.0 - beta, out=s)
-    np.add(v, s, out=v)
+class NAdam(Optimizer):
+    """Adam with Nesterov momentum, after ``torch.optim.NAdam``.
+
+    With μ(t) = β1 (1 - 0.96^(t * momentum_decay) / 2) and M(t) the product of μ(1) to μ(t), m and v
+    as in :class:`Adam`, and d = sqrt(v / (1 - β2^t)) + eps:
+    p -= lr * ((1 - μ(t)) / (1 - M(t)) * g + μ(t+1) / (1 - M(t+1)) * m) / d.
+    ``weight_decay`` is L2, or with ``decoupled_weight_decay`` as in :class:`AdamW`.
+
+    Keras has no ``momentum_decay``: its schedule is ours with 1 instead of 0.004. Its epsilon is
+    1e-7 rather than 1e-8.
+
+    Raises ValueError for negative settings and betas outside [0, 1). Dozat 2016.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> w = mg.tensor([1.0], requires_grad=True)
+    >>> optimizer = optim.NAdam([w], lr=0.5)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> round(w.item(), 4)
+    0.4718
+    """
+
+    def __init__(
+        self,
+        params: Params = None,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(
+            params,
+            {
+                "lr": lr,
+                "betas": betas,
+                "eps": eps,
+                "weight_decay": weight_decay,
+                "momentum_decay": momentum_decay,
+                "decoupled_weight_decay": decoupled_weight_decay,
+                "maximize": maximize,
+            },
+        )
+
+    def initial_state(self, group: Group) -> dict[str, float]:
+        """The running averages of g and g²."""
+        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+
+    def initial_scalars(self, group: Group) -> dict[str, float]:
+        """The count of steps, and the product of the momenta so far."""
+        return {"step": 0, "mu_product": 1.0}
+
+    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
+        """See the class."""
+        scalars["step"] += 1
+        t = scalars["step"]
+        lr, decay, maximize = float(group["lr"]), float(group["weight_decay"]), group["maximize"]
+        beta1, beta2 = map(float, group["betas"])
+        decoupled = group["decoupled_weight_decay"]
+        mu, mu_next = (
+            beta1 * (1.0 - 0.5 * 0.96 ** (n * group["momentum_decay"])) for n in (t, t + 1)
+        )
+        scalars["mu_product"] *= mu
+        product = scalars["mu_product"]
+        root = math.sqrt(1.0 - beta2**t)  # taken out of d, as in Adam
+        eps = group["eps"] * root
+        size_of_g = lr * root * (1.0 - mu) / (1.0 - product)
+        size_of_m = lr * root * mu_next / (1.0 - product * mu_next)
+
+        def update(part: Part) -> None:
+            p, g, s = part.p, part.g, part.s
+            if decoupled:
+                np.multiply(p, 1.0 - lr * decay, out=p)
+            add_decay(p, g, s, 0.0 if decoupled else decay, maximize)
+            m, v = part.state["exp_avg"], part.state["exp_avg_sq"]
+            average(m, g, s, beta1)
+            average_square(v, g, s, beta2)
+            np.multiply(g, size_of_g, out=g)
+            np.multiply(m, size_of_m, out=s)
+            np.add(g, s, out=g)
+            np.sqrt(v, out=s)
+            np.add(s, eps, out=s)
+            np.divide(g, s, out=g)
+            np.subtract(p, g, out=p)
+
+        return update

@@ -32,6 +32,14 @@ NOT_SETTINGS = frozenset(
 #: Settings that files written by earlier versions of PyTorch lack.
 OPTIONAL = frozenset(("maximize", "decoupled_weight_decay"))
 
+#: Settings that are numbers from 0 up.
+NOT_NEGATIVE = frozenset(
+    (
+        *("lr", "weight_decay", "eps", "momentum", "lr_decay", "momentum_decay", "alpha", "rho"),
+        "initial_accumulator_value",
+    )
+)
+
 
 class Optimizer:
     """Base of the optimizers. A subclass is its defaults, its state and its formula.
@@ -59,7 +67,13 @@ class Optimizer:
         self._open = params is None
         #: How often gradients were applied; schedules warn when it is zero.
         self.steps = 0
-        if params is not None:
+        #: State that waits for the parameters it belongs to.
+        self._pending: dict[str, Any] | None = None
+        if params is None:
+            # There from the start, so that schedules can set its learning rate.
+            self.param_groups.append({"params": [], **defaults})
+            self._flats.append([])
+        else:
             for group in self._as_groups(params):
                 self.add_param_group(group)
 
@@ -67,17 +81,20 @@ class Optimizer:
 
     def check(self, group: Group) -> None:
         """Raise ValueError for settings out of range."""
-        for name in ("lr", "weight_decay", "eps", "momentum", "lr_decay", "momentum_decay"):
-            value = group.get(name, 0.0)
+        for name in NOT_NEGATIVE.intersection(group):
+            value = group[name]
             if isinstance(value, (Tensor, np.generic)):
                 group[name] = value = value.item()  # NumPy's float64 would widen float32
             if not isinstance(value, (int, float)):
                 raise TypeError(f"{self._name}: {name} must be a number, got {value!r:.80}")
             if not 0.0 <= value < float("inf"):
                 raise ValueError(f"{self._name}: {name} must be 0 or more, got {value}")
-        for i, beta in enumerate(group.get("betas", ())):
-            if not 0.0 <= beta < 1.0:
-                raise ValueError(f"{self._name}: betas[{i}] must be in [0, 1), got {beta}")
+            if name in ("alpha", "rho") and value > 1.0:
+                raise ValueError(f"{self._name}: {name} must be in [0, 1], got {value}")
+        if "betas" in group:
+            betas = group["betas"] = tuple(group["betas"])
+            if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
+                raise ValueError(f"{self._name}: betas must be two numbers in [0, 1), got {betas}")
 
     def initial_state(self, group: Group) -> dict[str, float]:
         """The arrays of state each parameter has: their names and start values."""
@@ -157,6 +174,9 @@ class Optimizer:
                     f"updated twice in a step. Each parameter goes in one group, once"
                 )
             seen[p] = i
+        if self._open and not self._group_of:
+            self.param_groups.clear()
+            self._flats.clear()
         number = len(self.param_groups)
         full: Group = {"params": given}
         if names:
@@ -169,7 +189,7 @@ class Optimizer:
 
     def _check_names(self, named: bool) -> None:
         for group in self.param_groups:
-            if ("param_names" in group) != named:
+            if group["params"] and ("param_names" in group) != named:
                 raise ValueError(
                     f"{self._name}: parameters have names in all groups or in none; "
                     f"pass model.named_parameters() or model.parameters() throughout"
@@ -291,15 +311,16 @@ class Optimizer:
                 f"that was not among those given at construction. Give it then, add it with "
                 f"add_param_group, or leave params out at construction"
             )
-        if not self.param_groups:
-            self.add_param_group({"params": new})
-            return
-        group = self.param_groups[-1]
         for i, p in enumerate(new):
             self._check_param(p, f"parameter {i}")
-        group["params"].extend(new)
-        for p in new:
-            self._group_of[p] = len(self.param_groups) - 1
+        group = self.param_groups[-1]
+        group["params"] += new
+        self._group_of.update(dict.fromkeys(new, len(self.param_groups) - 1))
+        if self._pending is not None:
+            settings = dict(group)  # a schedule may have gone on since they were loaded
+            self.load_state_dict(self._pending)
+            self.param_groups[-1].update(settings)
+            self._pending = None
 
     def _apply(self, gradient_of: Callable[[Tensor], Array | None]) -> None:
         self.steps += 1
@@ -378,10 +399,17 @@ class Optimizer:
         Parameters are matched by name where both sides have names, else by position. Settings,
         such as the learning rate, are taken over too.
 
+        An optimizer made without parameters takes the settings at once, and the state when it
+        meets its parameters, by position.
+
         Raises ValueError that lists every group, setting and array that does not fit; the
         optimizer then is as it was.
         """
         groups, wrong = self._matched_groups(state_dict)
+        if not self._group_of:
+            self.param_groups = [group for group, _ in groups]
+            self._pending = copy.deepcopy(state_dict)
+            return
         saved_state = state_dict["state"]
         loaded: list[tuple[int, list[tuple[dict[str, float], dict[str, Array]]]]] = []
         for number, (group, keys) in enumerate(groups):
@@ -412,23 +440,22 @@ class Optimizer:
             )
         saved_groups = state_dict["param_groups"]
         if len(saved_groups) != len(self.param_groups):
-            hint = "" if self.param_groups else "; give it the parameters at construction first"
             raise ValueError(
                 f"{self._name}: load_state_dict: {len(saved_groups)} parameter groups were saved, "
-                f"this optimizer has {len(self.param_groups)}{hint}"
+                f"this optimizer has {len(self.param_groups)}; build it with the same groups first"
             )
         matched: list[tuple[Group, list[Any]]] = []
         wrong: list[str] = []
         for number, (saved, group) in enumerate(zip(saved_groups, self.param_groups, strict=True)):
             keys = list(saved["params"])
-            if len(keys) != len(group["params"]):
+            if len(keys) != len(group["params"]) and self._group_of:
                 wrong.append(
                     f"group {number}: {len(keys)} parameters were saved, it has "
                     f"{len(group['params'])}"
                 )
                 continue
             names, saved_names = group.get("param_names"), saved.get("param_names")
-            if names is not None and saved_names is not None:
+            if names and saved_names:
                 missing = sorted(set(names) - set(saved_names))
                 extra = sorted(set(saved_names) - set(names))
                 if missing or extra:

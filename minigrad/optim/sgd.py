@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.optim.flat import Array, Part
 from minigrad.optim.optimizer import Group, Optimizer, Params
+from minigrad.optim.passes import add_decay
 
 
 class SGD(Optimizer):
@@ -109,12 +110,3 @@ class SGD(Optimizer):
         found = {name: value for name, value in saved.items() if value is not None}
         scalars["started"] = int("momentum_buffer" in found)
         return found
-
-
-def add_decay(p: Array, g: Array, s: Array, decay: float, maximize: bool) -> None:
-    """Turn g into the direction to descend: negated to maximize, plus the gradient of L2 decay."""
-    if maximize:
-        np.negative(g, out=g)
-    if decay:
-        np.multiply(p, decay, out=s)
-        np.add(g, s, out=g)

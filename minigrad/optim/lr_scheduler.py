@@ -1,0 +1,507 @@
+"""Learning-rate schedules: after each epoch (or batch) of optimizer steps, ``scheduler.step()``.
+
+Each follows PyTorch's of the same name step for step, and works on the current learning rate where
+PyTorch's does, so that several can act on one optimizer.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from minigrad.optim.optimizer import Group, Optimizer
+
+
+class LRScheduler:
+    """Base of the schedules: a subclass gives the learning rate of each group in ``get_lr``.
+
+    ``last_epoch``: -1 to start; to go on without a saved state, the number of steps done (the
+    optimizer's groups must then hold ``initial_lr``, as they do in its ``state_dict``).
+
+    Raises TypeError when not given an Optimizer.
+    """
+
+    def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
+        self._attach(optimizer)
+        self.last_epoch = last_epoch
+        for i, group in enumerate(optimizer.param_groups):
+            if last_epoch == -1:
+                group.setdefault("initial_lr", group["lr"])
+            elif "initial_lr" not in group:
+                raise ValueError(
+                    f"{type(self).__name__}: last_epoch={last_epoch} goes on with a run, but group "
+                    f"{i} has no 'initial_lr'; load the optimizer's state first, or start at -1"
+                )
+        self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
+        self._resumed = last_epoch > -1
+        self._advance()
+
+    def _attach(self, optimizer: Any) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"{type(self).__name__}: expected an optimizer first, got "
+                f"{type(optimizer).__name__}"
+            )
+        self.optimizer = optimizer
+
+    def get_lr(self) -> list[float]:
+        """The learning rate of each group at step ``last_epoch``."""
+        raise NotImplementedError
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rate that the schedule set last, for each group."""
+        return list(self._last_lr)
+
+    def step(self) -> None:
+        """Go on by one: set the learning rates for the next epoch (or batch)."""
+        self._warn_if_early()
+        self._resumed = False
+        self._advance()
+
+    def _warn_if_early(self) -> None:
+        if self.last_epoch == 0 and not self.optimizer.steps:
+            warnings.warn(
+                f"{type(self).__name__}: step() before the optimizer's first step skips the first "
+                f"learning rate; call optimizer.step() first",
+                UserWarning,
+                stacklevel=3,
+            )
+
+    def _advance(self) -> None:
+        self.last_epoch += 1
+        rates = self.get_lr()
+        for group, lr in zip(self.optimizer.param_groups, rates, strict=True):
+            group["lr"] = lr
+        self._last_lr = rates
+
+    def _per_group(self, name: str, value: Any) -> list[Any]:
+        """One value for each group, of one value for all or of a list."""
+        groups = len(self.optimizer.param_groups)
+        if not isinstance(value, (list, tuple)):
+            return [value] * groups
+        if len(value) != groups:
+            raise ValueError(
+                f"{type(self).__name__}: {name} has {len(value)} values, the optimizer "
+                f"{groups} parameter groups"
+            )
+        return list(value)
+
+    @property
+    def _groups(self) -> list[Group]:
+        return self.optimizer.param_groups
+
+    # The optimizer saves itself; functions cannot be saved.
+    _not_saved = ("optimizer", "lr_lambdas")
+
+    def state_dict(self) -> dict[str, Any]:
+        """All but the optimizer: numbers, lists and strings."""
+        return {k: copy.deepcopy(v) for k, v in vars(self).items() if k not in self._not_saved}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned; load the optimizer's state too.
+
+        Raises ValueError when keys are missing or unknown.
+        """
+        known = set(self.state_dict())
+        missing, unknown = sorted(known - set(state_dict)), sorted(set(state_dict) - known)
+        if missing or unknown:
+            raise ValueError(
+                f"{type(self).__name__}: load_state_dict: missing {missing}, unknown {unknown}; "
+                f"was it saved by another schedule?"
+            )
+        vars(self).update(copy.deepcopy(state_dict))
+
+
+class LambdaLR(LRScheduler):
+    """The initial learning rate times ``lr_lambda(step)``; a list gives each group its own.
+
+    The functions are not part of ``state_dict``.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=8.0)
+    >>> schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
+    >>> optimizer.step()
+    >>> schedule.step()
+    >>> optimizer.param_groups[0]["lr"]
+    4.0
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
+        last_epoch: int = -1,
+    ) -> None:
+        self._attach(optimizer)
+        self.lr_lambdas = self._per_group("lr_lambda", lr_lambda)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """Initial lr * lr_lambda(step)."""
+        pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
+        return [base * f(self.last_epoch) for base, f in pairs]
+
+
+class StepLR(LRScheduler):
+    """Times ``gamma`` every ``step_size`` steps.
+
+    Raises ValueError unless step_size is positive.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> schedule = optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
+    >>> rates = []
+    >>> for _ in range(5):
+    ...     rates.append(optimizer.param_groups[0]["lr"])
+    ...     optimizer.step()
+    ...     schedule.step()
+    >>> rates
+    [1.0, 1.0, 0.5, 0.5, 0.25]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
+    ) -> None:
+        _check_positive("StepLR", "step_size", step_size)
+        self.step_size, self.gamma = step_size, gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """Lr * gamma at multiples of step_size."""
+        due = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
+        return [group["lr"] * (self.gamma if due else 1.0) for group in self._groups]
+
+
+class MultiStepLR(LRScheduler):
+    """Times ``gamma`` at each of the ``milestones``.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> schedule = optim.lr_scheduler.MultiStepLR(optimizer, milestones=[1], gamma=0.5)
+    >>> optimizer.step()
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Iterable[int],
+        gamma: float = 0.1,
+        last_epoch: int = -1,
+    ) -> None:
+        self.milestones, self.gamma = sorted(milestones), gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """Lr * gamma, once for each milestone here."""
+        factor = self.gamma ** self.milestones.count(self.last_epoch)
+        return [group["lr"] * factor for group in self._groups]
+
+
+class ExponentialLR(LRScheduler):
+    """Times ``gamma`` at every step.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> schedule = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> optimizer.step()
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
+        self.gamma = gamma
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """Lr * gamma."""
+        factor = self.gamma if self.last_epoch > 0 else 1.0
+        return [group["lr"] * factor for group in self._groups]
+
+
+class LinearLR(LRScheduler):
+    """A warm-up: from start_factor * lr to end_factor * lr on a line over ``total_iters`` steps.
+
+    Raises ValueError unless 0 < start_factor <= 1 and 0 <= end_factor <= 1.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> schedule = optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> optimizer.step()
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.75]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1.0 / 3.0,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        last_epoch: int = -1,
+    ) -> None:
+        if not 0.0 < start_factor <= 1.0 or not 0.0 <= end_factor <= 1.0:
+            raise ValueError(
+                f"LinearLR: expected 0 < start_factor <= 1 and 0 <= end_factor <= 1, got "
+                f"{start_factor} and {end_factor}"
+            )
+        self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """Lr * the ratio of this step's factor to that of the step before."""
+        t, rise = self.last_epoch, self.end_factor - self.start_factor
+        if t == 0:
+            factor = self.start_factor
+        elif t > self.total_iters or self._resumed:
+            factor = 1.0
+        else:
+            factor = 1.0 + rise / (self.total_iters * self.start_factor + (t - 1) * rise)
+        return [group["lr"] * factor for group in self._groups]
+
+
+class CosineAnnealingLR(LRScheduler):
+    """Half a cosine from lr down to ``eta_min`` over ``T_max`` steps, and up again after.
+
+    lr(t) = eta_min + (lr - eta_min) (1 + cos(π t / T_max)) / 2. Raises ValueError unless T_max is
+    positive. Loshchilov and Hutter 2017, without restarts.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
+    >>> optimizer.step()
+    >>> schedule.step()
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
+    ) -> None:
+        _check_positive("CosineAnnealingLR", "T_max", T_max)
+        self.T_max, self.eta_min = T_max, eta_min
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The distance to eta_min times the ratio of this step's factor to the one before."""
+        t, period, low = self.last_epoch, self.T_max, self.eta_min
+        if t == 0:
+            return [group["lr"] for group in self._groups]
+        if self._resumed:
+            factor = (1.0 + math.cos(math.pi * t / period)) / 2.0
+            return [low + (base - low) * factor for base in self.base_lrs]
+        if (t - 1 - period) % (2 * period) == 0:
+            # The step before was at the minimum, where the ratio would be 0 / 0.
+            rise = (1.0 - math.cos(math.pi / period)) / 2.0
+            pairs = zip(self.base_lrs, self._groups, strict=True)
+            return [group["lr"] + (base - low) * rise for base, group in pairs]
+        now, before = (1.0 + math.cos(math.pi * n / period) for n in (t, t - 1))
+        return [(group["lr"] - low) * (now / before) + low for group in self._groups]
+
+
+class OneCycleLR(LRScheduler):
+    """One cycle: up from max_lr / div_factor to ``max_lr``, and down to far below the start.
+
+    Call ``step()`` after every batch. The rise takes ``pct_start`` of ``total_steps`` (or of
+    ``epochs * steps_per_epoch``); the fall ends at max_lr / (div_factor * final_div_factor);
+    with ``three_phase`` it pauses at the start's rate. ``cycle_momentum`` moves the momentum (or
+    β1) the other way between ``max_momentum`` and ``base_momentum``.
+
+    Raises ValueError without a number of steps, for numbers out of range, for an optimizer without
+    momentum, and at a step beyond the last. Smith and Topin 2018.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0, momentum=0.9)
+    >>> schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
+    >>> for _ in range(2):
+    ...     optimizer.step()
+    ...     schedule.step()
+    >>> schedule.get_last_lr()
+    [1.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | list[float],
+        total_steps: int | None = None,
+        epochs: int | None = None,
+        steps_per_epoch: int | None = None,
+        pct_start: float = 0.3,
+        anneal_strategy: Literal["cos", "linear"] = "cos",
+        cycle_momentum: bool = True,
+        base_momentum: float | list[float] = 0.85,
+        max_momentum: float | list[float] = 0.95,
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        last_epoch: int = -1,
+    ) -> None:
+        self._attach(optimizer)
+        if total_steps is None:
+            if epochs is None or steps_per_epoch is None:
+                raise ValueError("OneCycleLR: give total_steps, or both epochs and steps_per_epoch")
+            _check_positive("OneCycleLR", "epochs", epochs)
+            _check_positive("OneCycleLR", "steps_per_epoch", steps_per_epoch)
+            total_steps = epochs * steps_per_epoch
+        _check_positive("OneCycleLR", "total_steps", total_steps)
+        if not 0.0 <= pct_start <= 1.0:
+            raise ValueError(f"OneCycleLR: pct_start must be in [0, 1], got {pct_start}")
+        if anneal_strategy not in ("cos", "linear"):
+            raise ValueError(
+                f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
+            )
+        self.total_steps, self.anneal_strategy = total_steps, anneal_strategy
+        self.cycle_momentum, self.three_phase = cycle_momentum, three_phase
+        ends = [pct_start * total_steps - 1.0]
+        if three_phase:
+            ends.append(2.0 * pct_start * total_steps - 2.0)
+        #: The steps at which the phases end.
+        self.ends = [*ends, total_steps - 1.0]
+        if cycle_momentum and not {"momentum", "betas"} & set(optimizer.defaults):
+            raise ValueError(
+                f"OneCycleLR: {type(optimizer).__name__} has neither momentum nor betas; pass "
+                f"cycle_momentum=False"
+            )
+        if last_epoch == -1:
+            tops = self._per_group("max_lr", max_lr)
+            lows = self._per_group("base_momentum", base_momentum)
+            highs = self._per_group("max_momentum", max_momentum)
+            for group, top, low, high in zip(self._groups, tops, lows, highs, strict=True):
+                group["max_lr"], group["initial_lr"] = top, top / div_factor
+                group["min_lr"] = group["initial_lr"] / final_div_factor
+                if cycle_momentum:
+                    group["base_momentum"], group["max_momentum"] = low, high
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The rate between two corners of the cycle; sets the momentum beside it."""
+        step = self.last_epoch
+        if step > self.total_steps:
+            raise ValueError(
+                f"OneCycleLR: step {step} of {self.total_steps}; call step() once per batch, or "
+                f"give the whole number of batches as total_steps"
+            )
+        phase = next((i for i, end in enumerate(self.ends) if step <= end), len(self.ends) - 1)
+        start = self.ends[phase - 1] if phase else 0.0
+        part = (step - start) / (self.ends[phase] - start)
+        rates = []
+        for group in self._groups:
+            low, top, last = group["initial_lr"], group["max_lr"], group["min_lr"]
+            corners = [low, top, low, last] if self.three_phase else [low, top, last]
+            rates.append(self._between(corners[phase], corners[phase + 1], part))
+            if self.cycle_momentum:
+                m, b = group["max_momentum"], group["base_momentum"]
+                corners = [m, b, m, m]
+                momentum = self._between(corners[phase], corners[phase + 1], part)
+                if "betas" in group:
+                    group["betas"] = (momentum, *group["betas"][1:])
+                else:
+                    group["momentum"] = momentum
+        return rates
+
+    def _between(self, start: float, end: float, part: float) -> float:
+        if self.anneal_strategy == "linear":
+            return (end - start) * part + start
+        return end + (start - end) / 2.0 * (1.0 + math.cos(math.pi * part))
+
+
+class ReduceLROnPlateau(LRScheduler):
+    """Times ``factor`` when a measured value has not improved for more than ``patience`` steps.
+
+    ``step(value)`` takes the value, such as the validation loss. It improves (``mode`` "min") below
+    best * (1 - threshold), or with ``threshold_mode="abs"`` below best - threshold; "max" turns
+    this round. After a reduction ``cooldown`` steps do not count. The rate stays at ``min_lr`` or
+    above, and changes smaller than ``eps`` are not made. nan is no improvement.
+
+    Raises ValueError for factor >= 1 and unknown modes.
+
+    >>> import minigrad as mg
+    >>> from minigrad import optim
+    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
+    >>> for loss in [3.0, 2.0, 2.0, 2.0]:
+    ...     optimizer.step()
+    ...     schedule.step(loss)
+    >>> schedule.get_last_lr()
+    [0.5]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        mode: Literal["min", "max"] = "min",
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: Literal["rel", "abs"] = "rel",
+        cooldown: int = 0,
+        min_lr: float | list[float] = 0.0,
+        eps: float = 1e-8,
+    ) -> None:
+        if not 0.0 <= factor < 1.0:
+            raise ValueError(f"ReduceLROnPlateau: factor must be in [0, 1), got {factor}")
+        if mode not in ("min", "max"):
+            raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', got {mode!r}")
+        if threshold_mode not in ("rel", "abs"):
+            raise ValueError(
+                f"ReduceLROnPlateau: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}"
+            )
+        self._attach(optimizer)
+        self.mode, self.factor, self.patience = mode, factor, patience
+        self.threshold, self.threshold_mode = threshold, threshold_mode
+        self.cooldown, self.eps = cooldown, eps
+        self.min_lrs = self._per_group("min_lr", min_lr)
+        self.best = math.inf if mode == "min" else -math.inf
+        self.num_bad_epochs = self.cooldown_counter = 0
+        super().__init__(optimizer)
+
+    def get_lr(self) -> list[float]:
+        """The current rates: only a plateau changes them."""
+        return [group["lr"] for group in self._groups]
+
+    def step(self, metrics: Any = None) -> None:
+        """Go on by one with the value measured."""
+        if metrics is None:
+            raise TypeError("ReduceLROnPlateau: step needs the measured value: step(val_loss)")
+        self._warn_if_early()
+        value = float(metrics)
+        if self._improves(value):
+            self.best, self.num_bad_epochs = value, 0
+        else:
+            self.num_bad_epochs += 1
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            for group, floor in zip(self._groups, self.min_lrs, strict=True):
+                lr = max(group["lr"] * self.factor, floor)
+                if group["lr"] - lr > self.eps:
+                    group["lr"] = lr
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+        self._advance()
+
+    def _improves(self, value: float) -> bool:
+        sign = 1.0 if self.mode == "min" else -1.0
+        if self.threshold_mode == "rel":
+            return sign * value < sign * self.best * (1.0 - sign * self.threshold)
+        return sign * value < sign * self.best - self.threshold
+
+
+def _check_positive(schedule: str, name: str, value: Any) -> None:
+    if not isinstance(value, int) or value <= 0:
+        raise ValueError(f"{schedule}: {name} must be a positive integer, got {value!r}")
