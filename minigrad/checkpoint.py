@@ -29,7 +29,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
     >>> mg.checkpoint(lambda x: (mg.exp(x) * x).sum(), x).backward()
     >>> x.grad
-    tensor([ 5.4365635, 22.167168 ])
+    tensor([ 5.43656, 22.16717])
     """
     mode = MODE.get()
     if not mode.recording:
