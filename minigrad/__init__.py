@@ -13,10 +13,9 @@ tensor([2., 4., 6.])
 from typing import TYPE_CHECKING, Any
 
 from minigrad import nn as nn, optim as optim
-from minigrad.checkpoint import *
 from minigrad.checkpoint_files import *
 from minigrad.creation import *
-from minigrad.custom_gradient import *
+from minigrad.custom_rule import *
 from minigrad.derivatives import *
 from minigrad.files import *
 from minigrad.operators.arithmetic import *
@@ -29,6 +28,7 @@ from minigrad.operators.reductions import *
 from minigrad.operators.shapes import *
 from minigrad.operators.trigonometric import *
 from minigrad.random import *
+from minigrad.recompute import *
 from minigrad.tape import *
 from minigrad.tensor import *
 

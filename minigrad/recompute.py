@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.custom_gradient import attach, history_before, unpack
+from minigrad.custom_rule import attach, history_before, unpack
 from minigrad.node import MODE, Node, next_number
 from minigrad.operators.arithmetic import positive
 from minigrad.random import default_generator
