@@ -42,9 +42,10 @@ class Operator:
 
     ``joint``, where it is given, takes the place of the single rules: ``joint(g, wanted, ans,
     *inputs, **metadata)`` gives a list, the cotangents of the inputs with the indices ``wanted``.
+    ``rules`` then only tell which inputs have a derivative.
     """
 
-    joint: Rule | None = None
+    joint: Rule | None
 
     keeps_x: tuple[bool, ...] | None
     keeps_y: tuple[bool, ...] | None
@@ -57,6 +58,7 @@ class Operator:
         rules: Sequence[Rule | None],
         params: tuple[str, ...],
         *,
+        joint: Rule | None = None,
         variadic: bool = False,
         view: bool = False,
         reference: Callable[..., Any] | None = None,
@@ -68,6 +70,7 @@ class Operator:
         self.rules = tuple(rules)
         self.arity = len(self.rules)
         self.params = params
+        self.joint = joint
         self.variadic = variadic
         self.view = view
         self.reference = reference
@@ -110,7 +113,11 @@ class Operator:
         if found is None:
             rules = self.rules * len(tracked) if self.variadic else self.rules
             wanted = [
-                _wants(rule, 1 + len(tracked), skip=2 if self.variadic else 1)
+                _wants(
+                    rule,
+                    1 + len(tracked),
+                    skip=1 if not self.variadic and self.joint is None else 2,
+                )
                 for rule, needed in zip(rules, tracked, strict=True)
                 if needed and rule is not None
             ]
@@ -158,6 +165,7 @@ def operator(
     numpy: Any = None,
     *,
     vjp: Rule | Sequence[Rule | None],
+    joint: int = 0,
     domain: Domain | tuple[Domain, ...] = anywhere,
     samples: Sequence[Sample] = (),
     variadic: bool = False,
@@ -168,10 +176,11 @@ def operator(
 
     ``numpy``: the NumPy function it stands for (several for aliases), also the tests' reference.
     ``vjp``: one rule per array argument (None where there is no derivative); the parameters that
-    follow are metadata. ``variadic``: the first argument is a sequence of arrays and the single
+    follow are metadata. ``joint``: the number of array arguments when ``vjp`` is the joint rule of
+    them all. ``variadic``: the first argument is a sequence of arrays and the single
     rule starts with the index of the input. ``view``: the output may share memory with its input.
     """
-    rules: tuple[Rule | None, ...] = (vjp,) if callable(vjp) else tuple(vjp)
+    rules: tuple[Rule | None, ...] = (vjp,) * max(joint, 1) if callable(vjp) else tuple(vjp)
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
 
     def declare(value: Callable[P, Any]) -> Callable[P, Tensor]:
@@ -184,6 +193,7 @@ def operator(
             functions[0] if isinstance(functions[0], np.ufunc) else value,
             rules,
             params,
+            joint=rules[0] if joint else None,
             variadic=variadic,
             view=view,
             reference=functions[0],

@@ -12,24 +12,27 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import OPERATORS, Array, operator
+from minigrad.operators.declare import OPERATORS, Array, composite, operator
 from minigrad.operators.domain import Sample, distinct, sample
 from minigrad.operators.im2col import add_patches, pad_image, patches
-from minigrad.operators.windows import IntOrPair, Windows, check_rank, pooling
+from minigrad.operators.windows import IntOrPair, Windows, check_rank, pair, pooling
 
-__all__ = ["max_pool2d"]
+__all__ = [
+    "adaptive_avg_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool2d",
+]  # fmt: skip
 
 
 def _windows(
+    name: str,
     shape: tuple[int, ...],
     kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool,
 ) -> Windows:
-    check_rank("max_pool2d", "input", shape, "(N, C, H, W)")
-    return pooling("max_pool2d", shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
+    check_rank(name, "input", shape, "(N, C, H, W)")
+    return pooling(name, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def _framed(x: Any, windows: Windows) -> Any:
@@ -42,10 +45,9 @@ def _first_hits(x: Any, ans: Any, windows: Windows) -> Any:
     under = _framed(x, windows)
     hits = under == ans[:, :, None, None]
     taken = np.zeros(ans.shape, dtype=bool)
-    for i in range(windows.kernel[0]):
-        for j in range(windows.kernel[1]):
-            hits[:, :, i, j] &= ~taken
-            taken |= hits[:, :, i, j]
+    for i, j in windows.taps:
+        hits[:, :, i, j] &= ~taken
+        taken |= hits[:, :, i, j]
     return hits
 
 
@@ -81,12 +83,11 @@ def max_pool2d(
     >>> max_pool2d(tensor([[[[1.0, 5.0], [3.0, 2.0]]]]), 2)
     tensor([[[[5.]]]])
     """
-    windows = _windows(input.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    windows = _windows("max_pool2d", input.shape, kernel_size, stride, padding, dilation, ceil_mode)
     under = _framed(input, windows)
     ans = under[:, :, 0, 0].copy()
-    for i in range(windows.kernel[0]):
-        for j in range(windows.kernel[1]):
-            np.maximum(ans, under[:, :, i, j], out=ans)
+    for i, j in windows.taps[1:]:
+        np.maximum(ans, under[:, :, i, j], out=ans)
     return ans
 
 
@@ -126,7 +127,7 @@ def max_pool2d_grad(
     ceil_mode: bool = False,
 ) -> Array:
     """Each element of g added where its window of x has the first maximum, ``ans``."""
-    windows = _windows(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     hits = _first_hits(x, ans, windows)
     return add_patches(hits * g[:, :, None, None], windows)
 
@@ -150,6 +151,169 @@ def max_pool2d_pick(
     ceil_mode: bool = False,
 ) -> Array:
     """The elements of c at the first maximum, ``ans``, of each window of x."""
-    windows = _windows(x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     hits = _first_hits(x, ans, windows)
     return np.sum(patches(pad_image(c, windows), windows), axis=(2, 3), where=hits)
+
+
+def _sum_pool2d_vjp(g: Any, _ans: Any, _x: Any, **geometry: Any) -> Any:
+    return sum_pool2d_grad(g, _x.shape, **geometry)
+
+
+@operator(
+    vjp=_sum_pool2d_vjp,
+    samples=[
+        sample((2, 1, 4, 6), kernel_size=2),
+        sample((1, 2, 5, 5), kernel_size=3, stride=2, padding=1),
+        sample((0, 2, 4, 4), kernel_size=2),
+    ],
+)  # fmt: skip
+def sum_pool2d(
+    input: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    ceil_mode: bool = False,
+) -> Array:
+    """The sum of the elements under each window."""
+    windows = _windows("avg_pool2d", input.shape, kernel_size, stride, padding, 1, ceil_mode)
+    under = patches(pad_image(input, windows), windows)
+    ans = under[:, :, 0, 0].copy()
+    for i, j in windows.taps[1:]:
+        ans += under[:, :, i, j]
+    return ans
+
+
+@operator(
+    vjp=lambda c, _ans, _g, x_shape, **geometry: sum_pool2d(c, **geometry),
+    samples=[
+        sample((2, 1, 2, 3), x_shape=(2, 1, 4, 6), kernel_size=2),
+        sample((1, 2, 3, 3), x_shape=(1, 2, 5, 5), kernel_size=3, stride=2, padding=1),
+        sample((0, 1, 2, 2), x_shape=(0, 1, 4, 4), kernel_size=2),
+    ],
+)  # fmt: skip
+def sum_pool2d_grad(
+    g: Array,
+    x_shape: tuple[int, ...],
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    ceil_mode: bool = False,
+) -> Array:
+    """Each element of g added to all places under its window: the adjoint of ``sum_pool2d``."""
+    windows = _windows("avg_pool2d", x_shape, kernel_size, stride, padding, 1, ceil_mode)
+    n, c, oh, ow = g.shape
+    return add_patches(
+        np.broadcast_to(g[:, :, None, None], (n, c, *windows.kernel, oh, ow)), windows
+    )
+
+
+@composite(
+    samples=[
+        sample((2, 1, 4, 6), kernel_size=2),
+        sample((1, 2, 5, 5), kernel_size=3, stride=2, padding=1, count_include_pad=False),
+        sample((1, 1, 5, 5), kernel_size=2, padding=1, ceil_mode=True),
+        sample((1, 1, 4, 4), kernel_size=2, divisor_override=3),
+        sample((0, 2, 4, 4), kernel_size=2),
+    ],
+)
+def avg_pool2d(
+    input: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Array:
+    """The mean of the elements under each window, as PyTorch's.
+
+    input (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` when None. The
+    zeros of the padding count as elements unless ``count_include_pad=False``;
+    ``divisor_override`` divides by that number instead.
+    Raises ValueError for a window that does not fit or padding of more than half the kernel.
+
+    >>> avg_pool2d(tensor([[[[1.0, 5.0], [3.0, 3.0]]]]), 2)
+    tensor([[[[3.]]]])
+    """
+    windows = _windows("avg_pool2d", input.shape, kernel_size, stride, padding, 1, ceil_mode)
+    total = sum_pool2d(input, kernel_size, stride, padding, ceil_mode)
+    if divisor_override is not None:
+        if divisor_override == 0:
+            raise ValueError("avg_pool2d: divisor_override must not be 0")
+        return total * (1.0 / divisor_override)
+    limit = pair("avg_pool2d", "padding", padding, 0) if count_include_pad else (0, 0)
+    rows, columns = (_covered(windows, axis, limit[axis]) for axis in (0, 1))
+    if rows.min() == rows.max() and columns.min() == columns.max():
+        return total * (1.0 / (int(rows[0]) * int(columns[0])))
+    return total * (1.0 / (rows[:, None] * columns)).astype(total.dtype)
+
+
+def _covered(windows: Windows, axis: int, frame: int) -> Any:
+    """How many places of the image, inside a frame of this width, each window covers."""
+    start = windows.stride[axis] * np.arange(windows.out[axis]) - windows.padding[axis][0]
+    end = np.minimum(start + windows.kernel[axis], windows.size[axis] + frame)
+    return end - np.maximum(start, -frame)
+
+
+@composite(
+    samples=[
+        sample((2, 1, 5, 7), output_size=(2, 3)), sample((1, 2, 4, 4), output_size=1),
+        sample((1, 1, 2, 3), output_size=(None, 5)), sample((0, 1, 4, 4), output_size=2),
+    ],
+)  # fmt: skip
+def adaptive_avg_pool2d(input: Array, output_size: int | tuple[int | None, int | None]) -> Array:
+    """The means over windows chosen to give ``output_size``, as PyTorch's.
+
+    Output row i is the mean of rows floor(i H / out_h) to ceil((i + 1) H / out_h), columns alike.
+    input (N, C, H, W) gives (N, C, out_h, out_w); None keeps a length.
+    Raises ValueError for a length below 1 or an empty image.
+
+    >>> adaptive_avg_pool2d(tensor([[[[1.0, 2.0, 6.0]]]]), (1, 2))
+    tensor([[[[1.5, 4. ]]]])
+    """
+    name = "adaptive_avg_pool2d"
+    check_rank(name, "input", input.shape, "(N, C, H, W)")
+    both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
+    if len(both) != 2:
+        raise ValueError(f"{name}: output_size must be an int or a pair, got {output_size!r}")
+    size = input.shape[2:]
+    if 0 in size:
+        raise ValueError(f"{name}: the image is empty: {size[0]} x {size[1]}")
+    filled = tuple(n if m is None else m for n, m in zip(size, both, strict=True))
+    out = pair(name, "output_size", filled)
+    if out == (1, 1):
+        return np.mean(input, axis=(2, 3), keepdims=True)
+    across, down = (_averaging(n, m, input.dtype) for n, m in zip(size, out, strict=True))
+    return across @ input @ down.T
+
+
+def _averaging(size: int, out: int, dtype: Any) -> Any:
+    """The matrix (out, size) that takes the means of adaptive windows."""
+    i, place = np.arange(out)[:, None], np.arange(size)
+    inside = (place >= i * size // out) & (place < -(-(i + 1) * size // out))
+    return (inside / inside.sum(axis=1, keepdims=True)).astype(dtype)
+
+
+@composite(samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))])
+def global_avg_pool2d(input: Array) -> Array:
+    """The mean of each channel: (N, C, H, W) gives (N, C), as Keras's GlobalAveragePooling2D.
+
+    >>> global_avg_pool2d(tensor([[[[1.0, 2.0], [3.0, 6.0]]]]))
+    tensor([[3.]])
+    """
+    check_rank("global_avg_pool2d", "input", input.shape, "(N, C, H, W)")
+    return np.mean(input, axis=(2, 3))
+
+
+@composite(domain=distinct, samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))])
+def global_max_pool2d(input: Array) -> Array:
+    """The largest element of each channel: (N, C, H, W) gives (N, C).
+
+    Of equal elements the first gets the gradient, as in :func:`max_pool2d`.
+
+    >>> global_max_pool2d(tensor([[[[1.0, 2.0], [3.0, 6.0]]]]))
+    tensor([[6.]])
+    """
+    check_rank("global_max_pool2d", "input", input.shape, "(N, C, H, W)")
+    return max_pool2d(input, input.shape[2:])[:, :, 0, 0]

@@ -32,6 +32,11 @@ class Windows(NamedTuple):
         (top, bottom), (left, right) = self.padding
         return self.size[0] + top + bottom, self.size[1] + left + right
 
+    @property
+    def taps(self) -> list[Pair]:
+        """The places (i, j) in the kernel, row by row."""
+        return [(i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1])]
+
 
 def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
     """``value`` as two integers. Raises TypeError, or ValueError below ``least``."""

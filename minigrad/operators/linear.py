@@ -1,0 +1,53 @@
+"""The linear layer as one operator: a product and a bias."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, operator
+from minigrad.operators.domain import sample
+
+__all__ = ["linear"]
+
+
+def _rows(x: Any) -> Any:
+    return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
+
+
+@operator(
+    vjp=(
+        lambda g, _ans, _x, weight, *_: g @ weight,
+        lambda g, _ans, x, *_: np.transpose(_rows(g)) @ _rows(x),
+        lambda g, *_: np.sum(_rows(g), axis=0),
+    ),
+    samples=[
+        sample((2, 3), (4, 3), (4,)), sample((2, 3), (4, 3)), sample((3,), (2, 3), (2,)),
+        sample((2, 1, 3), (2, 3), (2,)), sample((0, 3), (2, 3), (2,)),
+    ],
+)  # fmt: skip
+def linear(input: Array, weight: Array, bias: Array = None) -> Array:
+    """x W^T + b, as PyTorch's: input (..., in), weight (out, in), bias (out,) give (..., out).
+
+    Raises ValueError for shapes that do not fit.
+
+    >>> linear(tensor([[1.0, 2.0]]), tensor([[3.0, 4.0]]), tensor([0.5]))
+    tensor([[11.5]])
+    """
+    if weight.ndim != 2:
+        raise ValueError(f"linear: weight must have shape (out, in), got {weight.shape}")
+    if not input.ndim or input.shape[-1] != weight.shape[1]:
+        raise ValueError(
+            f"linear: the input has {input.shape[-1] if input.ndim else 0} features, but a weight "
+            f"(out, in) of shape {weight.shape} takes {weight.shape[1]}"
+        )
+    ans = input @ weight.T
+    if bias is None:
+        return ans
+    if bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias must have shape {weight.shape[:1]}, got {bias.shape}")
+    if bias.dtype != ans.dtype:
+        return ans + bias
+    ans += bias
+    return ans

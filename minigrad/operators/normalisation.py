@@ -1,0 +1,293 @@
+"""Normalisation: over the batch, over the features, over groups of channels, over neighbours.
+
+The first three are one operator, ``normalize``, over different axes.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.domain import nonzero, sample
+
+__all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
+
+
+def _moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
+    """The mean and the biased variance over ``axis``, axes kept."""
+    mean = np.mean(x, axis=axis, keepdims=True)
+    centred = x - mean
+    return mean, np.mean(centred * centred, axis=axis, keepdims=True)
+
+
+def _sum_to(x: Any, like: Any) -> Any:
+    """The sum over the axes along which ``like``, of as many axes, has length 1."""
+    axes = tuple(i for i, n in enumerate(like.shape) if n == 1 and x.shape[i] != 1)
+    return np.sum(x, axis=axes, keepdims=True) if axes else x
+
+
+def _normalize_vjp(
+    g: Any,
+    wanted: list[int],
+    _ans: Any,
+    x: Any,
+    weight: Any,
+    _bias: Any,
+    axis: tuple[int, ...],
+    eps: float,
+    moments: Any = None,
+) -> list[Any]:
+    if x.size == 0:
+        return [g * 1.0 if i == 0 else _sum_to(g, (weight, _bias)[i - 1]) for i in wanted]
+    # Known moments are numbers; of a tensor they are taken again, as functions of x.
+    mean, var = moments if moments and isinstance(x, np.ndarray) else _moments(x, axis)
+    inv = 1.0 / np.sqrt(var + eps)
+    normal = (x - mean) * inv
+    found: list[Any] = []
+    for i in wanted:
+        if i == 0:
+            gw = g if weight is None else g * weight
+            level = np.mean(gw, axis=axis, keepdims=True)
+            along = np.mean(gw * normal, axis=axis, keepdims=True)
+            found.append((gw - level - normal * along) * inv)
+        else:
+            found.append(_sum_to(g * normal, weight) if i == 1 else _sum_to(g, _bias))
+    return found
+
+
+@operator(
+    vjp=_normalize_vjp,
+    joint=3,
+    samples=[
+        sample((4, 2, 3), (1, 2, 1), (1, 2, 1), axis=(0, 2), eps=1e-3),
+        sample((2, 5), (1, 5), (1, 5), axis=(1,), eps=1e-5),
+        sample((2, 5), axis=(1,), eps=1e-5),
+        sample((0, 2), (1, 2), (1, 2), axis=(1,), eps=1e-5),
+    ],
+)
+def normalize(
+    x: Array,
+    weight: Array = None,
+    bias: Array = None,
+    axis: tuple[int, ...] = (0,),
+    eps: float = 1e-5,
+    moments: tuple[Array, Array] | None = None,
+) -> Array:
+    """(x - mean) / sqrt(var + eps) * weight + bias: moments over ``axis``, the variance biased.
+
+    ``weight`` and ``bias`` have as many axes as x. ``moments``: the mean and variance, if known.
+    """
+    if x.size == 0:
+        return x.copy()
+    mean, var = moments or _moments(x, axis)
+    ans = x - mean
+    ans *= 1.0 / np.sqrt(var + eps)
+    if weight is not None:
+        ans *= weight
+    if bias is not None:
+        ans += bias
+    return ans
+
+
+def _per_channel(name: str, what: str, array: Any, x: Any) -> Any:
+    """One value per channel in shape (1, C, 1, ...)."""
+    if array is None:
+        return None
+    if array.shape != (x.shape[1],):
+        raise ValueError(
+            f"{name}: {what} must have one value for each of the input's {x.shape[1]} channels, "
+            f"got shape {array.shape}"
+        )
+    return np.reshape(array, (1, -1) + (1,) * (x.ndim - 2))
+
+
+def _check_channels(name: str, x: Any) -> None:
+    if x.ndim < 2:
+        raise ValueError(f"{name}: input must have shape (N, C, ...), got {x.shape}")
+
+
+@composite(
+    samples=[
+        sample((4, 2), running_mean=None, running_var=None, training=True),
+        sample((3, 2, 2, 3), running_mean=None, running_var=None, training=True, eps=1e-3),
+        sample((2, 3, 2), running_mean=np.arange(3.0), running_var=np.arange(1.0, 4.0)),
+        sample((0, 2, 2), running_mean=None, running_var=None, training=True),
+    ],
+)
+def batch_norm(
+    input: Array,
+    running_mean: Array,
+    running_var: Array,
+    weight: Array = None,
+    bias: Array = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Array:
+    """(x - mean) / sqrt(var + eps) * weight + bias, for each channel, as PyTorch's.
+
+    input (N, C, ...), the rest (C,) or None. In training, mean and (biased) variance are those of
+    the batch, and the running ones, tensors, are assigned
+    (1 - momentum) * running + momentum * batch, with the unbiased variance. Otherwise, and never
+    without them, the running ones are used. Ioffe and Szegedy, 2015.
+    Raises ValueError for one value per channel in training, which has no variance, and for
+    shapes that do not fit.
+
+    >>> batch_norm(tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0)
+    tensor([[-1.],
+            [ 1.]])
+    """
+    name = "batch_norm"
+    _check_channels(name, input)
+    weight, bias = (
+        _per_channel(name, what, a, input) for what, a in (("weight", weight), ("bias", bias))
+    )
+    mean, var = (
+        _per_channel(name, what, engine.constant(a), input)
+        for what, a in (("running_mean", running_mean), ("running_var", running_var))
+    )
+    if not training and mean is not None and var is not None:
+        scale = (1.0 / np.sqrt(var + eps)).astype(input.dtype)
+        scale = scale if weight is None else scale * weight
+        shift = -mean.astype(input.dtype) * scale
+        return input * scale + (shift if bias is None else shift + bias)
+    axis = (0, *range(2, input.ndim))
+    count = input.size // input.shape[1] if input.shape[1] else 0
+    if count == 1:
+        raise ValueError(
+            f"{name}: in training it needs more than one value per channel, got an input of shape "
+            f"{input.shape}; use a larger batch, or call .eval()"
+        )
+    moments = _moments(engine.constant(input), axis) if count else None
+    if training and moments:
+        mean, var = (m.ravel() for m in moments)
+        _follow(running_mean, mean, momentum)
+        _follow(running_var, var * (count / (count - 1)), momentum)
+    return normalize(input, weight, bias, axis, eps, moments)
+
+
+def _follow(running: Any, batch: Any, momentum: float) -> None:
+    if running is None:
+        return
+    if not hasattr(running, "assign"):
+        raise TypeError(
+            f"batch_norm: running statistics must be tensors, which training can assign, got "
+            f"{type(running).__name__}"
+        )
+    running.assign((1.0 - momentum) * engine.constant(running) + momentum * batch)
+
+
+@composite(
+    samples=[
+        sample((2, 3, 4), normalized_shape=4), sample((3, 2, 3), normalized_shape=(2, 3), eps=1e-3),
+        sample((0, 3), normalized_shape=(3,)),
+    ],
+)  # fmt: skip
+def layer_norm(
+    input: Array,
+    normalized_shape: int | tuple[int, ...],
+    weight: Array = None,
+    bias: Array = None,
+    eps: float = 1e-5,
+) -> Array:
+    """(x - mean) / sqrt(var + eps) * weight + bias over the last axes of each example.
+
+    input (..., *normalized_shape); weight and bias of ``normalized_shape``. As PyTorch's; Ba,
+    Kiros and Hinton, 2016. Raises ValueError for shapes that do not fit.
+
+    >>> layer_norm(tensor([[1.0, 3.0]]), 2, eps=0.0)
+    tensor([[-1.,  1.]])
+    """
+    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    if not shape or input.shape[-len(shape) :] != shape:
+        raise ValueError(
+            f"layer_norm: input must end in normalized_shape {shape}, got shape {input.shape}"
+        )
+    ones = (1,) * (input.ndim - len(shape))
+    for what, array in (("weight", weight), ("bias", bias)):
+        if array is not None and array.shape != shape:
+            raise ValueError(
+                f"layer_norm: {what} must have normalized_shape {shape}, got {array.shape}"
+            )
+    return normalize(
+        input,
+        None if weight is None else np.reshape(weight, ones + shape),
+        None if bias is None else np.reshape(bias, ones + shape),
+        tuple(range(-len(shape), 0)),
+        eps,
+    )
+
+
+@composite(
+    samples=[
+        sample((2, 4, 3), num_groups=2), sample((2, 6, 2, 2), num_groups=3, eps=1e-3),
+        sample((0, 2, 2), num_groups=1),
+    ],
+)  # fmt: skip
+def group_norm(
+    input: Array, num_groups: int, weight: Array = None, bias: Array = None, eps: float = 1e-5
+) -> Array:
+    """(x - mean) / sqrt(var + eps) * weight + bias over groups of channels of each example.
+
+    input (N, C, ...), weight and bias (C,). One group is layer norm, C groups are instance norm.
+    As PyTorch's; Wu and He, 2018. Raises ValueError unless num_groups divides C.
+
+    >>> group_norm(tensor([[[1.0, 3.0], [5.0, 9.0]]]), 2, eps=0.0)
+    tensor([[[-1.,  1.],
+             [-1.,  1.]]])
+    """
+    _check_channels("group_norm", input)
+    n, channels, *inner = input.shape
+    if num_groups < 1 or channels % num_groups:
+        raise ValueError(
+            f"group_norm: num_groups={num_groups} does not divide the input's {channels} channels"
+        )
+    shape = (num_groups, channels // num_groups)
+    ones = (1,) * len(inner)
+    weight, bias = (
+        None if array is None else np.reshape(array, (1, *shape, *ones))
+        for array in (
+            _per_channel("group_norm", "weight", weight, input),
+            _per_channel("group_norm", "bias", bias, input),
+        )
+    )
+    grouped = np.reshape(input, (n, *shape, *inner))
+    y = normalize(grouped, weight, bias, tuple(range(2, grouped.ndim)), eps)
+    return np.reshape(y, input.shape)
+
+
+@composite(
+    domain=nonzero,
+    samples=[
+        sample((2, 5, 3), size=3), sample((1, 4, 2, 2), size=2, alpha=0.5, beta=0.5, k=2.0),
+        sample((0, 2, 2), size=2),
+    ],
+)  # fmt: skip
+def local_response_norm(
+    input: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Array:
+    """x / (k + alpha * m)**beta, with m the mean of x**2 over ``size`` neighbouring channels.
+
+    input (N, C, ...); channels beyond the ends count as zeros. As PyTorch's (alpha is not divided
+    by size in Krizhevsky, Sutskever and Hinton, 2012). Raises ValueError for size below 1.
+
+    >>> local_response_norm(tensor([[[3.0], [4.0]]]), size=2, alpha=2.0, beta=1.0, k=0.0)
+    tensor([[[0.33333334],
+             [0.16      ]]])
+    """
+    if input.ndim < 3:
+        raise ValueError(
+            f"local_response_norm: input must have shape (N, C, ...), got {input.shape}"
+        )
+    if size < 1:
+        raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
+    n, channels = input.shape[:2]
+    ahead = np.arange(channels) - np.arange(channels)[:, None]
+    # The sum over neighbours as a product with a band of ones: one pass, at any size.
+    band = ((ahead >= -(size // 2)) & (ahead <= (size - 1) // 2)) * (alpha / size)
+    flat = np.reshape(input, (n, channels, math.prod(input.shape[2:])))
+    scale = band.astype(input.dtype) @ (flat * flat) + k
+    return np.reshape(flat * scale ** (-beta), input.shape)

@@ -1,0 +1,112 @@
+"""Enlarging (and shrinking) images: nearest neighbour and bilinear."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, composite
+from minigrad.operators.domain import sample
+from minigrad.operators.windows import check_rank, pair
+
+__all__ = ["interpolate"]
+
+
+@composite(
+    samples=[
+        sample((2, 1, 2, 3), scale_factor=2), sample((1, 2, 3, 4), size=(5, 3)),
+        sample((1, 1, 3, 4), scale_factor=(1.5, 2.5)), sample((0, 1, 2, 2), size=3),
+        sample((1, 2, 3, 4), size=(5, 2), mode="bilinear"),
+        sample((1, 2, 3, 4), scale_factor=1.7, mode="bilinear"),
+        sample((1, 1, 3, 4), size=(5, 1), mode="bilinear", align_corners=True),
+    ],
+)  # fmt: skip
+def interpolate(
+    input: Array,
+    size: int | tuple[int, int] | None = None,
+    scale_factor: float | tuple[float, float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+) -> Array:
+    """Images of another size, as torch.nn.functional.interpolate on (N, C, H, W).
+
+    Give ``size`` (out_h, out_w) or ``scale_factor``. ``mode``: "nearest" repeats pixels;
+    "bilinear" weighs the four nearest ones by distance, between pixel centres, or between the
+    corner pixels with ``align_corners=True``. Raises ValueError for anything else.
+
+    >>> interpolate(tensor([[[[1.0, 3.0]]]]), scale_factor=(1, 2))
+    tensor([[[[1., 1., 3., 3.]]]])
+    >>> interpolate(tensor([[[[1.0, 3.0]]]]), size=(1, 3), mode="bilinear", align_corners=True)
+    tensor([[[[1., 2., 3.]]]])
+    """
+    check_rank("interpolate", "input", input.shape, "(N, C, H, W)")
+    before: tuple[int, int] = input.shape[2:]
+    if 0 in before:
+        raise ValueError(f"interpolate: the image is empty: {before[0]} x {before[1]}")
+    after, steps = _sizes(before, size, scale_factor)
+    if mode == "nearest":
+        if align_corners is not None:
+            raise ValueError("interpolate: align_corners is for mode='bilinear' only")
+        return _nearest(input, after, steps)
+    if mode != "bilinear":
+        raise ValueError(f"interpolate: mode must be 'nearest' or 'bilinear', got {mode!r}")
+    rows, columns = (
+        _between(n, m, step, bool(align_corners)).astype(input.dtype)
+        for n, m, step in zip(before, after, steps, strict=True)
+    )
+    return rows @ input @ columns.T
+
+
+def _sizes(
+    before: tuple[int, int], size: Any, scale_factor: Any
+) -> tuple[tuple[int, int], list[float]]:
+    """The new height and width, and how far one of their pixels is in old ones."""
+    if (size is None) == (scale_factor is None):
+        raise ValueError(
+            f"interpolate: give either size or scale_factor, got size={size!r} and "
+            f"scale_factor={scale_factor!r}"
+        )
+    if size is not None:
+        after = pair("interpolate", "size", size)
+        return after, [n / m for n, m in zip(before, after, strict=True)]
+    both = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * 2
+    if len(both) != 2 or min(both) <= 0:
+        raise ValueError(
+            f"interpolate: scale_factor must be a positive number or two, got {scale_factor!r}"
+        )
+    after = (int(before[0] * both[0]), int(before[1] * both[1]))
+    if 0 in after:
+        raise ValueError(
+            f"interpolate: scale_factor={scale_factor!r} leaves nothing of an image of "
+            f"{before[0]} x {before[1]}"
+        )
+    return after, [1.0 / s for s in both]
+
+
+def _nearest(x: Any, after: tuple[int, int], steps: list[float]) -> Any:
+    n, c, h, w = x.shape
+    i, j = after[0] // h, after[1] // w
+    if after == (i * h, j * w) and steps == [1 / i, 1 / j]:
+        # Whole factors: a broadcast, whose gradient is a sum and no scatter.
+        spread = np.broadcast_to(x[:, :, :, None, :, None], (n, c, h, i, w, j))
+        return np.reshape(spread, (n, c, *after))
+    rows, columns = (
+        np.minimum((np.arange(m) * step).astype(int), n - 1)
+        for m, step, n in zip(after, steps, (h, w), strict=True)
+    )
+    return x[:, :, rows[:, None], columns]
+
+
+def _between(n: int, m: int, step: float, align_corners: bool) -> Any:
+    """The matrix (m, n) that weighs the two old pixels around each new one."""
+    if align_corners:
+        place = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0)
+    else:
+        place = np.maximum((np.arange(m) + 0.5) * step - 0.5, 0.0)
+    low = np.minimum(place.astype(int), n - 1)
+    weight = np.where(low < n - 1, place - low, 0.0)
+    matrix = np.zeros((m, n))
+    matrix[np.arange(m), low] = 1.0 - weight
+    matrix[np.arange(m), np.minimum(low + 1, n - 1)] += weight
+    return matrix
