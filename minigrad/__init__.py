@@ -36,10 +36,19 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from minigrad import data as data, testing as testing
+    from minigrad.anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
+    from minigrad.observation import observe as observe
     from minigrad.picture import make_dot as make_dot
 
 #: Public names that few programs need, and the modules they are loaded from at first use.
-_LAZY = {"data": "minigrad.data", "make_dot": "minigrad.picture", "testing": "minigrad.testing"}
+_LAZY = {
+    "AnomalyError": "minigrad.anomaly",
+    "data": "minigrad.data",
+    "detect_anomaly": "minigrad.anomaly",
+    "make_dot": "minigrad.picture",
+    "observe": "minigrad.observation",
+    "testing": "minigrad.testing",
+}
 
 
 def __getattr__(name: str) -> Any:

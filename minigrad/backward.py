@@ -8,11 +8,12 @@ visited once however many paths lead to it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minigrad.node import FREED, Leaf, Node, Spec
+from minigrad.node import FREED, MODE, Leaf, Node, Scope, Spec
 
 Inside = Callable[[Node], bool]
 
@@ -50,7 +51,8 @@ def backward(
 
     ``seeds``: pairs of a node and its cotangent. ``inside``: the part of history to go through.
     ``tensor``: given to have the pass itself recorded, for higher orders; it makes a tensor of
-    an array and its node, the rules then run on tensors. ``release``: drop what the nodes kept.
+    an array and its node, the rules then run on tensors, in scopes that the caller must undo.
+    ``release``: drop what the nodes kept.
     """
     seeds = list(seeds)
     order = reachable((node for node, _ in seeds), inside)
@@ -73,6 +75,9 @@ def backward(
     # Arrays that this pass made by adding, and may therefore add to in place.
     own: set[Node] = set()
     found: dict[Node, Any] = {}
+    mode = MODE.get()
+    inspect = mode.inspect
+    apply = _apply_rules if inspect is None else partial(inspect.backward, _apply_rules)
     for node in reversed(order):
         g = cotangents.pop(node, None)
         if g is None:
@@ -80,7 +85,10 @@ def backward(
         if node in ends:
             found[node] = g
         hits = wanted.get(node, [])
-        for (_, parent), h in zip(hits, _apply_rules(node, hits, g, tensor), strict=True):
+        if tensor is not None:
+            # Whoever draws the history can then tell derivatives from what the user computed.
+            MODE.set(mode.but(scope=Scope.of(node.scope).gradient()))
+        for (_, parent), h in zip(hits, apply(node, hits, g, tensor), strict=True):
             if h is None:
                 continue
             h = _fit(h, parent, node, tensor is not None)

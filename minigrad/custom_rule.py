@@ -106,6 +106,8 @@ def attach(
     node = Node(op, tuple(parents), saved, NO_METADATA, mode.scope, packed.shape, packed.dtype)
     for tape in mode.tapes:
         tape.nodes.append(node)
+    if mode.inspect is not None:
+        mode.inspect(op, (), NO_METADATA, packed, node)
     return rebuild(values, iter(unpack(Tensor(packed, node), flat)))
 
 

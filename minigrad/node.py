@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from minigrad.operators.declare import Operator
 
 if TYPE_CHECKING:
+    from minigrad.inspection import Inspector
+    from minigrad.observation import Observation
     from minigrad.tape import GradientTape
     from minigrad.tensor import Tensor
 
@@ -24,6 +26,36 @@ next_number = itertools.count(1).__next__
 NO_METADATA: dict[str, Any] = {}
 #: Stands where the arrays of a node were, once a backward pass has used and released them.
 FREED: Any = ("freed",)
+
+
+class Scope(str):
+    """Where an operation was recorded: the path of the module, and whether in a gradient of it.
+
+    As text it reads well in a message. ``kinds`` maps the paths of the model to class names;
+    ``order`` is 0 for what the user computes, 1 for the operations of a derivative of that, ...
+    """
+
+    __slots__ = ("kinds", "order", "path")
+
+    kinds: Mapping[str, str]
+    order: int
+    path: str
+
+    def __new__(cls, path: str, kinds: Mapping[str, str] = NO_METADATA, order: int = 0) -> Scope:
+        """A scope of this path."""
+        name = f"{path} (gradient)" if path else "the gradient"
+        scope = str.__new__(cls, name if order else path)
+        scope.path, scope.kinds, scope.order = path, kinds, order
+        return scope
+
+    @classmethod
+    def of(cls, scope: str) -> Scope:
+        """Any scope as a Scope."""
+        return scope if isinstance(scope, Scope) else cls(scope)
+
+    def gradient(self) -> Scope:
+        """The scope of the derivatives of what was recorded in this one."""
+        return Scope(self.path, self.kinds, self.order + 1)
 
 
 class Spec:
@@ -56,10 +88,11 @@ class Node(Spec):
     """One recorded operation, and with its inherited shape and dtype the spec of its output.
 
     ``saved`` is (output, input 0, input 1, ...), each the array where a rule needs it, a ``Spec``
-    or None where it does not; None altogether when no rule needs any.
+    or None where it does not; None altogether when no rule needs any. ``seen`` is what
+    ``mg.observe()`` noted, when somebody looked.
     """
 
-    __slots__ = ("line", "metadata", "number", "op", "parents", "saved", "scope")
+    __slots__ = ("metadata", "number", "op", "parents", "saved", "scope", "seen")
 
     op: Operator
     parents: tuple[Node | None, ...]
@@ -67,7 +100,7 @@ class Node(Spec):
     metadata: dict[str, Any]
     number: int
     scope: str
-    line: str | None
+    seen: Observation | None
 
     def __init__(
         self,
@@ -87,7 +120,7 @@ class Node(Spec):
         self.shape = shape
         self.dtype = dtype
         self.number = next_number()
-        self.line = None
+        self.seen = None
 
     def __repr__(self) -> str:
         return f"<{self.op.name} #{self.number} {self.shape}>"
@@ -130,8 +163,8 @@ class Leaf(Node):
 class Mode:
     """What the current thread (or task) does with operations. Immutable: changed by replacing.
 
-    ``inspect`` is called with (operator, inputs, metadata, value, node) after each operation, when
-    somebody looks on: anomaly detection, or the capture of source lines.
+    ``inspect`` is shown each operator and each derivative rule, when somebody looks on: anomaly
+    detection, or ``mg.observe()``.
     """
 
     __slots__ = ("inspect", "recording", "scope", "tapes")
@@ -141,7 +174,7 @@ class Mode:
         recording: bool = True,
         tapes: tuple[GradientTape, ...] = (),
         scope: str = "",
-        inspect: Callable[..., None] | None = None,
+        inspect: Inspector | None = None,
     ) -> None:
         self.recording = recording
         self.tapes = tapes

@@ -43,6 +43,30 @@ class GradientTape:
         self._alone = True
         self._spent = False
 
+    # -- reading -----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        from minigrad.tape_table import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from minigrad.tape_table import as_html
+
+        return as_html(self)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dict per recorded operator, oldest first: what ``print(tape)`` shows, for programs.
+
+        Keys: number, module, op, inputs (numbers of rows, or names of leaves), shape, dtype,
+        bytes (kept for the backward pass; None once released), metadata, line; and what
+        ``mg.observe()`` noted: file, line_number, seconds, backward_seconds, values,
+        gradient_norm.
+        """
+        from minigrad.tape_table import records
+
+        return records(self)
+
     # -- recording ---------------------------------------------------------------------------
 
     def __enter__(self) -> GradientTape:

@@ -707,7 +707,7 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
     node.scope = mode.scope
     node.shape = value.shape
     node.dtype = value.dtype
-    node.line = None
+    node.seen = None
     node.number = next_number()
     if mode.tapes or mode.inspect is not None:
         return _result(op, (a, b), NO_METADATA, value, node, mode)
@@ -739,7 +739,7 @@ def _unary(op: Operator, x: Tensor) -> Tensor:
         node.scope = mode.scope
         node.shape = value.shape
         node.dtype = value.dtype
-        node.line = None
+        node.seen = None
         node.number = next_number()
     if mode.tapes or mode.inspect is not None:
         return _result(op, (x._data,), NO_METADATA, value, node, mode)
@@ -855,7 +855,11 @@ def gradients(
     ``recorded``: the pass itself is written down, for higher orders.
     """
     if recorded:
-        return backward(seeds, sources, inside=inside, tensor=Tensor)
+        token = MODE.set(MODE.get())
+        try:
+            return backward(seeds, sources, inside=inside, tensor=Tensor)
+        finally:
+            MODE.reset(token)
     raw = [(node, seed._data) for node, seed in seeds]
     found = backward(raw, sources, inside=inside, release=release)
     given = {id(seed) for _, seed in raw}

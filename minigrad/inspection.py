@@ -1,0 +1,52 @@
+"""Looking on while operators run: what anomaly detection and observation have in common.
+
+The engine calls ``MODE.inspect`` after each operator and around each derivative rule when somebody
+has set it, and pays one comparison when nobody has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+from minigrad.node import MODE, Node
+from minigrad.operators.declare import Operator
+
+#: Applies the derivative rules of a node: (node, wanted inputs, cotangent, tensor maker) -> list.
+ApplyRules = Callable[[Node, list[tuple[int, Node]], Any, Any], list[Any]]
+
+
+class Inspector:
+    """A ``with`` block that is shown each operator that runs inside. Blocks nest."""
+
+    _outer: Inspector | None = None
+
+    def __enter__(self) -> Self:
+        mode = MODE.get()
+        self._outer = mode.inspect
+        MODE.set(mode.but(inspect=self))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        MODE.set(MODE.get().but(inspect=self._outer))
+
+    def __call__(
+        self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
+    ) -> None:
+        """An operator made ``value`` of ``arrays``; ``node`` is None when that is a constant."""
+        if self._outer is not None:
+            self._outer(op, arrays, metadata, value, node)
+
+    def backward(
+        self, apply: ApplyRules, node: Node, hits: list[tuple[int, Node]], g: Any, tensor: Any
+    ) -> list[Any]:
+        """The complete cotangent ``g`` of a node is there; apply its rules."""
+        if self._outer is not None:
+            return self._outer.backward(apply, node, hits, g, tensor)
+        return apply(node, hits, g, tensor)
