@@ -1,4 +1,13 @@
-"""Modules: registration and paths."""
+"""Modules: registration, paths, state, hooks, containers."""
+
+import copy
+import gc
+import pickle
+import weakref
+from collections import OrderedDict
+
+import numpy as np
+import pytest
 
 import minigrad as mg
 from minigrad import nn
@@ -23,11 +32,437 @@ class Two(nn.Module):
         return self.second(self.first(x))
 
 
+class Head(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(5, 2)
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+class Body(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = Head()
+
+    def forward(self, x):
+        return self.head(x)
+
+
+def names(model):
+    return [name for name, _ in model.named_parameters()]
+
+
+# -- paths -----------------------------------------------------------------------------------------
+
+
 def test_parameters_are_found_with_their_paths():
-    assert [name for name, _ in Two().named_parameters()] == ["first.factor", "second.factor"]
+    assert names(Two()) == ["first.factor", "second.factor"]
 
 
 def test_operations_carry_the_path_of_their_module():
     with mg.GradientTape() as tape:
         Two()(mg.ones(1))
     assert [node.scope for node in tape.nodes] == ["first", "second"]
+
+
+def test_shape_errors_name_the_path_in_the_outermost_model():
+    model = nn.Sequential(nn.Identity(), Body())
+    with pytest.raises(ValueError, match=r"1\.head\.linear: expected 5 features, got 4"):
+        model(mg.zeros((2, 4)))
+    with pytest.raises(ValueError, match="Linear: expected 5 features, got 4"):
+        nn.Linear(5, 2)(mg.zeros((2, 4)))
+
+
+def test_leaves_are_named_by_their_path():
+    model = nn.Sequential(nn.ReLU(), Body())
+    assert model[1].head.linear.weight._node.name == "1.head.linear.weight"
+    y = model(mg.zeros((1, 5))).sum()
+    model[1].head.linear.weight.assign(np.zeros((2, 5)))
+    x = mg.ones((1, 5), requires_grad=True)
+    y = model(x).sum()
+    model[1].head.linear.weight.assign(np.zeros((2, 5)))
+    with pytest.raises(RuntimeError, match=r"1\.head\.linear\.weight"):
+        y.backward()
+
+
+def test_a_path_survives_slicing_and_is_new_in_a_copy():
+    model = nn.Sequential(nn.ReLU(), Head())
+    assert model[1:][0].linear._path == "1.linear"
+    twin = copy.deepcopy(model[1])
+    assert twin.linear._path == "linear"
+    assert twin.linear.weight._node.name == "linear.weight"
+    outer = nn.Sequential(twin)
+    assert outer[0].linear.weight._node.name == "0.linear.weight"
+
+
+def test_a_module_that_nobody_holds_works_under_its_callers_path():
+    class Loose(nn.Module):
+        def forward(self, x):
+            return nn.ReLU()(x)
+
+    model = nn.Sequential(Loose())
+    with mg.GradientTape() as tape:
+        model(mg.ones(1, requires_grad=True))
+    assert [node.scope for node in tape.nodes] == ["0"]
+
+
+# -- registration ----------------------------------------------------------------------------------
+
+
+def test_lists_tuples_and_dicts_register_what_they_hold_also_later():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = []
+            self.pair = (nn.Linear(1, 1), nn.ReLU())
+            self.named = {"a": [Scale()]}
+            self.scales = [nn.Parameter([1.0])]
+            for _ in range(2):
+                self.layers.append(nn.Linear(3, 3, bias=False))
+
+        def forward(self, x):
+            for layer in self.layers:
+                x = layer(x)
+            return x
+
+    model = Net()
+    assert names(model) == [
+        "scales.0",
+        "layers.0.weight",
+        "layers.1.weight",
+        "pair.0.weight",
+        "pair.0.bias",
+        "named.a.0.factor",
+    ]
+    with pytest.raises(ValueError, match=r"layers\.0: expected 3 features, got 2"):
+        model(mg.zeros((1, 2)))
+    model.layers.append(nn.Linear(4, 1))
+    assert "layers.2.bias" in model.state_dict()
+    with pytest.raises(ValueError, match=r"layers\.2: expected 4"):
+        model(mg.zeros((1, 3)))
+
+
+def test_assigning_before_init_tells_what_is_missing():
+    class Forgetful(nn.Module):
+        def __init__(self):
+            self.scale = Scale()
+
+    with pytest.raises(AttributeError, match=r"super\(\).__init__\(\) before assigning 'scale'"):
+        Forgetful()
+
+
+def test_a_tensor_in_place_of_a_parameter_is_refused_with_the_remedy():
+    model = Scale()
+    with pytest.raises(TypeError, match=r"factor\.assign\(value\).*nn\.Parameter"):
+        model.factor = mg.ones(1)
+    with pytest.raises(TypeError, match="parameter"):
+        model.factor = np.ones(1)
+    model.factor = nn.Parameter([5.0])
+    model.factor = None
+    assert names(model) == []
+
+
+def test_a_tensor_in_place_of_a_module_is_refused():
+    model = Head()
+    with pytest.raises(TypeError, match="is a module"):
+        model.linear = model.linear(mg.zeros((1, 5)))
+
+
+def test_buffers():
+    model = nn.Module()
+    model.register_buffer("mean", mg.zeros(2))
+    model.register_buffer("scratch", mg.zeros(2), persistent=False)
+    model.register_buffer("none", None)
+    assert list(model.state_dict()) == ["mean"]
+    assert [name for name, _ in model.named_buffers()] == ["mean", "scratch"]
+    with pytest.raises(TypeError, match="buffer"):
+        model.mean = 3.0
+    model.mean = mg.ones(2)
+    assert model.state_dict()["mean"].tolist() == [1, 1]
+    del model.mean
+    assert list(model.state_dict()) == []
+
+
+def test_register_functions_refuse_what_does_not_belong():
+    model = nn.Module()
+    with pytest.raises(TypeError, match=r"nn\.Parameter\(value\)"):
+        model.register_parameter("w", mg.ones(1))
+    with pytest.raises(TypeError, match=r"mg\.tensor"):
+        model.register_buffer("w", np.ones(1))
+    with pytest.raises(TypeError, match="Module"):
+        model.add_module("w", 3)
+    with pytest.raises(KeyError, match="dots"):
+        model.register_parameter("a.b", None)
+    with pytest.raises(KeyError, match="forward"):
+        model.register_parameter("forward", nn.Parameter([1.0]))
+    model.register_parameter("w", nn.Parameter([1.0]))
+    model.add_module("child", Scale())
+    assert names(model) == ["w", "child.factor"]
+
+
+def test_shared_parts_are_counted_once_but_saved_under_each_path():
+    shared = nn.Linear(2, 2)
+    model = nn.Sequential(shared, nn.ReLU(), shared)
+    assert names(model) == ["0.weight", "0.bias"]
+    assert len(list(model.modules())) == 3
+    assert list(model.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"]
+
+    tied = Two()
+    tied.second.factor = tied.first.factor
+    assert names(tied) == ["first.factor"]
+    assert tied.first.factor._node.name == "first.factor"
+
+
+def test_a_module_that_holds_its_parent_can_be_walked():
+    model = Two()
+    model.first.parents = [model]
+    assert names(model) == ["first.factor", "second.factor"]
+    assert list(model.state_dict()) == ["first.factor", "second.factor"]
+
+
+# -- state -----------------------------------------------------------------------------------------
+
+
+def test_state_dict_is_a_copy():
+    model = Scale()
+    state = model.state_dict()
+    model.factor.assign([7.0])
+    assert state["factor"].tolist() == [2.0]
+    assert not state["factor"].requires_grad
+
+
+def test_load_state_dict_round_trip_keeps_dtype_and_identity():
+    model, other = nn.Linear(2, 3), nn.Linear(2, 3).double()
+    weight = model.weight
+    assert model.load_state_dict(other.state_dict()) == ([], [])
+    assert model.weight is weight
+    assert model.weight.dtype == np.float32
+    np.testing.assert_array_equal(model.weight.numpy(), other.weight.numpy().astype(np.float32))
+
+
+def test_strict_load_reports_all_problems_at_once_and_changes_nothing():
+    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
+    before = {k: v.numpy() for k, v in model.state_dict().items()}
+    state = {
+        "0.weight": np.zeros((3, 2)), "0.bias": np.zeros(4), "1.weight": [["x"]],
+        "2.bias": np.zeros(1), "1.bias": np.array([1j]),
+    }  # fmt: skip
+    with pytest.raises(ValueError, match="left as it was") as caught:
+        model.load_state_dict(state)
+    text = str(caught.value)
+    assert "'0.bias': expected shape (3,), got (4,)" in text
+    assert "unexpected '2.bias'" in text
+    assert "'1.weight': tensor: dtype" in text
+    assert "'1.bias': expected float32, got complex128" in text
+    del state["1.weight"]
+    with pytest.raises(ValueError, match=r"missing '1.weight' \(1, 3\)"):
+        model.load_state_dict(state)
+    for name, value in model.state_dict().items():
+        np.testing.assert_array_equal(value.numpy(), before[name])
+
+
+def test_load_without_strict_returns_what_did_not_match():
+    model = nn.Linear(2, 3)
+    found = model.load_state_dict({"bias": np.ones(3), "more": np.ones(1)}, strict=False)
+    assert found.missing_keys == ["weight"]
+    assert found.unexpected_keys == ["more"]
+    assert model.bias.tolist() == [1, 1, 1]
+    with pytest.raises(ValueError, match="expected shape"):
+        model.load_state_dict({"bias": np.ones(4)}, strict=False)
+    with pytest.raises(TypeError, match="mapping"):
+        model.load_state_dict([1, 2])
+
+
+def test_deepcopy_and_pickle_are_independent_models():
+    model = nn.Sequential(OrderedDict(body=nn.Linear(2, 2), act=nn.ReLU()))
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert list(twin.state_dict()) == list(model.state_dict())
+        assert twin.body.weight.requires_grad
+        twin.body.weight.assign(np.zeros((2, 2)))
+        assert not (model.body.weight == 0).all()
+        assert twin(mg.ones((1, 2))).tolist() == [twin.body.bias.numpy().clip(0).tolist()]
+
+
+def test_deepcopy_keeps_sharing():
+    shared = nn.Linear(2, 2)
+    twin = copy.deepcopy(nn.Sequential(shared, shared))
+    assert twin[0] is twin[1]
+
+
+def test_a_model_is_freed_without_the_cycle_collector():
+    gc.disable()
+    try:
+        model = nn.Sequential(nn.Linear(2, 2), Two())
+        model(mg.zeros((1, 2)))
+        alive = weakref.ref(model[0])
+        del model
+        assert alive() is None
+    finally:
+        gc.enable()
+
+
+# -- for the whole model ---------------------------------------------------------------------------
+
+
+def test_train_and_eval_reach_every_module():
+    model = nn.Sequential(nn.Dropout(), Two())
+    assert model.eval() is model
+    assert not any(m.training for m in model.modules())
+    assert all(m.training for m in model.train().modules())
+    with pytest.raises(TypeError, match="True or False"):
+        model.train("yes")
+
+
+def test_requires_grad_and_zero_grad():
+    model = nn.Sequential(Head())
+    model.requires_grad_(False)
+    assert not model(mg.ones((1, 5))).requires_grad
+    model.requires_grad_()
+    assert model[0].linear.weight._node.name == "0.linear.weight"
+    model(mg.ones((1, 5))).sum().backward()
+    model.zero_grad(set_to_none=False)
+    assert model[0].linear.bias.grad.tolist() == [0, 0]
+    model.zero_grad()
+    assert model[0].linear.bias.grad is None
+
+
+def test_to_converts_parameters_gradients_and_buffers_in_place():
+    model = nn.Linear(2, 1)
+    model.register_buffer("mean", mg.zeros(1))
+    model.register_buffer("count", mg.tensor(3))
+    model(mg.ones((1, 2))).sum().backward()
+    weight = model.weight
+    assert model.double() is model
+    assert model.weight is weight
+    assert {weight.dtype, weight.grad.dtype, model.mean.dtype} == {np.dtype(np.float64)}
+    assert model.count.dtype == np.int64
+    y = model(mg.ones((1, 2), dtype=np.float64))
+    assert y.dtype == np.float64
+    y.sum().backward()
+    assert weight.grad.dtype == np.float64
+    assert model.float().weight.dtype == np.float32
+    with pytest.raises(TypeError, match="floating-point"):
+        model.to(np.int64)
+
+
+def test_apply_visits_children_first():
+    seen = []
+    nn.Sequential(nn.Linear(1, 1), nn.ReLU()).apply(lambda m: seen.append(type(m).__name__))
+    assert seen[-1] == "Sequential"
+    assert sorted(seen) == ["Linear", "ReLU", "Sequential"]
+
+
+def test_get_submodule():
+    model = nn.Sequential(Body())
+    assert model.get_submodule("0.head") is model[0].head
+    with pytest.raises(KeyError, match=r"'0\.head\.linear'"):
+        model.get_submodule("0.tail")
+
+
+# -- hooks -----------------------------------------------------------------------------------------
+
+
+def test_hooks_change_inputs_and_outputs_until_removed():
+    model = Scale()
+    seen = []
+    before = model.register_forward_pre_hook(lambda m, args: (args[0] + 1,))
+    after = model.register_forward_hook(lambda m, args, out: out * 10)
+    watch = model.register_forward_hook(lambda m, args, out: seen.append(out.tolist()))
+    assert model(mg.ones(1)).tolist() == [40]
+    assert seen == [[40]]
+    before.remove()
+    before.remove()
+    assert model(mg.ones(1)).tolist() == [20]
+    with after, watch:
+        pass
+    assert model(mg.ones(1)).tolist() == [2]
+    assert len(seen) == 2
+
+
+# -- containers ------------------------------------------------------------------------------------
+
+
+def test_sequential_by_position_name_and_add():
+    model = nn.Sequential(nn.Linear(2, 3)).add(nn.ReLU()).add(nn.Linear(3, 1), name="out")
+    assert [name for name, _ in model.named_children()] == ["0", "1", "out"]
+    assert model(mg.ones((4, 2))).shape == (4, 1)
+    assert len(model) == 3
+    assert model[-1] is model.out
+    assert [type(m) for m in model[:2]] == [nn.Linear, nn.ReLU]
+    assert list(model[1:].state_dict()) == ["out.weight", "out.bias"]
+    with pytest.raises(IndexError, match="out of range for 3"):
+        model[3]
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = model.nothing
+    with pytest.raises(TypeError, match=r"ReLU\(\)"):
+        nn.Sequential(nn.Linear(1, 1), nn.ReLU)
+    with pytest.raises(KeyError, match="already"):
+        model.add(nn.ReLU(), name="forward")
+
+
+def test_row_containers_edit_like_lists():
+    layers = nn.ModuleList([nn.Linear(1, 1), nn.ReLU()])
+    layers += [nn.Tanh()]
+    layers.insert(0, nn.Sigmoid())
+    assert [type(m).__name__ for m in layers] == ["Sigmoid", "Linear", "ReLU", "Tanh"]
+    assert names(layers) == ["1.weight", "1.bias"]
+    del layers[0]
+    assert names(layers) == ["0.weight", "0.bias"]
+    layers[1] = nn.ELU()
+    assert isinstance(layers.pop(1), nn.ELU)
+    assert len(layers) == 2
+    assert layers[0] in layers
+    with pytest.raises(NotImplementedError, match="no forward"):
+        layers(1)
+
+
+def test_module_dict():
+    heads = nn.ModuleDict({"a": nn.Linear(1, 1)})
+    heads["b"] = nn.ReLU()
+    heads.update({"c": nn.Tanh()})
+    assert list(heads) == ["a", "b", "c"]
+    assert "a" in heads
+    assert names(heads) == ["a.weight", "a.bias"]
+    assert isinstance(heads.pop("b"), nn.ReLU)
+    with pytest.raises(KeyError, match="'a', 'c'"):
+        heads["b"]
+    with pytest.raises(KeyError, match="keys"):
+        heads["keys"] = nn.ReLU()
+    heads.clear()
+    assert len(heads) == 0
+
+
+# -- repr ------------------------------------------------------------------------------------------
+
+
+def test_repr_is_nested():
+    model = nn.Sequential(OrderedDict(conv=nn.Conv2d(1, 2, 3, padding=1), head=Head()))
+    assert repr(model) == (
+        "Sequential(\n"
+        "  (conv): Conv2d(1, 2, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
+        "  (head): Head(\n"
+        "    (linear): Linear(in_features=5, out_features=2, bias=True)\n"
+        "  )\n"
+        ")"
+    )
+
+
+# -- lazy layers -----------------------------------------------------------------------------------
+
+
+def test_lazy_layers_take_their_size_from_the_first_batch():
+    model = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU(), nn.Flatten(), nn.LazyLinear(2))
+    parameters = list(model.parameters())
+    assert "UninitializedParameter" in repr(parameters[0])
+    assert model(mg.zeros((2, 3, 5, 5))).shape == (2, 2)
+    assert [p.shape for p in parameters] == [(4, 3, 3, 3), (4,), (2, 36), (2,)]
+    assert all(type(p) is nn.Parameter for p in parameters)
+    assert type(model[0]) is nn.Conv2d
+    assert parameters[2]._node.name == "3.weight"
+    assert float(abs(parameters[2]).max()) > 0
+    model(mg.ones((1, 3, 5, 5))).sum().backward()
+    assert parameters[0].grad.shape == (4, 3, 3, 3)
+    with pytest.raises(ValueError, match="3: expected 36 features, got 64"):
+        model(mg.zeros((1, 3, 6, 6)))

@@ -1,6 +1,50 @@
-"""Neural networks: modules, layers, losses, initialisers."""
+"""Neural networks: modules, layers, losses, initialisers.
 
+>>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+>>> model(mg.zeros((5, 4))).shape
+(5, 2)
+"""
+
+from minigrad.nn import functional as functional, init as init
+from minigrad.nn.activation import (
+    ELU,
+    SELU,
+    LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)  # fmt: skip
+from minigrad.nn.container import ModuleDict, ModuleList, Sequential
+from minigrad.nn.convolution import Conv2d, ConvTranspose2d, LazyConv2d
+from minigrad.nn.dropout import Dropout, Dropout2d
+from minigrad.nn.flatten import Flatten, Unflatten
+from minigrad.nn.functional import l2_penalty
+from minigrad.nn.lazy import UninitializedParameter
+from minigrad.nn.linear import Identity, LazyLinear, Linear
+from minigrad.nn.losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+)  # fmt: skip
 from minigrad.nn.module import Module
+from minigrad.nn.pooling import MaxPool2d
 from minigrad.parameter import Parameter
 
-__all__ = ["Module", "Parameter"]
+__all__ = [
+    "BCELoss", "BCEWithLogitsLoss", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
+    "Dropout2d", "ELU", "Flatten", "HuberLoss", "Identity", "L1Loss", "LazyConv2d", "LazyLinear",
+    "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
+    "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU", "SELU", "Sequential", "SiLU",
+    "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten",
+    "UninitializedParameter", "functional", "init", "l2_penalty",
+]  # fmt: skip

@@ -1,20 +1,58 @@
-"""Module: a part of a model, with its parameters, buffers and submodules."""
+"""Module: a part of a model, with its parameters, buffers and submodules.
+
+The attributes of a module are its registry: whatever parameter, module, or list, tuple or dict of
+them is held by an attribute belongs to the model, also when a list grows later. There is no second
+book-keeping that could disagree with the attributes. Only buffers need their names written down.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import copy
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, Self
 
-from minigrad.node import MODE, Leaf, Mode
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad.node import MODE, Leaf, Mode, next_number
 from minigrad.parameter import Parameter
-from minigrad.tensor import Tensor
+from minigrad.tensor import Tensor, as_array
+
+PreHook = Callable[["Module", tuple[Any, ...]], Any]
+Hook = Callable[["Module", tuple[Any, ...], Any], Any]
+
+
+class Incompatible(NamedTuple):
+    """What ``load_state_dict(strict=False)`` could not match."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+class RemovableHandle:
+    """Takes a hook off again: ``handle.remove()``, or at the end of a ``with`` block."""
+
+    def __init__(self, hooks: dict[int, Any], key: int) -> None:
+        self._hooks = hooks
+        self._key = key
+
+    def remove(self) -> None:
+        """Remove the hook; nothing happens when it is gone already."""
+        self._hooks.pop(self._key, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
 
 class Module:
     """Base of layers and models, after ``torch.nn.Module``.
 
-    Parameters, modules, and lists and dicts of modules that are assigned to an attribute register
-    themselves. Subclasses write ``forward``; call the module itself to run it.
+    Parameters, modules, and lists, tuples and dicts of them that are assigned to an attribute
+    register themselves. Subclasses write ``forward``; call the module itself to run it.
 
     >>> import minigrad as mg
     >>> from minigrad import nn
@@ -28,90 +66,471 @@ class Module:
     tensor([2., 2.], op=multiply)
     """
 
+    # In slots, so that __dict__ holds the attributes that make the model, and nothing else.
+    __slots__ = ("__dict__", "__weakref__", "_buffers", "_grows", "_hooks", "_path", "_pre_hooks")
+
     training: bool
-    _parameters: dict[str, Parameter | None]
-    _modules: dict[str, Module | None]
-    _buffers: dict[str, Tensor | None]
+    _buffers: dict[str, bool]
+    _grows: bool
+    _hooks: dict[int, Hook]
+    _path: str
+    _pre_hooks: dict[int, PreHook]
 
     def __init__(self) -> None:
-        for name in ("_parameters", "_modules", "_buffers"):
-            object.__setattr__(self, name, {})
-        object.__setattr__(self, "training", True)
+        self._buffers = {}  # name -> whether it stands in the state_dict
+        self._grows = False  # whether a list or dict is held, to which modules may be added
+        self._hooks = {}
+        self._path = ""  # the path in the outermost model that is known; "" for a root
+        self._pre_hooks = {}
+        self.__dict__["training"] = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Compute the output; written by each subclass."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run ``forward``; what it records carries this module's path."""
+        """Run ``forward`` and the hooks; what is recorded carries this module's path."""
         mode = MODE.get()
-        scope = mode.scope
-        # The path of a module is the name its parent holds it by, given by _register_module.
-        name = self.__dict__.get("_name", "")
-        path = f"{scope}.{name}" if scope and name else scope or name
+        path = self._path or mode.scope
+        if self._grows:
+            self._adopt_new()
+        run = self._run_with_hooks if self._hooks or self._pre_hooks else self.forward
+        if path == mode.scope:
+            return run(*args, **kwargs)
         token = MODE.set(Mode(mode.recording, mode.tapes, path, mode.inspect))
         try:
-            return self.forward(*args, **kwargs)
+            return run(*args, **kwargs)
         finally:
             MODE.reset(token)
 
+    def _run_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
+        for before in list(self._pre_hooks.values()):
+            changed = before(self, args)
+            if changed is not None:
+                args = changed if isinstance(changed, tuple) else (changed,)
+        output = self.forward(*args, **kwargs)
+        for after in list(self._hooks.values()):
+            changed = after(self, args, output)
+            if changed is not None:
+                output = changed
+        return output
+
+    def _error(self, text: str) -> ValueError:
+        """A ValueError that begins with this module's path, or its class where it has none."""
+        return ValueError(f"{self._path or type(self).__name__}: {text}")
+
+    # -- registration ------------------------------------------------------------------------
+
     def __setattr__(self, name: str, value: Any) -> None:
-        if "_parameters" not in self.__dict__:
+        if name in Module.__slots__:
+            object.__setattr__(self, name, value)
+            return
+        if "training" not in self.__dict__:
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before assigning {name!r}"
             )
-        for registry in (self._parameters, self._modules, self._buffers):
-            registry.pop(name, None)
-        self.__dict__.pop(name, None)
-        if isinstance(value, Parameter):
-            self._parameters[name] = value
-            if type(value._node) is Leaf and not value._node.name:
-                value._node.name = name
-        elif isinstance(value, Module):
-            value.__dict__["_name"] = name
-            self._modules[name] = value
+        self._check_replacement(name, value)
+        object.__setattr__(self, name, value)
+        if isinstance(value, (list, dict)):
+            self._grows = True
+        for path, part in _flat(name, value):
+            self._adopt(path, part)
+
+    def _check_replacement(self, name: str, value: Any) -> None:
+        """Refuse what would silently take a parameter, module or buffer out of the model."""
+        old = self.__dict__.get(name)
+        kind = type(value).__name__
+        where = f"{type(self).__name__}.{name}"
+        if isinstance(old, Parameter) and not (value is None or isinstance(value, Parameter)):
+            raise TypeError(
+                f"{where} is a parameter, got {kind}. Write {name}.assign(value) to change its "
+                f"value, or assign nn.Parameter(value) to replace it"
+            )
+        if isinstance(old, Module) and isinstance(value, Tensor):
+            raise TypeError(f"{where} is a module, got {kind}. Give the result another name")
+        if name in self._buffers and not isinstance(value, Parameter):
+            if value is not None and not isinstance(value, Tensor):
+                raise TypeError(f"{where} is a buffer, got {kind}. Assign mg.tensor(value)")
         else:
-            object.__setattr__(self, name, value)
+            self._buffers.pop(name, None)
 
-    def __getattr__(self, name: str) -> Any:
-        for registry in ("_parameters", "_modules", "_buffers"):
-            found = self.__dict__.get(registry, {})
-            if name in found:
-                return found[name]
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        self._buffers.pop(name, None)
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with their paths; shared ones once."""
+    def register_parameter(self, name: str, parameter: Parameter | None) -> None:
+        """Hold a parameter (or None, for one that is switched off) under this name.
+
+        Raises KeyError for a name that is in use or is no attribute name, TypeError for what is
+        no Parameter.
+        """
+        self._check_name(name)
+        if parameter is not None and not isinstance(parameter, Parameter):
+            raise TypeError(
+                f"register_parameter: expected a Parameter or None for {name!r}, "
+                f"got {type(parameter).__name__}; wrap it as nn.Parameter(value)"
+            )
+        setattr(self, name, parameter)
+
+    def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
+        """Hold a tensor that is part of the state but not trained, e.g. running statistics.
+
+        A buffer moves with ``to(dtype)`` and, if ``persistent``, stands in the ``state_dict``.
+        Raises KeyError for a name that is in use, TypeError for what is no tensor.
+        """
+        self._check_name(name)
+        if tensor is not None and not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"register_buffer: expected a tensor or None for {name!r}, "
+                f"got {type(tensor).__name__}; convert it with mg.tensor(value)"
+            )
+        setattr(self, name, tensor)
+        self._buffers[name] = persistent
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Hold a submodule under this name. Raises as :meth:`register_parameter`."""
+        self._check_name(name)
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(
+                f"add_module: expected a Module for {name!r}, got {type(module).__name__}"
+            )
+        setattr(self, name, module)
+
+    register_module = add_module
+
+    def _check_name(self, name: str) -> None:
+        if not name or "." in name:
+            raise KeyError(f"expected a name without dots, got {name!r}")
+        old = getattr(self, name, None)
+        if (
+            old is not None
+            and not isinstance(old, (Parameter, Module))
+            and (name not in self._buffers)
+        ):
+            raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
+
+    def _adopt(self, name: str, part: Any) -> None:
+        """Tell a parameter or module its path, unless it is already known by another."""
+        if isinstance(part, Parameter):
+            if type(part._node) is Leaf and not part._node.name:
+                part._node.name = _join(self._path, name)
+        elif isinstance(part, Module) and not part._path and part is not self:
+            part._rename(_join(self._path, name))
+
+    def _adopt_new(self) -> None:
+        """Tell what lists and dicts have come to hold since they were assigned."""
+        for name, value in self.__dict__.items():
+            if isinstance(value, (list, dict)):
+                for path, part in _flat(name, value):
+                    self._adopt(path, part)
+
+    def _rename(self, path: str) -> None:
+        for name, module in self.named_modules(path):
+            module._path = name
+        for name, parameter in self.named_parameters(path):
+            if type(parameter._node) is Leaf:
+                parameter._node.name = name
+
+    # -- walking -----------------------------------------------------------------------------
+
+    def _parts(self) -> Iterator[tuple[str, Any]]:
+        """The attributes, those that are lists, tuples or dicts taken apart."""
+        for name, value in list(self.__dict__.items()):
+            yield from _flat(name, value)
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules that this one holds itself, with their names; shared ones once."""
         seen: set[int] = set()
-        stack: list[tuple[str, Module]] = [(prefix, self)]
+        for name, part in self._parts():
+            if isinstance(part, Module) and id(part) not in seen:
+                seen.add(id(part))
+                yield name, part
+
+    def children(self) -> Iterator[Module]:
+        """The modules that this one holds itself; shared ones once."""
+        return (child for _, child in self.named_children())
+
+    def named_modules(
+        self, prefix: str = "", *, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with their paths; shared ones once unless asked."""
+        seen: set[int] = set()
+        # A module is left out below itself, also when duplicates are wanted: else it never ends.
+        stack: list[tuple[str, Module, frozenset[int]]] = [(prefix, self, frozenset())]
         while stack:
-            path, module = stack.pop()
-            if id(module) in seen:
+            path, module, above = stack.pop()
+            if id(module) in (seen if remove_duplicate else above):
                 continue
             seen.add(id(module))
             yield path, module
-            children = [
-                (f"{path}.{name}" if path else name, child)
-                for name, child in module._modules.items()
-                if child is not None
+            below = above if remove_duplicate else above | {id(module)}
+            parts = [
+                (_join(path, name), part, below)
+                for name, part in module._parts()
+                if isinstance(part, Module)
             ]
-            stack.extend(reversed(children))
+            stack.extend(reversed(parts))
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """All parameters with their paths; shared ones once."""
+    def modules(self) -> Iterator[Module]:
+        """This module and all below it; shared ones once."""
+        return (module for _, module in self.named_modules())
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, *, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """All parameters with their paths; shared ones once unless asked.
+
+        Without ``recurse`` only those that this module holds itself.
+        """
         seen: set[int] = set()
-        for path, module in self.named_modules(prefix):
-            for name, parameter in module._parameters.items():
-                if parameter is not None and id(parameter) not in seen:
-                    seen.add(id(parameter))
-                    yield (f"{path}.{name}" if path else name), parameter
+        owners = (
+            self.named_modules(prefix, remove_duplicate=remove_duplicate)
+            if recurse
+            else [(prefix, self)]
+        )
+        for path, module in owners:
+            for name, part in module._parts():
+                if isinstance(part, Parameter) and not (remove_duplicate and id(part) in seen):
+                    seen.add(id(part))
+                    yield _join(path, name), part
 
-    def parameters(self) -> Iterator[Parameter]:
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters; shared ones once."""
-        return (parameter for _, parameter in self.named_parameters())
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
-    def apply(self, function: Callable[[Module], None]) -> Module:
-        """Call ``function`` on every module, children first."""
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
+        """All buffers with their paths; shared ones once."""
+        seen: set[int] = set()
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name in module._buffers:
+                buffer = module.__dict__[name]
+                if buffer is not None and id(buffer) not in seen:
+                    seen.add(id(buffer))
+                    yield _join(path, name), buffer
+
+    def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
+        """All buffers; shared ones once."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def get_submodule(self, path: str) -> Module:
+        """The module at this path, e.g. ``"encoder.0"``. Raises KeyError listing the known ones."""
+        for name, module in self.named_modules(remove_duplicate=False):
+            if name == path:
+                return module
+        known = ", ".join(repr(name) for name, _ in self.named_modules() if name)
+        raise KeyError(f"no module {path!r}; known are {known or 'none'}")
+
+    # -- state -------------------------------------------------------------------------------
+
+    def _state(self) -> Iterator[tuple[str, Tensor]]:
+        """Parameters and persistent buffers under all their paths, in PyTorch's order."""
+        for path, module in self.named_modules(remove_duplicate=False):
+            for name, part in module._parts():
+                if isinstance(part, Parameter):
+                    yield _join(path, name), part
+            for name, persistent in module._buffers.items():
+                buffer = module.__dict__[name]
+                if persistent and buffer is not None:
+                    yield _join(path, name), buffer
+
+    def state_dict(self) -> OrderedDict[str, Tensor]:
+        """A copy of all parameters and persistent buffers by path, with PyTorch's keys.
+
+        Later training does not change it. What is shared stands under each of its paths.
+
+        >>> from minigrad import nn
+        >>> list(nn.Sequential(nn.Linear(2, 3), nn.ReLU()).state_dict())
+        ['0.weight', '0.bias']
+        """
+        return OrderedDict((name, tensor.detach()) for name, tensor in self._state())
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Incompatible:
+        """Write these values into the parameters and buffers; dtypes stay as they are.
+
+        ``state_dict``: path -> tensor, ndarray, or anything that NumPy reads (PyTorch's tensors).
+        Without ``strict`` missing and unexpected keys are passed over and returned.
+
+        Raises ValueError that lists every missing and unexpected key and every wrong shape; the
+        model is then as it was before.
+        """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(f"load_state_dict: expected a mapping, got {type(state_dict).__name__}")
+        own = dict(self._state())
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        problems: list[str] = []
+        if strict:
+            problems += [f"missing {name!r} {own[name]._data.shape}" for name in missing]
+            problems += [f"unexpected {name!r}" for name in unexpected]
+        arrays: dict[str, Any] = {}
+        for name, tensor in own.items():
+            if name in missing:
+                continue
+            try:
+                arrays[name] = array = _read(state_dict[name])
+            except (TypeError, ValueError, RuntimeError) as error:
+                problems.append(f"{name!r}: {error}")
+                continue
+            if array.shape != tensor.shape:
+                problems.append(f"{name!r}: expected shape {tensor.shape}, got {array.shape}")
+            elif not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
+                problems.append(f"{name!r}: expected {tensor.dtype}, got {array.dtype}")
+        if problems:
+            lines = "\n  ".join(problems)
+            raise ValueError(
+                f"load_state_dict: the state does not fit this {type(self).__name__}, which is "
+                f"left as it was:\n  {lines}"
+            )
+        for name, array in arrays.items():
+            own[name].assign(array)
+        return Incompatible(missing, unexpected)
+
+    # -- for the whole model -----------------------------------------------------------------
+
+    def apply(self, function: Callable[[Module], Any]) -> Self:
+        """Call ``function`` on every module below this one and on itself, children first."""
         for _, module in reversed(list(self.named_modules())):
             function(module)
         return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training (dropout drops, batch norm uses the batch); returns the module."""
+        if not isinstance(mode, bool):
+            raise TypeError(f"train: expected True or False, got {mode!r}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Switch to evaluation; returns the module."""
+        return self.train(False)
+
+    def requires_grad_(self, requires_grad: bool = True) -> Self:
+        """Train all parameters, or freeze them; returns the module."""
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad = requires_grad
+            if type(parameter._node) is Leaf:
+                parameter._node.name = parameter._node.name or _join(self._path, name)
+        return self
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients of all parameters; with ``set_to_none=False`` make them zeros."""
+        for parameter in self.parameters():
+            old = parameter.grad
+            keep = old is not None and not set_to_none
+            parameter.grad = Tensor(np.zeros_like(parameter._data)) if keep else None
+
+    def to(self, dtype: DTypeLike) -> Self:
+        """Convert floating-point parameters, their gradients and buffers in place.
+
+        Raises TypeError for a dtype that is not floating-point.
+
+        >>> from minigrad import nn
+        >>> nn.Linear(2, 1).to("float64").weight.dtype
+        dtype('float64')
+        """
+        wanted = np.dtype(dtype)
+        if wanted.kind != "f":
+            raise TypeError(f"to: expected a floating-point dtype, got {wanted}")
+        for tensor in [*self.parameters(), *self.buffers()]:
+            if tensor._data.dtype.kind != "f":
+                continue
+            tensor._data = tensor._data.astype(wanted)
+            leaf = tensor._node
+            if type(leaf) is Leaf:
+                leaf.dtype = wanted
+                leaf.assigned = next_number()
+                leaf.grad = None if leaf.grad is None else leaf.grad.detach().astype(wanted)
+        return self
+
+    astype = to
+
+    def float(self) -> Self:
+        """``to(float32)``."""
+        return self.to(np.float32)
+
+    def double(self) -> Self:
+        """``to(float64)``."""
+        return self.to(np.float64)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        made = object.__new__(type(self))
+        memo[id(self)] = made
+        made._buffers = dict(self._buffers)
+        made._grows = self._grows
+        made._hooks = copy.deepcopy(self._hooks, memo)
+        made._pre_hooks = copy.deepcopy(self._pre_hooks, memo)
+        made._path = ""
+        for name, value in self.__dict__.items():
+            made.__dict__[name] = copy.deepcopy(value, memo)
+        # A copy is a model of its own: its paths start here, until something comes to hold it.
+        made._rename("")
+        return made
+
+    # -- hooks -------------------------------------------------------------------------------
+
+    def register_forward_pre_hook(self, hook: PreHook) -> RemovableHandle:
+        """Call ``hook(module, args)`` before each forward; what it returns replaces the args."""
+        key = next_number()
+        self._pre_hooks[key] = hook
+        return RemovableHandle(self._pre_hooks, key)
+
+    def register_forward_hook(self, hook: Hook) -> RemovableHandle:
+        """Call ``hook(module, args, output)`` after each forward; its result replaces the output.
+
+        A result of None changes nothing.
+
+        >>> import minigrad as mg
+        >>> from minigrad import nn
+        >>> with nn.Identity().register_forward_hook(lambda module, args, output: output * 2):
+        ...     pass
+        """
+        key = next_number()
+        self._hooks[key] = hook
+        return RemovableHandle(self._hooks, key)
+
+    # -- what it looks like ------------------------------------------------------------------
+
+    def extra_repr(self) -> str:
+        """What the repr shows between the brackets of this module; written by subclasses."""
+        return ""
+
+    def __repr__(self) -> str:
+        lines = [f"({name}): {child!r}" for name, child in self.named_children()]
+        extra = self.extra_repr()
+        head = type(self).__name__
+        if not lines:
+            return f"{head}({extra})"
+        inner = "\n".join(([extra] if extra else []) + lines).replace("\n", "\n  ")
+        return f"{head}(\n  {inner}\n)"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """(name, value), or the parts of a list, tuple or dict with their paths, at any depth."""
+    if isinstance(value, dict):
+        for key, part in list(value.items()):
+            yield from _flat(f"{name}.{key}", part)
+    elif isinstance(value, (list, tuple)):
+        for i, part in enumerate(value):
+            yield from _flat(f"{name}.{i}", part)
+    else:
+        yield name, value
+
+
+def _read(value: Any) -> Any:
+    """A tensor of ours, an array, or a tensor of another library, as a new array."""
+    foreign = hasattr(value, "__array__") and not isinstance(value, Tensor)
+    return as_array(np.asarray(value) if foreign else value)
+
+
+def check_sizes(module: Module, **sizes: Any) -> None:
+    """Refuse sizes that are no whole numbers, or negative."""
+    for name, size in sizes.items():
+        if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+            raise TypeError(f"{type(module).__name__}: {name} must be an int, got {size!r}")
+        if size < 0:
+            raise ValueError(f"{type(module).__name__}: {name} must not be negative, got {size}")

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from minigrad.operators.declare import Array, operator
+from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import nonzero, sample
 
-__all__ = ["log_softmax", "relu", "sigmoid", "softmax"]
+__all__ = [
+    "elu", "leaky_relu", "log_softmax", "logsigmoid", "relu", "selu", "sigmoid", "silu", "softmax",
+    "softplus",
+]  # fmt: skip
 
+EACH = [sample(()), sample((3,)), sample((2, 3)), sample((0, 2))]
 ALONG = [sample((3,)), sample((2, 3)), sample((2, 3), axis=0), sample((0, 3))]
 
 
@@ -58,3 +64,99 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     """
     shifted = x - np.max(x, axis=axis, keepdims=True)
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+@operator(
+    vjp=lambda g, _ans, x, negative_slope=0.01: np.where(x > 0, g, g * negative_slope),
+    domain=nonzero,
+    samples=[*EACH, sample((2, 3), negative_slope=0.3), sample((3,), negative_slope=-0.5)],
+)
+def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
+    """x where it is positive, negative_slope * x elsewhere; its derivative at 0 is the slope.
+
+    >>> leaky_relu(tensor([-1.0, 2.0]))
+    tensor([-0.01,  2.  ])
+    """
+    return np.where(x > 0, x, x * negative_slope)
+
+
+@operator(
+    vjp=lambda g, _ans, x, alpha=1.0: np.where(x > 0, g, g * (alpha * np.exp(np.minimum(x, 0.0)))),
+    domain=nonzero,
+    samples=[*EACH, sample((2, 3), alpha=0.3)],
+)
+def elu(x: Array, alpha: float = 1.0) -> Array:
+    """x where it is positive, alpha * (e^x - 1) elsewhere.
+
+    Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2016.
+
+    >>> elu(tensor([-1.0, 2.0]))
+    tensor([-0.63212055,  2.        ])
+    """
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+#: The fixed point of mean 0 and variance 1, from the paper.
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+@operator(
+    vjp=lambda g, _ans, x: (
+        SELU_SCALE * np.where(x > 0, g, g * (SELU_ALPHA * np.exp(np.minimum(x, 0.0))))
+    ),
+    domain=nonzero,
+)
+def selu(x: Array) -> Array:
+    """elu with the alpha and the scale that keep mean 0 and variance 1 from layer to layer.
+
+    Klambauer et al., "Self-normalizing neural networks", 2017.
+
+    >>> selu(tensor([-1.0, 2.0]))
+    tensor([-1.1113307,  2.101402 ])
+    """
+    return SELU_SCALE * np.where(x > 0, x, SELU_ALPHA * np.expm1(np.minimum(x, 0)))
+
+
+def _logistic(x: Any) -> Any:
+    return 0.5 * np.tanh(0.5 * x) + 0.5
+
+
+@operator(
+    vjp=lambda g, _ans, x, beta=1.0: g * _logistic(beta * x),
+    samples=[*EACH, sample((2, 3), beta=2.5)],
+)
+def softplus(x: Array, beta: float = 1.0) -> Array:
+    """log(1 + e^(beta x)) / beta, a smooth relu; exact and finite for every x.
+
+    >>> softplus(tensor([-1000.0, 1000.0]))
+    tensor([   0., 1000.])
+    """
+    return np.logaddexp(beta * x, 0) * (1.0 / beta)
+
+
+@composite()
+def logsigmoid(x: Array) -> Array:
+    """log(sigmoid(x)), exact also where sigmoid underflows.
+
+    >>> logsigmoid(tensor([-1000.0]))
+    tensor([-1000.])
+    """
+    return -softplus(-x)
+
+
+def _silu_vjp(g: Any, _ans: Any, x: Any) -> Any:
+    s = _logistic(x)
+    return g * (s * (1.0 + x * (1.0 - s)))
+
+
+@operator(vjp=_silu_vjp)
+def silu(x: Array) -> Array:
+    """x * sigmoid(x), also called swish.
+
+    Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in
+    reinforcement learning", 2018.
+
+    >>> silu(tensor([0.0, 2.0]))
+    tensor([0.       , 1.7615942])
+    """
+    return x * _logistic(x)

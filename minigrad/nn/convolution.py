@@ -1,0 +1,239 @@
+"""Convolution layers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad.nn import functional as F, init
+from minigrad.nn.lazy import LazyModule, UninitializedParameter
+from minigrad.nn.module import Module, check_sizes
+from minigrad.operators.windows import IntOrPair, Padding, Pair, pair
+from minigrad.parameter import Parameter
+from minigrad.tensor import ArrayLike, Tensor, as_tensor
+
+
+class _Conv2d(Module):
+    """What convolution and transposed convolution share: sizes, weight, bias, repr."""
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair,
+        padding: Padding,
+        dilation: IntOrPair,
+        groups: int,
+        bias: bool,
+        dtype: DTypeLike,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        check_sizes(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"{name}: groups={groups} must divide in_channels={in_channels} and "
+                f"out_channels={out_channels}"
+            )
+        self.in_channels = in_channels
+        self.out_channels = out_channels
+        self.kernel_size: Pair = pair(name, "kernel_size", kernel_size)
+        self.stride: Pair = pair(name, "stride", stride)
+        self.padding = pair(name, "padding", padding, 0) if isinstance(padding, int) else padding
+        self.dilation: Pair = pair(name, "dilation", dilation)
+        self.groups = groups
+        self.weight = Parameter(np.empty(self._weight_shape(), dtype))
+        self.bias = Parameter(np.empty(out_channels, dtype)) if bias else None
+        self.reset_parameters()
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew."""
+        init.weight_and_bias_(self.weight, self.bias)
+
+    def _images(self, x: ArrayLike) -> Tensor:
+        """The input as a tensor, checked."""
+        x = as_tensor(x)
+        shape = x._data.shape
+        if len(shape) != 4:
+            hint = "; add the batch axis with x[None]" if len(shape) == 3 else ""
+            raise self._error(f"expected 4 axes (N, C, H, W), got shape {shape}{hint}")
+        if shape[1] != self.in_channels:
+            hint = "; are the channels last?" if shape[-1] == self.in_channels else ""
+            raise self._error(
+                f"expected {self.in_channels} channels, got {shape[1]} "
+                f"(input of shape {shape}){hint}"
+            )
+        return x
+
+    def extra_repr(self) -> str:
+        """Show what differs from the defaults, as PyTorch."""
+        text = (
+            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
+            f"stride={self.stride}"
+        )
+        if self.padding not in ((0, 0), "valid"):
+            text += f", padding={self.padding!r}"
+        if self.dilation != (1, 1):
+            text += f", dilation={self.dilation}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        return text + ("" if self.bias is not None else ", bias=False")
+
+
+class Conv2d(_Conv2d):
+    """Convolution (cross-correlation) of images with a bank of kernels, as ``torch.nn.Conv2d``.
+
+    x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with
+    out_h = (H + padding - dilation * (kh - 1) - 1) // stride + 1. ``weight`` has shape
+    (out_channels, in_channels / groups, kh, kw), ``bias`` (out_channels,); both start uniform in
+    [-k, k], k = 1 / sqrt(in_channels / groups * kh * kw). ``padding``: an int, a pair,
+    ((top, bottom), (left, right)), "same" (as TensorFlow's, also with a stride) or "valid".
+
+    Raises ValueError for inputs that are no images or have another number of channels.
+
+    >>> layer = nn.Conv2d(3, 8, kernel_size=3, padding=1)
+    >>> layer(mg.zeros((2, 3, 16, 16))).shape
+    (2, 8, 16, 16)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair = 1,
+        padding: Padding = 0,
+        dilation: IntOrPair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
+        )
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, out_h, out_w)."""
+        return F.conv2d(
+            self._images(x),
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+        )
+
+
+class LazyConv2d(LazyModule, Conv2d):
+    """A Conv2d that takes ``in_channels`` from its first input, and is a Conv2d from then on.
+
+    >>> layer = nn.LazyConv2d(8, kernel_size=3)
+    >>> layer(mg.zeros((2, 3, 5, 5))).shape
+    (2, 8, 3, 3)
+    >>> layer.in_channels
+    3
+    """
+
+    becomes = Conv2d
+
+    def __init__(
+        self,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair = 1,
+        padding: Padding = 0,
+        dilation: IntOrPair = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(
+            0, 0, kernel_size, stride, padding, dilation, groups, bias=False, dtype=dtype
+        )
+        check_sizes(self, out_channels=out_channels)
+        self.out_channels = out_channels
+        self.weight = UninitializedParameter(dtype)
+        self.bias = UninitializedParameter(dtype) if bias else None
+
+    def parameter_shapes(self, x: Tensor) -> dict[str, tuple[int, ...]]:
+        """Take the number of channels from the second axis."""
+        if x.ndim != 4:
+            raise self._error(f"expected 4 axes (N, C, H, W), got shape {x.shape}")
+        channels = x.shape[1]
+        if channels % self.groups or self.out_channels % self.groups:
+            raise self._error(
+                f"groups={self.groups} must divide the {channels} channels of the input and "
+                f"out_channels={self.out_channels}"
+            )
+        self.in_channels = channels
+        return {"weight": self._weight_shape(), "bias": (self.out_channels,)}
+
+
+class ConvTranspose2d(_Conv2d):
+    """The transpose of a convolution, which enlarges images, as ``torch.nn.ConvTranspose2d``.
+
+    x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with out_h = (H - 1) * stride -
+    2 * padding + dilation * (kh - 1) + output_padding + 1. ``weight`` has shape (in_channels,
+    out_channels / groups, kh, kw). Zeiler et al., "Deconvolutional networks", 2010.
+
+    Raises ValueError for inputs that are no images or have another number of channels.
+
+    >>> layer = nn.ConvTranspose2d(8, 3, kernel_size=2, stride=2)
+    >>> layer(mg.zeros((2, 8, 5, 5))).shape
+    (2, 3, 10, 10)
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: IntOrPair,
+        stride: IntOrPair = 1,
+        padding: IntOrPair = 0,
+        output_padding: IntOrPair = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: IntOrPair = 1,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
+        )
+        self.output_padding = pair(type(self).__name__, "output_padding", output_padding, 0)
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, out_h, out_w)."""
+        padding: Any = self.padding
+        return F.conv_transpose2d(
+            self._images(x),
+            self.weight,
+            self.bias,
+            self.stride,
+            padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
+
+    def extra_repr(self) -> str:
+        """Show what differs from the defaults, as PyTorch."""
+        text = super().extra_repr()
+        if self.output_padding != (0, 0):
+            text += f", output_padding={self.output_padding}"
+        return text

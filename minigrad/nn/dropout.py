@@ -1,0 +1,57 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.nn import functional as F
+from minigrad.nn.module import Module
+from minigrad.tensor import ArrayLike, Tensor, as_tensor
+
+
+class Dropout(Module):
+    """In training, zero each element with probability p and divide the others by 1 - p.
+
+    In evaluation it does nothing ("inverted" dropout). ``generator``: the source of the masks,
+    the library's (``mg.manual_seed``) by default. Srivastava et al., "Dropout", 2014.
+
+    Raises ValueError for p outside [0, 1].
+
+    >>> nn.Dropout(0.5).eval()(mg.ones(3))
+    tensor([1., 1., 1.])
+    """
+
+    def __init__(self, p: float = 0.5, generator: np.random.Generator | None = None) -> None:
+        super().__init__()
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"{type(self).__name__}: p must be between 0 and 1, got {p}")
+        self.p = p
+        self.generator = generator
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Any shape to the same shape."""
+        return F.dropout(x, self.p, self.training, self.generator)
+
+    def extra_repr(self) -> str:
+        """Show p."""
+        return f"p={self.p}"
+
+
+class Dropout2d(Dropout):
+    """Dropout of whole channels: x (N, C, H, W) loses each of its N * C images with probability p.
+
+    Tompson et al., "Efficient object localization using convolutional networks", 2015.
+
+    >>> nn.Dropout2d(1.0)(mg.ones((1, 2, 1, 1))).tolist()
+    [[[[0.0]], [[0.0]]]]
+    """
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        x = as_tensor(x)
+        if x.ndim != 4:
+            raise self._error(f"expected 4 axes (N, C, H, W), got shape {x.shape}")
+        if not self.training or self.p == 0.0:
+            return x
+        ones = Tensor(np.ones((*x.shape[:2], 1, 1), x.dtype))
+        return x * F.dropout(ones, self.p, True, self.generator)

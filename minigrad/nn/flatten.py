@@ -1,0 +1,66 @@
+"""Joining axes and taking them apart."""
+
+from __future__ import annotations
+
+import math
+
+from minigrad.nn import functional as F
+from minigrad.nn.module import Module
+from minigrad.operators.shapes import reshape
+from minigrad.tensor import ArrayLike, Tensor, as_tensor
+
+
+class Flatten(Module):
+    """Join the axes from ``start_axis`` to ``end_axis``: (N, C, H, W) gives (N, C * H * W).
+
+    >>> nn.Flatten()(mg.zeros((2, 3, 4))).shape
+    (2, 12)
+    """
+
+    def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
+        super().__init__()
+        self.start_axis = start_axis
+        self.end_axis = end_axis
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Any shape to fewer axes."""
+        return F.flatten(x, self.start_axis, self.end_axis)
+
+    def extra_repr(self) -> str:
+        """Show the axes."""
+        return f"start_axis={self.start_axis}, end_axis={self.end_axis}"
+
+
+class Unflatten(Module):
+    """Split one axis into several: (N, 12) with axis 1 and (3, 4) gives (N, 3, 4).
+
+    One of the sizes may be -1. Raises ValueError where the sizes do not fit.
+
+    >>> nn.Unflatten(1, (3, 4))(mg.zeros((2, 12))).shape
+    (2, 3, 4)
+    """
+
+    def __init__(self, axis: int, unflattened_size: tuple[int, ...]) -> None:
+        super().__init__()
+        self.axis = axis
+        self.unflattened_size = tuple(unflattened_size)
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Any shape to more axes."""
+        x = as_tensor(x)
+        if not -x.ndim <= self.axis < x.ndim:
+            raise self._error(f"expected an axis {self.axis}, got shape {x.shape}")
+        axis = self.axis % x.ndim
+        length, sizes = x.shape[axis], list(self.unflattened_size)
+        if sizes.count(-1) == 1:
+            known = math.prod(size for size in sizes if size != -1)
+            sizes[sizes.index(-1)] = length // known if known else 0
+        if math.prod(sizes) != length:
+            raise self._error(
+                f"expected axis {axis} to have the length of {self.unflattened_size}, got {length}"
+            )
+        return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+
+    def extra_repr(self) -> str:
+        """Show the axis and the sizes."""
+        return f"axis={self.axis}, unflattened_size={self.unflattened_size}"

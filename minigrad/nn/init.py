@@ -1,0 +1,290 @@
+"""Initial values of parameters, written in place, with PyTorch's names and formulas.
+
+The variance of a layer's output is its number of summands (``fan_in``) times the variances of
+weight and input; the initialisers choose the weights' variance so that signals (or, with
+``fan_out``, gradients) neither grow nor fade from layer to layer. A weight has shape
+(out, in, *kernel): fan_in = in * prod(kernel), fan_out = out * prod(kernel).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from minigrad.random import default_generator
+from minigrad.tensor import Tensor
+
+Generator = Any  # np.random.Generator: naming it would import numpy.random, which takes 10 ms
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator = None) -> Tensor:
+    """Uniform in [a, b).
+
+    >>> w = nn.init.uniform_(nn.Parameter(mg.zeros(3)), 2.0, 3.0)
+    >>> bool((w >= 2).all())
+    True
+    """
+    rng = generator or default_generator()
+    return _write(tensor, rng.uniform(a, b, tensor.shape))
+
+
+def normal_(
+    tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Generator = None
+) -> Tensor:
+    """Normal with this mean and standard deviation.
+
+    >>> nn.init.normal_(nn.Parameter(mg.zeros(3)), std=0.01).shape
+    (3,)
+    """
+    rng = generator or default_generator()
+    return _write(tensor, rng.normal(mean, std, tensor.shape))
+
+
+def trunc_normal_(
+    tensor: Tensor,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator = None,
+) -> Tensor:
+    """Normal, with what falls outside [a, b] drawn again.
+
+    Raises ValueError unless [a, b] has some probability: it must not begin more than five
+    standard deviations from the mean.
+
+    >>> w = nn.init.trunc_normal_(nn.Parameter(mg.zeros(100)))
+    >>> bool((abs(w) <= 2).all())
+    True
+    """
+    if not a < b or not (a - 5 * std < mean < b + 5 * std):
+        raise ValueError(
+            f"trunc_normal_: expected a < b within five std of the mean, "
+            f"got mean={mean}, std={std}, a={a}, b={b}"
+        )
+    rng = generator or default_generator()
+    drawn = rng.normal(mean, std, tensor.shape)
+    while True:
+        outside = (drawn < a) | (drawn > b)
+        count = int(np.count_nonzero(outside))
+        if not count:
+            return _write(tensor, drawn)
+        drawn[outside] = rng.normal(mean, std, count)
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """All elements equal to ``val``.
+
+    >>> nn.init.constant_(nn.Parameter(mg.zeros(2)), 0.5).tolist()
+    [0.5, 0.5]
+    """
+    return _write(tensor, np.full(tensor.shape, val))
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """All elements 0.
+
+    >>> nn.init.zeros_(nn.Parameter([1.0])).tolist()
+    [0.0]
+    """
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """All elements 1.
+
+    >>> nn.init.ones_(nn.Parameter([0.0])).tolist()
+    [1.0]
+    """
+    return constant_(tensor, 1.0)
+
+
+def eye_(tensor: Tensor) -> Tensor:
+    """The identity matrix.
+
+    >>> nn.init.eye_(nn.Parameter(mg.zeros((2, 2)))).tolist()
+    [[1.0, 0.0], [0.0, 1.0]]
+    """
+    if tensor.ndim != 2:
+        raise ValueError(f"eye_: expected two axes, got shape {tensor.shape}")
+    return _write(tensor, np.eye(tensor.shape[0], tensor.shape[1]))
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) -> Tensor:
+    """Glorot's: uniform in [-l, l], l = gain * sqrt(6 / (fan_in + fan_out)).
+
+    Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+    networks", 2010.
+
+    >>> w = nn.init.xavier_uniform_(nn.Parameter(mg.zeros((3, 3))))
+    >>> bool((abs(w) <= 1).all())
+    True
+    """
+    fan_in, fan_out = _fans("xavier_uniform_", tensor)
+    return _uniform(tensor, gain * math.sqrt(2.0 / (fan_in + fan_out)), generator)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) -> Tensor:
+    """Glorot's: normal with std = gain * sqrt(2 / (fan_in + fan_out)).
+
+    >>> nn.init.xavier_normal_(nn.Parameter(mg.zeros((3, 3)))).shape
+    (3, 3)
+    """
+    fan_in, fan_out = _fans("xavier_normal_", tensor)
+    return normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)), generator)
+
+
+def kaiming_uniform_(
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator = None,
+) -> Tensor:
+    """He's: uniform in [-l, l], l = gain * sqrt(3 / fan), gain that of the nonlinearity.
+
+    ``a``: the slope of leaky_relu for negative values; ``mode``: "fan_in" or "fan_out".
+    He et al., "Delving deep into rectifiers", 2015.
+
+    >>> w = nn.init.kaiming_uniform_(nn.Parameter(mg.zeros((4, 6))), nonlinearity="relu")
+    >>> bool((abs(w) <= 1).all())
+    True
+    """
+    std = _kaiming_std("kaiming_uniform_", tensor, a, mode, nonlinearity)
+    return _uniform(tensor, std, generator)
+
+
+def kaiming_normal_(
+    tensor: Tensor,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator = None,
+) -> Tensor:
+    """He's: normal with std = gain / sqrt(fan), gain that of the nonlinearity.
+
+    Arguments as :func:`kaiming_uniform_`.
+
+    >>> nn.init.kaiming_normal_(nn.Parameter(mg.zeros((4, 6))), nonlinearity="relu").shape
+    (4, 6)
+    """
+    std = _kaiming_std("kaiming_normal_", tensor, a, mode, nonlinearity)
+    return normal_(tensor, 0.0, std, generator)
+
+
+def lecun_uniform_(tensor: Tensor, generator: Generator = None) -> Tensor:
+    """LeCun's: uniform in [-l, l], l = sqrt(3 / fan_in); for SELU and tanh.
+
+    LeCun et al., "Efficient BackProp", 1998.
+
+    >>> nn.init.lecun_uniform_(nn.Parameter(mg.zeros((4, 6)))).shape
+    (4, 6)
+    """
+    return _uniform(tensor, math.sqrt(1.0 / _fans("lecun_uniform_", tensor)[0]), generator)
+
+
+def lecun_normal_(tensor: Tensor, generator: Generator = None) -> Tensor:
+    """LeCun's: normal with std = sqrt(1 / fan_in); for SELU and tanh.
+
+    >>> nn.init.lecun_normal_(nn.Parameter(mg.zeros((4, 6)))).shape
+    (4, 6)
+    """
+    return normal_(tensor, 0.0, math.sqrt(1.0 / _fans("lecun_normal_", tensor)[0]), generator)
+
+
+def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) -> Tensor:
+    """A random orthogonal matrix times ``gain``, of shape (first axis, all others).
+
+    Its rows are orthonormal, or its columns where there are more rows. Saxe et al., "Exact
+    solutions to the nonlinear dynamics of learning", 2013.
+
+    >>> w = nn.init.orthogonal_(nn.Parameter(mg.zeros((2, 3))))
+    >>> np.allclose(w @ w.T, np.eye(2), atol=1e-6)
+    True
+    """
+    if tensor.ndim < 2:
+        raise ValueError(f"orthogonal_: expected at least two axes, got shape {tensor.shape}")
+    if not tensor.size:
+        return tensor
+    rng = generator or default_generator()
+    rows = tensor.shape[0]
+    drawn = rng.standard_normal((rows, tensor.size // rows))
+    tall = drawn if drawn.shape[0] >= drawn.shape[1] else drawn.T
+    q, r = np.linalg.qr(tall)
+    # QR leaves the signs open; taking those of R's diagonal makes the distribution uniform.
+    q = q * np.where(np.diag(r) < 0, -1.0, 1.0)
+    q = q if drawn.shape[0] >= drawn.shape[1] else q.T
+    return _write(tensor, gain * q.reshape(tensor.shape))
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """By how much to scale weights before this nonlinearity, as PyTorch's.
+
+    ``param``: the negative slope of leaky_relu, 0.01 by default. Raises ValueError listing the
+    known names for another one.
+
+    >>> round(nn.init.calculate_gain("relu"), 4)
+    1.4142
+    """
+    gains = {
+        "relu": math.sqrt(2.0),
+        "leaky_relu": math.sqrt(2.0 / (1.0 + (0.01 if param is None else param) ** 2)),
+        "tanh": 5.0 / 3.0,
+        "selu": 0.75,
+    }
+    gains |= dict.fromkeys(("linear", "conv1d", "conv2d", "conv_transpose2d", "sigmoid"), 1.0)
+    if nonlinearity not in gains:
+        raise ValueError(
+            f"calculate_gain: unknown nonlinearity {nonlinearity!r}; known are {', '.join(gains)}"
+        )
+    return gains[nonlinearity]
+
+
+def weight_and_bias_(weight: Tensor, bias: Tensor | None, generator: Generator = None) -> None:
+    """How linear and convolution layers start in PyTorch: uniform in [-k, k], k = fan_in**-0.5.
+
+    >>> layer = nn.Linear(4, 1)
+    >>> nn.init.weight_and_bias_(layer.weight, layer.bias)
+    >>> bool((abs(layer.weight) <= 0.5).all())
+    True
+    """
+    fan_in, _ = _fans("weight_and_bias_", weight)
+    kaiming_uniform_(weight, a=math.sqrt(5.0), generator=generator)
+    if bias is not None:
+        k = 1.0 / math.sqrt(fan_in)
+        uniform_(bias, -k, k, generator)
+
+
+glorot_uniform_, glorot_normal_ = xavier_uniform_, xavier_normal_
+he_uniform_, he_normal_ = kaiming_uniform_, kaiming_normal_
+
+
+def _write(tensor: Tensor, array: Any) -> Tensor:
+    tensor.assign(array.astype(tensor.dtype))
+    return tensor
+
+
+def _uniform(tensor: Tensor, std: float, generator: Generator) -> Tensor:
+    """Uniform around 0 with this standard deviation."""
+    limit = math.sqrt(3.0) * std
+    return uniform_(tensor, -limit, limit, generator)
+
+
+def _fans(name: str, tensor: Tensor) -> tuple[int, int]:
+    if tensor.ndim < 2:
+        raise ValueError(
+            f"{name}: expected a weight of shape (out, in, ...), got {tensor.shape}; "
+            f"use zeros_, constant_ or normal_ for a bias"
+        )
+    field = math.prod(tensor.shape[2:])
+    # At least 1: an empty weight has nothing to draw, and must not divide by 0.
+    return max(tensor.shape[1] * field, 1), max(tensor.shape[0] * field, 1)
+
+
+def _kaiming_std(name: str, tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"{name}: mode must be 'fan_in' or 'fan_out', got {mode!r}")
+    fan = _fans(name, tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)

@@ -1,0 +1,112 @@
+"""Linear maps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad.nn import functional as F, init
+from minigrad.nn.lazy import LazyModule, UninitializedParameter
+from minigrad.nn.module import Module, check_sizes
+from minigrad.parameter import Parameter
+from minigrad.tensor import ArrayLike, Tensor, as_tensor
+
+
+class Linear(Module):
+    """y = x W^T + b.
+
+    x (..., in_features) gives (..., out_features). ``weight`` has shape (out_features,
+    in_features) and ``bias`` (out_features,); both start uniform in [-k, k] with
+    k = 1 / sqrt(in_features). As ``torch.nn.Linear``.
+
+    Raises ValueError for an input with another number of features.
+
+    >>> layer = nn.Linear(3, 2)
+    >>> layer(mg.ones((4, 3))).shape
+    (4, 2)
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        check_sizes(self, in_features=in_features, out_features=out_features)
+        self.in_features = in_features
+        self.out_features = out_features
+        self.weight = Parameter(np.empty((out_features, in_features), dtype))
+        self.bias = Parameter(np.empty(out_features, dtype)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew."""
+        init.weight_and_bias_(self.weight, self.bias)
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Map the last axis of x."""
+        x = as_tensor(x)
+        shape = x._data.shape
+        if not shape or shape[-1] != self.in_features:
+            got = f"{shape[-1]} (input of shape {shape})" if shape else "a number"
+            raise self._error(f"expected {self.in_features} features, got {got}")
+        return F.linear(x, self.weight, self.bias)
+
+    def extra_repr(self) -> str:
+        """Show the sizes."""
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
+
+
+class LazyLinear(LazyModule, Linear):
+    """A Linear that takes ``in_features`` from its first input, and is a Linear from then on.
+
+    >>> layer = nn.LazyLinear(2)
+    >>> layer(mg.ones((4, 3))).shape
+    (4, 2)
+    >>> layer
+    Linear(in_features=3, out_features=2, bias=True)
+    """
+
+    becomes = Linear
+
+    def __init__(
+        self, out_features: int, bias: bool = True, *, dtype: DTypeLike = np.float32
+    ) -> None:
+        super().__init__(0, 0, False, dtype=dtype)
+        check_sizes(self, out_features=out_features)
+        self.out_features = out_features
+        self.weight = UninitializedParameter(dtype)
+        self.bias = UninitializedParameter(dtype) if bias else None
+
+    def parameter_shapes(self, x: Tensor) -> dict[str, tuple[int, ...]]:
+        """Take the number of features from the last axis."""
+        if not x.ndim:
+            raise self._error("expected at least one axis, got a number")
+        self.in_features = x.shape[-1]
+        return {"weight": (self.out_features, self.in_features), "bias": (self.out_features,)}
+
+
+class Identity(Module):
+    """Gives back its input; takes and ignores any arguments at construction.
+
+    >>> nn.Identity()(3)
+    3
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    def forward(self, x: Any) -> Any:
+        """X itself."""
+        return x

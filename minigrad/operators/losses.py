@@ -1,0 +1,365 @@
+"""Losses: how far predictions are from targets, with PyTorch's arguments.
+
+Each takes ``reduction``: "mean" over all elements (or by the weights, where there are any), "sum",
+or "none" for the loss of each element.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.activations import log_softmax, softplus
+from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.domain import Domain, anywhere, between, lattice, sample
+
+__all__ = [
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss",
+    "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
+]  # fmt: skip
+
+REDUCTIONS = [
+    sample((3, 2), (3, 2)), sample((4,), (4,), reduction="sum"), sample((), ()),
+    sample((2,), (2,), reduction="none"), sample((0, 2), (0, 2), reduction="sum"),
+]  # fmt: skip
+_probability = Domain("probability", low=0.05, high=0.95)
+_log_probability = Domain("log_probability", low=-3.0, high=-0.1)
+
+
+def _reduce(name: str, losses: Any, reduction: str) -> Any:
+    if reduction == "mean":
+        return np.mean(losses)
+    if reduction == "sum":
+        return np.sum(losses)
+    if reduction != "none":
+        raise ValueError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}")
+    return losses
+
+
+def _check_shapes(name: str, input: Any, target: Any) -> None:
+    if input.shape != target.shape:
+        remedy = (
+            "reshape one: broadcasting them would compare every prediction with every target"
+            if input.size == target.size
+            else "give one target for each prediction"
+        )
+        raise ValueError(
+            f"{name}: expected input and target of one shape, got {input.shape} and "
+            f"{target.shape}; {remedy}"
+        )
+
+
+@composite(arrays=2, samples=REDUCTIONS)
+def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
+    """(input - target)**2. Raises ValueError unless both have one shape.
+
+    >>> mse_loss(tensor([1.0, 2.0]), tensor([0.0, 4.0]))
+    tensor(2.5)
+    """
+    _check_shapes("mse_loss", input, target)
+    return _reduce("mse_loss", np.square(input - target), reduction)
+
+
+@composite(arrays=2, domain=(lattice, between), samples=REDUCTIONS)
+def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
+    """abs(input - target). Raises ValueError unless both have one shape.
+
+    >>> l1_loss(tensor([1.0, 2.0]), tensor([0.0, 4.0]))
+    tensor(1.5)
+    """
+    _check_shapes("l1_loss", input, target)
+    return _reduce("l1_loss", np.abs(input - target), reduction)
+
+
+@composite(
+    arrays=2,
+    domain=(lattice, between),
+    samples=[*REDUCTIONS, sample((4, 3), (4, 3), delta=0.73)],
+)
+def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
+    """d**2 / 2 where abs(d) <= delta, and delta * (abs(d) - delta / 2) beyond; d = input - target.
+
+    Huber, "Robust estimation of a location parameter", 1964.
+
+    >>> huber_loss(tensor([0.5, 3.0]), tensor([0.0, 0.0]), reduction="none")
+    tensor([0.125, 2.5  ])
+    """
+    _check_shapes("huber_loss", input, target)
+    if delta <= 0:
+        raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    d = input - target
+    size = np.abs(d)
+    losses = np.where(size <= delta, 0.5 * np.square(d), delta * (size - 0.5 * delta))
+    return _reduce("huber_loss", losses, reduction)
+
+
+@composite(
+    arrays=2,
+    domain=(lattice, between),
+    samples=[*REDUCTIONS, sample((4, 3), (4, 3), beta=0.73), sample((3,), (3,), beta=0.0)],
+)
+def smooth_l1_loss(
+    input: Array, target: Array, reduction: str = "mean", beta: float = 1.0
+) -> Array:
+    """huber_loss(delta=beta) / beta; with beta 0 it is l1_loss.
+
+    >>> smooth_l1_loss(tensor([0.5, 3.0]), tensor([0.0, 0.0]), reduction="none", beta=2.0)
+    tensor([0.0625, 2.    ])
+    """
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    _check_shapes("smooth_l1_loss", input, target)
+    if beta == 0:
+        return l1_loss(input, target, reduction)
+    return huber_loss(input, target, reduction, beta) * (1.0 / beta)
+
+
+# -- classification --------------------------------------------------------------------------------
+
+
+def _check_classes(
+    name: str, input: Any, target: Any, weight: Any, ignore_index: int
+) -> tuple[int, Any]:
+    """The class axis of the input, and the targets as an integer array, checked."""
+    axis = 0 if input.ndim == 1 else 1
+    expected = input.shape[:axis] + input.shape[axis + 1 :]
+    if not input.ndim:
+        raise ValueError(f"{name}: expected input (N, C) or (C,), got a number")
+    labels = np.asarray(engine.constant(target))
+    if labels.shape != expected or labels.dtype.kind not in "iub":
+        hint = ""
+        if labels.size == int(np.prod(expected)) and labels.dtype.kind in "iub":
+            hint = f"; use target.reshape({expected})"
+        elif labels.dtype.kind == "f" and labels.shape == expected:
+            hint = "; convert it with target.astype(np.int64)"
+        raise ValueError(
+            f"{name}: input {input.shape} has {input.shape[axis]} classes, so the target must be "
+            f"integer class indices of shape {expected}, got {labels.dtype} "
+            f"{labels.shape}{hint}"
+        )
+    labels = labels.astype(np.int64)
+    classes = input.shape[axis]
+    wrong = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
+    if wrong.any():
+        raise ValueError(
+            f"{name}: input {input.shape} has {classes} classes, so labels are 0 to "
+            f"{classes - 1}, got {labels[wrong].flat[0]}"
+        )
+    _check_weight(name, weight, classes)
+    return axis, labels
+
+
+def _check_weight(name: str, weight: Any, classes: int) -> None:
+    if weight is not None and np.shape(weight) != (classes,):
+        raise ValueError(
+            f"{name}: weight must have one number for each of {classes} classes, "
+            f"got shape {np.shape(weight)}"
+        )
+
+
+def _weights(weight: Any, like: Any) -> Any:
+    """Class weights as a constant array of the input's dtype."""
+    return np.asarray(engine.constant(weight)).astype(like.dtype)
+
+
+def _picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
+    """The entries at the labels, in the shape of the labels."""
+    places = list(np.indices(labels.shape, sparse=True))
+    places.insert(axis, labels)
+    return log_probabilities[tuple(places)]
+
+
+@composite(
+    domain=_log_probability,
+    samples=[
+        sample((3, 4), target=np.array([0, 3, 3])),
+        sample((2, 3, 2), target=np.array([[0, 2], [1, -100]]), weight=np.array([0.5, 2.0, 1.0])),
+        sample((3,), target=np.array(1), reduction="none"),
+        sample((2, 3), target=np.array([1, 2]), reduction="sum", ignore_index=2),
+        sample((0, 3), target=np.zeros(0, np.int64), reduction="sum"),
+    ],
+)
+def nll_loss(
+    input: Array,
+    target: Array,
+    weight: Array = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+) -> Array:
+    """-weight[target] * input[target], for log-probabilities (N, C, ...) and labels (N, ...).
+
+    "mean" divides by the sum of the weights of the labels. Labels equal to ``ignore_index`` count
+    for nothing. Raises ValueError for labels out of range and shapes that do not fit.
+
+    >>> nll_loss(tensor([[-0.1, -2.0]]), tensor([1]))
+    tensor(2.)
+    """
+    axis, labels = _check_classes("nll_loss", input, target, weight, ignore_index)
+    return _nll(input, labels, axis, weight, ignore_index, reduction, "nll_loss")
+
+
+def _nll(
+    input: Any, labels: Any, axis: int, weight: Any, ignore: int, reduction: str, name: str
+) -> Any:
+    kept = labels != ignore
+    safe = np.where(kept, labels, 0)
+    if weight is None and kept.all():
+        return _reduce(name, -_picked(input, safe, axis), reduction)
+    w = kept.astype(input.dtype) if weight is None else _weights(weight, input)[safe] * kept
+    losses = -_picked(input, safe, axis) * w
+    if reduction == "mean":
+        return np.sum(losses) / w.sum()
+    return _reduce(name, losses, reduction)
+
+
+@composite(
+    samples=[
+        sample((3, 4), target=np.array([0, 3, 3])),
+        sample((2, 3, 2), target=np.array([[0, 2], [1, -100]]), weight=np.array([0.5, 2.0, 1.0])),
+        sample((3, 4), target=np.array([0, -100, 3]), label_smoothing=0.1,
+               weight=np.array([0.5, 2.0, 1.0, 0.1])),
+        sample((2, 3), target=np.array([[0.2, 0.3, 0.5], [1.0, 0.0, 0.0]]), label_smoothing=0.2),
+        sample((3,), target=np.array(1), reduction="none"),
+        sample((0, 3), target=np.zeros(0, np.int64), reduction="sum"),
+    ],
+)  # fmt: skip
+def cross_entropy(
+    input: Array,
+    target: Array,
+    weight: Array = None,
+    ignore_index: int = -100,
+    reduction: str = "mean",
+    label_smoothing: float = 0.0,
+) -> Array:
+    """-log softmax(input)[target], for logits (N, C, ...) and labels (N, ...), or (C,) and ().
+
+    The target may also be probabilities, of the input's shape: -sum(target * log softmax(input)).
+    ``weight`` (C,): one for each class; "mean" divides by the weights of the labels (by N for
+    probabilities). ``label_smoothing`` e: the target becomes (1 - e) target + e / C. As
+    PyTorch's.
+
+    Raises ValueError for labels out of range and shapes that do not fit.
+
+    >>> cross_entropy(tensor([[0.0, 0.0], [0.0, 1000.0]]), tensor([1, 1]))
+    tensor(0.3465736)
+    """
+    if not 0.0 <= label_smoothing <= 1.0:
+        raise ValueError(
+            f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}"
+        )
+    axis = 0 if input.ndim == 1 else 1
+    if input.ndim and np.shape(target) == input.shape:
+        return _soft_cross_entropy(input, target, axis, weight, reduction, label_smoothing)
+    axis, labels = _check_classes("cross_entropy", input, target, weight, ignore_index)
+    log_p = log_softmax(input, axis)
+    hard = _nll(log_p, labels, axis, weight, ignore_index, reduction, "cross_entropy")
+    if not label_smoothing:
+        return hard
+    classes = input.shape[axis]
+    kept = labels != ignore_index
+    w = np.ones(classes, input.dtype) if weight is None else _weights(weight, input)
+    spread = np.reshape(w, (-1,) + (1,) * (input.ndim - 1 - axis))
+    even = -np.sum(log_p * spread, axis=axis) * kept.astype(input.dtype) * (1.0 / classes)
+    if reduction == "mean":
+        total = (w[np.where(kept, labels, 0)] * kept).sum()
+        even = np.sum(even) / total
+    else:
+        even = _reduce("cross_entropy", even, reduction)
+    return hard * (1.0 - label_smoothing) + even * label_smoothing
+
+
+def _soft_cross_entropy(
+    input: Any, target: Any, axis: int, weight: Any, reduction: str, label_smoothing: float
+) -> Any:
+    classes = input.shape[axis]
+    _check_weight("cross_entropy", weight, classes)
+    target = engine.as_tensor(target)
+    if target.dtype != input.dtype:
+        target = target.astype(input.dtype)
+    if label_smoothing:
+        target = target * (1.0 - label_smoothing) + label_smoothing / classes
+    terms = -log_softmax(input, axis) * target
+    if weight is not None:
+        w = _weights(weight, input)
+        terms = terms * np.reshape(w, (-1,) + (1,) * (input.ndim - 1 - axis))
+    return _reduce("cross_entropy", np.sum(terms, axis=axis), reduction)
+
+
+@composite(
+    arrays=2,
+    domain=(anywhere, _probability),
+    samples=[*REDUCTIONS, sample((3, 2), (3, 2), pos_weight=np.array([0.5, 3.0]), weight=2.0)],
+)
+def binary_cross_entropy_with_logits(
+    input: Array,
+    target: Array,
+    weight: Array = None,
+    reduction: str = "mean",
+    pos_weight: Array = None,
+) -> Array:
+    """-(p t log s + (1 - t) log(1 - s)), s = sigmoid(input), t = target, p = ``pos_weight``.
+
+    Exact for logits of any size. ``weight`` multiplies the loss of each element. As PyTorch's.
+
+    >>> binary_cross_entropy_with_logits(tensor([0.0, 1000.0]), tensor([0.0, 1.0]))
+    tensor(0.3465736)
+    """
+    name = "binary_cross_entropy_with_logits"
+    _check_shapes(name, input, target)
+    if target.dtype != input.dtype:
+        target = target.astype(input.dtype)
+    if pos_weight is None:
+        losses = softplus(input) - input * target
+    else:
+        p = _weights(pos_weight, input)
+        losses = (1.0 - target) * input + (1.0 + (p - 1.0) * target) * softplus(-input)
+    if weight is not None:
+        losses = losses * _weights(weight, input)
+    return _reduce(name, losses, reduction)
+
+
+def _log_or_floor(p: Any) -> Any:
+    """log(p), not below -100, so that one wrong certainty does not make the loss infinite."""
+    with np.errstate(divide="ignore"):
+        return np.maximum(np.log(p), -100.0)
+
+
+@operator(
+    vjp=(
+        lambda g, _ans, p, t: g * (p - t) / np.maximum(p * (1.0 - p), 1e-12),
+        lambda g, _ans, p, _t: g * (_log_or_floor(1.0 - p) - _log_or_floor(p)),
+    ),
+    domain=_probability,
+    samples=[sample((3, 2), (3, 2)), sample((), ()), sample((0, 2), (0, 2))],
+    name="binary_cross_entropy_of_each",
+)
+def _binary_cross_entropy(p: Array, t: Array) -> Array:
+    return -(t * _log_or_floor(p) + (1.0 - t) * _log_or_floor(1.0 - p))
+
+
+@composite(arrays=2, domain=_probability, samples=REDUCTIONS)
+def binary_cross_entropy(
+    input: Array, target: Array, weight: Array = None, reduction: str = "mean"
+) -> Array:
+    """-(t log p + (1 - t) log(1 - p)) for probabilities p = input, the logs not below -100.
+
+    From logits, binary_cross_entropy_with_logits is more exact. As PyTorch's.
+    Raises ValueError for inputs outside [0, 1].
+
+    >>> binary_cross_entropy(tensor([0.5, 1.0]), tensor([0.0, 1.0]), reduction="sum")
+    tensor(0.6931472)
+    """
+    _check_shapes("binary_cross_entropy", input, target)
+    p = engine.constant(input)
+    if ((p < 0) | (p > 1)).any():
+        raise ValueError(
+            "binary_cross_entropy: the input must be probabilities in [0, 1]; "
+            "for logits use binary_cross_entropy_with_logits"
+        )
+    if target.dtype != input.dtype:
+        target = target.astype(input.dtype)
+    losses = _binary_cross_entropy(input, target)
+    if weight is not None:
+        losses = losses * _weights(weight, input)
+    return _reduce("binary_cross_entropy", losses, reduction)
