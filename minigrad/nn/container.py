@@ -209,7 +209,7 @@ class ModuleDict(Module):
 
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Add these modules, replacing those of the same name."""
-        for key, module in modules.items() if isinstance(modules, Mapping) else modules:
+        for key, module in dict(modules).items():
             self[key] = module
 
     def pop(self, key: str) -> Module:
