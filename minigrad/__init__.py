@@ -37,6 +37,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from minigrad import data as data, testing as testing
     from minigrad.anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
+    from minigrad.explanation import explain as explain
     from minigrad.observation import observe as observe
     from minigrad.picture import make_dot as make_dot
 
@@ -45,6 +46,7 @@ _LAZY = {
     "AnomalyError": "minigrad.anomaly",
     "data": "minigrad.data",
     "detect_anomaly": "minigrad.anomaly",
+    "explain": "minigrad.explanation",
     "make_dot": "minigrad.picture",
     "observe": "minigrad.observation",
     "testing": "minigrad.testing",

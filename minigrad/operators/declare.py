@@ -150,6 +150,7 @@ class _Engine:
     record: Callable[[Operator, tuple[Any, ...], dict[str, Any]], Any]
     as_tensor: Callable[[Any], Any]
     constant: Callable[[Any], Any]
+    leave: Callable[[str, tuple[Any, ...]], None]
 
 
 engine = _Engine()
@@ -274,6 +275,7 @@ def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tens
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
             body: Callable[..., Any] = function
+            engine.leave(function.__name__, args)
             plain = [engine.constant(a) for a in args]
             named = {k: engine.constant(v) for k, v in kwargs.items()}
             try:
