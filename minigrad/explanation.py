@@ -165,10 +165,10 @@ def _depend_on(start: Node, tape: GradientTape) -> dict[int, Node]:
     return found
 
 
-def name_of(node: Node, user: Node | None = None) -> str:
+def name_of(node: Node) -> str:
     """An operator or a leaf with its place, as ``multiply in fc1 (train.py:12)``."""
     if isinstance(node, Leaf):
-        return leaf_name(node, user.scope if user is not None else "") if node.name else "source"
+        return leaf_name(node) if node.name else "source"
     scope = f" in {node.scope}" if node.scope else ""
     line = f" ({node.seen.line})" if node.seen is not None and node.seen.line is not None else ""
     return f"{node.op.name}{scope}{line}"
@@ -252,9 +252,7 @@ def _not_connected(start: Node, end: Node, tape: GradientTape | None) -> Explana
             "This tape recorded no operator that uses the source; what used it before it was "
             "watched (or got requires_grad=True) is constant",
         )
-    return _no(
-        text, f"The source is used by {name_of(users[-1], users[-1])}, which leads elsewhere"
-    )
+    return _no(text, f"The source is used by {name_of(users[-1])}, which leads elsewhere")
 
 
 def _blocked(start: Node, end: Node) -> str:
@@ -306,7 +304,7 @@ def _outside(tape: GradientTape, source: Tensor, path: list[Node]) -> Explanatio
 
 
 def _flows(path: list[Node], end: Node, note: str = "") -> Explanation:
-    steps = [name_of(node, user) for node, user in zip(path, [*path[1:], None], strict=True)]
+    steps = [name_of(node) for node in path]
     shown = list(steps)
     if len(shown) > STEPS_SHOWN:
         half = STEPS_SHOWN // 2
