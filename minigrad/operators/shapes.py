@@ -415,17 +415,16 @@ def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
     >>> repeat(tensor([1.0, 2.0]), 2)
     tensor([1., 1., 2., 2.])
     """
-    if axis is None:
-        x, axis = np.reshape(x, -1) if x.size else np.reshape(x, 0), 0
-    axis %= x.ndim
+    line = 0 if axis is None else axis % x.ndim
+    x = np.reshape(x, x.size) if axis is None else x
     times = np.asarray(engine.constant(repeats))
     if times.size == 1 and times.dtype.kind == "i":
         n = int(times.reshape(()))
         wide = np.broadcast_to(
-            np.expand_dims(x, axis + 1), (*x.shape[: axis + 1], n, *x.shape[axis + 1 :])
+            np.expand_dims(x, line + 1), (*x.shape[: line + 1], n, *x.shape[line + 1 :])
         )
-        return np.reshape(wide, (*x.shape[:axis], x.shape[axis] * n, *x.shape[axis + 1 :]))
-    return x[(slice(None),) * axis + (np.repeat(np.arange(x.shape[axis]), times),)]
+        return np.reshape(wide, (*x.shape[:line], x.shape[line] * n, *x.shape[line + 1 :]))
+    return x[(slice(None),) * line + (np.repeat(np.arange(x.shape[line]), times),)]
 
 
 @composite(
