@@ -270,9 +270,7 @@ def composite(
             try:
                 result = body(*map(tensors, args[:arrays]), *args[arrays:], **named)
             except (ValueError, TypeError, IndexError) as error:
-                if type(error) not in _PLAIN_ERRORS or str(error).startswith(f"{name}: "):
-                    raise
-                raise type(error)(f"{name}: {error}") from error
+                raise _naming(name, error) from error
             return _each(engine.as_tensor, result)
 
         first = numpy[0] if isinstance(numpy, tuple) else numpy
@@ -297,8 +295,13 @@ def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]
     return declare
 
 
-#: Errors that can be raised again with more words: their constructors take a message.
-_PLAIN_ERRORS = (ValueError, TypeError, IndexError, np.exceptions.AxisError, np.linalg.LinAlgError)
+def _naming(name: str, error: Exception) -> Exception:
+    """The same kind of exception with the operator's name in front."""
+    if str(error).startswith(f"{name}: "):
+        return error
+    kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, ValueError)
+    kind = next(k for k in kinds if isinstance(error, k))
+    return kind(f"{name}: {error}")
 
 
 def _each(make: Callable[[Any], Any], result: Any) -> Any:
@@ -319,7 +322,10 @@ def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tens
             engine.leave(function.__name__, args)
             plain = [engine.constant(a) for a in args]
             named = {k: engine.constant(v) for k, v in kwargs.items()}
-            return cast("Tensor", _each(engine.as_tensor, body(*plain, **named)))
+            try:
+                return cast("Tensor", _each(engine.as_tensor, body(*plain, **named)))
+            except (TypeError, ValueError, IndexError) as error:
+                raise _naming(function.__name__, error) from error
 
         CONSTANTS[function.__name__] = call
         _stands_for(call, numpy)
