@@ -19,19 +19,13 @@ from minigrad.custom_rule import *
 from minigrad.derivatives import *
 from minigrad.files import *
 from minigrad.operators.arithmetic import *
-from minigrad.operators.cumulative import *
-from minigrad.operators.diagonals import *
 from minigrad.operators.exponential import *
 from minigrad.operators.hyperbolic import *
 from minigrad.operators.indexing import *
-from minigrad.operators.joining import *
-from minigrad.operators.nan_reductions import *
 from minigrad.operators.nondifferentiable import *
-from minigrad.operators.padding import *
 from minigrad.operators.products import *
 from minigrad.operators.reductions import *
 from minigrad.operators.shapes import *
-from minigrad.operators.sorting import *
 from minigrad.operators.trigonometric import *
 from minigrad.random import *
 from minigrad.recompute import *
@@ -41,19 +35,28 @@ from minigrad.tensor import *
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from minigrad import data as data, testing as testing
+    from minigrad import (
+        callbacks as callbacks,
+        data as data,
+        metrics as metrics,
+        testing as testing,
+    )
     from minigrad.anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
-    from minigrad.explanation import explain as explain
+    from minigrad.history import History as History
     from minigrad.observation import observe as observe
     from minigrad.picture import make_dot as make_dot
+    from minigrad.trainer import Trainer as Trainer
 
 #: Public names that few programs need, and the modules they are loaded from at first use.
 _LAZY = {
     "AnomalyError": "minigrad.anomaly",
+    "History": "minigrad.history",
+    "Trainer": "minigrad.trainer",
+    "callbacks": "minigrad.callbacks",
     "data": "minigrad.data",
     "detect_anomaly": "minigrad.anomaly",
-    "explain": "minigrad.explanation",
     "make_dot": "minigrad.picture",
+    "metrics": "minigrad.metrics",
     "observe": "minigrad.observation",
     "testing": "minigrad.testing",
 }

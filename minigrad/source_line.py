@@ -6,12 +6,13 @@ import linecache
 import os
 import sys
 from pathlib import Path
+from types import CodeType
 from typing import NamedTuple
 
 import numpy as np
 
 _LIBRARY = tuple(str(Path(path).parent) + os.sep for path in (__file__, np.__file__))
-_is_ours: dict[str, bool] = {}
+_is_ours: dict[CodeType, bool] = {}
 
 
 class SourceLine(NamedTuple):
@@ -41,12 +42,11 @@ def current_line() -> SourceLine | None:
     frame = sys._getframe(1)
     while True:
         code = frame.f_code
-        name = code.co_filename
-        ours = _is_ours.get(name)
+        ours = _is_ours.get(code)
         if ours is None:
-            ours = _is_ours[name] = name.startswith(_LIBRARY)
+            ours = _is_ours[code] = code.co_filename.startswith(_LIBRARY)
         if not ours:
-            return SourceLine(name, frame.f_lineno, code.co_name)
+            return SourceLine(code.co_filename, frame.f_lineno, code.co_name)
         if frame.f_back is None:
             return None
         frame = frame.f_back

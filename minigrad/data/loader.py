@@ -164,6 +164,16 @@ class DataLoader:
         batches = self._batches(self._epoch_seed or 0, self._position)
         return self._counted(_ahead(batches, self.prefetch) if self.prefetch else batches)
 
+    def peek(self) -> Any:
+        """A batch of the first samples in their own order, to look at; changes nothing.
+
+        Raises IndexError when there is no sample.
+        """
+        count = min(self.batch_size, len(self.dataset))
+        if not count:
+            raise IndexError("DataLoader: the data set is empty")
+        return self._batch(np.arange(count), 0, 0)
+
     def state_dict(self) -> dict[str, Any]:
         """Where the loader is: its generator, the order of this epoch, the batches given out."""
         own = self._generator

@@ -1,0 +1,754 @@
+"""Trainer: the training loop, written once, with everything around it that people need.
+
+What can be wrong with data, labels and loss is found before the first step. A step itself does
+nothing but what a loop by hand does; what costs time is done between epochs, or ten times a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import itertools
+import math
+import os
+import signal
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad import optim
+from minigrad.anomaly import AnomalyError, detect_anomaly, is_finite
+from minigrad.callbacks import Callback, ModelCheckpoint
+from minigrad.checkpoint_files import load_checkpoint, save_checkpoint
+from minigrad.data.loader import ArrayDataset, DataLoader, Subset
+from minigrad.history import History
+from minigrad.metrics import Accuracy, ConfusionMatrix, Metric, metric
+from minigrad.nn import Module
+from minigrad.objective import BINARY, CLASSES, REGRESSION, Objective, check_finite
+from minigrad.progress import Progress, progress
+from minigrad.random import default_generator
+from minigrad.tape import no_grad
+from minigrad.tensor import Tensor, as_array, as_tensor
+
+__all__ = ["Trainer"]
+
+Array = NDArray[Any]
+Logs = dict[str, Any]
+
+
+class Trainer:
+    """Trains, judges and uses a model, in the manner of Keras.
+
+    ``optimizer``: a name ("adam", "sgd", ...), a class or an object of ``minigrad.optim``; an
+    object without parameters gets the model's. ``loss``: "cross_entropy",
+    "binary_cross_entropy_with_logits", "mse", "mae", "huber", "nll_loss", or a function of
+    (output, target). ``metrics``: names ("accuracy", "top_5", "precision", "recall", "f1",
+    "confusion_matrix", "mae", "mse"), objects of ``minigrad.metrics``, or functions of (output,
+    target) arrays; by default the accuracy, where the loss is one of classes.
+
+    Same seed (``mg.manual_seed``), same result, bit for bit. ``epoch`` is the number of finished
+    epochs, ``history`` the values after each.
+
+    Raises ValueError for unknown names, listing the known ones, and for a model without anything
+    to train; TypeError for other things than these.
+
+    >>> _ = mg.manual_seed(0)
+    >>> x = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
+    >>> y = (x[:, 0] > x[:, 1]).astype(np.int64)
+    >>> trainer = mg.Trainer(nn.Sequential(nn.Linear(2, 2)), optim.Adam(lr=0.1))
+    >>> history = trainer.fit(x, y, epochs=10, verbose=0)
+    >>> trainer.score(x, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Any = "adam",
+        loss: Any = "cross_entropy",
+        metrics: str | Metric | Callable[..., Any] | Iterable[Any] | None = None,
+    ) -> None:
+        if not isinstance(model, Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"Trainer: expected an nn.Module, got {type(model).__name__}")
+        self.model = model
+        self.objective = Objective(loss)
+        self.metrics = _metrics(metrics, self.objective)
+        self.optimizer = _optimizer(optimizer, model)
+        self.history = History()
+        self.epoch = 0
+        self.stop_training = False
+        #: Whether the last fit was broken off by Ctrl-C; whether the running one continues another.
+        self.interrupted = False
+        self.resumed = False
+        #: The names of the values that an epoch has, e.g. for callbacks to monitor.
+        self.quantities: list[str] = []
+        self._running = _Running(self.metrics)
+        self._callbacks: list[Callback] = []
+        self._source: Any = None
+        self._inside = False  # whether an epoch has begun and not ended
+        self._trained = False  # whether its steps are over, and only the validation is missing
+        self._pending: dict[str, Any] | None = None
+
+    # -- training ----------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        epochs: int = 1,
+        batch_size: int = 32,
+        validation_split: float = 0.0,
+        validation_data: Any = None,
+        callbacks: Sequence[Callback] | Callback = (),
+        verbose: int = 1,
+        shuffle: bool = True,
+    ) -> History:
+        """Train for some epochs; returns the history, which is also kept in ``self.history``.
+
+        ``x, y``: arrays (N, ...) and (N,) or (N, ...); a tuple of arrays as ``x`` for a model of
+        several inputs; or only ``x``, a DataLoader or another iterable of batches (x, y).
+        ``validation_split``: the last fraction of the arrays, not shuffled, is held out.
+        ``validation_data``: (x, y), or a loader. ``verbose``: 0 silent, 1 a bar, 2 a line per
+        epoch. Floating-point and uint8 inputs are converted to the dtype of the model's
+        parameters, other integers (indices) stay. Targets (N,) suit outputs (N, 1).
+
+        Ctrl-C ends it after the running step, with the history so far. After
+        :meth:`load_checkpoint` the saved run goes on where it was: give the same arguments, and
+        ``epochs`` is the number in all.
+
+        Raises ValueError or TypeError, before the first step and with the numbers, for data that
+        do not fit together, the model, or the loss; FloatingPointError for a loss that is NaN or
+        infinite, with the first operator that made it.
+        """
+        if epochs < 0:
+            raise ValueError(f"fit: epochs must be 0 or more, got {epochs}")
+        shown = progress(verbose)
+        if validation_split:
+            x, y, validation_data = _split(x, y, validation_split, validation_data)
+        source = _batches(x, y, batch_size, shuffle, "fit")
+        checked: Any = None
+        if validation_data is not None:
+            checked = _batches(*_pair(validation_data), batch_size, False, "validation_data")
+        self._check(source, "")
+        if checked is not None:
+            self._check(checked, "validation ")
+        names = ["loss", *[m.name for m in self.metrics]]
+        self.quantities = names + [f"val_{name}" for name in names if checked is not None]
+        self._source = source
+        self._begin([callbacks] if isinstance(callbacks, Callback) else list(callbacks))
+        modes = [(module, module.training) for module in self.model.modules()]
+        try:
+            self.model.train()
+            with _deferring_interrupts() as interrupt:
+                for callback in self._callbacks:
+                    callback.on_train_begin()
+                while self.epoch < epochs and not self.stop_training and not self.interrupted:
+                    self._epoch(epochs, checked, shown, interrupt)
+        except KeyboardInterrupt:
+            self.interrupted = True
+        finally:
+            shown.close()
+            for module, training in modes:
+                module.training = training
+            for callback in self._callbacks:
+                callback.on_train_end()
+        if self.interrupted:
+            shown.say(
+                f"Interrupted in epoch {self.epoch + 1}/{epochs}. The history is kept; "
+                f"trainer.save_checkpoint(path) keeps the run, to be continued bit for bit."
+            )
+        return self.history
+
+    def _begin(self, callbacks: list[Callback]) -> None:
+        """Set up a new run, or the one that a checkpoint holds."""
+        # The history takes what the others have added, and a checkpoint holds the state of all.
+        last = [c for c in callbacks if isinstance(c, ModelCheckpoint)]
+        first = [c for c in callbacks if c not in last]
+        pending, self._pending = self._pending, None
+        self.resumed = pending is not None
+        self.stop_training = self.interrupted = False
+        if pending is None:
+            self.epoch, self.history = 0, History()
+            self._inside = self._trained = False
+        self._callbacks = [*first, self.history, *last]
+        for callback in self._callbacks:
+            callback.trainer = self
+        if pending is not None:
+            self._restore_callbacks(pending["callbacks"])
+            if pending["loader"] is not None and isinstance(self._source, DataLoader):
+                self._source.load_state_dict(pending["loader"])
+            self.stop_training = pending["stop_training"]
+            # Again, as the checks before the first step may have drawn numbers.
+            default_generator().bit_generator.state = pending["generator"]
+
+    def _epoch(self, epochs: int, validation: Any, shown: Progress, interrupt: _Interrupt) -> None:
+        """One epoch, or the rest of it."""
+        if not self._inside:
+            for callback in self._callbacks:
+                callback.on_epoch_begin(self.epoch)
+            self._running.reset()
+            self._inside, self._trained = True, False
+        total = len(self._source) if hasattr(self._source, "__len__") else None
+        shown.begin(self.epoch, epochs, total, self._running.batches)
+        if not self._trained:
+            self._steps(shown, interrupt)
+            if interrupt.requested:
+                self.interrupted = True
+                return
+            self._trained = True
+        if self._running.count == 0:
+            raise ValueError(
+                f"fit: epoch {self.epoch + 1} had no batch; an iterator is used up after one "
+                f"epoch, pass a DataLoader or another collection of batches"
+            )
+        logs = self._running.logs()
+        if validation is not None:
+            judged = self._judge(validation, self.metrics, interrupt)
+            if judged is None:
+                self.interrupted = True
+                return
+            logs |= {f"val_{name}": value for name, value in judged.items()}
+        self._inside = False
+        self.epoch += 1
+        for callback in self._callbacks:
+            callback.on_epoch_end(self.epoch - 1, logs)
+        shown.end(logs)
+
+    def _steps(self, shown: Progress, interrupt: _Interrupt) -> None:
+        model, optimizer, objective, running = (
+            self.model, self.optimizer, self.objective, self._running,
+        )  # fmt: skip
+        generator = default_generator().bit_generator
+        dtype = _dtype(model)
+        # A NaN in the backward pass spreads to whatever is nearer to the input. So it is seen in
+        # the first bias, before the update spoils all parameters, at hardly any cost.
+        sentinel = _first_bias(optimizer)
+        hooks = [
+            callback.on_batch_end
+            for callback in self._callbacks
+            if type(callback).on_batch_end is not Callback.on_batch_end
+        ]
+        # A DataLoader that continues an epoch skips by itself what is behind.
+        behind = 0 if isinstance(self._source, DataLoader) else running.batches
+        for batch in itertools.islice(self._source, behind, None):
+            before = generator.state
+            inputs, y = _parts(batch, dtype)
+            output = model(*inputs)
+            target = Tensor(objective.target(y, output.shape, output.dtype))
+            loss = objective.function(output, target)
+            value = loss._data.item()
+            if not math.isfinite(value):
+                generator.state = before
+                self._diverged(inputs, target, f"the loss ({value})")
+            optimizer.zero_grad()
+            loss.backward()
+            g = sentinel.grad
+            if g is not None and not math.isfinite(np.add.reduce(g._data, axis=None)):
+                generator.state = before
+                self._diverged(inputs, target, "the gradient")
+            optimizer.step()
+            running.update(value, output._data, target._data)
+            del output, loss  # the graph, before the next one is made
+            for hook in hooks:
+                hook(running.batches - 1)
+            shown.step(running.batches - 1, running.logs)
+            if interrupt.requested:
+                return
+
+    def logs(self) -> Logs:
+        """The loss and metrics of the running epoch so far."""
+        return self._running.logs()
+
+    def _diverged(self, inputs: list[Tensor], target: Tensor, what: str) -> None:
+        """Run the batch again, looking at each operator; raise FloatingPointError at the first bad.
+
+        Returns if there is none and the parameters are finite: then nothing was wrong.
+        """
+        names = [name for name, p in self.model.named_parameters() if not is_finite(p._data)]
+        self.optimizer.zero_grad()
+        cause = ""
+        if names:
+            cause = f"an earlier update has made {', '.join(names)} NaN or infinite"
+        else:
+            try:
+                with detect_anomaly():
+                    self.objective.function(self.model(*inputs), target).backward()
+            except AnomalyError as error:
+                cause = str(error)
+        if not cause and what != "the gradient":
+            cause = "its inputs are not finite"
+        if not cause:
+            return
+        given = [_described("x", x._data) for x in inputs] + [_described("y", target._data)]
+        rates = ", ".join(f"{group['lr']:.3g}" for group in self.optimizer.param_groups)
+        raise FloatingPointError(
+            f"{what} is not finite in epoch {self.epoch + 1}, step {self._running.batches + 1}, "
+            f"with the batch {', '.join(given)}: {cause}\n"
+            f"Often a lower learning rate (now {rates}) or clipped gradients help. "
+            f"trainer.history holds the epochs before."
+        )
+
+    # -- using -------------------------------------------------------------------------------------
+
+    def evaluate(self, x: Any, y: Any = None, *, batch_size: int = 32) -> Logs:
+        """The loss and each metric over all samples, as a dict: ``{"loss": ..., "accuracy": ...}``.
+
+        The model is run in evaluation mode, without a graph. Arguments and errors as in
+        :meth:`fit`.
+        """
+        source = _batches(x, y, batch_size, False, "evaluate")
+        self._check(source, "")
+        return self._judge(source, self.metrics, None) or {}
+
+    def predict(self, x: Any, *, batch_size: int = 32) -> Array:
+        """The model's outputs (N, ...) for all samples, as an ndarray.
+
+        ``x``: an array, a tuple of arrays, or an iterable of batches (of a batch of several parts
+        the last is the target, which is left out). In evaluation mode, without a graph. Raises
+        ValueError for empty data.
+        """
+        source = _batches(x, None, batch_size, False, "predict", targets=False)
+        dtype = _dtype(self.model)
+        arrays = isinstance(source, DataLoader) and source is not x
+        outputs: list[Array] = []
+        with _evaluating(self.model):
+            for batch in source:
+                if arrays:
+                    inputs = [_input(a, dtype) for a in batch]
+                elif isinstance(batch, (tuple, list)):
+                    parts: Sequence[Any] = batch  # pyright: ignore[reportUnknownVariableType]
+                    inputs = [_input(a, dtype) for a in (parts[:-1] or parts)]
+                else:
+                    inputs = [_input(batch, dtype)]
+                outputs.append(_tensor(self.model(*inputs))._data)
+        if not outputs:
+            raise ValueError("predict: there is no batch to predict for")
+        return np.concatenate(outputs)
+
+    def score(self, x: Any, y: Any = None, *, batch_size: int = 32) -> float:
+        """The accuracy over all samples, whatever the trainer's metrics are.
+
+        Raises ValueError for a loss of numbers rather than classes: use :meth:`evaluate`.
+        """
+        if self.objective.kind is REGRESSION:
+            raise ValueError(
+                f"score is the accuracy of a classifier; with loss {self.objective.name} use "
+                f"evaluate, and metrics=('mae',)"
+            )
+        given = [m for m in self.metrics if isinstance(m, Accuracy)]
+        source = _batches(x, y, batch_size, False, "score")
+        self._check(source, "")
+        judged = self._judge(source, given[:1] or [Accuracy(self.objective.threshold)], None) or {}
+        return float(judged["accuracy"])
+
+    def _judge(self, source: Any, metrics: Sequence[Metric], interrupt: _Interrupt | None) -> Any:
+        """The loss and metrics over a source; None when interrupted."""
+        running = _Running(copy.deepcopy(list(metrics)))
+        running.reset()
+        dtype = _dtype(self.model)
+        with _evaluating(self.model):
+            for batch in source:
+                inputs, y = _parts(batch, dtype)
+                output = self.model(*inputs)
+                target = Tensor(self.objective.target(y, output.shape, output.dtype))
+                loss = self.objective.function(output, target)
+                running.update(loss._data.item(), output._data, target._data)
+                if interrupt is not None and interrupt.requested:
+                    return None
+        return running.logs()
+
+    # -- checks before the first step --------------------------------------------------------------
+
+    def _check(self, source: Any, what: str) -> None:
+        """Run one batch without leaving a trace; raise if data, model and loss do not fit."""
+        batch = _first(source)
+        if not isinstance(batch, (tuple, list)) or len(batch) < 2:  # pyright: ignore[reportUnknownArgumentType]
+            raise ValueError(
+                f"{what}targets are missing: expected arrays x and y, or batches (x, y), got "
+                f"batches of {type(batch).__name__}"
+            )
+        inputs, y = _parts(batch, _dtype(self.model))
+        names = [f"{what}x"] if len(inputs) == 1 else [f"{what}x[{i}]" for i in range(len(inputs))]
+        everything: Sequence[Array] = [*[x._data for x in inputs], y]
+        dataset = source.dataset if isinstance(source, DataLoader) else None
+        if isinstance(dataset, ArrayDataset) and source.collate_fn is None:
+            everything = dataset.arrays
+        for name, array in zip(names, everything, strict=False):
+            if array.dtype.kind == "f":
+                check_finite(array, name)
+        with _evaluating(self.model):
+            output = _tensor(self.model(*inputs))
+            if output.shape[:1] != y.shape[:1]:
+                raise ValueError(
+                    f"the model gives {output.shape} for a batch of {len(y)} samples; its first "
+                    f"axis must be the samples"
+                )
+            self.objective.check_targets(everything[-1], output, f"{what}y")
+            target = self.objective.target(y, output.shape, output.dtype)
+            for one in self.metrics:
+                trial = copy.deepcopy(one)
+                trial.reset()
+                trial.update(output._data, target)
+            loss: Any = self.objective.function(output, Tensor(target))
+            self.objective.check_loss(loss, output, target)
+
+    # -- saving and resuming -----------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on bit for bit, also from the middle of an epoch.
+
+        The model, the optimizer, the history, callbacks, the random generator, the order of the
+        data, and the running sums of loss and metrics.
+        """
+        callbacks = [[type(c).__name__, c.state_dict()] for c in self._callbacks]
+        loader = self._source
+        return {
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "inside": self._inside,
+            "trained": self._trained,
+            "stop_training": self.stop_training,
+            "running": self._running.state_dict(),
+            "history": self.history.state_dict(),
+            "callbacks": [c for c in callbacks if c[0] != "History"],
+            "loader": loader.state_dict() if isinstance(loader, DataLoader) else None,
+            "generator": default_generator().bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the state of another trainer; the next :meth:`fit` continues its run.
+
+        Raises KeyError or ValueError when the state does not fit this model or optimizer.
+        """
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch = state["epoch"]
+        self._inside, self._trained = state["inside"], state["trained"]
+        self._running.load_state_dict(state["running"])
+        self.history = History()
+        self.history.load_state_dict(state["history"])
+        default_generator().bit_generator.state = state["generator"]
+        self._pending = state
+
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write :meth:`state_dict` to a file, atomically. See ``mg.save_checkpoint``."""
+        save_checkpoint(path, **self.state_dict())
+
+    def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Read a file of :meth:`save_checkpoint`; the next :meth:`fit` continues that run.
+
+        Give fit the same arguments as before: ``epochs`` is the number in all. Raises
+        FileNotFoundError, and ValueError for a file that is damaged or does not fit.
+        """
+        state = load_checkpoint(path)
+        missing = [key for key in ("model", "optimizer", "running", "history") if key not in state]
+        if missing:
+            raise ValueError(
+                f"load_checkpoint: {path} is no checkpoint of a Trainer: it has no "
+                f"{', '.join(missing)}"
+            )
+        self.load_state_dict(state)
+
+    def _restore_callbacks(self, saved: list[Any]) -> None:
+        """Hand the saved states to the callbacks of the same classes, in order."""
+        waiting = list(self._callbacks)
+        for name, state in saved:
+            found = next((c for c in waiting if type(c).__name__ == name), None)
+            if found is not None:
+                waiting.remove(found)
+                found.load_state_dict(state)
+            elif state:
+                raise ValueError(
+                    f"fit: the run was saved with the callbacks {', '.join(n for n, _ in saved)}; "
+                    f"to continue it, pass them again: {name} is missing"
+                )
+
+
+class _Running:
+    """The sums of loss and metrics over the batches so far, weighted by their samples."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self.metrics = metrics
+        self.total, self.count, self.batches = 0.0, 0, 0
+
+    def reset(self) -> None:
+        self.total, self.count, self.batches = 0.0, 0, 0
+        for one in self.metrics:
+            one.reset()
+
+    def update(self, loss: float, output: Array, target: Array) -> None:
+        count = len(target)
+        self.total += loss * count
+        self.count += count
+        self.batches += 1
+        for one in self.metrics:
+            one.update(output, target)
+
+    def logs(self) -> Logs:
+        loss = self.total / self.count if self.count else math.nan
+        return {"loss": loss, **{one.name: one.result() for one in self.metrics}}
+
+    def state_dict(self) -> dict[str, Any]:
+        metrics = [one.state_dict() for one in self.metrics] if self.batches else []
+        return {
+            "total": self.total,
+            "count": self.count,
+            "batches": self.batches,
+            "metrics": metrics,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.total, self.count, self.batches = state["total"], state["count"], state["batches"]
+        if len(state["metrics"]) not in (0, len(self.metrics)):
+            raise ValueError(
+                f"Trainer: the run was saved with {len(state['metrics'])} metrics, this trainer "
+                f"has {len(self.metrics)}"
+            )
+        for one, saved in zip(self.metrics, state["metrics"], strict=False):
+            one.load_state_dict(saved)
+
+
+# -- what Ctrl-C does ------------------------------------------------------------------------------
+
+
+class _Interrupt:
+    requested = False
+
+
+@contextlib.contextmanager
+def _deferring_interrupts() -> Generator[_Interrupt]:
+    """Ctrl-C asks to end after the running step, so that no update is left half done.
+
+    A second one interrupts at once. Elsewhere than in the main thread, or where the program
+    handles the signal itself, nothing changes.
+    """
+    interrupt = _Interrupt()
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    if not ours:
+        yield interrupt
+        return
+
+    def ask(*_: Any) -> None:
+        interrupt.requested = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield interrupt
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def _evaluating(model: Module) -> Generator[None]:
+    """Evaluation mode without a graph; afterwards each module is in the mode it was in."""
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+# -- arguments -------------------------------------------------------------------------------------
+
+
+def _optimizer(given: Any, model: Module) -> optim.Optimizer:
+    params = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    if not params:
+        raise ValueError(
+            f"Trainer: {type(model).__name__} has no parameters to train. Keep layers as "
+            f"attributes of the module, and leave some with requires_grad=True"
+        )
+    classes = {name.lower(): getattr(optim, name) for name in optim.__all__}
+    classes = {
+        name: c
+        for name, c in classes.items()
+        if isinstance(c, type) and issubclass(c, optim.Optimizer) and c is not optim.Optimizer
+    }
+    if isinstance(given, str):
+        if given.lower() not in classes:
+            raise ValueError(f"unknown optimizer {given!r}; known are {', '.join(classes)}")
+        given = classes[given.lower()]
+    if isinstance(given, type) and issubclass(given, optim.Optimizer):
+        made: Any = given
+        return made(params)  # type: ignore[no-any-return]
+    if not isinstance(given, optim.Optimizer):
+        raise TypeError(
+            f"Trainer: optimizer must be a name ({', '.join(classes)}), a class or an object of "
+            f"minigrad.optim, got {type(given).__name__}"
+        )
+    held = {id(p) for group in given.param_groups for p in group["params"]}
+    if not held:
+        names, tensors = zip(*params, strict=True)
+        given.add_param_group({"params": list(tensors), "param_names": list(names)})
+    elif held.isdisjoint(id(p) for _, p in params):
+        raise ValueError(
+            f"Trainer: {type(given).__name__} holds {len(held)} parameters, none of them of this "
+            f"{type(model).__name__}; make it with model.parameters(), or without parameters"
+        )
+    return given
+
+
+def _metrics(given: Any, objective: Objective) -> list[Metric]:
+    kind = objective.kind
+    if given is None:
+        given = ("accuracy",) if kind in (CLASSES, BINARY) else ()
+    if isinstance(given, (str, Metric)) or callable(given):
+        given = (given,)
+    made = [metric(one) for one in given]
+    for one in made:
+        if isinstance(one, (Accuracy, ConfusionMatrix)) and one.threshold is None:
+            one.threshold = objective.threshold
+    names = ["loss", *[one.name for one in made]]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"Trainer: two quantities are called {name!r}; rename one: m.name=...")
+    wrong = [one.name for one in made if one.judges_classes]
+    if kind is REGRESSION and wrong:
+        raise ValueError(
+            f"Trainer: {', '.join(wrong)} judges classes, and the loss is one of numbers; use "
+            f"metrics=('mae',) or ('mse',)"
+        )
+    return made
+
+
+def _batches(
+    x: Any, y: Any, batch_size: int, shuffle: bool, caller: str, *, targets: bool = True
+) -> Any:
+    """Batches of the arrays, or the iterable of batches that was given."""
+    if isinstance(x, (ArrayDataset, Subset)) and y is None:
+        return DataLoader(x, batch_size, shuffle)
+    if hasattr(x, "__iter__") and not hasattr(x, "__array__") and not isinstance(x, (list, tuple)):
+        if y is not None:
+            raise ValueError(f"{caller}: leave y out beside a loader: its batches are (x, y)")
+        return x
+    if targets and y is None:
+        raise ValueError(f"{caller}: targets are missing: pass y, or a DataLoader of (x, y)")
+    xs = [_array(a) for a in x] if isinstance(x, tuple) else [_array(x)]
+    arrays = [*xs, _array(y)] if targets else xs
+    names = ["x"] if len(xs) == 1 else [f"x[{i}]" for i in range(len(xs))]
+    for name, array in zip([*names, "y"], arrays, strict=False):
+        if array.ndim == 0 or array.size == 0:
+            raise ValueError(f"{caller}: {name} is empty: its shape is {array.shape}")
+        if len(array) != len(arrays[0]):
+            raise ValueError(
+                f"{caller}: {names[0]} has {len(arrays[0])} samples and {name} has {len(array)}; "
+                f"they must be as many"
+            )
+    return DataLoader(ArrayDataset(*arrays), batch_size, shuffle)
+
+
+def _split(x: Any, y: Any, fraction: float, validation_data: Any) -> tuple[Any, Any, Any]:
+    """The first part of the arrays, and the last as validation data."""
+    if validation_data is not None:
+        raise ValueError("fit: give validation_split or validation_data, not both")
+    if y is None:
+        raise ValueError("fit: validation_split needs arrays; give validation_data beside a loader")
+    if not 0 < fraction < 1:
+        raise ValueError(f"fit: validation_split must be in [0, 1), got {fraction}")
+    xs, y = tuple(map(_array, x)) if isinstance(x, tuple) else (_array(x),), _array(y)
+    lengths = {a.shape[:1] for a in (*xs, y)}
+    if len(lengths) > 1 or not len(y):
+        _batches(x, y, 1, False, "fit")  # says what is wrong
+    at = math.floor(len(y) * (1 - fraction))
+    if not 0 < at < len(y):
+        raise ValueError(
+            f"fit: validation_split={fraction} leaves {at} of {len(y)} samples to train on and "
+            f"{len(y) - at} to validate with; both need at least one"
+        )
+    return tuple([a[:at] for a in xs]), y[:at], (tuple([a[at:] for a in xs]), y[at:])
+
+
+def _pair(data: Any) -> tuple[Any, Any]:
+    if isinstance(data, (tuple, list)):
+        parts: Sequence[Any] = data  # pyright: ignore[reportUnknownVariableType]
+        if len(parts) != 2:
+            raise ValueError(f"fit: validation_data must be (x, y) or a loader, got {len(parts)}")
+        return parts[0], parts[1]
+    return data, None
+
+
+def _first(source: Any) -> Any:
+    """The first batch, without changing what comes later."""
+    if isinstance(source, DataLoader):
+        if not len(source):
+            raise ValueError(
+                f"the loader has no batch: {len(source.dataset)} samples, batch_size="
+                f"{source.batch_size}, drop_last={source.drop_last}"
+            )
+        return source.peek()
+    if iter(source) is source:
+        raise TypeError(
+            "an iterator is used up after one pass; pass a DataLoader or another collection of "
+            "batches that can be gone through again"
+        )
+    generator = default_generator().bit_generator
+    before = generator.state
+    try:
+        return next(iter(source))
+    except StopIteration:
+        raise ValueError("the data are empty: there is no batch") from None
+    finally:
+        generator.state = before
+
+
+# -- what goes into the model ----------------------------------------------------------------------
+
+
+def _dtype(model: Module) -> Any:
+    """The dtype of the model's floating-point parameters."""
+    return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
+
+
+def _first_bias(optimizer: optim.Optimizer) -> Tensor:
+    """The smaller one of the first two parameters."""
+    params: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
+    return min(params[:2], key=lambda p: p.size)
+
+
+def _parts(batch: Any, dtype: Any) -> tuple[list[Tensor], Array]:
+    """The inputs of the model as tensors, and the targets as an array."""
+    *inputs, y = batch
+    return [_input(x, dtype) for x in inputs], (y._data if type(y) is Tensor else _array(y))
+
+
+def _input(x: Any, dtype: Any) -> Tensor:
+    tensor = as_tensor(x)
+    given = tensor._data.dtype
+    if given != dtype and (given.kind in "fb" or given == np.uint8):
+        return Tensor(tensor._data.astype(dtype))
+    return tensor
+
+
+def _array(data: Any) -> Array:
+    if isinstance(data, Tensor):
+        return data.numpy()
+    array = np.asarray(data) if hasattr(data, "__array__") else as_array(data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"expected arrays of numbers, got dtype {array.dtype}")
+    return array
+
+
+def _tensor(output: Any) -> Tensor:
+    if not isinstance(output, Tensor):
+        raise TypeError(
+            f"the model gives {type(output).__name__}, expected one tensor; wrap the model in a "
+            f"Module that returns the part to be trained"
+        )
+    return output
+
+
+def _described(name: str, array: Array) -> str:
+    text = f"{name} {array.dtype} {array.shape}"
+    return f"{text} from {array.min():.4g} to {array.max():.4g}" if array.size else text

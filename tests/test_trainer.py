@@ -1,0 +1,426 @@
+"""Trainer: the same steps as by hand, right values, honest modes, clean ends."""
+
+import functools
+import signal
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import nn, optim
+from minigrad.callbacks import Callback
+from minigrad.data import ArrayDataset, DataLoader
+
+
+@pytest.fixture
+def points():
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(50, 3)).astype(np.float32)
+    return x, (x @ generator.normal(size=(3, 4))).argmax(1)
+
+
+def model(seed=0, dropout=0.0, outputs=4):
+    mg.manual_seed(seed)
+    return nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, outputs))
+
+
+def weights(module):
+    return {name: value.numpy() for name, value in module.state_dict().items()}
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+# -- training --------------------------------------------------------------------------------------
+
+
+def test_fit_takes_the_steps_of_a_loop_by_hand(points):
+    x, y = points
+    trainer = mg.Trainer(model(), optim.SGD(lr=0.1, momentum=0.9))
+    history = trainer.fit(x, y, epochs=3, batch_size=16, verbose=0, shuffle=False)
+
+    hand = model()
+    optimizer = optim.SGD(hand.parameters(), lr=0.1, momentum=0.9)
+    losses, right = [], []
+    for _ in range(3):
+        total = hits = 0.0
+        for start in range(0, 50, 16):
+            xb, yb = x[start : start + 16], y[start : start + 16]
+            output = hand(mg.tensor(xb))
+            loss = F.cross_entropy(output, mg.tensor(yb))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item() * len(xb)
+            hits += (output.numpy().argmax(1) == yb).sum()
+        losses.append(total / 50)
+        right.append(hits / 50)
+    assert_same(weights(trainer.model), weights(hand))
+    assert history.history == {"loss": losses, "accuracy": right}
+    assert trainer.history is history
+    assert trainer.epoch == len(history) == 3
+
+
+def test_the_same_seed_gives_the_same_bits(points):
+    x, y = points
+    found = []
+    for seed in (1, 1, 2):
+        trainer = mg.Trainer(model(seed, dropout=0.5))
+        trainer.fit(x, y, epochs=2, batch_size=8, verbose=0, validation_split=0.2)
+        found.append((trainer.history.history, weights(trainer.model)))
+    assert found[0][0] == found[1][0]
+    assert_same(found[0][1], found[1][1])
+    assert found[0][0] != found[2][0]
+
+
+def test_arrays_and_a_loader_train_alike(points):
+    x, y = points
+    one, other = mg.Trainer(model()), mg.Trainer(model())
+    mg.manual_seed(5)
+    one.fit(x, y, epochs=2, batch_size=16, verbose=0)
+    mg.manual_seed(5)
+    loader = DataLoader(ArrayDataset(x, y), 16, shuffle=True, prefetch=2)
+    other.fit(loader, epochs=2, verbose=0)
+    assert_same(weights(one.model), weights(other.model))
+
+
+def test_evaluate_is_right_with_a_smaller_last_batch(points):
+    x, y = points
+    trainer = mg.Trainer(model(dropout=0.5), metrics=("accuracy", "confusion_matrix"))
+    found = trainer.evaluate(x, y, batch_size=16)
+    output = trainer.predict(x, batch_size=7)
+    assert found["loss"] == pytest.approx(F.cross_entropy(mg.tensor(output), mg.tensor(y)).item())
+    assert found["accuracy"] == (output.argmax(1) == y).mean() == trainer.score(x, y)
+    assert found["confusion_matrix"].sum() == 50
+    assert trainer.evaluate(DataLoader(ArrayDataset(x, y), 9)).keys() == found.keys()
+
+
+def test_validation_split_is_the_last_part_and_never_trained_on(points):
+    x, y = points
+    split = mg.Trainer(model())
+    mg.manual_seed(3)
+    a = split.fit(x, y, epochs=2, validation_split=0.25, verbose=0).history
+    given = mg.Trainer(model())
+    mg.manual_seed(3)
+    b = given.fit(x[:37], y[:37], epochs=2, validation_data=(x[37:], y[37:]), verbose=0).history
+    assert list(a) == ["loss", "accuracy", "val_loss", "val_accuracy"]
+    assert a == b
+    assert a["val_loss"][-1] == given.evaluate(x[37:], y[37:])["loss"]
+
+
+def test_predict_makes_no_graph_and_keeps_modes_and_statistics(points):
+    x, _ = points
+    net = nn.Sequential(nn.Linear(3, 4), nn.Dropout(0.5), nn.Linear(4, 2))
+    net[1].eval()
+    trainer = mg.Trainer(net)
+    made = []
+    net.register_forward_hook(lambda module, args, output: made.append(output.requires_grad))
+    output = trainer.predict(x)
+    assert isinstance(output, np.ndarray)
+    assert output.shape == (50, 2)
+    assert made == [False, False]
+    assert [m.training for m in net.modules()] == [True, True, False, True]
+    np.testing.assert_array_equal(output, trainer.predict(DataLoader(x, 4)))
+
+
+def test_fit_restores_the_modes_and_trains_in_training_mode(points):
+    x, y = points
+    net = model(dropout=0.5).eval()
+    seen = []
+    net[2].register_forward_hook(lambda module, args, output: seen.append(module.training))
+    mg.Trainer(net).fit(x, y, epochs=1, batch_size=25, validation_split=0.5, verbose=0)
+    # a trial batch of each part, then a step, then the validation
+    assert seen == [False, False, True, False]
+    assert not any(m.training for m in net.modules())
+
+
+def test_float64_uint8_and_lists_become_the_models_dtype():
+    x = np.random.default_rng(0).integers(256, size=(10, 3))
+    for given in (x.astype(np.uint8), x.astype(np.float64), x.astype(float).tolist()):
+        trainer = mg.Trainer(model())
+        trainer.fit(given, np.arange(10) % 4, verbose=0)
+        assert trainer.predict(given).dtype == np.float32
+
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.words, self.numbers = nn.Linear(2, 3), nn.Linear(4, 3)
+
+    def forward(self, a, b):
+        return self.words(a) + self.numbers(b)
+
+
+def test_a_model_of_several_inputs():
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(20, 2)), generator.normal(size=(20, 4))
+    y = (a[:, 0] > 0) + (b[:, 0] > 0).astype(int)
+    trainer = mg.Trainer(Twice(), optim.Adam(lr=0.1))
+    history = trainer.fit((a, b), y, epochs=20, validation_split=0.2, verbose=0)
+    assert history.history["loss"][-1] < history.history["loss"][0] / 2
+    assert trainer.predict((a, b)).shape == (20, 3)
+    loader = DataLoader(ArrayDataset(a, b, y), 8)
+    np.testing.assert_array_equal(trainer.predict(loader), trainer.predict((a, b), batch_size=8))
+
+
+@pytest.mark.parametrize(
+    "loss", ["mse", "mae", "huber", "smooth_l1_loss", nn.MSELoss(), F.mse_loss]
+)
+def test_regression_takes_targets_of_one_axis_for_one_output(loss):
+    x = np.linspace(-1, 1, 40)[:, None]
+    noise = np.random.default_rng(0).normal(scale=0.1, size=40)
+    y = 3 * x[:, 0] - 1 + noise  # (N,) and float64, for outputs (N, 1) of float32
+    trainer = mg.Trainer(nn.Linear(1, 1), optim.Adam(lr=0.1), loss, metrics=("mae", "mse"))
+    history = trainer.fit(x, y, epochs=60, batch_size=8, verbose=0).history
+    assert history["mae"][-1] < 0.15
+    found = trainer.evaluate(x, y, batch_size=7)
+    error = trainer.predict(x)[:, 0] - y
+    assert found["mae"] == pytest.approx(np.abs(error).mean(), rel=1e-5)
+    assert found["mse"] == pytest.approx((error**2).mean(), rel=1e-4)
+    with pytest.raises(ValueError, match="accuracy of a classifier"):
+        trainer.score(x, y)
+
+
+@pytest.mark.parametrize("column", [False, True])
+@pytest.mark.parametrize("loss", ["binary_cross_entropy_with_logits", "binary_cross_entropy"])
+def test_binary_classification(loss, column):
+    x = np.random.default_rng(0).normal(size=(60, 2))
+    y = (x[:, 0] + x[:, 1] > 0).astype(int)
+    y = y[:, None] if column else y
+    layers = [nn.Linear(2, 1)] + [nn.Sigmoid()] * (loss == "binary_cross_entropy")
+    trainer = mg.Trainer(
+        nn.Sequential(*layers), optim.Adam(lr=0.1), loss, metrics=("accuracy", "f1")
+    )
+    history = trainer.fit(x, y, epochs=30, verbose=0).history
+    assert history["accuracy"][-1] > 0.95
+    assert history["f1"][-1] > 0.95
+    assert trainer.score(x, y) > 0.95
+
+
+def test_losses_may_be_functions_with_arguments(points):
+    x, y = points
+    loss = functools.partial(F.cross_entropy, label_smoothing=0.1)
+    trainer = mg.Trainer(model(), "sgd", loss)
+    assert [m.name for m in trainer.metrics] == ["accuracy"]
+    expected = loss(mg.tensor(trainer.predict(x)), mg.tensor(y)).item()
+    assert trainer.evaluate(x, y)["loss"] == pytest.approx(expected)
+
+    def own(output, target):
+        return (output[:, 0] - 1.0).abs().mean() + 0.0 * target.sum()
+
+    trainer = mg.Trainer(model(), optim.Adam(lr=0.05), own)
+    assert trainer.metrics == []
+    assert trainer.fit(x, y, epochs=20, verbose=0).history["loss"][-1] < 0.2
+
+
+@pytest.mark.parametrize("given", ["adam", "SGD", optim.RMSprop, optim.Adam(lr=0.01)])
+def test_optimizers_by_name_class_or_object(points, given):
+    trainer = mg.Trainer(model(), given)
+    held = [p for group in trainer.optimizer.param_groups for p in group["params"]]
+    assert [id(p) for p in held] == [id(p) for p in trainer.model.parameters()]
+    before = weights(trainer.model)
+    trainer.fit(*points, verbose=0)
+    assert all((before[name] != value).any() for name, value in weights(trainer.model).items())
+
+
+def test_frozen_parameters_stay(points):
+    net = model()
+    net[0].requires_grad_(False)
+    before = weights(net)
+    mg.Trainer(net).fit(*points, verbose=0)
+    after = weights(net)
+    assert (before["0.weight"] == after["0.weight"]).all()
+    assert (before["3.weight"] != after["3.weight"]).any()
+
+
+def test_lazy_layers_take_their_size_from_the_data(points):
+    x, y = points
+    trainer = mg.Trainer(nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(4)))
+    trainer.fit(x, y, epochs=1, verbose=0)
+    assert trainer.model[0].weight.shape == (8, 3)
+
+
+def test_an_epoch_of_any_batches(points):
+    x, y = points
+    batches = [(x[:20], y[:20]), (x[20:], y[20:])]
+
+    class Batches:
+        def __iter__(self):
+            return iter(batches)
+
+    trainer = mg.Trainer(model(), metrics=())
+    assert len(trainer.fit(Batches(), epochs=3, validation_data=Batches(), verbose=0)) == 3
+
+
+# -- ends ------------------------------------------------------------------------------------------
+
+
+class Interrupts(Callback):
+    """Presses Ctrl-C after some batch."""
+
+    def __init__(self, epoch, batch):
+        self.at = epoch, batch
+
+    def on_batch_end(self, batch):
+        if (self.trainer.epoch, batch) == self.at:
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_ctrl_c_ends_after_the_step_and_keeps_the_history(points, capsys):
+    x, y = points
+    before = signal.getsignal(signal.SIGINT)
+    trainer = mg.Trainer(model())
+    history = trainer.fit(x, y, epochs=9, batch_size=10, verbose=2, callbacks=Interrupts(2, 1))
+    assert len(history) == 2
+    assert trainer.interrupted
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "Interrupted in epoch 3/9" in capsys.readouterr().out
+    assert trainer.logs()["loss"] > 0
+
+
+def test_a_second_ctrl_c_ends_at_once(points):
+    class Twice(Callback):
+        def on_batch_end(self, batch):
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            raise AssertionError("not reached")
+
+    trainer = mg.Trainer(model())
+    assert len(trainer.fit(*points, epochs=3, verbose=0, callbacks=Twice())) == 0
+    assert trainer.interrupted
+
+
+def test_fit_runs_in_other_threads(points):
+    trainer = mg.Trainer(model())
+    thread = threading.Thread(target=lambda: trainer.fit(*points, epochs=2, verbose=0))
+    thread.start()
+    thread.join()
+    assert len(trainer.history) == 2
+
+
+class Root(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+
+    def forward(self, x):
+        return self.linear(mg.sqrt(x - self.shift)) if hasattr(self, "shift") else self.linear(x)
+
+
+class Spoils(Callback):
+    def __init__(self, shift):
+        self.shift = shift
+
+    def on_batch_end(self, batch):
+        if (self.trainer.epoch, batch) == (1, 1):
+            self.model.shift = self.shift
+
+
+def test_a_nan_loss_stops_with_step_batch_and_operator(points):
+    x, y = np.abs(points[0]), points[1]
+    trainer = mg.Trainer(Root())
+    with np.errstate(all="ignore"), pytest.raises(FloatingPointError) as raised:
+        trainer.fit(x, y, epochs=3, batch_size=10, verbose=0, callbacks=Spoils(100.0))
+    text = str(raised.value)
+    assert "the loss (nan) is not finite in epoch 2, step 3" in text
+    assert "x float32 (10, 3) from " in text
+    assert "sqrt" in text
+    assert "30 NaN" in text
+    assert "test_trainer.py" in text  # the line that called sqrt
+    assert len(trainer.history) == 1
+
+
+class Norm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(3, 3)
+        self.linear.bias.assign(np.zeros(3))
+
+    def forward(self, x):
+        return mg.sqrt(mg.sum(mg.square(self.linear(x)), axis=1, keepdims=True))
+
+
+def test_a_nan_gradient_stops_before_it_reaches_the_weights():
+    x = np.zeros((8, 3))  # sqrt has no derivative at 0
+    trainer = mg.Trainer(Norm(), loss="mse")
+    before = weights(trainer.model)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(
+            FloatingPointError, match=r"(?s)the gradient is not finite.*derivative of sqrt"
+        ),
+    ):
+        trainer.fit(x, np.ones(8), verbose=0)
+    assert_same(weights(trainer.model), before)
+
+
+def test_weights_that_are_nan_already_are_named(points):
+    net = model()
+    net[3].bias.assign(np.full(4, np.nan))
+    loader = DataLoader(ArrayDataset(*points), 10)
+    with pytest.raises(FloatingPointError, match=r"made 3\.bias NaN"):
+        mg.Trainer(net, metrics=()).fit(loader, verbose=0)
+
+
+# -- what is shown ---------------------------------------------------------------------------------
+
+
+def test_verbose_0_is_silent_and_2_is_a_line_per_epoch(points, capsys):
+    mg.Trainer(model()).fit(*points, epochs=2, verbose=0)
+    assert capsys.readouterr() == ("", "")
+    mg.Trainer(model()).fit(*points, epochs=2, verbose=2, validation_split=0.2)
+    out, err = capsys.readouterr()
+    lines = out.splitlines()
+    assert err == ""
+    assert [line[:9] for line in lines] == ["Epoch 1/2", "Epoch 2/2"]
+    for word in ("loss", "accuracy", "val_loss", "val_accuracy", "ms/step"):
+        assert word in lines[1]
+
+
+def test_verbose_1_draws_a_bar_that_ends_full(points, capsys):
+    pytest.importorskip("tqdm")
+    mg.Trainer(model()).fit(*points, epochs=2, batch_size=10, verbose=1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    drawn = [part for line in err.splitlines() for part in line.split("\r") if part.strip()]
+    assert drawn[-1].startswith("Epoch 2/2 5/5 |████")
+    assert "accuracy" in drawn[-1]
+    assert "ms/step" in drawn[-1]
+    assert err.endswith("\n")
+
+
+def test_the_first_use_loads_the_trainer():
+    import subprocess
+
+    code = "import sys, minigrad; print([m for m in ('minigrad.trainer', 'tqdm', 'matplotlib') if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+# -- history ---------------------------------------------------------------------------------------
+
+
+def test_history_draws_every_number(points, tmp_path):
+    pytest.importorskip("matplotlib")
+    trainer = mg.Trainer(model(), metrics=("accuracy", "confusion_matrix"))
+    history = trainer.fit(*points, epochs=3, validation_split=0.2, verbose=0)
+    for suffix, start in ((".png", b"\x89PNG"), (".svg", b"<?xml"), (".pdf", b"%PDF")):
+        path = tmp_path / f"history{suffix}"
+        history.plot(path)
+        assert path.read_bytes().startswith(start)
+    axes = history.plot().axes
+    assert [a.get_title("left") for a in axes] == ["loss", "accuracy"]
+    for a, name in zip(axes, ("loss", "accuracy"), strict=True):
+        np.testing.assert_array_equal(a.lines[0].get_ydata(), history.history[name])
+        np.testing.assert_array_equal(a.lines[1].get_ydata(), history.history[f"val_{name}"])
+    best = int(np.argmin(history.history["val_loss"]))
+    assert axes[0].lines[2].get_xdata()[0] == best + 1
+    assert "3 epochs" in repr(history)
+    with pytest.raises(ValueError, match="no finished epoch"):
+        mg.History().plot()

@@ -1,0 +1,156 @@
+"""Metrics: equal to scikit-learn's, whatever the size of the batches."""
+
+import numpy as np
+import pytest
+
+from minigrad import metrics
+
+
+def over_batches(metric, output, target, sizes=(7, 7, 1, 15)):
+    metric.reset()
+    start = 0
+    while start < len(output):
+        size = sizes[start % len(sizes)]
+        metric.update(output[start : start + size], target[start : start + size])
+        start += size
+    return metric.result()
+
+
+@pytest.fixture
+def drawn():
+    generator = np.random.default_rng(0)
+    output = generator.normal(size=(40, 4)).astype(np.float32)
+    target = generator.integers(3, size=40)  # class 3 is predicted and never true
+    return output, target
+
+
+SCORES = {"precision": "precision_score", "recall": "recall_score", "f1": "f1_score"}
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted", None])
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_per_class_are_scikit_learns(drawn, name, average):
+    sk = pytest.importorskip("sklearn.metrics")
+    output, target = drawn
+    metric = type(metrics.metric(name))(average=average)
+    found = over_batches(metric, output, target)
+    expected = getattr(sk, SCORES[name])(
+        target,
+        output.argmax(1),
+        average=average,
+        zero_division=0,
+        labels=None if average else range(4),
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(30,), (30, 1)])
+@pytest.mark.parametrize("name", SCORES)
+def test_binary_scores_are_scikit_learns(name, shape):
+    sk = pytest.importorskip("sklearn.metrics")
+    generator = np.random.default_rng(1)
+    output, target = generator.normal(size=shape), generator.integers(2, size=shape)
+    found = over_batches(metrics.metric(name), output, target)
+    expected = getattr(sk, SCORES[name])(target.ravel(), output.ravel() > 0)
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def test_confusion_matrix_is_scikit_learns(drawn):
+    sk = pytest.importorskip("sklearn.metrics")
+    output, target = drawn
+    found = over_batches(metrics.ConfusionMatrix(), output, target)
+    np.testing.assert_array_equal(
+        found, sk.confusion_matrix(target, output.argmax(1), labels=range(4))
+    )
+    assert found.dtype == np.int64
+
+
+def test_accuracy_of_classes_probabilities_and_pixels(drawn):
+    output, target = drawn
+    expected = (output.argmax(1) == target).mean()
+    assert over_batches(metrics.Accuracy(), output, target) == pytest.approx(expected)
+    one_hot = np.eye(4)[target]
+    assert over_batches(metrics.Accuracy(), output, one_hot) == pytest.approx(expected)
+    pixels = output.reshape(5, 4, 2, 4)
+    labels = target.reshape(5, 2, 4)
+    expected = (pixels.argmax(1) == labels).mean()
+    assert over_batches(metrics.Accuracy(), pixels, labels, (2,)) == pytest.approx(expected)
+
+
+def test_binary_accuracy_has_a_threshold():
+    output, target = np.array([[0.4], [0.6], [-0.1]]), np.array([1.0, 1.0, 0.0])
+    assert over_batches(metrics.Accuracy(), output, target) == 1
+    assert over_batches(metrics.Accuracy(threshold=0.5), output, target) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_top_k_is_scikit_learns(drawn, k):
+    sk = pytest.importorskip("sklearn.metrics")
+    output, target = drawn
+    found = over_batches(metrics.metric(f"top_{k}"), output, target)
+    assert found == sk.top_k_accuracy_score(target, output, k=k, labels=range(4))
+
+
+def test_top_k_among_equals_takes_the_lower_index():
+    output = np.zeros((4, 4))
+    assert over_batches(metrics.TopKAccuracy(2), output, np.arange(4)) == 0.5
+
+
+@pytest.mark.parametrize("shape", [(30,), (30, 3)])
+def test_errors_are_means_over_all_elements(shape):
+    generator = np.random.default_rng(2)
+    output, target = generator.normal(size=shape), generator.normal(size=shape)
+    for name, expected in (("mae", np.abs(output - target)), ("mse", (output - target) ** 2)):
+        np.testing.assert_allclose(
+            over_batches(metrics.metric(name), output, target), expected.mean()
+        )
+
+
+def test_a_function_is_weighted_by_samples():
+    def bias(output, target):
+        return (output - target).mean()
+
+    metric = metrics.metric(bias)
+    assert metric.name == "bias"
+    assert over_batches(metric, np.arange(8.0), np.zeros(8), (7,)) == pytest.approx(3.5)
+
+
+@pytest.mark.parametrize("name", metrics.KNOWN)
+def test_reset_forgets_and_state_goes_on(drawn, name):
+    output, target = drawn
+    if name in ("mae", "mse"):
+        target = np.eye(4)[target]
+    if name == "top_5":
+        output = np.concatenate([output, output[:, ::-1]], axis=1)
+    metric, other = metrics.metric(name), metrics.metric(name)
+    whole = over_batches(metric, output, target)
+    np.testing.assert_array_equal(over_batches(metric, output, target), whole)
+    metric.reset()
+    metric.update(output[:9], target[:9])
+    state = metric.state_dict()
+    metric.update(output[9:20], target[9:20])  # the saved state stays as it was
+    other.load_state_dict(state)
+    other.update(output[9:], target[9:])
+    np.testing.assert_allclose(other.result(), whole, rtol=1e-12)
+
+
+def test_what_cannot_be_compared_is_told():
+    with pytest.raises(ValueError, match="unknown metric 'acc'; known are accuracy, top_5,"):
+        metrics.metric("acc")
+    with pytest.raises(TypeError, match="got int"):
+        metrics.metric(3)
+    with pytest.raises(ValueError, match="average must be"):
+        metrics.Precision(average="mean")
+    with pytest.raises(ValueError, match="k must be at least 1"):
+        metrics.metric("top_0")
+    cases = [
+        ("top_5", (3, 2), np.zeros(3, int), "at least 5 classes"),
+        ("mae", (3, 1), np.zeros(3), r"\(3, 1\), targets \(3,\)"),
+        ("f1", (3, 2), np.array([0, 1, 2]), "labels from 0 to 1, got 0 to 2"),
+        ("accuracy", (3, 2), np.zeros((3, 4), int), "class indices of shape"),
+    ]
+    for name, shape, target, message in cases:
+        metric = metrics.metric(name)
+        metric.reset()
+        with pytest.raises(ValueError, match=message):
+            metric.update(np.zeros(shape), target)
