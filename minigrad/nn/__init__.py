@@ -8,6 +8,7 @@
 from minigrad.nn import functional as functional, init as init
 from minigrad.nn.activation import (
     ELU,
+    GELU,
     SELU,
     LeakyReLU,
     LogSigmoid,
@@ -18,10 +19,12 @@ from minigrad.nn.activation import (
     Softmax,
     Softplus,
     Tanh,
-)  # fmt: skip
+)
+from minigrad.nn.attention import MultiheadAttention
 from minigrad.nn.container import ModuleDict, ModuleList, Sequential
 from minigrad.nn.convolution import Conv2d, ConvTranspose2d, LazyConv2d
 from minigrad.nn.dropout import Dropout, Dropout2d
+from minigrad.nn.embedding import Embedding
 from minigrad.nn.flatten import Flatten, Unflatten
 from minigrad.nn.functional import l2_penalty
 from minigrad.nn.lazy import UninitializedParameter
@@ -35,16 +38,27 @@ from minigrad.nn.losses import (
     MSELoss,
     NLLLoss,
     SmoothL1Loss,
-)  # fmt: skip
+)
 from minigrad.nn.module import Module
-from minigrad.nn.pooling import MaxPool2d
+from minigrad.nn.normalisation import (
+    BatchNorm1d,
+    BatchNorm2d,
+    GroupNorm,
+    LayerNorm,
+    LocalResponseNorm,
+)
+from minigrad.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from minigrad.nn.recurrent import GRU, LSTM, RNN
+from minigrad.nn.upsampling import Upsample
 from minigrad.parameter import Parameter
 
 __all__ = [
-    "BCELoss", "BCEWithLogitsLoss", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout",
-    "Dropout2d", "ELU", "Flatten", "HuberLoss", "Identity", "L1Loss", "LazyConv2d", "LazyLinear",
-    "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module",
-    "ModuleDict", "ModuleList", "NLLLoss", "Parameter", "ReLU", "SELU", "Sequential", "SiLU",
+    "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d",
+    "BatchNorm2d", "Conv2d", "ConvTranspose2d", "CrossEntropyLoss", "Dropout", "Dropout2d", "ELU",
+    "Embedding", "Flatten", "GELU", "GRU", "GroupNorm", "HuberLoss", "Identity", "L1Loss", "LSTM",
+    "LayerNorm", "LazyConv2d", "LazyLinear", "LeakyReLU", "Linear", "LocalResponseNorm",
+    "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList",
+    "MultiheadAttention", "NLLLoss", "Parameter", "RNN", "ReLU", "SELU", "Sequential", "SiLU",
     "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten",
-    "UninitializedParameter", "functional", "init", "l2_penalty",
+    "UninitializedParameter", "Upsample", "functional", "init", "l2_penalty",
 ]  # fmt: skip

@@ -71,6 +71,28 @@ class SELU(Module):
         return F.selu(x)
 
 
+class GELU(Module):
+    """x times the probability that a standard normal variable is below x.
+
+    ``approximate``: "none" or "tanh". See :func:`minigrad.nn.functional.gelu`.
+
+    >>> nn.GELU()(mg.tensor([0.0]))
+    tensor([0.])
+    """
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Any shape to the same shape."""
+        return F.gelu(x, self.approximate)
+
+    def extra_repr(self) -> str:
+        """Show the approximation."""
+        return f"approximate={self.approximate!r}"
+
+
 class SiLU(Module):
     """x * sigmoid(x), also called swish.
 

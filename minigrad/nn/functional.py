@@ -12,10 +12,13 @@ from collections.abc import Iterable
 import numpy as np
 
 from minigrad.nn.module import Module
+from minigrad.node import MODE
 from minigrad.operators.activations import *
+from minigrad.operators.activations import softmax
 from minigrad.operators.convolution import *
 from minigrad.operators.hyperbolic import tanh as tanh
 from minigrad.operators.im2col import *
+from minigrad.operators.indexing import where
 from minigrad.operators.linear import *
 from minigrad.operators.losses import *
 from minigrad.operators.normalisation import *
@@ -46,7 +49,7 @@ def dropout(
     if not training or p == 0.0:
         return x
     if p == 1.0:
-        return np.where(np.zeros(x.shape, bool), x, 0.0)  # type: ignore[return-value]
+        return where(np.zeros(x.shape, bool), x, 0.0)
     drawn = (generator or default_generator()).random(x.shape, np.float32)
     scale = np.asarray(1.0 / (1.0 - p), x.dtype)
     return x * Tensor((drawn >= p) * scale)
@@ -72,6 +75,138 @@ def flatten(input: ArrayLike, start_axis: int = 1, end_axis: int = -1) -> Tensor
     return reshape(x, (*x.shape[:start], joined, *x.shape[end + 1 :]))
 
 
+def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = None) -> Tensor:
+    """The rows of ``weight`` (num_embeddings, embedding_dim) at these indices.
+
+    Integers of shape (...) give (..., embedding_dim). The row ``padding_idx`` gets no gradient.
+    Raises TypeError for indices that are no integers, IndexError for those out of range.
+
+    >>> embedding(mg.tensor([1, 1, 0]), mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[3., 4.],
+            [3., 4.],
+            [1., 2.]])
+    """
+    index, rows = as_tensor(input)._data, as_tensor(weight)
+    if index.dtype.kind not in "iu":
+        raise TypeError(
+            f"{_place('embedding')}: indices must be integers, got {index.dtype}; "
+            f"convert them with .astype(np.int64)"
+        )
+    count = rows.shape[0]
+    if index.size and not 0 <= index.min() <= index.max() < count:
+        wrong = index.min() if index.min() < 0 else index.max()
+        raise IndexError(
+            f"{_place('embedding')}: index {wrong} is out of range: weight {rows.shape} has "
+            f"rows 0 to {count - 1}"
+        )
+    found = rows[index]
+    if padding_idx is None:
+        return found
+    constant = Tensor(rows._data[padding_idx].copy())
+    return where((index != padding_idx % count)[..., None], found, constant)
+
+
+def scaled_dot_product_attention(
+    query: ArrayLike,
+    key: ArrayLike,
+    value: ArrayLike,
+    attn_mask: ArrayLike | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """softmax(query key^T * scale + mask) value, with scale = 1 / sqrt(E) by default.
+
+    query (..., L, E), key (..., S, E), value (..., S, V) give (..., L, V). ``attn_mask``
+    (broadcast to (..., L, S)): booleans, True where query l may look at key s, or numbers to add.
+    ``is_causal``: query l sees keys 0 to l. A query that may look at nothing gets zeros.
+    ``dropout_p`` applies always: pass 0 in evaluation. Vaswani et al., "Attention is all you
+    need", 2017. Raises ValueError for shapes that do not fit.
+
+    >>> q = mg.tensor([[1.0, 0.0]])
+    >>> scaled_dot_product_attention(q, q, mg.tensor([[5.0]]))
+    tensor([[5.]])
+    """
+    weights = attention_weights(query, key, attn_mask, is_causal, scale)
+    v = as_tensor(value)
+    if v.ndim < 2 or v.shape[-2] != weights.shape[-1]:
+        raise ValueError(
+            f"{_place('scaled_dot_product_attention')}: expected one value for each key, got "
+            f"value {v.shape} and key {as_tensor(key).shape}"
+        )
+    return dropout(weights, dropout_p) @ v
+
+
+def attention_weights(
+    query: ArrayLike,
+    key: ArrayLike,
+    attn_mask: ArrayLike | None = None,
+    is_causal: bool = False,
+    scale: float | None = None,
+) -> Tensor:
+    """How much each query looks at each key: (..., L, S), each row of sum 1.
+
+    The first half of :func:`scaled_dot_product_attention`, with its arguments.
+
+    >>> attention_weights(mg.zeros((1, 2)), mg.zeros((4, 2)))
+    tensor([[0.25, 0.25, 0.25, 0.25]])
+    """
+    q, k = as_tensor(query), as_tensor(key)
+    if q.ndim < 2 or k.ndim < 2 or q.shape[-1] != k.shape[-1]:
+        raise ValueError(
+            f"{_place('scaled_dot_product_attention')}: expected query (..., L, E) and key "
+            f"(..., S, E), got {q.shape} and {k.shape}"
+        )
+    scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.mT
+    allowed = None
+    if attn_mask is not None:
+        mask = as_tensor(attn_mask)
+        try:
+            fits = np.broadcast_shapes(mask.shape, scores.shape) == scores.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"{_place('scaled_dot_product_attention')}: expected a mask that broadcasts to "
+                f"{scores.shape}, got {mask.shape}"
+            )
+        if mask.dtype == np.bool_:
+            allowed = mask._data
+        else:
+            allowed = mask._data != -np.inf
+            scores = scores + where(allowed, mask, 0.0).astype(scores.dtype)
+    if is_causal:
+        causal = np.tri(*scores.shape[-2:], dtype=np.bool_)
+        allowed = causal if allowed is None else allowed & causal
+    if allowed is None:
+        return softmax(scores, -1)
+    # A number that vanishes in softmax, not -inf: that would give NaN where all is forbidden.
+    scores = where(allowed, scores, -0.5 * float(np.finfo(scores.dtype).max))
+    weights = softmax(scores, -1)
+    blind = ~allowed.any(axis=-1, keepdims=True)
+    return where(blind, 0.0, weights) if blind.any() else weights
+
+
+def one_hot(input: ArrayLike, num_classes: int = -1) -> Tensor:
+    """Integers (...) as rows of 0 and 1: (..., num_classes), by default the largest plus one.
+
+    Raises ValueError for classes out of range, TypeError for what are no integers.
+
+    >>> one_hot(mg.tensor([0, 2]))
+    tensor([[1, 0, 0],
+            [0, 0, 1]])
+    """
+    index = as_tensor(input)._data
+    if index.dtype.kind not in "iu":
+        raise TypeError(f"one_hot: expected integers, got {index.dtype}")
+    count = num_classes if num_classes >= 0 else int(index.max(initial=-1)) + 1
+    if index.size and not 0 <= index.min() <= index.max() < count:
+        raise ValueError(
+            f"one_hot: expected classes 0 to {count - 1}, got {index.min()} to {index.max()}"
+        )
+    return Tensor((index[..., None] == np.arange(count)).astype(np.int64))
+
+
 def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Tensor:
     """Weight / 2 times the sum of the squares of all parameters, to be added to a loss.
 
@@ -86,3 +221,9 @@ def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Te
     for p in {id(p): p for p in given}.values():
         total = total + (p * p).sum()
     return total * (0.5 * weight)
+
+
+def _place(name: str) -> str:
+    """The function and the module that calls it, for messages."""
+    scope = MODE.get().scope
+    return f"{name} in {scope}" if scope else name

@@ -100,6 +100,9 @@ class Module:
         token = MODE.set(Mode(mode.recording, mode.tapes, path, mode.inspect))
         try:
             return run(*args, **kwargs)
+        except Exception as error:
+            _tell_where(error, path)
+            raise
         finally:
             MODE.reset(token)
 
@@ -503,6 +506,14 @@ class Module:
             return f"{head}({extra})"
         inner = "\n".join(([extra] if extra else []) + lines).replace("\n", "\n  ")
         return f"{head}(\n  {inner}\n)"
+
+
+def _tell_where(error: Exception, path: str) -> None:
+    """Add the path of the innermost module to an error that does not name it."""
+    text = str(error)
+    told = f"{path}: " in text or f" in {path}" in text
+    if not told and not any(n.startswith("in module ") for n in getattr(error, "__notes__", ())):
+        error.add_note(f"in module {path}")
 
 
 def _join(path: str, name: str) -> str:

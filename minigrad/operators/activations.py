@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import nonzero, sample
+from minigrad.operators.normal_distribution import normal_cdf
 
 __all__ = [
-    "elu", "leaky_relu", "log_softmax", "logsigmoid", "relu", "selu", "sigmoid", "silu", "softmax",
-    "softplus",
+    "elu", "gelu", "leaky_relu", "log_softmax", "logsigmoid", "relu", "selu", "sigmoid", "silu",
+    "softmax", "softplus",
 ]  # fmt: skip
 
 EACH = [sample(()), sample((3,)), sample((2, 3)), sample((0, 2))]
@@ -160,3 +162,42 @@ def silu(x: Array) -> Array:
     tensor([0.       , 1.7615942])
     """
     return x * _logistic(x)
+
+
+#: Constants of the approximation of GELU by tanh.
+_ROOT, _CUBIC = math.sqrt(2.0 / math.pi), 0.044715
+
+
+def _gelu_tanh_vjp(g: Any, _ans: Any, x: Any) -> Any:
+    near = np.clip(x, -20.0, 20.0)
+    t = np.tanh(_ROOT * (near + _CUBIC * near * near * near))
+    slope = _ROOT * (1.0 + 3.0 * _CUBIC * near * near)
+    return g * (0.5 * (1.0 + t) + 0.5 * near * (1.0 - t * t) * slope)
+
+
+@operator(vjp=_gelu_tanh_vjp)
+def gelu_tanh(x: Array) -> Array:
+    """gelu with its distribution function approximated by tanh.
+
+    >>> gelu_tanh(tensor([1.0]))
+    tensor([0.841192])
+    """
+    near = np.clip(x, -20.0, 20.0)  # beyond, tanh is 1 and a cube would overflow
+    return 0.5 * x * (1.0 + np.tanh(_ROOT * (near + _CUBIC * near * near * near)))
+
+
+@composite(samples=[*EACH, sample((2, 3), approximate="tanh")])
+def gelu(x: Array, approximate: str = "none") -> Array:
+    """x times the probability that a standard normal variable is below x.
+
+    ``approximate``: "none", or "tanh" for 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+    Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+
+    >>> gelu(tensor([0.0, 1.0]))
+    tensor([0.       , 0.8413447])
+    """
+    if approximate == "tanh":
+        return gelu_tanh(x)
+    if approximate != "none":
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    return x * normal_cdf(x)

@@ -1,0 +1,66 @@
+"""Vectors for words and other things that are counted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad.nn import functional as F, init
+from minigrad.nn.module import Module, check_sizes
+from minigrad.parameter import Parameter
+from minigrad.tensor import ArrayLike, Tensor
+
+
+class Embedding(Module):
+    """A table of vectors: integers (...) give (..., embedding_dim), as ``torch.nn.Embedding``.
+
+    ``weight`` (num_embeddings, embedding_dim) starts standard normal. The row ``padding_idx``
+    starts at 0 and gets no gradient.
+
+    Raises TypeError for inputs that are no integers, IndexError for those out of range.
+
+    >>> nn.Embedding(10, 3)(mg.tensor([[1, 2], [4, 4]])).shape
+    (2, 2, 3)
+    """
+
+    weight: Parameter
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        check_sizes(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None:
+            if not -num_embeddings <= padding_idx < num_embeddings:
+                raise ValueError(
+                    f"Embedding: padding_idx={padding_idx} is out of range for {num_embeddings} "
+                    f"embeddings"
+                )
+            padding_idx %= num_embeddings
+        self.num_embeddings = num_embeddings
+        self.embedding_dim = embedding_dim
+        self.padding_idx = padding_idx
+        self.weight = Parameter(np.empty((num_embeddings, embedding_dim), dtype))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the vectors anew."""
+        init.normal_(self.weight)
+        if self.padding_idx is not None:
+            table = self.weight.numpy().copy()
+            table[self.padding_idx] = 0
+            self.weight.assign(table)
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Integers (...) to (..., embedding_dim)."""
+        return F.embedding(x, self.weight, self.padding_idx)
+
+    def extra_repr(self) -> str:
+        """Show the sizes."""
+        text = f"{self.num_embeddings}, {self.embedding_dim}"
+        return text if self.padding_idx is None else f"{text}, padding_idx={self.padding_idx}"

@@ -1,0 +1,274 @@
+"""Recurrent layers: RNN, LSTM and GRU, several layers deep and in both directions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad.nn import functional as F, init
+from minigrad.nn.module import Module, check_sizes
+from minigrad.operators.hyperbolic import tanh
+from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
+from minigrad.operators.shapes import concatenate, stack
+from minigrad.parameter import Parameter
+from minigrad.tensor import ArrayLike, Tensor, as_tensor
+
+State = tuple[Tensor, ...]
+
+
+class _Recurrent(Module):
+    """What the recurrent layers share: sizes, weights, the walk over layers and directions.
+
+    A subclass says how many gates it has, how many tensors its state has, and what a step does.
+    """
+
+    gates: ClassVar[int]
+    states: ClassVar[int] = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        name = type(self).__name__
+        check_sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        if num_layers < 1 or hidden_size < 1:
+            raise ValueError(
+                f"{name}: num_layers and hidden_size must be at least 1, "
+                f"got {num_layers} and {hidden_size}"
+            )
+        if not 0.0 <= dropout <= 1.0:
+            raise ValueError(f"{name}: dropout must be between 0 and 1, got {dropout}")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = dropout
+        self.bidirectional = bidirectional
+        rows = self.gates * hidden_size
+        for layer in range(num_layers):
+            width = hidden_size * (2 if bidirectional else 1) if layer else input_size
+            for end in self._directions():
+                shapes: dict[str, tuple[int, ...]]
+                shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
+                if bias:
+                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+                for kind, shape in shapes.items():
+                    setattr(self, f"{kind}_l{layer}{end}", Parameter(np.empty(shape, dtype)))
+        self.reset_parameters()
+
+    def _directions(self) -> tuple[str, ...]:
+        return ("", "_reverse") if self.bidirectional else ("",)
+
+    def reset_parameters(self) -> None:
+        """Draw all weights and biases anew: uniform in [-k, k], k = 1 / sqrt(hidden_size)."""
+        k = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -k, k)
+
+    def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
+        """The next state, from what the input contributes to the gates and the state."""
+        raise NotImplementedError
+
+    def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """All layers and directions: x (L, N, input_size), state tensors (layers * D, N, H)."""
+        ends: list[State] = []
+        for layer in range(self.num_layers):
+            outputs: list[Tensor] = []
+            for end in self._directions():
+                weights = [self.__dict__[f"weight_{k}_l{layer}{end}"] for k in ("ih", "hh")]
+                biases = [self.__dict__.get(f"bias_{k}_l{layer}{end}") for k in ("ih", "hh")]
+                now = tuple(s[len(ends)] for s in state)
+                steps = _steps(F.linear(x, weights[0], biases[0]))
+                hidden: list[Tensor] = []
+                for part in reversed(steps) if end else steps:
+                    now = self._step(part, now, weights[1], biases[1])
+                    hidden.append(now[0])
+                ends.append(now)
+                outputs.append(stack(hidden[::-1] if end else hidden))
+            x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
+            if layer + 1 < self.num_layers:
+                x = F.dropout(x, self.dropout, self.training)
+        return x, tuple(stack(list(each)) for each in zip(*ends, strict=True))
+
+    def _start(self, x: Tensor, given: Any, batched: bool) -> State:
+        """The initial state, checked; zeros where none is given."""
+        shape = (self.num_layers * len(self._directions()), x.shape[1], self.hidden_size)
+        if given is None:
+            dtype = np.result_type(x.dtype, next(self.parameters()).dtype)
+            return tuple(Tensor(np.zeros(shape, dtype)) for _ in range(self.states))
+        tensors = tuple(map(as_tensor, given if self.states > 1 else (given,)))
+        expected = shape if batched else (shape[0], shape[2])
+        if len(tensors) != self.states or any(t.shape != expected for t in tensors):
+            got = ", ".join(str(t.shape) for t in tensors)
+            raise self._error(
+                f"expected an initial state of {self.states} tensor(s) of shape {expected}, "
+                f"got {got}"
+            )
+        return tensors if batched else tuple(t[:, None] for t in tensors)
+
+    def _forward(self, x: ArrayLike, given: Any) -> tuple[Tensor, State]:
+        x = as_tensor(x)
+        layout = "(N, L, features)" if self.batch_first else "(L, N, features)"
+        if x.ndim not in (2, 3):
+            raise self._error(f"expected an input {layout} or (L, features), got shape {x.shape}")
+        if x.shape[-1] != self.input_size:
+            raise self._error(
+                f"expected {self.input_size} features, got {x.shape[-1]} (input of shape {x.shape})"
+            )
+        batched = x.ndim == 3
+        turned = batched and self.batch_first
+        x = x.swapaxes(0, 1) if turned else x if batched else x[:, None]
+        if not x.shape[0]:
+            raise self._error(f"expected at least one time step, got an input {layout} of none")
+        output, state = self._run(x, self._start(x, given, batched))
+        output = output.swapaxes(0, 1) if turned else output if batched else output[:, 0]
+        return output, state if batched else tuple(s[:, 0] for s in state)
+
+    def extra_repr(self) -> str:
+        """Show what differs from the defaults, as PyTorch."""
+        text = f"{self.input_size}, {self.hidden_size}"
+        if self.num_layers != 1:
+            text += f", num_layers={self.num_layers}"
+        if not self.bias:
+            text += ", bias=False"
+        if self.batch_first:
+            text += ", batch_first=True"
+        if self.dropout:
+            text += f", dropout={self.dropout}"
+        return text + (", bidirectional=True" if self.bidirectional else "")
+
+
+class RNN(_Recurrent):
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), over a sequence, as ``torch.nn.RNN``.
+
+    x (L, N, input_size), or (N, L, input_size) with ``batch_first``, or (L, input_size), and
+    optionally h_0 (num_layers * D, N, hidden_size), D = 2 if ``bidirectional`` else 1, give
+    output (L, N, D * hidden_size) and h_n, of the shape of h_0. ``nonlinearity``: "tanh" or "relu".
+    ``dropout`` acts between layers. Parameters are weight_ih_l0, weight_hh_l0, bias_ih_l0,
+    bias_hh_l0, weight_ih_l0_reverse, ..., weight_ih_l1, ... Elman, "Finding structure in time",
+    1990.
+
+    >>> output, h_n = nn.RNN(3, 5)(mg.zeros((7, 2, 3)))
+    >>> output.shape, h_n.shape
+    ((7, 2, 5), (1, 2, 5))
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(
+            input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
+            dtype=dtype,
+        )  # fmt: skip
+        if nonlinearity not in ("tanh", "relu"):
+            raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+        self.nonlinearity = nonlinearity
+
+    def forward(self, x: ArrayLike, h_0: ArrayLike | None = None) -> tuple[Tensor, Tensor]:
+        """A sequence (and a state) to the output at each step and the last state."""
+        output, (h_n,) = self._forward(x, h_0)
+        return output, h_n
+
+    def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
+        total = x + F.linear(state[0], weight, bias)
+        return (tanh(total) if self.nonlinearity == "tanh" else F.relu(total),)
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory over a sequence, as ``torch.nn.LSTM``.
+
+    With the gates i, f, g, o = W_ih x + b_ih + W_hh h + b_hh:
+    c' = sigmoid(f) * c + sigmoid(i) * tanh(g), h' = sigmoid(o) * tanh(c').
+
+    x (L, N, input_size), or (N, L, input_size) with ``batch_first``, or (L, input_size), and
+    optionally (h_0, c_0), each (num_layers * D, N, hidden_size), D = 2 if ``bidirectional`` else
+    1, give output (L, N, D * hidden_size) and (h_n, c_n). ``dropout`` acts between layers.
+    Parameters are named as PyTorch's. Hochreiter and Schmidhuber, 1997.
+
+    >>> output, (h_n, c_n) = nn.LSTM(3, 5, bidirectional=True)(mg.zeros((7, 2, 3)))
+    >>> output.shape, c_n.shape
+    ((7, 2, 10), (2, 2, 5))
+    """
+
+    gates = 4
+    states = 2
+
+    def forward(
+        self, x: ArrayLike, hx: tuple[ArrayLike, ArrayLike] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """A sequence (and a state) to the output at each step and the last state."""
+        output, (h_n, c_n) = self._forward(x, hx)
+        return output, (h_n, c_n)
+
+    def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
+        gates = x + F.linear(state[0], weight, bias)
+        cell = lstm_cell(gates, state[1])
+        return lstm_hidden(gates, cell), cell
+
+
+class GRU(_Recurrent):
+    """Gated recurrent units over a sequence, as ``torch.nn.GRU``.
+
+    r = sigmoid(W_ir x + b_ir + W_hr h + b_hr), z likewise,
+    n = tanh(W_in x + b_in + r * (W_hn h + b_hn)), h' = (1 - z) * n + z * h.
+
+    x (L, N, input_size), or (N, L, input_size) with ``batch_first``, or (L, input_size), and
+    optionally h_0 (num_layers * D, N, hidden_size), D = 2 if ``bidirectional`` else 1, give
+    output (L, N, D * hidden_size) and h_n. ``dropout`` acts between layers. Parameters are named
+    as PyTorch's. Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
+
+    >>> output, h_n = nn.GRU(3, 5, num_layers=2, batch_first=True)(mg.zeros((2, 7, 3)))
+    >>> output.shape, h_n.shape
+    ((2, 7, 5), (2, 2, 5))
+    """
+
+    gates = 3
+
+    def forward(self, x: ArrayLike, h_0: ArrayLike | None = None) -> tuple[Tensor, Tensor]:
+        """A sequence (and a state) to the output at each step and the last state."""
+        output, (h_n,) = self._forward(x, h_0)
+        return output, h_n
+
+    def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
+        return (gru_hidden(x, F.linear(state[0], weight, bias), state[0]),)
+
+
+def _steps(x: Tensor) -> list[Tensor]:
+    """The entries along the first axis.
+
+    By halves: the gradient of each slice has the length of what it was cut from, so that cutting
+    every step from the whole would make the backward pass quadratic in the number of steps.
+    """
+    parts = [x]
+    while parts[0].shape[0] > 1:
+        halves: list[Tensor] = []
+        for part in parts:
+            middle = (part.shape[0] + 1) // 2
+            halves += [part] if middle == part.shape[0] else [part[:middle], part[middle:]]
+        parts = halves
+    return [part[0] for part in parts]
