@@ -1,0 +1,481 @@
+"""Files of tensors: what is kept, what is refused, what damage and crashes do."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn, optim
+from minigrad.files import DTYPES
+
+#: What a damaged file may raise.
+REFUSALS = (ValueError, KeyError, OSError)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "weights.safetensors"
+
+
+def arrays():
+    """One array for everything that is easily got wrong."""
+    rng = np.random.default_rng(0)
+    base = rng.standard_normal((4, 6)).astype(np.float32)
+    return {
+        "plain": base,
+        "transposed": base.T,
+        "fortran": np.asfortranarray(base),
+        "strided": base[::2, ::-3],
+        "broadcast": np.broadcast_to(np.float32(2.0), (3, 2)),
+        "scalar": np.float32(7.0),
+        "0-d": np.array(3.5),
+        "empty": np.zeros((0, 3), np.float32),
+        "big-endian": base.astype(">f4"),
+        "": np.ones(1),
+        "a name with spaces, \"quotes\" and é.weight": np.arange(3),
+        **{dtype: np.array([[0, 1], [1, 0]]).astype(dtype) for dtype in DTYPES},
+        "special": np.array([np.nan, np.inf, -np.inf, -0.0, 5e-324]),
+    }  # fmt: skip
+
+
+def same_bits(x, y):
+    x, y = np.asarray(x), np.asarray(y)
+    native = x.astype(x.dtype.newbyteorder("="))
+    assert y.dtype == native.dtype
+    assert y.shape == x.shape
+    assert y.tobytes() == native.tobytes()
+
+
+# -- what is kept ----------------------------------------------------------------------------------
+
+
+def test_every_array_comes_back_bit_for_bit(path):
+    given = arrays()
+    mg.save({name: mg.tensor(a) for name, a in given.items()}, path)
+    found = mg.load(path)
+    assert set(found) == set(given)
+    for name, a in given.items():
+        assert isinstance(found[name], mg.Tensor)
+        same_bits(a, found[name].numpy())
+    mg.save(given, path)  # ndarrays too
+    for name, tensor in mg.load(path).items():
+        same_bits(given[name], tensor.numpy())
+
+
+def test_an_empty_dict_and_metadata(path):
+    mg.save({}, path)
+    assert mg.load(path) == {}
+    assert mg.load_metadata(path) == {}
+    mg.save({"x": mg.ones(2)}, str(path), metadata={"author": "Ä", "epoch": "3"})
+    assert mg.load_metadata(path) == {"author": "Ä", "epoch": "3"}
+    assert mg.load(path)["x"].tolist() == [1.0, 1.0]
+
+
+def test_a_parameter_a_result_and_a_shared_tensor_are_saved_by_value(path):
+    w = nn.Parameter([1.0, 2.0])
+    mg.save({"w": w, "again": w, "double": w * 2}, path)
+    found = mg.load(path)
+    assert not any(t.requires_grad for t in found.values())
+    assert [found[k].tolist() for k in ("w", "again", "double")] == [[1, 2], [1, 2], [2, 4]]
+    w.assign([5.0, 6.0])
+    assert found["w"].tolist() == [1.0, 2.0]
+
+
+def test_a_model_takes_up_its_weights(path):
+    first, second = nn.Linear(3, 2), nn.Linear(3, 2)
+    mg.save(first.state_dict(), path)
+    second.load_state_dict(mg.load(path))
+    x = mg.ones((1, 3))
+    assert second(x).tolist() == first(x).tolist()
+
+
+@pytest.mark.parity
+def test_pytorch_reads_our_files(path):
+    torch = pytest.importorskip("torch")
+    library = pytest.importorskip("safetensors.torch")
+    given = {k: a for k, a in arrays().items() if k not in ("uint16", "uint32", "uint64")}
+    mg.save(given, path)
+    found = library.load_file(path)
+    for name, a in given.items():
+        same_bits(a, found[name].numpy())
+    assert isinstance(found["plain"], torch.Tensor)
+
+
+@pytest.mark.parity
+def test_we_read_the_files_of_pytorch(path):
+    torch = pytest.importorskip("torch")
+    library = pytest.importorskip("safetensors.torch")
+    layer = torch.nn.Linear(4, 3)
+    given = {
+        **layer.state_dict(),
+        "half": torch.ones(3, dtype=torch.float16),
+        "bool": torch.tensor([True, False]),
+        "count": torch.tensor(5),
+        "brain": torch.tensor([1.0, -2.5, 3.140625, float("inf")], dtype=torch.bfloat16),
+    }
+    library.save_file(given, path, metadata={"format": "pt"})
+    found = mg.load(path)
+    assert mg.load_metadata(path) == {"format": "pt"}
+    for name, tensor in given.items():
+        expected = tensor.detach().float() if name == "brain" else tensor.detach()
+        same_bits(expected.numpy(), found[name].numpy())
+    ours = nn.Linear(4, 3)
+    ours.load_state_dict({k: found[k] for k in ("weight", "bias")})
+    np.testing.assert_allclose(
+        ours(mg.ones((2, 4))).numpy(), layer(torch.ones(2, 4)).detach().numpy(), 1e-6
+    )
+
+
+# -- what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda p: mg.save([mg.ones(2)], p), TypeError, "a dict of names to tensors, got list"),
+        (lambda p: mg.save(mg.ones(2), p), TypeError, r"\{'x': tensor\}"),
+        (lambda p: mg.save(nn.Linear(2, 2), p), TypeError, r"model.state_dict\(\).*save_model"),
+        (lambda p: mg.save({1: mg.ones(2)}, p), TypeError, "names are strings, got 1"),
+        (lambda p: mg.save({"x": 1.5}, p), TypeError, "'x' is float.*save_checkpoint"),
+        (lambda p: mg.save({"x": {"y": mg.ones(2)}}, p), TypeError, "'x' is dict.*save_checkpoint"),
+        (lambda p: mg.save({"x": np.array(["a"])}, p), TypeError, "'x' has dtype <U1.*float32"),
+        (lambda p: mg.save({"x": np.array([1j])}, p), TypeError, "'x' has dtype complex128"),
+        (lambda p: mg.save({"__metadata__": mg.ones(2)}, p), ValueError, "the format's own"),
+        (lambda p: mg.save({}, p, metadata={"epoch": 3}), TypeError, "strings to strings.*json"),
+        (lambda p: mg.save({}, p.with_suffix(".npz")), ValueError, ".npz names another format.*weights.safetensors"),
+        (lambda p: mg.save({}, p.with_suffix(".pt")), ValueError, ".pt names another format"),
+        (lambda p: mg.save({}, p.parent), IsADirectoryError, "is a folder; add a file name"),
+        (lambda p: mg.save({}, p.parent / "no" / "x"), FileNotFoundError, r"no folder .*mkdir\(parents=True\)"),
+        (lambda p: mg.save({}, 3), TypeError, "path must be a file name, got 3"),
+        (lambda p: mg.save({}, ""), TypeError, "path must be a file name"),
+        (lambda p: mg.load(p), FileNotFoundError, "there is no file .*weights.safetensors; nothing was saved"),
+        (lambda p: mg.load(p.parent / "no" / "x"), FileNotFoundError, "there is no folder"),
+        (lambda p: mg.load(p.parent), IsADirectoryError, "is a folder, expected a file"),
+        (lambda p: mg.load(None), TypeError, "path must be a file name"),
+        (lambda p: mg.load_checkpoint(p), FileNotFoundError, "load_checkpoint: there is no file"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_refused(path, call, error, message):
+    with pytest.raises(error, match=message):
+        call(path)
+    assert list(path.parent.iterdir()) == []
+
+
+def test_a_missing_file_is_told_what_is_there(path):
+    mg.save({}, path)
+    with pytest.raises(FileNotFoundError, match=r"the folder holds weights\.safetensors"):
+        mg.load(path.with_name("weigths.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "0 bytes, empty"),
+        (b"PK\x03\x04" + bytes(100), "looks like a zip archive, as of .npz"),
+        (b"\x93NUMPY" + bytes(100), "an .npy file"),
+        (b"\x89HDF\r\n" + bytes(100), "HDF5"),
+        (b"\x80\x04\x95" + bytes(100), "a pickle"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        ((2**62).to_bytes(8, "little") + bytes(100), "damaged"),
+        ((50).to_bytes(8, "little") + bytes(20), "damaged"),
+        ((4).to_bytes(8, "little") + b"[[]]", "damaged"),
+    ],
+)
+def test_foreign_files_are_named(path, content, message):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        mg.load(path)
+
+
+def test_a_dtype_that_numpy_lacks_is_named(path):
+    header = b'{"x":{"dtype":"F8_E5M2","shape":[2],"data_offsets":[0,2]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))
+    with pytest.raises(ValueError, match="'x' has dtype F8_E5M2, which NumPy lacks"):
+        mg.load(path)
+
+
+# -- damage ----------------------------------------------------------------------------------------
+
+
+def damage(kind, content, rng):
+    """A damaged copy of a file's bytes."""
+    n = len(content)
+    header = int.from_bytes(content[:8], "little")
+    if kind == "truncated":
+        return content[: rng.integers(0, n)]
+    if kind == "extended":
+        return content + rng.bytes(rng.integers(1, 50))
+    if kind == "random":
+        return rng.bytes(rng.integers(0, 400))
+    if kind == "oversized header":
+        return int(rng.integers(header + 1, 2**63)).to_bytes(8, "little") + content[8:]
+    if kind == "undersized header":
+        return int(rng.integers(0, header)).to_bytes(8, "little") + content[8:]
+    damaged = bytearray(content)
+    if kind == "bits flipped":
+        for i in rng.integers(0, n, rng.integers(1, 5)):
+            damaged[i] ^= 1 << rng.integers(0, 8)
+    if kind == "header scrambled":
+        for i in rng.integers(8, 8 + header, 3):
+            damaged[i] = rng.integers(0, 256)
+    if kind == "digits changed":
+        digits = [i for i in range(8, 8 + header) if chr(content[i]).isdigit()]
+        for i in rng.choice(digits, 3):
+            damaged[i] = ord("0") + rng.integers(0, 10)
+    return bytes(damaged)
+
+
+DAMAGES = [
+    *("truncated", "extended", "random", "oversized header", "undersized header"),
+    *("bits flipped", "header scrambled", "digits changed"),
+]
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_300_damaged_files_are_refused_or_read_but_never_crash(path, kind):
+    mg.save({"a.weight": mg.ones((3, 2)), "a.bias": mg.zeros(3), "n": mg.tensor(5)}, path)
+    content = path.read_bytes()
+    w = mg.tensor([1.0, 2.0], requires_grad=True)
+    w.grad = mg.ones(2)
+    optimizer = optim.Adam([w])
+    optimizer.step()
+    mg.save_checkpoint(path, optimizer=optimizer, epoch=3, note="é", data=(1.5, b"x", None))
+    checkpoint = path.read_bytes()
+    rng = np.random.default_rng(sum(map(ord, kind)))
+    refused, messages = 0, set()
+    for _ in range(300):
+        for original, read in ((content, mg.load), (checkpoint, mg.load_checkpoint)):
+            path.write_bytes(damage(kind, original, rng))
+            try:
+                read(path)
+            except REFUSALS as error:
+                refused += 1
+                messages.add(str(path) in str(error))
+    assert messages == {True}  # each says which file
+    assert refused > (0 if kind in ("bits flipped", "digits changed") else 500)
+
+
+# -- crashes ---------------------------------------------------------------------------------------
+
+
+def test_a_failed_save_leaves_the_old_file_and_no_litter(path, monkeypatch):
+    mg.save({"x": mg.ones(3)}, path)
+    before = path.read_bytes()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    for function in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, function, full)
+            with pytest.raises(OSError, match="No space left"):
+                mg.save({"x": mg.zeros(3)}, path)
+        assert path.read_bytes() == before
+        assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(TypeError):
+        mg.save({"x": mg.zeros(3), "y": "text"}, path)
+    assert path.read_bytes() == before
+
+
+def test_a_link_stays_a_link_and_the_mode_of_the_file_stays(path):
+    real = path.with_name("real.safetensors")
+    mg.save({"x": mg.ones(1)}, real)
+    real.chmod(0o640)
+    path.symlink_to(real)
+    mg.save({"x": mg.zeros(1)}, path)
+    assert path.is_symlink()
+    assert mg.load(real)["x"].tolist() == [0.0]
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process by signal")
+def test_a_process_killed_while_saving_leaves_a_whole_file(path):
+    """Killed after k writing system calls, for every k that a save makes."""
+    program = textwrap.dedent(
+        """
+        import os, signal, sys
+        import numpy as np
+        import minigrad as mg
+
+        path, last = sys.argv[1], int(sys.argv[2])
+        count = 0
+
+        def watch(event, arguments):
+            global count
+            if event.startswith(("open", "os.")):
+                count += 1
+                if count == last:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        mg.save({"x": np.full(50_000, 1.0)}, path)  # everything is imported now
+        sys.addaudithook(watch)
+        mg.save({"x": np.full(50_000, 2.0)}, path)
+        """
+    )
+    found = set()
+    for last in range(1, 50):
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(path), str(last)],
+            env={**os.environ, "PYTHONPATH": str(Path(mg.__file__).parents[1])},
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        x = mg.load(path)["x"].numpy()
+        assert x.shape == (50_000,)
+        assert (x == x[0]).all()
+        found.add(float(x[0]))
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr
+    else:
+        pytest.fail("the save never came to its end")
+    assert last > 3  # it was killed at several places
+    assert found == {1.0, 2.0}  # before the rename, and after it
+
+
+@pytest.mark.skipif(os.name != "posix", reason="kills a process by signal")
+def test_a_process_killed_at_any_moment_leaves_a_whole_file(path):
+    program = textwrap.dedent(
+        """
+        import sys
+        import numpy as np
+        import minigrad as mg
+
+        for n in range(1_000_000):
+            mg.save({"x": np.full(20_000, n)}, sys.argv[1])
+            print(n, flush=True)
+        """
+    )
+    for rounds in range(1, 9):
+        with subprocess.Popen(
+            [sys.executable, "-c", program, str(path)],
+            env={**os.environ, "PYTHONPATH": str(Path(mg.__file__).parents[1])},
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as process:
+            for _ in range(3 * rounds):
+                line = process.stdout.readline()
+            process.kill()
+        x = mg.load(path)["x"].numpy()
+        assert x.shape == (20_000,)
+        assert (x == x[0]).all()
+        assert x[0] >= int(line)
+
+
+# -- nested state ----------------------------------------------------------------------------------
+
+
+def test_nested_state_comes_back_bit_for_bit(path):
+    rng = np.random.default_rng(7)
+    rng.random(3)
+    legacy = np.random.Generator(np.random.MT19937(1))
+    state = {
+        "numbers": [0, -1, 2**200, 0.1, 1e-320, -0.0, float("inf"), float("-inf")],
+        "text": ["", "é\n\"quoted\"", "\x00"],
+        "flags": {"yes": True, "no": False, "none": None},
+        "nested": ({1: "int key", "1": "str key"}, [(), [], {}], (1, (2, (3,)))),
+        "arrays": {name: a for name, a in arrays().items() if name != "big-endian"},
+        "tensors": [mg.ones((2, 3)), mg.tensor(5), nn.Parameter([1.0])],
+        "numpy": [np.float32(1.5), np.int8(-3), np.bool_(True)],
+        "bytes": b"\x00\xff",
+        "generators": [rng.bit_generator.state, legacy.bit_generator.state],
+    }  # fmt: skip
+    mg.save_checkpoint(path, **state)
+    same(mg.load_checkpoint(path), state)
+    again = np.random.default_rng()
+    again.bit_generator.state = mg.load_checkpoint(path)["generators"][0]
+    assert again.random() == rng.random()
+
+
+def same(found, expected):
+    if isinstance(expected, mg.Tensor):
+        assert isinstance(found, mg.Tensor)
+        same_bits(expected.numpy(), found.numpy())
+    elif isinstance(expected, (np.ndarray, np.generic)):
+        assert type(found) is type(expected)
+        same_bits(expected, found)
+    elif isinstance(expected, dict):
+        assert type(found) is dict
+        assert list(found) == list(expected)
+        for key, value in expected.items():
+            same(found[key], value)
+    elif isinstance(expected, (list, tuple)):
+        assert type(found) is type(expected)
+        assert len(found) == len(expected)
+        for x, y in zip(found, expected, strict=True):
+            same(x, y)
+    else:
+        assert type(found) is type(expected)
+        assert repr(found) == repr(expected)
+
+
+def test_nan_comes_back(path):
+    mg.save_checkpoint(path, x=float("nan"))
+    assert np.isnan(mg.load_checkpoint(path)["x"])
+
+
+def test_names_with_dots_do_not_collide(path):
+    mg.save_checkpoint(path, **{"a.b": mg.ones(1), "a": {"b": mg.zeros(1)}, "a.b (2)": mg.ones(2)})
+    found = mg.load_checkpoint(path)
+    assert found["a.b"].tolist() == [1.0]
+    assert found["a"]["b"].tolist() == [0.0]
+    assert found["a.b (2)"].tolist() == [1.0, 1.0]
+
+
+def test_what_has_a_state_dict_is_asked_for_it_and_generators_for_their_state(path):
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    rng = np.random.default_rng(3)
+    mg.save_checkpoint(path, model=model, optimizer=optimizer, rng=rng)
+    found = mg.load_checkpoint(path)
+    assert found["optimizer"] == optimizer.state_dict()
+    assert found["rng"] == rng.bit_generator.state
+    assert list(found["model"]) == ["weight", "bias"]
+    assert "model.weight" in mg.load(path)  # other programs find the weights by name
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        ({"a": [1, {"b": {1, 2}}]}, "a.1.b is set"),
+        ({"a": {1.5: 2}}, "keys are strings or integers, got 1.5 in a"),
+        ({"f": abs}, "f is builtin_function_or_method"),
+        ({"x": np.array(["text"])}, "'x' has dtype"),
+    ],
+)
+def test_values_that_cannot_be_kept_are_named_by_their_place(path, state, message):
+    with pytest.raises(TypeError, match=message):
+        mg.save_checkpoint(path, **state)
+    assert not path.exists()
+
+
+def test_another_kind_or_version_of_file_is_named(path):
+    mg.save({"x": mg.ones(1)}, path)
+    with pytest.raises(ValueError, match=r"not a checkpoint, but a file of tensors: use mg\.load"):
+        mg.load_checkpoint(path)
+    mg.save_checkpoint(path, x=1)
+    metadata = {**mg.load_metadata(path), "version": "99"}
+    mg.save({}, path, metadata=metadata)
+    with pytest.raises(ValueError, match="format version '99', this minigrad reads '1'"):
+        mg.load_checkpoint(path)
+
+
+def test_a_checkpoint_whose_tree_is_damaged_is_refused(path):
+    mg.save_checkpoint(path, x=mg.ones(2), y=[1.5])
+    metadata = mg.load_metadata(path)
+    tree = json.loads(metadata["tree"])
+    bad = [None, 3, [], ["dict"], ["dict", 3], ["dict", [[1]]], ["novel", 3], ["tensor", "gone"]]
+    bad += [["dict", [["x", ["tensor", ["x"]]]]], ["bytes", "xyz"], ["float", "abc"], "[" * 9999]
+    for one in [*bad, tree[:1]]:
+        text = one if isinstance(one, str) else json.dumps(one)
+        mg.save({}, path, metadata={**metadata, "tree": text})
+        with pytest.raises(ValueError, match="damaged"):
+            mg.load_checkpoint(path)
