@@ -74,16 +74,21 @@ class _Conv2d(Module):
             )
         return x
 
+    def _extra_size(self) -> str:
+        """What the repr shows of arguments that only some of these layers have."""
+        return ""
+
     def extra_repr(self) -> str:
         """Show what differs from the defaults, as PyTorch."""
         text = (
             f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
             f"stride={self.stride}"
         )
-        if self.padding not in ((0, 0), "valid"):
-            text += f", padding={self.padding!r}"
+        if self.padding != (0, 0):
+            text += f", padding={self.padding}"
         if self.dilation != (1, 1):
             text += f", dilation={self.dilation}"
+        text += self._extra_size()
         if self.groups != 1:
             text += f", groups={self.groups}"
         return text + ("" if self.bias is not None else ", bias=False")
@@ -231,9 +236,5 @@ class ConvTranspose2d(_Conv2d):
             self.dilation,
         )
 
-    def extra_repr(self) -> str:
-        """Show what differs from the defaults, as PyTorch."""
-        text = super().extra_repr()
-        if self.output_padding != (0, 0):
-            text += f", output_padding={self.output_padding}"
-        return text
+    def _extra_size(self) -> str:
+        return f", output_padding={self.output_padding}" if any(self.output_padding) else ""
