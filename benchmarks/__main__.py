@@ -7,7 +7,7 @@ of one framework do not slow the next.
 import subprocess
 import sys
 
-PROGRAMS = ("overhead", "observation")
+PROGRAMS = ("overhead", "observation", "optimizers")
 
 
 def main(names: list[str]) -> None:

@@ -19,13 +19,19 @@ from minigrad.custom_rule import *
 from minigrad.derivatives import *
 from minigrad.files import *
 from minigrad.operators.arithmetic import *
+from minigrad.operators.cumulative import *
+from minigrad.operators.diagonals import *
 from minigrad.operators.exponential import *
 from minigrad.operators.hyperbolic import *
 from minigrad.operators.indexing import *
+from minigrad.operators.joining import *
+from minigrad.operators.nan_reductions import *
 from minigrad.operators.nondifferentiable import *
+from minigrad.operators.padding import *
 from minigrad.operators.products import *
 from minigrad.operators.reductions import *
 from minigrad.operators.shapes import *
+from minigrad.operators.sorting import *
 from minigrad.operators.trigonometric import *
 from minigrad.random import *
 from minigrad.recompute import *
@@ -42,6 +48,7 @@ if TYPE_CHECKING:
         testing as testing,
     )
     from minigrad.anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
+    from minigrad.explanation import explain as explain
     from minigrad.history import History as History
     from minigrad.observation import observe as observe
     from minigrad.picture import make_dot as make_dot
@@ -55,6 +62,7 @@ _LAZY = {
     "callbacks": "minigrad.callbacks",
     "data": "minigrad.data",
     "detect_anomaly": "minigrad.anomaly",
+    "explain": "minigrad.explanation",
     "make_dot": "minigrad.picture",
     "metrics": "minigrad.metrics",
     "observe": "minigrad.observation",

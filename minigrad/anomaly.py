@@ -77,7 +77,7 @@ class detect_anomaly(Inspector):
             return  # what came in broken is not this operator's doing
         scope = MODE.get().scope
         where = f" in {scope}" if scope else ""
-        names = _names(node, len(arrays), scope)
+        names = _names(node, len(arrays))
         raise AnomalyError(
             f"{op.name}{where} made {broken(value)} in its result of shape {value.shape}",
             current_line(),
@@ -107,7 +107,7 @@ class detect_anomaly(Inspector):
             # The rule is being recorded, and an operator in it broke: say whose rule it is.
             what = f"in the derivative of {_place(node)}: {error.what}"
             raise AnomalyError(what, line, error.inputs, cause) from None
-        names = _names(node, len(node.parents), node.scope)
+        names = _names(node, len(node.parents))
         for (i, parent), h in zip(hits, found, strict=True):
             if h is None or is_finite(_array(h)):
                 continue
@@ -207,13 +207,13 @@ def _place(node: Node) -> str:
     return f"{name} in {scope}" if scope else name
 
 
-def _names(node: Node | None, count: int, scope: str) -> list[str]:
+def _names(node: Node | None, count: int) -> list[str]:
     """What the inputs of an operator are called."""
     names = []
     for i in range(count):
         parent = node.parents[i] if node is not None and i < len(node.parents) else None
         if isinstance(parent, Leaf) and parent.name:
-            names.append(leaf_name(parent, scope))
+            names.append(leaf_name(parent))
         else:
             names.append("input" if count == 1 else f"input {i}")
     return names

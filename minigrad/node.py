@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -37,11 +37,11 @@ class Scope(str):
 
     __slots__ = ("kinds", "order", "path")
 
-    kinds: Mapping[str, str]
+    kinds: dict[str, str]
     order: int
     path: str
 
-    def __new__(cls, path: str, kinds: Mapping[str, str] = NO_METADATA, order: int = 0) -> Scope:
+    def __new__(cls, path: str, kinds: dict[str, str] = NO_METADATA, order: int = 0) -> Scope:
         """A scope of this path."""
         name = f"{path} (gradient)" if path else "the gradient"
         scope = str.__new__(cls, name if order else path)

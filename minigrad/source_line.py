@@ -6,13 +6,12 @@ import linecache
 import os
 import sys
 from pathlib import Path
-from types import CodeType
 from typing import NamedTuple
 
 import numpy as np
 
 _LIBRARY = tuple(str(Path(path).parent) + os.sep for path in (__file__, np.__file__))
-_is_ours: dict[CodeType, bool] = {}
+_is_ours: dict[str, bool] = {}
 
 
 class SourceLine(NamedTuple):
@@ -42,11 +41,12 @@ def current_line() -> SourceLine | None:
     frame = sys._getframe(1)
     while True:
         code = frame.f_code
-        ours = _is_ours.get(code)
+        name = code.co_filename
+        ours = _is_ours.get(name)
         if ours is None:
-            ours = _is_ours[code] = code.co_filename.startswith(_LIBRARY)
+            ours = _is_ours[name] = name.startswith(_LIBRARY)
         if not ours:
-            return SourceLine(code.co_filename, frame.f_lineno, code.co_name)
+            return SourceLine(name, frame.f_lineno, code.co_name)
         if frame.f_back is None:
             return None
         frame = frame.f_back

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,6 +31,9 @@ class GradientTape:
     >>> tape.gradient(y, x)
     tensor([ 5., 14., 29.], dtype=float64)
     """
+
+    #: The tape opened last, for mg.explain.
+    latest: ClassVar[weakref.ref[GradientTape] | None] = None
 
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self.persistent = persistent
@@ -80,6 +84,7 @@ class GradientTape:
         for tensor, node in self._watched.values():
             if tensor._node is None:
                 tensor._node = node
+        GradientTape.latest = weakref.ref(self)
         self._resume()
         return self
 

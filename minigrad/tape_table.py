@@ -40,7 +40,7 @@ def records(tape: GradientTape) -> list[dict[str, Any]]:
             "number": number,
             "module": str(node.scope),
             "op": node.op.name,
-            "inputs": [_input(parent, node, rank) for parent in node.parents],
+            "inputs": [_input(parent, rank) for parent in node.parents],
             "shape": node.shape,
             "dtype": str(node.dtype),
             "bytes": None if node.saved is FREED else count_new(node),
@@ -60,21 +60,18 @@ def records(tape: GradientTape) -> list[dict[str, Any]]:
     return rows
 
 
-def _input(parent: Node | None, node: Node, rank: dict[Node, int]) -> int | str:
+def _input(parent: Node | None, rank: dict[Node, int]) -> int | str:
     """A row of this tape, or the name of a leaf, or what else it is."""
     if parent is None:
         return "constant"
     if isinstance(parent, Leaf):
-        return leaf_name(parent, node.scope)
+        return leaf_name(parent)
     return rank.get(parent, "earlier")
 
 
-def leaf_name(leaf: Leaf, scope: str) -> str:
-    """The name of a leaf that an operation in this scope uses, e.g. ``conv1.weight``."""
-    if not leaf.name:
-        return "leaf" if leaf.trainable else "watched"
-    path: str = getattr(scope, "path", scope)
-    return f"{path}.{leaf.name}" if path and "." not in leaf.name else leaf.name
+def leaf_name(leaf: Leaf) -> str:
+    """The name of a leaf, e.g. ``conv1.weight``, or what it is when it has none."""
+    return leaf.name or ("leaf" if leaf.trainable else "watched")
 
 
 def kept_bytes() -> Callable[[Node], int]:

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad import numpy_protocol
 from minigrad.backward import backward
+from minigrad.departures import depart
 from minigrad.node import MODE, NO_METADATA, Leaf, Mode, Node, Spec, next_number
 from minigrad.operators import (
     activations,
@@ -99,6 +100,8 @@ class Tensor:
         does not change under you.
         """
         leaf = self._node
+        if leaf is not None:
+            depart(leaf, ".numpy()")
         mutable = type(leaf) is Leaf and leaf.trainable
         array = self._data.copy() if mutable else self._data.view()
         array.flags.writeable = False
@@ -113,10 +116,14 @@ class Tensor:
             raise ValueError(
                 f"item: expected one element, got shape {self.shape}; use .numpy() or .tolist()"
             )
+        if self._node is not None:
+            depart(self._node, ".item()")
         return self._data.item()
 
     def tolist(self) -> Any:
         """The elements as (nested) Python lists."""
+        if self._node is not None:
+            depart(self._node, ".tolist()")
         return self._data.tolist()
 
     def __float__(self) -> float:
@@ -227,6 +234,8 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same value without its history: a constant."""
         node = self._node
+        if node is not None:
+            depart(node, "stop_gradient (or .detach())")
         if type(node) is Leaf and node.trainable:
             return Tensor(self._data.copy())
         return Tensor(self._data)
@@ -653,6 +662,8 @@ def record(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tenso
         if plan:
             saved = _save(plan, value, inputs, arrays, parents)
             node = Node(op, tuple(parents), saved, metadata, mode.scope, value.shape, value.dtype)
+    if tracked and node is None:
+        _leave(op, parents, mode)
     return _result(op, arrays, metadata, value, node, mode)
 
 
@@ -688,6 +699,7 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
     else:
         return _result(op, (a, b), NO_METADATA, value, None, mode)
     if not mode.recording:
+        _leave(op, (m, n), mode)
         return _result(op, (a, b), NO_METADATA, value, None, mode)
     if keeps is None:
         saved = None
@@ -741,6 +753,8 @@ def _unary(op: Operator, x: Tensor) -> Tensor:
         node.dtype = value.dtype
         node.seen = None
         node.number = next_number()
+    elif parent is not None:
+        _leave(op, (parent,), mode)
     if mode.tapes or mode.inspect is not None:
         return _result(op, (x._data,), NO_METADATA, value, node, mode)
     return Tensor(value, node)
@@ -756,6 +770,14 @@ def _result(
     if mode.inspect is not None:
         mode.inspect(op, arrays, metadata, value, node)
     return Tensor(value, node)
+
+
+def _leave(op: Operator, parents: Any, mode: Mode) -> None:
+    """Note that the values of these nodes went into a constant."""
+    for node in parents:
+        if node is not None:
+            how = f"{op.name}, which has no derivative" if mode.recording else "no_grad()"
+            depart(node, how, line=mode.recording)
 
 
 def _operand(x: Any) -> Any:
@@ -873,6 +895,13 @@ def gradients(
     return result
 
 
+def _leave_by(name: str, args: tuple[Any, ...]) -> None:
+    for x in args:
+        if isinstance(x, Tensor) and x._node is not None:
+            depart(x._node, f"{name}, which has no derivative")
+
+
 engine.record = record
 engine.as_tensor = as_tensor
 engine.constant = plain
+engine.leave = _leave_by

@@ -22,8 +22,9 @@ from minigrad.operators.indexing import where
 from minigrad.operators.linear import *
 from minigrad.operators.losses import *
 from minigrad.operators.normalisation import *
+from minigrad.operators.padding import pad as pad
 from minigrad.operators.pooling import *
-from minigrad.operators.shapes import pad as pad, reshape
+from minigrad.operators.shapes import reshape
 from minigrad.operators.upsampling import *
 from minigrad.random import default_generator
 from minigrad.tensor import ArrayLike, Tensor, as_tensor

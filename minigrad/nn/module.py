@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.node import MODE, Leaf, Mode, next_number
+from minigrad.node import MODE, Leaf, Mode, Scope, next_number
 from minigrad.parameter import Parameter
 from minigrad.tensor import Tensor, as_array
 
@@ -73,14 +73,15 @@ class Module:
     _buffers: dict[str, bool]
     _grows: bool
     _hooks: dict[int, Hook]
-    _path: str
+    _path: Scope
     _pre_hooks: dict[int, PreHook]
 
     def __init__(self) -> None:
         self._buffers = {}  # name -> whether it stands in the state_dict
         self._grows = False  # whether a list or dict is held, to which modules may be added
         self._hooks = {}
-        self._path = ""  # the path in the outermost model that is known; "" for a root
+        # The path in the outermost model that is known; "" for a root.
+        self._path = Scope("", {"": type(self).__name__})
         self._pre_hooks = {}
         self.__dict__["training"] = True
 
@@ -91,17 +92,18 @@ class Module:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` and the hooks; what is recorded carries this module's path."""
         mode = MODE.get()
-        path = self._path or mode.scope
+        # A module that no model holds works in the name of the one that calls it.
+        scope = mode.scope if mode.scope and not self._path else self._path
         if self._grows:
             self._adopt_new()
         run = self._run_with_hooks if self._hooks or self._pre_hooks else self.forward
-        if path == mode.scope:
+        if scope is mode.scope:
             return run(*args, **kwargs)
-        token = MODE.set(Mode(mode.recording, mode.tapes, path, mode.inspect))
+        token = MODE.set(Mode(mode.recording, mode.tapes, scope, mode.inspect))
         try:
             return run(*args, **kwargs)
         except Exception as error:
-            _tell_where(error, path)
+            _tell_where(error, scope)
             raise
         finally:
             MODE.reset(token)
@@ -218,7 +220,7 @@ class Module:
             if type(part._node) is Leaf and not part._node.name:
                 part._node.name = _join(self._path, name)
         elif isinstance(part, Module) and not part._path and part is not self:
-            part._rename(_join(self._path, name))
+            part._rename(_join(self._path, name), self._path.kinds)
 
     def _adopt_new(self) -> None:
         """Tell what lists and dicts have come to hold since they were assigned."""
@@ -227,9 +229,10 @@ class Module:
                 for path, part in _flat(name, value):
                     self._adopt(path, part)
 
-    def _rename(self, path: str) -> None:
+    def _rename(self, path: str, kinds: dict[str, str]) -> None:
         for name, module in self.named_modules(path):
-            module._path = name
+            kinds[name] = type(module).__name__
+            module._path = Scope(name, kinds)
         for name, parameter in self.named_parameters(path):
             if type(parameter._node) is Leaf:
                 parameter._node.name = name
@@ -463,11 +466,11 @@ class Module:
         made._grows = self._grows
         made._hooks = copy.deepcopy(self._hooks, memo)
         made._pre_hooks = copy.deepcopy(self._pre_hooks, memo)
-        made._path = ""
+        made._path = Scope("")
         for name, value in self.__dict__.items():
             made.__dict__[name] = copy.deepcopy(value, memo)
         # A copy is a model of its own: its paths start here, until something comes to hold it.
-        made._rename("")
+        made._rename("", {})
         return made
 
     # -- hooks -------------------------------------------------------------------------------

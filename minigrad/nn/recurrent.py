@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike
 from minigrad.nn import functional as F, init
 from minigrad.nn.module import Module, check_sizes
 from minigrad.operators.hyperbolic import tanh
+from minigrad.operators.joining import concatenate, stack
 from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
-from minigrad.operators.shapes import concatenate, stack
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, composite, constant, operator
+from minigrad.operators.declare import Array, composite_of_many, constant, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, nonzero, sample
 
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
 __all__ = [
-    "abs", "add", "clip", "divide", "floor_divide", "maximum", "minimum", "multiply",
-    "negative", "positive", "remainder", "sign", "subtract",
+    "abs", "absolute", "add", "clip", "copysign", "divide", "divmod", "fabs", "floor_divide",
+    "fmax", "fmin", "fmod", "heaviside", "ldexp", "maximum", "minimum", "mod", "modf", "multiply",
+    "nan_to_num", "negative", "positive", "remainder", "sign", "subtract", "true_divide",
 ]  # fmt: skip
 
 PAIRS = [
@@ -79,7 +83,7 @@ def negative(x: Array) -> Array:
     return np.negative(x)
 
 
-@operator(np.positive, vjp=lambda g, *_: g)
+@operator((np.positive, np.conjugate), vjp=lambda g, *_: g)
 def positive(x: Array) -> Array:
     """+x: the same values as a new node.
 
@@ -105,7 +109,7 @@ def _share(g: Any, wins: Any, ties: Any) -> Any:
 
 
 @operator(
-    (np.maximum, np.fmax),
+    np.maximum,
     vjp=(
         lambda g, _ans, x, y: _share(g, x > y, x == y),
         lambda g, _ans, x, y: _share(g, y > x, x == y),
@@ -123,7 +127,7 @@ def maximum(x: Array, y: Array) -> Array:
 
 
 @operator(
-    (np.minimum, np.fmin),
+    np.minimum,
     vjp=(
         lambda g, _ans, x, y: _share(g, x < y, x == y),
         lambda g, _ans, x, y: _share(g, y < x, x == y),
@@ -140,34 +144,90 @@ def minimum(x: Array, y: Array) -> Array:
     return np.minimum(x, y)
 
 
-@composite(
-    np.clip,
-    samples=[
-        sample((2, 3), min=-0.51, max=0.72),
-        sample((5,), min=0.13),
-        sample((), max=0.1),
-        sample((0, 2), max=1.0),
-    ],
+@operator(
+    np.fmax,
+    vjp=(
+        lambda g, _ans, x, y: _share(g, (x > y) | np.isnan(y), x == y),
+        lambda g, _ans, x, y: _share(g, (y > x) | (np.isnan(x) & ~np.isnan(y)), x == y),
+    ),
+    domain=(lattice, between),
+    samples=PAIRS,
 )
+def fmax(x: Array, y: Array) -> Array:
+    """The larger of x and y, elementwise; of a number and a NaN, the number.
+
+    >>> fmax(tensor([1.0, float("nan")]), 3.0)
+    tensor([3., 3.])
+    """
+    return np.fmax(x, y)
+
+
+@operator(
+    np.fmin,
+    vjp=(
+        lambda g, _ans, x, y: _share(g, (x < y) | np.isnan(y), x == y),
+        lambda g, _ans, x, y: _share(g, (y < x) | (np.isnan(x) & ~np.isnan(y)), x == y),
+    ),
+    domain=(lattice, between),
+    samples=PAIRS,
+)
+def fmin(x: Array, y: Array) -> Array:
+    """The smaller of x and y, elementwise; of a number and a NaN, the number.
+
+    >>> fmin(tensor([1.0, float("nan")]), 3.0)
+    tensor([1., 3.])
+    """
+    return np.fmin(x, y)
+
+
+def _clip_vjp_x(g: Any, _ans: Any, x: Any, min: Any, max: Any) -> Any:
+    if min is not None:
+        g = np.where(x < min, 0.0, g)
+    return g if max is None else np.where(x > max, 0.0, g)
+
+
+def _clip_vjp_min(g: Any, _ans: Any, x: Any, min: Any, max: Any) -> Any:
+    # Where the bounds cross, NumPy's answer is max.
+    binds = x < min if max is None else (x < min) & (min <= max)
+    return np.where(binds, g, 0.0)
+
+
+def _clip_vjp_max(g: Any, _ans: Any, x: Any, min: Any, max: Any) -> Any:
+    binds = x > max if min is None else (x > max) | (min > max)
+    return np.where(binds, g, 0.0)
+
+
+@operator(
+    np.clip,
+    vjp=(_clip_vjp_x, _clip_vjp_min, _clip_vjp_max),
+    domain=(lattice, Domain("below", low=-0.74, high=-0.66), Domain("above", low=0.66, high=0.74)),
+    samples=[
+        sample((2, 3), min=-0.7, max=0.71), sample((5,), min=-0.7),
+        sample((), max=-0.1), sample((0, 2), max=1.0), sample((2, 3), (2, 1), None),
+        sample((2, 3), (3,), ()),
+        sample((4,), np.array(3.0), np.array(2.0)),
+    ],
+)  # fmt: skip
 def clip(x: Array, min: Array = None, max: Array = None) -> Array:
-    """x limited to [min, max]; None leaves that side open. Zero gradient outside.
+    """x limited to [min, max]; None leaves that side open.
+
+    Where a bound is passed, the gradient goes to the bound instead; on it, to x.
 
     >>> clip(tensor([-2.0, 0.5, 2.0]), -1.0, 1.0)
     tensor([-1. ,  0.5,  1. ])
     """
-    if min is not None:
-        x = np.maximum(x, min)
-    return x if max is None else np.minimum(x, max)
+    return np.clip(x, min, max)
 
 
+# No quotient of these is near a whole number, where a remainder jumps.
+_fractions = Domain("fractions", low=-0.8, high=1.7, avoid=(0.0, 1.0), margin=0.2)
 _near_one = Domain("near_one", low=0.9, high=1.1)
 
 
 @operator(
     (np.remainder, np.mod),
     vjp=(lambda g, *_: g, lambda g, _ans, x, y: -g * np.floor_divide(x, y)),
-    # No quotient is near a whole number, where the remainder jumps.
-    domain=(Domain("fractions", low=-0.8, high=1.7, avoid=(0.0, 1.0), margin=0.2), _near_one),
+    domain=(_fractions, _near_one),
     samples=PAIRS,
 )
 def remainder(x: Array, y: Array) -> Array:
@@ -177,6 +237,91 @@ def remainder(x: Array, y: Array) -> Array:
     tensor([2., 1.])
     """
     return np.remainder(x, y)
+
+
+@operator(
+    np.fmod,
+    vjp=(lambda g, *_: g, lambda g, _ans, x, y: -g * np.trunc(x / y)),
+    domain=(_fractions, _near_one),
+    samples=PAIRS,
+)
+def fmod(x: Array, y: Array) -> Array:
+    """x - trunc(x / y) y, with the sign of x, as in C.
+
+    >>> fmod(tensor([5.0, -5.0]), 3.0)
+    tensor([ 2., -2.])
+    """
+    return np.fmod(x, y)
+
+
+@composite_of_many(np.divmod, arrays=2, domain=(_fractions, _near_one), samples=PAIRS)
+def divmod(x: Array, y: Array) -> tuple[Tensor, Tensor]:
+    """(floor_divide(x, y), remainder(x, y)); only the remainder has a derivative.
+
+    >>> divmod(tensor([5.0, -5.0]), 3.0)
+    (tensor([ 1., -2.]), tensor([2., 1.]))
+    """
+    return np.floor_divide(x, y), np.remainder(x, y)
+
+
+@composite_of_many(np.modf, domain=_fractions)
+def modf(x: Array) -> tuple[Tensor, Tensor]:
+    """(fraction, whole part), both with the sign of x; only the fraction has a derivative.
+
+    >>> modf(tensor([1.5, -2.25]))
+    (tensor([ 0.5 , -0.25]), tensor([ 1., -2.]))
+    """
+    whole = np.trunc(x)
+    return x - whole, whole
+
+
+@operator(
+    np.copysign,
+    vjp=(lambda g, _ans, x, y: g * (np.sign(x) * np.copysign(1.0, y)), None),
+    domain=(nonzero, nonzero),
+    samples=PAIRS,
+)
+def copysign(x: Array, y: Array) -> Array:
+    """abs(x) with the sign of y; constant in y, and of derivative 0 at x = 0.
+
+    >>> copysign(tensor([1.0, 2.0]), -1.0)
+    tensor([-1., -2.])
+    """
+    return np.copysign(x, y)
+
+
+@operator(
+    np.ldexp,
+    vjp=(lambda g, _ans, _x, i: np.ldexp(g, i), None),
+    samples=[sample((3,), np.array([0, 1, -2])), sample((), 3), sample((0,), np.array(2))],
+)
+def ldexp(x: Array, i: Array) -> Array:
+    """x times 2 to the power i, for whole i.
+
+    >>> ldexp(tensor([1.0, 3.0]), 2)
+    tensor([ 4., 12.])
+    """
+    return np.ldexp(x, i)
+
+
+@operator(
+    np.nan_to_num,
+    vjp=lambda g, _ans, x, **_: np.where(np.isfinite(x), g, 0.0),
+    samples=[
+        sample((2, 3)), sample((0,)), sample(()),
+    ],
+)  # fmt: skip
+def nan_to_num(
+    x: Array, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+) -> Array:
+    """x with NaN replaced by ``nan``, and the infinities by the largest numbers or as given.
+
+    What is replaced has gradient 0.
+
+    >>> nan_to_num(tensor([1.0, float("nan")]))
+    tensor([1., 0.])
+    """
+    return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
 @constant(np.floor_divide)
@@ -189,3 +334,14 @@ def floor_divide(x: Array, y: Array) -> Array:
 def sign(x: Array) -> Array:
     """-1, 0 or 1; not differentiable (its derivative is 0 wherever it exists)."""
     return np.sign(x)
+
+
+@constant(np.heaviside)
+def heaviside(x: Array, y: Array) -> Array:
+    """0 for x < 0, y at 0, 1 above; not differentiable (its derivative is 0 where it exists)."""
+    return np.heaviside(x, y)
+
+
+absolute = fabs = abs
+true_divide = divide
+mod = remainder

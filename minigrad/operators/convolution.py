@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators import convolution_kernels as kernels, shapes
+from minigrad.operators import convolution_kernels as kernels, padding as padding_modes
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.windows import (
@@ -312,7 +312,7 @@ def conv_transpose2d(
     pads = (frame[0], frame[1])
     y = conv2d_input_grad(input, weight, x_shape, steps, pads, gaps, groups)
     if any(after for _, after in rest):
-        y = shapes.pad(y, ((0, 0), (0, 0), *rest))
+        y = padding_modes.pad(y, ((0, 0), (0, 0), *rest))
     return y if bias is None else y + np.reshape(bias, (-1, 1, 1))
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 #: An ndarray inside a value or a rule; anything array-like where the public function is called.
 Array: TypeAlias = Any
@@ -150,6 +151,7 @@ class _Engine:
     record: Callable[[Operator, tuple[Any, ...], dict[str, Any]], Any]
     as_tensor: Callable[[Any], Any]
     constant: Callable[[Any], Any]
+    leave: Callable[[str, tuple[Any, ...]], None]
 
 
 engine = _Engine()
@@ -171,6 +173,7 @@ def operator(
     variadic: bool = False,
     view: bool = False,
     name: str | None = None,
+    reference: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a differentiable operator; the decorated function is its value in plain NumPy.
 
@@ -179,6 +182,7 @@ def operator(
     follow are metadata. ``joint``: the number of array arguments when ``vjp`` is the joint rule of
     them all. ``variadic``: the first argument is a sequence of arrays and the single
     rule starts with the index of the input. ``view``: the output may share memory with its input.
+    ``reference``: what the tests compare with when no function of NumPy is named.
     """
     rules: tuple[Rule | None, ...] = (vjp,) * max(joint, 1) if callable(vjp) else tuple(vjp)
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
@@ -196,7 +200,7 @@ def operator(
             joint=rules[0] if joint else None,
             variadic=variadic,
             view=view,
-            reference=functions[0],
+            reference=reference or functions[0],
             domains=domain if isinstance(domain, tuple) else (domain,),
             samples=samples or [sample(*[shape] * len(rules)) for shape in _SHAPES],
         )
@@ -239,25 +243,40 @@ def composite(
     numpy: Any = None,
     *,
     arrays: int = 1,
+    sequence: bool = False,
     domain: Domain | tuple[Domain, ...] = anywhere,
     samples: Sequence[Sample] = (),
+    reference: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that needs no rule of its own: its body calls other operators.
 
     ``arrays``: how many of the first parameters are arrays (the rest is metadata).
+    ``sequence``: the first parameter is a sequence of arrays.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
+        body: Callable[..., Any] = function
+        name = function.__name__
+        inputs = cast("FunctionType", function).__code__.co_varnames[:arrays]
+
+        def tensors(value: Any) -> Any:
+            return [engine.as_tensor(v) for v in value] if sequence else engine.as_tensor(value)
+
         @functools.wraps(function)
-        def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-            body: Callable[..., Any] = function
-            tensors = [engine.as_tensor(a) for a in args[:arrays]]
-            return cast("Tensor", engine.as_tensor(body(*tensors, *args[arrays:], **kwargs)))
+        def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            named: Any = kwargs
+            if kwargs:
+                named = {k: tensors(v) if k in inputs else v for k, v in kwargs.items()}
+            try:
+                result = body(*map(tensors, args[:arrays]), *args[arrays:], **named)
+            except (ValueError, TypeError, IndexError) as error:
+                raise _naming(name, error) from error
+            return _each(engine.as_tensor, result)
 
         first = numpy[0] if isinstance(numpy, tuple) else numpy
-        COMPOSITES[function.__name__] = Composite(
+        COMPOSITES[name] = Composite(
             call,
-            first,
+            reference or first,
             domain if isinstance(domain, tuple) else (domain,),
             samples or [sample(*[shape] * arrays) for shape in _SHAPES],
         )
@@ -267,6 +286,32 @@ def composite(
     return declare
 
 
+def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """``composite`` for a function with several outputs, in a list, tuple or named tuple."""
+
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
+        return cast("Callable[P, R]", composite(numpy, **row)(function))
+
+    return declare
+
+
+def _naming(name: str, error: Exception) -> Exception:
+    """The same kind of exception with the operator's name in front."""
+    if str(error).startswith(f"{name}: "):
+        return error
+    kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, ValueError)
+    kind = next(k for k in kinds if isinstance(error, k))
+    return kind(f"{name}: {error}")
+
+
+def _each(make: Callable[[Any], Any], result: Any) -> Any:
+    """One output, or a list, tuple or named tuple of them, made into tensors."""
+    if isinstance(result, (list, tuple)):
+        made = [make(r) for r in result]
+        return type(result)(*made) if hasattr(result, "_fields") else type(result)(made)
+    return make(result)
+
+
 def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that has no derivative: its result is never tracked."""
 
@@ -274,13 +319,13 @@ def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tens
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
             body: Callable[..., Any] = function
+            engine.leave(function.__name__, args)
             plain = [engine.constant(a) for a in args]
             named = {k: engine.constant(v) for k, v in kwargs.items()}
             try:
-                return cast("Tensor", engine.as_tensor(body(*plain, **named)))
-            except (TypeError, ValueError) as error:
-                kind = TypeError if isinstance(error, TypeError) else ValueError
-                raise kind(f"{function.__name__}: {error}") from error
+                return cast("Tensor", _each(engine.as_tensor, body(*plain, **named)))
+            except (TypeError, ValueError, IndexError) as error:
+                raise _naming(function.__name__, error) from error
 
         CONSTANTS[function.__name__] = call
         _stands_for(call, numpy)

@@ -7,7 +7,6 @@ means little at such points. A ``Domain`` therefore builds arrays that keep away
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ import numpy as np
 Draw = Callable[["np.random.Generator", tuple[int, ...]], Any]
 
 
-@dataclass(frozen=True)
 class Domain:
     """Values in ``[low, high]``, at least ``margin`` away from every point of ``avoid``.
 
@@ -23,13 +21,24 @@ class Domain:
     ``max``, ``sort`` and their like have one answer. ``build`` overrides all of it, for matrices.
     """
 
-    name: str
-    low: float = -2.0
-    high: float = 2.0
-    avoid: tuple[float, ...] = ()
-    margin: float = 0.1
-    distinct: bool = False
-    build: Draw | None = field(default=None, compare=False)
+    def __init__(
+        self,
+        name: str,
+        low: float = -2.0,
+        high: float = 2.0,
+        avoid: tuple[float, ...] = (),
+        margin: float = 0.1,
+        distinct: bool = False,
+        build: Draw | None = None,
+    ) -> None:
+        self.name = name
+        self.low, self.high = low, high
+        self.avoid, self.margin = avoid, margin
+        self.distinct = distinct
+        self.build = build
+
+    def __repr__(self) -> str:
+        return f"<domain {self.name}>"
 
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
         """A float64 array of this shape inside the domain."""
@@ -92,12 +101,18 @@ well_conditioned = Domain("well_conditioned", build=_well_conditioned)
 positive_definite = Domain("positive_definite", build=_positive_definite)
 
 
-@dataclass(frozen=True)
 class Sample:
     """One call to test: shapes to draw (or ready values) for the arrays, and the metadata."""
 
-    arrays: tuple[Any, ...]
-    metadata: dict[str, Any]
+    # No dataclasses here: importing them would cost more than importing all the operators.
+
+    def __init__(self, arrays: tuple[Any, ...], metadata: dict[str, Any]) -> None:
+        self.arrays = arrays
+        self.metadata = metadata
+
+    def __repr__(self) -> str:
+        named = [f"{k}={v!r}" for k, v in self.metadata.items()]
+        return f"sample({', '.join([*map(repr, self.arrays), *named])})"
 
     def draw(self, rng: np.random.Generator, domains: tuple[Domain, ...]) -> tuple[Any, ...]:
         """The array arguments: a tuple is a shape to fill, a list a sequence of such shapes."""

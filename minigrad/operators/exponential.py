@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
 from minigrad.operators.arithmetic import PAIRS
-from minigrad.operators.declare import Array, composite, operator
+from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import anywhere, nonzero, positive, sample
 
-__all__ = ["exp", "expm1", "log", "log1p", "power", "reciprocal", "sqrt", "square"]
+__all__ = [
+    "cbrt", "exp", "exp2", "expm1", "float_power", "log", "log10", "log1p", "log2", "logaddexp",
+    "logaddexp2", "pow", "power", "reciprocal", "sqrt", "square",
+]  # fmt: skip
+
+# Python floats, which leave float32 as it is.
+LN2, LN10 = math.log(2.0), math.log(10.0)
 
 
 @operator(np.exp, vjp=lambda g, ans, _x: g * ans)
@@ -21,6 +28,16 @@ def exp(x: Array) -> Array:
     tensor([1.      , 2.718282])
     """
     return np.exp(x)
+
+
+@operator(np.exp2, vjp=lambda g, ans, _x: g * (ans * LN2))
+def exp2(x: Array) -> Array:
+    """2 to the power x.
+
+    >>> exp2(tensor([0.0, 3.0]))
+    tensor([1., 8.])
+    """
+    return np.exp2(x)
 
 
 @operator(np.expm1, vjp=lambda g, ans, _x: g * (ans + 1.0))
@@ -43,6 +60,26 @@ def log(x: Array) -> Array:
     return np.log(x)
 
 
+@operator(np.log2, vjp=lambda g, _ans, x: g / (x * LN2), domain=positive)
+def log2(x: Array) -> Array:
+    """The logarithm to base 2.
+
+    >>> log2(tensor([8.0]))
+    tensor([3.])
+    """
+    return np.log2(x)
+
+
+@operator(np.log10, vjp=lambda g, _ans, x: g / (x * LN10), domain=positive)
+def log10(x: Array) -> Array:
+    """The logarithm to base 10.
+
+    >>> log10(tensor([1.0]))
+    tensor([0.])
+    """
+    return np.log10(x)
+
+
 @operator(np.log1p, vjp=lambda g, _ans, x: g / (1.0 + x), domain=positive)
 def log1p(x: Array) -> Array:
     """log(1 + x), exact near 0, for x > -1.
@@ -53,6 +90,45 @@ def log1p(x: Array) -> Array:
     return np.log1p(x)
 
 
+def _below(x: Any, ans: Any) -> Any:
+    """x - ans, where ans >= x is a logarithm of sums; -inf - (-inf) counts as -inf."""
+    return x - np.where(np.isfinite(ans), ans, 0.0)
+
+
+@operator(
+    np.logaddexp,
+    vjp=(
+        lambda g, ans, x, _y: g * np.exp(_below(x, ans)),
+        lambda g, ans, _x, y: g * np.exp(_below(y, ans)),
+    ),
+    samples=PAIRS,
+)
+def logaddexp(x: Array, y: Array) -> Array:
+    """log(e^x + e^y) without overflow.
+
+    >>> logaddexp(tensor([1000.0]), 0.0)
+    tensor([1000.])
+    """
+    return np.logaddexp(x, y)
+
+
+@operator(
+    np.logaddexp2,
+    vjp=(
+        lambda g, ans, x, _y: g * np.exp2(_below(x, ans)),
+        lambda g, ans, _x, y: g * np.exp2(_below(y, ans)),
+    ),
+    samples=PAIRS,
+)
+def logaddexp2(x: Array, y: Array) -> Array:
+    """log2(2^x + 2^y) without overflow.
+
+    >>> logaddexp2(tensor([3.0]), 3.0)
+    tensor([4.])
+    """
+    return np.logaddexp2(x, y)
+
+
 @operator(np.sqrt, vjp=lambda g, ans, _x: 0.5 * g / ans, domain=positive)
 def sqrt(x: Array) -> Array:
     """The square root, for x >= 0; its derivative at 0 is inf.
@@ -61,6 +137,16 @@ def sqrt(x: Array) -> Array:
     tensor([2.])
     """
     return np.sqrt(x)
+
+
+@operator(np.cbrt, vjp=lambda g, ans, _x: g / (3.0 * (ans * ans)), domain=nonzero)
+def cbrt(x: Array) -> Array:
+    """The cube root, also of negative numbers; its derivative at 0 is inf.
+
+    >>> cbrt(tensor([-8.0]))
+    tensor([-2.])
+    """
+    return np.cbrt(x)
 
 
 @operator(np.square, vjp=lambda g, _ans, x: g * (2.0 * x))
@@ -96,6 +182,7 @@ def _power_vjp_y(g: Any, ans: Any, x: Any, _y: Any) -> Any:
 
 @operator(
     vjp=(_power_vjp_x, _power_vjp_y),
+    reference=np.power,
     domain=(positive, anywhere),
     samples=PAIRS,
     name="power",
@@ -112,6 +199,7 @@ def _power(x: Array, y: Array) -> Array:
         sample((3,), exponent=0), sample((), exponent=2.0), sample((0, 2), exponent=2),
     ],
     name="power_constant",
+    reference=lambda x, exponent: np.power(x, 1.0 * exponent),
 )  # fmt: skip
 def _power_constant(x: Array, exponent: float) -> Array:
     return x**exponent
@@ -127,3 +215,19 @@ def power(x: Array, y: Array) -> Array:
     if isinstance(y, (int, float)):
         return _power_constant(x, y)
     return _power(x, y)
+
+
+@composite(np.float_power, arrays=0, domain=(positive, anywhere), samples=PAIRS)
+def float_power(x: Array, y: Array) -> Array:
+    """x to the power y in floating point, so that negative powers of integers have a value.
+
+    Integers become float64, as in NumPy; floats keep their dtype.
+
+    >>> float_power(tensor([1, 2]), -1)
+    tensor([1. , 0.5], dtype=float64)
+    """
+    x = engine.as_tensor(x)
+    return np.power(x if x.dtype.kind == "f" else x.astype(np.float64), y)
+
+
+pow = power

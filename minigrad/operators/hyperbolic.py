@@ -7,7 +7,9 @@ import numpy as np
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import above_one, inside_unit
 
-__all__ = ["arccosh", "arcsinh", "arctanh", "cosh", "sinh", "tanh"]
+__all__ = [
+    "acosh", "arccosh", "arcsinh", "arctanh", "asinh", "atanh", "cosh", "sinh", "tanh",
+]  # fmt: skip
 
 
 @operator(np.sinh, vjp=lambda g, _ans, x: g * np.cosh(x))
@@ -68,3 +70,6 @@ def arctanh(x: Array) -> Array:
     tensor([0.])
     """
     return np.arctanh(x)
+
+
+acosh, asinh, atanh = arccosh, arcsinh, arctanh

@@ -1,15 +1,19 @@
-"""Choosing elements: indexing of every kind, and where."""
+"""Choosing elements: indexing of every kind, take, where, and functions given piece by piece."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, operator
-from minigrad.operators.domain import sample
+from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.domain import positive, sample
 
-__all__ = ["getitem", "scatter", "where"]
+__all__ = [
+    "choose", "compress", "extract", "getitem", "piecewise", "scatter", "select", "take",
+    "take_along_axis", "where", "where_safe",
+]  # fmt: skip
 
 
 def _getitem_vjp(g: Any, _ans: Any, _x: Any, index: Any) -> Any:
@@ -19,6 +23,7 @@ def _getitem_vjp(g: Any, _ans: Any, _x: Any, index: Any) -> Any:
 @operator(
     vjp=_getitem_vjp,
     view=True,
+    reference=lambda x, index: x[index],
     samples=[
         sample((4,), index=2), sample((4, 3), index=(slice(None, None, -2), 1)),
         sample((4, 3), index=(..., None, 0)), sample((4, 3), index=([0, 0, 2],)),
@@ -96,3 +101,239 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     if x is None or y is None:
         raise ValueError("where: expected a condition and two values; see np.nonzero for indices")
     return np.where(condition, x, y)
+
+
+@composite(
+    arrays=0,
+    domain=(positive, positive),
+    samples=[
+        sample(np.array([True, False, True]), np.sqrt, (3,)),
+        sample(np.array([[True], [False]]), np.log, (2, 3)), sample(np.array(True), np.sin, ()),
+        sample(np.array([False, False]), np.log, (2,), otherwise=2.0),
+        sample(np.ones((0, 2), dtype=bool), np.exp, (0, 2)),
+        sample(np.array([True, False]), np.power, (2,), (1,)),
+    ],
+)  # fmt: skip
+def where_safe(
+    condition: Array, function: Callable[..., Any], *arrays: Array, otherwise: Array = 0.0
+) -> Array:
+    """function(*arrays) where the condition holds, and ``otherwise`` elsewhere.
+
+    ``function`` works elementwise: it gets just the elements that are taken, in one axis, so no
+    NaN of an element that is not taken can reach the value or a gradient.
+
+    >>> x = tensor([4.0, 0.0], requires_grad=True)
+    >>> where_safe(x > 0, np.sqrt, x).sum().backward()
+    >>> x.grad
+    tensor([0.25, 0.  ])
+    """
+    taken = engine.constant(condition)
+    tensors = np.broadcast_arrays(taken, *map(engine.as_tensor, arrays))
+    taken = engine.constant(tensors[0]).astype(bool)
+    made = engine.as_tensor(function(*[t[taken] for t in tensors[1:]]))
+    n = int(np.count_nonzero(taken))
+    if made.shape not in ((), (n,)):
+        raise ValueError(
+            f"expected an elementwise function, but {n} elements gave shape {made.shape}"
+        )
+    placed = scatter(np.broadcast_to(made, (n,)), taken, taken.shape)
+    return np.where(taken, placed, otherwise)
+
+
+def _line(x: Any, axis: int | None) -> tuple[Any, tuple[Any, ...]]:
+    """x, flattened when the axis is None, and the slices that stand before that axis."""
+    if axis is None:
+        return np.reshape(x, -1), ()
+    if not -x.ndim <= axis < x.ndim:
+        raise np.exceptions.AxisError(axis, x.ndim)
+    return x, (slice(None),) * (axis % x.ndim)
+
+
+@composite(
+    np.take,
+    samples=[
+        sample((4,), np.array([0, 0, 2])), sample((2, 3), np.array([[0, 2], [2, 2]]), axis=1),
+        sample((2, 3), 4), sample((0, 3), np.array([1]), axis=1), sample((4, 2), -1, axis=0),
+        sample((3,), np.array([5, -1]), mode="wrap"), sample((3,), np.array([5, -1]), mode="clip"),
+    ],
+)  # fmt: skip
+def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise") -> Array:
+    """The elements of x at ``indices`` along ``axis``; flattened first when None.
+
+    ``mode``: what becomes of an index outside: "raise" (IndexError), "wrap" round or "clip".
+
+    >>> take(tensor([1.0, 2.0, 3.0]), [2, 0])
+    tensor([3., 1.])
+    """
+    x, before = _line(x, axis)
+    places = np.asarray(engine.constant(indices))
+    n = x.shape[len(before)]
+    if mode == "wrap":
+        places = places % n
+    elif mode == "clip":
+        places = np.clip(places, 0, n - 1)
+    elif mode != "raise":
+        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+    return x[(*before, places)]
+
+
+@composite(
+    np.take_along_axis,
+    samples=[
+        sample((2, 3), np.array([[0, 0], [2, 1]]), axis=1),
+        sample((4,), np.array([3, 3]), axis=None),
+        sample((3, 2), np.array([[2, 0]]), axis=0),
+        sample((0, 2), np.ones((0, 1), dtype=int), axis=1),
+        sample((2, 1, 3), np.array([[[1], [0], [2]]]), axis=-1),
+    ],
+)  # fmt: skip
+def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Array:
+    """For each row along ``axis``, its own elements: x[i, indices[i, j]] for the last of two axes.
+
+    ``indices`` broadcasts against x on the other axes, as what argsort and argmax give.
+
+    >>> take_along_axis(tensor([[1.0, 2.0], [3.0, 4.0]]), np.array([[1], [0]]), axis=1)
+    tensor([[2.],
+            [3.]])
+    """
+    x, before = _line(x, axis)
+    places = np.asarray(engine.constant(indices))
+    if places.ndim != x.ndim:
+        raise ValueError(f"expected indices with {x.ndim} axes, got shape {places.shape}")
+    line = len(before)
+    index = [
+        places if a == line else np.arange(n).reshape([-1 if b == a else 1 for b in range(x.ndim)])
+        for a, n in enumerate(x.shape)
+    ]
+    return x[tuple(index)]
+
+
+@composite(
+    np.compress,
+    arrays=0,
+    samples=[
+        sample(np.array([True, False, True]), (3,)),
+        sample(np.array([False, True]), (3, 2), axis=1),
+        sample(np.array([True]), (0, 2), axis=1),
+    ],
+)  # fmt: skip
+def compress(condition: Array, x: Array, axis: int | None = None) -> Array:
+    """The elements of x along ``axis`` where the condition, of one axis, holds.
+
+    >>> compress([True, False], tensor([1.0, 2.0]))
+    tensor([1.])
+    """
+    return take(x, np.flatnonzero(engine.constant(condition)), axis)
+
+
+@composite(
+    np.extract,
+    arrays=0,
+    samples=[sample(np.array([[True, False], [True, True]]), (2, 2)), sample(np.array([]), (0,))],
+)
+def extract(condition: Array, x: Array) -> Array:
+    """The elements of x where the condition, of the same shape, holds, in one axis.
+
+    >>> extract(tensor([True, False]), tensor([1.0, 2.0]))
+    tensor([1.])
+    """
+    return take(x, np.flatnonzero(engine.constant(condition)))
+
+
+@composite(
+    np.choose,
+    arrays=0,
+    samples=[
+        sample(np.array([0, 1, 1]), [(3,), ()]),
+        sample(np.array([[2, -1]]), [(2,), (2, 1)], mode="wrap"),
+        sample(np.array([0], dtype=int)[:0], [(0,), ()]),
+    ],
+)  # fmt: skip
+def choose(a: Array, choices: Sequence[Array], mode: str = "raise") -> Array:
+    """For each element i of ``a``, the element at its place of choices[i]; all broadcast.
+
+    ``mode``: what becomes of an index outside: "raise" (ValueError), "wrap" round or "clip".
+
+    >>> choose([1, 0], [tensor([1.0, 2.0]), tensor([10.0, 20.0])])
+    tensor([10.,  2.])
+    """
+    which = np.asarray(engine.constant(a))
+    n = len(choices)
+    if mode == "wrap":
+        which = which % n
+    elif mode == "clip":
+        which = np.clip(which, 0, n - 1)
+    elif mode != "raise":
+        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+    if which.size and not 0 <= which.min() <= which.max() < n:
+        raise ValueError(f"indices {which.min()} to {which.max()} for {n} choices; see mode=")
+    return select([which == i for i in range(n)], choices)
+
+
+@composite(
+    np.select,
+    arrays=0,
+    samples=[
+        sample([np.array([True, False, False]), np.array([True, True, False])], [(3,), (3,)]),
+        sample([np.array([[True], [False]])], [(3,)], 0.5),
+        sample([np.ones(0, dtype=bool)], [(0,)]),
+    ],
+)  # fmt: skip
+def select(condlist: Sequence[Array], choicelist: Sequence[Array], default: Array = 0) -> Array:
+    """At each place the choice whose condition is the first to hold there, else ``default``.
+
+    Raises ValueError when there are not as many choices as conditions.
+
+    >>> x = tensor([-1.0, 0.5, 2.0])
+    >>> select([x < 0, x > 1], [-x, x * 10.0])
+    tensor([ 1.,  0., 20.])
+    """
+    if len(condlist) != len(choicelist) or not len(choicelist):
+        raise ValueError(f"got {len(condlist)} conditions and {len(choicelist)} choices")
+    chosen = engine.as_tensor(choicelist[-1])
+    chosen = np.where(condlist[-1], chosen, default)
+    for condition, choice in zip(condlist[-2::-1], choicelist[-2::-1], strict=True):
+        chosen = np.where(condition, choice, chosen)
+    return chosen
+
+
+_HALF = np.array([True, False, True])
+
+
+@composite(
+    np.piecewise,
+    domain=positive,
+    samples=[
+        sample((3,), [_HALF, ~_HALF], [np.log, np.sin]), sample((3,), [_HALF], [np.square]),
+        sample((2, 3), [np.ones((2, 3), dtype=bool)], [np.exp, 1.0]),
+        sample((0,), [np.ones(0, dtype=bool)], [np.sqrt]),
+    ],
+)  # fmt: skip
+def piecewise(
+    x: Array, condlist: Sequence[Array], funclist: Sequence[Any], *args: Any, **kw: Any
+) -> Array:
+    """A function given in pieces: funclist[i](x) where condlist[i] holds (the last that does).
+
+    One function more than conditions: the last one is for where none holds; else that is 0. A
+    number may stand for a function. As in :func:`minigrad.where_safe`, each function gets only
+    its own elements. Raises ValueError for other numbers of functions.
+
+    >>> x = tensor([-4.0, 9.0])
+    >>> piecewise(x, [x < 0, x >= 0], [np.negative, np.sqrt])
+    tensor([4., 3.])
+    """
+    one = isinstance(condlist, (bool, np.bool_)) or np.ndim(engine.constant(condlist)) == x.ndim
+    conditions = [condlist] if one and not isinstance(condlist, list) else list(condlist)
+    masks = [np.broadcast_to(engine.constant(c), x.shape).astype(bool) for c in conditions]
+    if len(funclist) not in (len(masks), len(masks) + 1):
+        raise ValueError(f"got {len(masks)} conditions and {len(funclist)} functions")
+    rest = ~np.any(masks, axis=0) if masks else np.ones(x.shape, bool)
+    pieces = [*zip(masks, funclist, strict=False)]
+    pieces += [(rest, funclist[-1])] if len(funclist) > len(masks) else []
+    total = np.zeros_like(x)
+    for mask, function in pieces:
+        if callable(function):
+            total = where_safe(mask, lambda t, f=function: f(t, *args, **kw), x, otherwise=total)
+        else:
+            total = np.where(mask, np.asarray(function, dtype=x.dtype), total)
+    return total

@@ -7,7 +7,8 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, constant
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "argsort", "bitwise_and", "bitwise_or", "bitwise_xor",
+    "all", "any", "argmax", "argmin", "argpartition", "argsort", "bitwise_and", "bitwise_or",
+    "bitwise_xor",
     "ceil", "equal", "floor", "greater", "greater_equal", "invert", "isclose", "isfinite",
     "isinf", "isnan", "less", "less_equal", "logical_and", "logical_not", "logical_or",
     "logical_xor", "not_equal", "rint", "round", "signbit", "trunc",
@@ -171,9 +172,15 @@ def argmin(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
 
 
 @constant(np.argsort)
-def argsort(x: Array, axis: int | None = -1) -> Array:
+def argsort(x: Array, axis: int | None = -1, kind: str | None = None) -> Array:
     """The indices that sort x, stable."""
     return np.argsort(x, axis=axis, kind="stable")
+
+
+@constant(np.argpartition)
+def argpartition(x: Array, kth: Array, axis: int | None = -1) -> Array:
+    """The indices that bring the ``kth`` element to its sorted place, smaller ones before it."""
+    return np.argpartition(x, kth, axis=axis)
 
 
 @constant(np.all)

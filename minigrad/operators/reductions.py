@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, Axis, operator
+from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample
 
-__all__ = ["logsumexp", "max", "mean", "min", "prod", "std", "sum", "var"]
+__all__ = [
+    "amax", "amin", "logsumexp", "max", "mean", "min", "prod", "ptp", "std", "sum", "var",
+]  # fmt: skip
 
 AXES = [
     sample(()), sample((2, 3)), sample((2, 3), axis=0), sample((2, 3), axis=-1, keepdims=True),
@@ -27,6 +30,12 @@ def spread(g: Any, axis: Axis, keepdims: bool) -> Any:
 def _count(x: Any, ans: Any) -> float:
     """How many elements went into each result."""
     return float(x.size) / ans.size if ans.size else 1.0
+
+
+def _per_element(x: Any, ans: Any, ddof: float) -> float:
+    """1 / (n - ddof), and NaN, as NumPy's variance, where nothing is left to divide by."""
+    n = _count(x, ans) - ddof
+    return 1.0 / n if n > 0 else math.nan
 
 
 @operator(
@@ -68,7 +77,7 @@ def _centred(x: Any, axis: Axis) -> Any:
 @operator(
     np.var,
     vjp=lambda g, _ans, x, axis=None, ddof=0, keepdims=False: (
-        spread(g * (2.0 / (_count(x, _ans) - ddof)), axis, keepdims) * _centred(x, axis)
+        spread(g * (2.0 * _per_element(x, _ans, ddof)), axis, keepdims) * _centred(x, axis)
     ),
     samples=[*AXES, sample((4, 3), axis=0, ddof=1)],
 )
@@ -85,7 +94,7 @@ def _std_vjp(
     g: Any, ans: Any, x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False
 ) -> Any:
     flat = ans == 0
-    slope = np.where(flat, 0.0, g / np.where(flat, 1.0, ans)) * (1.0 / (_count(x, ans) - ddof))
+    slope = np.where(flat, 0.0, g / np.where(flat, 1.0, ans)) * _per_element(x, ans, ddof)
     return spread(slope, axis, keepdims) * _centred(x, axis)
 
 
@@ -129,27 +138,44 @@ def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.min(x, axis=axis, keepdims=keepdims)
 
 
-def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    if np.all(x != 0):
-        return spread(g * ans, axis, keepdims) / x
-    # With a zero among the factors, multiply all the others out: n products of n factors.
-    axes = tuple(range(x.ndim)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    axes = tuple(a % x.ndim for a in axes)
-    kept = tuple(a for a in range(x.ndim) if a not in axes)
-    order = kept + axes
+def _along_last(x: Any, axis: Axis) -> tuple[Any, list[int], tuple[int, ...]]:
+    """x with its reduced axes joined into the last; then how to undo that: order and shape."""
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    last = [a % x.ndim for a in axes]
+    order = [a for a in range(x.ndim) if a not in last] + last
     moved = np.transpose(x, order)
-    flat = np.reshape(moved, (*moved.shape[: len(kept)], -1))
-    n = flat.shape[-1]
-    others = np.prod(np.where(np.eye(n, dtype=bool), 1.0, flat[..., None, :]), axis=-1)
-    back = np.transpose(np.reshape(others, moved.shape), np.argsort(order))
-    return spread(g, axis, keepdims) * back
+    lengths = moved.shape
+    flat = np.reshape(
+        moved, (*lengths[: x.ndim - len(last)], math.prod(lengths[x.ndim - len(last) :]))
+    )
+    return flat, [int(i) for i in np.argsort(order)], lengths
+
+
+def _products_before(x: Any) -> Any:
+    """For each element along the last axis, the product of those before it."""
+    return np.concatenate([np.ones_like(x[..., :1]), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
+
+
+def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    if np.all(ans != 0):
+        return spread(g * ans, axis, keepdims) / x
+    # With a zero among the factors: those before times those after.
+    flat, back, shape = _along_last(x, axis)
+    after = np.flip(_products_before(np.flip(flat, -1)), -1)
+    others = np.transpose(np.reshape(_products_before(flat) * after, shape), back)
+    return spread(g, axis, keepdims) * others
 
 
 @operator(
     np.prod,
     vjp=_prod_vjp,
     domain=nonzero,
-    samples=[*AXES, sample(np.array([[1.0, 0.0, 3.0], [2.0, -1.0, 0.5]]), axis=1), EMPTY[1]],
+    samples=[
+        *AXES,
+        sample(np.array([[1.0, 0.0, 3.0], [2.0, -1.0, 0.5]]), axis=1),
+        sample(np.array([[0.0, 2.0, 0.0], [3.0, 0.0, 1.5]]), axis=(0, 1)),
+        EMPTY[1],
+    ],
 )
 def prod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over the axes; right also where factors are 0.
@@ -181,3 +207,16 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     with np.errstate(divide="ignore"):
         total = np.log(np.sum(np.exp(x - shift), axis=axis, keepdims=True)) + shift
     return total if keepdims else np.squeeze(total, axis=axis)
+
+
+@composite(np.ptp, domain=distinct, samples=AXES)
+def ptp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The range of values over the axes: max - min ("peak to peak").
+
+    >>> ptp(tensor([1.0, 5.0, 3.0]))
+    tensor(4.)
+    """
+    return np.max(x, axis=axis, keepdims=keepdims) - np.min(x, axis=axis, keepdims=keepdims)
+
+
+amax, amin = max, min

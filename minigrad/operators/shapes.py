@@ -1,22 +1,38 @@
-"""Operators that move elements about without computing: reshape, transpose, join, pad, convert."""
+"""Operators that move elements about without computing: reshape, transpose, flip, repeat."""
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, Axis, composite, operator
+from minigrad.operators.declare import (
+    Array,
+    Axis,
+    composite,
+    composite_of_many,
+    constant,
+    engine,
+    operator,
+)
 from minigrad.operators.domain import sample
 
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
 __all__ = [
-    "astype", "broadcast_to", "concatenate", "expand_dims", "moveaxis", "pad", "ravel",
-    "reshape", "squeeze", "stack", "swapaxes", "transpose",
+    "astype", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy",
+    "expand_dims", "flip", "fliplr", "flipud", "imag", "matrix_transpose", "meshgrid", "moveaxis",
+    "permute_dims", "ravel", "real", "repeat", "reshape", "resize", "roll", "rollaxis", "rot90",
+    "squeeze", "swapaxes", "tile", "transpose",
 ]  # fmt: skip
 
 
 @operator(
+    getattr(np, "astype", None),
     vjp=lambda g, *_, dtype=None: g,
+    reference=lambda x, dtype: x.astype(dtype),
     view=True,
     samples=[sample(shape, dtype=np.dtype(np.float64)) for shape in ((), (2, 3), (0, 2))],
 )
@@ -174,81 +190,284 @@ def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
     return np.broadcast_to(x, shape)
 
 
-def _concatenate_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int | None = 0) -> Any:
-    if axis is None:
-        start = int(np.sum([x.size for x in _xs[:i]]))
-        return np.reshape(g[start : start + _xs[i].size], _xs[i].shape)
-    start = int(np.sum([x.shape[axis] for x in _xs[:i]]))
-    along = slice(start, start + _xs[i].shape[axis])
-    return g[(slice(None),) * (axis % g.ndim) + (along,)]
+@composite(
+    (np.matrix_transpose, np.linalg.matrix_transpose), samples=[sample((2, 3)), sample((0, 2, 3))]
+)
+def matrix_transpose(x: Array) -> Array:
+    """The last two axes exchanged, as x.mT.
+
+    >>> matrix_transpose(tensor([[1.0, 2.0]])).shape
+    (2, 1)
+    """
+    if x.ndim < 2:
+        raise ValueError(f"expected at least two axes, got shape {x.shape}")
+    return np.swapaxes(x, -1, -2)
+
+
+@composite(np.rollaxis, samples=[sample((2, 3, 4), axis=2), sample((2, 0, 3), axis=0, start=2)])
+def rollaxis(x: Array, axis: int, start: int = 0) -> Array:
+    """One axis moved back until it lies before ``start``; see :func:`minigrad.moveaxis`.
+
+    >>> rollaxis(tensor([[1.0, 2.0]]), 1).shape
+    (2, 1)
+    """
+    axis, start = axis % x.ndim, start + x.ndim if start < 0 else start
+    return np.moveaxis(x, axis, start - 1 if axis < start else start)
+
+
+@composite((np.copy, np.real, np.real_if_close))
+def copy(x: Array) -> Array:
+    """The same values as a new node. A tensor cannot be changed, so nothing is copied.
+
+    >>> copy(tensor([1.0, 2.0]))
+    tensor([1., 2.])
+    """
+    return np.positive(x)
+
+
+@constant(np.imag)
+def imag(x: Array) -> Array:
+    """The imaginary part: zeros, as tensors are real."""
+    return np.imag(x)
+
+
+_SHAPES = [sample(shape) for shape in ((), (3,), (2, 3), (0, 2), (2, 1, 3))] + [sample((), (2,))]
+
+
+def _as_many(view: str) -> Any:
+    """atleast_1d and its like take one array or several."""
+
+    def of(*arrays: Any) -> Any:
+        shaped = [
+            np.reshape(t, _PADDED_SHAPE[view](t.shape)) for t in map(engine.as_tensor, arrays)
+        ]
+        return shaped[0] if len(shaped) == 1 else tuple(shaped)
+
+    return of
+
+
+_PADDED_SHAPE: dict[str, Any] = {
+    "1d": lambda shape: shape or (1,),
+    "2d": lambda shape: (1,) * (2 - len(shape)) + shape,
+    "3d": lambda shape: {0: (1, 1, 1), 1: (1, *shape, 1), 2: (*shape, 1)}.get(len(shape), shape),
+}
+
+
+@composite(np.atleast_1d, arrays=0, samples=_SHAPES)
+def atleast_1d(*arrays: Array) -> Any:
+    """Each array with at least one axis; several arrays give a tuple.
+
+    >>> atleast_1d(tensor(1.0))
+    tensor([1.])
+    """
+    return _as_many("1d")(*arrays)
+
+
+@composite(np.atleast_2d, arrays=0, samples=_SHAPES)
+def atleast_2d(*arrays: Array) -> Any:
+    """Each array with at least two axes, new ones first; several arrays give a tuple.
+
+    >>> atleast_2d(tensor([1.0, 2.0])).shape
+    (1, 2)
+    """
+    return _as_many("2d")(*arrays)
+
+
+@composite(np.atleast_3d, arrays=0, samples=_SHAPES)
+def atleast_3d(*arrays: Array) -> Any:
+    """Each array with at least three axes: (n,) becomes (1, n, 1), (m, n) becomes (m, n, 1).
+
+    >>> atleast_3d(tensor([1.0, 2.0])).shape
+    (1, 2, 1)
+    """
+    return _as_many("3d")(*arrays)
+
+
+@composite_of_many(
+    np.broadcast_arrays, arrays=0, samples=[sample((2, 1), (3,)), sample((0, 1), ())]
+)
+def broadcast_arrays(*arrays: Array) -> tuple[Tensor, ...]:
+    """The arrays broadcast against each other, in a tuple.
+
+    >>> [t.shape for t in broadcast_arrays(tensor([1.0, 2.0]), 3.0)]
+    [(2,), (2,)]
+    """
+    tensors: list[Any] = [engine.as_tensor(a) for a in arrays]
+    shape = np.broadcast_shapes(*[t.shape for t in tensors])
+    wide: list[Any] = [np.broadcast_to(t, shape) for t in tensors]
+    return tuple(wide)
+
+
+@composite_of_many(
+    np.meshgrid, arrays=0, samples=[sample((2,), (3,)), sample((2,), (3,), (0,), indexing="ij")]
+)
+def meshgrid(*arrays: Array, indexing: str = "xy", sparse: bool = False) -> tuple[Tensor, ...]:
+    """Coordinates of a grid from those of its axes: x runs along the columns with "xy".
+
+    Raises ValueError for an ``indexing`` other than "xy" and "ij".
+
+    >>> meshgrid(tensor([1.0, 2.0]), tensor([5.0]))[0]
+    tensor([[1., 2.]])
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError(f"indexing must be 'xy' or 'ij', got {indexing!r}")
+    places = [*range(len(arrays))]
+    if indexing == "xy" and len(arrays) > 1:
+        places[:2] = [1, 0]
+    made: list[Any] = [
+        np.reshape(t, [t.size if i == place else 1 for i in range(len(arrays))])
+        for t, place in zip(map(engine.as_tensor, arrays), places, strict=True)
+    ]
+    return tuple(made) if sparse else broadcast_arrays(*made)
 
 
 @operator(
-    np.concatenate,
-    vjp=_concatenate_vjp,
-    variadic=True,
-    samples=[
-        sample([(2, 3), (4, 3)]), sample([(2, 3), (2, 1), (2, 0)], axis=-1), sample([(3,)]),
-        sample([(2, 2), (3,)], axis=None),
-    ],
-)  # fmt: skip
-def concatenate(arrays: Array, axis: int | None = 0) -> Array:
-    """Arrays joined along an existing axis; flattened first when ``axis`` is None.
+    np.flip,
+    vjp=lambda g, _ans, _x, axis=None: np.flip(g, axis),
+    view=True,
+    samples=[sample((2, 3)), sample((2, 3), axis=1), sample((0, 2), axis=(0, 1)), sample(())],
+)
+def flip(x: Array, axis: Axis = None) -> Array:
+    """The order of elements reversed along the axes; along all when ``axis`` is None.
 
-    >>> concatenate([tensor([1.0]), tensor([2.0, 3.0])])
-    tensor([1., 2., 3.])
+    >>> flip(tensor([1.0, 2.0, 3.0]))
+    tensor([3., 2., 1.])
     """
-    return np.concatenate(arrays, axis=axis)
+    return np.flip(x, axis)
 
 
-def _stack_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int = 0) -> Any:
-    return g[(slice(None),) * (axis % g.ndim) + (i,)]
+@composite(np.flipud, samples=[sample((2, 3)), sample((3,)), sample((0, 2))])
+def flipud(x: Array) -> Array:
+    """The order reversed along the first axis: upside down.
+
+    >>> flipud(tensor([1.0, 2.0]))
+    tensor([2., 1.])
+    """
+    return np.flip(x, 0)
+
+
+@composite(np.fliplr, samples=[sample((2, 3)), sample((0, 2, 2))])
+def fliplr(x: Array) -> Array:
+    """The order reversed along the second axis: left to right.
+
+    >>> fliplr(tensor([[1.0, 2.0]]))
+    tensor([[2., 1.]])
+    """
+    return np.flip(x, 1)
+
+
+@composite(
+    np.rot90,
+    samples=[sample((2, 3), k=k) for k in (0, 1, 2, 3, -1)]
+    + [sample((2, 3, 4), axes=(2, 0)), sample((0, 3))],
+)
+def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
+    """x turned ``k`` times by 90 degrees, from the first of the two axes towards the second.
+
+    >>> rot90(tensor([[1.0, 2.0]]))
+    tensor([[2.],
+            [1.]])
+    """
+    first, second = axes
+    if k % 4 == 0:
+        return np.positive(x)
+    if k % 4 == 2:
+        return np.flip(x, axes)
+    if k % 4 == 1:
+        return np.swapaxes(np.flip(x, second), first, second)
+    return np.flip(np.swapaxes(x, first, second), second)
+
+
+def _roll_vjp(g: Any, _ans: Any, _x: Any, shift: Any, axis: Axis = None) -> Any:
+    return np.roll(g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis)
 
 
 @operator(
-    np.stack,
-    vjp=_stack_vjp,
-    variadic=True,
+    np.roll,
+    vjp=_roll_vjp,
     samples=[
-        sample([(2, 3), (2, 3)]), sample([(), (), ()]), sample([(2,), (2,)], axis=-1),
-        sample([(0, 2), (0, 2)], axis=1),
+        sample((4,), shift=1), sample((2, 3), shift=-2), sample((2, 3), shift=4, axis=1),
+        sample((2, 3, 2), shift=(1, 2), axis=(0, -1)), sample((0, 2), shift=1), sample((), shift=1),
     ],
 )  # fmt: skip
-def stack(arrays: Array, axis: int = 0) -> Array:
-    """Arrays of one shape joined along a new axis.
+def roll(x: Array, shift: Any, axis: Axis = None) -> Array:
+    """The elements moved by ``shift`` places along the axes; what leaves comes in at the start.
 
-    >>> stack([tensor([1.0, 2.0]), tensor([3.0, 4.0])])
-    tensor([[1., 2.],
-            [3., 4.]])
+    >>> roll(tensor([1.0, 2.0, 3.0]), 1)
+    tensor([3., 1., 2.])
     """
-    return np.stack(arrays, axis=axis)
+    return np.roll(x, shift, axis)
 
 
-def _pad_vjp(
-    g: Any, _ans: Any, _x: Any, pad_width: Any, mode: str = "constant", constant_values: Any = 0
-) -> Any:
-    widths = np.broadcast_to(pad_width, (_x.ndim, 2))
-    inner = tuple(
-        slice(int(low), int(low) + n) for (low, _), n in zip(widths, _x.shape, strict=True)
-    )
-    return g[inner]
-
-
-@operator(
-    np.pad,
-    vjp=_pad_vjp,
+@composite(
+    np.repeat,
     samples=[
-        sample((2, 3), pad_width=1), sample((2, 3), pad_width=((0, 1), (2, 0))),
-        sample((3,), pad_width=(1, 2), constant_values=5.0),
-        sample((0, 2), pad_width=1),
+        sample((2, 3), repeats=2), sample((2, 3), repeats=2, axis=1), sample((), repeats=3),
+        sample((3,), repeats=[1, 0, 2]), sample((0, 2), repeats=2, axis=0),
+        sample((2, 3), repeats=np.array([3, 1]), axis=-2), sample((3,), repeats=0),
     ],
 )  # fmt: skip
-def pad(x: Array, pad_width: Any, mode: str = "constant", constant_values: Any = 0) -> Array:
-    """x with ``pad_width`` elements of ``constant_values`` put around it, as in np.pad.
+def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
+    """Each element ``repeats`` times in a row, along ``axis``; flattened first when None.
 
-    >>> pad(tensor([1.0, 2.0]), 1)
-    tensor([0., 1., 2., 0.])
+    ``repeats``: one number, or one for each element of the axis.
+
+    >>> repeat(tensor([1.0, 2.0]), 2)
+    tensor([1., 1., 2., 2.])
     """
-    if mode != "constant":
-        raise ValueError(f"pad: unknown mode {mode!r}; expected 'constant'")
-    return np.pad(x, pad_width, constant_values=constant_values)
+    line = 0 if axis is None else axis % x.ndim
+    x = np.reshape(x, x.size) if axis is None else x
+    times = np.asarray(engine.constant(repeats))
+    if times.size == 1 and times.dtype.kind == "i":
+        n = int(times.reshape(()))
+        wide = np.broadcast_to(
+            np.expand_dims(x, line + 1), (*x.shape[: line + 1], n, *x.shape[line + 1 :])
+        )
+        return np.reshape(wide, (*x.shape[:line], x.shape[line] * n, *x.shape[line + 1 :]))
+    return x[(slice(None),) * line + (np.repeat(np.arange(x.shape[line]), times),)]
+
+
+@composite(
+    np.tile,
+    samples=[
+        sample((2, 3), reps=2), sample((3,), reps=(2, 2)), sample((), reps=(2, 3)),
+        sample((2, 3, 2), reps=(2, 1)), sample((0, 2), reps=2), sample((3,), reps=0),
+    ],
+)  # fmt: skip
+def tile(x: Array, reps: Any) -> Array:
+    """x laid side by side ``reps`` times along each axis (the last ones, when fewer are given).
+
+    >>> tile(tensor([1.0, 2.0]), 2)
+    tensor([1., 2., 1., 2.])
+    """
+    times = tuple(reps) if isinstance(reps, (tuple, list)) else (reps,)
+    ndim = max(x.ndim, len(times))
+    times = (1,) * (ndim - len(times)) + times
+    shape = (1,) * (ndim - x.ndim) + x.shape
+    thin = np.reshape(x, [n for length in shape for n in (1, length)])
+    wide = np.broadcast_to(thin, [n for pair in zip(times, shape, strict=True) for n in pair])
+    return np.reshape(wide, [t * n for t, n in zip(times, shape, strict=True)])
+
+
+@composite(
+    np.resize,
+    samples=[
+        sample((2, 3), new_shape=(3, 3)),
+        sample((3,), new_shape=2),
+        sample((0,), new_shape=0),
+    ],
+)
+def resize(x: Array, new_shape: Any) -> Array:
+    """A new shape, filled with as many copies of the elements of x as it takes.
+
+    >>> resize(tensor([1.0, 2.0]), (3,))
+    tensor([1., 2., 1.])
+    """
+    size = math.prod(new_shape) if isinstance(new_shape, (tuple, list)) else new_shape
+    if not x.size:
+        return np.broadcast_to(np.sum(x), new_shape)
+    return np.reshape(np.ravel(x)[np.arange(size) % x.size], new_shape)
+
+
+permute_dims = transpose
+real = copy

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
-from minigrad.operators.declare import Array, operator
-from minigrad.operators.domain import Domain, inside_unit
+from minigrad.operators.arithmetic import PAIRS
+from minigrad.operators.declare import Array, composite, operator
+from minigrad.operators.domain import Domain, inside_unit, nonzero, sample
 
-__all__ = ["arccos", "arcsin", "arctan", "cos", "sin", "tan"]
+__all__ = [
+    "acos", "arccos", "arcsin", "arctan", "arctan2", "asin", "atan", "atan2", "cos", "deg2rad",
+    "degrees", "hypot", "rad2deg", "radians", "sin", "sinc", "tan", "unwrap",
+]  # fmt: skip
 
 _away_from_poles = Domain("away_from_poles", low=-1.3, high=1.3)
 
@@ -70,3 +77,121 @@ def arctan(x: Array) -> Array:
     tensor([0.])
     """
     return np.arctan(x)
+
+
+def _part(x: Any, square: Any) -> Any:
+    """x / square, and 0 where the square is 0: there no direction is better than another."""
+    flat = square == 0
+    return np.where(flat, 0.0, x / np.where(flat, 1.0, square))
+
+
+@operator(
+    np.arctan2,
+    vjp=(
+        lambda g, _ans, y, x: g * _part(x, x * x + y * y),
+        lambda g, _ans, y, x: -g * _part(y, x * x + y * y),
+    ),
+    domain=(nonzero, nonzero),
+    samples=PAIRS,
+)
+def arctan2(y: Array, x: Array) -> Array:
+    """The angle of the point (x, y) from the x axis, in [-pi, pi]; at the origin the gradient is 0.
+
+    >>> arctan2(tensor([0.0]), tensor([1.0]))
+    tensor([0.])
+    """
+    return np.arctan2(y, x)
+
+
+@operator(
+    np.hypot,
+    vjp=(lambda g, ans, x, _y: g * _part(x, ans), lambda g, ans, _x, y: g * _part(y, ans)),
+    domain=(nonzero, nonzero),
+    samples=PAIRS,
+)
+def hypot(x: Array, y: Array) -> Array:
+    """sqrt(x^2 + y^2) without overflow; at the origin the gradient is 0.
+
+    >>> hypot(tensor([3.0]), tensor([4.0]))
+    tensor([5.])
+    """
+    return np.hypot(x, y)
+
+
+@operator((np.deg2rad, np.radians), vjp=lambda g, *_: np.deg2rad(g))
+def deg2rad(x: Array) -> Array:
+    """Degrees to radians: x pi / 180.
+
+    >>> deg2rad(tensor([0.0]))
+    tensor([0.])
+    """
+    return np.deg2rad(x)
+
+
+@operator((np.rad2deg, np.degrees), vjp=lambda g, *_: np.rad2deg(g))
+def rad2deg(x: Array) -> Array:
+    """Radians to degrees: x 180 / pi.
+
+    >>> rad2deg(tensor([0.0]))
+    tensor([0.])
+    """
+    return np.rad2deg(x)
+
+
+def _next_sinc(x: Any, order: int) -> Any:
+    return _sinc(x, order=order)
+
+
+@operator(
+    vjp=lambda g, _ans, x, order: g * _next_sinc(x, order + 1),
+    samples=[
+        sample((7,), order=0), sample(np.array([0.0, 1e-4, 1.0]), order=0), sample((), order=1),
+        sample((0, 2), order=0), sample((4,), order=3),
+    ],
+    name="sinc",
+)  # fmt: skip
+def _sinc(x: Array, order: int) -> Array:
+    # Far from 0, from differentiating x sinc(x) = sin(pi x) / pi: x f_n + n f_(n-1) = that.
+    near = np.abs(x) < 0.25 * (order + 2)
+    away = np.where(near, 1.0, x)
+    far = np.sin(math.pi * away) / (math.pi * away)
+    for n in range(1, order + 1):
+        far = (math.pi ** (n - 1) * np.sin(math.pi * away + n * math.pi / 2) - n * far) / away
+    # Near 0 that loses all digits; there, the power series, differentiated term by term.
+    close = np.where(near, x, 0.0)
+    series = np.zeros_like(close)
+    for k in range((order + 1) // 2, (order + 1) // 2 + 14 + order):
+        p = 2 * k - order
+        factor = (-1.0) ** k * math.pi ** (2 * k) / ((2 * k + 1) * math.factorial(p))
+        series = series + factor * close**p
+    return np.where(near, series, far)
+
+
+@composite(np.sinc, samples=[sample((7,)), sample(()), sample((0, 2))])
+def sinc(x: Array) -> Array:
+    """sin(pi x) / (pi x), and 1 at x = 0, with the right derivatives there too.
+
+    >>> sinc(tensor([0.0, 0.5]))
+    tensor([1.        , 0.63661975])
+    """
+    return _sinc(x, order=0)
+
+
+@operator(
+    np.unwrap,
+    vjp=lambda g, *_, **__: g,
+    samples=[sample((5,)), sample((2, 4), axis=0, period=1.0), sample((0, 2))],
+)
+def unwrap(
+    x: Array, discont: float | None = None, axis: int = -1, period: float = 2 * math.pi
+) -> Array:
+    """Angles with whole periods added so that neighbours differ by at most half a period.
+
+    >>> unwrap(tensor([0.0, 6.0], dtype=np.float64), period=6.0)
+    tensor([0., 0.], dtype=float64)
+    """
+    return np.unwrap(x, discont=discont, axis=axis, period=period).astype(x.dtype, copy=False)
+
+
+acos, asin, atan, atan2 = arccos, arcsin, arctan, arctan2
+degrees, radians = rad2deg, deg2rad

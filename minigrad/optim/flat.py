@@ -1,13 +1,14 @@
 """Many parameters as one array, so that an update is a few long passes instead of many short ones.
 
 The parameters of a group lie end to end in one buffer, of which each parameter becomes a view;
-so do their gradients and each kind of state. An update formula then runs over stretches of that
-buffer that fit in cache, and allocates nothing. On a model of many small parameters this saves
-most of the time of a step (``benchmarks/optimizers.py``).
+so does each kind of state. An update formula then runs over stretches of that buffer that fit in
+cache, to which the gradients are copied, and allocates nothing. A model of many small parameters
+costs the calls of one (``benchmarks/optimizers.py``).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,8 +20,10 @@ from minigrad.tensor import Tensor
 
 Array = NDArray[Any]
 
-#: Elements updated at a time: parameter, gradient, two states and two scratch arrays stay in cache.
-STRETCH = 16384
+#: Elements updated at a time: parameter, two states, gradient and scratch arrays stay in cache.
+STRETCH = 65536
+#: Ranges whose parts are remembered: many where another set of parameters is used at each step.
+MOST_RUNS = 64
 
 
 class Part:
@@ -29,14 +32,24 @@ class Part:
     ``g`` may be overwritten by the formula; ``s`` and ``t`` are scratch of the same length.
     """
 
-    __slots__ = ("g", "p", "s", "state", "t")
+    __slots__ = ("g", "p", "pieces", "s", "state", "t")
 
-    def __init__(self, p: Array, g: Array, s: Array, t: Array, state: dict[str, Array]) -> None:
-        self.p, self.g, self.s, self.t, self.state = p, g, s, t, state
+    def __init__(
+        self, p: Array, state: dict[str, Array], scratch: Array, pieces: list[tuple[int, int, int]]
+    ) -> None:
+        self.p, self.state = p, state
+        self.g, self.s, self.t = scratch[:, : len(p)]
+        #: Where the gradient comes from: (parameter, start, stop).
+        self.pieces = pieces
+
+    def fetch(self, gradients: list[Array]) -> None:
+        """Copy the gradient of this stretch from those of the parameters, flattened."""
+        pieces = [gradients[i][start:stop] for i, start, stop in self.pieces]
+        np.concatenate(pieces, out=self.g, casting="same_kind")
 
 
 class Flat:
-    """Parameters of one dtype end to end in one buffer, with their gradients and state.
+    """Parameters of one dtype end to end in one buffer, with their state.
 
     ``initial``: the name and start value of each array of state. ``scalars``: for each parameter
     its state that is a number, such as the count of its steps.
@@ -50,9 +63,8 @@ class Flat:
         self.bounds: list[int] = [0, *ends]
         size = self.bounds[-1]
         self.data = np.empty(size, self.dtype)
-        self.gradient = np.empty(size, self.dtype)
         self.state = {name: np.full(size, value, self.dtype) for name, value in initial.items()}
-        self.scratch = np.empty((2, min(size, STRETCH)), self.dtype)
+        self.scratch = np.empty((3, min(size, STRETCH)), self.dtype)
         self.scalars: list[dict[str, float]] = [{} for _ in params]
         self._cut()
 
@@ -117,17 +129,13 @@ class Flat:
                     p._data = view
                 if isinstance(p._node, Leaf):
                     p._node.assigned = number
-            start, stop = self.bounds[first], self.bounds[last]
-            np.concatenate(
-                [g.reshape(-1) for g in gradients[first:last] if g is not None],
-                out=self.gradient[start:stop],
-                casting="same_kind",
-            )
             scalars = self.scalars[first]
             update = formula(scalars)
             for other in self.scalars[first + 1 : last]:
                 other.update(scalars)
-            for part in self._parts(start, stop):
+            flat = [g.reshape(-1) for g in gradients[first:last] if g is not None]
+            for part in self._parts(first, last):
+                part.fetch(flat)
                 update(part)
 
     def _runs(self, gradients: list[Array | None]) -> Iterator[tuple[int, int]]:
@@ -147,15 +155,22 @@ class Flat:
             yield first, last
             first = last
 
-    def _parts(self, start: int, stop: int) -> list[Part]:
-        """The range cut into parts of at most STRETCH elements, made once."""
-        found = self.parts.get((start, stop))
+    def _parts(self, first: int, last: int) -> list[Part]:
+        """The parameters from first to last cut into parts of at most STRETCH elements."""
+        found = self.parts.get((first, last))
         if found is None:
+            if len(self.parts) > MOST_RUNS:
+                self.parts.clear()
             found = []
-            for a in range(start, stop, STRETCH):
-                b = min(a + STRETCH, stop)
-                s, t = self.scratch[:, : b - a]
+            bounds = self.bounds[first : last + 1]
+            for a in range(bounds[0], bounds[-1], STRETCH):
+                b = min(a + STRETCH, bounds[-1])
+                pieces = [
+                    (i, max(a, start) - start, min(b, stop) - start)
+                    for i, (start, stop) in enumerate(itertools.pairwise(bounds))
+                    if start < b and stop > a
+                ]
                 state = {name: array[a:b] for name, array in self.state.items()}
-                found.append(Part(self.data[a:b], self.gradient[a:b], s, t, state))
-            self.parts[start, stop] = found
+                found.append(Part(self.data[a:b], state, self.scratch, pieces))
+            self.parts[first, last] = found
         return found

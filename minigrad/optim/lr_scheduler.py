@@ -36,8 +36,10 @@ class LRScheduler:
                     f"{i} has no 'initial_lr'; load the optimizer's state first, or start at -1"
                 )
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
-        self._resumed = last_epoch > -1
+        #: Whether this is the step that the constructor makes.
+        self._first = True
         self._advance()
+        self._first = False
 
     def _attach(self, optimizer: Any) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -58,7 +60,6 @@ class LRScheduler:
     def step(self) -> None:
         """Go on by one: set the learning rates for the next epoch (or batch)."""
         self._warn_if_early()
-        self._resumed = False
         self._advance()
 
     def _warn_if_early(self) -> None:
@@ -225,7 +226,7 @@ class ExponentialLR(LRScheduler):
 
     def get_lr(self) -> list[float]:
         """Lr * gamma."""
-        factor = self.gamma if self.last_epoch > 0 else 1.0
+        factor = 1.0 if self._first else self.gamma
         return [group["lr"] * factor for group in self._groups]
 
 
@@ -265,7 +266,7 @@ class LinearLR(LRScheduler):
         t, rise = self.last_epoch, self.end_factor - self.start_factor
         if t == 0:
             factor = self.start_factor
-        elif t > self.total_iters or self._resumed:
+        elif t > self.total_iters or self._first:
             factor = 1.0
         else:
             factor = 1.0 + rise / (self.total_iters * self.start_factor + (t - 1) * rise)
@@ -298,11 +299,8 @@ class CosineAnnealingLR(LRScheduler):
     def get_lr(self) -> list[float]:
         """The distance to eta_min times the ratio of this step's factor to the one before."""
         t, period, low = self.last_epoch, self.T_max, self.eta_min
-        if t == 0:
+        if t == 0 or self._first:
             return [group["lr"] for group in self._groups]
-        if self._resumed:
-            factor = (1.0 + math.cos(math.pi * t / period)) / 2.0
-            return [low + (base - low) * factor for base in self.base_lrs]
         if (t - 1 - period) % (2 * period) == 0:
             # The step before was at the minimum, where the ratio would be 0 / 0.
             rise = (1.0 - math.cos(math.pi / period)) / 2.0

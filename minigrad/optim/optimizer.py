@@ -318,7 +318,12 @@ class Optimizer:
         self._group_of.update(dict.fromkeys(new, len(self.param_groups) - 1))
         if self._pending is not None:
             settings = dict(group)  # a schedule may have gone on since they were loaded
-            self.load_state_dict(self._pending)
+            try:
+                self.load_state_dict(self._pending)
+            except ValueError:
+                group["params"].clear()
+                self._group_of.clear()
+                raise
             self.param_groups[-1].update(settings)
             self._pending = None
 
@@ -374,7 +379,7 @@ class Optimizer:
         """The state of one parameter as PyTorch lays it out; empty before its first step."""
         if not scalars["step"]:
             return {}
-        return {**scalars, **{name: Tensor(array.copy()) for name, array in arrays.items()}}
+        return {**scalars, **tensors(arrays)}
 
     def state_dict(self) -> dict[str, Any]:
         """All that a later run needs to go on bit for bit, in PyTorch's structure.
@@ -418,7 +423,8 @@ class Optimizer:
             for p, key in zip(group["params"], keys, strict=True):
                 saved = saved_state.get(key, saved_state.get(str(key), {}))
                 scalars, arrays, problems = self._restored(group, initial, p, saved)
-                wrong += [f"state of parameter {key} {_called(p)}: {one}" for one in problems]
+                label = f"state of parameter {key} {_called(p)}".rstrip()
+                wrong += [f"{label}: {one}" for one in problems]
                 entries.append((scalars, arrays))
             loaded.append((number, entries))
         if wrong:
@@ -514,6 +520,11 @@ class Optimizer:
             settings = {k: v for k, v in group.items() if k not in NOT_SETTINGS}
             lines += [f"    {k}: {v}" for k, v in sorted(settings.items())]
         return "\n".join([*lines, ")"])
+
+
+def tensors(arrays: dict[str, Array]) -> dict[str, Tensor]:
+    """Constant copies of arrays that go on changing."""
+    return {name: Tensor(array.copy()) for name, array in arrays.items()}
 
 
 def _called(p: Tensor) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.optim.flat import Array, Part
-from minigrad.optim.optimizer import Group, Optimizer, Params
+from minigrad.optim.optimizer import Group, Optimizer, Params, tensors
 from minigrad.optim.passes import add_decay
 
 
@@ -103,7 +103,7 @@ class SGD(Optimizer):
 
     def export(self, scalars: dict[str, float], arrays: dict[str, Array]) -> dict[str, Any]:
         """The momentum buffer, as PyTorch lays it out."""
-        return super().export({"step": scalars["started"]}, arrays)
+        return tensors(arrays) if scalars["started"] else {}
 
     def restore(self, scalars: dict[str, float], saved: dict[str, Any]) -> dict[str, Any]:
         """The momentum buffer; PyTorch saves None where there is no momentum."""

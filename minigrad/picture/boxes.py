@@ -151,8 +151,7 @@ def _leaf(leaf: Leaf, scope: str, names: _Names, made: dict[Any, Box], boxes: li
     owner = leaf.owner()
     name = names.of_node.get(leaf, "")
     is_parameter = leaf.trainable and bool(name or leaf.name or isinstance(owner, Parameter))
-    if not name and leaf.name:
-        name = f"{scope}.{leaf.name}" if scope and "." not in leaf.name else leaf.name
+    name = name or leaf.name
     kind: Kind = "parameter" if is_parameter else "input"
     box = made[leaf] = Box(kind, name or kind, leaf.shape, str(leaf.dtype), scope)
     boxes.append(box)

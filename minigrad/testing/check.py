@@ -20,7 +20,7 @@ from minigrad.testing.report import (
     GradientReport,
     Verdict,
 )
-from minigrad.testing.subject import Argument, Subject, check_arity
+from minigrad.testing.subject import Argument, Subject, check_arity, spread
 
 #: Arguments up to this size are checked element by element, larger ones along some directions.
 SMALL = 40
@@ -69,9 +69,10 @@ def check_grads(
     try:
         with np.errstate(all="ignore"):
             for each in range(1, order + 1):
-                Check(subject, seed, lambda: _snippet(f, args, name, order, seed)).run(result)
+                check = Check(subject, seed, lambda: _snippet(f, args, name, order, seed))
+                check.run(result)
                 if each < order:
-                    subject = subject.gradient()
+                    subject = subject.gradient(check.rng)
     finally:
         MODE.reset(token)
     if result.verdict is Verdict.INCONCLUSIVE:
@@ -162,7 +163,7 @@ class Check:
         label = zlib.crc32(f"{subject.name} {subject.order}".encode())
         self.rng = np.random.default_rng([seed, label])
         self.value = subject.examine()
-        self.cotangents = [self._spread(len(self.value)) for _ in range(COTANGENTS)]
+        self.cotangents = [spread(self.rng, len(self.value)) for _ in range(COTANGENTS)]
         self.directions: list[tuple[Argument, list[tuple[Any, Any]]]] = [
             (a, self._directions(a)) for a in subject.arguments
         ]
@@ -173,10 +174,6 @@ class Check:
             [d for _, rows in self.directions for d in rows],
             subject.epsilon,
         )
-
-    def _spread(self, size: int) -> Vector:
-        """Random numbers of either sign, none of them small and no two alike."""
-        return self.rng.uniform(0.5, 1.5, size) * self.rng.choice([-1.0, 1.0], size)
 
     def _directions(self, argument: Argument) -> list[tuple[Any, Any]]:
         """(positions, steps): each element if there are few, else some and whole directions."""
@@ -189,7 +186,7 @@ class Check:
         rows: list[tuple[Any, Any]] = []
         if chosen.size > SMALL:
             for _ in range(DIRECTIONS):
-                dense = np.where(usable, unit, 0.0) * self._spread(x.size)
+                dense = np.where(usable, unit, 0.0) * spread(self.rng, x.size)
                 rows.append((argument.at, dense))
             chosen = self.rng.choice(chosen, ELEMENTS, replace=False)
         return rows + [(argument.at.start + int(i), unit[i]) for i in chosen]

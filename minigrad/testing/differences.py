@@ -35,6 +35,7 @@ class Slopes:
     left: Vector
     right: Vector
     side_error: Vector
+    step: Vector
 
     @property
     def bent(self) -> Vector:
@@ -130,9 +131,8 @@ def _slopes(middle: Vector, values: Vector, h: Vector, epsilon: float) -> Slopes
     right, right_error = _one_sided((above - middle) / spans)
     left, left_error = _one_sided((middle - below) / spans)
     side_error = right_error + left_error + 8 * noise
-    return Slopes(
-        *_known(central, error), left, right, np.where(np.isnan(side_error), np.inf, side_error)
-    )
+    known = np.where(np.isnan(side_error), np.inf, side_error)
+    return Slopes(*_known(central, error), left, right, known, h)
 
 
 def _one_sided(differences: Vector) -> tuple[Vector, Vector]:
@@ -148,6 +148,19 @@ def _known(value: Vector, error: Vector) -> tuple[Vector, Vector]:
     return np.where(known, value, 0.0), np.where(known, error, np.inf)
 
 
+def _noise(rungs: list[Slopes]) -> Vector:
+    """The rounding error in each output, seen in how the differences scatter at small steps.
+
+    The values alone do not tell: a small output may be what is left of large numbers.
+    """
+    if len(rungs) < LADDER:
+        return np.zeros(rungs[0].central.shape[1])
+    scatter = [
+        np.where(np.isfinite(r.central_error), r.central_error, 0.0) * r.step for r in rungs[-3:]
+    ]
+    return np.median(np.concatenate(scatter), axis=0)
+
+
 def _combine(rungs: list[Slopes]) -> Estimate:
     """The best estimate of each entry, where a smaller step has the last word.
 
@@ -155,12 +168,14 @@ def _combine(rungs: list[Slopes]) -> Estimate:
     a feature of the function, and then its own error estimate knows nothing of that.
     """
     last = rungs[-1]
-    value, error = last.central, last.central_error
+    noise = _noise(rungs)
+    value, error = last.central, last.central_error + noise / last.step
     for rung in reversed(rungs[:-1]):
-        agrees = np.abs(rung.central - value) <= SAFETY * (rung.central_error + error)
-        better = agrees & (rung.central_error < error)
+        its_error = rung.central_error + noise / rung.step
+        agrees = np.abs(rung.central - value) <= SAFETY * (its_error + error)
+        better = agrees & (its_error < error)
         value = np.where(better, rung.central, value)
-        error = np.where(better, rung.central_error, error)
+        error = np.where(better, its_error, error)
     kink = np.zeros_like(value)
     bent = last.bent
     if len(rungs) == LADDER and bent.any():

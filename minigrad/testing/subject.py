@@ -195,7 +195,7 @@ class Subject:
         """The rounding unit of the outputs when the arguments are float64."""
         return max(float(np.finfo(d).eps) for d in self.output_dtypes)
 
-    def gradient(self) -> Subject:
+    def gradient(self, rng: np.random.Generator) -> Subject:
         """The gradient of this function, as a function of its arguments and the cotangents."""
 
         def gradient(args: tuple[Any, ...], cotangents: list[Tensor]) -> Any:
@@ -207,7 +207,10 @@ class Subject:
             return tape.gradient(outputs, variables, cotangents, unconnected_gradients="zero")
 
         count = len(self.output_shapes)
-        seeds = [np.ones(s, d) for s, d in zip(self.output_shapes, self.output_dtypes, strict=True)]
+        seeds = [
+            spread(rng, shape).astype(dtype)
+            for shape, dtype in zip(self.output_shapes, self.output_dtypes, strict=True)
+        ]
         which = [f"the cotangent of output {i}" for i in range(count)]
         return Subject(
             gradient,
@@ -216,6 +219,11 @@ class Subject:
             [*self.labels, *(which if count > 1 else ["the cotangent"])],
             self.order + 1,
         )
+
+
+def spread(rng: np.random.Generator, shape: Any) -> Vector:
+    """Random numbers of either sign, none of them small and no two alike."""
+    return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
 
 
 def _join(parts: list[Vector]) -> Vector:

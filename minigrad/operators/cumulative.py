@@ -1,0 +1,267 @@
+"""Running sums and products, and their opposites: differences, gradients, areas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.domain import nonzero, sample
+
+__all__ = [
+    "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
+    "trapezoid",
+]  # fmt: skip
+
+ALONG = [
+    sample((4,), axis=0), sample((2, 3), axis=1), sample((2, 3), axis=0), sample((2, 3)),
+    sample((0, 3), axis=0), sample((2, 3, 2), axis=-2),
+]  # fmt: skip
+
+
+def along(x: Any, axis: int, part: slice) -> Any:
+    """A slice of x along one axis."""
+    return x[(slice(None),) * (axis % x.ndim) + (part,)]
+
+
+def _flat(x: Any, axis: int | None) -> tuple[Any, int]:
+    return (np.reshape(x, -1), 0) if axis is None else (x, axis)
+
+
+def _cumsum_vjp(g: Any, _ans: Any, _x: Any, axis: int | None = None) -> Any:
+    line = 0 if axis is None else axis
+    return np.reshape(np.flip(np.cumsum(np.flip(g, line), axis=line), line), _x.shape)
+
+
+@operator(np.cumsum, vjp=_cumsum_vjp, samples=ALONG)
+def cumsum(x: Array, axis: int | None = None) -> Array:
+    """The sum of each element and all before it along ``axis``; flattened first when None.
+
+    >>> cumsum(tensor([1.0, 2.0, 3.0]))
+    tensor([1., 3., 6.])
+    """
+    return np.cumsum(x, axis=axis)
+
+
+def _weighted_tails(g: Any, x: Any) -> Any:
+    """s[k] = g[k] + x[k+1] s[k+1] along the last axis: sums of g times products of x, by doubling.
+
+    No division, so zeros do no harm, and log2(n) steps.
+    """
+    n = x.shape[-1]
+    factors = np.concatenate([x[..., 1:], np.zeros_like(x[..., :1])], axis=-1)
+    step = 1
+    while step < n:
+        ahead = np.concatenate([g[..., step:], np.zeros_like(g[..., :step])], axis=-1)
+        g = g + factors * ahead
+        further = np.concatenate([factors[..., step:], np.zeros_like(x[..., :step])], axis=-1)
+        factors = factors * further
+        step *= 2
+    return g
+
+
+def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
+    line = 0 if axis is None else axis
+    if np.all(ans != 0):
+        total = np.flip(np.cumsum(np.flip(g * ans, line), axis=line), line)
+        return np.reshape(total, x.shape) / x
+    flat = np.moveaxis(_flat(x, axis)[0], line, -1)
+    before = np.moveaxis(ans, line, -1)[..., :-1]
+    before = np.concatenate([np.ones_like(flat[..., :1]), before], axis=-1)
+    total = before * _weighted_tails(np.moveaxis(g, line, -1), flat)
+    return np.reshape(np.moveaxis(total, -1, line), x.shape)
+
+
+@operator(
+    np.cumprod,
+    vjp=_cumprod_vjp,
+    domain=nonzero,
+    samples=[
+        *ALONG, sample(np.array([2.0, 0.0, 3.0, -1.5])),
+        sample(np.array([0.0, 2.0, 0.0, 3.0, 0.5])),
+        sample(np.array([[0.0, 2.0], [1.5, 0.0], [3.0, 2.0]]), axis=0),
+    ],
+)  # fmt: skip
+def cumprod(x: Array, axis: int | None = None) -> Array:
+    """The product of each element and all before it along ``axis``; flattened first when None.
+
+    Right also where factors are 0.
+
+    >>> cumprod(tensor([1.0, 2.0, 3.0]))
+    tensor([1., 2., 6.])
+    """
+    return np.cumprod(x, axis=axis)
+
+
+_ONE_OR_GIVEN = [
+    sample((4,)), sample((2, 3), axis=1), sample((2, 3), axis=0, include_initial=True),
+    sample((0, 2), axis=0, include_initial=True),
+]  # fmt: skip
+
+
+def _only_axis(x: Any, axis: int | None) -> int:
+    if axis is None and x.ndim != 1:
+        raise ValueError(f"expected axis= for {x.ndim} axes; it may be left out for one axis only")
+    return 0 if axis is None else axis
+
+
+@composite(getattr(np, "cumulative_sum", None), samples=_ONE_OR_GIVEN)
+def cumulative_sum(x: Array, axis: int | None = None, include_initial: bool = False) -> Array:
+    """cumsum after the array API standard: ``include_initial`` puts the empty sum, 0, first.
+
+    >>> cumulative_sum(tensor([1.0, 2.0]), include_initial=True)
+    tensor([0., 1., 3.])
+    """
+    axis = _only_axis(x, axis)
+    total = np.cumsum(x, axis=axis)
+    if not include_initial:
+        return total
+    return np.concatenate([np.zeros_like(np.sum(x, axis=axis, keepdims=True)), total], axis=axis)
+
+
+@composite(getattr(np, "cumulative_prod", None), domain=nonzero, samples=_ONE_OR_GIVEN)
+def cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = False) -> Array:
+    """cumprod after the array API standard: ``include_initial`` puts the empty product, 1, first.
+
+    >>> cumulative_prod(tensor([2.0, 3.0]), include_initial=True)
+    tensor([1., 2., 6.])
+    """
+    axis = _only_axis(x, axis)
+    total = np.cumprod(x, axis=axis)
+    if not include_initial:
+        return total
+    return np.concatenate([np.ones_like(np.sum(x, axis=axis, keepdims=True)), total], axis=axis)
+
+
+@composite(
+    np.diff,
+    samples=[
+        sample((5,)), sample((2, 4), n=2), sample((4, 2), axis=0), sample((0, 3)),
+        sample((3,), n=0),
+        sample((3,), prepend=1.0, append=np.array([2.0, 3.0])), sample((3,), n=5),
+    ],
+)  # fmt: skip
+def diff(
+    x: Array, n: int = 1, axis: int = -1, prepend: Array = None, append: Array = None
+) -> Array:
+    """The differences of neighbours along ``axis``, taken ``n`` times.
+
+    ``prepend``, ``append``: values put before and after x first. Raises ValueError for n < 0.
+
+    >>> diff(tensor([1.0, 4.0, 9.0]))
+    tensor([3., 5.])
+    """
+    if n < 0:
+        raise ValueError(f"n must not be negative, got {n}")
+    if x.ndim == 0:
+        raise ValueError("expected at least one axis, got shape ()")
+    if n == 0:
+        return x
+    parts = [part for part in (prepend, x, append) if part is not None]
+    if len(parts) > 1:
+        one = [*x.shape]
+        one[axis] = 1
+        x = np.concatenate(
+            [
+                p if np.ndim(p) else np.broadcast_to(engine.as_tensor(p).astype(x.dtype), one)
+                for p in parts
+            ],
+            axis=axis,
+        )
+    for _ in range(n):
+        x = along(x, axis, slice(1, None)) - along(x, axis, slice(None, -1))
+    return x
+
+
+@composite(
+    np.ediff1d, samples=[sample((5,)), sample((2, 3)), sample((0,)), sample((3,), to_end=[1.0])]
+)
+def ediff1d(x: Array, to_end: Array = None, to_begin: Array = None) -> Array:
+    """The differences of neighbours of the flattened x, with values put before and after.
+
+    >>> ediff1d(tensor([1.0, 4.0, 9.0]), to_end=[0.0])
+    tensor([3., 5., 0.])
+    """
+    x = np.ravel(x)
+    parts = [to_begin, x[1:] - x[:-1], to_end]
+    return np.concatenate([np.ravel(engine.as_tensor(p)) for p in parts if p is not None])
+
+
+def _slopes(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
+    """Second-order differences inside, one-sided ones of ``edge_order`` at both ends."""
+    f = np.moveaxis(f, axis, -1)
+    n = f.shape[-1]
+    if n < edge_order + 1:
+        raise ValueError(f"expected at least {edge_order + 1} elements along axis {axis}, got {n}")
+    h = np.diff(spacing) if np.ndim(spacing) else np.full(n - 1, spacing)
+    h = np.asarray(h, dtype=f.dtype)
+    a, b = h[:-1], h[1:]
+    inner = (
+        f[..., :-2] * (-b / (a * (a + b)))
+        + f[..., 1:-1] * ((b - a) / (a * b))
+        + f[..., 2:] * (a / (b * (a + b)))
+    )
+    if edge_order == 1:
+        first = (f[..., 1:2] - f[..., :1]) / h[0]
+        last = (f[..., -1:] - f[..., -2:-1]) / h[-1]
+    else:
+        first = _end(f[..., 0:1], f[..., 1:2], f[..., 2:3], h[0], h[1])
+        last = -_end(f[..., -1:], f[..., -2:-1], f[..., -3:-2], h[-1], h[-2])
+    return np.moveaxis(np.concatenate([first, inner, last], axis=-1), -1, axis)
+
+
+def _end(f0: Any, f1: Any, f2: Any, a: Any, b: Any) -> Any:
+    return (
+        f0 * (-(2.0 * a + b) / (a * (a + b))) + f1 * ((a + b) / (a * b)) - f2 * (a / (b * (a + b)))
+    )
+
+
+@composite(
+    np.gradient,
+    samples=[
+        sample((5,)), sample((4, 3), axis=0), sample((4, 3), axis=-1, edge_order=2),
+        sample((2, 0), axis=0),
+    ],
+)  # fmt: skip
+def gradient(f: Array, *spacing: Any, axis: Any = None, edge_order: int = 1) -> Any:
+    """The slopes of sampled values f along each axis, as np.gradient: one tensor or a tuple.
+
+    ``spacing``: nothing (1), one step for all axes, or a step or coordinates for each axis.
+    Raises ValueError for an ``edge_order`` other than 1 or 2 and for too few elements.
+
+    >>> gradient(tensor([1.0, 4.0, 9.0]))
+    tensor([3., 4., 5.])
+    """
+    if edge_order not in (1, 2):
+        raise ValueError(f"edge_order must be 1 or 2, got {edge_order!r}")
+    axes = range(f.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    steps = [engine.constant(s) for s in spacing] or [1.0]
+    steps = steps * len(axes) if len(steps) == 1 else steps
+    if len(steps) != len(axes):
+        raise ValueError(f"expected 1 or {len(axes)} spacings, got {len(steps)}")
+    made = tuple(_slopes(f, a, s, edge_order) for a, s in zip(axes, steps, strict=True))
+    return made[0] if len(made) == 1 else made
+
+
+@composite(
+    np.trapezoid,
+    samples=[
+        sample((5,)), sample((2, 4), axis=0, dx=0.5), sample((2, 3), x=np.array([0.0, 1.0, 3.0])),
+        sample((0, 3)),
+    ],
+)  # fmt: skip
+def trapezoid(y: Array, x: Array = None, dx: Any = 1.0, axis: int = -1) -> Array:
+    """The area under sampled values y by the trapezoidal rule.
+
+    ``x``: the places of the samples, else they lie ``dx`` apart.
+
+    >>> trapezoid(tensor([1.0, 2.0, 3.0]))
+    tensor(4.)
+    """
+    if x is not None:
+        dx = np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
+        if np.ndim(x) == 1:
+            dx = np.reshape(dx, [-1 if a == axis % y.ndim else 1 for a in range(y.ndim)])
+    pairs = along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))
+    return np.sum(0.5 * (dx * pairs), axis=axis)

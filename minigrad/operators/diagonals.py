@@ -1,0 +1,111 @@
+"""Diagonals and triangles of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, composite, operator
+from minigrad.operators.domain import sample
+from minigrad.operators.indexing import scatter
+
+__all__ = ["diag", "diagflat", "diagonal", "trace", "tril", "triu"]
+
+DIAGONALS = [
+    sample((3, 3)), sample((2, 4), offset=1), sample((4, 2), offset=-1), sample((2, 3, 4), axis1=2),
+    sample((2, 3, 4), offset=1, axis1=1, axis2=2), sample((0, 2)), sample((2, 2), offset=5),
+]  # fmt: skip
+
+
+def _place_on_diagonal(
+    g: Any, _ans: Any, _x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1
+) -> Any:
+    """Zeros of x's shape with g on that diagonal."""
+    i = np.arange(g.shape[-1])
+    pair = (axis1 % _x.ndim, axis2 % _x.ndim)
+    rest = [length for a, length in enumerate(_x.shape) if a not in pair]
+    shape = (*rest, _x.shape[axis1], _x.shape[axis2])
+    placed: Any = scatter(g, (..., i + max(-offset, 0), i + max(offset, 0)), shape)
+    return np.moveaxis(placed, (-2, -1), (axis1, axis2))
+
+
+@operator(np.diagonal, vjp=_place_on_diagonal, view=True, samples=DIAGONALS)
+def diagonal(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+    """The elements x[..., i, i + offset] over the two axes, along a new last axis.
+
+    >>> diagonal(tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([1., 4.])
+    """
+    return np.diagonal(x, offset, axis1, axis2)
+
+
+@composite(np.trace, samples=DIAGONALS)
+def trace(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+    """The sum of a diagonal.
+
+    >>> trace(tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor(5.)
+    """
+    return np.sum(np.diagonal(x, offset, axis1, axis2), axis=-1)
+
+
+@composite(
+    np.diag,
+    samples=[
+        sample((3,)), sample((2,), k=1), sample((2,), k=-2), sample((3, 3)), sample((2, 3), k=1),
+        sample((0, 2)), sample((0,)),
+    ],
+)  # fmt: skip
+def diag(x: Array, k: int = 0) -> Array:
+    """The k-th diagonal of a matrix; of a vector, the matrix with it as k-th diagonal.
+
+    Raises ValueError for other numbers of axes.
+
+    >>> diag(tensor([1.0, 2.0]))
+    tensor([[1., 0.],
+            [0., 2.]])
+    """
+    if x.ndim == 2:
+        return np.diagonal(x, k)
+    if x.ndim != 1:
+        raise ValueError(f"expected one or two axes, got shape {x.shape}")
+    n = x.size + abs(k)
+    i = np.arange(x.size)
+    return scatter(x, (i + max(-k, 0), i + max(k, 0)), (n, n))
+
+
+@composite(np.diagflat, samples=[sample((2, 2)), sample((2,), k=1), sample((0,)), sample(())])
+def diagflat(x: Array, k: int = 0) -> Array:
+    """The matrix with all elements of x on its k-th diagonal.
+
+    >>> diagflat(tensor([[1.0, 2.0]]))
+    tensor([[1., 0.],
+            [0., 2.]])
+    """
+    return diag(np.ravel(x), k)
+
+
+TRIANGLES = [sample((3, 3)), sample((2, 4), k=1), sample((2, 3, 2), k=-1), sample((0, 2))]
+
+
+@operator(np.tril, vjp=lambda g, _ans, _x, k=0: np.tril(g, k), samples=[*TRIANGLES, sample((3,))])
+def tril(x: Array, k: int = 0) -> Array:
+    """The lower triangle of matrices: zeros above the k-th diagonal.
+
+    >>> tril(tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[1., 0.],
+            [3., 4.]])
+    """
+    return np.tril(x, k)
+
+
+@operator(np.triu, vjp=lambda g, _ans, _x, k=0: np.triu(g, k), samples=[*TRIANGLES, sample((3,))])
+def triu(x: Array, k: int = 0) -> Array:
+    """The upper triangle of matrices: zeros below the k-th diagonal.
+
+    >>> triu(tensor([[1.0, 2.0], [3.0, 4.0]]))
+    tensor([[1., 2.],
+            [0., 4.]])
+    """
+    return np.triu(x, k)

@@ -1,0 +1,319 @@
+"""Joining arrays and splitting them up: concatenate, stack and split, with their families."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
+from minigrad.operators.domain import sample
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+__all__ = [
+    "append", "array_split", "block", "column_stack", "concat", "concatenate", "delete", "dsplit",
+    "dstack", "hsplit", "hstack", "insert", "split", "stack", "unstack", "vsplit", "vstack",
+]  # fmt: skip
+
+
+def _concatenate_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int | None = 0) -> Any:
+    if axis is None:
+        start = int(np.sum([x.size for x in _xs[:i]]))
+        return np.reshape(g[start : start + _xs[i].size], _xs[i].shape)
+    start = int(np.sum([x.shape[axis] for x in _xs[:i]]))
+    along = slice(start, start + _xs[i].shape[axis])
+    return g[(slice(None),) * (axis % g.ndim) + (along,)]
+
+
+@operator(
+    np.concatenate,
+    vjp=_concatenate_vjp,
+    variadic=True,
+    samples=[
+        sample([(2, 3), (4, 3)]), sample([(2, 3), (2, 1), (2, 0)], axis=-1), sample([(3,)]),
+        sample([(2, 2), (3,)], axis=None),
+    ],
+)  # fmt: skip
+def concatenate(arrays: Array, axis: int | None = 0) -> Array:
+    """Arrays joined along an existing axis; flattened first when ``axis`` is None.
+
+    >>> concatenate([tensor([1.0]), tensor([2.0, 3.0])])
+    tensor([1., 2., 3.])
+    """
+    return np.concatenate(arrays, axis=axis)
+
+
+def _stack_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int = 0) -> Any:
+    return g[(slice(None),) * (axis % g.ndim) + (i,)]
+
+
+@operator(
+    np.stack,
+    vjp=_stack_vjp,
+    variadic=True,
+    samples=[
+        sample([(2, 3), (2, 3)]), sample([(), (), ()]), sample([(2,), (2,)], axis=-1),
+        sample([(0, 2), (0, 2)], axis=1),
+    ],
+)  # fmt: skip
+def stack(arrays: Array, axis: int = 0) -> Array:
+    """Arrays of one shape joined along a new axis.
+
+    >>> stack([tensor([1.0, 2.0]), tensor([3.0, 4.0])])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    return np.stack(arrays, axis=axis)
+
+
+@composite(
+    np.hstack,
+    sequence=True,
+    samples=[sample([(2,), (3,)]), sample([(2, 1), (2, 0)]), sample([(), ()])],
+)
+def hstack(arrays: Array) -> Array:
+    """Arrays side by side: joined along the second axis, vectors along their only one.
+
+    >>> hstack([tensor([1.0]), tensor([2.0, 3.0])])
+    tensor([1., 2., 3.])
+    """
+    flat = [np.atleast_1d(a) for a in arrays]
+    return np.concatenate(flat, axis=0 if flat[0].ndim == 1 else 1)
+
+
+@composite(np.vstack, sequence=True, samples=[sample([(3,), (2, 3)]), sample([(0, 2), (1, 2)])])
+def vstack(arrays: Array) -> Array:
+    """Arrays on top of each other: joined along the first axis, vectors as rows.
+
+    >>> vstack([tensor([1.0, 2.0]), tensor([3.0, 4.0])]).shape
+    (2, 2)
+    """
+    return np.concatenate([np.atleast_2d(a) for a in arrays], axis=0)
+
+
+@composite(np.dstack, sequence=True, samples=[sample([(3,), (1, 3, 2)]), sample([(0, 2), (0, 2)])])
+def dstack(arrays: Array) -> Array:
+    """Arrays behind each other: joined along the third axis.
+
+    >>> dstack([tensor([1.0, 2.0]), tensor([3.0, 4.0])]).shape
+    (1, 2, 2)
+    """
+    return np.concatenate([np.atleast_3d(a) for a in arrays], axis=2)
+
+
+@composite(np.column_stack, sequence=True, samples=[sample([(3,), (3, 2)]), sample([(0,), (0, 2)])])
+def column_stack(arrays: Array) -> Array:
+    """Vectors as the columns of a matrix; matrices are put beside them.
+
+    >>> column_stack([tensor([1.0, 2.0]), tensor([3.0, 4.0])])
+    tensor([[1., 3.],
+            [2., 4.]])
+    """
+    columns = [a if a.ndim > 1 else np.reshape(a, (a.size, 1)) for a in arrays]
+    return np.concatenate(columns, axis=1)
+
+
+@composite(
+    np.append,
+    arrays=2,
+    samples=[sample((2, 2), (3,)), sample((2, 3), (1, 3), axis=0), sample((0,), (2,))],
+)
+def append(x: Array, values: Array, axis: int | None = None) -> Array:
+    """x with ``values`` after it along ``axis``; both flattened first when None.
+
+    >>> append(tensor([1.0]), [2.0, 3.0])
+    tensor([1., 2., 3.])
+    """
+    return np.concatenate([x, values], axis=axis)
+
+
+def _nested(blocks: Any, depth: int) -> Any:
+    """Join the innermost lists along the last axis, those around them along the one before."""
+    if not isinstance(blocks, list):
+        return engine.as_tensor(blocks)
+    parts = [_nested(b, depth - 1) for b in blocks]
+    ndim = max([depth, *[p.ndim for p in parts]])
+    parts = [np.reshape(p, (1,) * (ndim - p.ndim) + p.shape) for p in parts]
+    return np.concatenate(parts, axis=-depth)
+
+
+def _depth(blocks: Any) -> int:
+    return 1 + max(map(_depth, blocks), default=0) if isinstance(blocks, list) else 0
+
+
+@composite(
+    np.block,
+    arrays=0,
+    samples=[
+        sample([(2,), (3,)]),
+        sample([[(2, 1), (2, 2)], [(1, 3)]]),
+        sample([(), (2,)]),
+        sample([(0,), (1,)]),
+    ],
+)
+def block(blocks: Any) -> Array:
+    """A matrix from blocks in nested lists: inner lists side by side, outer ones downwards.
+
+    >>> block([[tensor([[1.0]]), tensor([[2.0]])], [tensor([[3.0, 4.0]])]])
+    tensor([[1., 2.],
+            [3., 4.]])
+    """
+    return _nested(blocks, _depth(blocks))
+
+
+SPLITS = [
+    sample((4,), 2), sample((5, 2), [1, 3]), sample((2, 6), 3, axis=1), sample((0, 2), 2, axis=1),
+    sample((4,), np.array([1, 1, 9])),
+]  # fmt: skip
+
+
+@composite_of_many(np.array_split, samples=[*SPLITS, sample((5,), 3)])
+def array_split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """x cut along ``axis`` into so many parts (the first ones longer), or at these places.
+
+    >>> array_split(tensor([1.0, 2.0, 3.0]), 2)
+    [tensor([1., 2.]), tensor([3.])]
+    """
+    n = x.shape[axis]
+    where = engine.constant(indices_or_sections)
+    if np.ndim(where) == 0:
+        if where < 1:
+            raise ValueError(f"expected at least one part, got {where}")
+        short, longer = divmod(n, int(where))
+        sizes = [short + 1] * longer + [short] * (int(where) - longer)
+        where = np.cumsum(sizes)[:-1]
+    ends = [0, *[int(w) for w in where], n]
+    every = (slice(None),) * (axis % x.ndim)
+    # Python reads the end n of the last part correctly also where a cut lies beyond it.
+    last = len(ends) - 2
+    return [
+        x[(*every, slice(start, None if i == last else end))]
+        for i, (start, end) in enumerate(itertools.pairwise(ends))
+    ]
+
+
+@composite_of_many(np.split, samples=SPLITS)
+def split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """x cut along ``axis`` into so many equal parts, or at these places.
+
+    Raises ValueError when the length is not a multiple of the number of parts.
+
+    >>> split(tensor([1.0, 2.0, 3.0]), [1])
+    [tensor([1.]), tensor([2., 3.])]
+    """
+    parts = engine.constant(indices_or_sections)
+    if np.ndim(parts) == 0 and x.shape[axis] % parts:
+        raise ValueError(
+            f"axis {axis} has length {x.shape[axis]}, not a multiple of {parts}; "
+            f"array_split makes unequal parts"
+        )
+    return array_split(x, parts, axis)
+
+
+@composite_of_many(np.hsplit, samples=[sample((4,), 2), sample((2, 3), [1]), sample((0, 2), 2)])
+def hsplit(x: Array, indices_or_sections: Any) -> list[Tensor]:
+    """x cut into parts side by side; see :func:`minigrad.hstack`.
+
+    >>> hsplit(tensor([1.0, 2.0]), 2)
+    [tensor([1.]), tensor([2.])]
+    """
+    return split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
+
+
+@composite_of_many(np.vsplit, samples=[sample((4, 2), 2), sample((2, 0), [1])])
+def vsplit(x: Array, indices_or_sections: Any) -> list[Tensor]:
+    """x cut along its first axis; see :func:`minigrad.vstack`. Raises ValueError below two axes.
+
+    >>> vsplit(tensor([[1.0], [2.0]]), 2)
+    [tensor([[1.]]), tensor([[2.]])]
+    """
+    if x.ndim < 2:
+        raise ValueError(f"expected at least two axes, got shape {x.shape}")
+    return split(x, indices_or_sections, 0)
+
+
+@composite_of_many(np.dsplit, samples=[sample((2, 1, 4), 2), sample((0, 2, 2), [1])])
+def dsplit(x: Array, indices_or_sections: Any) -> list[Tensor]:
+    """x cut along its third axis; see :func:`minigrad.dstack`. Raises ValueError below three axes.
+
+    >>> [part.shape for part in dsplit(tensor([[[1.0, 2.0]]]), 2)]
+    [(1, 1, 1), (1, 1, 1)]
+    """
+    if x.ndim < 3:
+        raise ValueError(f"expected at least three axes, got shape {x.shape}")
+    return split(x, indices_or_sections, 2)
+
+
+@composite_of_many(
+    getattr(np, "unstack", None), samples=[sample((2, 3)), sample((2, 3), axis=1), sample((2, 0))]
+)
+def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
+    """The slices of x along ``axis``, in a tuple: the opposite of stack.
+
+    >>> unstack(tensor([1.0, 2.0]))
+    (tensor(1.), tensor(2.))
+    """
+    every = (slice(None),) * (axis % x.ndim)
+    return tuple([x[(*every, i)] for i in range(x.shape[axis])])
+
+
+@composite(
+    np.insert,
+    samples=[
+        sample((4,), obj=1, values=5.0), sample((4,), obj=[0, 2], values=np.array([5.0, 6.0])),
+        sample((2, 3), obj=1, values=np.array([7.0, 8.0]), axis=1),
+        sample((2, 2), obj=1, values=1.0),
+        sample((0, 2), obj=0, values=1.0, axis=0), sample((3, 2), obj=-1, values=2.0, axis=0),
+    ],
+)  # fmt: skip
+def insert(x: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
+    """x with ``values`` put before the places ``obj`` along ``axis``; flattened first when None.
+
+    >>> insert(tensor([1.0, 3.0]), 1, 2.0)
+    tensor([1., 2., 3.])
+    """
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    values = engine.as_tensor(values)
+    values = values if values.dtype == x.dtype else values.astype(x.dtype)
+    # Where everything comes from: NumPy inserts the numbers of the new elements among the old.
+    n, places = x.shape[axis], engine.constant(obj)
+    new = len(np.insert(np.arange(n), places, -1)) - n
+    single = np.ndim(places) == 0 and not isinstance(places, slice)
+    if single and values.ndim and x.ndim == 1:
+        new = values.size
+    sources = np.insert(np.arange(n), places, np.arange(n, n + new))
+    if single and values.ndim and x.ndim > 1:
+        values = np.reshape(values, (1,) * (x.ndim - values.ndim) + values.shape)
+        values = np.moveaxis(values, 0, axis)
+        new = values.shape[axis]
+        sources = np.insert(np.arange(n), places, np.arange(n, n + new))
+    shape = [*x.shape]
+    shape[axis] = new
+    both = np.concatenate([x, np.broadcast_to(values, shape)], axis=axis)
+    return both[(slice(None),) * (axis % x.ndim) + (sources,)]
+
+
+@composite(
+    np.delete,
+    samples=[
+        sample((4,), obj=1), sample((2, 3), obj=[0, -1], axis=1), sample((2, 3), obj=slice(0, 2)),
+        sample((0, 2), obj=1, axis=1),
+    ],
+)  # fmt: skip
+def delete(x: Array, obj: Any, axis: int | None = None) -> Array:
+    """x without the places ``obj`` along ``axis``; flattened first when None.
+
+    >>> delete(tensor([1.0, 2.0, 3.0]), 1)
+    tensor([1., 3.])
+    """
+    if axis is None:
+        x, axis = np.ravel(x), 0
+    left = np.delete(np.arange(x.shape[axis]), engine.constant(obj))
+    return x[(slice(None),) * (axis % x.ndim) + (left,)]
+
+
+concat = concatenate

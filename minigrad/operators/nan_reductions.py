@@ -1,0 +1,136 @@
+"""Reductions that leave NaN out, as if it were not there; it gets gradient 0."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, Axis, composite
+from minigrad.operators.domain import Domain, sample
+from minigrad.operators.reductions import AXES
+
+__all__ = [
+    "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
+    "nanvar",
+]  # fmt: skip
+
+
+def _with_nan(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    """Distinct values away from 0, the last of every row of four or so missing."""
+    drawn = Domain("distinct_nonzero", distinct=True, avoid=(0.0,)).draw(rng, shape)
+    hidden = np.arange(drawn.size).reshape(shape) % 4 == 2
+    return np.where(hidden, np.nan, drawn)
+
+
+with_nan = Domain("with_nan", build=_with_nan)
+
+
+RUNNING = [sample((2, 3)), sample((2, 3), axis=1), sample((0, 3), axis=0)]
+
+
+@composite(np.nansum, domain=with_nan, samples=AXES)
+def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The sum over the axes without NaN; of nothing, 0.
+
+    >>> nansum(tensor([1.0, float("nan"), 2.0]))
+    tensor(3.)
+    """
+    return np.sum(np.where(np.isnan(x), 0.0, x), axis=axis, keepdims=keepdims)
+
+
+@composite(np.nanprod, domain=with_nan, samples=AXES)
+def nanprod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The product over the axes without NaN; of nothing, 1.
+
+    >>> nanprod(tensor([3.0, float("nan"), 2.0]))
+    tensor(6.)
+    """
+    return np.prod(np.where(np.isnan(x), 1.0, x), axis=axis, keepdims=keepdims)
+
+
+def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
+    """How many numbers there are, in x's dtype so that it divides without widening."""
+    return np.sum((~np.isnan(x)).astype(x.dtype), axis=axis, keepdims=keepdims)
+
+
+@composite(np.nanmean, domain=with_nan, samples=AXES)
+def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The mean over the axes without NaN; of nothing, NaN.
+
+    >>> nanmean(tensor([1.0, float("nan"), 2.0]))
+    tensor(1.5)
+    """
+    return nansum(x, axis, keepdims) / _count(x, axis, keepdims)
+
+
+@composite(np.nanvar, domain=with_nan, samples=AXES)
+def nanvar(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+    """The variance over the axes without NaN, as in :func:`minigrad.var`.
+
+    >>> nanvar(tensor([1.0, float("nan"), 3.0]))
+    tensor(1.)
+    """
+    mean = nanmean(x, axis, True)
+    squares = np.square(np.where(np.isnan(x), mean, x) - mean)
+    n = _count(x, axis, keepdims) - ddof
+    return np.sum(squares, axis=axis, keepdims=keepdims) / np.where(n > 0, n, float("nan"))
+
+
+@composite(np.nanstd, domain=with_nan, samples=[*AXES[1:5], AXES[-1]])
+def nanstd(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+    """The standard deviation over the axes without NaN; of a constant the gradient is 0.
+
+    >>> nanstd(tensor([1.0, float("nan"), 3.0]))
+    tensor(1.)
+    """
+    variance = nanvar(x, axis, ddof, keepdims)
+    flat = variance == 0
+    return np.where(flat, 0.0, np.sqrt(np.where(flat, 1.0, variance)))
+
+
+def _or_nan(found: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    """What was found, but NaN where there was nothing but NaN."""
+    return np.where(np.all(np.isnan(x), axis=axis, keepdims=keepdims), float("nan"), found)
+
+
+@composite(np.nanmax, domain=with_nan, samples=AXES)
+def nanmax(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The largest number over the axes, NaN left out; equal ones share the gradient evenly.
+
+    >>> nanmax(tensor([1.0, float("nan"), 3.0]))
+    tensor(3.)
+    """
+    found = np.max(np.where(np.isnan(x), -float("inf"), x), axis=axis, keepdims=keepdims)
+    return _or_nan(found, x, axis, keepdims)
+
+
+@composite(np.nanmin, domain=with_nan, samples=AXES)
+def nanmin(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The smallest number over the axes, NaN left out; equal ones share the gradient evenly.
+
+    >>> nanmin(tensor([1.0, float("nan"), 3.0]))
+    tensor(1.)
+    """
+    found = np.min(np.where(np.isnan(x), float("inf"), x), axis=axis, keepdims=keepdims)
+    return _or_nan(found, x, axis, keepdims)
+
+
+@composite(np.nancumsum, domain=with_nan, samples=RUNNING)
+def nancumsum(x: Array, axis: int | None = None) -> Array:
+    """Running sums with NaN counted as 0.
+
+    >>> nancumsum(tensor([1.0, float("nan"), 3.0]))
+    tensor([1., 1., 4.])
+    """
+    return np.cumsum(np.where(np.isnan(x), 0.0, x), axis=axis)
+
+
+@composite(np.nancumprod, domain=with_nan, samples=RUNNING)
+def nancumprod(x: Array, axis: int | None = None) -> Array:
+    """Running products with NaN counted as 1.
+
+    >>> nancumprod(tensor([2.0, float("nan"), 3.0]))
+    tensor([2., 2., 6.])
+    """
+    return np.cumprod(np.where(np.isnan(x), 1.0, x), axis=axis)

@@ -1,0 +1,120 @@
+"""Padding: elements put around an array, in the modes of np.pad."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.cumulative import along
+from minigrad.operators.declare import Array, composite, operator
+from minigrad.operators.domain import distinct, sample
+
+__all__ = ["pad"]
+
+
+def _pad_vjp(g: Any, _ans: Any, _x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
+    widths = np.broadcast_to(pad_width, (_x.ndim, 2))
+    inner = tuple(
+        slice(int(low), int(low) + n) for (low, _), n in zip(widths, _x.shape, strict=True)
+    )
+    return g[inner]
+
+
+@operator(
+    vjp=_pad_vjp,
+    samples=[
+        sample((2, 3), pad_width=1), sample((2, 3), pad_width=((0, 1), (2, 0))),
+        sample((3,), pad_width=(1, 2), constant_values=5.0), sample((0, 2), pad_width=1),
+        sample((2, 2), pad_width=1, constant_values=((1.0, 2.0), (3.0, 4.0))),
+    ],
+    name="pad",
+    reference=np.pad,
+)  # fmt: skip
+def _pad_constant(x: Array, pad_width: Any, constant_values: Any = 0) -> Array:
+    return np.pad(x, pad_width, constant_values=constant_values)
+
+
+#: Modes that repeat elements: NumPy pads the numbers of the places, and we go and get them.
+REPEATING = ("edge", "reflect", "symmetric", "wrap")
+STATISTICS: dict[str, Any] = {
+    "maximum": np.max, "mean": np.mean, "median": np.median, "minimum": np.min,
+}  # fmt: skip
+
+
+def _statistic(x: Any, axis: int, widths: Any, mode: str, length: Any) -> Any:
+    n = x.shape[axis]
+    low, high = (None, None) if length is None else np.broadcast_to(length, (x.ndim, 2))[axis]
+    first = along(x, axis, slice(0, n if low is None else int(low)))
+    last = along(x, axis, slice(0 if high is None else max(0, n - int(high)), n))
+    parts = [x]
+    for width, part, before in ((widths[0], first, True), (widths[1], last, False)):
+        one = STATISTICS[mode](part, axis=axis, keepdims=True)
+        wide = np.broadcast_to(one, [int(width) if a == axis else m for a, m in enumerate(x.shape)])
+        parts = [wide, *parts] if before else [*parts, wide]
+    return np.concatenate(parts, axis=axis)
+
+
+def _ramp(x: Any, axis: int, widths: Any, ends: Any) -> Any:
+    line = [-1 if a == axis else 1 for a in range(x.ndim)]
+    low, high = int(widths[0]), int(widths[1])
+    up = np.reshape(np.arange(low) / max(low, 1), line).astype(x.dtype)
+    down = np.reshape(np.arange(high)[::-1] / max(high, 1), line).astype(x.dtype)
+    start, end = (float(e) for e in ends)
+    first, last = along(x, axis, slice(0, 1)), along(x, axis, slice(-1, None))
+    return np.concatenate([start + (first - start) * up, x, end + (last - end) * down], axis=axis)
+
+
+@composite(
+    np.pad,
+    domain=distinct,
+    samples=[
+        sample((3,), pad_width=2), sample((2, 3), pad_width=((1, 2), (0, 1))),
+        *[sample((3, 4), pad_width=((1, 2), (0, 3)), mode=m) for m in (*REPEATING, *STATISTICS)],
+        sample((4,), pad_width=6, mode="reflect"),
+        sample((2, 0), pad_width=((1, 1), (0, 0)), mode="edge"),
+        sample((3, 4), pad_width=1, mode="mean", stat_length=2),
+        sample((3, 2), pad_width=(2, 1), mode="linear_ramp", end_values=(1.0, -1.0)),
+    ],
+)  # fmt: skip
+def pad(
+    x: Array,
+    pad_width: Any,
+    mode: str = "constant",
+    constant_values: Any = 0,
+    end_values: Any = 0,
+    stat_length: Any = None,
+    reflect_type: str = "even",
+) -> Array:
+    """x with ``pad_width`` elements put around it.
+
+    ``pad_width``: one number for all sides, (before, after) for all axes, or such a pair for each.
+    ``mode``: "constant" (with ``constant_values``), "edge", "reflect", "symmetric", "wrap",
+    "linear_ramp" (to ``end_values``), "maximum", "mean", "median", "minimum" (of the
+    ``stat_length`` elements at each side), as in np.pad. Raises ValueError for another mode.
+
+    >>> pad(tensor([1.0, 2.0]), 1)
+    tensor([0., 1., 2., 0.])
+    >>> pad(tensor([1.0, 2.0, 3.0]), 1, mode="reflect")
+    tensor([2., 1., 2., 3., 2.])
+    """
+    if mode == "constant":
+        return _pad_constant(x, pad_width, constant_values)
+    known = (*REPEATING, *STATISTICS, "linear_ramp")
+    if mode not in known:
+        raise ValueError(
+            f"unknown mode {mode!r}; expected 'constant', {', '.join(map(repr, known))}"
+        )
+    if reflect_type != "even":
+        raise ValueError(f"reflect_type must be 'even', got {reflect_type!r}")
+    for axis, widths in enumerate(np.broadcast_to(pad_width, (x.ndim, 2))):
+        if not np.any(widths):
+            continue
+        if mode in REPEATING:
+            numbers: Any = np.pad(np.arange(x.shape[axis]), widths, mode=mode)  # type: ignore[call-overload]
+            x = x[(slice(None),) * axis + (numbers,)]
+        elif mode == "linear_ramp":
+            x = _ramp(x, axis, widths, np.broadcast_to(end_values, (x.ndim, 2))[axis])
+        else:
+            x = _statistic(x, axis, widths, mode, stat_length)
+    return x

@@ -1,0 +1,241 @@
+"""Order: sort, partition, and what is read off it: median, quantile, percentile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, Axis, composite, engine
+from minigrad.operators.domain import distinct, sample
+from minigrad.operators.nan_reductions import with_nan
+from minigrad.operators.reductions import AXES
+
+__all__ = [
+    "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile", "quantile",
+    "sort",
+]  # fmt: skip
+
+
+@composite(
+    np.sort,
+    domain=distinct,
+    samples=[sample((5,)), sample((2, 3), axis=0), sample((2, 3), axis=None), sample((0, 2))],
+)
+def sort(x: Array, axis: int | None = -1) -> Array:
+    """The elements along ``axis`` from small to large, NaN last; flattened first when None.
+
+    Each gradient goes back to where its element came from; equal elements keep their order.
+
+    >>> sort(tensor([3.0, 1.0, 2.0]))
+    tensor([1., 2., 3.])
+    """
+    if axis is None:
+        x, axis = np.ravel(x), -1
+    return np.take_along_axis(x, np.argsort(x, axis=axis, kind="stable"), axis)
+
+
+@composite(
+    np.partition,
+    domain=distinct,
+    samples=[sample((5,), kth=2), sample((2, 3), kth=0, axis=0), sample((0, 2), kth=1)],
+)
+def partition(x: Array, kth: Any, axis: int | None = -1) -> Array:
+    """The elements along ``axis`` with the ``kth`` in its sorted place, smaller ones before it.
+
+    >>> partition(tensor([3.0, 1.0, 2.0]), 0)[0]
+    tensor(1.)
+    """
+    if axis is None:
+        x, axis = np.ravel(x), -1
+    return np.take_along_axis(x, np.argpartition(x, kth, axis=axis), axis)
+
+
+def _rows(x: Any, axis: Axis) -> Any:
+    """x with the axes to reduce joined into the last one."""
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    last = [a % x.ndim for a in axes]
+    kept = [a for a in range(x.ndim) if a not in last]
+    n = 1
+    for a in last:
+        n *= x.shape[a]
+    return np.reshape(np.transpose(x, [*kept, *last]), (*[x.shape[a] for a in kept], n))
+
+
+def _kept(found: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    """``found``, whose last axes are x's that remain, with the reduced ones back at length 1."""
+    if not keepdims:
+        return found
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    last = [a % x.ndim for a in axes]
+    ones = tuple(1 if a in last else n for a, n in enumerate(x.shape))
+    return np.reshape(found, found.shape[: found.ndim - x.ndim + len(last)] + ones)
+
+
+#: alpha and beta of the continuous methods (Hyndman and Fan, 1996).
+METHODS = {
+    "linear": (1.0, 1.0), "hazen": (0.5, 0.5), "weibull": (0.0, 0.0),
+    "interpolated_inverted_cdf": (0.0, 1.0), "median_unbiased": (1 / 3, 1 / 3),
+    "normal_unbiased": (3 / 8, 3 / 8),
+}  # fmt: skip
+ROUNDED = ("lower", "higher", "midpoint", "nearest")
+
+
+def _place(q: Any, n: Any, method: str) -> tuple[Any, Any, Any]:
+    """Which sorted elements to take for quantile q of n, and the weight of the second."""
+    if method in METHODS:
+        alpha, beta = METHODS[method]
+        place = n * q + (alpha + q * (1.0 - alpha - beta)) - 1.0
+    elif method in ROUNDED:
+        place = q * (n - 1.0)
+    else:
+        known = ", ".join(map(repr, (*METHODS, *ROUNDED)))
+        raise ValueError(f"unknown method {method!r}; expected {known}")
+    place = np.clip(place, 0.0, np.maximum(n - 1.0, 0.0))
+    low = np.floor(place)
+    high = np.minimum(low + 1.0, np.maximum(n - 1.0, 0.0))
+    weight = place - low
+    if method == "lower":
+        weight = 0.0 * weight
+    elif method == "higher":
+        weight = np.ceil(weight)
+    elif method == "midpoint":
+        weight = 0.5 * np.ceil(weight)
+    elif method == "nearest":
+        weight = np.rint(place) - low
+    return low.astype(np.intp), high.astype(np.intp), weight
+
+
+def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -> Any:
+    """Quantiles of the first n elements of each sorted row; NaN where n is 0."""
+    q = np.asarray(engine.constant(q), dtype=np.float64)
+    if not np.all((q >= 0) & (q <= 1)):
+        raise ValueError("quantiles must be in the range [0, 1]")
+    rows = np.sort(_rows(x, axis), axis=-1)
+    wide = q.reshape(q.shape + (1,) * (rows.ndim - 1))
+    low, high, weight = _place(wide, n, method)
+    weight = np.broadcast_to(weight, q.shape + rows.shape[:-1]).astype(x.dtype)
+    if rows.shape[-1] == 0:
+        raise ValueError("expected at least one element")
+
+    def at(places: Any) -> Any:
+        # One row of places for each row of x, then the axes of q in front.
+        flat = np.broadcast_to(places, q.shape + rows.shape[:-1]).reshape(q.size, *rows.shape[:-1])
+        found = np.take_along_axis(rows, np.moveaxis(flat, 0, -1), -1)
+        return np.reshape(np.moveaxis(found, -1, 0), q.shape + rows.shape[:-1])
+
+    below, above = at(low), at(high)
+    # Not below + weight * (above - below): two infinities would make NaN of a number.
+    found = np.where(weight == 0, below, below + (above - below) * weight)
+    return _kept(found, x, axis, keepdims)
+
+
+QUANTILES = [
+    sample((5,), q=0.3), sample((2, 3), q=0.5), sample((2, 3), q=[0.0, 0.25, 1.0], axis=1),
+    sample((2, 3, 4), q=0.7, axis=(0, 2), keepdims=True), sample((0, 3), q=0.5, axis=1),
+    sample((4, 2), q=[[0.1], [0.9]], axis=0, keepdims=True), sample((), q=0.5),
+]  # fmt: skip
+
+
+def _known(x: Any, axis: Axis, keepdims: bool, found: Any) -> Any:
+    """What was found, but NaN for rows that hold a NaN, as in NumPy."""
+    missing = np.any(np.isnan(x), axis=axis, keepdims=keepdims)
+    return np.where(missing, float("nan"), found) if np.any(missing) else found
+
+
+def _length(x: Any, axis: Axis) -> int:
+    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    n = 1
+    for a in axes:
+        n *= x.shape[a]
+    return n
+
+
+@composite(
+    np.quantile,
+    domain=distinct,
+    samples=[*QUANTILES, *[sample((2, 5), q=0.37, axis=1, method=m) for m in (*METHODS, *ROUNDED)]],
+)
+def quantile(
+    x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
+) -> Array:
+    """The value below which a part ``q`` (in [0, 1]) of the elements over the axes lies.
+
+    The axes of ``q`` come first in the result. ``method``: how to go between two elements, as
+    in np.quantile; those that jump ("inverted_cdf", ...) are not offered. Constant in q.
+    Raises ValueError for q outside [0, 1], another method and for no elements.
+
+    >>> quantile(tensor([1.0, 2.0, 4.0]), 0.25)
+    tensor(1.5)
+    """
+    found = _quantile(x, q, float(_length(x, axis)), axis, method, keepdims)
+    return _known(x, axis, keepdims, found)
+
+
+def _hundredths(q: Any) -> Any:
+    return np.asarray(engine.constant(q), dtype=np.float64) / 100.0
+
+
+PERCENTILES = [
+    sample((5,), q=30),
+    sample((2, 3), q=[10, 75.5], axis=1),
+    sample((0, 3), q=1, axis=1),
+]
+
+
+@composite(np.percentile, domain=distinct, samples=PERCENTILES)
+def percentile(
+    x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
+) -> Array:
+    """:func:`minigrad.quantile` with ``q`` in percent.
+
+    >>> percentile(tensor([1.0, 2.0, 4.0]), 25)
+    tensor(1.5)
+    """
+    return quantile(x, _hundredths(q), axis, method, keepdims)
+
+
+@composite(np.median, domain=distinct, samples=[*AXES, sample((4, 3), axis=0), sample((2, 2))])
+def median(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The middle element over the axes; of an even number, the mean of the two in the middle.
+
+    >>> median(tensor([5.0, 1.0, 2.0]))
+    tensor(2.)
+    """
+    return quantile(x, 0.5, axis, "linear", keepdims)
+
+
+@composite(np.nanquantile, domain=with_nan, samples=QUANTILES)
+def nanquantile(
+    x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
+) -> Array:
+    """:func:`minigrad.quantile` with NaN left out; of nothing, NaN.
+
+    >>> nanquantile(tensor([1.0, float("nan"), 4.0]), 0.5)
+    tensor(2.5)
+    """
+    numbers = engine.constant(_rows(~np.isnan(x), axis))
+    n = np.count_nonzero(numbers, axis=-1).astype(np.float64)
+    return _quantile(x, q, n, axis, method, keepdims)
+
+
+@composite(np.nanpercentile, domain=with_nan, samples=PERCENTILES)
+def nanpercentile(
+    x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
+) -> Array:
+    """:func:`minigrad.nanquantile` with ``q`` in percent.
+
+    >>> nanpercentile(tensor([1.0, float("nan"), 4.0]), 50)
+    tensor(2.5)
+    """
+    return nanquantile(x, _hundredths(q), axis, method, keepdims)
+
+
+@composite(np.nanmedian, domain=with_nan, samples=[*AXES, sample((4, 3), axis=0)])
+def nanmedian(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """The median over the axes, NaN left out; of nothing, NaN.
+
+    >>> nanmedian(tensor([1.0, float("nan"), 4.0]))
+    tensor(2.5)
+    """
+    return nanquantile(x, 0.5, axis, "linear", keepdims)

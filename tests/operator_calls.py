@@ -1,0 +1,48 @@
+"""Calls of the declared operators with arrays drawn from their domains, for the long tests."""
+
+import importlib
+import pkgutil
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+import minigrad.operators
+from minigrad.operators.declare import COMPOSITES, OPERATORS, Operator, engine
+from minigrad.operators.domain import Sample
+
+for _module in pkgutil.iter_modules(minigrad.operators.__path__):
+    importlib.import_module(f"minigrad.operators.{_module.name}")
+
+DIFFERENTIABLE = sorted([*OPERATORS, *COMPOSITES])
+
+
+def entry(name: str) -> Any:
+    """The declaration of an operator or composite."""
+    return OPERATORS.get(name) or COMPOSITES[name]
+
+
+def call(name: str, sample: Sample, rng: np.random.Generator) -> tuple[Any, tuple[Any, ...]]:
+    """The operator as a function of its differentiable arrays, and those, drawn."""
+    declared = entry(name)
+    drawn = sample.draw(rng, declared.domains)
+    if isinstance(declared, Operator):
+        run = partial(_record, declared, sample.metadata)
+        rules = declared.rules
+    else:
+        run = partial(declared.function, **sample.metadata)
+        rules = (True,) * len(drawn)
+    variables = [i for i, rule in enumerate(rules[: len(drawn)]) if rule is not None]
+
+    def function(*args: Any) -> Any:
+        given = list(drawn)
+        for i, arg in zip(variables, args, strict=True):
+            given[i] = arg
+        return run(*given)
+
+    function.__name__ = name
+    return function, tuple(drawn[i] for i in variables)
+
+
+def _record(op: Operator, metadata: dict[str, Any], *args: Any) -> Any:
+    return engine.record(op, args, metadata)

@@ -1,0 +1,42 @@
+"""Every Python block of the README, the guides and the docs runs, and prints what it says."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```(?:python|pycon)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+
+
+def blocks(path):
+    """(line, code) of each Python block."""
+    text = path.read_text(encoding="utf-8")
+    return [(text[: m.start()].count("\n") + 2, m[1]) for m in BLOCK.finditer(text)]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS if blocks(p)],
+)
+def test_blocks_run(path, tmp_path, monkeypatch):
+    """The blocks of one document share their names, as a reader's session does."""
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": path.stem}
+    for line, code in blocks(path):
+        if ">>>" in code:
+            test = doctest.DocTestParser().get_doctest(code, {}, path.name, str(path), line - 1)
+            test.globs = names
+            out = []
+            runner = doctest.DocTestRunner(optionflags=FLAGS)
+            runner.run(test, out=out.append, clear_globs=False)
+            assert not runner.failures, "".join(out)
+        else:
+            exec(compile("\n" * (line - 1) + code, str(path), "exec"), names)
+
+
+def test_the_readme_has_blocks():
+    assert len(blocks(ROOT / "README.md")) >= 3

@@ -1,0 +1,324 @@
+"""The checker is itself proven: every derivative rule is made wrong, and it must notice.
+
+Each rule of each operator is replaced by a mutant: a little too large, of the wrong sign, wrong in
+one element, turned around, forgetful of its history. So is the engine's sum over broadcast axes.
+Each mutant is tried on all samples of the operator with three seeds, so none is caught by luck: it
+must be caught every time that it gives other numbers than the true rule.
+"""
+
+import dataclasses
+from functools import partial
+
+import numpy as np
+import pytest
+from operator_calls import call, entry
+
+import minigrad as mg
+from minigrad import backward
+from minigrad.operators.declare import KEEP, OPERATORS
+from minigrad.operators.domain import sample
+from minigrad.testing.check import Check
+from minigrad.testing.report import GradientMismatch, Verdict
+from minigrad.testing.subject import Subject
+
+SEEDS = (0, 1, 2)
+
+# -- mutations: each takes the cotangent of an input, and gives None where it does not apply -------
+
+
+def one_element(factor, h, seed):
+    """One element multiplied, chosen by the seed among those that rounding does not drown."""
+    seen = np.flatnonzero(np.abs(h) > 1e-6 * np.max(np.abs(h), initial=0.0))
+    if h.size < 2 or not seen.size:
+        return None
+    factors = np.ones(h.size)
+    factors[seen[(seed * 7919) % seen.size]] = factor
+    return h * factors.reshape(h.shape)
+
+
+def transposed(h, seed):
+    square = h.ndim > 1 and h.shape[-1] == h.shape[-2] > 1
+    return np.swapaxes(h, -1, -2) if square else None
+
+
+MUTATIONS = {
+    "times 1.01": lambda h, seed: h * 1.01,
+    "sign": lambda h, seed: -h,
+    "one element zeroed": partial(one_element, 0.0),
+    "one element times 1.01": partial(one_element, 1.01),
+    "transposed": transposed,
+    "reversed": lambda h, seed: np.flip(h) if h.size > 1 else None,
+}
+
+#: Mutants that equal the original by mathematics, on every sample: (operator, input, mutation).
+LINEAR_IN_PIECES = "its slope is constant between kinks: there is no second derivative to lose"
+EQUAL = {
+    ("abs", 0, "inputs constant"): LINEAR_IN_PIECES,
+    ("max", 0, "inputs constant"): LINEAR_IN_PIECES,
+    ("maximum", 0, "inputs constant"): LINEAR_IN_PIECES,
+    ("maximum", 1, "inputs constant"): LINEAR_IN_PIECES,
+    ("min", 0, "inputs constant"): LINEAR_IN_PIECES,
+    ("minimum", 0, "inputs constant"): LINEAR_IN_PIECES,
+    ("minimum", 1, "inputs constant"): LINEAR_IN_PIECES,
+    ("relu", 0, "inputs constant"): LINEAR_IN_PIECES,
+    ("remainder", 1, "inputs constant"): LINEAR_IN_PIECES,
+    ("max_pool2d", 0, "inputs constant"): LINEAR_IN_PIECES,
+}
+
+
+# -- one operator with one rule replaced ---------------------------------------------------------------
+
+
+class Mutated:
+    """While entered, rule ``i`` of the operator is ``change(rule)``."""
+
+    def __init__(self, op, i, change):
+        self.op, self.i, self.change = op, i, change
+
+    def __enter__(self):
+        true_rule = self.op.rule
+
+        def rule(i):
+            found = true_rule(i)
+            mine = found is not None and (self.op.variadic or i == self.i)
+            return partial(self.change, found, i) if mine else found
+
+        self.op.rule = rule
+
+    def __exit__(self, *_):
+        del self.op.rule
+
+
+class WrongNumbers:
+    """A rule whose result, summed to the shape of the input, is mutated."""
+
+    def __init__(self, mutation, seed):
+        self.mutation, self.seed = mutation, seed
+        self.applies = self.differs = False
+
+    def __call__(self, rule, i, g, ans, *inputs, **metadata):
+        h = rule(g, ans, *inputs, **metadata)
+        h = np.asarray(getattr(h, "_data", h))
+        if h.shape != inputs[i].shape:
+            h = backward._unbroadcast(h, inputs[i].shape, None)
+        mutated = self.mutation(h, self.seed)
+        self.applies |= mutated is not None
+        if mutated is None or np.array_equal(h, mutated):
+            return h
+        self.differs = True
+        return mutated
+
+
+#: Where all samples of an operator happen to be alike in what a mutation changes.
+MORE_SAMPLES = {"where": [sample(np.array([[True, False], [False, False]]), (2, 2), (2, 2))]}
+
+
+def samples(name):
+    """Those of the operator, and those with the last two axes made equal, to be transposed."""
+
+    def square(shape):
+        if isinstance(shape, list):
+            return [square(one) for one in shape]
+        return (*shape[:-2], 3, 3) if isinstance(shape, tuple) and len(shape) in (2, 3) else shape
+
+    for each in (*entry(name).samples, *MORE_SAMPLES.get(name, ())):
+        yield each
+        arrays = tuple(square(shape) for shape in each.arrays)
+        if all(a is b or a == b for a, b in zip(arrays, each.arrays, strict=True)):
+            continue
+        squared = dataclasses.replace(each, arrays=arrays)
+        try:
+            function, drawn = call(name, squared, np.random.default_rng(0))
+            function(*drawn)
+        except (ValueError, IndexError):  # the metadata wants the original shape
+            continue
+        yield squared
+
+
+def subjects(name):
+    """Operator calls with drawn arrays, each with its seed; none of them empty."""
+    for number, each in enumerate(samples(name)):
+        for seed in SEEDS:
+            function, arrays = call(name, each, np.random.default_rng([number, seed]))
+            subject = Subject(function, arrays, name)
+            if subject.point.size and np.size(subject.value(subject.point)):
+                yield each, seed, subject
+
+
+def caught(check):
+    try:
+        return any(np.any(c.verdicts() == Verdict.FAIL) for c in check.compare())
+    except GradientMismatch:  # the plain and the recorded value differ
+        return True
+
+
+def differentiated(op):
+    return [i for i, rule in enumerate(op.rules) if rule is not None]
+
+
+# -- first order -----------------------------------------------------------------------------------
+
+
+def first_order_mutants(name):
+    """(mutants that lived, mutants that apply but never gave other numbers)."""
+    op, alive = OPERATORS[name], []
+    applied, differed = set(), set()
+    for each, seed, subject in subjects(name):
+        check = Check(subject, seed)
+        assert not caught(check), f"the true rule fails: {each}, seed {seed}"
+        for i in differentiated(op):
+            for label, mutation in MUTATIONS.items():
+                mutant = WrongNumbers(mutation, seed)
+                with Mutated(op, i, mutant):
+                    found = caught(check)
+                if mutant.applies:
+                    applied.add((name, i, label))
+                if mutant.differs:
+                    differed.add((name, i, label))
+                    if not found:
+                        alive.append((i, label, each, seed))
+    return alive, applied - differed
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_every_mutant_of_a_rule_is_caught(name):
+    alive, equal = first_order_mutants(name)
+    assert not alive
+    assert equal == {row for row in EQUAL if row[0] == name and row[2] in MUTATIONS}
+
+
+# -- second order: the rule is right, but not as it is recorded ------------------------------------
+
+
+def detached(x):
+    return x.detach() if isinstance(x, mg.Tensor) else x
+
+
+def history_lost(rule, i, g, *arguments, **metadata):
+    return detached(rule(g, *arguments, **metadata))
+
+
+def inputs_constant(rule, i, g, *arguments, **metadata):
+    return rule(g, *map(detached, arguments), **metadata)
+
+
+def recorded_wrong(rule, i, g, *arguments, **metadata):
+    h = rule(g, *arguments, **metadata)
+    return h * 1.01 if isinstance(g, mg.Tensor) else h
+
+
+FORGETFUL = {
+    "history lost": history_lost,
+    "inputs constant": inputs_constant,
+    "recorded times 1.01": recorded_wrong,
+}
+
+
+def keeps_a_variable(op, i):
+    """Whether rule i uses the output or an input that has a derivative."""
+    if op.variadic:
+        return KEEP in op.plan((True, True))
+    output, *inputs = op.plan(tuple(at == i for at in range(op.arity)))
+    return output == KEEP or any(inputs[at] == KEEP for at in differentiated(op))
+
+
+def second_order_mutants(name):
+    """As ``first_order_mutants``; a mutant differs when its second derivative does."""
+    op, alive = OPERATORS[name], []
+    applied, differed = set(), set()
+    for each, seed, subject in subjects(name):
+        subject.examine()
+        check = Check(subject.gradient(np.random.default_rng(seed)), seed)
+        assert not caught(check), f"the true rule fails: {each}, seed {seed}"
+        true = check.subject.pullback(check.subject.point, check.cotangents)
+        for i in differentiated(op):
+            for label, change in FORGETFUL.items():
+                if change is inputs_constant and not keeps_a_variable(op, i):
+                    continue
+                applied.add((name, i, label))
+                with Mutated(op, i, change):
+                    other = check.subject.pullback(check.subject.point, check.cotangents)
+                    if all(
+                        np.allclose(a, b, 1e-9, 1e-12) for a, b in zip(true, other, strict=True)
+                    ):
+                        continue
+                    differed.add((name, i, label))
+                    if not caught(check):
+                        alive.append((i, label, each, seed))
+    return alive, applied - differed
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_every_mutant_of_a_recorded_rule_is_caught(name):
+    alive, equal = second_order_mutants(name)
+    assert not alive
+    assert equal == {row for row in EQUAL if row[0] == name and row[2] in FORGETFUL}
+
+
+# -- the engine's sum over broadcast axes -----------------------------------------------------------
+
+true_unbroadcast = backward._unbroadcast
+
+
+def split_axes(h, shape):
+    """The axes that broadcasting has added in front, and those that it has stretched."""
+    extra = h.ndim - len(shape)
+    stretched = [i + extra for i, n in enumerate(shape) if n == 1 and h.shape[i + extra] != 1]
+    return list(range(extra)), stretched
+
+
+def first_of(h, axes):
+    """The first element where the sum should be."""
+    for axis in sorted(axes):
+        h = np.take(h, [0], axis=axis)
+    return h
+
+
+def no_sum(h, shape, node):
+    front, stretched = split_axes(h, shape)
+    return np.reshape(first_of(h, front + stretched), shape)
+
+
+def no_sum_in_front(h, shape, node):
+    front, _ = split_axes(h, shape)
+    return true_unbroadcast(np.reshape(first_of(h, front), h.shape[len(front) :]), shape, node)
+
+
+def no_sum_of_stretched(h, shape, node):
+    front, stretched = split_axes(h, shape)
+    return np.reshape(np.sum(first_of(h, stretched), axis=tuple(front)), shape)
+
+
+def mean_instead(h, shape, node):
+    total = true_unbroadcast(h, shape, node)
+    return total * (max(total.size, 1) / max(h.size, 1))
+
+
+@pytest.mark.parametrize("change", [no_sum, no_sum_in_front, no_sum_of_stretched, mean_instead])
+def test_a_dropped_broadcast_sum_is_caught(monkeypatch, change):
+    differed = 0
+    for name in ("add", "multiply", "divide", "maximum", "where", "matmul"):
+        for each, seed, subject in subjects(name):
+            differs = False
+
+            def changed(h, shape, node):
+                nonlocal differs
+                wrong = change(h, shape, node)
+                differs |= not np.allclose(wrong, true_unbroadcast(h, shape, node))
+                return wrong
+
+            check = Check(subject, seed)
+            with monkeypatch.context() as patch:
+                patch.setattr(backward, "_unbroadcast", changed)
+                found = caught(check)
+            assert found == differs, f"{name}: {each}, seed {seed}"
+            differed += differs
+    assert differed > 20
+
+
+def test_the_message_names_a_missing_broadcast_sum(monkeypatch):
+    monkeypatch.setattr(backward, "_unbroadcast", no_sum)
+    with pytest.raises(GradientMismatch) as caught:
+        mg.testing.check_grads(mg.multiply, np.ones((4, 3)), np.array([1.0, 2.0, 3.0]))
+    assert caught.value.argument == "argument 1 (y)"
+    assert caught.value.pattern.startswith("a broadcast sum is missing (over axis 0")

@@ -1,0 +1,275 @@
+"""The optimizers, step for step beside PyTorch's."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from optim_cases import CASES, give, gradients, tensors, torch, values
+
+import minigrad as mg
+from minigrad import nn, optim
+
+__all__ = ["torch"]  # a fixture
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_equals_pytorch_for_25_steps(torch, name, settings, dtype):
+    ours, theirs = (
+        tensors(values(dtype)),
+        [torch.tensor(v, requires_grad=True) for v in values(dtype)],
+    )
+    optimizer = getattr(optim, name)(ours, **settings)
+    oracle = getattr(torch.optim, name)(theirs, **settings)
+    rtol = 1e-12 if dtype == np.float64 else 3e-6
+    for arrays in gradients(dtype):
+        give(ours, arrays, mg.tensor)
+        give(theirs, arrays, torch.tensor)
+        optimizer.step()
+        oracle.step()
+        for p, q in zip(ours, theirs, strict=True):
+            assert p.dtype == dtype
+            np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol, rtol)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "name", ["SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam"]
+)
+def test_defaults_are_those_of_pytorch(torch, name):
+    oracle = getattr(torch.optim, name)([torch.zeros(1, requires_grad=True)]).defaults
+    for setting, value in getattr(optim, name)().defaults.items():
+        assert value == oracle[setting], setting
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_apply_gradients_does_what_step_does(name, settings):
+    by_step, by_pairs = tensors(values(np.float32)), tensors(values(np.float32))
+    stepping, applying = getattr(optim, name)(by_step, **settings), getattr(optim, name)(**settings)
+    for arrays in gradients(np.float32, 6):
+        give(by_step, arrays, mg.tensor)
+        stepping.step()
+        grads = [None if g is None else mg.tensor(g) for g in arrays]
+        applying.apply_gradients(zip(grads, by_pairs, strict=True))
+    for p, q in zip(by_step, by_pairs, strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+@pytest.mark.parametrize(
+    "name", ["SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam"]
+)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_dtype_of_parameters_and_state_stays(name, dtype):
+    params = tensors(values(dtype))
+    settings = {"momentum": 0.9} if name == "SGD" else {}
+    optimizer = getattr(optim, name)(params, **settings, weight_decay=0.1)
+    for arrays in gradients(np.float64, 3):  # of another dtype than the parameters
+        optimizer.apply_gradients(zip(arrays, params, strict=True))
+    assert [p.dtype for p in params] == [dtype] * 4
+    for p in params:
+        for value in optimizer.state[p].values():
+            assert not isinstance(value, mg.Tensor) or value.dtype == dtype
+        assert optimizer.state[p]
+
+
+def test_one_optimizer_takes_parameters_of_several_dtypes():
+    mixed = [np.float32, np.float64, np.float16, np.float32]
+    params = [mg.tensor(np.ones(2, dtype), requires_grad=True) for dtype in mixed]
+    optim.SGD(lr=0.5).apply_gradients([(np.ones(2, np.float32), p) for p in params])
+    assert [p.dtype for p in params] == mixed
+    assert [p.tolist() for p in params] == [[0.5, 0.5]] * 4
+
+
+def test_a_parameter_larger_than_a_stretch_is_updated_throughout(monkeypatch):
+    monkeypatch.setattr("minigrad.optim.flat.STRETCH", 5)
+    shapes = [(3,), (4, 4), (0,), (2,), (11,)]
+    params, whole = tensors(values(np.float64, shapes)), values(np.float64, shapes)
+    optimizer = optim.SGD(params, lr=0.5, weight_decay=0.1)
+    for arrays in gradients(np.float64, 8, shapes):
+        give(params, arrays, mg.tensor)
+        optimizer.step()
+        for i, g in enumerate(arrays):
+            if g is not None:
+                whole[i] = whole[i] - 0.5 * (g + 0.1 * whole[i])
+    for p, expected in zip(params, whole, strict=True):
+        np.testing.assert_allclose(p.numpy(), expected, 1e-14, 1e-14)
+
+
+def test_a_parameter_without_gradient_is_neither_decayed_nor_counted():
+    used, unused = tensors(values(np.float32, [(3,), (3,)]))
+    before = unused.numpy()
+    optimizer = optim.AdamW([used, unused], weight_decay=0.5)
+    used.grad = mg.ones(3)
+    optimizer.step()
+    np.testing.assert_array_equal(unused.numpy(), before)
+    assert set(optimizer.state) == {used}
+
+
+def test_zeroed_gradients_still_decay():
+    w = mg.tensor([1.0, 2.0], requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.5, weight_decay=1.0)
+    w.grad = mg.ones(2)
+    optimizer.zero_grad(set_to_none=False)
+    assert w.grad.tolist() == [0.0, 0.0]
+    optimizer.step()
+    assert w.tolist() == [0.5, 1.0]
+    optimizer.zero_grad()
+    assert w.grad is None
+
+
+def test_a_shared_parameter_is_updated_once():
+    class Tied(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encode = nn.Parameter([[1.0, 2.0], [3.0, 4.0]])
+            self.decode = self.encode
+
+        def forward(self, x):
+            return x @ self.encode @ self.decode.T
+
+    model = Tied()
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    before, shared = model.encode.numpy(), model.encode
+    model(mg.ones((1, 2))).sum().backward()
+    gradient = shared.grad.numpy()
+    optimizer.step()
+    assert model.decode is model.encode is shared
+    np.testing.assert_allclose(model.encode.numpy(), before - 0.5 * gradient)
+
+
+def test_steps_of_equal_history_and_of_different_history_agree():
+    """Parameters with equal counts of steps are updated as one; others must not follow them."""
+    alone, together = tensors(values(np.float64)), tensors(values(np.float64))
+    separate = [optim.Adam([p], lr=0.1) for p in alone]
+    joint = optim.Adam(together, lr=0.1)
+    for step, arrays in enumerate(gradients(np.float64, 12)):
+        kept = [g if step >= 2 * i else None for i, g in enumerate(arrays)]
+        give(alone, kept, mg.tensor)
+        give(together, kept, mg.tensor)
+        for one in separate:
+            one.step()
+        joint.step()
+    for p, q in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+def test_a_closure_computes_the_gradients_and_its_loss_is_returned():
+    w = mg.tensor([2.0], requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.25)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (w * w).sum()
+        loss.backward()
+        return loss
+
+    assert optimizer.step(closure).item() == 4.0
+    assert w.tolist() == [1.0]
+
+
+def test_a_graph_from_before_the_step_refuses_its_backward_pass():
+    w = mg.tensor([2.0], requires_grad=True)
+    loss = (w * w).sum()
+    w.grad = mg.ones(1)
+    optim.SGD([w], lr=0.25).step()
+    with pytest.raises(RuntimeError, match="updated in place"):
+        loss.backward()
+
+
+def test_what_was_read_before_the_step_does_not_change():
+    w = mg.tensor([2.0], requires_grad=True)
+    g = mg.ones(1)
+    w.grad = g
+    optimizer = optim.SGD([w], lr=0.25, momentum=0.9, weight_decay=1.0, nesterov=True)
+    optimizer.step()
+    array, constant, state = w.numpy(), w.detach(), optimizer.state[w]["momentum_buffer"]
+    seen = [array.copy(), constant.numpy().copy(), state.numpy().copy()]
+    optimizer.step()
+    np.testing.assert_array_equal([array, constant.numpy(), state.numpy()], seen)
+    assert g.tolist() == [1.0]
+
+
+def test_the_array_a_parameter_was_made_of_does_not_change():
+    array = np.ones(2, np.float32)
+    w = mg.tensor(array, requires_grad=True)
+    constant = mg.tensor(array).detach()
+    shared = constant.detach()
+    shared.requires_grad = True
+    optimizer = optim.SGD(lr=0.5)
+    optimizer.apply_gradients([(mg.ones(2), w), (mg.ones(2), shared)])
+    assert array.tolist() == constant.tolist() == [1.0, 1.0]
+    assert w.tolist() == shared.tolist() == [0.5, 0.5]
+
+
+def test_a_value_assigned_between_steps_is_kept():
+    w = nn.Parameter([1.0, 2.0])
+    optimizer = optim.SGD([w], lr=0.5)
+    w.grad = mg.ones(2)
+    optimizer.step()
+    w.assign([10.0, 20.0])
+    optimizer.step()
+    assert w.tolist() == [9.5, 19.5]
+    w.requires_grad = False
+    w.assign([3.0, 4.0])  # replaces the buffer
+    w.requires_grad = True
+    w.grad = mg.ones(2)
+    optimizer.step()
+    assert w.tolist() == [2.5, 3.5]
+
+
+def test_two_optimizers_may_take_turns_on_one_parameter():
+    w = nn.Parameter([1.0, 2.0])
+    first, second = optim.SGD([w], lr=0.5), optim.SGD([w], lr=0.25)
+    w.grad = mg.ones(2)
+    for optimizer in (first, second, first):
+        optimizer.step()
+    assert w.tolist() == [-0.25, 0.75]
+
+
+def test_settings_may_change_between_steps():
+    w = mg.tensor(np.ones(2), requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.5)
+    w.grad = mg.ones(2, np.float64)
+    optimizer.step()
+    optimizer.param_groups[0]["lr"] = np.float64(0.25)
+    optimizer.param_groups[0]["momentum"] = 0.5  # brings a buffer with it
+    optimizer.step()
+    optimizer.step()
+    assert w.tolist() == [0.5 - 0.25 - 0.25 * 1.5] * 2
+
+
+def test_divergence_shows_in_the_values_and_not_as_warnings():
+    w = mg.tensor(np.full(3, 1e300), requires_grad=True)
+    optimizer = optim.Adam([w])
+    w.grad = mg.tensor(np.array([1e300, np.inf, 1.0]))
+    optimizer.step()
+    assert np.isnan(w.numpy()[1])
+
+
+def test_a_step_allocates_nothing_once_it_has_run():
+    params = tensors(values(np.float32, [(200, 200), (200,)]))
+    for p in params:
+        p.grad = mg.ones(p.shape)
+    optimizer = optim.Adam(params, weight_decay=0.1, amsgrad=True)
+    optimizer.step()
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for _ in range(3):
+        optimizer.step()
+    after, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak - before < 8_000  # small Python objects, where one array of floats has 160,000
+    assert after - before < 2_000
+
+
+def test_training_reaches_the_minimum_by_tape_and_by_backward():
+    for name, lr in (("SGD", 0.05), ("Adam", 0.1), ("NAdam", 0.1), ("RMSprop", 0.05)):
+        w = mg.tensor(np.zeros(3), requires_grad=True)
+        goal = np.array([1.0, -2.0, 3.0])
+        optimizer = getattr(optim, name)(lr=lr)
+        for _ in range(300):
+            with mg.GradientTape() as tape:
+                loss = ((w - goal) ** 2).sum()
+            optimizer.apply_gradients(zip(tape.gradient(loss, [w]), [w], strict=True))
+        np.testing.assert_allclose(w.numpy(), goal, atol=0.1)

@@ -1,0 +1,244 @@
+"""Learning-rate schedules, step for step beside PyTorch's."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import optim
+from minigrad.optim import lr_scheduler
+
+#: Each schedule with settings, for an optimizer with two groups.
+CASES = [
+    ("LambdaLR", {"lr_lambda": lambda step: 0.9**step}),
+    ("LambdaLR", {"lr_lambda": [lambda step: 1 / (1 + step), lambda step: min(1.0, step / 5)]}),
+    ("LinearLR", {}),
+    ("LinearLR", {"start_factor": 0.1, "end_factor": 0.8, "total_iters": 7}),
+    ("StepLR", {"step_size": 1}),
+    ("StepLR", {"step_size": 4, "gamma": 0.5}),
+    ("MultiStepLR", {"milestones": [3, 9, 9, 20]}),
+    ("MultiStepLR", {"milestones": [10, 2], "gamma": 0.5}),
+    ("ExponentialLR", {"gamma": 0.9}),
+    ("CosineAnnealingLR", {"T_max": 25}),
+    ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}),
+    ("CosineAnnealingLR", {"T_max": 1}),
+    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31}),
+    ("OneCycleLR", {"max_lr": [1.0, 2.0], "epochs": 4, "steps_per_epoch": 8, "pct_start": 0.5}),
+    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "anneal_strategy": "linear"}),
+    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "three_phase": True, "div_factor": 10.0}),
+    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "final_div_factor": 10.0,
+                    "base_momentum": [0.5, 0.6], "max_momentum": 0.7}),
+    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "cycle_momentum": False}),
+]  # fmt: skip
+STEPS = 30
+
+
+def ours(name="SGD", **settings):
+    """An optimizer of two groups, each of one parameter with a gradient."""
+    groups = []
+    for lr in (0.5, 0.2):
+        p = mg.tensor(np.zeros(1), requires_grad=True)
+        p.grad = mg.ones(1, np.float64)
+        groups.append({"params": [p], "lr": lr})
+    return getattr(optim, name)(groups, **settings)
+
+
+def theirs(torch, name="SGD", **settings):
+    groups = [{"params": [torch.zeros(1, requires_grad=True)], "lr": lr} for lr in (0.5, 0.2)]
+    return getattr(torch.optim, name)(groups, **settings)
+
+
+def settings_of(optimizer):
+    """What schedules change, of each group."""
+    return [
+        [group["lr"], *[group[k] for k in ("momentum",) if k in group], *group.get("betas", ())]
+        for group in optimizer.param_groups
+    ]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("optimizer", "options"), [("SGD", {"momentum": 0.9}), ("Adam", {})])
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_equals_pytorch_step_for_step(name, settings, optimizer, options):
+    torch = pytest.importorskip("torch")
+    mine, oracle = ours(optimizer, **options), theirs(torch, optimizer, **options)
+    schedule = getattr(lr_scheduler, name)(mine, **settings)
+    reference = getattr(torch.optim.lr_scheduler, name)(oracle, **settings)
+    for _ in range(STEPS):
+        np.testing.assert_allclose(settings_of(mine), settings_of(oracle), 1e-12, 1e-15)
+        np.testing.assert_allclose(schedule.get_last_lr(), reference.get_last_lr(), 1e-12, 1e-15)
+        mine.step()
+        oracle.step()
+        schedule.step()
+        reference.step()
+    np.testing.assert_allclose(settings_of(mine), settings_of(oracle), 1e-12, 1e-15)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"patience": 2},
+        {"patience": 0, "factor": 0.5},
+        {"patience": 1, "mode": "max", "threshold": 0.05},
+        {"patience": 1, "threshold": 0.05, "threshold_mode": "abs"},
+        {"patience": 1, "mode": "max", "threshold": 0.05, "threshold_mode": "abs"},
+        {"patience": 1, "cooldown": 3},
+        {"patience": 0, "factor": 0.5, "min_lr": [0.1, 0.15]},
+        {"patience": 0, "factor": 0.9, "eps": 0.04},
+    ],
+    ids=str,
+)
+def test_reduce_on_plateau_equals_pytorch(settings):
+    torch = pytest.importorskip("torch")
+    mine, oracle = ours(), theirs(torch)
+    schedule = lr_scheduler.ReduceLROnPlateau(mine, **settings)
+    reference = torch.optim.lr_scheduler.ReduceLROnPlateau(oracle, **settings)
+    rng = np.random.default_rng(0)
+    for step in range(60):
+        value = 1.0 + math.exp(-step / 10) + 0.05 * rng.standard_normal()
+        mine.step()
+        oracle.step()
+        schedule.step(math.nan if step == 7 else value)
+        reference.step(math.nan if step == 7 else value)
+        np.testing.assert_allclose(settings_of(mine), settings_of(oracle), 1e-12)
+        assert schedule.best == reference.best
+    assert settings_of(mine) != settings_of(ours()), "the case never reduces anything"
+
+
+@pytest.mark.parity
+def test_schedules_in_chain_equal_pytorch():
+    torch = pytest.importorskip("torch")
+    mine, oracle = ours(), theirs(torch)
+    lib = torch.optim.lr_scheduler
+    warm = [s(o, total_iters=4) for s, o in ((lr_scheduler.LinearLR, mine), (lib.LinearLR, oracle))]
+    fall = [s(o, 0.9) for s, o in ((lr_scheduler.ExponentialLR, mine), (lib.ExponentialLR, oracle))]
+    for _ in range(10):
+        mine.step()
+        oracle.step()
+        for schedule in (*warm, *fall):
+            schedule.step()
+        np.testing.assert_allclose(settings_of(mine), settings_of(oracle), 1e-12)
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_a_resumed_schedule_goes_on_bit_for_bit(name, settings, tmp_path):
+    def advance(optimizer, schedule, steps):
+        found = []
+        for _ in range(steps):
+            optimizer.step()
+            schedule.step()
+            found.append(settings_of(optimizer))
+        return found
+
+    make = getattr(lr_scheduler, name)
+    whole, first, second = (ours(momentum=0.9) for _ in range(3))
+    expected = advance(whole, make(whole, **settings), STEPS)
+    schedule = make(first, **settings)
+    assert advance(first, schedule, 11) == expected[:11]
+
+    mg.save_checkpoint(tmp_path / "run.safetensors", optimizer=first, schedule=schedule)
+    state = mg.load_checkpoint(tmp_path / "run.safetensors")
+    resumed = make(second, **settings)
+    second.load_state_dict(state["optimizer"])
+    resumed.load_state_dict(state["schedule"])
+    assert advance(second, resumed, STEPS - 11) == expected[11:]
+
+
+def test_a_plateau_is_remembered_by_a_resumed_schedule():
+    whole, first, second = ours(), ours(), ours()
+    losses = [3.0, 2.0, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0, 1.0]
+    make = lr_scheduler.ReduceLROnPlateau
+    schedules = [make(o, patience=2) for o in (whole, first, second)]
+    for optimizer in (whole, first, second):
+        optimizer.step()
+    for loss in losses:
+        schedules[0].step(loss)
+    for loss in losses[:4]:
+        schedules[1].step(loss)
+    second.load_state_dict(first.state_dict())
+    schedules[2].load_state_dict(schedules[1].state_dict())
+    for loss in losses[4:]:
+        schedules[2].step(loss)
+    assert settings_of(second) == settings_of(whole)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("name", "settings"), CASES[2:12], ids=str)
+def test_last_epoch_goes_on_as_in_pytorch(name, settings):
+    torch = pytest.importorskip("torch")
+    pair = []
+    for optimizer, library in ((ours(), lr_scheduler), (theirs(torch), torch.optim.lr_scheduler)):
+        for group in optimizer.param_groups:
+            group["initial_lr"] = 2 * group["lr"]
+        schedule = getattr(library, name)(optimizer, **settings, last_epoch=3)
+        rates = [settings_of(optimizer)]
+        for _ in range(10):
+            optimizer.step()
+            schedule.step()
+            rates.append(settings_of(optimizer))
+        pair.append(rates)
+    np.testing.assert_allclose(*pair, 1e-12, 1e-15)
+
+
+def test_a_schedule_sets_the_rate_of_an_optimizer_that_meets_its_parameters_later():
+    optimizer = optim.SGD(lr=1.0)
+    schedule = lr_scheduler.StepLR(optimizer, 1, 0.5)
+    w = mg.tensor([0.0], requires_grad=True)
+    for _ in range(3):
+        optimizer.apply_gradients([(mg.ones(1), w)])
+        schedule.step()
+    assert w.item() == -1.75
+
+
+def test_a_schedule_before_the_first_step_warns():
+    schedule = lr_scheduler.StepLR(ours(), 1)
+    with pytest.warns(UserWarning, match=r"call optimizer.step\(\) first"):
+        schedule.step()
+    schedule.step()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda o: lr_scheduler.StepLR([1], 3), TypeError, "expected an optimizer first, got list"),
+        (lambda o: lr_scheduler.StepLR(o, 0), ValueError, "step_size must be a positive integer"),
+        (lambda o: lr_scheduler.CosineAnnealingLR(o, 0), ValueError, "T_max"),
+        (lambda o: lr_scheduler.StepLR(o, 3, last_epoch=4), ValueError, "no 'initial_lr'"),
+        (lambda o: lr_scheduler.LinearLR(o, 0.0), ValueError, "0 < start_factor"),
+        (lambda o: lr_scheduler.LambdaLR(o, [abs]), ValueError, "1 values, the optimizer 2"),
+        (lambda o: lr_scheduler.OneCycleLR(o, 1.0), ValueError, "total_steps, or both"),
+        (lambda o: lr_scheduler.OneCycleLR(o, 1.0, 9, pct_start=2.0), ValueError, "pct_start"),
+        (lambda o: lr_scheduler.OneCycleLR(o, 1.0, 9, anneal_strategy="exp"), ValueError, "'cos' or"),
+        (lambda o: lr_scheduler.OneCycleLR(ours("Adagrad"), 1.0, 9), ValueError, "cycle_momentum=False"),
+        (lambda o: lr_scheduler.ReduceLROnPlateau(o, factor=1.0), ValueError, "factor"),
+        (lambda o: lr_scheduler.ReduceLROnPlateau(o, "up"), ValueError, "'min' or 'max', got 'up'"),
+        (lambda o: lr_scheduler.ReduceLROnPlateau(o, threshold_mode="x"), ValueError, "'rel' or 'abs'"),
+        (lambda o: lr_scheduler.ReduceLROnPlateau(o).step(), TypeError, r"step\(val_loss\)"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make(ours())
+
+
+def test_one_cycle_refuses_steps_beyond_its_end():
+    optimizer = ours(momentum=0.9)
+    schedule = lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=3)
+    for _ in range(3):
+        optimizer.step()
+        schedule.step()
+    with pytest.raises(ValueError, match="step 4 of 3"):
+        schedule.step()
+
+
+def test_the_state_of_another_schedule_is_refused():
+    optimizer = ours()
+    saved = lr_scheduler.ExponentialLR(optimizer, 0.5).state_dict()
+    schedule = lr_scheduler.StepLR(optimizer, 3)
+    before = copy.deepcopy(schedule.state_dict())
+    with pytest.raises(ValueError, match=r"missing \['step_size'\]"):
+        schedule.load_state_dict(saved)
+    assert schedule.state_dict() == before

@@ -1,0 +1,351 @@
+"""Optimizers: parameter groups, refusals, and state that is saved and resumed."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from optim_cases import CASES, give, gradients, tensors, torch, values
+
+import minigrad as mg
+from minigrad import nn, optim
+
+__all__ = ["torch"]  # a fixture
+
+
+def leaf(*data):
+    return mg.tensor(list(data) or [1.0], requires_grad=True)
+
+
+# -- groups ----------------------------------------------------------------------------------------
+
+
+def test_groups_have_settings_of_their_own():
+    a, b, c = leaf(), leaf(), leaf()
+    optimizer = optim.SGD([{"params": [a], "lr": 0.5}, {"params": b}], lr=0.25)
+    optimizer.add_param_group({"params": (p for p in [c]), "lr": 0.125, "weight_decay": 1.0})
+    for p in (a, b, c):
+        p.grad = mg.ones(1)
+    optimizer.step()
+    assert [p.item() for p in (a, b, c)] == [0.5, 0.75, 0.75]
+    assert [len(group["params"]) for group in optimizer.param_groups] == [1, 1, 1]
+
+
+def test_names_come_with_pairs_and_stand_in_the_group():
+    model = nn.Module()
+    model.first, model.second = nn.Parameter([1.0]), nn.Parameter([2.0])
+    optimizer = optim.Adam(model.named_parameters())
+    assert optimizer.param_groups[0]["param_names"] == ["first", "second"]
+    assert optimizer.param_groups[0]["params"][0] is model.first
+    assert optimizer.state_dict()["param_groups"][0]["param_names"] == ["first", "second"]
+    with pytest.raises(ValueError, match="names in all groups or in none"):
+        optimizer.add_param_group({"params": [leaf()]})
+
+
+@pytest.mark.parametrize(
+    ("params", "error", "message"),
+    [
+        (lambda: leaf(), TypeError, r"single Tensor.*\[tensor\]"),
+        (lambda: nn.Parameter([1.0]), TypeError, "single Parameter"),
+        (lambda: np.ones(2), TypeError, "single ndarray"),
+        (lambda: {"w": leaf()}, TypeError, "got a dict.*items"),
+        (lambda: 0.1, TypeError, r"SGD\(lr=0.1\)"),
+        (list, ValueError, "no parameters.*used up"),
+        (lambda: [{"params": []}], ValueError, "group 0 has no parameters"),
+        (lambda: [{"parameters": [leaf()]}], TypeError, "dict with 'params'"),
+        (lambda: [{"params": [leaf()], "learning_rate": 1}], ValueError, "unknown settings.*lr, momentum"),
+        (lambda: [np.ones(2)], TypeError, "parameter 0 is ndarray.*requires_grad=True"),
+        (lambda: [leaf(), leaf() * 2], ValueError, "parameter 1 is a result of multiply, not a leaf"),
+        (lambda: [mg.ones(3)], ValueError, r"parameter 0 of shape \(3,\) has requires_grad=False"),
+        (lambda: [mg.tensor([1, 2])], ValueError, "requires_grad=False"),
+        (lambda: [leaf()] * 2, ValueError, "parameter 1 appears more than once"),
+        (lambda: [("a", p := leaf()), ("b", p)], ValueError, "parameter 'b' appears more than once"),
+        (lambda: [("a", leaf()), leaf()], ValueError, "all parameters as"),
+    ],
+)  # fmt: skip
+def test_parameters_that_cannot_be_optimized_are_refused(params, error, message):
+    with pytest.raises(error, match=message):
+        optim.SGD(params(), lr=0.1)
+
+
+def test_a_parameter_in_two_groups_is_refused_and_leaves_the_optimizer_whole():
+    w = leaf()
+    optimizer = optim.SGD([w], lr=0.5)
+    with pytest.raises(ValueError, match="more than once"):
+        optimizer.add_param_group({"params": [leaf(), w]})
+    assert len(optimizer.param_groups) == 1
+    w.grad = mg.ones(1)
+    optimizer.step()
+    assert w.item() == 0.5
+
+
+def test_frozen_parameters_are_taken_and_left_alone():
+    frozen, free = nn.Parameter([1.0], requires_grad=False), nn.Parameter([1.0])
+    optimizer = optim.SGD([frozen, free], lr=0.5, weight_decay=0.5)
+    free.grad = mg.ones(1)
+    optimizer.step()
+    assert (frozen.item(), free.item()) == (1.0, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("SGD", {"lr": -0.1}, "lr must be 0 or more, got -0.1"),
+        ("SGD", {"lr": float("nan")}, "lr"),
+        ("SGD", {"momentum": -1.0}, "momentum"),
+        ("SGD", {"weight_decay": -1.0}, "weight_decay"),
+        ("SGD", {"nesterov": True}, "nesterov needs momentum > 0"),
+        ("SGD", {"nesterov": True, "momentum": 0.9, "dampening": 0.1}, "dampening = 0"),
+        ("Adagrad", {"lr_decay": -1.0}, "lr_decay"),
+        ("Adagrad", {"initial_accumulator_value": -1.0}, "initial_accumulator_value"),
+        ("RMSprop", {"alpha": 1.5}, r"alpha must be in \[0, 1\]"),
+        ("RMSprop", {"eps": -1.0}, "eps"),
+        ("Adadelta", {"rho": 1.5}, r"rho must be in \[0, 1\]"),
+        ("Adam", {"betas": (0.9, 1.0)}, r"betas must be two numbers in \[0, 1\)"),
+        ("Adam", {"betas": (0.9,)}, "betas"),
+        ("NAdam", {"momentum_decay": -1.0}, "momentum_decay"),
+    ],
+)
+def test_settings_out_of_range_are_refused(name, settings, message):
+    with pytest.raises(ValueError, match=f"{name}: .*{message}"):
+        getattr(optim, name)([leaf()], **settings)
+    with pytest.raises(ValueError, match=message):
+        getattr(optim, name)([{"params": [leaf()], **settings}])
+
+
+def test_a_learning_rate_that_is_no_number_is_refused():
+    with pytest.raises(TypeError, match="lr must be a number"):
+        optim.SGD([leaf()], lr="fast")
+
+
+# -- apply_gradients -------------------------------------------------------------------------------
+
+
+def test_wrong_pairs_are_refused_before_anything_changes():
+    w, v = leaf(1.0, 2.0), leaf(3.0)
+    optimizer = optim.SGD([w, v], lr=0.5)
+    g, h = mg.ones(2), mg.ones(1)
+    other = nn.Parameter([1.0])
+    other._node.name = "head.bias"
+    for pairs, error, message in [
+        ([(g, w), (g, v)], ValueError, r"gradient 1 has shape \(2,\), its parameter \(1,\)"),
+        ([(g, w), (g, w)], ValueError, "twice"),
+        ([(None, w), (None, v)], ValueError, "no gradient at all"),
+        ([], ValueError, "no gradient at all"),
+        ([(g, w), (h, other)], ValueError, "'head.bias' .*not among those given at construction"),
+        ([(g, w), (np.ones(1, int), v)], TypeError, "expected floats"),
+        ([g, w], TypeError, r"zip\(grads, params\)"),
+        ([(g, "w")], TypeError, r"zip\(grads, params\)"),
+        ([(g, w), (h, mg.ones(1))], ValueError, "requires_grad=False"),
+    ]:
+        with pytest.raises(error, match=message):
+            optimizer.apply_gradients(pairs)
+    assert w.tolist() == [1.0, 2.0]
+
+
+def test_step_without_parameters_says_what_to_do():
+    with pytest.raises(RuntimeError, match=r"Adam\(model.parameters\(\)\); or use apply_gradients"):
+        optim.Adam().step()
+
+
+def test_an_optimizer_without_parameters_meets_them_one_by_one():
+    a, b = leaf(), leaf()
+    optimizer = optim.Adam(lr=0.5)
+    optimizer.apply_gradients([(mg.ones(1), a)])
+    optimizer.apply_gradients([(mg.ones(1), b), (None, a)])
+    assert optimizer.param_groups[0]["params"] == [a, b]
+    assert [optimizer.state[p]["step"] for p in (a, b)] == [1, 1]
+    optimizer.apply_gradients([(mg.ones(1), a)])
+    assert [optimizer.state[p]["step"] for p in (a, b)] == [2, 1]
+    np.testing.assert_allclose([a.item(), b.item()], [0.0, 0.5], atol=1e-6)
+
+
+# -- saved state -----------------------------------------------------------------------------------
+
+
+def run(optimizer, params, arrays):
+    for one in arrays:
+        give(params, one, mg.tensor)
+        optimizer.step()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_a_resumed_run_goes_on_bit_for_bit(name, settings, dtype, tmp_path):
+    whole, halves = tensors(values(dtype)), tensors(values(dtype))
+    steps = list(gradients(dtype, 10))
+    make = getattr(optim, name)
+    run(make(whole, **settings), whole, steps)
+
+    first = make(halves, **settings)
+    run(first, halves, steps[:5])
+    path = tmp_path / "run.safetensors"
+    mg.save_checkpoint(path, optimizer=first, weights=halves)
+    state = mg.load_checkpoint(path)
+    resumed = tensors([w.numpy() for w in state["weights"]])
+    second = make(resumed)  # the settings come from the file
+    second.load_state_dict(state["optimizer"])
+    run(second, resumed, steps[5:])
+    for p, q in zip(whole, resumed, strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_the_state_of_a_run_in_pytorch_is_taken_over_and_given_back(torch, name, settings):
+    start, steps = values(np.float64), list(gradients(np.float64, 9))
+    theirs = [torch.tensor(v, requires_grad=True) for v in start]
+    oracle = getattr(torch.optim, name)(theirs, **settings)
+    for one in steps[:3]:
+        give(theirs, one, torch.tensor)
+        oracle.step()
+
+    ours = tensors([q.detach().numpy() for q in theirs])
+    optimizer = getattr(optim, name)(ours)
+    optimizer.load_state_dict(oracle.state_dict())
+    run(optimizer, ours, steps[3:6])
+    for one in steps[3:6]:
+        give(theirs, one, torch.tensor)
+        oracle.step()
+    for p, q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.detach().numpy(), 1e-12, 1e-12)
+
+    state = optimizer.state_dict()
+    expected = oracle.state_dict()
+    for i, one in expected["state"].items():
+        for key, value in one.items():
+            if value is not None and np.any(np.asarray(value)):
+                np.testing.assert_allclose(
+                    np.asarray(state["state"][i][key]), np.asarray(value), 1e-12, 1e-12
+                )
+
+
+def test_state_dict_has_the_structure_of_pytorch():
+    a, b, c = leaf(1.0, 2.0), leaf(), leaf()
+    optimizer = optim.Adam([{"params": [a, b]}, {"params": [c], "lr": 0.5}])
+    optimizer.apply_gradients([(mg.ones(2), a), (mg.ones(1), c)])
+    state = optimizer.state_dict()
+    assert set(state) == {"state", "param_groups"}
+    assert list(state["state"]) == [0, 2]
+    assert state["state"][0]["step"] == 1
+    assert set(state["state"][0]) == {"step", "exp_avg", "exp_avg_sq"}
+    assert [group["params"] for group in state["param_groups"]] == [[0, 1], [2]]
+    assert [group["lr"] for group in state["param_groups"]] == [1e-3, 0.5]
+
+
+def test_a_state_dict_does_not_change_with_later_steps():
+    w = leaf(1.0, 2.0)
+    optimizer = optim.Adam([w])
+    w.grad = mg.ones(2)
+    optimizer.step()
+    state = optimizer.state_dict()
+    kept = copy.deepcopy(state)
+    optimizer.param_groups[0]["lr"] = 0.5
+    optimizer.step()
+    assert state["state"][0]["step"] == 1
+    assert state["state"][0]["exp_avg"].tolist() == kept["state"][0]["exp_avg"].tolist()
+    assert state["param_groups"][0]["lr"] == 1e-3
+    optimizer.load_state_dict(state)
+    optimizer.step()
+    assert state["state"][0]["exp_avg"].tolist() == kept["state"][0]["exp_avg"].tolist()
+
+
+def test_parameters_with_names_get_their_own_state_in_any_order():
+    def pair(order):
+        named = {"a": leaf(1.0, 1.0), "b": leaf(1.0, 1.0)}
+        return named, optim.SGD([(name, named[name]) for name in order], lr=0.1, momentum=0.9)
+
+    first, saved = pair("ab")
+    first["a"].grad, first["b"].grad = mg.ones(2), mg.full((2,), 5.0)
+    saved.step()
+    second, loaded = pair("ba")
+    loaded.load_state_dict(saved.state_dict())
+    assert loaded.state[second["a"]]["momentum_buffer"].tolist() == [1.0, 1.0]
+    assert loaded.state[second["b"]]["momentum_buffer"].tolist() == [5.0, 5.0]
+
+
+def test_state_that_does_not_fit_is_told_at_once_and_changes_nothing():
+    w, v = leaf(1.0, 2.0), leaf(3.0)
+    optimizer = optim.Adam([w, v], lr=0.5)
+    run(optimizer, [w, v], [[np.ones(2, np.float32), np.ones(1, np.float32)]])
+    good = optimizer.state_dict()
+
+    bad = copy.deepcopy(good)
+    bad["state"][0]["exp_avg"] = mg.ones(7)
+    del bad["state"][1]["exp_avg_sq"]
+    bad["state"][1]["novel"] = mg.ones(1)
+    bad["param_groups"][0]["lr"] = 99.0
+    with pytest.raises(ValueError, match="load_state_dict") as caught:
+        optimizer.load_state_dict(bad)
+    for part in (r"(7,)", "'exp_avg_sq' is missing", "'novel' is unknown"):
+        assert part in str(caught.value)
+    after = optimizer.state_dict()
+    assert after["param_groups"] == good["param_groups"]
+    assert after["state"][0]["exp_avg"].tolist() == good["state"][0]["exp_avg"].tolist()
+
+    for state, message in [
+        ({}, "with 'state' and 'param_groups'"),
+        (optim.SGD([leaf(1.0, 2.0), leaf()]).state_dict(), "saved by another optimizer"),
+        (optim.Adam([leaf(1.0, 2.0)]).state_dict(), "1 parameters were saved, it has 2"),
+        (optim.Adam([{"params": leaf()}, {"params": leaf()}]).state_dict(), "2 parameter groups"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            optimizer.load_state_dict(state)
+    with pytest.raises(ValueError, match=r"no state for \['b'\], state of no use \['a'\]"):
+        optim.SGD([("b", leaf())]).load_state_dict(optim.SGD([("a", leaf())]).state_dict())
+
+
+def test_an_optimizer_without_parameters_takes_up_its_state_when_it_meets_them():
+    whole, halves = tensors(values(np.float32)), tensors(values(np.float32))
+    steps = list(gradients(np.float32, 6))
+    reference, first, second = (optim.NAdam(lr=0.1) for _ in range(3))
+    for one in steps:
+        reference.apply_gradients(zip(one, whole, strict=True))
+    for one in steps[:3]:
+        first.apply_gradients(zip(one, halves, strict=True))
+    second.load_state_dict(first.state_dict())
+    with pytest.raises(ValueError, match="4 parameters were saved, it has 1"):
+        second.apply_gradients([(np.ones((3, 4), np.float32), leaf_of((3, 4)))])
+    for one in steps[3:]:
+        second.apply_gradients(zip(one, halves, strict=True))
+    for p, q in zip(whole, halves, strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+def leaf_of(shape):
+    return mg.ones(shape, requires_grad=True)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_a_copy_of_model_and_optimizer_trains_on_its_own(how):
+    params = tensors(values(np.float32))
+    optimizer = optim.Adam(params, lr=0.1)
+    steps = list(gradients(np.float32, 4))
+    run(optimizer, params, steps[:2])
+    others, other = how((params, optimizer))
+    before = [p.numpy() for p in params]
+    run(other, others, steps[2:])
+    for p, old in zip(params, before, strict=True):
+        np.testing.assert_array_equal(p.numpy(), old)
+    run(optimizer, params, steps[2:])
+    for p, q in zip(params, others, strict=True):
+        np.testing.assert_array_equal(p.numpy(), q.numpy())
+
+
+def test_a_parameter_that_got_its_shape_late_is_taken_in():
+    late, other = nn.Parameter(np.zeros(0, np.float32)), nn.Parameter([1.0])
+    optimizer = optim.Adam([late, other], lr=0.5)
+    other.grad = mg.ones(1)
+    optimizer.step()
+    late._data, late._node = np.ones((2, 3), np.float32), mg.ones((2, 3), requires_grad=True)._node
+    late.grad = mg.ones((2, 3))
+    optimizer.step()
+    assert optimizer.state[other]["step"] == 2
+    assert optimizer.state[late]["step"] == 1
+    np.testing.assert_allclose(late.numpy(), np.full((2, 3), 0.5), atol=1e-6)
+
+
+def test_repr_names_the_settings():
+    text = repr(optim.SGD([leaf()], lr=0.5))
+    assert text.startswith("SGD (\n  group 0: 1 parameters\n")
+    assert "lr: 0.5" in text
