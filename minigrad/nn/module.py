@@ -366,11 +366,14 @@ class Module:
         unexpected = [name for name in state_dict if name not in own]
         problems: list[str] = []
         if strict:
+            # Files from before PyTorch counted the batches (torchvision has some) are complete too.
+            counters = {name for name in missing if name.endswith("num_batches_tracked")}
+            missing = [name for name in missing if name not in counters]
             problems += [f"missing {name!r} {own[name]._data.shape}" for name in missing]
             problems += [f"unexpected {name!r}" for name in unexpected]
         arrays: dict[str, Any] = {}
         for name, tensor in own.items():
-            if name in missing:
+            if name not in state_dict:
                 continue
             try:
                 arrays[name] = array = _read(state_dict[name])
