@@ -45,6 +45,7 @@ if TYPE_CHECKING:
         callbacks as callbacks,
         data as data,
         metrics as metrics,
+        models as models,
         testing as testing,
     )
     from minigrad.anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
@@ -65,6 +66,7 @@ _LAZY = {
     "explain": "minigrad.explanation",
     "make_dot": "minigrad.picture",
     "metrics": "minigrad.metrics",
+    "models": "minigrad.models",
     "observe": "minigrad.observation",
     "testing": "minigrad.testing",
 }
