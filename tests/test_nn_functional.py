@@ -1,0 +1,286 @@
+"""Functions and layers without PyTorch: dropout, activations at extremes, finite differences."""
+
+import functools
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import nn
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+# -- dropout ---------------------------------------------------------------------------------------
+
+
+def test_dropout_keeps_the_expectation_and_the_gradient_follows_the_mask():
+    x = mg.tensor(np.full((100, 100), 3.0), requires_grad=True)
+    y = F.dropout(x, 0.25)
+    kept = y.numpy() != 0
+    assert abs(kept.mean() - 0.75) < 0.02
+    np.testing.assert_allclose(y.numpy()[kept], 4.0)
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.where(kept, 4 / 3, 0))
+
+
+def test_dropout_at_its_ends():
+    x = mg.tensor([1.0, np.inf, 2.0], requires_grad=True)
+    assert F.dropout(x, 0.0) is x
+    assert F.dropout(x, 0.7, training=False) is x
+    y = F.dropout(x, 1.0)
+    y.sum().backward()
+    assert y.tolist() == [0, 0, 0]
+    assert x.grad.tolist() == [0, 0, 0]
+    for p in (-0.1, 1.5):
+        with pytest.raises(ValueError, match="between 0 and 1"):
+            F.dropout(x, p)
+        with pytest.raises(ValueError, match="Dropout: p must be"):
+            nn.Dropout(p)
+    assert F.dropout(mg.zeros((0, 3)), 0.5).shape == (0, 3)
+
+
+def test_dropout_layers_use_their_generator_and_stop_in_evaluation():
+    layers = [nn.Dropout(0.5, generator=np.random.default_rng(3)) for _ in range(2)]
+    x = mg.ones((4, 5))
+    first = layers[0](x).tolist()
+    assert first == layers[1](x).tolist()
+    assert layers[0](x).tolist() != first
+    assert layers[0].eval()(x) is x
+    assert F.dropout(mg.ones(3, dtype=np.float64), 0.5).dtype == np.float64
+    assert F.dropout(x, 0.5).dtype == np.float32
+
+
+def test_dropout_of_channels():
+    y = nn.Dropout2d(0.5)(mg.ones((20, 30, 2, 2))).numpy()
+    assert set(np.unique(y)) == {0.0, 2.0}
+    assert (y == y[:, :, :1, :1]).all()
+    with pytest.raises(ValueError, match=r"Dropout2d: expected 4 axes"):
+        nn.Dropout2d(0.5)(mg.ones((2, 3)))
+
+
+# -- activations -----------------------------------------------------------------------------------
+
+ACTIVATIONS = [
+    F.relu, F.leaky_relu, F.elu, F.selu, F.gelu, functools.partial(F.gelu, approximate="tanh"),
+    F.silu, F.sigmoid, F.logsigmoid, F.softplus, F.tanh, F.softmax, F.log_softmax,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("f", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_activations_are_finite_to_second_order_at_extreme_inputs(f, dtype):
+    big = 1e30 if dtype == np.float32 else 1e200
+    values = np.array([-big, -1e4, -100.0, 0.0, 100.0, 1e4, big], dtype)
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        x = mg.tensor(values, requires_grad=True)
+        y = f(x)
+        y.sum().backward(create_graph=True)
+        slope = x.grad
+        x.grad = None
+        if slope.requires_grad:  # a piecewise constant slope has no history
+            (slope * mg.tensor(draw(7).astype(dtype))).sum().backward()
+    assert np.isfinite(y.numpy()).all()
+    assert np.isfinite(slope.numpy()).all()
+    assert x.grad is None or np.isfinite(x.grad.numpy()).all()
+
+
+def test_unknown_approximation():
+    with pytest.raises(ValueError, match="'none' or 'tanh'"):
+        F.gelu(mg.ones(2), approximate="erf")
+
+
+# -- embedding, one-hot, attention -----------------------------------------------------------------
+
+
+def test_embedding_refuses_what_is_no_index():
+    model = nn.Sequential(nn.Embedding(4, 2))
+    with pytest.raises(IndexError, match=r"embedding in 0: index 4 .* rows 0 to 3"):
+        model(mg.tensor([0, 4]))
+    with pytest.raises(IndexError, match="index -1"):
+        model(mg.tensor([0, -1]))
+    with pytest.raises(TypeError, match=r"integers, got float32; .*astype"):
+        model(mg.tensor([0.0]))
+    with pytest.raises(ValueError, match="padding_idx=4"):
+        nn.Embedding(4, 2, padding_idx=4)
+    assert nn.Embedding(4, 2, padding_idx=-1).weight[3].tolist() == [0, 0]
+    assert model(mg.zeros((0, 3), dtype=np.int64)).shape == (0, 3, 2)
+
+
+def test_one_hot():
+    assert F.one_hot(mg.tensor([[1], [0]]), 3).tolist() == [[[0, 1, 0]], [[1, 0, 0]]]
+    with pytest.raises(ValueError, match="classes 0 to 1, got 0 to 2"):
+        F.one_hot(mg.tensor([0, 2]), 2)
+    with pytest.raises(TypeError, match="integers"):
+        F.one_hot(mg.tensor([0.0]))
+
+
+def test_a_query_that_may_look_at_nothing_gets_zeros():
+    q = mg.tensor(draw(3, 4), requires_grad=True)
+    mask = np.array([[True, False, True], [False] * 3, [True] * 3])
+    for given in (mask, np.where(mask, 0.0, -np.inf)):
+        y = F.scaled_dot_product_attention(q, q, q, attn_mask=given)
+        assert y[1].tolist() == [0] * 4
+        y.sum().backward()
+        assert np.isfinite(q.grad.numpy()).all()
+
+
+def test_attention_refuses_shapes_that_do_not_fit():
+    q = mg.ones((2, 4))
+    with pytest.raises(ValueError, match=r"query \(\.\.\., L, E\).*\(2, 4\) and \(2, 3\)"):
+        F.scaled_dot_product_attention(q, mg.ones((2, 3)), q)
+    with pytest.raises(ValueError, match="one value for each key"):
+        F.scaled_dot_product_attention(q, q, mg.ones((3, 4)))
+    with pytest.raises(ValueError, match=r"broadcasts to \(2, 2\), got \(3, 2\)"):
+        F.scaled_dot_product_attention(q, q, q, attn_mask=np.ones((3, 2), bool))
+
+
+def test_dropout_in_attention_is_for_training():
+    attention = nn.MultiheadAttention(4, 2, dropout=0.9)
+    x = mg.tensor(draw(5, 2, 4).astype(np.float32))
+    y, weights = attention(x, x, x)
+    assert (y.numpy() != attention(x, x, x)[0].numpy()).any()
+    np.testing.assert_allclose(weights.numpy().sum(-1), 1, rtol=1e-6)
+    attention.eval()
+    np.testing.assert_array_equal(attention(x, x, x)[0].numpy(), attention(x, x, x)[0].numpy())
+
+
+def test_dropout_between_recurrent_layers():
+    layer = nn.GRU(3, 4, num_layers=2, dropout=1.0)
+    x = mg.tensor(draw(5, 2, 3).astype(np.float32))
+    y, _ = layer(x)
+    other, _ = layer(x * 2)
+    np.testing.assert_array_equal(y.numpy(), other.numpy())  # the second layer saw only zeros
+    assert (layer.eval()(x)[0].numpy() != layer(x * 2)[0].numpy()).any()
+
+
+# -- shapes ----------------------------------------------------------------------------------------
+
+
+def test_flatten_and_unflatten():
+    x = mg.zeros((2, 3, 4, 5))
+    assert F.flatten(x).shape == (2, 60)
+    assert F.flatten(x, 0).shape == (120,)
+    assert F.flatten(x, 1, 2).shape == (2, 12, 5)
+    assert F.flatten(mg.zeros((0, 3, 4))).shape == (0, 12)
+    assert nn.Unflatten(-1, (5, 1))(x).shape == (2, 3, 4, 5, 1)
+    with pytest.raises(ValueError, match=r"axes 1 to -1.*shape \(3,\)"):
+        F.flatten(mg.zeros(3))
+    with pytest.raises(ValueError, match=r"length of \(2, 2\), got 3"):
+        nn.Unflatten(1, (2, 2))(x)
+    with pytest.raises(ValueError, match="an axis 7"):
+        nn.Unflatten(7, (1,))(x)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "out"),
+    [
+        (lambda: nn.Linear(4, 3), (0, 4), (0, 3)),
+        (lambda: nn.Conv2d(2, 3, 3, padding=1), (0, 2, 5, 5), (0, 3, 5, 5)),
+        (lambda: nn.MaxPool2d(2), (0, 2, 4, 4), (0, 2, 2, 2)),
+        (lambda: nn.AvgPool2d(2), (0, 2, 4, 4), (0, 2, 2, 2)),
+        (lambda: nn.BatchNorm2d(2), (0, 2, 4, 4), (0, 2, 4, 4)),
+        (lambda: nn.LayerNorm(4), (0, 4), (0, 4)),
+        (lambda: nn.GroupNorm(1, 2), (0, 2, 4), (0, 2, 4)),
+        (lambda: nn.Flatten(), (0, 2, 4), (0, 8)),
+        (lambda: nn.GELU(), (0, 2), (0, 2)),
+        (lambda: nn.Softmax(), (0, 2), (0, 2)),
+    ],
+)
+def test_empty_batches_pass_and_have_gradients(make, shape, out):
+    layer = make()
+    x = mg.zeros(shape, requires_grad=True)
+    y = layer(x)
+    assert y.shape == out
+    y.sum().backward()
+    assert x.grad.shape == shape
+    for p in layer.parameters():
+        assert p.grad is None or not p.grad.numpy().any()
+
+
+# -- what layers refuse ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "message"),
+    [
+        (lambda: nn.Linear(3, 2), (), "expected 3 features, got a number"),
+        (lambda: nn.Conv2d(3, 2, 3), (3, 8, 8), r"4 axes .*\(3, 8, 8\); add the batch axis"),
+        (lambda: nn.Conv2d(3, 2, 3), (1, 8, 8, 3), "expected 3 channels, got 8.*channels last"),
+        (lambda: nn.Conv2d(3, 2, 3), (1, 3, 2, 8), "kernel of height 3 does not fit"),
+        (lambda: nn.ConvTranspose2d(3, 2, 3), (1, 4, 2, 8), "expected 3 channels, got 4"),
+        (lambda: nn.BatchNorm2d(3), (2, 3), r"\(N, C, H, W\), got shape \(2, 3\)"),
+        (lambda: nn.BatchNorm1d(3), (2, 4), "expected 3 channels, got 4"),
+        (lambda: nn.BatchNorm1d(3), (1, 3), r"more than one value per channel.*\.eval\(\)"),
+        (lambda: nn.LayerNorm((3, 4)), (2, 4), r"\(\.\.\., 3, 4\), got shape \(2, 4\)"),
+        (lambda: nn.GroupNorm(1, 4), (2, 3), r"\(N, 4, \.\.\.\)"),
+        (lambda: nn.LocalResponseNorm(3), (2, 3), "N, C, L"),
+        (lambda: nn.LSTM(3, 2), (5, 1, 4), "expected 3 features, got 4"),
+        (lambda: nn.GRU(3, 2), (3,), r"\(L, N, features\) or \(L, features\)"),
+        (lambda: nn.RNN(3, 2, batch_first=True), (2, 0, 3), "at least one time step"),
+        (lambda: nn.LazyLinear(2), (), "got a number"),
+        (lambda: nn.LazyConv2d(2, 3), (3, 3), "4 axes"),
+        (lambda: nn.LazyConv2d(2, 3, groups=2), (1, 3, 5, 5), "must divide the 3 channels"),
+    ],
+)
+def test_shape_errors_name_the_layer_and_tell_what_came(make, shape, message):
+    model = nn.Sequential(nn.Identity(), nn.Sequential(make()))
+    with pytest.raises(ValueError, match=message) as caught:
+        model(mg.zeros(shape))
+    told = str(caught.value) + "".join(getattr(caught.value, "__notes__", []))
+    assert "1.0" in told
+
+
+def test_errors_without_a_path_get_a_note():
+    class Broken(nn.Module):
+        def forward(self, x):
+            raise KeyError("oops")
+
+    with pytest.raises(KeyError) as caught:
+        nn.Sequential(nn.Sequential(Broken()))(1)
+    assert caught.value.__notes__ == ["in module 0.0"]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "message"),
+    [
+        (lambda: nn.Linear(3.0, 2), TypeError, "in_features must be an int, got 3.0"),
+        (lambda: nn.Linear(3, -2), ValueError, "out_features must not be negative"),
+        (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "groups=2 must divide in_channels=3"),
+        (lambda: nn.Conv2d(3, 4, 0), ValueError, "kernel_size must be at least 1"),
+        (lambda: nn.Conv2d(3, 4, 3, stride=0), ValueError, "stride must be at least 1"),
+        (lambda: nn.Upsample(), ValueError, "either size or scale_factor"),
+        (lambda: nn.Upsample(2, mode="cubic"), ValueError, "'nearest' or 'bilinear'"),
+        (lambda: nn.GroupNorm(2, 3), ValueError, "num_groups=2 must divide"),
+        (lambda: nn.LayerNorm(()), ValueError, "at least one axis"),
+        (lambda: nn.LocalResponseNorm(0), ValueError, "size"),
+        (lambda: nn.LSTM(3, 0), ValueError, "at least 1"),
+        (lambda: nn.LSTM(3, 2, dropout=2.0), ValueError, "between 0 and 1"),
+        (lambda: nn.RNN(3, 2, nonlinearity="gelu"), ValueError, "'tanh' or 'relu'"),
+        (lambda: nn.MultiheadAttention(5, 2), ValueError, "divisible by num_heads"),
+    ],
+)
+def test_constructors_refuse_what_cannot_be(make, kind, message):
+    with pytest.raises(kind, match=message):
+        make()
+
+
+def test_states_and_masks_of_wrong_shape():
+    x = mg.zeros((5, 2, 3))
+    with pytest.raises(ValueError, match=r"2 tensor\(s\) of shape \(1, 2, 4\), got \(1, 2, 3\)"):
+        nn.LSTM(3, 4)(x, (mg.zeros((1, 2, 3)), mg.zeros((1, 2, 4))))
+    attention = nn.MultiheadAttention(4, 2)
+    y = mg.zeros((5, 2, 4))
+    with pytest.raises(ValueError, match=r"attn_mask \(5, 5\) or \(4, 5, 5\), got \(5, 4\)"):
+        attention(y, y, y, attn_mask=mg.zeros((5, 4)))
+    with pytest.raises(ValueError, match=r"key_padding_mask \(2, 5\), got \(5, 2\)"):
+        attention(y, y, y, key_padding_mask=mg.zeros((5, 2)))
+    with pytest.raises(ValueError, match="4 features in the key, got 3"):
+        attention(y, x, y)
+    with pytest.raises(ValueError, match="as many keys as values"):
+        attention(y, y, y[:3])
+    with pytest.raises(ValueError, match=r"\(L, N, E\) or \(L, E\)"):
+        attention(y, y[0], y)

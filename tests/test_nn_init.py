@@ -1,0 +1,134 @@
+"""Initialisers: their distributions, in place, from the library's generator."""
+
+import math
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import nn
+from minigrad.nn import init
+
+
+def parameter(*shape):
+    return nn.Parameter(np.full(shape, 7.0))
+
+
+SHAPE = (40, 30, 3, 3)
+FAN_IN, FAN_OUT = 270, 360
+
+
+@pytest.mark.parametrize(
+    ("draw", "std", "uniform"),
+    [
+        (lambda w: init.xavier_uniform_(w), math.sqrt(2 / (FAN_IN + FAN_OUT)), True),
+        (lambda w: init.xavier_normal_(w, gain=2.0), 2 * math.sqrt(2 / (FAN_IN + FAN_OUT)), False),
+        (lambda w: init.kaiming_uniform_(w), math.sqrt(2 / FAN_IN), True),
+        (lambda w: init.kaiming_uniform_(w, a=math.sqrt(5)), math.sqrt(1 / 3 / FAN_IN), True),
+        (lambda w: init.kaiming_normal_(w, nonlinearity="relu"), math.sqrt(2 / FAN_IN), False),
+        (lambda w: init.kaiming_normal_(w, mode="fan_out"), math.sqrt(2 / FAN_OUT), False),
+        (lambda w: init.kaiming_normal_(w, nonlinearity="tanh"), 5 / 3 / math.sqrt(FAN_IN), False),
+        (lambda w: init.lecun_uniform_(w), math.sqrt(1 / FAN_IN), True),
+        (lambda w: init.lecun_normal_(w), math.sqrt(1 / FAN_IN), False),
+        (lambda w: init.uniform_(w, -0.5, 0.5), 1 / math.sqrt(12), True),
+        (lambda w: init.normal_(w, std=0.3), 0.3, False),
+    ],
+)
+def test_distribution(draw, std, uniform):
+    w = parameter(*SHAPE)
+    assert draw(w) is w
+    x = w.numpy()
+    assert abs(x.mean()) < 0.03 * std
+    np.testing.assert_allclose(x.std(), std, rtol=0.03)
+    limit = math.sqrt(3) * std
+    assert (abs(x).max() <= limit) == uniform
+    # A uniform variable has kurtosis 1.8, a normal one 3.
+    np.testing.assert_allclose(np.mean(x**4) / std**4, 1.8 if uniform else 3.0, rtol=0.15)
+
+
+def test_truncated_normal():
+    x = init.trunc_normal_(parameter(200, 50), mean=0.5, std=2.0, a=-1.0, b=1.5).numpy()
+    assert x.min() >= -1.0
+    assert x.max() <= 1.5
+    assert abs(x.mean() - 0.275) < 0.03  # by the formula of the truncated normal
+    for bad in ({"a": 1.0, "b": 1.0}, {"mean": 20.0}):
+        with pytest.raises(ValueError, match="a < b within five std"):
+            init.trunc_normal_(parameter(2), **bad)
+
+
+@pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3), (4, 2, 3, 3), (0, 3)])
+def test_orthogonal(shape):
+    w = (
+        init.orthogonal_(parameter(*shape), gain=2.0)
+        .numpy()
+        .reshape(shape[0], math.prod(shape[1:]))
+    )
+    product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
+    np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
+
+
+def test_constants():
+    assert init.zeros_(parameter(2)).tolist() == [0, 0]
+    assert init.ones_(parameter(2)).tolist() == [1, 1]
+    assert init.constant_(parameter(2), 0.5).tolist() == [0.5, 0.5]
+    assert init.eye_(parameter(2, 3)).tolist() == [[1, 0, 0], [0, 1, 0]]
+
+
+def test_gains_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    for name in ("relu", "leaky_relu", "tanh", "selu", "linear", "sigmoid", "conv2d"):
+        assert init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
+    assert init.calculate_gain("leaky_relu", 0.3) == torch.nn.init.calculate_gain("leaky_relu", 0.3)
+
+
+def test_seeds_decide():
+    def draw():
+        return nn.Linear(3, 3).weight.tolist()
+
+    mg.manual_seed(1)
+    first = draw()
+    assert draw() != first
+    mg.manual_seed(1)
+    assert draw() == first
+    rng = np.random.default_rng(5)
+    a = init.normal_(parameter(3), generator=rng).tolist()
+    assert a == np.random.default_rng(5).normal(size=3).tolist()
+
+
+def test_numpys_global_generator_is_left_alone():
+    before = np.random.get_state()[1].copy()
+    nn.Linear(3, 3)
+    nn.Dropout(0.5)(mg.ones(10))
+    np.testing.assert_array_equal(np.random.get_state()[1], before)
+
+
+def test_a_layer_of_another_dtype_starts_with_the_same_numbers():
+    mg.manual_seed(0)
+    a = nn.Linear(3, 3).weight.numpy()
+    mg.manual_seed(0)
+    b = nn.Linear(3, 3, dtype=np.float64).weight.numpy()
+    assert b.dtype == np.float64
+    np.testing.assert_array_equal(a, b.astype(np.float32))
+
+
+def test_old_graphs_refuse_a_parameter_that_was_drawn_anew():
+    w = parameter(2, 2)
+    y = (w * w).sum()
+    init.zeros_(w)
+    with pytest.raises(RuntimeError, match="updated in place"):
+        y.backward()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: init.xavier_uniform_(parameter(3)), r"\(out, in, \.\.\.\), got \(3,\).*zeros_"),
+        (lambda: init.kaiming_normal_(parameter(3, 3), mode="in"), "'fan_in' or 'fan_out'"),
+        (lambda: init.kaiming_normal_(parameter(3, 3), nonlinearity="swish"), "known are relu"),
+        (lambda: init.orthogonal_(parameter(3)), "two axes"),
+        (lambda: init.eye_(parameter(3)), "two axes"),
+    ],
+)
+def test_bad_input_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

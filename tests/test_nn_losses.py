@@ -1,0 +1,218 @@
+"""Losses: against PyTorch, at extreme inputs, and what they refuse."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import nn
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape)
+
+
+LOGITS, IMAGES = draw(5, 3), draw(2, 3, 4, 2)
+LABELS = np.array([0, 2, 1, 1, 2])
+PIXELS = np.random.default_rng(1).integers(0, 3, (2, 4, 2))
+SOME = np.array([0, -100, 1, 7, 2])
+WEIGHT = np.array([0.2, 1.5, 3.0])
+SOFT = np.exp(draw(5, 3, seed=2))
+SOFT /= SOFT.sum(1, keepdims=True)
+SOFT_IMAGES = np.exp(draw(2, 3, 4, 2, seed=2))
+LOG_P = LOGITS - np.log(np.exp(LOGITS).sum(1, keepdims=True))
+PROBABILITIES = 1 / (1 + np.exp(-draw(4, 3)))
+TARGETS = np.random.default_rng(3).random((4, 3))
+
+CASES = [
+    ("mse_loss", draw(4, 3), draw(4, 3, seed=1), {}),
+    ("mse_loss", np.array(1.5), np.array(0.5), {}),
+    ("l1_loss", draw(4, 3), draw(4, 3, seed=1), {}),
+    ("huber_loss", draw(4, 3), draw(4, 3, seed=1), {"delta": 0.7}),
+    ("huber_loss", np.array([1.0, -1.0, 0.0]), np.zeros(3), {}),
+    ("smooth_l1_loss", draw(4, 3), draw(4, 3, seed=1), {"beta": 0.7}),
+    ("smooth_l1_loss", draw(4, 3), draw(4, 3, seed=1), {"beta": 0.0}),
+    ("cross_entropy", LOGITS, LABELS, {}),
+    ("cross_entropy", LOGITS, LABELS, {"weight": WEIGHT}),
+    ("cross_entropy", LOGITS, LABELS, {"label_smoothing": 0.1}),
+    ("cross_entropy", LOGITS, LABELS, {"weight": WEIGHT, "label_smoothing": 0.3}),
+    ("cross_entropy", LOGITS, np.where(SOME == 7, -100, SOME), {"label_smoothing": 0.3}),
+    ("cross_entropy", LOGITS, SOME, {"ignore_index": 7, "weight": WEIGHT}),
+    ("cross_entropy", LOGITS, SOFT, {}),
+    ("cross_entropy", LOGITS, SOFT, {"weight": WEIGHT, "label_smoothing": 0.3}),
+    ("cross_entropy", IMAGES, PIXELS, {"weight": WEIGHT, "label_smoothing": 0.3}),
+    ("cross_entropy", IMAGES, SOFT_IMAGES, {"weight": WEIGHT}),
+    ("cross_entropy", LOGITS[0], np.array(2), {"weight": WEIGHT}),
+    ("cross_entropy", LOGITS[0], SOFT[0], {}),
+    ("nll_loss", LOG_P, LABELS, {}),
+    ("nll_loss", LOG_P, np.where(SOME == 7, -100, SOME), {"weight": WEIGHT}),
+    ("nll_loss", IMAGES, PIXELS, {}),
+    ("nll_loss", LOG_P[0], np.array(1), {}),
+    ("binary_cross_entropy", PROBABILITIES, TARGETS, {}),
+    ("binary_cross_entropy", PROBABILITIES, TARGETS, {"weight": WEIGHT}),
+    ("binary_cross_entropy_with_logits", draw(4, 3), TARGETS, {}),
+    ("binary_cross_entropy_with_logits", draw(4, 3) * 1000, TARGETS, {"pos_weight": WEIGHT}),
+    ("binary_cross_entropy_with_logits", draw(4, 3), TARGETS, {"weight": WEIGHT}),
+]
+# The label 7 means "ignore" only where ignore_index says so.
+CASES = [
+    (n, x, np.where(y == -100, 7, y) if k.get("ignore_index") == 7 else y, k)
+    for n, x, y, k in CASES
+]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(("name", "x", "y", "kwargs"), CASES)
+def test_loss_is_pytorchs(name, x, y, kwargs, reduction):
+    torch = pytest.importorskip("torch")
+    soft = y.dtype.kind == "f"
+    ours = [mg.tensor(x, requires_grad=True), mg.tensor(y, requires_grad=soft)]
+    theirs = [torch.tensor(x, requires_grad=True), torch.tensor(y, requires_grad=soft)]
+    plain = {k: torch.tensor(v) if isinstance(v, np.ndarray) else v for k, v in kwargs.items()}
+    loss = getattr(F, name)(*ours, reduction=reduction, **kwargs)
+    expected = getattr(torch.nn.functional, name)(*theirs, reduction=reduction, **plain)
+    np.testing.assert_allclose(loss.numpy(), expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    g = draw(*loss.shape, seed=9)
+    loss.backward(g)
+    expected.backward(torch.tensor(g))
+    for a, b in zip(ours, theirs, strict=True):
+        if b.grad is not None:
+            np.testing.assert_allclose(a.grad.numpy(), b.grad.numpy(), rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "x", "y", "kwargs"),
+    [
+        (nn.MSELoss, F.mse_loss, LOGITS, SOFT, {}),
+        (nn.L1Loss, F.l1_loss, LOGITS, SOFT, {}),
+        (nn.HuberLoss, F.huber_loss, LOGITS, SOFT, {"delta": 0.3}),
+        (nn.SmoothL1Loss, F.smooth_l1_loss, LOGITS, SOFT, {"beta": 0.3}),
+        (
+            nn.CrossEntropyLoss,
+            F.cross_entropy,
+            LOGITS,
+            LABELS,
+            {"weight": WEIGHT, "label_smoothing": 0.2},
+        ),
+        (nn.CrossEntropyLoss, F.cross_entropy, LOGITS, LABELS, {"ignore_index": 1}),
+        (nn.NLLLoss, F.nll_loss, LOG_P, LABELS, {"weight": WEIGHT, "ignore_index": 1}),
+        (nn.BCELoss, F.binary_cross_entropy, SOFT, SOFT, {"weight": WEIGHT}),
+        (
+            nn.BCEWithLogitsLoss,
+            F.binary_cross_entropy_with_logits,
+            LOGITS,
+            SOFT,
+            {"pos_weight": WEIGHT, "weight": WEIGHT},
+        ),
+    ],
+)
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_modules_are_their_functions(module, function, x, y, kwargs, reduction):
+    loss = module(reduction=reduction, **kwargs)
+    np.testing.assert_array_equal(
+        loss(mg.tensor(x), mg.tensor(y)).numpy(),
+        function(mg.tensor(x), mg.tensor(y), reduction=reduction, **kwargs).numpy(),
+    )
+    assert f"reduction={reduction!r}" in repr(loss)
+
+
+def test_class_weights_are_buffers_and_follow_the_dtype():
+    loss = nn.CrossEntropyLoss(weight=[1, 2, 3])
+    assert loss.weight.dtype == np.float32
+    assert list(loss.state_dict()) == ["weight"]
+    assert loss.double().weight.dtype == np.float64
+    assert list(loss.parameters()) == []
+
+
+@pytest.mark.parametrize(("name", "x", "y", "kwargs"), CASES)
+def test_float32_stays_float32(name, x, y, kwargs):
+    soft = y.dtype.kind == "f"
+    t = mg.tensor(x.astype(np.float32), requires_grad=True)
+    loss = getattr(F, name)(t, mg.tensor(y.astype(np.float32) if soft else y), **kwargs)
+    loss.backward()
+    assert loss.dtype == t.grad.dtype == np.float32
+
+
+def test_extreme_logits_give_finite_losses_and_gradients():
+    x = mg.tensor([[1e4, -1e4, 0.0], [-1e30, 1e30, 0.0]], requires_grad=True)
+    loss = F.cross_entropy(x, mg.tensor([0, 1]))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert x.grad.tolist() == [[0, 0, 0], [0, 0, 0]]
+
+    x = mg.tensor([1e30, -1e30], requires_grad=True)
+    loss = F.binary_cross_entropy_with_logits(x, mg.tensor([1.0, 0.0]))
+    loss.backward()
+    assert loss.item() == 0.0
+    assert x.grad.tolist() == [0, 0]
+
+
+def test_certain_probabilities_give_finite_losses_and_gradients():
+    p = mg.tensor([0.0, 1.0, 0.0, 1.0], requires_grad=True)
+    losses = F.binary_cross_entropy(p, mg.tensor([0.0, 1.0, 1.0, 0.0]), reduction="none")
+    losses.sum().backward()
+    assert losses.tolist() == [0, 0, 100, 100]
+    assert np.isfinite(p.grad.numpy()).all()
+
+
+def test_masked_classes_take_no_part():
+    x = mg.tensor([[0.0, -np.inf, 0.0]], requires_grad=True)
+    loss = F.cross_entropy(x, mg.tensor([0]))
+    loss.backward()
+    np.testing.assert_allclose(loss.item(), np.log(2), rtol=1e-6)
+    np.testing.assert_allclose(x.grad.numpy(), [[-0.5, 0, 0.5]], rtol=1e-6)
+
+
+def test_l2_penalty_has_the_gradient_of_weight_decay():
+    model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).double()
+    F.l2_penalty(model, 0.1).backward()
+    for p in model.parameters():
+        np.testing.assert_allclose(p.grad.numpy(), 0.1 * p.numpy())
+    shared = nn.Sequential(model, model)
+    assert F.l2_penalty(shared).item() == F.l2_penalty(model).item()
+    assert F.l2_penalty(model).dtype == np.float64
+    assert nn.l2_penalty([nn.Parameter([2.0])]).dtype == np.float32
+    assert nn.l2_penalty([]).item() == 0.0
+
+
+ONE = mg.tensor([[0.0, 0.0, 0.0]])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: F.mse_loss(mg.ones((5, 1)), mg.ones(5)), r"\(5, 1\) and \(5,\); reshape one"),
+        (lambda: F.l1_loss(mg.ones(5), mg.ones(4)), "one target for each"),
+        (
+            lambda: F.mse_loss(mg.ones(2), mg.ones(2), reduction="average"),
+            "'mean', 'sum' or 'none'",
+        ),
+        (lambda: F.huber_loss(mg.ones(2), mg.ones(2), delta=0.0), "delta must be positive"),
+        (lambda: F.smooth_l1_loss(mg.ones(2), mg.ones(2), beta=-1.0), "beta"),
+        (lambda: F.cross_entropy(ONE, mg.tensor([3])), "3 classes, so labels are 0 to 2, got 3"),
+        (lambda: F.cross_entropy(ONE, mg.tensor([-1])), "got -1"),
+        (lambda: F.cross_entropy(ONE, mg.tensor([[1]])), r"target\.reshape\(\(1,\)\)"),
+        (lambda: F.cross_entropy(ONE, mg.tensor([1.0])), r"astype\(np\.int64\)"),
+        (lambda: F.cross_entropy(ONE, mg.tensor([1, 2])), r"of shape \(1,\), got int64 \(2,\)"),
+        (lambda: F.cross_entropy(mg.tensor(1.0), mg.tensor(1)), "got a number"),
+        (lambda: F.cross_entropy(ONE, mg.tensor([1]), weight=np.ones(2)), "3 classes"),
+        (lambda: F.cross_entropy(ONE, ONE, weight=np.ones(2)), "3 classes"),
+        (lambda: F.cross_entropy(ONE, mg.tensor([1]), label_smoothing=1.5), "between 0 and 1"),
+        (lambda: F.nll_loss(ONE, mg.tensor([5])), "nll_loss.*got 5"),
+        (lambda: F.binary_cross_entropy(mg.tensor([1.5]), mg.ones(1)), "with_logits"),
+        (lambda: F.binary_cross_entropy_with_logits(mg.ones((2, 1)), mg.ones(2)), "reshape one"),
+        (lambda: nn.MSELoss("average"), "MSELoss: reduction"),
+        (lambda: nn.CrossEntropyLoss(label_smoothing=2.0), "between 0 and 1"),
+        (lambda: nn.HuberLoss(delta=-1.0), "delta"),
+        (lambda: nn.SmoothL1Loss(beta=-1.0), "beta"),
+    ],
+)
+def test_bad_input_is_refused_with_the_remedy(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_integer_targets_of_a_regression_are_converted():
+    assert F.mse_loss(mg.tensor([1.0, 2.0]), mg.tensor([1, 0])).item() == 2.0
+    assert F.binary_cross_entropy_with_logits(mg.tensor([0.0]), mg.tensor([1])).dtype == np.float32
