@@ -1,0 +1,155 @@
+"""Normalisation and the linear layer against PyTorch, running statistics, bad input."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from tests.parity import compare
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("shape", [(5, 3), (4, 3, 6), (2, 3, 4, 5)])
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize("training", [True, False])
+def test_batch_norm_is_pytorchs(shape, affine, training):
+    torch = pytest.importorskip("torch")
+    x, w, b = draw(*shape) + 3.0, draw(3, seed=1), draw(3, seed=2)
+    mean, var = draw(3, seed=3), draw(3, seed=4) + 2.0
+    ours = (mg.tensor(mean), mg.tensor(var))
+    theirs = (torch.tensor(mean), torch.tensor(var))
+
+    def call_theirs(x, w, b):
+        # PyTorch's running statistics are written in place, which a second call would notice.
+        mean, var = (t.clone() for t in theirs)
+        return torch.nn.functional.batch_norm(x, mean, var, w, b, training, 0.3, 1e-3)
+
+    compare(
+        lambda x, w, b: F.batch_norm(x, mg.tensor(mean), mg.tensor(var), w, b, training, 0.3, 1e-3),
+        call_theirs,
+        [x, w if affine else None, b if affine else None],
+        rtol=1e-7,
+    )
+    F.batch_norm(mg.tensor(x), *ours, None, None, training, 0.3)
+    torch.nn.functional.batch_norm(torch.tensor(x), *theirs, None, None, training, 0.3)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one.numpy(), other.numpy(), rtol=1e-12)
+
+
+def test_running_statistics_use_the_unbiased_variance():
+    mean, var = mg.tensor([0.0]), mg.tensor([0.0])
+    F.batch_norm(mg.tensor([[1.0], [3.0]]), mean, var, training=True, momentum=1.0)
+    assert mean.tolist() == [2.0]
+    assert var.tolist() == [2.0]
+
+
+def test_a_constant_batch_has_finite_gradients():
+    x = mg.tensor(np.ones((4, 2), np.float32), requires_grad=True)
+    (
+        F.batch_norm(x, None, None, training=True) * mg.tensor(draw(4, 2).astype(np.float32))
+    ).sum().backward()
+    assert np.isfinite(x.grad.numpy()).all()
+
+
+def test_an_empty_batch_leaves_the_running_statistics_alone():
+    mean, var = mg.tensor([1.0, 2.0]), mg.tensor([3.0, 4.0])
+    w = mg.tensor([1.0, 1.0], requires_grad=True)
+    y = F.batch_norm(mg.zeros((0, 2, 3, 3)), mean, var, w, training=True)
+    y.sum().backward()
+    assert y.shape == (0, 2, 3, 3)
+    assert (mean.tolist(), var.tolist(), w.grad.tolist()) == ([1, 2], [3, 4], [0, 0])
+
+
+def test_a_large_mean_does_not_spoil_the_variance():
+    x = (draw(64, 2) + 1e4).astype(np.float32)
+    y = F.batch_norm(mg.tensor(x), None, None, training=True).numpy()
+    wide = x.astype(np.float64)
+    expected = (wide - wide.mean(0)) / np.sqrt(wide.var(0) + 1e-5)
+    np.testing.assert_allclose(y, expected, atol=2e-2)
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    ("shape", "normalized"), [((2, 3, 5), (5,)), ((2, 3, 5), (3, 5)), ((4, 6), (6,))]
+)
+@pytest.mark.parametrize("affine", [True, False])
+def test_layer_norm_is_pytorchs(shape, normalized, affine):
+    torch = pytest.importorskip("torch")
+    parameters = [draw(*normalized, seed=1), draw(*normalized, seed=2)] if affine else [None, None]
+    compare(
+        lambda x, w, b: F.layer_norm(x, normalized, w, b, 1e-3),
+        lambda x, w, b: torch.nn.functional.layer_norm(x, normalized, w, b, 1e-3),
+        [draw(*shape), *parameters],
+        rtol=1e-7,
+    )
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize("shape", [(2, 6, 5), (3, 6, 2, 3)])
+def test_group_norm_is_pytorchs(groups, shape):
+    torch = pytest.importorskip("torch")
+    compare(
+        lambda x, w, b: F.group_norm(x, groups, w, b, 1e-3),
+        lambda x, w, b: torch.nn.functional.group_norm(x, groups, w, b, 1e-3),
+        [draw(*shape), draw(6, seed=1), draw(6, seed=2)],
+        rtol=1e-7,
+    )
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_local_response_norm_is_pytorchs(size):
+    torch = pytest.importorskip("torch")
+    compare(
+        lambda x: F.local_response_norm(x, size, 0.3, 0.6, 1.5),
+        lambda x: torch.nn.functional.local_response_norm(x, size, 0.3, 0.6, 1.5),
+        [draw(2, 5, 3, 4)],
+    )
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("shape", [(4,), (3, 4), (2, 3, 4)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_is_pytorchs(shape, bias):
+    torch = pytest.importorskip("torch")
+    compare(
+        F.linear,
+        torch.nn.functional.linear,
+        [draw(*shape), draw(5, 4), draw(5) if bias else None],
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: F.batch_norm(mg.zeros((1, 3)), None, None, training=True),
+         ["batch_norm", "(1, 3)", "more than one"]),
+        (lambda: F.batch_norm(mg.zeros((2, 3)), mg.zeros(2), mg.zeros(3)),
+         ["batch_norm", "running_mean", "3 channels", "(2,)"]),
+        (lambda: F.batch_norm(mg.zeros((2, 3)), None, None, mg.zeros(4), training=True),
+         ["batch_norm", "weight", "(4,)"]),
+        (lambda: F.batch_norm(mg.zeros(3), None, None, training=True), ["batch_norm", "(N, C, ...)"]),
+        (lambda: F.layer_norm(mg.zeros((2, 3)), 4), ["layer_norm", "(4,)", "(2, 3)"]),
+        (lambda: F.layer_norm(mg.zeros((2, 3)), 3, mg.zeros(2)), ["layer_norm", "weight", "(2,)"]),
+        (lambda: F.group_norm(mg.zeros((2, 3)), 2), ["group_norm", "num_groups=2", "3 channels"]),
+        (lambda: F.local_response_norm(mg.zeros((2, 3)), 2), ["local_response_norm", "(2, 3)"]),
+        (lambda: F.local_response_norm(mg.zeros((2, 3, 4)), 0), ["local_response_norm", "0"]),
+        (lambda: F.linear(mg.zeros((2, 3)), mg.zeros((4, 5))), ["linear", "3 features", "(4, 5)", "5"]),
+        (lambda: F.linear(mg.zeros((2, 3)), mg.zeros((4, 3)), mg.zeros(3)), ["linear", "(4,)", "(3,)"]),
+    ],
+)  # fmt: skip
+def test_bad_input_is_explained(call, words):
+    with pytest.raises(ValueError) as error:
+        call()
+    for word in words:
+        assert word in str(error.value)
+
+
+def test_running_statistics_that_cannot_be_assigned_are_refused():
+    with pytest.raises(TypeError, match="running statistics must be tensors"):
+        F.batch_norm(mg.zeros((2, 3)), np.zeros(3), np.ones(3), training=True)

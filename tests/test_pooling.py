@@ -1,0 +1,165 @@
+"""Pooling and upsampling against PyTorch, ties, padding, bad input."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from tests.parity import compare
+
+
+def draw(*shape, seed=0):
+    return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape)
+
+
+MAX_POOLS = [
+    ((2, 3, 6, 8), {"kernel_size": 2}),
+    ((2, 3, 7, 9), {"kernel_size": 2}),
+    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((1, 2, 7, 7), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    ((1, 2, 7, 8), {"kernel_size": (3, 2), "stride": (1, 3)}),
+    ((1, 2, 7, 8), {"kernel_size": (2, 3), "stride": (2, 3), "padding": (1, 0)}),
+    ((1, 2, 9, 9), {"kernel_size": 3, "dilation": 2, "padding": 1}),
+    ((1, 2, 5, 5), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": 2, "stride": 2, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 3, "ceil_mode": True}),
+    ((1, 2, 4, 4), {"kernel_size": 4}),
+    ((1, 2, 4, 4), {"kernel_size": 1}),
+    ((0, 2, 4, 4), {"kernel_size": 2}),
+]
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("shape", "geometry"), MAX_POOLS, ids=str)
+@pytest.mark.parametrize("ties", [False, True])
+def test_max_pool2d_is_pytorchs(shape, geometry, ties):
+    torch = pytest.importorskip("torch")
+    x = draw(*shape)
+    if ties:
+        # As after ReLU: many equal elements, of which PyTorch, too, takes the first.
+        x = np.maximum(np.round(x * 2), 0)
+    compare(
+        lambda x: F.max_pool2d(x, **geometry),
+        lambda x: torch.nn.functional.max_pool2d(x, **geometry),
+        [x],
+    )
+
+
+@pytest.mark.parametrize("kernel", [2, (3, 2)])
+def test_the_first_of_equal_elements_gets_the_gradient(kernel):
+    x = mg.tensor(np.ones((1, 1, 6, 6), np.float32), requires_grad=True)
+    F.max_pool2d(x, kernel).sum().backward()
+    expected = np.zeros((6, 6))
+    expected[:: kernel if kernel == 2 else 3, ::2] = 1
+    np.testing.assert_array_equal(x.grad.numpy()[0, 0], expected)
+
+
+def test_padding_of_a_maximum_is_minus_infinity():
+    x = mg.tensor(-np.ones((1, 1, 4, 4), np.float32), requires_grad=True)
+    y = F.max_pool2d(x, 3, stride=2, padding=1)
+    assert (y.numpy() == -1).all()
+    y.sum().backward()
+    assert x.grad.numpy().sum() == 4
+
+
+def test_nan_shows_in_the_maximum():
+    x = np.zeros((1, 1, 4, 4), np.float32)
+    x[0, 0, 1, 1] = np.nan
+    y = F.max_pool2d(mg.tensor(x), 2).numpy()[0, 0]
+    assert np.isnan(y[0, 0])
+    assert not np.isnan(y[1, 1])
+
+
+def test_overlapping_windows_add_up_their_gradients():
+    x = mg.tensor(np.array([0.0, 5.0, 1.0]).reshape(1, 1, 1, 3), requires_grad=True)
+    F.max_pool2d(x, (1, 2), stride=1).sum().backward()
+    assert x.grad.numpy().ravel().tolist() == [0, 2, 0]
+
+
+AVERAGES = [
+    ((2, 3, 6, 8), {"kernel_size": 2}),
+    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}),
+    ((1, 2, 7, 8), {"kernel_size": (3, 2), "stride": (1, 3)}),
+    ((1, 2, 5, 6), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 3, "padding": 1, "ceil_mode": True,
+                    "count_include_pad": False}),
+    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 2, "ceil_mode": True, "divisor_override": 5}),
+]  # fmt: skip
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("shape", "geometry"), AVERAGES, ids=str)
+def test_avg_pool2d_is_pytorchs(shape, geometry):
+    torch = pytest.importorskip("torch")
+    compare(
+        lambda x: F.avg_pool2d(x, **geometry),
+        lambda x: torch.nn.functional.avg_pool2d(x, **geometry),
+        [draw(*shape)],
+    )
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("size", [1, 2, (3, 5), (7, 4), (None, 2), (10, 11)])
+def test_adaptive_avg_pool2d_is_pytorchs(size):
+    torch = pytest.importorskip("torch")
+    compare(
+        lambda x: F.adaptive_avg_pool2d(x, size),
+        lambda x: torch.nn.functional.adaptive_avg_pool2d(x, size),
+        [draw(2, 3, 7, 8)],
+    )
+
+
+def test_global_pooling():
+    x = mg.tensor(draw(2, 3, 4, 5))
+    np.testing.assert_allclose(F.global_avg_pool2d(x).numpy(), x.numpy().mean((2, 3)))
+    np.testing.assert_array_equal(F.global_max_pool2d(x).numpy(), x.numpy().max((2, 3)))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"scale_factor": 2}, {"scale_factor": (3, 2)}, {"size": (5, 9)}, {"size": 2},
+        {"scale_factor": (1.6, 2.3)}, {"size": (6, 10), "mode": "bilinear"},
+        {"size": (2, 3), "mode": "bilinear"}, {"scale_factor": 2, "mode": "bilinear"},
+        {"scale_factor": (1.6, 0.7), "mode": "bilinear"},
+        {"size": (7, 1), "mode": "bilinear", "align_corners": True},
+        {"scale_factor": 2.5, "mode": "bilinear", "align_corners": True},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_interpolate_is_pytorchs(how):
+    torch = pytest.importorskip("torch")
+    compare(
+        lambda x: F.interpolate(x, **how),
+        lambda x: torch.nn.functional.interpolate(x, **how),
+        [draw(2, 3, 4, 5)],
+        rtol=1e-6,  # PyTorch computes the places of pixels in float32 for some modes
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x: F.max_pool2d(x, 7), ["max_pool2d", "7", "6", "at most 6"]),
+        (lambda x: F.max_pool2d(x, 2, padding=2), ["max_pool2d", "padding=2", "half", "at most 1"]),
+        (lambda x: F.max_pool2d(x, 2, stride=0), ["max_pool2d", "stride", "at least 1"]),
+        (lambda x: F.max_pool2d(x[0], 2), ["max_pool2d", "(N, C, H, W)", "(2, 6, 6)"]),
+        (lambda x: F.max_pool2d(x, (2, 2, 2)), ["max_pool2d", "kernel_size", "(2, 2, 2)"]),
+        (lambda x: F.avg_pool2d(x, 3, padding=2), ["avg_pool2d", "padding=2", "at most 1"]),
+        (lambda x: F.avg_pool2d(x, 2, divisor_override=0), ["avg_pool2d", "divisor_override"]),
+        (lambda x: F.adaptive_avg_pool2d(x, 0), ["adaptive_avg_pool2d", "at least 1", "0"]),
+        (lambda x: F.global_avg_pool2d(x[0]), ["global_avg_pool2d", "(N, C, H, W)"]),
+        (lambda x: F.interpolate(x), ["interpolate", "size", "scale_factor"]),
+        (lambda x: F.interpolate(x, 3, mode="cubic"), ["interpolate", "'cubic'", "bilinear"]),
+        (lambda x: F.interpolate(x, scale_factor=-1), ["interpolate", "positive", "-1"]),
+        (lambda x: F.interpolate(x, scale_factor=0.1), ["interpolate", "0.1", "6 x 6"]),
+        (lambda x: F.interpolate(x, 3, align_corners=True), ["interpolate", "align_corners"]),
+    ],
+)  # fmt: skip
+def test_bad_input_is_explained(call, words):
+    with pytest.raises(ValueError) as error:
+        call(mg.zeros((1, 2, 6, 6)))
+    for word in words:
+        assert word in str(error.value)
