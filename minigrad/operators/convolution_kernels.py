@@ -1,47 +1,365 @@
-"""How convolutions are computed: patches copied into columns, and one matrix product per block."""
+"""How convolutions are computed: patches copied into columns, a block at a time, and multiplied.
+
+A block is a few images, or some rows of one, such that its columns stay in cache; its memory is
+used again for the next block. Blocks are shared out over threads. There are two ways to make
+columns: ``Runs`` for stride 1, where one copy moves whole rows of the image at once, and
+``Patches`` for everything else.
+
+All times are of one thread, float32, on an AMD EPYC (Zen 4) with OpenBLAS, for the 3 x 3
+convolution of 100 images 16 x 28 x 28 to 16 channels, unless something else is said.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from minigrad.operators.im2col import add_patches, pad_image, patches
-from minigrad.operators.windows import Windows
+from minigrad.operators.windows import Windows, reach
+from minigrad.workers import run, scratch
+
+#: The bytes of one block's columns: they stay in cache, and calls of NumPy are few.
+BLOCK = 1 << 21
+#: Up to this many multiplications OpenBLAS multiplies without packing its operands first, at 108
+#: GFLOP/s instead of 83 for 16 channels; other libraries do not mind. Below LEAST columns the
+#: calls themselves would cost more than that saves.
+SMALL_PRODUCT, LEAST = 1_000_000, 96
 
 
-def _columns(x: Any, windows: Windows, groups: int) -> Any:
-    """(N, groups, C / groups * kh * kw, out_h * out_w), copied from a padded image."""
-    cols = patches(x, windows).copy()
-    n, c, kh, kw, oh, ow = cols.shape
-    return cols.reshape(n, groups, c // groups * kh * kw, oh * ow)
+class Block(NamedTuple):
+    """Images [first, last) and output rows [top, bottom) of a convolution."""
+
+    first: int
+    last: int
+    top: int
+    bottom: int
 
 
-def _matrix(w: Any, groups: int) -> Any:
-    out_channels, *inner = w.shape
-    return w.reshape(groups, out_channels // groups, int(np.prod(inner)))
+class Shape(NamedTuple):
+    """What a convolution's columns depend on, besides the batch."""
+
+    windows: Windows
+    channels: int
+    out_channels: int
+    groups: int
+
+    @property
+    def depth(self) -> int:
+        """The elements under one window, in one group."""
+        kh, kw = self.windows.kernel
+        return self.channels // self.groups * kh * kw
+
+    @property
+    def out_depth(self) -> int:
+        """The output channels of one group."""
+        return self.out_channels // self.groups
+
+    def blocks(self, images: int, width: int, itemsize: int) -> list[Block]:
+        """All of a batch in blocks, for columns that are ``width`` for each output row."""
+        height = self.windows.out[0]
+        row = self.channels * self.windows.kernel[0] * self.windows.kernel[1] * width * itemsize
+        rows = min(height, max(1, BLOCK // row))
+        bands = -(-height // rows)
+        rows = -(-height // bands)
+        # At least four blocks in a batch, so that two threads end at about the same time.
+        many = max(1, min(BLOCK // (row * rows), images // 4)) if bands == 1 else 1
+        return [
+            Block(i, min(i + many, images), top, min(top + rows, height))
+            for i in range(0, images, many)
+            for top in range(0, height, rows)
+        ]
+
+
+class Runs:
+    """Columns for stride 1, from images that lie flat: a patch row is one slice of them.
+
+    In a zero-padded image flattened to (C, rows * pitch), what tap (i, j) of the kernel meets is
+    the slice that begins at i * pitch + j. One copy moves all of it, in place of a copy for each
+    row: 0.8 ms instead of 3. At the end of each output row come a few columns that wrap around to
+    the next row: they are computed and dropped (one in 29 here, as neighbouring rows share their
+    padding).
+    """
+
+    def __init__(self, shape: Shape, blocks: Sequence[Block], dtype: Any) -> None:
+        self.shape = shape
+        windows = shape.windows
+        left = windows.padding[1][0]
+        width = windows.size[1]
+        self.left = left
+        self.pitch = pitch(windows)
+        self.images = max(b.last - b.first for b in blocks)
+        self.rows = max(b.bottom - b.top for b in blocks)
+        (kh, kw), (dh, dw) = windows.kernel, windows.dilation
+        self.rows_in = self.rows - 1 + reach(kh, dh)
+        places = self.rows * self.pitch
+        limit = SMALL_PRODUCT // (shape.depth * shape.out_depth)
+        self.parts = -(-places // limit) if limit >= LEAST else 1
+        self.part = -(-places // self.parts)
+        length = self.parts * self.part
+        ahead = (kh - 1) * dh * self.pitch + (kw - 1) * dw
+        self.flat = max(length + ahead, left + self.rows_in * self.pitch)
+        n, c, size = self.images, shape.channels, dtype.itemsize
+        image = scratch("image", (n, c, self.flat), dtype)
+        image.fill(0.0)
+        plane = self.flat * size
+        self.inner = as_strided(
+            image[:, :, left:],
+            (n, c, self.rows_in, width),
+            (c * plane, plane, self.pitch * size, size),
+        )
+        self.source = as_strided(
+            image,
+            (n, self.parts, c, kh, kw, self.part),
+            (c * plane, self.part * size, plane, dh * self.pitch * size, dw * size, size),
+        )
+        self.target = scratch("columns", self.source.shape, dtype)
+        self.cols = self.target.reshape(n, self.parts, shape.groups, shape.depth, self.part)
+
+    def columns(self, x: Any, block: Block) -> Any:
+        """(images, parts, groups, depth, part): column p of a part is one window."""
+        first, last, top, _ = block
+        n = last - first
+        above = self.shape.windows.padding[0][0]
+        start = top - above
+        end = start + self.rows_in
+        inner = self.inner[:n]
+        before, height = max(-start, 0), self.shape.windows.size[0]
+        after = min(end, height) - start
+        if before or end > height:
+            inner[:, :, :before] = 0.0
+            inner[:, :, after:] = 0.0
+        inner[:, :, before:after] = x[first:last, :, start + before : start + after]
+        np.copyto(self.target[:n], self.source[:n])
+        return self.cols[:n]
+
+    def product(self, w: Any, cols: Any) -> Any:
+        """w (groups, out_depth, depth) times columns, as (images, O, rows, out_w)."""
+        n, g, o, length = len(cols), self.shape.groups, self.shape.out_depth, self.parts * self.part
+        out = scratch("product", (n, g * o, length), cols.dtype)
+        size = cols.itemsize
+        parts = as_strided(
+            out,
+            (n, self.parts, g, o, self.part),
+            (g * o * length * size, self.part * size, o * length * size, length * size, size),
+        )
+        np.matmul(w, cols, out=parts)
+        rows = out[:, :, : self.rows * self.pitch].reshape(n, g * o, self.rows, self.pitch)
+        return rows[..., : self.shape.windows.out[1]]
+
+    def prepare_gradient(self, dtype: Any) -> None:
+        """Memory for ``gradient``, zero where columns wrap around."""
+        length = self.parts * self.part
+        self.g = scratch("gradient", (self.images, length, self.shape.out_channels), dtype)
+        self.g.fill(0.0)
+
+    def gradient(self, g: Any, block: Block) -> Any:
+        """The cotangent like the columns: (images, parts, groups, part, out_depth).
+
+        Turned so that it is the right-hand side of a plain product. The other way about, the
+        product runs at half the speed: 8.8 ms instead of 4.4, of which turning takes 0.6.
+        """
+        first, last, top, bottom = block
+        n, o, size = last - first, self.shape.out_channels, self.g.itemsize
+        out_w = self.shape.windows.out[1]
+        turned = self.g[:n]
+        rows = as_strided(
+            turned,
+            (n, self.rows, out_w, o),
+            (turned.strides[0], self.pitch * o * size, o * size, size),
+        )
+        used = bottom - top
+        rows[:, :used] = g[first:last, :, top:bottom].transpose(0, 2, 3, 1)
+        rows[:, used:] = 0.0
+        return as_strided(
+            turned,
+            (n, self.parts, self.shape.groups, self.part, self.shape.out_depth),
+            (turned.strides[0], self.part * o * size, self.shape.out_depth * size, o * size, size),
+        )
+
+
+class Patches:
+    """Columns for any windows, without a surplus: each row of the output is copied by itself."""
+
+    def __init__(self, shape: Shape, blocks: Sequence[Block], dtype: Any) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    def columns(self, x: Any, block: Block) -> Any:
+        """(groups, depth, images * rows * out_w)."""
+        first, last, top, bottom = block
+        shape, windows = self.shape, self.shape.windows
+        (above, _), sides = windows.padding
+        start = top * windows.stride[0] - above
+        end = (
+            (bottom - 1) * windows.stride[0] - above + reach(windows.kernel[0], windows.dilation[0])
+        )
+        height = windows.size[0]
+        rows = x[first:last, :, max(start, 0) : min(end, height)]
+        band = windows._replace(
+            size=rows.shape[2:],
+            padding=((max(-start, 0), max(end - height, 0)), sides),
+            out=(bottom - top, windows.out[1]),
+        )
+        under = patches(pad_image(rows, band), band).transpose(1, 2, 3, 0, 4, 5)
+        target = scratch("columns", under.shape, self.dtype)
+        np.copyto(target, under)
+        self.places = under.shape[3:]
+        return target.reshape(shape.groups, shape.depth, -1)
+
+    def product(self, w: Any, cols: Any) -> Any:
+        """w (groups, out_depth, depth) times columns, as (images, O, rows, out_w)."""
+        shape = self.shape
+        out = scratch("product", (shape.groups, shape.out_depth, cols.shape[-1]), cols.dtype)
+        np.matmul(w, cols, out=out)
+        return out.reshape(shape.out_channels, *self.places).transpose(1, 0, 2, 3)
+
+    def prepare_gradient(self, dtype: Any) -> None:
+        """Nothing: the cotangent has no surplus to be zero."""
+
+    def gradient(self, g: Any, block: Block) -> Any:
+        """The cotangent like the columns: (groups, images * rows * out_w, out_depth)."""
+        first, last, top, bottom = block
+        shape = self.shape
+        part = g[first:last, :, top:bottom].transpose(0, 2, 3, 1)
+        target = scratch("gradient", part.shape, self.dtype)
+        np.copyto(target, part)
+        return target.reshape(-1, shape.groups, shape.out_depth).transpose(1, 0, 2)
+
+
+Columns: TypeAlias = Runs | Patches
+
+
+def pitch(windows: Windows) -> int:
+    """How far apart image rows lie when flat: neighbours share their padding where they can."""
+    (left, right), width = windows.padding[1], windows.size[1]
+    shared = width + max(left, right)
+    return shared if windows.out[1] <= shared else width + left + right
+
+
+@functools.lru_cache(maxsize=1024)
+def _plan(shape: Shape, images: int, itemsize: int) -> tuple[type[Columns], list[Block], float]:
+    """The way to make columns, the blocks, and about how many seconds one thread takes."""
+    windows = shape.windows
+    height, width = windows.out
+    # Below 40 places a product with the columns of one image is too narrow.
+    runs = windows.stride == (1, 1) and height * width >= 40
+    blocks = shape.blocks(images, pitch(windows) if runs else width, itemsize)
+    places = images * height * width
+    moved = places * (shape.groups * shape.depth + 2 * shape.out_channels)
+    seconds = places * shape.depth * shape.out_channels * 2e-11 + moved * 2e-10
+    return (Runs if runs else Patches), blocks, seconds
+
+
+def _matrix(w: Any, groups: int, dtype: Any) -> Any:
+    """The weight (O, C / groups, kh, kw) as (groups, out_depth, depth)."""
+    out_channels = w.shape[0]
+    depth = w.shape[1] * w.shape[2] * w.shape[3]
+    return np.ascontiguousarray(w, dtype).reshape(groups, out_channels // groups, depth)
 
 
 def convolve(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
     """The value of conv2d."""
-    cols = _columns(pad_image(x, windows), windows, groups)
-    y = _matrix(w, groups) @ cols
-    y = y.reshape(x.shape[0], w.shape[0], *windows.out)
-    return y if bias is None else y + bias[:, None, None]
+    dtype = np.result_type(x, w) if bias is None else np.result_type(x, w, bias)
+    y = np.empty((x.shape[0], w.shape[0], *windows.out), dtype)
+    if not y.size:
+        return y
+    shape = Shape(windows, x.shape[1], w.shape[0], groups)
+    make, blocks, seconds = _plan(shape, len(x), dtype.itemsize)
+    matrix = _matrix(w, groups, dtype)
+    level = None if bias is None else bias[:, None, None]
 
+    def work(some: Sequence[Block]) -> None:
+        columns = make(shape, some, dtype)
+        for block in some:
+            first, last, top, bottom = block
+            product = columns.product(matrix, columns.columns(x, block))[:, :, : bottom - top]
+            target = y[first:last, :, top:bottom]
+            if level is None:
+                target[...] = product
+            else:
+                np.add(product, level, out=target)
 
-def convolve_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
-    """The gradient of conv2d by its input."""
-    n, out_channels, oh, ow = g.shape
-    g = g.reshape(n, groups, out_channels // groups, oh * ow)
-    cols = np.swapaxes(_matrix(w, groups), 1, 2) @ g
-    return add_patches(cols.reshape(n, w.shape[1] * groups, *windows.kernel, oh, ow), windows)
+    run(work, blocks, seconds)
+    return y
 
 
 def convolve_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
     """The gradient of conv2d by its weight."""
+    dtype = np.result_type(x, g)
+    shape = Shape(windows, x.shape[1], g.shape[1], groups)
+    total = np.zeros((groups, shape.depth, shape.out_depth), dtype)
+    if g.size:
+        make, blocks, seconds = _plan(shape, len(x), dtype.itemsize)
+        sums: dict[Block, Any] = {}
+
+        def work(some: Sequence[Block]) -> None:
+            columns = make(shape, some, dtype)
+            columns.prepare_gradient(dtype)
+            mine = np.zeros_like(total)
+            for block in some:
+                cols, turned = columns.columns(x, block), columns.gradient(g, block)
+                product = scratch("product", (*cols.shape[:-1], shape.out_depth), dtype)
+                np.matmul(cols, turned, out=product)
+                mine += np.sum(product, axis=(0, 1)) if product.ndim == 5 else product
+            sums[some[0]] = mine
+
+        run(work, blocks, seconds)
+        # In an order that does not depend on which thread was first.
+        for first in sorted(sums):
+            total += sums[first]
+    return np.ascontiguousarray(total.transpose(0, 2, 1)).reshape(
+        g.shape[1], x.shape[1] // groups, *windows.kernel
+    )
+
+
+def convolve_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
+    """The gradient of conv2d by its input."""
+    if windows.stride == (1, 1):
+        return _flipped(g, w, windows, groups)
+    dtype = np.result_type(g, w)
     n, out_channels, oh, ow = g.shape
-    cols = _columns(pad_image(x, windows), windows, groups)
-    g = g.reshape(n, groups, out_channels // groups, oh * ow)
-    total = np.sum(g @ np.swapaxes(cols, 2, 3), axis=0)
-    return total.reshape(out_channels, x.shape[1] // groups, *windows.kernel)
+    kh, kw = windows.kernel
+    channels = w.shape[1] * groups
+    x = np.empty((n, channels, *windows.size), dtype)
+    turned = np.swapaxes(_matrix(w, groups, dtype), 1, 2)
+    many = max(1, BLOCK // max(1, channels * kh * kw * oh * ow * dtype.itemsize))
+
+    def work(some: Sequence[int]) -> None:
+        for i in some:
+            part = g[i : i + many].reshape(-1, groups, out_channels // groups, oh * ow)
+            cols = turned @ part
+            x[i : i + many] = add_patches(cols.reshape(-1, channels, kh, kw, oh, ow), windows)
+
+    products = n * oh * ow * w.size
+    run(work, range(0, n, many), products * 2e-11 + n * channels * kh * kw * oh * ow * 4e-10)
+    return x
+
+
+def _flipped(g: Any, w: Any, windows: Windows, groups: int) -> Any:
+    """At stride 1 the gradient by the input is a convolution of g with the kernel turned around.
+
+    No scattering: 6 ms instead of 11.
+    """
+    out_channels, inner, kh, kw = w.shape
+    turned = w.reshape(groups, out_channels // groups, inner, kh, kw)
+    turned = turned.transpose(0, 2, 1, 3, 4)[..., ::-1, ::-1]
+    turned = turned.reshape(groups * inner, out_channels // groups, kh, kw)
+    # Where the padding is wider than the kernel reaches, the frame of g met nothing but padding.
+    room = [
+        [d * (k - 1) - p for p in pads]
+        for k, d, pads in zip(windows.kernel, windows.dilation, windows.padding, strict=True)
+    ]
+    (top, bottom), (left, right) = [[max(-r, 0) for r in pads] for pads in room]
+    oh, ow = windows.out
+    g = g[:, :, top : oh - bottom, left : ow - right]
+    (a, b), (c, d) = [[max(r, 0) for r in pads] for pads in room]
+    back = windows._replace(
+        size=(oh - top - bottom, ow - left - right),
+        padding=((a, b), (c, d)),
+        out=windows.size,
+    )
+    return convolve(g, turned, None, back, groups)
