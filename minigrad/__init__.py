@@ -12,12 +12,9 @@ tensor([2., 4., 6.])
 
 from typing import TYPE_CHECKING, Any
 
-from minigrad import nn as nn, optim as optim
-from minigrad.checkpoint_files import *
 from minigrad.creation import *
 from minigrad.custom_rule import *
 from minigrad.derivatives import *
-from minigrad.files import *
 from minigrad.operators.arithmetic import *
 from minigrad.operators.cumulative import *
 from minigrad.operators.diagonals import *
@@ -46,16 +43,23 @@ if TYPE_CHECKING:
         data as data,
         metrics as metrics,
         models as models,
+        nn as nn,
+        optim as optim,
         testing as testing,
     )
     from minigrad.anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
+    from minigrad.checkpoint_files import (
+        load_checkpoint as load_checkpoint,
+        save_checkpoint as save_checkpoint,
+    )
     from minigrad.explanation import explain as explain
+    from minigrad.files import load as load, load_metadata as load_metadata, save as save
     from minigrad.history import History as History
     from minigrad.observation import observe as observe
     from minigrad.picture import make_dot as make_dot
     from minigrad.trainer import Trainer as Trainer
 
-#: Public names that few programs need, and the modules they are loaded from at first use.
+#: Public names that not every program needs, and the modules they come from at first use.
 _LAZY = {
     "AnomalyError": "minigrad.anomaly",
     "History": "minigrad.history",
@@ -65,9 +69,16 @@ _LAZY = {
     "detect_anomaly": "minigrad.anomaly",
     "explain": "minigrad.explanation",
     "make_dot": "minigrad.picture",
+    "load": "minigrad.files",
+    "load_checkpoint": "minigrad.checkpoint_files",
+    "load_metadata": "minigrad.files",
     "metrics": "minigrad.metrics",
     "models": "minigrad.models",
+    "nn": "minigrad.nn",
     "observe": "minigrad.observation",
+    "optim": "minigrad.optim",
+    "save": "minigrad.files",
+    "save_checkpoint": "minigrad.checkpoint_files",
     "testing": "minigrad.testing",
 }
 
