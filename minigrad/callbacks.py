@@ -222,11 +222,11 @@ class ModelCheckpoint(_Monitor):
 
     def state_dict(self) -> dict[str, Any]:
         """The best value so far."""
-        return {"best": self.best}
+        return {"best": self.best} if self.save_best_only else {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Know the best value of another run."""
-        self.best = state["best"]
+        self.best = state.get("best", self.best)
 
 
 class LearningRateScheduler(Callback):
@@ -252,6 +252,7 @@ class LearningRateScheduler(Callback):
         self.schedule: Any = schedule
         self.monitor = monitor
         self.every = every
+        self.lr = 0.0  # that of the running epoch
 
     def on_train_begin(self) -> None:
         """Check that the schedule belongs to this training."""
@@ -284,12 +285,13 @@ class LearningRateScheduler(Callback):
                 self.schedule.step(logs[self.monitor])
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of the schedule, if it has one."""
-        return {"schedule": self.schedule.state_dict()} if self.steps else {}
+        """The learning rate of the epoch, and the state of the schedule if it has one."""
+        return {"lr": self.lr, "schedule": self.schedule.state_dict() if self.steps else None}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the schedule back to that state."""
-        if self.steps and "schedule" in state:
+        self.lr = state["lr"]
+        if self.steps:
             self.schedule.load_state_dict(state["schedule"])
 
 
