@@ -466,3 +466,62 @@ def test_lazy_layers_take_their_size_from_the_first_batch():
     assert parameters[0].grad.shape == (4, 3, 3, 3)
     with pytest.raises(ValueError, match="3: expected 36 features, got 64"):
         model(mg.zeros((1, 3, 6, 6)))
+
+
+def test_a_lazy_model_tells_that_it_cannot_load_yet():
+    state = nn.Linear(3, 2).state_dict()
+    with pytest.raises(ValueError, match="'weight' is lazy: run one batch"):
+        nn.LazyLinear(2).load_state_dict(state)
+
+
+# -- a model as a function of its parameters -------------------------------------------------------
+
+
+def test_functional_call_gives_derivatives_by_parameters():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1)).double()
+    x = np.array([[0.3, -0.7], [1.1, 0.4]])
+    weight = model[0].weight
+
+    def loss(w):
+        return (nn.functional_call(model, {"0.weight": w}, mg.tensor(x)) ** 2).sum()
+
+    (model(mg.tensor(x)) ** 2).sum().backward()
+    np.testing.assert_allclose(mg.grad(loss)(weight.numpy()).numpy(), weight.grad.numpy())
+    assert mg.hessian(loss)(weight.numpy()).shape == (2, 2, 2, 2)
+    assert model[0].weight is weight
+
+
+def test_functional_call_replaces_what_is_shared_or_in_lists_and_restores_after_errors():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Parameter([1.0])
+            self.also = self.a
+            self.more = [nn.Parameter([2.0])]
+
+        def forward(self, fail=False):
+            if fail:
+                raise RuntimeError("on purpose")
+            return self.a * self.also * self.more[0]
+
+    model = Net()
+    more = model.more
+    assert nn.functional_call(model, {"a": [3.0], "more.0": [5.0]}).tolist() == [45]
+    with pytest.raises(RuntimeError, match="on purpose"):
+        nn.functional_call(model, {"a": [3.0]}, fail=True)
+    assert model().tolist() == [2]
+    assert model.more is more
+    with pytest.raises(KeyError, match="known are a, also, more"):
+        nn.functional_call(model, {"b": [1.0]})
+    with pytest.raises(ValueError, match=r"shape \(1,\), got \(2,\)"):
+        nn.functional_call(model, {"a": [1.0, 2.0]})
+
+
+def test_a_long_list_of_numbers_is_no_burden():
+    model = Scale()
+    model.losses = []
+    for i in range(3):
+        model.losses.append(i)
+        model(mg.ones(1))
+    assert model._grows == {"losses": 3}
+    assert names(model) == ["factor"]

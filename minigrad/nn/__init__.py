@@ -27,6 +27,7 @@ from minigrad.nn.dropout import Dropout, Dropout2d
 from minigrad.nn.embedding import Embedding
 from minigrad.nn.flatten import Flatten, Unflatten
 from minigrad.nn.functional import l2_penalty
+from minigrad.nn.functional_call import functional_call
 from minigrad.nn.lazy import UninitializedParameter
 from minigrad.nn.linear import Identity, LazyLinear, Linear
 from minigrad.nn.losses import (
@@ -60,5 +61,5 @@ __all__ = [
     "LogSigmoid", "LogSoftmax", "MSELoss", "MaxPool2d", "Module", "ModuleDict", "ModuleList",
     "MultiheadAttention", "NLLLoss", "Parameter", "RNN", "ReLU", "SELU", "Sequential", "SiLU",
     "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten",
-    "UninitializedParameter", "Upsample", "functional", "init", "l2_penalty",
+    "UninitializedParameter", "Upsample", "functional", "functional_call", "init", "l2_penalty",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ book-keeping that could disagree with the attributes. Only buffers need their na
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Self
@@ -71,14 +72,14 @@ class Module:
 
     training: bool
     _buffers: dict[str, bool]
-    _grows: bool
+    _grows: dict[str, int]
     _hooks: dict[int, Hook]
     _path: Scope
     _pre_hooks: dict[int, PreHook]
 
     def __init__(self) -> None:
         self._buffers = {}  # name -> whether it stands in the state_dict
-        self._grows = False  # whether a list or dict is held, to which modules may be added
+        self._grows = {}  # list or dict that may grow -> how many of its entries know their path
         self._hooks = {}
         # The path in the outermost model that is known; "" for a root.
         self._path = Scope("", {"": type(self).__name__})
@@ -136,8 +137,9 @@ class Module:
             )
         self._check_replacement(name, value)
         object.__setattr__(self, name, value)
+        self._grows.pop(name, None)
         if isinstance(value, (list, dict)):
-            self._grows = True
+            self._grows[name] = len(value)
         for path, part in _flat(name, value):
             self._adopt(path, part)
 
@@ -162,6 +164,7 @@ class Module:
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
         self._buffers.pop(name, None)
+        self._grows.pop(name, None)
 
     def register_parameter(self, name: str, parameter: Parameter | None) -> None:
         """Hold a parameter (or None, for one that is switched off) under this name.
@@ -223,11 +226,15 @@ class Module:
             part._rename(_join(self._path, name), self._path.kinds)
 
     def _adopt_new(self) -> None:
-        """Tell what lists and dicts have come to hold since they were assigned."""
-        for name, value in self.__dict__.items():
-            if isinstance(value, (list, dict)):
-                for path, part in _flat(name, value):
-                    self._adopt(path, part)
+        """Tell their path to the entries that lists and dicts have gained since the last call."""
+        for name, told in self._grows.items():
+            value = self.__dict__[name]
+            if len(value) > told:
+                self._grows[name] = len(value)
+                entries = value.items() if isinstance(value, dict) else enumerate(value)
+                for key, entry in itertools.islice(entries, told, None):
+                    for path, part in _flat(f"{name}.{key}", entry):
+                        self._adopt(path, part)
 
     def _rename(self, path: str, kinds: dict[str, str]) -> None:
         for name, module in self.named_modules(path):
@@ -240,7 +247,7 @@ class Module:
     # -- walking -----------------------------------------------------------------------------
 
     def _parts(self) -> Iterator[tuple[str, Any]]:
-        """The attributes, those that are lists, tuples or dicts taken apart."""
+        """The parameters and modules among the attributes, and in lists, tuples and dicts."""
         for name, value in list(self.__dict__.items()):
             yield from _flat(name, value)
 
@@ -361,6 +368,8 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a mapping, got {type(state_dict).__name__}")
+        from minigrad.nn.lazy import UninitializedParameter
+
         own = dict(self._state())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -380,7 +389,9 @@ class Module:
             except (TypeError, ValueError, RuntimeError) as error:
                 problems.append(f"{name!r}: {error}")
                 continue
-            if array.shape != tensor.shape:
+            if isinstance(tensor, UninitializedParameter):
+                problems.append(f"{name!r} is lazy: run one batch through the model first")
+            elif array.shape != tensor.shape:
                 problems.append(f"{name!r}: expected shape {tensor.shape}, got {array.shape}")
             elif not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
                 problems.append(f"{name!r}: expected {tensor.dtype}, got {array.dtype}")
@@ -466,7 +477,7 @@ class Module:
         made = object.__new__(type(self))
         memo[id(self)] = made
         made._buffers = dict(self._buffers)
-        made._grows = self._grows
+        made._grows = dict(self._grows)
         made._hooks = copy.deepcopy(self._hooks, memo)
         made._pre_hooks = copy.deepcopy(self._pre_hooks, memo)
         made._path = Scope("")
@@ -527,15 +538,14 @@ def _join(path: str, name: str) -> str:
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """(name, value), or the parts of a list, tuple or dict with their paths, at any depth."""
-    if isinstance(value, dict):
-        for key, part in list(value.items()):
-            yield from _flat(f"{name}.{key}", part)
-    elif isinstance(value, (list, tuple)):
-        for i, part in enumerate(value):
-            yield from _flat(f"{name}.{i}", part)
-    else:
+    """A parameter or module, or those inside a list, tuple or dict, at any depth, by path."""
+    if isinstance(value, (Parameter, Module)):
         yield name, value
+    elif isinstance(value, (list, tuple, dict)):
+        for key, part in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            # Asked here already: a list of a million numbers should not cost a million calls.
+            if isinstance(part, (Parameter, Module, list, tuple, dict)):
+                yield from _flat(f"{name}.{key}", part)
 
 
 def _read(value: Any) -> Any:

@@ -1,0 +1,65 @@
+"""A module as a function of its parameters, for derivatives by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from minigrad.nn.module import Module
+from minigrad.tensor import ArrayLike, Tensor, as_tensor
+
+
+def functional_call(
+    module: Module, parameters: Mapping[str, ArrayLike], *args: Any, **kwargs: Any
+) -> Any:
+    """``module(*args, **kwargs)`` with other values in place of these parameters and buffers.
+
+    Makes a function of the parameters, for ``mg.hessian``, ``mg.jvp`` and their like; the module
+    is afterwards as before. What is shared is replaced everywhere. Not for use of one module in
+    several threads. After ``torch.func.functional_call``.
+
+    Raises KeyError for unknown names, ValueError for other shapes.
+
+    >>> layer = nn.Linear(2, 1, bias=False)
+    >>> f = lambda w: nn.functional_call(layer, {"weight": w}, mg.tensor([[3.0, 4.0]])).sum()
+    >>> mg.grad(f)(mg.ones((1, 2)))
+    tensor([[3., 4.]])
+    """
+    own: dict[str, Tensor] = {**dict(module.named_buffers()), **dict(module._state())}
+    replacement: dict[int, Tensor] = {}
+    for name, value in parameters.items():
+        if name not in own:
+            raise KeyError(
+                f"functional_call: no parameter or buffer {name!r}; known are {', '.join(own)}"
+            )
+        tensor = as_tensor(value)
+        if tensor.shape != own[name].shape:
+            raise ValueError(
+                f"functional_call: {name!r} has shape {own[name].shape}, got {tensor.shape}"
+            )
+        replacement[id(own[name])] = tensor
+    before: list[tuple[Module, str, Any]] = []
+    for one in module.modules():
+        for attribute, held in list(one.__dict__.items()):
+            other = _replaced(held, replacement)
+            if other is not held:
+                before.append((one, attribute, held))
+                one.__dict__[attribute] = other
+    try:
+        return module(*args, **kwargs)
+    finally:
+        for one, attribute, held in before:
+            one.__dict__[attribute] = held
+
+
+def _replaced(held: Any, replacement: Mapping[int, Tensor]) -> Any:
+    """The replacement; a list, tuple or dict with replacements inside; or what is held itself."""
+    if isinstance(held, dict):
+        new: Any = {key: _replaced(part, replacement) for key, part in held.items()}
+        same = all(new[key] is part for key, part in held.items())
+    elif type(held) in (list, tuple):
+        new = type(held)(_replaced(part, replacement) for part in held)
+        same = all(a is b for a, b in zip(new, held, strict=True))
+    else:
+        return replacement.get(id(held), held)
+    return held if same else new
