@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from minigrad.explanation import explain as explain
     from minigrad.files import load as load, load_metadata as load_metadata, save as save
     from minigrad.history import History as History
+    from minigrad.model_files import load_model as load_model, save_model as save_model
     from minigrad.observation import observe as observe
     from minigrad.picture import make_dot as make_dot
     from minigrad.trainer import Trainer as Trainer
@@ -72,6 +73,7 @@ _LAZY = {
     "load": "minigrad.files",
     "load_checkpoint": "minigrad.checkpoint_files",
     "load_metadata": "minigrad.files",
+    "load_model": "minigrad.model_files",
     "metrics": "minigrad.metrics",
     "models": "minigrad.models",
     "nn": "minigrad.nn",
@@ -79,6 +81,7 @@ _LAZY = {
     "optim": "minigrad.optim",
     "save": "minigrad.files",
     "save_checkpoint": "minigrad.checkpoint_files",
+    "save_model": "minigrad.model_files",
     "testing": "minigrad.testing",
 }
 

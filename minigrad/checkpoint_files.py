@@ -47,7 +47,7 @@ def save_checkpoint(path: str | os.PathLike[str], /, **state: Any) -> None:
     (3, {'w': tensor([1.])})
     """
     arrays: dict[str, Array] = {}
-    tree = _encode(state, "", arrays)
+    tree = encode(state, "", arrays)
     metadata = {KIND: "checkpoint", "version": VERSION, "tree": json.dumps(tree)}
     write(arrays, path, metadata, "save_checkpoint")
 
@@ -61,7 +61,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     arrays, metadata = read(path, "load_checkpoint")
     check_kind(metadata, "checkpoint", VERSION, path, "load_checkpoint")
     try:
-        state = dict(_decode(json.loads(metadata["tree"]), arrays))
+        state = dict(decode(json.loads(metadata["tree"]), arrays))
     except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
         raise ValueError(f"load_checkpoint: {path} is damaged: {error!r}") from None
     return state
@@ -88,7 +88,8 @@ def check_kind(metadata: dict[str, str], kind: str, version: str, path: Any, fun
 # that starts with its type.
 
 
-def _encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
+def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
+    """A value as JSON; its arrays are put among the others, under the name of their place."""
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
@@ -105,19 +106,18 @@ def _encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
         for key in value:
             if type(key) not in (str, int):
                 raise TypeError(
-                    f"save_checkpoint: keys are strings or integers, got {key!r:.80} in "
-                    f"{place or 'the state'}"
+                    f"keys are strings or integers, got {key!r:.80} in {place or 'the state'}"
                 )
-        return ["dict", [[k, _encode(v, _inside(place, k), arrays)] for k, v in value.items()]]
+        return ["dict", [[k, encode(v, _inside(place, k), arrays)] for k, v in value.items()]]
     if isinstance(value, (list, tuple)):
-        items = [_encode(v, _inside(place, i), arrays) for i, v in enumerate(value)]
+        items = [encode(v, _inside(place, i), arrays) for i, v in enumerate(value)]
         return ["list" if isinstance(value, list) else "tuple", items]
     if isinstance(value, np.random.Generator):
-        return _encode(value.bit_generator.state, place, arrays)
+        return encode(value.bit_generator.state, place, arrays)
     if callable(getattr(value, "state_dict", None)):
-        return _encode(value.state_dict(), place, arrays)
+        return encode(value.state_dict(), place, arrays)
     raise TypeError(
-        f"save_checkpoint: {place} is {type(value).__name__}, expected tensors, numbers, text, or "
+        f"{place} is {type(value).__name__}, expected tensors, numbers, text, or "
         f"dicts, lists and tuples of them"
     )
 
@@ -136,7 +136,8 @@ def _keep(array: Array, place: str, arrays: dict[str, Array]) -> str:
     return name
 
 
-def _decode(value: Any, arrays: dict[str, Array]) -> Any:
+def decode(value: Any, arrays: dict[str, Array]) -> Any:
+    """The value that :func:`encode` turned into JSON."""
     if not isinstance(value, list):
         return value
     kind, content = value
@@ -152,10 +153,10 @@ def _decode(value: Any, arrays: dict[str, Array]) -> Any:
         case "bytes":
             return bytes.fromhex(content)
         case "dict":
-            return {key: _decode(one, arrays) for key, one in content}
+            return {key: decode(one, arrays) for key, one in content}
         case "list":
-            return [_decode(one, arrays) for one in content]
+            return [decode(one, arrays) for one in content]
         case "tuple":
-            return tuple(_decode(one, arrays) for one in content)
+            return tuple(decode(one, arrays) for one in content)
         case _:
             raise ValueError(f"unknown type {kind!r}")

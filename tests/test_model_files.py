@@ -1,0 +1,379 @@
+"""Files of whole models: structure and weights."""
+
+import json
+
+import numpy as np
+import pytest
+from test_files import DAMAGES, REFUSALS, damage
+
+import minigrad as mg
+from minigrad import nn
+
+#: Every layer of the library, with all its arguments away from their defaults where that goes.
+LAYERS = {
+    "AdaptiveAvgPool2d": [nn.AdaptiveAvgPool2d((2, None)), nn.AdaptiveAvgPool2d(3)],
+    "AvgPool2d": [nn.AvgPool2d(3, (2, 1), 1, True, False, 5), nn.AvgPool2d(2)],
+    "BCELoss": [nn.BCELoss(mg.tensor([1.0, 2.0]), "sum")],
+    "BCEWithLogitsLoss": [nn.BCEWithLogitsLoss(mg.ones(2), "sum", mg.tensor([3.0, 4.0]))],
+    "BatchNorm1d": [nn.BatchNorm1d(3, 1e-3, 0.2, dtype="float64"), nn.BatchNorm1d(3, affine=False)],
+    "BatchNorm2d": [nn.BatchNorm2d(3, momentum=None), nn.BatchNorm2d(3, track_running_stats=False)],
+    "Conv2d": [nn.Conv2d(4, 6, (3, 2), (2, 1), "valid", 2, 2, False), nn.Conv2d(1, 2, 3, padding=1),
+               nn.Conv2d(1, 2, 3, padding=((0, 1), (2, 3)))],
+    "ConvTranspose2d": [nn.ConvTranspose2d(4, 6, 3, 2, 1, 1, 2, False, 1, dtype="float64")],
+    "CrossEntropyLoss": [nn.CrossEntropyLoss(np.array([1.0, 2.0]), 7, "sum", 0.1)],
+    "Dropout": [nn.Dropout(0.3), nn.Dropout(0.2, np.random.default_rng(0))],
+    "Dropout2d": [nn.Dropout2d(0.3)],
+    "ELU": [nn.ELU(0.5)],
+    "Embedding": [nn.Embedding(5, 3, 2), nn.Embedding(5, 3)],
+    "Flatten": [nn.Flatten(0, -2)],
+    "GELU": [nn.GELU("tanh")],
+    "GRU": [nn.GRU(2, 3, 2, False, True, 0.1, True), nn.GRU(2, 3)],
+    "GroupNorm": [nn.GroupNorm(2, 4, 1e-3, dtype="float64"), nn.GroupNorm(2, 4, affine=False)],
+    "HuberLoss": [nn.HuberLoss("sum", 2.0)],
+    "Identity": [nn.Identity()],
+    "L1Loss": [nn.L1Loss("sum")],
+    "LSTM": [nn.LSTM(2, 3, 2, False, True, 0.1, True)],
+    "LayerNorm": [nn.LayerNorm((2, 3), 1e-3, bias=False), nn.LayerNorm(3, elementwise_affine=False)],
+    "LazyConv2d": [nn.LazyConv2d(2, 3, 2, 1, bias=False)],
+    "LazyLinear": [nn.LazyLinear(3, False, dtype="float64")],
+    "LeakyReLU": [nn.LeakyReLU(0.2)],
+    "Linear": [nn.Linear(3, 2, False), nn.Linear(3, 2, dtype="float64"), nn.Linear(0, 2)],
+    "LocalResponseNorm": [nn.LocalResponseNorm(3, 1e-3, 0.5, 2.0)],
+    "LogSigmoid": [nn.LogSigmoid()],
+    "LogSoftmax": [nn.LogSoftmax(0)],
+    "MSELoss": [nn.MSELoss("sum")],
+    "MaxPool2d": [nn.MaxPool2d(3, 2, 1, 2, True)],
+    "ModuleDict": [nn.ModuleDict({"a": nn.ReLU(), "b": nn.Linear(2, 1)})],
+    "ModuleList": [nn.ModuleList([nn.ReLU(), nn.Linear(2, 1)])],
+    "MultiheadAttention": [nn.MultiheadAttention(4, 2, 0.1, False, 3, 5, True),
+                           nn.MultiheadAttention(4, 2)],
+    "NLLLoss": [nn.NLLLoss(mg.ones(3), 5, "sum")],
+    "RNN": [nn.RNN(2, 3, 2, "relu", False, True, 0.1, True)],
+    "ReLU": [nn.ReLU()],
+    "SELU": [nn.SELU()],
+    "Sequential": [nn.Sequential(), nn.Sequential(nn.ReLU()).add(nn.Linear(2, 1), "head")],
+    "SiLU": [nn.SiLU()],
+    "Sigmoid": [nn.Sigmoid()],
+    "SmoothL1Loss": [nn.SmoothL1Loss("sum", 2.0)],
+    "Softmax": [nn.Softmax(0)],
+    "Softplus": [nn.Softplus(2.0)],
+    "Tanh": [nn.Tanh()],
+    "Unflatten": [nn.Unflatten(1, (2, 3))],
+    "Upsample": [nn.Upsample((4, 6)), nn.Upsample(scale_factor=2.0, mode="bilinear", align_corners=True)],
+}  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
+
+
+def layers_of_the_library():
+    found = [(name, getattr(nn, name)) for name in nn.__all__]
+    return {
+        name
+        for name, kind in found
+        if isinstance(kind, type) and issubclass(kind, nn.Module) and kind is not nn.Module
+    }
+
+
+def test_every_layer_has_a_row():
+    assert set(LAYERS) == layers_of_the_library()
+
+
+def same_module(found, expected):
+    assert type(found) is type(expected)
+    assert repr(found) == repr(expected)
+    assert found.training == expected.training
+    for name, value in vars(expected).items():
+        other = getattr(found, name)
+        if isinstance(value, nn.Module):
+            same_module(other, value)
+        elif isinstance(value, mg.Tensor):
+            assert type(other) is type(value)
+            assert other.dtype == value.dtype
+            assert other.requires_grad == value.requires_grad
+            np.testing.assert_array_equal(other.numpy(), value.numpy())
+        elif isinstance(value, np.ndarray):
+            np.testing.assert_array_equal(other, value)
+        elif not isinstance(value, np.random.Generator):
+            assert other == value, name
+    assert list(vars(found)) == list(vars(expected))
+    assert list(found.state_dict()) == list(expected.state_dict())
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_comes_back(name, path):
+    for layer in LAYERS[name]:
+        mg.save_model(layer, path)
+        same_module(mg.load_model(path), layer)
+
+
+def small_model():
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding="same"),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Sequential(nn.Flatten(), nn.Dropout(0.5)).add(nn.LazyLinear(3), name="head"),
+    )
+
+
+def test_a_trained_model_answers_as_before(path):
+    model = small_model()
+    x = mg.rand(5, 1, 6, 6)
+    model(x)  # moves the statistics, and gives the lazy layer its size
+    model.eval()
+    mg.save_model(model, path)
+    again = mg.load_model(path)
+    same_module(again, model)
+    np.testing.assert_array_equal(again(x).numpy(), model(x).numpy())
+    assert [p._node.name for p in again.parameters()] == [p._node.name for p in model.parameters()]
+    assert set(mg.load(path)) == set(model.state_dict())
+
+
+def test_what_is_shared_frozen_and_in_evaluation_stays_so(path):
+    layer = nn.Linear(3, 3)
+    model = nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(3, 3), nn.Dropout(0.5))
+    model[3].weight = layer.weight
+    model[3].bias.requires_grad = False
+    model[4].eval()
+    mg.save_model(model, path)
+    again = mg.load_model(path)
+    assert again[0] is again[2]
+    assert again[3].weight is again[0].weight
+    assert again[3].bias is not again[0].bias
+    assert [name for name, p in again.named_parameters() if not p.requires_grad] == ["3.bias"]
+    assert [module.training for module in again.modules()] == [True, True, True, True, False]
+    same_module(again, model)
+
+
+def test_a_model_of_another_dtype_keeps_it(path):
+    model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(np.float64)
+    model.add(nn.Linear(3, 1))
+    model[0].bias = nn.Parameter(np.zeros(3, np.float16))
+    mg.save_model(model, path)
+    again = mg.load_model(path)
+    same_module(again, model)
+    again(mg.ones((2, 2), np.float64)).sum().backward()
+    assert again[0].bias.grad.dtype == np.float16
+
+
+def test_loading_draws_no_random_numbers(path):
+    mg.manual_seed(3)
+    model = nn.Linear(4, 4)
+    expected = mg.rand(3).tolist()
+    mg.manual_seed(3)
+    model = nn.Linear(4, 4)
+    mg.save_model(model, path)
+    mg.load_model(path)
+    assert mg.rand(3).tolist() == expected
+
+
+def test_a_loaded_model_can_be_trained(path):
+    mg.save_model(nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 1)), path)
+    model = mg.load_model(path)
+    optimizer = mg.optim.Adam(model.parameters(), lr=0.05)
+    x = mg.rand(32, 2)
+    losses = []
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss = ((model(x) - x.sum(axis=1, keepdims=True)) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.1 * losses[0]
+
+
+# -- classes of one's own --------------------------------------------------------------------------
+
+
+class Scaled(nn.Module):
+    def __init__(self, size, factor=2.0, bias=True, body=None):
+        super().__init__()
+        self.size, self.factor = size, factor
+        self.weight = nn.Parameter(np.arange(size, dtype=np.float32))
+        self.bias = nn.Parameter(np.ones(size, np.float32)) if bias else None
+        self.body = body
+
+    def forward(self, x):
+        x = x * self.weight * self.factor
+        return x if self.body is None else self.body(x)
+
+
+class Opaque(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.layer = nn.Linear(width, width)
+
+
+class Described(Opaque):
+    def config(self):
+        return {"width": self.layer.in_features}
+
+
+CUSTOM = {"Scaled": Scaled, "Opaque": Opaque, "Described": Described}
+
+
+def test_own_classes_are_refused_unless_named(path):
+    model = nn.Sequential(Scaled(3), nn.Sequential(nn.ReLU(), Opaque(3)))
+    with pytest.raises(TypeError) as caught:
+        mg.save_model(model, path)
+    message = str(caught.value)
+    assert "mg.save(model.state_dict(), path)" in message
+    assert "0 is of class Scaled" in message
+    assert "1.1 is of class Opaque" in message
+    assert not path.exists()
+
+
+def test_own_classes_come_back_where_they_are_named(path):
+    body = nn.Linear(3, 3)
+    model = nn.Sequential(Scaled(3, 0.5, False), Scaled(3, body=body), Described(3), body)
+    mg.save_model(model, path, custom_layers=CUSTOM)
+    again = mg.load_model(path, custom_layers=CUSTOM)
+    same_module(again, model)
+    assert again[1].body is again[3]
+    with pytest.raises(ValueError, match="unknown layer") as caught:
+        mg.load_model(path)
+    for line in ("0: unknown layer 'Scaled'", "1: unknown", "2: unknown layer 'Described'"):
+        assert line in str(caught.value)
+
+
+def test_an_argument_that_is_no_attribute_is_named(path):
+    with pytest.raises(
+        TypeError, match=r"0: Opaque takes an argument 'width'.*self\.width.*config"
+    ):
+        mg.save_model(nn.Sequential(Opaque(3)), path, custom_layers=CUSTOM)
+
+
+def test_an_argument_that_no_file_holds_is_named(path):
+    with pytest.raises(TypeError, match=r"0: argument 'factor': .* is builtin_function"):
+        mg.save_model(nn.Sequential(Scaled(3, factor=abs)), path, custom_layers=CUSTOM)
+
+
+def test_a_model_that_its_description_would_not_bring_back_is_refused(path):
+    model = nn.Sequential(nn.Linear(2, 2))
+    model.extra = nn.Parameter([1.0])
+    model[0].weight = nn.Parameter(np.ones((5, 2), np.float32))
+    with pytest.raises(ValueError, match="would not be the same") as caught:
+        mg.save_model(model, path)
+    assert "unexpected 'extra'" in str(caught.value)
+    assert "'0.weight': expected shape (2, 2), got (5, 2)" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda p: mg.save_model({"w": mg.ones(1)}, p), TypeError, r"a Module, got dict.*mg\.save"),
+        (lambda p: mg.save_model(nn.ReLU, p), TypeError, "a Module, got type"),
+        (lambda p: mg.save_model(nn.ReLU(), p.with_suffix(".pt")), ValueError, "another format"),
+        (lambda p: mg.save_model(nn.ReLU(), p, custom_layers=[Scaled]), TypeError, "'Name': Name"),
+        (lambda p: mg.save_model(nn.ReLU(), p, custom_layers={"S": 3}), TypeError, "no Module class"),
+        (lambda p: mg.load_model(p, custom_layers={"ReLU": Scaled}), ValueError, "a layer of the library"),
+        (lambda p: mg.load_model(p), FileNotFoundError, "load_model: there is no file"),
+    ],
+)  # fmt: skip
+def test_wrong_arguments_are_refused(path, call, error, message):
+    with pytest.raises(error, match=message):
+        call(path)
+
+
+# -- files that do not fit -------------------------------------------------------------------------
+
+
+def change(path, structure=None, weights=None, version=None):
+    """Write the file anew with changes."""
+    arrays, metadata = mg.load(path), mg.load_metadata(path)
+    if structure is not None:
+        tree = json.loads(metadata["structure"])
+        metadata["structure"] = json.dumps(structure(tree))
+    if weights is not None:
+        weights(arrays)
+    mg.save(arrays, path, metadata={**metadata, "version": version or metadata["version"]})
+
+
+def test_all_that_does_not_fit_is_told_at_once(path):
+    mg.save_model(small_model(), path)
+
+    def structure(tree):
+        tree["root"]["parts"][2][1]["layer"] = "Swish"
+        tree["root"]["parts"][4][1]["parts"][0][1]["layer"] = "os.system"
+        tree["root"]["parts"][3][1]["config"] = {"size": {"value": 2}}
+        return tree
+
+    def weights(arrays):
+        del arrays["0.bias"]
+        arrays["0.weight"] = mg.ones((7, 7))
+        arrays["1.running_mean"] = mg.tensor([1, 2, 3, 4])
+        arrays["nowhere"] = mg.ones(1)
+        arrays["4.nowhere"] = mg.ones(1)
+
+    change(path, structure, weights)
+    with pytest.raises(ValueError, match="load_model") as caught:
+        mg.load_model(path)
+    lines = str(caught.value).split("\n  ")[1:]
+    assert len(lines) == 8
+    for part in (
+        "2: unknown layer 'Swish'",
+        "4.0: unknown layer 'os.system'",
+        "3: MaxPool2d cannot be built",
+        "missing '0.bias' (4,)",
+        "'0.weight': expected shape (4, 1, 3, 3), got (7, 7)",
+        "'1.running_mean': expected float32, got int64",
+        "unexpected 'nowhere'",
+        "unexpected '4.nowhere'",
+    ):
+        assert any(part in line for line in lines), part
+
+
+def test_another_kind_or_version_of_file_is_named(path):
+    mg.save({"x": mg.ones(1)}, path)
+    with pytest.raises(ValueError, match=r"not a model, but a file of tensors: use mg\.load"):
+        mg.load_model(path)
+    mg.save_checkpoint(path, x=1)
+    with pytest.raises(ValueError, match=r"a checkpoint: use mg\.load_checkpoint"):
+        mg.load_model(path)
+    mg.save_model(nn.ReLU(), path)
+    with pytest.raises(ValueError, match=r"a model: use mg\.load_model"):
+        mg.load_checkpoint(path)
+    change(path, version="2")
+    with pytest.raises(ValueError, match="format version '2', this minigrad reads '1'"):
+        mg.load_model(path)
+
+
+def test_a_damaged_structure_is_refused(path):
+    mg.save_model(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), path)
+    content = path.read_bytes()
+    for wrong in (
+        lambda tree: [],
+        lambda tree: {"root": tree["root"]},
+        lambda tree: {**tree, "root": 3},
+        lambda tree: {**tree, "root": {}},
+        lambda tree: {**tree, "root": {"layer": ["Linear"]}},
+        lambda tree: {**tree, "root": {"layer": "Linear", "config": [1]}},
+        lambda tree: {**tree, "root": {"layer": "Linear", "config": {"a": 1}}},
+        lambda tree: {**tree, "root": {"layer": "Sequential", "parts": 3}},
+        lambda tree: {**tree, "root": {"layer": "Sequential", "parts": [["a.b", tree["root"]]]}},
+        lambda tree: {**tree, "root": {"same as": "x"}},
+        lambda tree: {**tree, "shared": [["0.weight", "gone"]]},
+        lambda tree: {**tree, "shared": 3},
+    ):
+        path.write_bytes(content)
+        change(path, wrong)
+        with pytest.raises(ValueError, match=r"model\.safetensors"):
+            mg.load_model(path)
+
+
+@pytest.mark.parametrize("kind", DAMAGES)
+def test_300_damaged_files_never_crash(path, kind):
+    mg.save_model(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(0.1)), path)
+    content = path.read_bytes()
+    rng = np.random.default_rng(sum(map(ord, kind)))
+    refused = 0
+    for _ in range(300):
+        path.write_bytes(damage(kind, content, rng))
+        try:
+            mg.load_model(path)
+        except REFUSALS:
+            refused += 1
+    assert refused > 100
