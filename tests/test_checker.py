@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.testing import GradientMismatch, Verdict, check_grads
+from minigrad import nn
+from minigrad.nn.functional import softmax
+from minigrad.testing import GradientInconclusive, GradientMismatch, Verdict, check_grads
 
 X = np.array([0.3, -1.2, 2.0])
 
@@ -93,4 +95,358 @@ def test_a_function_that_writes_into_its_argument_is_called_so():
         return y
 
     with pytest.raises(RuntimeError, match=r"wrote into argument 0 \(x\)"):
+        check_grads(f, X)
+
+
+# -- several inputs, several outputs ---------------------------------------------------------------
+
+
+def test_nested_arguments_and_outputs_are_checked_leaf_by_leaf():
+    def f(parts, scale):
+        a, b = parts["a"], parts["b"][0]
+        return {"sum": a + b, "both": [a * b * scale, b]}
+
+    parts = {"a": X, "b": [X * 2, 7]}
+    assert check_grads(f, parts, 2.0).verdict is Verdict.PASS
+
+    def wrong(parts, scale):
+        return parts["a"] + mg.stop_gradient(parts["b"][0]) * scale
+
+    error = failure(wrong, parts, 2.0)
+    assert error.argument == "argument 0 (parts)['b'][0]"
+
+
+def test_the_parameters_of_a_module_are_checked():
+    class Affine(nn.Module):
+        def __init__(self, factor):
+            super().__init__()
+            self.weight = nn.Parameter(np.ones((3, 2)))
+            self.bias = nn.Parameter([0.5, -0.5])
+            self.factor = factor
+
+        def forward(self, x):
+            bias = self.bias * self.factor - mg.stop_gradient(self.bias) * (self.factor - 1)
+            return np.tanh(x @ self.weight + bias)
+
+    right, wrong = Affine(1.0), Affine(1.5)
+    before = right.bias.numpy().copy()
+    assert check_grads(right, X[None]).verdict is Verdict.PASS
+    assert np.array_equal(right.bias.numpy(), before)
+    assert right.bias.requires_grad
+    error = failure(wrong, X[None])
+    assert error.argument == "parameter bias"
+    assert error.pattern == "off by a factor 3/2"
+
+
+def test_large_inputs_and_outputs_are_checked():
+    x = np.linspace(-1, 1, 3000)
+    assert check_grads(np.exp, x).verdict is Verdict.PASS
+
+    def wrong(x):
+        factor = np.ones(3000)
+        factor[1234] = 1.01
+        y = np.exp(mg.stop_gradient(x))
+        return y * (x - mg.stop_gradient(x)) * factor + y
+
+    error = failure(wrong, x, order=1)
+    assert "of 3000" in str(error)
+
+
+def test_memory_layout_is_kept():
+    seen = []
+
+    def f(x):
+        seen.append(x.numpy().flags.c_contiguous)
+        return x * x
+
+    check_grads(f, np.arange(6.0).reshape(2, 3).T)
+    check_grads(f, np.arange(6.0)[::2])
+    assert not any(seen)
+
+
+# -- kinks -----------------------------------------------------------------------------------------
+
+
+def slope_at_zero(slope):
+    """|x|, with a wrong or right derivative at 0 (and 1 or -1 elsewhere)."""
+
+    @mg.custom_gradient
+    def f(x):
+        return np.abs(x), lambda g: g * np.where(x == 0, slope, np.sign(x))
+
+    return f
+
+
+@pytest.mark.parametrize("slope", [0.0, 1.0, -1.0, 0.3])
+def test_a_gradient_between_the_slopes_of_a_kink_passes(slope):
+    report = check_grads(slope_at_zero(slope), np.array([0.0, 1.0]), order=1)
+    assert report.verdict is Verdict.KINK
+    assert report.kinks == 2
+    assert report.passed == 2
+
+
+@pytest.mark.parametrize("slope", [1.01, -1.01, 5.0, np.nan])
+def test_a_gradient_outside_the_slopes_of_a_kink_fails(slope):
+    error = failure(slope_at_zero(slope), np.array([0.0, 1.0]), order=1)
+    assert error.index == (0,)
+    assert "the slopes on its two sides" in str(error)
+
+
+def test_a_wrong_gradient_beside_a_kink_fails():
+    def wrong(x):
+        y = mg.stop_gradient(x)
+        return np.abs(y) + (x - y) * 0.5
+
+    error = failure(wrong, 1e-5, order=1)
+    assert error.analytic == pytest.approx(0.5 * error.numeric)
+
+
+def test_shared_ties_lie_between_the_slopes():
+    assert check_grads(mg.maximum, np.ones(2), np.ones(2), order=1).verdict is Verdict.KINK
+
+
+# -- what cannot be decided ------------------------------------------------------------------------
+
+
+def test_noise_is_inconclusive():
+    with pytest.raises(GradientInconclusive, match="not proven"):
+        check_grads(lambda x: x + np.sin(1e14 * x), X)
+
+
+def test_slopes_lost_in_rounding_are_inconclusive():
+    with pytest.raises(GradientInconclusive):
+        check_grads(lambda x: 1e13 + np.abs(x), 1.0, order=1)
+
+
+def test_the_complex_step_decides_where_differences_are_too_coarse():
+    def f(slope):
+        @mg.custom_gradient
+        def g(x):
+            return 1e12 + np.sin(x), lambda g: g * np.cos(x) * slope
+
+        return lambda x: np.concatenate([g(x), np.cos(x)])
+
+    x = np.array([0.5, 1.0, 2.0])
+    report = check_grads(f(1.0), x, order=1)
+    assert report.passed == 6
+    assert failure(f(1.01), x, order=1).pattern
+
+
+def test_a_zero_gradient_is_proven_to_be_zero():
+    assert not check_grads(lambda x: softmax(x).sum(), X).inconclusive
+    assert failure(lambda x: mg.stop_gradient(x * x), X, order=1).pattern.startswith("zero")
+
+
+# -- messages --------------------------------------------------------------------------------------
+
+
+def linear(matrix, gradient_matrix):
+    """matrix @ x, whose gradient is that of another matrix."""
+
+    @mg.custom_gradient
+    def f(x):
+        return mg.tensor(matrix) @ x, lambda g: mg.tensor(gradient_matrix).T @ g
+
+    return f
+
+
+M = np.array([[1.0, 2.0, 3.0], [0.5, -1.0, 4.0], [2.5, 7.0, -2.0]])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pattern"),
+    [
+        (2 * M, "off by a factor 2"),
+        (M / 3, "off by a factor 1/3"),
+        (1.01 * M, "off by a factor 1.01"),
+        (-M, "the sign"),
+        (0 * M, "zero"),
+        (M[:, ::-1], "reversed along axis 0"),
+        (np.roll(M, 1, axis=1), "shifted by 1 along axis 0"),
+        (M * [1.0, 1.0, 1.5], "one element only"),
+        (M * np.nan, "a NaN"),
+        (M.T, ""),
+    ],
+)
+def test_messages_guess_at_the_mistake(wrong, pattern):
+    error = failure(linear(M, np.ascontiguousarray(wrong)), X)
+    assert error.pattern.startswith(pattern)
+    assert bool(error.pattern) == bool(pattern)
+
+
+def test_a_transposed_gradient_is_called_so():
+    @mg.custom_gradient
+    def f(x):
+        return x * 1.0, lambda g: g.T
+
+    assert failure(f, M).pattern == "transposed"
+
+
+def test_the_message_says_where_and_how_sure():
+    error = failure(linear(M, M * [1.0, 1.0, 1.5]), X, name="mine")
+    text = str(error)
+    assert text.startswith("mine: the gradient with respect to argument 0")
+    assert error.index == (2,)
+    assert error.analytic == pytest.approx(1.5 * error.numeric)
+    assert error.bound < 1e-6 * abs(error.numeric)
+    for part in (
+        "worst element  [2]",
+        "analytic",
+        "numeric",
+        "can be error",
+        "wrong          1 of 3",
+    ):
+        assert part in text
+
+
+def test_the_message_reproduces_the_failure():
+    error = failure(linear(M, 2 * M), X / 3, seed=5)
+    program = str(error).split("Reproduce it with")[1]
+    program = re.sub(r"^ {4}", "", program, flags=re.MULTILINE)
+    program = re.sub(r"^f = .*$", "", program, flags=re.MULTILINE)
+    with pytest.raises(GradientMismatch) as again:
+        exec(program, {"f": linear(M, 2 * M)})
+    assert again.value.numeric == error.numeric
+    assert again.value.analytic == error.analytic
+
+
+def test_a_wrong_second_order_is_told_from_a_wrong_first():
+    @mg.custom_gradient
+    def f(x):
+        y = mg.stop_gradient(x)
+        return np.sin(x), lambda g: g * np.cos(y)
+
+    assert check_grads(f, X, order=1).verdict is Verdict.PASS
+    error = failure(f, X)
+    assert error.order == 2
+    assert "derivative of order 2" in str(error)
+
+
+def test_a_wrong_derivative_of_the_cotangent_is_found():
+    @mg.custom_gradient
+    def f(x):
+        return 2.0 * x, lambda g: 2.0 * mg.stop_gradient(g)
+
+    assert failure(f, X).argument == "the cotangent"
+
+
+def test_a_rule_that_loses_precision_in_float32_is_found():
+    @mg.custom_gradient
+    def f(x):
+        def back(g):
+            return (g * np.exp(x) + 1e6) - 1e6
+
+        return np.exp(x), back
+
+    assert check_grads(f, X, order=1).verdict is Verdict.PASS
+    error = failure(f, X.astype(np.float32), order=1)
+    assert error.pattern == "precision lost in a rule"
+
+
+# -- beside others ---------------------------------------------------------------------------------
+
+
+def test_seeds_reproduce_and_differ():
+    f = linear(M, 2 * M)
+    numbers = [failure(f, X, seed=seed).numeric for seed in (0, 0, 1)]
+    assert numbers[0] == numbers[1] != numbers[2]
+
+
+def test_open_tapes_see_nothing_of_the_check():
+    with mg.GradientTape() as tape:
+        check_grads(np.sin, X)
+    assert not tape.nodes
+
+
+def test_it_works_inside_no_grad():
+    with mg.no_grad():
+        assert check_grads(np.sin, X).verdict is Verdict.PASS
+
+
+def test_higher_orders():
+    assert check_grads(lambda x: x**3, np.array([0.5, 2.0]), order=3).verdict is Verdict.PASS
+
+
+def test_torch_agrees_on_which_gradients_are_right():
+    torch = pytest.importorskip("torch")
+
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return x * x * x
+
+        @staticmethod
+        def backward(ctx, g):
+            (x,) = ctx.saved_tensors
+            return g * 3 * x * x * Scaled.factor
+
+    for factor in (1.0, 1.01, -1.0, 0.0):
+        Scaled.factor = factor
+        x = torch.tensor(X, requires_grad=True)
+        theirs = torch.autograd.gradcheck(Scaled.apply, (x,), raise_exception=False)
+
+        @mg.custom_gradient
+        def ours(x, factor=factor):
+            return x * x * x, lambda g: g * 3.0 * x * x * factor
+
+        try:
+            check_grads(ours, X, order=1)
+            passes = True
+        except GradientMismatch:
+            passes = False
+        assert passes == theirs == (factor == 1.0)
+
+
+# -- more functions that are none ------------------------------------------------------------------
+
+
+def test_a_function_that_changes_a_list_is_called_so():
+    def f(parts):
+        return parts.pop() * 2.0
+
+    with pytest.raises(RuntimeError, match="changed a list or dict"):
+        check_grads(f, [X, X])
+
+
+def test_a_function_that_writes_into_an_index_array_is_called_so():
+    def f(x, index):
+        y = x[index]
+        index[0] = 0
+        return y
+
+    with pytest.raises(RuntimeError, match=r"wrote into argument 1 \(index\)"):
+        check_grads(f, X, np.array([2, 1]))
+
+
+def test_integers_alone_cannot_be_checked():
+    with pytest.raises(TypeError, match="no floating-point argument"):
+        check_grads(lambda x: x, np.arange(3))
+
+
+def test_an_integer_result_has_no_gradient():
+    with pytest.raises(TypeError, match="no floating-point tensor"):
+        check_grads(np.argmax, X)
+
+
+def test_a_point_outside_the_domain_is_called_so():
+    with pytest.raises(ValueError, match="not finite"):
+        check_grads(np.log, np.array([1.0, -1.0]))
+
+
+def test_an_order_below_1_is_refused():
+    with pytest.raises(ValueError, match="order"):
+        check_grads(np.sin, X, order=0)
+
+
+def test_what_is_no_function_is_refused():
+    with pytest.raises(TypeError, match="expected a function"):
+        check_grads(X, X)
+
+
+def test_an_error_inside_the_function_comes_through():
+    def f(x):
+        raise KeyError("inside")
+
+    with pytest.raises(KeyError, match="inside"):
         check_grads(f, X)

@@ -1,4 +1,4 @@
-"""Proving gradients: the checker.
+"""Proving gradients: the checker, drawn inputs, and the two joined into property tests.
 
 >>> import numpy as np, minigrad as mg
 >>> mg.testing.check_grads(np.tanh, np.array([0.3, -1.2]))
@@ -7,8 +7,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from minigrad.testing.check import check_grads
 from minigrad.testing.report import GradientInconclusive, GradientMismatch, GradientReport, Verdict
+
+if TYPE_CHECKING:
+    from minigrad.testing import strategies as strategies
+    from minigrad.testing.given import given_grads as given_grads
 
 __all__ = [
     "GradientInconclusive",
@@ -16,4 +22,27 @@ __all__ = [
     "GradientReport",
     "Verdict",
     "check_grads",
+    "given_grads",
+    "strategies",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs hypothesis only when it is asked for."""
+    if name not in ("given_grads", "strategies"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    try:
+        strategies = importlib.import_module("minigrad.testing.strategies")
+    except ModuleNotFoundError as error:
+        if error.name != "hypothesis":
+            raise
+        raise ModuleNotFoundError(
+            f"mg.testing.{name} draws its examples with hypothesis, which is not installed: "
+            f"pip install hypothesis. mg.testing.check_grads works without it",
+            name="hypothesis",
+        ) from None
+    if name == "strategies":
+        return strategies
+    return importlib.import_module("minigrad.testing.given").given_grads

@@ -62,8 +62,8 @@ class Subject:
         self._leaves = flatten(args)
         labels = labels or [
             label
-            for arg, top in zip(args, _argument_names(f, args), strict=True)
-            for label in _paths(arg, top)
+            for arg, top in zip(args, argument_names(f, args), strict=True)
+            for label in paths(arg, top)
         ]
         self.labels = labels
         self.arguments: list[Argument] = []
@@ -77,6 +77,8 @@ class Subject:
         self.point: Vector = np.zeros(start)
         for argument in self.arguments:
             self.point[argument.at] = argument.given.ravel()
+        #: How large the numbers are that have gone into this function's values.
+        self.magnitude = 0.0
         self.output_shapes: list[tuple[int, ...]] = []
         self.output_dtypes: list[Any] = []
 
@@ -238,7 +240,7 @@ def _snapshot(leaf: Any) -> Vector:
     return array.copy() if isinstance(array, np.ndarray) else np.zeros(0)
 
 
-def _argument_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
+def argument_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
     """``argument 0 (x)``, ...: the number, and the name where the signature tells."""
     try:
         parameters = inspect.signature(f).parameters.values()
@@ -249,14 +251,14 @@ def _argument_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
     return [f"argument {i}{name}" for i, name in enumerate(names)]
 
 
-def _paths(structure: Any, path: str) -> Iterator[str]:
+def paths(structure: Any, path: str) -> Iterator[str]:
     """The label of each leaf, in the order of ``flatten``."""
     if isinstance(structure, dict):
         for key, value in structure.items():
-            yield from _paths(value, f"{path}[{key!r}]")
+            yield from paths(value, f"{path}[{key!r}]")
     elif isinstance(structure, (list, tuple)):
         for i, value in enumerate(structure):
-            yield from _paths(value, f"{path}[{i}]")
+            yield from paths(value, f"{path}[{i}]")
     else:
         yield path
 

@@ -1,0 +1,216 @@
+"""Hypothesis strategies for arrays at which a derivative means something.
+
+Plain drawn floats have ties and values near zero in most arrays, which are the kinks of many
+functions, and shrinking heads straight for them. Here the numbers keep their distance by
+construction: nothing is drawn and thrown away. Where everything is shrunk away, the golden ratio's
+multiples remain: an array without ties, order or symmetry.
+
+>>> from minigrad.testing import strategies as some
+>>> pairs = some.broadcastable(2)
+>>> images = some.separated((2, 1, 4, 4))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minigrad.operators.domain import Domain
+
+__all__ = [
+    "arrays", "away_from", "broadcastable", "indices", "non_contiguous", "positive",
+    "positive_definite", "separated", "shapes",
+]  # fmt: skip
+
+Shape: TypeAlias = tuple[int, ...]
+Strategy: TypeAlias = st.SearchStrategy[Any]
+
+_GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
+_FINE = 1000
+
+
+def shapes(
+    min_dims: int = 0, max_dims: int = 3, min_side: int = 0, max_side: int = 4
+) -> st.SearchStrategy[Shape]:
+    """Shapes, among them () and empty ones; they shrink to sides of length 2.
+
+    ``min_side=1`` leaves out empty arrays, ``min_dims=1`` single numbers.
+    """
+    simplest_first = sorted(range(min_side, max_side + 1), key=lambda n: (n == 0, abs(n - 2)))
+    sides = st.sampled_from(simplest_first)
+    return st.lists(sides, min_size=min_dims, max_size=max_dims).map(tuple)
+
+
+def _shape(shape: Shape | st.SearchStrategy[Shape] | None) -> st.SearchStrategy[Shape]:
+    if shape is None:
+        return shapes()
+    return st.just(shape) if isinstance(shape, tuple) else shape
+
+
+@st.composite
+def _drawn(draw: st.DrawFn, shape: Strategy, domain: Domain, dtype: Any) -> Any:
+    lengths = draw(shape)
+    size = math.prod(lengths)
+    golden = np.arange(1, size + 1) * _GOLDEN % 1.0
+    fine = np.array(draw(st.lists(st.integers(0, _FINE - 1), min_size=size, max_size=size)))
+    if domain.distinct:
+        order = np.argsort(golden)[draw(st.permutations(range(size)))] if size else golden
+        unit = (order + 0.25 + 0.5 * fine / _FINE) / max(size, 1)
+    else:
+        unit = (golden + fine / _FINE) % 1.0
+    return domain._place(unit).reshape(lengths).astype(dtype)
+
+
+def arrays(
+    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    *,
+    low: float = -2.0,
+    high: float = 2.0,
+    dtype: Any = np.float64,
+) -> Strategy:
+    """Arrays of numbers in [low, high], for functions that are smooth there.
+
+    ``shape``: a tuple, or a strategy that draws one; :func:`shapes` when left out.
+    """
+    return _drawn(_shape(shape), Domain("arrays", low, high), dtype)
+
+
+def separated(
+    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    *,
+    low: float = -2.0,
+    high: float = 2.0,
+    dtype: Any = np.float64,
+) -> Strategy:
+    """Arrays without ties, for max, sort and their like.
+
+    No two of n elements are nearer than (high - low) / 2n.
+    """
+    return _drawn(_shape(shape), Domain("separated", low, high, distinct=True), dtype)
+
+
+def away_from(
+    points: float | Sequence[float],
+    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    *,
+    low: float = -2.0,
+    high: float = 2.0,
+    margin: float = 0.1,
+    distinct: bool = False,
+    dtype: Any = np.float64,
+) -> Strategy:
+    """Arrays in [low, high] of which no element is nearer than ``margin`` to one of the points.
+
+    For functions with kinks or poles there. ``distinct``: without ties, too.
+    Raises ValueError when nothing is left of the interval.
+    """
+    avoid = (points,) if isinstance(points, (int, float)) else tuple(points)
+    domain = Domain("away_from", low, high, avoid, margin, distinct)
+    middle = float(domain._place(np.array([0.5]))[0])
+    if high <= low or any(abs(middle - point) < 0.999 * margin for point in avoid):
+        raise ValueError(f"away_from: nothing is left of [{low}, {high}] away from {points}")
+    return _drawn(_shape(shape), domain, dtype)
+
+
+def positive(
+    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    *,
+    low: float = 0.2,
+    high: float = 3.0,
+    dtype: Any = np.float64,
+) -> Strategy:
+    """Arrays of positive numbers, for logarithms, roots and powers.
+
+    Raises ValueError when ``low`` is not positive.
+    """
+    if low <= 0:
+        raise ValueError(f"positive: low must be positive, got {low}")
+    return _drawn(_shape(shape), Domain("positive", low, high), dtype)
+
+
+@st.composite
+def _positive_definite(draw: st.DrawFn, sides: Strategy, batch: Strategy, dtype: Any) -> Any:
+    n, leading = draw(sides), draw(batch)
+    m = draw(arrays((*leading, n, n), low=-1.0, high=1.0))
+    apart = np.diag(0.5 + 0.5 * np.arange(n))
+    return (m @ np.swapaxes(m, -1, -2) + apart).astype(dtype)
+
+
+def positive_definite(
+    n: int | st.SearchStrategy[int] | None = None,
+    *,
+    batch: Shape | st.SearchStrategy[Shape] = (),
+    dtype: Any = np.float64,
+) -> Strategy:
+    """Symmetric positive definite matrices (*batch, n, n), for Cholesky, eigenvalues, solve.
+
+    ``n``: the side, or a strategy for it; 1 to 4 when left out. The smallest eigenvalue is at
+    least 0.5.
+    """
+    sides = st.sampled_from([2, 1, 3, 4]) if n is None else st.just(n) if isinstance(n, int) else n
+    return _positive_definite(sides, _shape(batch), dtype)
+
+
+@st.composite
+def broadcastable(
+    draw: st.DrawFn,
+    count: int = 2,
+    *,
+    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    of: Any = arrays,
+) -> tuple[Any, ...]:
+    """Tuples of arrays that broadcast together: some axes missing, some of length 1.
+
+    ``shape``: of the result. ``of``: what draws an array of a given shape, or one for each.
+    """
+    full = draw(_shape(shape))
+    makers = of if isinstance(of, (list, tuple)) else [of] * count
+    # One array keeps the full shape, so that the result has it; which one, is drawn.
+    whole = draw(st.integers(0, count - 1))
+    made: list[Any] = []
+    for i, make in enumerate(makers):
+        if i == whole:
+            made.append(draw(make(full)))
+            continue
+        missing = draw(st.integers(0, len(full)))
+        ones = draw(st.lists(st.booleans(), min_size=len(full), max_size=len(full)))
+        part = [1 if one else n for n, one in zip(full, ones, strict=True)]
+        made.append(draw(make(tuple(part[missing:]))))
+    return tuple(made)
+
+
+@st.composite
+def non_contiguous(draw: st.DrawFn, array: Strategy) -> Any:
+    """The arrays of another strategy as views: transposed, with steps, backwards."""
+    x = draw(array)
+    kind = draw(st.sampled_from(["every second", "backwards", "transposed"]))
+    view = x
+    if kind == "transposed":
+        view = np.asfortranarray(x)
+    elif kind == "backwards":
+        view = np.flip(np.flip(x).copy())
+    # A vector has no other order of its axes.
+    return np.repeat(x, 2, axis=-1)[..., ::2] if view.flags.c_contiguous and x.ndim else view
+
+
+@st.composite
+def indices(
+    draw: st.DrawFn, length: int, shape: Shape | st.SearchStrategy[Shape] | None = None
+) -> Any:
+    """Integer arrays that index an axis of this length, from either end, with repeats.
+
+    Wherever there are two or more, the last points to the same element as the first.
+    Raises ValueError when the axis is empty.
+    """
+    if length < 1:
+        raise ValueError("indices: an axis of length 0 has no index")
+    lengths = draw(shapes(1, 2, 0, 4) if shape is None else _shape(shape))
+    size = math.prod(lengths)
+    found = draw(st.lists(st.integers(-length, length - 1), min_size=size, max_size=size))
+    if size > 1:
+        found[-1] = found[0] - length if found[0] >= 0 else found[0] + length
+    return np.array(found, dtype=np.int64).reshape(lengths)

@@ -1,0 +1,215 @@
+"""Drawn arrays keep what they promise, also after shrinking; and property tests made of them."""
+
+import subprocess
+import sys
+
+import hypothesis
+import numpy as np
+import pytest
+from hypothesis import given
+
+import minigrad as mg
+from minigrad.testing import GradientInconclusive, GradientMismatch, given_grads, strategies as some
+
+fixed = hypothesis.settings(derandomize=True, database=None, deadline=None, max_examples=50)
+
+
+def gaps(x):
+    return np.diff(np.sort(x, axis=None))
+
+
+def simplest(strategy, wanted=lambda x: True):
+    return hypothesis.find(
+        strategy, wanted, settings=hypothesis.settings(database=None, derandomize=True)
+    )
+
+
+# -- what each strategy promises -------------------------------------------------------------------
+
+
+@fixed
+@given(some.separated((3, 4)))
+def test_separated_arrays_have_no_ties(x):
+    assert x.shape == (3, 4)
+    assert np.min(gaps(x)) >= 4 / 24 - 1e-12
+
+
+@fixed
+@given(some.away_from([0.0, 1.0], (20,), margin=0.2))
+def test_arrays_keep_away_from_points(x):
+    assert np.min(np.abs(x)) >= 0.2 - 1e-12
+    assert np.min(np.abs(x - 1)) >= 0.2 - 1e-12
+    assert np.max(np.abs(x)) <= 2
+
+
+@fixed
+@given(some.away_from(0.0, (20,), margin=0.2, distinct=True))
+def test_arrays_can_keep_away_from_points_and_each_other(x):
+    assert np.min(np.abs(x)) >= 0.2 - 1e-12
+    assert np.min(gaps(x)) > 0.05
+
+
+def test_nothing_left_of_the_interval_is_an_error():
+    with pytest.raises(ValueError, match="nothing is left"):
+        some.away_from(0.0, low=-0.1, high=0.1, margin=0.2)
+
+
+@fixed
+@given(some.positive((5,), dtype=np.float32))
+def test_positive_arrays_are_positive(x):
+    assert x.dtype == np.float32
+    assert np.min(x) >= np.float32(0.2)
+
+
+@fixed
+@given(some.positive_definite(batch=(2,)))
+def test_positive_definite_matrices_are_so(m):
+    assert np.array_equal(m, np.swapaxes(m, -1, -2))
+    assert np.min(np.linalg.eigvalsh(m)) > 0.4
+
+
+@fixed
+@given(some.broadcastable(3, shape=some.shapes(max_dims=3)))
+def test_broadcastable_arrays_broadcast(xs):
+    assert len(xs) == 3
+    assert np.broadcast_shapes(*(x.shape for x in xs)) == max((x.shape for x in xs), key=len) or (
+        np.broadcast(*xs).size >= 0
+    )
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        lambda xs: xs[0].ndim != xs[1].ndim,
+        lambda xs: any(1 in x.shape and x.size > 1 for x in xs),
+        lambda xs: any(x.size == 0 for x in xs),
+        lambda xs: all(x.ndim == 0 for x in xs),
+        lambda xs: xs[0].shape[:1] == (1,) and xs[1].shape[:1] > (1,),
+    ],
+)
+def test_broadcastable_arrays_come_in_all_kinds(wanted):
+    assert wanted(simplest(some.broadcastable(2), wanted))
+
+
+@fixed
+@given(some.non_contiguous(some.separated(some.shapes(min_dims=1, min_side=2))))
+def test_views_are_not_contiguous_and_hold_the_same_numbers(x):
+    assert not x.flags.c_contiguous
+    assert np.min(gaps(x)) > 0
+
+
+@fixed
+@given(some.indices(4, (3,)))
+def test_indices_are_valid_and_repeat(index):
+    np.arange(4)[index]
+    assert index[0] % 4 == index[-1] % 4
+
+
+def test_shapes_are_also_empty_and_0d():
+    assert simplest(some.shapes(), lambda s: 0 in s).count(0) == 1
+    assert simplest(some.shapes()) == ()
+
+
+# -- shrinking -------------------------------------------------------------------------------------
+
+
+def test_shrinking_stays_away_from_zero_and_from_ties():
+    x = simplest(some.arrays((6,)))
+    assert np.min(np.abs(x)) > 0.05
+    assert np.min(gaps(x)) > 0.05
+    assert np.any(np.diff(x) > 0)
+    assert np.any(np.diff(x) < 0)
+
+
+def test_shrinking_separated_arrays_does_not_sort_them():
+    x = simplest(some.separated((6,)))
+    assert np.any(np.diff(x) > 0)
+    assert np.any(np.diff(x) < 0)
+
+
+# -- property tests --------------------------------------------------------------------------------
+
+
+def test_a_right_gradient_passes():
+    @given_grads(some.broadcastable(2), settings=fixed)
+    def product(pair):
+        x, y = pair
+        return x * y
+
+    product()
+
+
+def test_arguments_are_given_by_position_and_by_name():
+    @given_grads(some.arrays((3,)), y=some.positive((3,)), settings=fixed)
+    def ratio(x, y):
+        return x / y
+
+    ratio()
+
+
+def test_a_wrong_gradient_is_found_and_named():
+    @given_grads(some.away_from(0.0, (3,)), settings=fixed)
+    def wrong(x):
+        return x * mg.stop_gradient(x)
+
+    with pytest.raises(GradientMismatch, match="off by a factor 1/2"):
+        wrong()
+
+
+def test_a_mistake_for_negative_numbers_only_is_found():
+    @given_grads(some.away_from(0.0, (4,)), settings=fixed)
+    def wrong(x):
+        return np.where(x._data < -1.5, mg.stop_gradient(x), x)
+
+    with pytest.raises(GradientMismatch, match="wrong          1 of 4"):
+        wrong()
+
+
+def test_index_arrays_are_held_constant():
+    @given_grads(some.arrays((4,)), some.indices(4), settings=fixed)
+    def take(x, index):
+        return x[index]
+
+    take()
+
+
+def test_a_function_that_nothing_can_be_said_about_is_undecided():
+    @given_grads(some.away_from(0.0, (2,)), order=1, settings=fixed)
+    def coarse(x):
+        return np.abs(x) + 1e13
+
+    with pytest.raises(GradientInconclusive):
+        coarse()
+
+
+def test_a_strategy_is_needed_for_each_parameter():
+    with pytest.raises(TypeError, match=r"takes \(x, y\)"):
+
+        @given_grads(some.arrays())
+        def add(x, y):
+            return x + y
+
+
+def test_the_checker_itself_works_without_hypothesis():
+    program = """
+import sys
+sys.modules["hypothesis"] = None
+import numpy as np, minigrad as mg
+mg.testing.check_grads(np.sin, 1.0)
+try:
+    mg.testing.given_grads
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert "pip install hypothesis" in done.stdout
+
+
+def test_importing_minigrad_does_not_import_hypothesis():
+    program = "import sys, minigrad; print('hypothesis' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
