@@ -10,21 +10,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minigrad import numpy_protocol
+from minigrad.arguments import bind, frozen
 from minigrad.backward import backward
-from minigrad.departures import depart
+from minigrad.departures import depart, depart_quickly
+from minigrad.methods import ArrayMethods
 from minigrad.node import MODE, NO_METADATA, Leaf, Mode, Node, Spec, next_number
-from minigrad.operators import (
-    activations,
-    arithmetic,
-    exponential,
-    hyperbolic,
-    indexing,
-    nondifferentiable,
-    products,
-    reductions,
-    shapes,
-)
-from minigrad.operators.declare import KEEP, OPERATORS, SHAPE_ONLY, Axis, Operator, engine
+from minigrad.operators import arithmetic, indexing, products, shapes
+from minigrad.operators.declare import KEEP, SHAPE_ONLY, Operator, engine, operator_of
 from minigrad.operators.errors import explain
 
 __all__ = ["Tensor"]
@@ -34,7 +26,7 @@ ArrayLike: TypeAlias = "Tensor | NDArray[Any] | np.generic | Number | list[Any] 
 ndarray = np.ndarray
 
 
-class Tensor:
+class Tensor(ArrayMethods):
     """A value (an ndarray that nobody may write to) and, when tracked, its history.
 
     Make one with :func:`minigrad.tensor`. Every NumPy operator and function that has a rule works
@@ -173,8 +165,6 @@ class Tensor:
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)
-
-    __hash__ = object.__hash__
 
     def __copy__(self) -> Tensor:
         return self
@@ -348,65 +338,11 @@ class Tensor:
     def __rmatmul__(self, other: ArrayLike) -> Tensor:
         return binary(_matmul, other, self)
 
-    def __pow__(self, other: ArrayLike) -> Tensor:
-        return exponential.power(self, other)
-
-    def __rpow__(self, other: ArrayLike) -> Tensor:
-        return exponential.power(other, self)
-
-    def __mod__(self, other: ArrayLike) -> Tensor:
-        return arithmetic.remainder(self, other)
-
-    def __rmod__(self, other: ArrayLike) -> Tensor:
-        return arithmetic.remainder(other, self)
-
-    def __floordiv__(self, other: ArrayLike) -> Tensor:
-        return arithmetic.floor_divide(self, other)
-
-    def __rfloordiv__(self, other: ArrayLike) -> Tensor:
-        return arithmetic.floor_divide(other, self)
-
-    def __neg__(self) -> Tensor:
-        return arithmetic.negative(self)
-
     def __pos__(self) -> Tensor:
         return self
 
-    def __abs__(self) -> Tensor:
-        return arithmetic.abs(self)
-
     def __getitem__(self, index: Any) -> Tensor:
-        return indexing.getitem(self, index)
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return nondifferentiable.equal(self, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return nondifferentiable.not_equal(self, other)
-
-    def __lt__(self, other: ArrayLike) -> Tensor:
-        return nondifferentiable.less(self, other)
-
-    def __le__(self, other: ArrayLike) -> Tensor:
-        return nondifferentiable.less_equal(self, other)
-
-    def __gt__(self, other: ArrayLike) -> Tensor:
-        return nondifferentiable.greater(self, other)
-
-    def __ge__(self, other: ArrayLike) -> Tensor:
-        return nondifferentiable.greater_equal(self, other)
-
-    def __and__(self, other: ArrayLike) -> Tensor:
-        return nondifferentiable.bitwise_and(self, other)
-
-    def __or__(self, other: ArrayLike) -> Tensor:
-        return nondifferentiable.bitwise_or(self, other)
-
-    def __xor__(self, other: ArrayLike) -> Tensor:
-        return nondifferentiable.bitwise_xor(self, other)
-
-    def __invert__(self) -> Tensor:
-        return nondifferentiable.invert(self)
+        return run(_getitem, (self,), {"index": frozen(index)})
 
     # -- NumPy's protocols -----------------------------------------------------------------------
 
@@ -429,120 +365,6 @@ class Tensor:
         if copy is False:
             raise ValueError(f"a copy is needed to turn {self.dtype} into {np.dtype(dtype)}")
         return array.astype(dtype)
-
-    # -- the usual functions as methods ------------------------------------------------------------
-
-    def astype(self, dtype: DTypeLike) -> Tensor:
-        """The elements converted to this dtype; a conversion to integers is not tracked."""
-        return shapes.astype(self, dtype=np.dtype(dtype))
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """See :func:`minigrad.sum`."""
-        return reductions.sum(self, axis=axis, keepdims=keepdims)
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """See :func:`minigrad.mean`."""
-        return reductions.mean(self, axis=axis, keepdims=keepdims)
-
-    def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
-        """See :func:`minigrad.var`."""
-        return reductions.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def std(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
-        """See :func:`minigrad.std`."""
-        return reductions.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """See :func:`minigrad.max`."""
-        return reductions.max(self, axis=axis, keepdims=keepdims)
-
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """See :func:`minigrad.min`."""
-        return reductions.min(self, axis=axis, keepdims=keepdims)
-
-    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """See :func:`minigrad.prod`."""
-        return reductions.prod(self, axis=axis, keepdims=keepdims)
-
-    def argmax(self, axis: int | None = None) -> Tensor:
-        """See :func:`minigrad.argmax`."""
-        return nondifferentiable.argmax(self, axis)
-
-    def argmin(self, axis: int | None = None) -> Tensor:
-        """See :func:`minigrad.argmin`."""
-        return nondifferentiable.argmin(self, axis)
-
-    def all(self, axis: Axis = None) -> Tensor:
-        """See :func:`minigrad.all`."""
-        return nondifferentiable.all(self, axis)
-
-    def any(self, axis: Axis = None) -> Tensor:
-        """See :func:`minigrad.any`."""
-        return nondifferentiable.any(self, axis)
-
-    def clip(self, min: ArrayLike | None = None, max: ArrayLike | None = None) -> Tensor:
-        """See :func:`minigrad.clip`."""
-        return arithmetic.clip(self, min, max)
-
-    def dot(self, other: ArrayLike) -> Tensor:
-        """See :func:`minigrad.dot`."""
-        return products.dot(self, other)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """See :func:`minigrad.reshape`; ``t.reshape(2, 3)`` and ``t.reshape((2, 3))`` both work."""
-        one = len(shape) == 1
-        return shapes.reshape(self, shape[0] if one else shape)
-
-    def transpose(self, *axes: Any) -> Tensor:
-        """See :func:`minigrad.transpose`; ``t.transpose(1, 0)`` and ``((1, 0))`` both work."""
-        if not axes:
-            return shapes.transpose(self)
-        one = len(axes) == 1
-        return shapes.transpose(self, axes[0] if one else axes)
-
-    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
-        """See :func:`minigrad.swapaxes`."""
-        return shapes.swapaxes(self, axis1, axis2)
-
-    def squeeze(self, axis: Axis = None) -> Tensor:
-        """See :func:`minigrad.squeeze`."""
-        return shapes.squeeze(self, axis)
-
-    def ravel(self) -> Tensor:
-        """See :func:`minigrad.ravel`."""
-        return shapes.ravel(self)
-
-    def flatten(self) -> Tensor:
-        """See :func:`minigrad.ravel`."""
-        return shapes.ravel(self)
-
-    def exp(self) -> Tensor:
-        """See :func:`minigrad.exp`."""
-        return exponential.exp(self)
-
-    def log(self) -> Tensor:
-        """See :func:`minigrad.log`."""
-        return exponential.log(self)
-
-    def sqrt(self) -> Tensor:
-        """See :func:`minigrad.sqrt`."""
-        return exponential.sqrt(self)
-
-    def abs(self) -> Tensor:
-        """See :func:`minigrad.abs`."""
-        return arithmetic.abs(self)
-
-    def tanh(self) -> Tensor:
-        """See :func:`minigrad.tanh`."""
-        return hyperbolic.tanh(self)
-
-    def relu(self) -> Tensor:
-        """See :func:`minigrad.nn.functional.relu`."""
-        return activations.relu(self)
-
-    def sigmoid(self) -> Tensor:
-        """See :func:`minigrad.nn.functional.sigmoid`."""
-        return activations.sigmoid(self)
 
 
 def _rebuild(kind: type[Tensor], data: NDArray[Any], requires_grad: bool) -> Tensor:
@@ -613,9 +435,9 @@ def new_leaf(tensor: Tensor, trainable: bool) -> Leaf:
 
 # -- recording -----------------------------------------------------------------------------------
 
-_add, _subtract = OPERATORS["add"], OPERATORS["subtract"]
-_multiply, _divide = OPERATORS["multiply"], OPERATORS["divide"]
-_matmul = OPERATORS["matmul"]
+_add, _subtract = operator_of(arithmetic.add), operator_of(arithmetic.subtract)
+_multiply, _divide = operator_of(arithmetic.multiply), operator_of(arithmetic.divide)
+_matmul, _getitem = operator_of(products.matmul), operator_of(indexing.getitem)
 _new_node = Node.__new__
 
 
@@ -625,12 +447,13 @@ def record(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tenso
         (x,) = args
         if isinstance(x, Tensor):
             return _unary(op, x)
-    if op.variadic:
-        inputs, metadata = _bind_variadic(op, args, kwargs)
-    elif kwargs or len(args) != op.arity:
-        inputs, metadata = _bind(op, args, kwargs)
-    else:
-        inputs, metadata = args, NO_METADATA
+    if kwargs or len(args) != op.arity or op.variadic:
+        return run(op, *bind(op, args, kwargs))
+    return run(op, args, NO_METADATA)
+
+
+def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tensor:
+    """``record`` for arguments that have been split; the metadata must not change afterwards."""
     arrays: list[Any] = []
     parents: list[Node | None] = []
     tracked = concrete = False
@@ -776,8 +599,10 @@ def _leave(op: Operator, parents: Any, mode: Mode) -> None:
     """Note that the values of these nodes went into a constant."""
     for node in parents:
         if node is not None:
-            how = f"{op.name}, which has no derivative" if mode.recording else "no_grad()"
-            depart(node, how, line=mode.recording)
+            if mode.recording:
+                depart(node, f"{op.name}, which has no derivative")
+            else:
+                depart_quickly(node, "no_grad()")
 
 
 def _operand(x: Any) -> Any:
@@ -809,56 +634,6 @@ def _is_mutable(x: Any) -> bool:
     if isinstance(x, Tensor):
         return type(x._node) is Leaf and x._node.trainable
     return isinstance(x, ndarray)
-
-
-def _bind(
-    op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Split a call into array inputs and metadata, by position or by name."""
-    if len(args) > len(op.params):
-        raise TypeError(
-            f"{op.name}: takes {len(op.params)} arguments ({', '.join(op.params)}), got {len(args)}"
-        )
-    metadata = dict(zip(op.params, args, strict=False))
-    for key, value in kwargs.items():
-        if key not in op.params:
-            if key == "out":
-                raise TypeError(f"{op.name}: out= is not supported: a tensor is a value")
-            raise TypeError(f"{op.name}: unknown argument {key!r}; it takes {', '.join(op.params)}")
-        if key in metadata:
-            raise TypeError(f"{op.name}: got {key!r} twice")
-        metadata[key] = value
-    inputs = tuple(metadata.pop(name, None) for name in op.params[: op.arity])
-    if inputs[0] is None:
-        raise TypeError(f"{op.name}: missing argument {op.params[0]!r}")
-    return inputs, _plain_metadata(metadata)
-
-
-def _bind_variadic(
-    op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """The same for an operator whose first argument is a sequence of arrays."""
-    (sequence,), metadata = _bind(op, args, kwargs)
-    inputs = tuple(sequence)
-    if not inputs:
-        raise ValueError(f"{op.name}: expected at least one array, got an empty sequence")
-    return inputs, metadata
-
-
-def _plain_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
-    for key, value in metadata.items():
-        if isinstance(value, (Tensor, tuple, list, ndarray)):
-            metadata[key] = _frozen(value)
-    return metadata
-
-
-def _frozen(value: Any) -> Any:
-    """Metadata of our own: the user's index array could change before the backward pass."""
-    if isinstance(value, ndarray):
-        return value.copy()
-    if type(value) in (tuple, list):
-        return type(value)(map(_frozen, value))
-    return plain(value)
 
 
 # -- gradients of recorded values ------------------------------------------------------------------

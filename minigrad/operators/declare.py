@@ -141,6 +141,13 @@ def _wants(rule: Rule, count: int, skip: int) -> list[int]:
 
 
 OPERATORS: dict[str, Operator] = {}
+
+
+def operator_of(function: Callable[..., Any]) -> Operator:
+    """The operator that a public function runs."""
+    return OPERATORS[function.__name__]
+
+
 #: What each NumPy function becomes when it is called with a tensor.
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 

@@ -1,0 +1,54 @@
+"""How a call of an operator is split: arrays, which may be tracked, and metadata, which are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Operator, engine
+
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """The array inputs and the metadata of a call, given by position or by name.
+
+    Raises TypeError for arguments that the operator does not take.
+    """
+    if len(args) > len(op.params):
+        raise TypeError(
+            f"{op.name}: takes {len(op.params)} arguments ({', '.join(op.params)}), got {len(args)}"
+        )
+    metadata = dict(zip(op.params, args, strict=False))
+    for key, value in kwargs.items():
+        if key not in op.params:
+            if key == "out":
+                raise TypeError(f"{op.name}: out= is not supported: a tensor is a value")
+            raise TypeError(f"{op.name}: unknown argument {key!r}; it takes {', '.join(op.params)}")
+        if key in metadata:
+            raise TypeError(f"{op.name}: got {key!r} twice")
+        metadata[key] = value
+    inputs = tuple(metadata.pop(name, None) for name in op.params[: op.arity])
+    if inputs[0] is None:
+        raise TypeError(f"{op.name}: missing argument {op.params[0]!r}")
+    for key, value in metadata.items():
+        if value is not None:
+            metadata[key] = frozen(value)
+    if op.variadic:
+        inputs = tuple(inputs[0])
+        if not inputs:
+            raise ValueError(f"{op.name}: expected at least one array, got an empty sequence")
+    return inputs, metadata
+
+
+def frozen(value: Any) -> Any:
+    """Metadata of our own: the user's index array could change before the backward pass."""
+    kind = type(value)
+    if kind is int or kind is slice:
+        return value
+    if kind is np.ndarray:
+        return value.copy()
+    if kind is tuple or kind is list:
+        return kind(map(frozen, value))
+    return engine.constant(value)

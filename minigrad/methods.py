@@ -1,0 +1,196 @@
+"""What a tensor can do by name: NumPy's methods and the operators that need no short path."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from minigrad.operators import (
+    activations,
+    arithmetic,
+    exponential,
+    hyperbolic,
+    nondifferentiable,
+    products,
+    reductions,
+    shapes,
+)
+from minigrad.operators.declare import Axis
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+
+class ArrayMethods:
+    """Methods of :class:`Tensor` that call the function of the same name."""
+
+    __slots__ = ()
+
+    __hash__ = object.__hash__  # by identity, although == compares elements
+
+    def __pow__(self, other: Any) -> Tensor:
+        return exponential.power(self, other)
+
+    def __rpow__(self, other: Any) -> Tensor:
+        return exponential.power(other, self)
+
+    def __mod__(self, other: Any) -> Tensor:
+        return arithmetic.remainder(self, other)
+
+    def __rmod__(self, other: Any) -> Tensor:
+        return arithmetic.remainder(other, self)
+
+    def __floordiv__(self, other: Any) -> Tensor:
+        return arithmetic.floor_divide(self, other)
+
+    def __rfloordiv__(self, other: Any) -> Tensor:
+        return arithmetic.floor_divide(other, self)
+
+    def __neg__(self) -> Tensor:
+        return arithmetic.negative(self)
+
+    def __abs__(self) -> Tensor:
+        return arithmetic.abs(self)
+
+    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
+        return nondifferentiable.equal(self, other)
+
+    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
+        return nondifferentiable.not_equal(self, other)
+
+    def __lt__(self, other: Any) -> Tensor:
+        return nondifferentiable.less(self, other)
+
+    def __le__(self, other: Any) -> Tensor:
+        return nondifferentiable.less_equal(self, other)
+
+    def __gt__(self, other: Any) -> Tensor:
+        return nondifferentiable.greater(self, other)
+
+    def __ge__(self, other: Any) -> Tensor:
+        return nondifferentiable.greater_equal(self, other)
+
+    def __and__(self, other: Any) -> Tensor:
+        return nondifferentiable.bitwise_and(self, other)
+
+    def __or__(self, other: Any) -> Tensor:
+        return nondifferentiable.bitwise_or(self, other)
+
+    def __xor__(self, other: Any) -> Tensor:
+        return nondifferentiable.bitwise_xor(self, other)
+
+    def __invert__(self) -> Tensor:
+        return nondifferentiable.invert(self)
+
+    def astype(self, dtype: Any) -> Tensor:
+        """The elements converted to this dtype; a conversion to integers is not tracked."""
+        return shapes.astype(self, dtype=np.dtype(dtype))
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See :func:`minigrad.sum`."""
+        return reductions.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See :func:`minigrad.mean`."""
+        return reductions.mean(self, axis=axis, keepdims=keepdims)
+
+    def var(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """See :func:`minigrad.var`."""
+        return reductions.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Tensor:
+        """See :func:`minigrad.std`."""
+        return reductions.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See :func:`minigrad.max`."""
+        return reductions.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See :func:`minigrad.min`."""
+        return reductions.min(self, axis=axis, keepdims=keepdims)
+
+    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        """See :func:`minigrad.prod`."""
+        return reductions.prod(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None) -> Tensor:
+        """See :func:`minigrad.argmax`."""
+        return nondifferentiable.argmax(self, axis)
+
+    def argmin(self, axis: int | None = None) -> Tensor:
+        """See :func:`minigrad.argmin`."""
+        return nondifferentiable.argmin(self, axis)
+
+    def all(self, axis: Axis = None) -> Tensor:
+        """See :func:`minigrad.all`."""
+        return nondifferentiable.all(self, axis)
+
+    def any(self, axis: Axis = None) -> Tensor:
+        """See :func:`minigrad.any`."""
+        return nondifferentiable.any(self, axis)
+
+    def clip(self, min: Any | None = None, max: Any | None = None) -> Tensor:
+        """See :func:`minigrad.clip`."""
+        return arithmetic.clip(self, min, max)
+
+    def dot(self, other: Any) -> Tensor:
+        """See :func:`minigrad.dot`."""
+        return products.dot(self, other)
+
+    def reshape(self, *shape: Any) -> Tensor:
+        """See :func:`minigrad.reshape`; ``t.reshape(2, 3)`` and ``t.reshape((2, 3))`` both work."""
+        one = len(shape) == 1
+        return shapes.reshape(self, shape[0] if one else shape)
+
+    def transpose(self, *axes: Any) -> Tensor:
+        """See :func:`minigrad.transpose`; ``t.transpose(1, 0)`` and ``((1, 0))`` both work."""
+        if not axes:
+            return shapes.transpose(self)
+        one = len(axes) == 1
+        return shapes.transpose(self, axes[0] if one else axes)
+
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        """See :func:`minigrad.swapaxes`."""
+        return shapes.swapaxes(self, axis1, axis2)
+
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        """See :func:`minigrad.squeeze`."""
+        return shapes.squeeze(self, axis)
+
+    def ravel(self) -> Tensor:
+        """See :func:`minigrad.ravel`."""
+        return shapes.ravel(self)
+
+    def flatten(self) -> Tensor:
+        """See :func:`minigrad.ravel`."""
+        return shapes.ravel(self)
+
+    def exp(self) -> Tensor:
+        """See :func:`minigrad.exp`."""
+        return exponential.exp(self)
+
+    def log(self) -> Tensor:
+        """See :func:`minigrad.log`."""
+        return exponential.log(self)
+
+    def sqrt(self) -> Tensor:
+        """See :func:`minigrad.sqrt`."""
+        return exponential.sqrt(self)
+
+    def abs(self) -> Tensor:
+        """See :func:`minigrad.abs`."""
+        return arithmetic.abs(self)
+
+    def tanh(self) -> Tensor:
+        """See :func:`minigrad.tanh`."""
+        return hyperbolic.tanh(self)
+
+    def relu(self) -> Tensor:
+        """See :func:`minigrad.nn.functional.relu`."""
+        return activations.relu(self)
+
+    def sigmoid(self) -> Tensor:
+        """See :func:`minigrad.nn.functional.sigmoid`."""
+        return activations.sigmoid(self)
