@@ -277,6 +277,8 @@ def composite(
             try:
                 result = body(*map(tensors, args[:arrays]), *args[arrays:], **named)
             except (ValueError, TypeError, IndexError) as error:
+                if str(error).startswith(f"{name}: "):
+                    raise
                 raise _naming(name, error) from error
             return _each(engine.as_tensor, result)
 
@@ -304,8 +306,6 @@ def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]
 
 def _naming(name: str, error: Exception) -> Exception:
     """The same kind of exception with the operator's name in front."""
-    if str(error).startswith(f"{name}: "):
-        return error
     kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, ValueError)
     kind = next(k for k in kinds if isinstance(error, k))
     return kind(f"{name}: {error}")
