@@ -15,20 +15,47 @@ from typing import TYPE_CHECKING, Any
 from minigrad.creation import *
 from minigrad.custom_rule import *
 from minigrad.derivatives import *
+from minigrad.operators import linalg
 from minigrad.operators.arithmetic import *
 from minigrad.operators.cumulative import *
 from minigrad.operators.diagonals import *
+from minigrad.operators.einsum import *
 from minigrad.operators.exponential import *
 from minigrad.operators.hyperbolic import *
 from minigrad.operators.indexing import *
 from minigrad.operators.joining import *
+from minigrad.operators.linalg import (
+    cholesky,
+    cond,
+    det,
+    eigh,
+    eigvalsh,
+    inv,
+    lstsq,
+    matrix_norm,
+    matrix_power,
+    matrix_rank,
+    norm,
+    pinv,
+    qr,
+    slogdet,
+    solve,
+    svd,
+    svdvals,
+    tensorinv,
+    tensorsolve,
+    vector_norm,
+)
 from minigrad.operators.nan_reductions import *
 from minigrad.operators.nondifferentiable import *
 from minigrad.operators.padding import *
+from minigrad.operators.polynomials import *
 from minigrad.operators.products import *
 from minigrad.operators.reductions import *
 from minigrad.operators.shapes import *
+from minigrad.operators.signals import *
 from minigrad.operators.sorting import *
+from minigrad.operators.statistics import *
 from minigrad.operators.trigonometric import *
 from minigrad.random import *
 from minigrad.recompute import *

@@ -137,9 +137,16 @@ def test_every_operator_has_samples_and_an_input_to_differentiate(name):
     assert any(case.tracked for case in found)
 
 
+#: NumPy refuses nothing at all here, or answers NaN with a warning.
+NEEDS_ELEMENTS = {
+    "convolve", "mg.average", "mg.convolve", "mg.correlate", "mg.corrcoef", "mg.tensorinv",
+}  # fmt: skip
+
+
 @each
 def test_every_operator_has_an_empty_sample(name):
-    assert any(a.size == 0 for case in cases(name) for a in case.flat)
+    has_empty = any(a.size == 0 for case in cases(name) for a in case.flat)
+    assert has_empty != (name in NEEDS_ELEMENTS)
 
 
 def public_functions() -> list[Any]:
@@ -160,6 +167,7 @@ public = pytest.mark.parametrize(
 def test_every_public_operator_is_declared_and_explained(module, name):
     function = getattr(module, name)
     name = function.__name__  # of an alias, the operator's own
+    name = next((n for n, c in COMPOSITES.items() if c.function is function), name)
     known = name in OPERATORS or name in COMPOSITES or name in CONSTANTS
     assert known, f"{name} is public but has no declaration, so nothing tests it"
     assert function.__doc__

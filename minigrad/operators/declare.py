@@ -253,6 +253,7 @@ def composite(
     sequence: bool = False,
     domain: Domain | tuple[Domain, ...] = anywhere,
     samples: Sequence[Sample] = (),
+    name: str | None = None,
     reference: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that needs no rule of its own: its body calls other operators.
@@ -263,7 +264,7 @@ def composite(
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
         body: Callable[..., Any] = function
-        name = function.__name__
+        label = name or function.__name__
         inputs = cast("FunctionType", function).__code__.co_varnames[:arrays]
 
         def tensors(value: Any) -> Any:
@@ -277,13 +278,15 @@ def composite(
             try:
                 result = body(*map(tensors, args[:arrays]), *args[arrays:], **named)
             except (ValueError, TypeError, IndexError) as error:
-                if str(error).startswith(f"{name}: "):
+                if str(error).startswith(f"{label}: "):
                     raise
-                raise _naming(name, error) from error
+                raise _naming(label, error) from error
             return _each(engine.as_tensor, result)
 
         first = numpy[0] if isinstance(numpy, tuple) else numpy
-        COMPOSITES[name] = Composite(
+        if label in COMPOSITES:
+            raise ValueError(f"composite {label!r} is declared twice")
+        COMPOSITES[label] = Composite(
             call,
             reference or first,
             domain if isinstance(domain, tuple) else (domain,),

@@ -1,0 +1,170 @@
+"""Einstein's summation convention, and products over chosen axes that are written with it.
+
+A call is first brought to one plain form, as in "ij,jk->ik": no ellipsis, no implied output. The
+gradient of an operand is then again such a sum, over the cotangent and the other operands.
+"""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.domain import sample
+
+__all__ = ["einsum", "tensordot"]
+
+
+def _einsum_vjp(i: int, g: Any, _ans: Any, *xs: Any, subscripts: str) -> Any:
+    left, out = subscripts.split("->")
+    terms = left.split(",")
+    wanted, shape = terms[i], xs[i].shape
+    others = [(t, x) for j, (t, x) in enumerate(zip(terms, xs, strict=True)) if j != i]
+    sums = [(out, g), *others]
+    lengths: dict[str, int] = {}
+    for term, x in sums:
+        for letter, n in zip(term, x.shape, strict=True):
+            lengths[letter] = n if lengths.get(letter, 1) == 1 else lengths[letter]
+    unused = iter(sorted(set(string.ascii_letters) - set(subscripts)))
+    result = ""
+    for letter, n in zip(wanted, shape, strict=True):
+        if letter in result:
+            # A repeated letter takes a diagonal: g stands on it, and there are zeros beside it.
+            twin = next(unused)
+            sums.append((letter + twin, np.eye(n, dtype=g.dtype)))
+            result += twin
+            continue
+        result += letter
+        if letter not in lengths or lengths[letter] < n:
+            # Summed out over this operand alone: g goes to every element.
+            sums.append((letter, np.ones(n, dtype=g.dtype)))
+    back = ",".join(term for term, _ in sums) + "->" + result
+    return np.einsum(back, *[x for _, x in sums], optimize=True)
+
+
+@operator(
+    vjp=_einsum_vjp,
+    variadic=True,
+    view=True,
+    samples=[
+        sample([(2, 3), (3, 4)], subscripts="ij,jk->ik"), sample([(3, 3)], subscripts="ii->i"),
+        sample([(3, 3)], subscripts="ii->"), sample([(2, 3)], subscripts="ij->j"),
+        sample([(3, 2, 3), (3,)], subscripts="iji,i->j"), sample([(2,), (3,)], subscripts="i,j->"),
+        sample([(2, 3), (2, 3), (3,)], subscripts="ij,ij,j->i"),
+        sample([(2, 2, 2)], subscripts="iii->i"), sample([(3,), (1,)], subscripts="i,i->i"),
+        sample([(3,), (1,)], subscripts="i,i->"), sample([(0, 3), (3, 2)], subscripts="ij,jk->ik"),
+        sample([(), (2,)], subscripts=",i->i"), sample([(2, 0)], subscripts="ij->i"),
+    ],
+    name="einsum",
+    reference=lambda arrays, subscripts: np.einsum(subscripts, *arrays),
+)  # fmt: skip
+def _einsum(arrays: Any, subscripts: str) -> Any:
+    return np.einsum(subscripts, *arrays, optimize=len(arrays) > 1)
+
+
+def _letters(operands: tuple[Any, ...]) -> tuple[str, list[Any]]:
+    """Both ways to call einsum, brought to a string and the arrays."""
+    if isinstance(operands[0], str):
+        return operands[0].replace(" ", ""), list(operands[1:])
+
+    def term(axes: Any) -> str:
+        return "".join("..." if a is Ellipsis else string.ascii_letters[a] for a in axes)
+
+    arrays, axes = operands[::2], operands[1::2]
+    out = "->" + term(arrays[-1]) if len(arrays) > len(axes) else ""
+    return ",".join(map(term, axes)) + out, list(arrays[: len(axes)])
+
+
+def _plain_form(subscripts: str, shapes: list[tuple[int, ...]]) -> str:
+    """The subscripts with a letter for each axis of an ellipsis, and with their output."""
+    left, arrow, out = subscripts.partition("->")
+    terms = left.split(",")
+    if len(terms) != len(shapes):
+        raise ValueError(f"{subscripts!r} is for {len(terms)} operands, got {len(shapes)}")
+    bad = set(subscripts.replace("...", "")) - set(string.ascii_letters + ",->")
+    if bad or "." in subscripts.replace("...", ""):
+        raise ValueError(f"{subscripts!r}: expected letters, commas, '...' and '->'")
+    free = [c for c in string.ascii_letters if c not in subscripts]
+    wide = [len(s) - len(t.replace("...", "")) for t, s in zip(terms, shapes, strict=True)]
+    for term, shape, extra in zip(terms, shapes, wide, strict=True):
+        if extra < 0 or (extra and "..." not in term):
+            letters = len(term.replace("...", ""))
+            raise ValueError(f"{term!r} names {letters} axes, its operand has shape {shape}")
+    most = max([n for n, t in zip(wide, terms, strict=True) if "..." in t], default=0)
+    # Ellipses broadcast, so they share their last letters.
+    hidden = "".join(free[:most])
+    full = [
+        t.replace("...", hidden[most - n :] if "..." in t else "")
+        for t, n in zip(terms, wide, strict=True)
+    ]
+    if arrow:
+        out = out.replace("...", hidden)
+    else:
+        every = "".join(terms).replace("...", "")
+        out = hidden + "".join(sorted(c for c in set(every) if every.count(c) == 1))
+    return ",".join(full) + "->" + out
+
+
+@composite(
+    np.einsum,
+    arrays=0,
+    samples=[
+        sample("ij,jk", (2, 3), (3, 2)), sample("ii", (3, 3)), sample("ba", (2, 3)),
+        sample("...ij,...jk->...ik", (2, 2, 3), (3, 2)), sample("i...->...", (2, 3, 2)),
+        sample("...i,i", (2, 1, 3), (3,)), sample("i...,j...", (2, 3), (4, 1, 3)),
+        sample("ij, kj -> ik", (2, 3), (4, 3), optimize=True), sample("i,i", (0,), (0,)),
+    ],
+)  # fmt: skip
+def einsum(*operands: Any, optimize: Any = True) -> Array:
+    """Sums of products after Einstein's convention, as in "ij,jk->ik" for a matrix product.
+
+    Letters may repeat in an operand (a diagonal), be summed out, and stand for broadcast axes
+    as "..."; without "->" the output has the letters that occur once, in order. Axes can also be
+    numbers: einsum(x, [0, 1], y, [1, 2], [0, 2]). ``optimize`` is accepted as in NumPy; pairs of
+    operands always go by the fastest way. Raises ValueError for subscripts that do not fit.
+
+    >>> einsum("ij,j->i", tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([1.0, 1.0]))
+    tensor([3., 7.])
+    """
+    if len(operands) < 2:
+        raise ValueError("expected subscripts and at least one operand")
+    subscripts, arrays = _letters(operands)
+    tensors = [engine.as_tensor(a) for a in arrays]
+    return _einsum(tensors, _plain_form(subscripts, [t.shape for t in tensors]))
+
+
+@composite(
+    (np.tensordot, np.linalg.tensordot),
+    arrays=2,
+    samples=[
+        sample((2, 3), (3, 4), axes=1), sample((2, 3, 4), (4, 3, 2), axes=([1, 2], [1, 0])),
+        sample((2,), (3,), axes=0), sample((2, 3), (2, 3)), sample((3, 2), (4, 3), axes=(0, 1)),
+        sample((0, 2), (2, 3), axes=1), sample((2, 3), (3, 5), axes=(-1, -2)),
+    ],
+)  # fmt: skip
+def tensordot(x: Array, y: Array, axes: Any = 2) -> Array:
+    """The sum of products over axes of x and y: the last n and the first n, or pairs of lists.
+
+    Raises ValueError when the axes differ in number or in length.
+
+    >>> tensordot(tensor([[1.0, 2.0]]), tensor([[3.0], [4.0]]), axes=1)
+    tensor([[11.]])
+    """
+    if isinstance(axes, (int, np.integer)):
+        axes = (range(x.ndim - int(axes), x.ndim), range(int(axes)))
+    first, second = (
+        [a % t.ndim for a in ([one] if isinstance(one, (int, np.integer)) else one)]
+        for one, t in zip(axes, (x, y), strict=True)
+    )
+    lengths = [x.shape[a] for a in first], [y.shape[a] for a in second]
+    if lengths[0] != lengths[1]:
+        raise ValueError(f"the summed axes have lengths {lengths[0]} in x and {lengths[1]} in y")
+    left = list(string.ascii_letters[: x.ndim])
+    right = list(string.ascii_letters[x.ndim : x.ndim + y.ndim])
+    for a, b in zip(first, second, strict=True):
+        right[b] = left[a]
+    out = [c for a, c in enumerate(left) if a not in first]
+    out += [c for a, c in enumerate(right) if a not in second]
+    return _einsum([x, y], f"{''.join(left)},{''.join(right)}->{''.join(out)}")

@@ -1,0 +1,139 @@
+"""Statistics of data: weighted averages, covariance, correlation, counts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minigrad.operators.declare import Array, Axis, composite, engine
+from minigrad.operators.domain import anywhere, distinct, positive, sample
+from minigrad.operators.indexing import scatter
+
+__all__ = ["average", "bincount", "corrcoef", "cov"]
+
+
+@composite(
+    np.average,
+    domain=(anywhere,),
+    samples=[
+        sample((2, 3)), sample((2, 3), axis=0),
+        sample((2, 3), axis=1, weights=np.array([1.0, 2.0, 0.5])),
+        sample((4,), weights=np.array([1.0, 2.0, 0.5, 0.25])),
+        sample((2, 3), weights=np.array([[1.0, 2.0, 0.5], [0.25, 1.5, 1.0]]), keepdims=True),
+    ],
+)  # fmt: skip
+def average(
+    x: Array,
+    axis: Axis = None,
+    weights: Array = None,
+    returned: bool = False,
+    keepdims: bool = False,
+) -> Any:
+    """The mean over the axes, weighted: sum(w x) / sum(w); with ``returned``, also the sum of w.
+
+    ``weights``: of x's shape, or one for each element along ``axis``. Differentiable in both.
+
+    >>> average(tensor([1.0, 4.0]), weights=tensor([2.0, 1.0]))
+    tensor(2.)
+    """
+    if weights is None:
+        weights = np.ones(x.shape, dtype=x.dtype)
+    weights = engine.as_tensor(weights)
+    if weights.shape != x.shape:
+        if not isinstance(axis, int) or weights.shape != (x.shape[axis],):
+            raise ValueError(
+                f"expected weights of shape {x.shape}, or of the length of the one axis that is "
+                f"given, got shape {weights.shape}"
+            )
+        weights = np.reshape(weights, [-1 if a == axis % x.ndim else 1 for a in range(x.ndim)])
+        weights = np.broadcast_to(weights, x.shape)
+    total = np.sum(weights, axis=axis, keepdims=keepdims)
+    found = np.sum(weights * x, axis=axis, keepdims=keepdims) / total
+    return (found, total) if returned else found
+
+
+COVARIANCES = [
+    sample((2, 4)), sample((4, 2), rowvar=False), sample((5,)), sample((0, 3)),
+]  # fmt: skip
+
+
+@composite(
+    np.cov,
+    domain=distinct,
+    samples=[
+        *COVARIANCES,
+        sample((2, 4), ddof=0),
+        sample((1, 4), y=np.array([1.0, 0.5, 2.0, 0.0])),
+    ],
+)
+def cov(
+    x: Array, y: Array = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
+) -> Array:
+    """The covariance matrix of variables in the rows of x (columns with ``rowvar=False``).
+
+    ``y``: more variables. Divided by n - 1, by n with ``bias``, or by n - ``ddof``.
+
+    >>> cov(tensor([1.0, 3.0]))
+    tensor(2.)
+    """
+    if x.ndim > 2:
+        raise ValueError(f"expected at most two axes, got shape {x.shape}")
+    rows = np.atleast_2d(x)
+    rows = rows if rowvar or x.ndim == 1 else np.swapaxes(rows, 0, 1)
+    if y is not None:
+        more = np.atleast_2d(engine.as_tensor(y))
+        more = more if rowvar or np.ndim(y) == 1 else np.swapaxes(more, 0, 1)
+        rows = np.concatenate([rows, more], axis=0)
+    n = rows.shape[-1] - (ddof if ddof is not None else 0 if bias else 1)
+    centred = rows - np.mean(rows, axis=-1, keepdims=True)
+    return np.squeeze(
+        (centred @ np.swapaxes(centred, 0, 1)) / (float(n) if n > 0 else float("nan"))
+    )
+
+
+@composite(
+    np.corrcoef,
+    domain=distinct,
+    samples=[sample((2, 4)), sample((4, 3), rowvar=False), sample((5,))],
+)
+def corrcoef(x: Array, y: Array = None, rowvar: bool = True) -> Array:
+    """The correlations of variables: their covariance divided by both standard deviations.
+
+    >>> corrcoef(tensor([[1.0, 2.0], [3.0, 1.0]]))[0, 1]
+    tensor(-1.)
+    """
+    c = cov(x, y, rowvar)
+    if c.ndim == 0:
+        return c / c
+    deviation = np.sqrt(np.diagonal(c))
+    return c / np.expand_dims(deviation, -1) / deviation
+
+
+@composite(
+    np.bincount,
+    arrays=0,
+    domain=positive,
+    samples=[
+        sample(np.array([0, 2, 2, 1]), (4,)), sample(np.array([1, 1]), (2,), minlength=4),
+        sample(np.array([0])[:0], (0,)),
+    ],
+    # Of nothing NumPy makes integers, whatever the weights are.
+    reference=lambda x, w, **kw: np.bincount(x, w, **kw).astype(w.dtype),
+)  # fmt: skip
+def bincount(x: Array, weights: Array = None, minlength: int = 0) -> Array:
+    """How often each whole number from 0 occurs in x; or the sums of the ``weights`` beside them.
+
+    Differentiable in the weights.
+
+    >>> bincount([0, 2, 2], tensor([1.0, 2.0, 3.0]))
+    tensor([1., 0., 5.])
+    """
+    places = np.asarray(engine.constant(x))
+    if weights is None:
+        return np.bincount(places, minlength=minlength)
+    weights = engine.as_tensor(weights)
+    if places.shape != weights.shape:
+        raise ValueError(f"x has shape {places.shape}, the weights {weights.shape}")
+    n = max(int(places.max(initial=-1)) + 1, minlength)
+    return scatter(weights, (places,), (n,))
