@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from minigrad.creation import *
 from minigrad.custom_rule import *
 from minigrad.derivatives import *
-from minigrad.operators import linalg
+from minigrad.operators import linalg as linalg
 from minigrad.operators.arithmetic import *
 from minigrad.operators.cumulative import *
 from minigrad.operators.diagonals import *
@@ -25,26 +25,26 @@ from minigrad.operators.hyperbolic import *
 from minigrad.operators.indexing import *
 from minigrad.operators.joining import *
 from minigrad.operators.linalg import (
-    cholesky,
-    cond,
-    det,
-    eigh,
-    eigvalsh,
-    inv,
-    lstsq,
-    matrix_norm,
-    matrix_power,
-    matrix_rank,
-    norm,
-    pinv,
-    qr,
-    slogdet,
-    solve,
-    svd,
-    svdvals,
-    tensorinv,
-    tensorsolve,
-    vector_norm,
+    cholesky as cholesky,
+    cond as cond,
+    det as det,
+    eigh as eigh,
+    eigvalsh as eigvalsh,
+    inv as inv,
+    lstsq as lstsq,
+    matrix_norm as matrix_norm,
+    matrix_power as matrix_power,
+    matrix_rank as matrix_rank,
+    norm as norm,
+    pinv as pinv,
+    qr as qr,
+    slogdet as slogdet,
+    solve as solve,
+    svd as svd,
+    svdvals as svdvals,
+    tensorinv as tensorinv,
+    tensorsolve as tensorsolve,
+    vector_norm as vector_norm,
 )
 from minigrad.operators.nan_reductions import *
 from minigrad.operators.nondifferentiable import *
