@@ -284,3 +284,36 @@ def test_states_and_masks_of_wrong_shape():
         attention(y, y, y[:3])
     with pytest.raises(ValueError, match=r"\(L, N, E\) or \(L, E\)"):
         attention(y, y[0], y)
+
+
+# -- gradients by finite differences, to second order ----------------------------------------------
+
+PROVEN = {
+    "linear": (lambda: nn.Linear(3, 2), (2, 3)),
+    "conv": (lambda: nn.Conv2d(2, 2, 2, stride=2, padding=1), (1, 2, 3, 3)),
+    "transpose": (lambda: nn.ConvTranspose2d(2, 1, 2, stride=2), (1, 2, 2, 2)),
+    "batch norm": (lambda: nn.BatchNorm1d(2, track_running_stats=False), (4, 2)),
+    "layer norm": (lambda: nn.LayerNorm(4), (2, 4)),
+    "group norm": (lambda: nn.GroupNorm(2, 4), (1, 4, 3)),
+    "local response": (lambda: nn.LocalResponseNorm(2, alpha=0.5), (1, 3, 2)),
+    "rnn": (lambda: nn.RNN(2, 2, bidirectional=True), (3, 1, 2)),
+    "lstm": (lambda: nn.LSTM(2, 2), (3, 1, 2)),
+    "gru": (lambda: nn.GRU(2, 2), (3, 1, 2)),
+    "attention": (lambda: nn.MultiheadAttention(2, 2), (2, 1, 2)),
+    "gelu": (lambda: nn.GELU(), (5,)),
+}
+
+
+@pytest.mark.parametrize("name", PROVEN)
+def test_gradients_by_input_and_parameters_are_proven_to_second_order(name):
+    make, shape = PROVEN[name]
+    layer = make().double()
+    rng = np.random.default_rng(1)
+    values = {k: rng.uniform(-0.8, 0.8, p.shape) for k, p in layer.named_parameters()}
+
+    def f(x, parameters):
+        arguments = (x, x, x) if name == "attention" else (x,)
+        output = nn.functional_call(layer, parameters, *arguments)
+        return output[0] if isinstance(output, tuple) else output
+
+    mg.testing.check_grads(f, rng.uniform(-1, 1, shape), values, name=name)

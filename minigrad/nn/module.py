@@ -528,7 +528,7 @@ class Module:
 def _tell_where(error: Exception, path: str) -> None:
     """Add the path of the innermost module to an error that does not name it."""
     text = str(error)
-    told = f"{path}: " in text or f" in {path}" in text
+    told = not path or f"{path}: " in text or f" in {path}" in text
     if not told and not any(n.startswith("in module ") for n in getattr(error, "__notes__", ())):
         error.add_note(f"in module {path}")
 

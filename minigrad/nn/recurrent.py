@@ -107,7 +107,7 @@ class _Recurrent(Module):
         """The initial state, checked; zeros where none is given."""
         shape = (self.num_layers * len(self._directions()), x.shape[1], self.hidden_size)
         if given is None:
-            dtype = np.result_type(x.dtype, next(self.parameters()).dtype)
+            dtype = np.result_type(x.dtype, self.__dict__["weight_ih_l0"].dtype)
             return tuple(Tensor(np.zeros(shape, dtype)) for _ in range(self.states))
         tensors = tuple(map(as_tensor, given if self.states > 1 else (given,)))
         expected = shape if batched else (shape[0], shape[2])
