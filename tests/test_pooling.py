@@ -20,6 +20,8 @@ MAX_POOLS = [
     ((1, 2, 7, 8), {"kernel_size": (3, 2), "stride": (1, 3)}),
     ((1, 2, 7, 8), {"kernel_size": (2, 3), "stride": (2, 3), "padding": (1, 0)}),
     ((1, 2, 9, 9), {"kernel_size": 3, "dilation": 2, "padding": 1}),
+    ((1, 2, 6, 7), {"kernel_size": 2, "dilation": 2}),
+    ((1, 2, 6, 6), {"kernel_size": 3, "padding": 1}),
     ((1, 2, 5, 5), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
     ((1, 2, 6, 7), {"kernel_size": 2, "stride": 2, "ceil_mode": True}),
     ((1, 2, 6, 7), {"kernel_size": 3, "stride": 3, "ceil_mode": True}),

@@ -48,15 +48,20 @@ def patches(x: Any, windows: Windows) -> Any:
     return as_strided(x, shape, (sn, sc, sh * d1, sw * d2, sh * s1, sw * s2), writeable=False)
 
 
+def tap(x: Any, windows: Windows, i: int, j: int) -> Any:
+    """A view of what place (i, j) of each window meets in a padded image: (N, C, out_h, out_w)."""
+    (s1, s2), (d1, d2), (oh, ow) = windows.stride, windows.dilation, windows.out
+    rows = slice(i * d1, i * d1 + s1 * (oh - 1) + 1, s1)
+    return x[:, :, rows, j * d2 : j * d2 + s2 * (ow - 1) + 1 : s2]
+
+
 def add_patches(columns: Any, windows: Windows) -> Any:
     """The adjoint of ``patches`` and padding: (N, C, kh, kw, out_h, out_w) to (N, C, H, W)."""
-    (s1, s2), (d1, d2), (oh, ow) = windows.stride, windows.dilation, windows.out
     out = np.zeros((*columns.shape[:2], *windows.padded), dtype=columns.dtype)
-    for i in range(windows.kernel[0]):
-        rows = slice(i * d1, i * d1 + s1 * (oh - 1) + 1, s1)
-        for j in range(windows.kernel[1]):
-            # Within one tap no two windows touch the same pixel, so a strided += is enough.
-            out[:, :, rows, j * d2 : j * d2 + s2 * (ow - 1) + 1 : s2] += columns[:, :, i, j]
+    for i, j in windows.taps:
+        # Within one tap no two windows touch the same pixel, so a strided += is enough.
+        one = tap(out, windows, i, j)
+        one += columns[:, :, i, j]
     return crop_image(out, windows)
 
 

@@ -8,18 +8,23 @@ at hand. Neither needs stored indices: input and output tell where the maximum w
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.operators.declare import OPERATORS, Array, composite, operator
 from minigrad.operators.domain import Sample, distinct, sample
-from minigrad.operators.im2col import add_patches, pad_image, patches
+from minigrad.operators.im2col import add_patches, crop_image, pad_image, tap
 from minigrad.operators.windows import IntOrPair, Windows, check_rank, pair, pooling
+from minigrad.workers import run, scratch
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool2d",
 ]  # fmt: skip
+
+#: The bytes of the images that are pooled at a time.
+BLOCK = 1 << 20
 
 
 def _windows(
@@ -35,20 +40,32 @@ def _windows(
     return pooling(name, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
 
 
-def _framed(x: Any, windows: Windows) -> Any:
-    """The patches of x, padded with what no maximum is."""
-    return patches(pad_image(x, windows, -np.inf), windows)
+def _by_blocks(work: Callable[[slice], None], x: Any, seconds: float) -> None:
+    """Call ``work`` for a few images at a time, which stay in cache from one pass to the next.
+
+    ``seconds``: about how long one element takes.
+    """
+    many = max(1, BLOCK // max(1, x.nbytes // max(1, len(x))))
+
+    def some(starts: Sequence[int]) -> None:
+        for start in starts:
+            work(slice(start, start + many))
+
+    run(some, range(0, len(x), many), x.size * seconds)
 
 
-def _first_hits(x: Any, ans: Any, windows: Windows) -> Any:
-    """A mask like the patches: True at the first maximum of each window."""
-    under = _framed(x, windows)
-    hits = under == ans[:, :, None, None]
-    taken = np.zeros(ans.shape, dtype=bool)
+def _first_hits(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, Any]]:
+    """Each place (i, j) of the windows with a mask: True where it holds the first maximum.
+
+    ``x`` is padded. The mask is used again for the next place.
+    """
+    hit, free = (scratch(role, ans.shape, np.dtype(bool)) for role in ("hit", "free"))
+    free.fill(True)
     for i, j in windows.taps:
-        hits[:, :, i, j] &= ~taken
-        taken |= hits[:, :, i, j]
-    return hits
+        np.equal(tap(x, windows, i, j), ans, out=hit)
+        np.logical_and(hit, free, out=hit)
+        np.not_equal(free, hit, out=free)
+        yield i, j, hit
 
 
 def _max_pool2d_vjp(g: Any, ans: Any, x: Any, **geometry: Any) -> Any:
@@ -84,10 +101,26 @@ def max_pool2d(
     tensor([[[[5.]]]])
     """
     windows = _windows("max_pool2d", input.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    under = _framed(input, windows)
-    ans = under[:, :, 0, 0].copy()
-    for i, j in windows.taps[1:]:
-        np.maximum(ans, under[:, :, i, j], out=ans)
+    ans = np.empty((*input.shape[:2], *windows.out), input.dtype)
+    (kh, kw), (s1, s2), (d1, d2) = windows.kernel, windows.stride, windows.dilation
+    oh, ow = windows.out
+
+    def work(block: slice) -> None:
+        # First over rows, whose elements lie side by side, then over what is left of the columns.
+        x = pad_image(input[block], windows, -math.inf)
+        rows = [x[:, :, i * d1 : i * d1 + s1 * (oh - 1) + 1 : s1] for i in range(kh)]
+        tallest = rows[0]
+        if kh > 1:
+            tallest = scratch("rows", rows[0].shape, x.dtype)
+            np.maximum(rows[0], rows[1], out=tallest)
+        for row in rows[2:]:
+            np.maximum(tallest, row, out=tallest)
+        columns = [tallest[..., j * d2 : j * d2 + s2 * (ow - 1) + 1 : s2] for j in range(kw)]
+        np.maximum(columns[0], columns[min(1, kw - 1)], out=ans[block])
+        for column in columns[2:]:
+            np.maximum(ans[block], column, out=ans[block])
+
+    _by_blocks(work, input, 5e-10)
     return ans
 
 
@@ -128,8 +161,25 @@ def max_pool2d_grad(
 ) -> Array:
     """Each element of g added where its window of x has the first maximum, ``ans``."""
     windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    hits = _first_hits(x, ans, windows)
-    return add_patches(hits * g[:, :, None, None], windows)
+    dtype = np.result_type(g, x)
+    steps = list(zip(windows.size, windows.out, windows.stride, windows.kernel, strict=True))
+    apart = windows.dilation == (1, 1) and all(s >= k for _, _, s, k in steps)
+    # Then every pixel lies under one window, and is written once.
+    tiled = apart and windows.padded == windows.size
+    tiled = tiled and all(s == k and n == m * s for n, m, s, k in steps)
+    total = np.empty(x.shape, dtype) if tiled else np.zeros((*x.shape[:2], *windows.padded), dtype)
+
+    def work(block: slice) -> None:
+        framed, share = pad_image(x[block], windows, -math.inf), g[block]
+        for i, j, hit in _first_hits(framed, ans[block], windows):
+            target = tap(total[block], windows, i, j)
+            if apart:
+                np.multiply(hit, share, out=target)
+            else:
+                np.add(target, hit * share, out=target)
+
+    _by_blocks(work, x, 1.5e-9 * math.prod(windows.kernel) / math.prod(windows.stride))
+    return crop_image(total, windows)
 
 
 @operator(
@@ -152,8 +202,11 @@ def max_pool2d_pick(
 ) -> Array:
     """The elements of c at the first maximum, ``ans``, of each window of x."""
     windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    hits = _first_hits(x, ans, windows)
-    return np.sum(patches(pad_image(c, windows), windows), axis=(2, 3), where=hits)
+    framed, values = pad_image(x, windows, -math.inf), pad_image(c, windows)
+    total = np.zeros(ans.shape, c.dtype)
+    for i, j, hit in _first_hits(framed, ans, windows):
+        np.copyto(total, tap(values, windows, i, j), where=hit)
+    return total
 
 
 def _sum_pool2d_vjp(g: Any, _ans: Any, _x: Any, **geometry: Any) -> Any:
@@ -177,10 +230,10 @@ def sum_pool2d(
 ) -> Array:
     """The sum of the elements under each window."""
     windows = _windows("avg_pool2d", input.shape, kernel_size, stride, padding, 1, ceil_mode)
-    under = patches(pad_image(input, windows), windows)
-    ans = under[:, :, 0, 0].copy()
+    padded = pad_image(input, windows)
+    ans = tap(padded, windows, 0, 0).copy()
     for i, j in windows.taps[1:]:
-        ans += under[:, :, i, j]
+        ans += tap(padded, windows, i, j)
     return ans
 
 

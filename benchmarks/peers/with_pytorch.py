@@ -1,0 +1,67 @@
+"""PyTorch, eager."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from benchmarks.models import after_pooling, inputs
+
+NAME = "PyTorch"
+
+
+def version() -> str:
+    return str(torch.__version__)
+
+
+def network(name: str, size: int) -> Any:
+    features = after_pooling(name, size)
+    if name == "dense":
+        return nn.Sequential(nn.Flatten(), nn.Linear(features, 100), nn.ReLU(), nn.Linear(100, 10))
+    if name == "ConvolutionNetwork":
+        return nn.Sequential(
+            nn.Conv2d(1, 10, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(features, 10), nn.ReLU(), nn.Linear(10, 10),
+        )  # fmt: skip
+    if name == "DeepConvNet":
+        return nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(32, 32, 3, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(features, 50), nn.ReLU(), nn.Dropout(),
+            nn.Linear(50, 10), nn.Dropout(),
+        )  # fmt: skip
+    return nn.Sequential(
+        nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(),
+        nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(features, 10),
+    )  # fmt: skip
+
+
+def build(name: str, batch: int, size: int) -> tuple[Callable[[], object], Callable[[], object]]:
+    """One training step (forward, loss, backward, Adam), and inference."""
+    model = network(name, size)
+    optimizer = torch.optim.Adam(model.parameters())
+    images, labels = inputs(name, batch, size)
+    x, y = torch.from_numpy(images), torch.from_numpy(labels)
+
+    def step() -> object:
+        model.train()
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    def infer() -> object:
+        model.eval()
+        with torch.no_grad():
+            return model(x)
+
+    return step, infer
