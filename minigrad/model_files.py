@@ -1,17 +1,19 @@
 """Whole models on disk: structure and weights, without running code from the file.
 
 A file holds the weights, as :func:`minigrad.save` writes them, and beside them the structure as
-JSON: for each layer its class and the arguments that its constructor takes. Loading calls the
-constructors of known classes and nothing else. The arguments are read off the attributes of the
-same names, so that a layer says nothing twice: what it was made with is what it holds.
+JSON. A layer is described by its class and its constructor's arguments, read off the attributes of
+the same names; any other module, which is put together from layers, by its attributes. Loading
+calls the constructors of the library's layers with plain values, and nothing else.
 """
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -20,6 +22,7 @@ from numpy.typing import NDArray
 from minigrad import nn
 from minigrad.checkpoint_files import KIND, check_kind, decode, encode
 from minigrad.files import read, write
+from minigrad.nn import functional
 from minigrad.nn.module import Module
 from minigrad.node import Leaf
 from minigrad.parameter import Parameter
@@ -34,7 +37,11 @@ Layers = Mapping[str, type[Module]]
 VERSION = "1"
 #: Where arrays that are arguments stand, apart from the weights.
 ARGUMENTS = "arguments/"
-#: Modules that hold what was put into them; of all others the constructor makes the parts.
+#: What values that make no sense may raise.
+DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+#: Names that a file may not assign to: they are Python's, and the module's own records.
+RESERVED = frozenset(Module.__slots__)
+#: Layers in name only: what they are is what was put into them.
 CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -47,12 +54,13 @@ def save_model(
     kept: hooks, gradients, and a generator given to a dropout layer. The write is atomic. The file
     is a safetensors file under the keys of ``state_dict()``, which other programs can read.
 
-    ``custom_layers``: name -> class for Modules of your own. Their constructor's arguments must be
-    attributes of the same names (numbers, text, tensors, Modules, and lists of the former), or
-    what a method ``config()`` returns as a dict.
+    ``custom_layers``: name -> class for Modules of your own. They come back by their attributes
+    (modules, parameters, tensors, numbers, text, functions of ``nn.functional``, and lists, tuples
+    and dicts of them); their constructors are not called.
 
-    Raises TypeError that lists every module of another class; ValueError for a model that its
-    description would not bring back, and as :func:`minigrad.save`.
+    Raises TypeError that lists every module of another class and every attribute that cannot be
+    kept; ValueError for a layer that its arguments would not bring back, and as
+    :func:`minigrad.save`.
 
     >>> import minigrad as mg, tempfile, os
     >>> from minigrad import nn
@@ -103,8 +111,8 @@ def save_model(
 def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = None) -> Module:
     """Build the model that :func:`save_model` wrote, with its weights.
 
-    Only the classes of ``minigrad.nn`` and those in ``custom_layers`` (name -> class) are called;
-    no code in the file is run. The library's random numbers go on as if nothing had been built.
+    Only classes of the library and those in ``custom_layers`` (name -> class) are used; no code in
+    the file is run. The library's random numbers go on as if nothing had been built.
 
     Raises FileNotFoundError, and ValueError for a damaged file, another kind or version of file,
     and, all listed at once, unknown layers, missing and extra keys and wrong shapes.
@@ -115,7 +123,7 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
     reader = _Reader(layers, arrays)
     try:
         model = reader.rebuild(json.loads(metadata["structure"]))
-    except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+    except (*DAMAGE, RecursionError) as error:
         raise ValueError(f"load_model: {path} is damaged: {error!r}") from error
     if reader.problems or model is None:
         raise ValueError(_listed(f"load_model: {path} does not fit:", reader.problems))
@@ -125,12 +133,13 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
 
 
 def _known(custom: Any, function: str) -> dict[str, type[Module]]:
-    """The classes a file may name."""
-    layers: dict[str, type[Module]] = {}
-    for name in nn.__all__:
-        found = getattr(nn, name)
-        if isinstance(found, type) and issubclass(found, Module) and found is not Module:
-            layers[name] = found
+    """The classes a file may name: the library's layers and models, and those given."""
+    importlib.import_module("minigrad.models")
+    parts = [m for name, m in sys.modules.items() if name.startswith("minigrad.models.")]
+    found = {name: getattr(nn, name) for name in nn.__all__}
+    for part in parts:
+        found.update((k, v) for k, v in vars(part).items() if _made_in(v, part.__name__))
+    layers = {name: kind for name, kind in found.items() if _is_layer(kind)}
     if custom is None:
         return layers
     if not isinstance(custom, Mapping):
@@ -138,14 +147,37 @@ def _known(custom: Any, function: str) -> dict[str, type[Module]]:
             f"{function}: custom_layers maps names to classes, got {type(custom).__name__}; write "
             f"{{'Name': Name}}"
         )
-    for name, found in custom.items():
-        if not isinstance(found, type) or not issubclass(found, Module):
-            raise TypeError(f"{function}: custom_layers[{name!r}] is no Module class: {found!r}")
+    for name, kind in custom.items():
+        if not _is_layer(kind):
+            raise TypeError(f"{function}: custom_layers[{name!r}] is no Module class: {kind!r}")
         if name in layers:
             raise ValueError(
                 f"{function}: {name!r} is a layer of the library; name yours otherwise"
             )
     return {**layers, **custom}
+
+
+def _is_layer(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Module) and kind is not Module
+
+
+def _made_in(kind: Any, module: str) -> bool:
+    return getattr(kind, "__module__", None) == module
+
+
+def _by_arguments(kind: type[Module]) -> bool:
+    """Whether a class is described by its constructor's arguments: a layer of the library."""
+    return kind not in CONTAINERS and kind.__module__.startswith("minigrad.nn.")
+
+
+def _is_function(value: Any, name: str) -> bool:
+    """Whether this is the function of this name in ``nn.functional``."""
+    return (
+        inspect.isroutine(value)
+        and not name.startswith("_")
+        and getattr(functional, name, None) is value
+        and value.__module__.startswith("minigrad.")
+    )
 
 
 def _listed(head: str, problems: list[str]) -> str:
@@ -164,18 +196,17 @@ def _shared_parameters(model: Module) -> list[list[str]]:
     return [names for names in paths.values() if len(names) > 1]
 
 
-def _arguments(kind: type[Module]) -> Iterator[inspect.Parameter]:
-    """What the constructor takes by name."""
-    for argument in inspect.signature(kind).parameters.values():
-        if argument.kind not in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
-            yield argument
+# A description is a list that starts with its kind. Of a module: "layer", its class and arguments;
+# "assembled", its class and attributes; "same", the path where it was described. Of the value of an
+# attribute: one of these, or "parameter" or "buffer", shape and dtype; "function" and its name;
+# "list" or "tuple" and values; "dict" and pairs; "value" and what encode makes of it.
 
 
 # -- from a model to its description ---------------------------------------------------------------
 
 
 class _Writer:
-    """Describes modules; puts arrays that are arguments among the others, collects problems."""
+    """Describes modules; puts arrays that are no weights among the others, collects problems."""
 
     def __init__(self, layers: dict[str, type[Module]], arrays: dict[str, Array]) -> None:
         self.names = {kind: name for name, kind in layers.items()}
@@ -183,64 +214,85 @@ class _Writer:
         self.paths: dict[int, str] = {}
         self.problems: list[str] = []
 
-    def describe(self, module: Module, path: str) -> dict[str, Any]:
-        """The class of a module, and the arguments or the parts that make it."""
+    def describe(self, module: Module, path: str) -> list[Any]:
+        """The class of a module, and the arguments or the attributes that make it."""
         if id(module) in self.paths:
-            return {"same as": self.paths[id(module)]}
+            return ["same", self.paths[id(module)]]
         self.paths[id(module)] = path
         kind = type(module)
         if kind not in self.names:
             self.problems.append(f"{path or 'the model'} is of class {kind.__name__}")
-            return {}
-        if kind in CONTAINERS:
-            parts = [[name, self.describe(part, _join(path, name))] for name, part in _held(module)]
-            return {"layer": self.names[kind], "parts": parts}
-        return {"layer": self.names[kind], "config": self.config(module, path)}
+            return []
+        if _by_arguments(kind):
+            return ["layer", self.names[kind], self.arguments(module, path)]
+        attributes = {
+            name: self.attribute(module, name, value, _join(path, name))
+            for name, value in vars(module).items()
+            if name != "training"
+        }
+        return ["assembled", self.names[kind], attributes]
 
-    def config(self, module: Module, path: str) -> dict[str, Any]:
-        """The constructor's arguments."""
-        if callable(getattr(module, "config", None)):
-            given = cast(Any, module).config()
-        else:
-            given = {a.name: self.argument(module, a, path) for a in _arguments(type(module))}
+    def arguments(self, module: Module, path: str) -> dict[str, Any]:
+        """The constructor's arguments, as the module holds them."""
         found: dict[str, Any] = {}
-        for name, value in given.items():
-            place = _join(path, name)
-            if isinstance(value, Module):
-                found[name] = {"module": self.describe(value, place)}
+        for argument in inspect.signature(type(module)).parameters.values():
+            name = argument.name
+            if argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD):
                 continue
-            try:
-                found[name] = {"value": encode(value, ARGUMENTS + place, self.arrays)}
-            except TypeError as error:
-                self.problems.append(f"{path or 'the model'}: argument {name!r}: {error}")
+            if name == "dtype":
+                first = next(module.parameters(), None)
+                value: Any = "float32" if first is None else first.dtype.name
+            else:
+                value = getattr(module, name)
+                if isinstance(argument.default, bool) and not isinstance(value, bool):
+                    value = value is not None  # bias=True makes the parameter `bias`
+                if isinstance(value, np.random.Generator):
+                    value = None
+            found[name] = self.encoded(value, _join(path, name))
         return found
 
-    def argument(self, module: Module, argument: inspect.Parameter, path: str) -> Any:
-        """An argument as the module holds it."""
-        name = argument.name
-        if name == "dtype":
-            first = next(module.parameters(), None)
-            return "float32" if first is None else first.dtype.name
-        if not hasattr(module, name):
+    def attribute(self, module: Module, name: str, value: Any, place: str) -> list[Any]:
+        """The value of an attribute."""
+        if name in module._buffers and value is not None:
+            if module._buffers[name]:
+                return ["buffer", list(value.shape), value.dtype.name]
+            return ["value", self.encoded(value, place), "a buffer"]
+        return self.value(value, place)
+
+    def value(self, value: Any, place: str) -> list[Any]:
+        """A value of an attribute, or inside of one."""
+        if isinstance(value, Module):
+            return self.describe(value, place)
+        if type(value) is Parameter:
+            return ["parameter", list(value.shape), value.dtype.name]
+        if type(value) in (list, tuple):
+            items = [self.value(one, f"{place}.{i}") for i, one in enumerate(value)]
+            return ["list" if type(value) is list else "tuple", items]
+        if type(value) is dict:
+            pairs = [[key, self.value(one, f"{place}.{key}")] for key, one in value.items()]
+            if all(type(key) in (str, int) for key in value):
+                return ["dict", pairs]
+        name = getattr(value, "__name__", "")
+        if _is_function(value, name):
+            return ["function", name]
+        return ["value", self.encoded(value, place)]
+
+    def encoded(self, value: Any, place: str) -> Any:
+        try:
+            return encode(value, ARGUMENTS + place, self.arrays)
+        except TypeError:
             self.problems.append(
-                f"{path or 'the model'}: {type(module).__name__} takes an argument {name!r} that "
-                f"is no attribute; keep it as self.{name}, or write a method config()"
+                f"{place} is {type(value).__name__}: expected modules, tensors, numbers, text, "
+                f"functions of nn.functional, or lists, tuples and dicts of them"
             )
             return None
-        value = getattr(module, name)
-        if isinstance(argument.default, bool) and not isinstance(value, bool):
-            return value is not None  # bias=True makes the parameter `bias`
-        if isinstance(value, np.random.Generator):
-            return None
-        return value
-
-
-def _held(module: Module) -> list[tuple[str, Module]]:
-    """The modules put into a container, the same one twice if it is there twice."""
-    return [(name, part) for name, part in module._parts() if isinstance(part, Module)]
 
 
 # -- from a description to a model -----------------------------------------------------------------
+
+
+class UnfitError(Exception):
+    """A part cannot be built; why stands among the problems."""
 
 
 class _Reader:
@@ -251,21 +303,25 @@ class _Reader:
         self.arrays = arrays
         self.problems: list[str] = []
         self.built: dict[str, Module] = {}
-        #: Modules in whose place nothing could be built, and the largest that could.
-        self.unknown: list[str] = []
-        self.whole: list[tuple[str, Module]] = []
+        #: The weights that were described, by path, also of modules that could not be built.
+        self.tensors: dict[str, Tensor] = {}
+        #: Modules that could not be built; of the opaque ones nobody knows what weights they have.
+        self.failed: set[str] = set()
+        self.opaque: set[str] = set()
 
     def rebuild(self, structure: dict[str, Any]) -> Module | None:
-        """The model, still with weights of its own; None, or ``problems``, when it does not fit."""
+        """The model, its weights still to be filled in; ``problems`` tells what does not fit."""
         random = default_generator().bit_generator
         before = random.state
+        model = None
         try:
-            model = self.build(structure["root"], "")
+            model = self.module(structure["root"], "")
+            self.share(model, structure["shared"])
+        except UnfitError:
+            pass
         finally:
             random.state = before
         if model is not None:
-            self.whole = [("", model)]
-            self.share(model, structure["shared"])
             for name, p in model.named_parameters():
                 p.requires_grad = name not in structure["frozen"]
             for name, module in model.named_modules():
@@ -273,69 +329,105 @@ class _Reader:
         self.check_keys()
         return model
 
-    def build(self, node: dict[str, Any], path: str) -> Module | None:
-        """One module with its parts, or None."""
-        if "same as" in node:
-            first = node["same as"]
-            if first not in self.built and first not in self.unknown:
-                self.fail(path, f"is to be the same as {first!r}, which is not there")
-            return self.built.get(first)
-        kind = self.layers.get(node["layer"])
+    def module(self, description: list[Any], path: str) -> Module:
+        """One module with its parts."""
+        how, name, *rest = description
+        if how == "same":
+            if name in self.built:
+                self.claim(self.built[name], path)
+                return self.built[name]
+            if name in self.failed:
+                self.opaque.add(path)
+                raise UnfitError
+            raise self.unfit(path, f"is to be the same as {name!r}, which is not there")
+        kind = self.layers.get(name)
         if kind is None:
-            known = [name for name in self.layers if name not in nn.__all__]
-            hint = f"; custom_layers names {', '.join(known)}" if known else ""
-            self.fail(path, f"unknown layer {node['layer']!r}{hint}")
-            return None
-        if kind in CONTAINERS:
-            module = self.build_container(kind, node["parts"], path)
-        else:
-            module = self.build_layer(kind, node["config"], path)
-        if module is not None:
-            self.built[path] = module
+            raise self.unfit(path, f"unknown layer {name!r}; name it in custom_layers")
+        if (how == "layer") != _by_arguments(kind):
+            raise self.unfit(path, f"{name} is not described by its {how} form")
+        build = self.layer if how == "layer" else self.assembled
+        self.built[path] = module = build(kind, rest[0], path)
         return module
 
-    def build_container(self, kind: type[Module], parts: Any, path: str) -> Module | None:
-        places = [(name, _join(path, name)) for name, _ in parts]
-        made = [
-            self.build(node, place) for (_, node), (_, place) in zip(parts, places, strict=True)
-        ]
-        if any(part is None for part in made):
-            self.keep_whole(zip(places, made, strict=True))
-            return None
-        module = kind()
-        for (name, _), part in zip(places, made, strict=True):
-            module.add_module(name, part)
-        return module
-
-    def build_layer(self, kind: type[Module], config: Any, path: str) -> Module | None:
-        arguments: dict[str, Any] = {}
-        parts: list[tuple[tuple[str, str], Module | None]] = []
-        for name, value in config.items():
-            if "module" in value:
-                place = _join(path, name)
-                arguments[name] = part = self.build(value["module"], place)
-                parts.append(((name, place), part))
-            else:
-                arguments[name] = decode(value["value"], self.arrays)
-        if any(part is None for _, part in parts):
-            self.keep_whole(iter(parts))
-            self.unknown.append(path)
-            return None
+    def layer(self, kind: type[Module], arguments: dict[str, Any], path: str) -> Module:
+        """A layer of the library, by its constructor."""
         try:
-            return kind(**arguments)
-        except (ArithmeticError, AttributeError, LookupError, MemoryError) as error:
-            self.fail(path, f"{kind.__name__} cannot be built: {error!r}")
-        except (RuntimeError, TypeError, ValueError) as error:
-            self.fail(path, f"{kind.__name__} cannot be built: {error}")
-        return None
+            module = kind(**{k: decode(v, self.arrays) for k, v in arguments.items()})
+            self.claim(module, path)
+            return module
+        except DAMAGE as error:
+            raise self.unfit(path, f"{kind.__name__} cannot be built: {error!r}") from None
 
-    def keep_whole(self, parts: Any) -> None:
-        """Remember what was built of a module that was not, to check its weights all the same."""
-        self.whole += [(place, part) for (_, place), part in parts if part is not None]
+    def assembled(self, kind: type[Module], attributes: dict[str, Any], path: str) -> Module:
+        """A module by its attributes; those that fail do not keep the rest from being looked at."""
+        module = kind.__new__(kind)
+        Module.__init__(module)
+        failed = False
+        for name, description in attributes.items():
+            if name in RESERVED or name.startswith("__"):
+                raise ValueError(f"{name!r} is no attribute of a model")
+            try:
+                value = self.value(description, _join(path, name))
+                if description[0] == "buffer":
+                    module.register_buffer(name, value, persistent=True)
+                elif description[0] == "value" and description[2:]:
+                    module.register_buffer(name, value, persistent=False)
+                else:
+                    setattr(module, name, value)
+            except UnfitError:
+                failed = True
+        if failed:
+            self.failed.add(path)
+            raise UnfitError
+        return module
 
-    def fail(self, path: str, problem: str) -> None:
-        self.unknown.append(path)
+    def claim(self, module: Module, path: str) -> None:
+        """Note the weights of a module."""
+        self.tensors.update((_join(path, name), tensor) for name, tensor in module._state())
+
+    def value(self, description: list[Any], path: str) -> Any:
+        """The value of an attribute, or inside of one."""
+        kind, content = description[:2]
+        match kind:
+            case "parameter" | "buffer":
+                zeros = np.zeros(content, description[2])
+                self.tensors[path] = Parameter(zeros) if kind == "parameter" else Tensor(zeros)
+                return self.tensors[path]
+            case "list" | "tuple":
+                items = self.values([(str(i), one) for i, one in enumerate(content)], path)
+                return items if kind == "list" else tuple(items)
+            case "dict":
+                keys = [key for key, _ in content]
+                return dict(zip(keys, self.values(content, path), strict=True))
+            case "function":
+                found = getattr(functional, content, None)
+                if not _is_function(found, content):
+                    raise self.unfit(path, f"unknown function {content!r}")
+                return found
+            case "value":
+                return decode(content, self.arrays)
+            case _:
+                return self.module(description, path)
+
+    def values(self, pairs: Any, path: str) -> list[Any]:
+        """Values inside of a list or dict; all are looked at, also when one fails."""
+        found: list[Any] = []
+        failed = False
+        for name, description in pairs:
+            try:
+                found.append(self.value(description, _join(path, str(name))))
+            except UnfitError:
+                failed = True
+        if failed:
+            raise UnfitError
+        return found
+
+    def unfit(self, path: str, problem: str) -> UnfitError:
+        """Note a problem; returns what to raise."""
+        self.failed.add(path)
+        self.opaque.add(path)
         self.problems.append(f"{path or 'the model'}: {problem}")
+        return UnfitError()
 
     def share(self, model: Module, groups: list[list[str]]) -> None:
         """Make one parameter of those that were one."""
@@ -348,23 +440,17 @@ class _Reader:
 
     def check_keys(self) -> None:
         """Compare the weights that the modules have with those that the file has."""
-        claimed: set[str] = set()
-        for path, module in self.whole:
-            for name, tensor in module._state():
-                key = _join(path, name)
-                claimed.add(key)
-                array = self.arrays.get(key)
-                if array is None:
-                    self.problems.append(f"missing {key!r} {tensor.shape}")
-                elif array.shape != tensor.shape:
-                    self.problems.append(
-                        f"{key!r}: expected shape {tensor.shape}, got {array.shape}"
-                    )
-                elif array.dtype.kind != tensor.dtype.kind:
-                    self.problems.append(f"{key!r}: expected {tensor.dtype}, got {array.dtype}")
+        for key, tensor in self.tensors.items():
+            array = self.arrays.get(key)
+            if array is None:
+                self.problems.append(f"missing {key!r} {tensor.shape}")
+            elif array.shape != tensor.shape:
+                self.problems.append(f"{key!r}: expected shape {tensor.shape}, got {array.shape}")
+            elif array.dtype.kind != tensor.dtype.kind:
+                self.problems.append(f"{key!r}: expected {tensor.dtype}, got {array.dtype}")
         for key in self.arrays:
-            below = any(not path or key.startswith(f"{path}.") for path in self.unknown)
-            if key not in claimed and not key.startswith(ARGUMENTS) and not below:
+            unknown = any(not path or key.startswith(f"{path}.") for path in self.opaque)
+            if key not in self.tensors and not key.startswith(ARGUMENTS) and not unknown:
                 self.problems.append(f"unexpected {key!r}")
 
 
