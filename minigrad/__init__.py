@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from minigrad.files import load as load, load_metadata as load_metadata, save as save
     from minigrad.history import History as History
     from minigrad.model_files import load_model as load_model, save_model as save_model
+    from minigrad.model_table import Summary as Summary, summary as summary
     from minigrad.observation import observe as observe
     from minigrad.picture import make_dot as make_dot
     from minigrad.trainer import Trainer as Trainer
@@ -91,6 +92,7 @@ if TYPE_CHECKING:
 _LAZY = {
     "AnomalyError": "minigrad.anomaly",
     "History": "minigrad.history",
+    "Summary": "minigrad.model_table",
     "Trainer": "minigrad.trainer",
     "callbacks": "minigrad.callbacks",
     "data": "minigrad.data",
@@ -109,6 +111,7 @@ _LAZY = {
     "save": "minigrad.files",
     "save_checkpoint": "minigrad.checkpoint_files",
     "save_model": "minigrad.model_files",
+    "summary": "minigrad.model_table",
     "testing": "minigrad.testing",
 }
 
