@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from minigrad.picture.boxes import boxes_of
-from minigrad.picture.dot import Picture, picture
-from minigrad.picture.modules import tree
+from minigrad.picture.drawing import drawing
+from minigrad.picture.files import Picture, picture
 
 __all__ = ["Picture", "make_dot"]
 
+_DIRECTIONS = ("TB", "LR", "BT", "RL")
 
-def make_dot(target: Any, params: Mapping[str, Any] | None = None) -> Picture:
+
+def make_dot(
+    target: Any,
+    params: Mapping[str, Any] | None = None,
+    *,
+    depth: int | None = None,
+    expand: bool | str | Iterable[str] | None = None,
+    show: Iterable[str] | str = (),
+    between: tuple[Any, Any] | None = None,
+    max_nodes: int = 90,
+    direction: str = "TB",
+) -> Picture:
     """Draw what ``target`` was computed from, as a ``graphviz.Digraph`` with ``.save(path)``.
 
     ``target``: a tensor, a list or a dict (name -> tensor) of them, or a GradientTape.
     ``params``: name -> tensor, e.g. ``dict(model.named_parameters(), x=x)``: the names that
     parameters and inputs are drawn with.
+    ``depth``: close modules this deep (0: the model is one box, 1: its parts are, ...).
+    ``expand``: paths of modules to open whatever ``depth`` says (``"layer1.*"``), or True to open
+    all and fold nothing.
+    ``show``: overlays, of ``"values"``, ``"gradients"``, ``"bytes"`` (kept for the backward pass),
+    ``"time"``, ``"line"``, ``"shapes"`` (on the arrows). Most need ``with mg.observe():`` around
+    the computation; NaN and infinities are marked in any case, as far as values are known.
+    ``between``: (from, to), each a tensor or the path of a module or parameter: only what lies
+    on a way from the first to the second.
+    ``max_nodes``: with more boxes than this, the deepest modules close by themselves, and the
+    picture says so. ``direction``: ``"TB"`` (down), ``"LR"``, ``"BT"`` or ``"RL"``.
 
-    Raises TypeError for what is no tensor and ValueError for a tensor without history.
+    Equal blocks in a row are drawn once, with their count. A gradient that was itself recorded is
+    drawn dashed, in modules of its own. Ids follow the order of the computation, so that the same
+    program gives the same text.
+
+    Raises TypeError for what is no tensor; ValueError for a tensor without history, an unknown
+    overlay, direction or module, or an empty ``between``.
 
     >>> import minigrad as mg
     >>> w = mg.tensor([[1.0], [2.0]], requires_grad=True)
@@ -27,4 +53,18 @@ def make_dot(target: Any, params: Mapping[str, Any] | None = None) -> Picture:
     >>> "matmul" in picture.source
     True
     """
-    return picture(tree(boxes_of(target, params)))
+    if direction not in _DIRECTIONS:
+        raise ValueError(
+            f"make_dot: direction must be one of {', '.join(_DIRECTIONS)}, got {direction!r}"
+        )
+    plan = drawing(
+        target,
+        params,
+        depth=depth,
+        expand=expand,
+        show=show,
+        between=between,
+        max_nodes=max_nodes,
+        direction=direction,
+    )
+    return picture(plan)

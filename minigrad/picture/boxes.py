@@ -1,4 +1,4 @@
-"""What a picture shows: the history of some tensors as boxes, oldest first.
+"""What a picture shows: the history of some tensors as boxes, each after its inputs.
 
 A box refers to its inputs, so the boxes are the graph. They are plain data: once they are made, no
 picture keeps a node, and with it a whole history, alive.
@@ -12,8 +12,10 @@ from typing import Any, Literal
 import numpy as np
 
 from minigrad.backward import reachable
-from minigrad.node import FREED, Leaf, Node, Spec
+from minigrad.node import FREED, Leaf, Node, Scope, Spec
+from minigrad.observation import Statistics
 from minigrad.parameter import Parameter
+from minigrad.source_line import SourceLine
 from minigrad.tape import GradientTape, flatten
 from minigrad.tensor import Tensor
 
@@ -23,7 +25,10 @@ Kind = Literal["operator", "parameter", "input", "output"]
 class Box:
     """An operator, a parameter, an input or an output."""
 
-    __slots__ = ("arguments", "dtype", "id", "inputs", "kind", "name", "notes", "scope", "shape")
+    __slots__ = (
+        "arguments", "backward_seconds", "bytes", "dtype", "gradient_norm", "id", "inputs", "kind",
+        "line", "mark", "module", "name", "scope", "seconds", "shape", "values",
+    )  # fmt: skip
 
     def __init__(
         self, kind: Kind, name: str, shape: tuple[int, ...] | None, dtype: str, scope: str = ""
@@ -32,19 +37,41 @@ class Box:
         self.name = name
         self.shape = shape
         self.dtype = dtype
-        self.scope = scope
+        self.scope = Scope.of(scope)
         self.id = ""
         self.inputs: list[Box] = []
         self.arguments = ""
-        #: What an overlay says of it: label -> text.
-        self.notes: dict[str, str] = {}
+        #: "path: Class" of a module that consists of this operator alone.
+        self.module = ""
+        #: "first" where a NaN or an infinity appeared, "after" where it went.
+        self.mark: Literal["", "first", "after"] = ""
+        self.values: Statistics | None = None
+        self.gradient_norm: float | None = None
+        self.bytes: int | None = None
+        self.seconds: float | None = None
+        self.backward_seconds: float | None = None
+        self.line: SourceLine | None = None
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name} {self.shape}>"
 
 
-def boxes_of(target: Any, params: Mapping[str, Any] | None) -> list[Box]:
-    """The boxes of everything the target was computed from, each after its inputs.
+class Content:
+    """The boxes of a picture, and which node or array each was made from."""
+
+    def __init__(self) -> None:
+        self.boxes: list[Box] = []
+        self.of_node: dict[Node, Box] = {}
+        self.of_array: dict[int, Box] = {}
+        #: The arrays themselves, so that no identity is used twice while the picture is made.
+        self.arrays: dict[Box, Any] = {}
+
+
+def content_of(target: Any, params: Mapping[str, Any] | None, between: Any = None) -> Content:
+    """The boxes of everything the target was computed from.
+
+    ``between``: (from, to), each a tensor or the path of a module or parameter: only what lies on
+    a way between the two.
 
     Raises TypeError for what is no tensor and ValueError for a tensor without history.
     """
@@ -57,23 +84,26 @@ def boxes_of(target: Any, params: Mapping[str, Any] | None) -> list[Box]:
             "tensors with requires_grad=True (Parameters are) or watched by an open tape, "
             "outside no_grad()"
         )
-    nodes = target.nodes if isinstance(target, GradientTape) else reachable(roots)
-    made: dict[Any, Box] = {}
-    boxes: list[Box] = []
-    for node in sorted({*nodes, *reachable(roots)}, key=lambda n: n.number):
-        if not isinstance(node, Leaf):
-            _operator(node, names, made, boxes)
+    nodes = reachable(roots)
+    wanted = None if between is None else _between(nodes, between, names)
+    content = Content()
+    for node in nodes:
+        if not isinstance(node, Leaf) and (wanted is None or node in wanted):
+            _operator(node, names, content, wanted)
     for name, tensor in outputs:
-        box = Box("output", name, tensor.shape, str(tensor.dtype))
         source = tensor._node
-        if source is not None:
-            if isinstance(source, Leaf):
-                _leaf(source, "", names, made, boxes)
-            box.inputs.append(made[source])
-            boxes.append(box)
-    for rank, box in enumerate(boxes, 1):
+        if source is None or (wanted is not None and source not in wanted):
+            continue
+        if isinstance(source, Leaf):
+            _leaf(source, names, content)
+        box = Box("output", name, tensor.shape, str(tensor.dtype))
+        box.inputs.append(content.of_node[source])
+        content.boxes.append(box)
+        if not isinstance(target, GradientTape):
+            content.arrays[box] = tensor._data
+    for rank, box in enumerate(content.boxes, 1):
         box.id = f"{box.kind}{rank}"
-    return boxes
+    return content
 
 
 def _outputs(target: Any) -> list[tuple[str, Tensor]]:
@@ -84,15 +114,12 @@ def _outputs(target: Any) -> list[tuple[str, Tensor]]:
         if not last:
             raise ValueError("make_dot: this tape has recorded nothing yet")
         # The values are gone or not ours to keep: only shape and dtype are drawn.
-        return [
-            ("output", Tensor(np.broadcast_to(np.zeros((), node.dtype), node.shape), node))
-            for node in last
-        ]
+        empty = [np.broadcast_to(np.zeros((), node.dtype), node.shape) for node in last]
+        return _numbered([Tensor(array, node) for array, node in zip(empty, last, strict=True)])
     if isinstance(target, Mapping):
         named = [(str(name), one) for name, one in target.items()]
     else:
-        flat = flatten(target)
-        named = [("output" if len(flat) == 1 else f"output {i}", t) for i, t in enumerate(flat)]
+        named = _numbered(flatten(target))
     for _, one in named:
         if not isinstance(one, Tensor):
             raise TypeError(
@@ -100,6 +127,12 @@ def _outputs(target: Any) -> list[tuple[str, Tensor]]:
                 f"got {type(one).__name__}"
             )
     return named
+
+
+def _numbered(tensors: list[Any]) -> list[tuple[str, Any]]:
+    if len(tensors) == 1:
+        return [("output", tensors[0])]
+    return [(f"output {i}", tensor) for i, tensor in enumerate(tensors)]
 
 
 class _Names:
@@ -119,76 +152,85 @@ class _Names:
             else:
                 self.of_array.setdefault(id(tensor._data), str(name))
 
+    def of_leaf(self, leaf: Leaf) -> str:
+        """The name of a leaf: the user's, or that of the module's attribute."""
+        return self.of_node.get(leaf) or leaf.name
 
-def _operator(node: Node, names: _Names, made: dict[Any, Box], boxes: list[Box]) -> None:
+
+def _operator(node: Node, names: _Names, content: Content, wanted: set[Node] | None) -> None:
     box = Box("operator", node.op.name, node.shape, str(node.dtype), node.scope)
     details = [f"{key}={_short(value)}" for key, value in node.metadata.items()]
     saved = None if node.saved is FREED or node.saved is None else node.saved[1:]
-    others = sum(isinstance(p, Leaf) and p.trainable for p in node.parents)
+    parameters = sum(isinstance(p, Leaf) and p.trainable for p in node.parents)
     for i, parent in enumerate(node.parents):
         if isinstance(parent, Leaf):
-            box.inputs.append(_leaf(parent, node.scope, names, made, boxes))
+            box.inputs.append(_leaf(parent, names, content))
         elif parent is not None:
-            if parent in made:
-                box.inputs.append(made[parent])
+            if wanted is not None and parent not in wanted:
+                box.inputs.append(_cut(parent, content))
+            else:
+                box.inputs.append(content.of_node[parent])
         else:
             kept = None if saved is None else saved[i]
-            if kept is None and others == len(node.parents) - 1:
+            if kept is None and parameters == len(node.parents) - 1:
                 kept = Spec((), None)  # nothing is known, yet an operator on nothing looks wrong
-            constant = _constant(kept, names, made, boxes)
+            constant = _constant(kept, names, content)
             if constant is not None:
                 box.inputs.append(constant)
             elif kept is not None:
                 details.append(_short(kept))
     box.arguments = ", ".join(details)
-    made[node] = box
-    boxes.append(box)
+    content.of_node[node] = box
+    content.boxes.append(box)
 
 
-def _leaf(leaf: Leaf, scope: str, names: _Names, made: dict[Any, Box], boxes: list[Box]) -> Box:
-    if leaf in made:
-        return made[leaf]
-    owner = leaf.owner()
-    name = names.of_node.get(leaf, "")
-    is_parameter = leaf.trainable and bool(name or leaf.name or isinstance(owner, Parameter))
-    name = name or leaf.name
-    kind: Kind = "parameter" if is_parameter else "input"
-    box = made[leaf] = Box(kind, name or kind, leaf.shape, str(leaf.dtype), scope)
-    boxes.append(box)
-    return box
+def _leaf(leaf: Leaf, names: _Names, content: Content) -> Box:
+    if leaf not in content.of_node:
+        name = names.of_leaf(leaf)
+        named = bool(name) or isinstance(leaf.owner(), Parameter)
+        kind: Kind = "parameter" if leaf.trainable and named else "input"
+        box = content.of_node[leaf] = Box(kind, name or kind, leaf.shape, str(leaf.dtype))
+        content.boxes.append(box)
+    return content.of_node[leaf]
 
 
-def _constant(kept: Any, names: _Names, made: dict[Any, Box], boxes: list[Box]) -> Box | None:
+def _cut(node: Node, content: Content) -> Box:
+    """A value that comes from outside the part that is drawn."""
+    if node not in content.of_node:
+        box = Box("input", f"result of {node.op.name}", node.shape, str(node.dtype))
+        content.of_node[node] = box
+        content.boxes.append(box)
+    return content.of_node[node]
+
+
+def _constant(kept: Any, names: _Names, content: Content) -> Box | None:
     """A box for an input without history, or None when it is a number that needs none."""
     if isinstance(kept, np.ndarray):
-        key: Any = id(kept)
-        name = names.of_array.get(key, "")
+        name = names.of_array.get(id(kept), "")
         if kept.size == 1 and not name:
             return None
     elif isinstance(kept, Spec):
-        key, name = id(kept), ""
+        name = ""
     else:
         return None
-    if key not in made:
+    if id(kept) not in content.of_array:
         known = kept.dtype is not None
         shape = kept.shape if known else None
-        made[key] = Box("input", name or "input", shape, str(kept.dtype) if known else "")
-        boxes.append(made[key])
-    return made[key]
+        box = Box("input", name or "input", shape, str(kept.dtype) if known else "")
+        content.of_array[id(kept)] = box
+        content.arrays[box] = kept
+        content.boxes.append(box)
+    return content.of_array[id(kept)]
 
 
 def _short(value: Any) -> str:
-    """Metadata in a few characters."""
-    if isinstance(value, np.ndarray):
-        return (
-            f"{value.item():.4g}" if value.size == 1 and value.dtype.kind == "f" else _array(value)
-        )
-    text = repr(value)
-    return text if len(text) <= 24 else text[:23] + "…"
-
-
-def _array(value: Any) -> str:
-    return str(value.item()) if value.size == 1 else f"{value.dtype} {value.shape}"
+    """Metadata or a constant in a few characters."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.size != 1:
+            return f"{value.dtype} {value.shape}"
+        value = value.item()
+    text = f"{value:.4g}" if isinstance(value, float) else " ".join(repr(value).split())
+    return text if len(text) <= 40 else f"{text[:39]}…"
 
 
 def consumers(boxes: Iterable[Box]) -> dict[Box, list[Box]]:
@@ -197,4 +239,58 @@ def consumers(boxes: Iterable[Box]) -> dict[Box, list[Box]]:
     for box in boxes:
         for source in box.inputs:
             found.setdefault(source, []).append(box)
+    return found
+
+
+# -- a part of the graph ---------------------------------------------------------------------------
+
+
+def _between(nodes: list[Node], between: Any, names: _Names) -> set[Node]:
+    """The nodes on a way from the first to the second."""
+    if not isinstance(between, (tuple, list)) or len(between) != 2:
+        raise TypeError(
+            "make_dot: between is (from, to), each a tensor or the path of a module or parameter"
+        )
+    start, end = (_named(nodes, one, names) for one in between)
+    after = set(start)
+    for node in nodes:
+        if any(parent in after for parent in node.parents if parent is not None):
+            after.add(node)
+    wanted = {node for node in reachable(end) if node in after}
+    if isinstance(between[0], Tensor):
+        wanted.difference_update(start)  # it is where the picture begins, not how it was made
+    if not wanted:
+        raise ValueError(
+            f"make_dot: there is no way from {_label(between[0])} to {_label(between[1])}. Is "
+            f"their order right? mg.explain(to, from) says more"
+        )
+    return wanted
+
+
+def _label(end: Any) -> str:
+    return repr(end) if isinstance(end, str) else f"the tensor of shape {end.shape}"
+
+
+def _named(nodes: list[Node], end: Any, names: _Names) -> list[Node]:
+    if isinstance(end, Tensor):
+        found = [node for node in nodes if node is end._node]
+        if not found:
+            raise ValueError(
+                f"make_dot: the target was not computed from the tensor of shape {end.shape} in "
+                f"between"
+            )
+        return found
+    if not isinstance(end, str):
+        raise TypeError(f"make_dot: between takes tensors or paths, got {type(end).__name__}")
+    found = []
+    for node in nodes:
+        path = names.of_leaf(node) if isinstance(node, Leaf) else Scope.of(node.scope).path
+        if path == end or path.startswith(f"{end}."):
+            found.append(node)
+    if not found:
+        paths = sorted({Scope.of(n.scope).path for n in nodes if n.scope})
+        raise ValueError(
+            f"make_dot: there is no module or parameter {end!r} in this graph; it has "
+            f"{', '.join(paths[:12]) or 'no modules'}"
+        )
     return found

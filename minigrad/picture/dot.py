@@ -1,182 +1,231 @@
-"""The picture as text in the DOT language, and as the files that layout engines make of it."""
+"""The picture as text in the DOT language."""
 
 from __future__ import annotations
 
 import html
 import re
-import shutil
-from pathlib import Path
 from typing import Any
 
 import graphviz
 
 from minigrad.picture.boxes import Box
+from minigrad.picture.drawing import Drawing
 from minigrad.picture.modules import Group
 from minigrad.picture.style import (
     ARROW,
+    BROKEN,
+    FAINT,
     FONT,
-    GRADIENT,
     INK,
     LOOKS,
     MODULE_FILLS,
     MODULE_LINE,
     MUTED,
+    REPEAT_LINE,
 )
-
-INSTALL = (
-    "no layout engine was found. Install one of: (1) Graphviz, with `apt install graphviz`, "
-    "`brew install graphviz` or `winget install graphviz`; (2) `pip install 'minigrad[viz]'`, "
-    "whose pygraphviz wheel carries one. Or save as .dot, which needs neither"
-)
-_LAID_OUT = (".svg", ".png", ".pdf")
+from minigrad.tape_table import readable_bytes
 
 
-class Picture(graphviz.Digraph):  # type: ignore[misc]
-    """A ``graphviz.Digraph`` of a computation, as :func:`minigrad.make_dot` makes it.
-
-    Everything the graphviz package offers works, display in notebooks included; in addition
-    :meth:`save` writes a file of the kind that its suffix says.
-    """
-
-    def save(
-        self, filename: Any = None, directory: Any = None, *, skip_existing: Any = False
-    ) -> str:
-        """Write the picture and give the path: .svg, .png, .pdf, .dot or .gv.
-
-        Without a file name, writes DOT as ``graphviz.Digraph.save`` does. .svg, .png and .pdf are
-        laid out by ``dot``, else by pygraphviz; RuntimeError says how to install either when there
-        is none. Raises ValueError for another suffix.
-        """
-        # graphviz's own render() and view() come through here for the DOT text: skip_existing=None.
-        if filename is None or skip_existing is None:
-            return str(super().save(filename, directory, skip_existing=skip_existing))
-        path = Path(directory or "", filename)
-        suffix = path.suffix.lower()
-        if suffix in (".dot", ".gv"):
-            content = self.source.encode()
-        elif suffix in _LAID_OUT:
-            content = self.pipe(suffix[1:])
-        else:
-            raise ValueError(
-                f"save: cannot write {path.name!r}: the suffix must be one of "
-                f".svg, .png, .pdf, .dot, .gv"
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return str(path)
-
-    def pipe(
-        self, format: str | None = None, *args: Any, encoding: Any = None, **kwargs: Any
-    ) -> Any:
-        """The laid-out picture as bytes (or text, with ``encoding``), as ``graphviz.Digraph.pipe``.
-
-        Raises RuntimeError when there is neither ``dot`` nor pygraphviz.
-        """
-        engine = kwargs.get("engine") or self.engine
-        if shutil.which(engine) is not None:
-            return super().pipe(format, *args, encoding=encoding, **kwargs)
-        content = _pipe_in_process(self.source, format or self.format, engine)
-        return content.decode(encoding) if encoding else content
-
-
-def _pipe_in_process(source: str, format: str, engine: str) -> bytes:
-    try:
-        import pygraphviz
-    except ImportError:
-        raise RuntimeError(f"{format}: {INSTALL}") from None
-    drawn: Any = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
-    return bytes(drawn)
-
-
-def picture(root: Group) -> Picture:
-    """The picture of these groups."""
-    graph = Picture("computation")
+def write(graph: Any, plan: Drawing) -> None:
+    """Write a plan into a ``graphviz.Digraph``."""
     graph.attr(
-        "graph", rankdir="TB", fontname=FONT, fontsize="11", fontcolor=INK, nodesep="0.22",
-        ranksep="0.32", pad="0.15", bgcolor="white", newrank="true", compound="true",
+        "graph", rankdir=plan.direction, fontname=FONT, fontsize="11", fontcolor=INK,
+        nodesep="0.18", ranksep="0.28", pad="0.15", bgcolor="white",
     )  # fmt: skip
     graph.attr(
-        "node", fontname=FONT, fontsize="11", fontcolor=INK, height="0.3", margin="0.11,0.05",
-        penwidth="1",
+        "node", fontname=FONT, fontsize="11", fontcolor=INK, height="0.25", width="0.4",
+        margin="0.1,0.055", penwidth="1",
     )  # fmt: skip
-    graph.attr("edge", color=ARROW, arrowsize="0.6", penwidth="1", fontname=FONT, fontsize="8",
-               fontcolor=MUTED)  # fmt: skip
-    shown: dict[Box, str] = {}
-    _draw_group(graph, root, shown)
-    lines: dict[tuple[str, str], int] = {}
-    for box in root.boxes():
-        for source in box.inputs:
-            line = shown[source], shown[box]
-            if line[0] != line[1]:
-                lines[line] = lines.get(line, 0) + 1
-    for tail, head in lines:
-        graph.edge(tail, head)
-    return graph
+    graph.attr("edge", color=ARROW, arrowsize="0.55", penwidth="1", fontname=FONT,
+               fontsize="8", fontcolor=MUTED)  # fmt: skip
+    _write_group(graph, plan.root, plan)
+    visible = plan.visible()
+    lines: dict[tuple[str, str], tuple[Box, bool]] = {}
+    for tail, head in plan.lines:
+        ends = visible[tail].id, visible[head].id
+        if ends[0] != ends[1]:
+            lines.setdefault(ends, (tail, (tail, head) in plan.again))
+    for (start, end), (source, again) in lines.items():
+        faint = source.kind == "parameter"
+        label = shape_text(source) if "shapes" in plan.show else ""
+        graph.edge(
+            start, end,
+            **({"label": f"<{_text(label)}>"} if label else {}),
+            **({"color": FAINT, "arrowhead": "none"} if faint else {}),
+            **({"color": BROKEN["first"][0]} if source.mark else {}),
+            **({"style": "dashed", "constraint": "false"} if again else {}),
+        )  # fmt: skip
+    first = next(iter(visible), None)
+    if first is not None and first.kind == "input" and visible[first] is first:
+        with graph.subgraph() as top:
+            top.attr(rank="source")
+            top.node(first.id)
+    if plan.remarks:
+        note = "<BR/>".join(_small(clean(remark)) for remark in plan.remarks)
+        graph.attr("graph", label=f"<{note}>", labelloc="b", labeljust="l")
 
 
-def _draw_group(graph: Any, group: Group, shown: dict[Box, str]) -> None:
+def _write_group(graph: Any, group: Group, plan: Drawing) -> None:
     for child in group.children:
         if isinstance(child, Box):
-            shown[child] = child.id
-            _draw_box(graph, child)
+            _write_box(graph, child, plan.show, group)
+        elif child.closed:
+            _write_closed(graph, child, plan.show)
         else:
+            repeated = child.count > 1
             with graph.subgraph(name=f"cluster_{child.id}") as cluster:
                 cluster.attr(
-                    label=_module_label(child), labeljust="l", style="rounded,filled",
-                    color=MODULE_LINE, fillcolor=MODULE_FILLS[(child.depth - 1) % 2], margin="9",
+                    label=f"<{group_title(child)}>", labeljust="l", margin="8", fontsize="10",
+                    style="rounded,filled", color=REPEAT_LINE if repeated else MODULE_LINE,
+                    fillcolor=MODULE_FILLS[max(child.level, 0) % len(MODULE_FILLS)],
+                    penwidth="1.5" if repeated else "1", tooltip=_attribute(child.name),
                 )  # fmt: skip
-                _draw_group(cluster, child, shown)
+                _write_group(cluster, child, plan)
 
 
-def _draw_box(graph: Any, box: Box) -> None:
-    look = GRADIENT if box.kind == "operator" and _order(box) else LOOKS[box.kind]
-    lines = [_bold(box.name) if box.kind != "operator" else _text(box.name)]
-    lines.append(_small(shape_and_dtype(box)))
+def _write_box(graph: Any, box: Box, show: tuple[str, ...], group: Group) -> None:
+    kind = "gradient" if box.kind == "operator" and box.scope.order else box.kind
+    look = LOOKS[kind]
+    name = short_name(box, group)
+    fill, ink = BROKEN[box.mark] if box.mark else (look.fill, "")
+    lines = [_text(name) if box.kind == "operator" else f"<B>{_text(name)}</B>"]
+    lines += [_small(text, ink) for text in details(box, show)]
     graph.node(
-        box.id, label=f"<{'<BR/>'.join(line for line in lines if line)}>", shape=look.shape,
-        style=look.style, fillcolor=look.fill, color=look.line,
-        tooltip=_attribute(f"{box.name} {shape_and_dtype(box)} {box.arguments}".strip()),
+        box.id, label=f"<{'<BR/>'.join(lines)}>", shape=look.shape, style=look.style,
+        fillcolor=fill, color=BROKEN["first"][0] if box.mark else look.line,
+        tooltip=_attribute(tooltip(box)), **({"fontcolor": ink} if ink else {}),
     )  # fmt: skip
 
 
-def _order(box: Box) -> int:
-    order: int = getattr(box.scope, "order", 0)
-    return order
+def short_name(box: Box, group: Group) -> str:
+    """The name of a box inside a group, which shows the path already."""
+    around: Group | None = group
+    while around is not None and not around.path:
+        around = around.parent
+    if box.kind != "parameter" or around is None:
+        return box.name
+    return box.name.removeprefix(f"{around.path}.")
 
 
-def _module_label(group: Group) -> str:
-    name = group.path or "model"
-    kind = f'<FONT COLOR="{MUTED}">: {_text(group.kind)}</FONT>' if group.kind else ""
-    return f"<<B>{_text(name)}</B>{kind}>"
+def _write_closed(graph: Any, group: Group, show: tuple[str, ...]) -> None:
+    look = LOOKS["module"]
+    marks = {box.mark for box in group.boxes()} - {""}
+    mark = "first" if "first" in marks else "after" if marks else ""
+    fill, ink = BROKEN[mark] if mark else (look.fill, "")
+    lines = [group_title(group, ink), *(_small(text, ink) for text in group_details(group, show))]
+    graph.node(
+        group.id, label=f"<{'<BR/>'.join(lines)}>", shape=look.shape, style=look.style,
+        fillcolor=fill, color=BROKEN["first"][0] if mark else look.line,
+        tooltip=_attribute(f"{group.name} {group.kind}".strip()),
+        **({"peripheries": "2"} if group.count > 1 else {}),
+        **({"fontcolor": ink} if ink else {}),
+    )  # fmt: skip
 
 
-def shape_and_dtype(box: Box) -> str:
-    """As ``32 × 10`` (float32, the rule, is not mentioned)."""
+def group_title(group: Group, ink: str = "") -> str:
+    """The path and class of a group, and how many it stands for."""
+    parts = []
+    if group.name:
+        parts.append(f"<B>{_text(group.name)}</B>")
+    if group.kind:
+        kind = _text(group.kind)
+        parts.append(f'<FONT COLOR="{ink or MUTED}">{kind}</FONT>' if parts else f"<B>{kind}</B>")
+    count = f" <B>× {group.count:,}</B>" if group.count > 1 else ""
+    return ": ".join(parts) + count
+
+
+def details(box: Box, show: tuple[str, ...]) -> list[str]:
+    """The lines under the name of a box."""
+    lines = [box.module, shape_text(box)]
+    if "values" in show and box.values is not None:
+        lines.append(str(box.values))
+    if "gradients" in show and box.gradient_norm is not None:
+        lines.append(f"|gradient| {box.gradient_norm:.3g}")
+    if "bytes" in show and box.bytes:
+        lines.append(f"{readable_bytes(box.bytes)} kept")
+    if "time" in show and box.seconds is not None:
+        lines.append(time_text(box.seconds, box.backward_seconds))
+    if "line" in show and box.line is not None:
+        lines.append(str(box.line))
+    return [line for line in lines if line]
+
+
+def group_details(group: Group, show: tuple[str, ...]) -> list[str]:
+    """The lines under the title of a closed group."""
+    boxes = list(group.boxes())
+    operators = [box for box in boxes if box.kind == "operator"]
+    elements = sum(size(box) for box in boxes if box.kind == "parameter")
+    lines = []
+    if elements:
+        each = " each" if group.count > 1 else ""
+        lines.append(f"{elements:,} parameters{each}")
+    if group.kind == "more operators":
+        lines.append(f"{len(operators):,}")
+    elif operators:
+        lines.append(shape_text(operators[-1]))
+    if "bytes" in show and any(box.bytes for box in operators):
+        lines.append(f"{readable_bytes(sum(box.bytes or 0 for box in operators))} kept")
+    if "time" in show and any(box.seconds is not None for box in operators):
+        forward = sum(box.seconds or 0.0 for box in operators)
+        backward = sum(box.backward_seconds or 0.0 for box in operators)
+        lines.append(time_text(forward, backward or None))
+    return lines
+
+
+def tooltip(box: Box) -> str:
+    """What hovering over a box in an SVG tells."""
+    parts = [box.name, box.module, shape_text(box), box.dtype, box.arguments]
+    parts += [str(box.line)] if box.line is not None else []
+    return "  ".join(part for part in parts if part)
+
+
+def size(box: Box) -> int:
+    """The number of elements."""
+    total = 1
+    for n in box.shape or ():
+        total *= n
+    return total
+
+
+def shape_text(box: Box) -> str:
+    """As ``32 × 10``; a dtype other than float32 is added."""
     if box.shape is None:
         return ""
     shape = " × ".join(map(str, box.shape)) or "scalar"
-    return shape if box.dtype == "float32" else f"{shape}  {box.dtype}"
+    return shape if box.dtype == "float32" else f"{shape} {box.dtype}"
+
+
+def time_text(forward: float, backward: float | None) -> str:
+    """As ``1.2 ms + 3 ms backward``."""
+    text = _seconds(forward)
+    return text if backward is None else f"{text} + {_seconds(backward)} backward"
+
+
+def _seconds(value: float) -> str:
+    if value < 1e-3:
+        return f"{value * 1e6:.0f} µs"
+    return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
 # What XML and DOT cannot hold, in whatever way it is written.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def clean(text: str) -> str:
+    """The text without characters that XML cannot hold."""
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _text(text: str) -> str:
     """Any text inside an HTML-like label."""
-    clean = _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
-    return "<BR/>".join(html.escape(line, quote=True) for line in clean.splitlines()) or " "
+    lines = [html.escape(line, quote=True) for line in clean(text).splitlines()]
+    return "<BR/>".join(line or " " for line in lines) or " "
 
 
-def _bold(text: str) -> str:
-    return f"<B>{_text(text)}</B>"
-
-
-def _small(text: str) -> str:
-    return f'<FONT POINT-SIZE="8.5" COLOR="{MUTED}">{_text(text)}</FONT>' if text else ""
+def _small(text: str, ink: str = "") -> str:
+    return f'<FONT POINT-SIZE="8.5" COLOR="{ink or MUTED}">{_text(text)}</FONT>'
 
 
 def _attribute(text: str) -> str:
     """Any text as the value of an attribute."""
-    clean = _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
-    return str(graphviz.escape(" ".join(clean.splitlines())))
+    return str(graphviz.escape(" ".join(clean(text).splitlines()))) or " "

@@ -1,7 +1,7 @@
 """How things look: one palette for the DOT and the page, told apart by shape and by grey too.
 
-The fills differ in lightness (parameters darkest, operators lightest), so that a black-and-white
-print still tells them apart, and no meaning rests on colour alone.
+The fills differ in lightness, so that a black-and-white print still tells them apart, and no
+meaning rests on colour alone: each kind of box has a shape of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ from typing import NamedTuple
 FONT = "Helvetica,Arial,sans-serif"
 INK = "#1f2937"
 MUTED = "#64748b"
-ARROW = "#64748b"
+ARROW = "#475569"
+#: The arrows of parameters stay in the background.
+FAINT = "#b8a07a"
 
 
 class Look(NamedTuple):
@@ -25,17 +27,16 @@ class Look(NamedTuple):
 
 
 LOOKS: dict[str, Look] = {
-    "operator": Look("box", "rounded,filled", "#f8fafc", "#64748b", "operator"),
-    "parameter": Look("cylinder", "filled", "#e9b872", "#8a5a12", "parameter"),
-    "input": Look("parallelogram", "filled", "#bfe3d0", "#2f7d5b", "input"),
-    "output": Look("octagon", "filled,bold", "#c7d7f5", "#2f4f9e", "output"),
-    "module": Look("box3d", "filled", "#e2e8f0", "#475569", "closed module"),
+    "operator": Look("box", "rounded,filled", "#ffffff", "#64748b", "operator"),
+    "gradient": Look("box", "rounded,filled,dashed", "#f1e8f8", "#7a4a9e", "gradient operator"),
+    "parameter": Look("note", "filled", "#f3d19c", "#9a6a1c", "parameter"),
+    "input": Look("ellipse", "filled", "#bfe3d0", "#2f7d5b", "input"),
+    "output": Look("octagon", "filled,bold", "#b9cdf3", "#2f4f9e", "output"),
+    "module": Look("folder", "filled", "#dfe6ee", "#475569", "closed module"),
 }
-#: An operator that belongs to the computation of a gradient.
-GRADIENT = Look("box", "rounded,filled,dashed", "#efe3f7", "#7a4a9e", "operator of a gradient")
-#: Where a NaN or an infinity appeared first, and what it then reached.
-BROKEN = ("#d92d20", "#ffffff")
-TAINTED = ("#d92d20", "#fbe3e0")
-#: Backgrounds of nested modules, by depth.
-MODULE_FILLS = ("#f1f5f9", "#ffffff")
-MODULE_LINE = "#cbd5e1"
+#: Where a NaN or an infinity appeared first (fill, text), and what it then reached.
+BROKEN = {"first": ("#d92d20", "#ffffff"), "after": ("#fbdcd8", "#7a1d14")}
+#: Backgrounds of nested modules, by level, and the line around them.
+MODULE_FILLS = ("#f6f8fa", "#edf1f5", "#f6f8fa", "#e6ebf1")
+MODULE_LINE = "#c3ccd6"
+REPEAT_LINE = "#475569"
