@@ -98,15 +98,13 @@ def _snippet(
     if not label.isidentifier():
         label = "f"
     module = getattr(f, "__module__", "") or ""
-    if module.startswith("minigrad.") and name is None:
+    code = getattr(inspect.unwrap(f), "__code__", None)
+    if module.startswith("minigrad.") and name is None and inspect.isfunction(f):
         label = f"mg.{label}"
+    elif code is None:
+        place = name or called(f)
     else:
-        try:
-            source = inspect.getsourcefile(f)
-            line = inspect.getsourcelines(f)[1]
-            place = f"{name or called(f)} at {Path(source or '').name}:{line}"
-        except (TypeError, OSError):
-            place = name or called(f)
+        place = f"{name or called(f)} at {Path(code.co_filename).name}:{code.co_firstlineno}"
     return report.snippet(label, place, args, order, seed)
 
 
@@ -266,32 +264,55 @@ class Check:
         _, rows = subject.pullback(subject.point, self.cotangents)
         comparison, estimate, chosen = self._elementwise(argument, rows)
         units = np.array([u for _, u in chosen])
-        apart = np.abs(comparison.analytic - comparison.numeric) / (
-            comparison.kink + comparison.bound
-        )
-        row, column = np.unravel_index(
-            int(np.argmax(np.nan_to_num(apart, nan=np.inf))), apart.shape
-        )
-        position = chosen[int(column)][0] - argument.at.start
-        index = tuple(int(i) for i in np.unravel_index(position, argument.shape))
-        unit = float(units[column])
         wrong = int(np.sum(np.any(comparison.wrong, axis=0)))
         size = argument.at.stop - argument.at.start
         of = f"of {size}" if len(chosen) == size else f"of the {len(chosen)} looked at (of {size})"
+        pattern = self._pattern(comparison, estimate, units) if len(chosen) == size else ""
+        output = "a sum of the outputs with random weights"
+        if len(self.value) <= MANY // 2 and self.fold.weights is None:
+            each = self._output_by_output(comparison, estimate, list(chosen))
+            if each.wrong.any():
+                comparison, output = each, ""
+        over = np.abs(comparison.analytic - comparison.numeric) / (
+            comparison.kink + comparison.bound
+        )
+        worst = int(np.argmax(np.where(comparison.wrong, np.nan_to_num(over, nan=np.inf), 0.0)))
+        row, column = (int(i) for i in np.unravel_index(worst, over.shape))
+        unit = float(units[column])
+        position = chosen[column][0] - argument.at.start
         return report.mismatch(
             name=subject.name,
             order=subject.order,
             label=argument.label,
             shape=argument.shape,
             dtype=argument.dtype,
-            index=index,
+            index=tuple(int(i) for i in np.unravel_index(position, argument.shape)),
+            output=output or subject.output_place(row),
             analytic=float(comparison.analytic[row, column]) / unit,
             numeric=float(comparison.numeric[row, column]) / unit,
             bound=float(comparison.bound[row, column]) / unit,
             kink=float(comparison.kink[row, column]) / unit,
-            wrong=f"{wrong} {of} elements, for a random cotangent of the output",
-            pattern=self._pattern(comparison, estimate, units) if len(chosen) == size else "",
+            wrong=f"{wrong} {of} elements",
+            pattern=pattern,
             snippet=self.snippet(),
+        )
+
+    def _output_by_output(
+        self, comparison: Comparison, estimate: Estimate, chosen: list[tuple[int, Any]]
+    ) -> Comparison:
+        """The same comparison, a row for each output: plain derivatives, which say more."""
+        size = len(self.value)
+        _, rows = self.subject.pullback(self.subject.point, list(np.eye(size)))
+        return Comparison(
+            comparison.argument,
+            np.array([[g[w] * u for w, u in chosen] for g in rows]),
+            estimate.value.T,
+            estimate.error.T,
+            estimate.kink.T,
+            estimate.bent.T,
+            np.abs(self.value)[:, None] + self.subject.magnitude,
+            self.subject.epsilon,
+            self.subject.magnitude,
         )
 
     def _elementwise(
@@ -355,6 +376,7 @@ class Check:
                     shape=argument.shape,
                     dtype=argument.dtype,
                     index=tuple(int(i) for i in np.unravel_index(int(column), argument.shape)),
+                    output="a sum of the outputs with random weights",
                     analytic=float(low[row, part][column]),
                     numeric=float(exact[row, part][column]),
                     bound=float(bound[row, 0] if bound.shape[1] == 1 else bound[row, column]),

@@ -92,6 +92,7 @@ def mismatch(
     shape: tuple[int, ...],
     dtype: Any,
     index: tuple[int, ...],
+    output: str,
     analytic: float,
     numeric: float,
     bound: float,
@@ -104,10 +105,9 @@ def mismatch(
     what = f"the gradient with respect to {label}"
     if order > 1:
         what = f"the derivative of order {order}, of the gradient, with respect to {label}"
-    where = f"[{', '.join(map(str, index))}]" if index else "the only one"
     lines = [
         f"{name}: {what} is wrong (shape {shape}, {dtype})",
-        f"  worst element  {where}",
+        f"  worst element  {place(label, index)}, in the derivative of {output}",
         f"  analytic       {analytic:.12g}   (what the derivative rules give)",
         f"  numeric        {numeric:.12g}   (what differences of the values give)",
         f"  apart by       {abs(analytic - numeric):.3g}, at most {bound:.3g} can be error",
@@ -124,6 +124,11 @@ def mismatch(
     return GradientMismatch(
         "\n".join(lines), label, index, analytic, numeric, bound, pattern, order
     )
+
+
+def place(label: str, index: tuple[int, ...]) -> str:
+    """``x[1, 2]``, or the name alone for a single number."""
+    return f"{label}[{', '.join(map(str, index))}]" if index else label
 
 
 # -- a guess at the mistake ----------------------------------------------------------------------

@@ -8,6 +8,7 @@ of the inputs and the cotangents, so the second order is checked by the code of 
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from minigrad.tape import GradientTape, flatten, rebuild
 from minigrad.tensor import Tensor
 from minigrad.testing.differences import Vector
+from minigrad.testing.report import place
 
 
 class Argument:
@@ -79,6 +81,8 @@ class Subject:
             self.point[argument.at] = argument.given.ravel()
         #: How large the numbers are that have gone into this function's values.
         self.magnitude = 0.0
+        #: Of a gradient: what it is the gradient of, one label for each output.
+        self.sources: list[str] = []
         self.output_shapes: list[tuple[int, ...]] = []
         self.output_dtypes: list[Any] = []
 
@@ -197,6 +201,21 @@ class Subject:
         """The rounding unit of the outputs when the arguments are float64."""
         return max(float(np.finfo(d).eps) for d in self.output_dtypes)
 
+    def output_place(self, position: int) -> str:
+        """Name an element of the flat output, e.g. ``output 1[0, 2]``."""
+        for number, shape in enumerate(self.output_shapes):
+            size = math.prod(shape)
+            if position < size:
+                index = tuple(int(i) for i in np.unravel_index(position, shape))
+                return place(self._output_label(number), index)
+            position -= size
+        raise IndexError(f"{self.name}: there is no output element {position}")
+
+    def _output_label(self, number: int) -> str:
+        if self.sources:
+            return f"the gradient of {self.sources[number]}"
+        return "the output" if len(self.output_shapes) == 1 else f"output {number}"
+
     def gradient(self, rng: np.random.Generator) -> Subject:
         """The gradient of this function, as a function of its arguments and the cotangents."""
 
@@ -214,13 +233,10 @@ class Subject:
             for shape, dtype in zip(self.output_shapes, self.output_dtypes, strict=True)
         ]
         which = [f"the cotangent of output {i}" for i in range(count)]
-        return Subject(
-            gradient,
-            (self.args, seeds),
-            self.name,
-            [*self.labels, *(which if count > 1 else ["the cotangent"])],
-            self.order + 1,
-        )
+        labels = [*self.labels, *(which if count > 1 else ["the cotangent"])]
+        found = Subject(gradient, (self.args, seeds), self.name, labels, self.order + 1)
+        found.sources = [argument.label for argument in self.arguments]
+        return found
 
 
 def spread(rng: np.random.Generator, shape: Any) -> Vector:
