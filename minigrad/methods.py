@@ -9,8 +9,11 @@ import numpy as np
 from minigrad.operators import (
     activations,
     arithmetic,
+    cumulative,
+    diagonals,
     exponential,
     hyperbolic,
+    indexing,
     nondifferentiable,
     products,
     reductions,
@@ -46,6 +49,15 @@ class ArrayMethods:
 
     def __rfloordiv__(self, other: Any) -> Tensor:
         return arithmetic.floor_divide(other, self)
+
+    def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return arithmetic.divmod(self, other)
+
+    def __rdivmod__(self, other: Any) -> tuple[Tensor, Tensor]:
+        return arithmetic.divmod(other, self)
+
+    def __round__(self, decimals: int = 0) -> Tensor:
+        return nondifferentiable.round(self, decimals)
 
     def __neg__(self) -> Tensor:
         return arithmetic.negative(self)
@@ -115,21 +127,89 @@ class ArrayMethods:
         """See :func:`minigrad.prod`."""
         return reductions.prod(self, axis=axis, keepdims=keepdims)
 
-    def argmax(self, axis: int | None = None) -> Tensor:
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """See :func:`minigrad.argmax`."""
-        return nondifferentiable.argmax(self, axis)
+        return nondifferentiable.argmax(self, axis, keepdims)
 
-    def argmin(self, axis: int | None = None) -> Tensor:
+    def argmin(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         """See :func:`minigrad.argmin`."""
-        return nondifferentiable.argmin(self, axis)
+        return nondifferentiable.argmin(self, axis, keepdims)
 
-    def all(self, axis: Axis = None) -> Tensor:
+    def argsort(self, axis: int | None = -1) -> Tensor:
+        """See :func:`minigrad.argsort`."""
+        return nondifferentiable.argsort(self, axis)
+
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """See :func:`minigrad.all`."""
-        return nondifferentiable.all(self, axis)
+        return nondifferentiable.all(self, axis, keepdims)
 
-    def any(self, axis: Axis = None) -> Tensor:
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         """See :func:`minigrad.any`."""
-        return nondifferentiable.any(self, axis)
+        return nondifferentiable.any(self, axis, keepdims)
+
+    def nonzero(self) -> tuple[Tensor, ...]:
+        """See :func:`minigrad.nonzero`."""
+        return nondifferentiable.nonzero(self)
+
+    def round(self, decimals: int = 0) -> Tensor:
+        """See :func:`minigrad.round`."""
+        return nondifferentiable.round(self, decimals)
+
+    def searchsorted(self, v: Any, side: str = "left") -> Tensor:
+        """See :func:`minigrad.searchsorted`."""
+        return nondifferentiable.searchsorted(self, v, side)
+
+    def choose(self, choices: Any, mode: str = "raise") -> Tensor:
+        """See :func:`minigrad.choose`."""
+        return indexing.choose(self, choices, mode)
+
+    def compress(self, condition: Any, axis: int | None = None) -> Tensor:
+        """See :func:`minigrad.compress`."""
+        return indexing.compress(condition, self, axis)
+
+    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
+        """See :func:`minigrad.take`."""
+        return indexing.take(self, indices, axis, mode)
+
+    def repeat(self, repeats: Any, axis: int | None = None) -> Tensor:
+        """See :func:`minigrad.repeat`."""
+        return shapes.repeat(self, repeats, axis)
+
+    def cumsum(self, axis: int | None = None) -> Tensor:
+        """See :func:`minigrad.cumsum`."""
+        return cumulative.cumsum(self, axis=axis)
+
+    def cumprod(self, axis: int | None = None) -> Tensor:
+        """See :func:`minigrad.cumprod`."""
+        return cumulative.cumprod(self, axis=axis)
+
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """See :func:`minigrad.diagonal`."""
+        return diagonals.diagonal(self, offset=offset, axis1=axis1, axis2=axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        """See :func:`minigrad.trace`."""
+        return diagonals.trace(self, offset, axis1, axis2)
+
+    def copy(self) -> Tensor:
+        """See :func:`minigrad.copy`."""
+        return shapes.copy(self)
+
+    def conj(self) -> Tensor:
+        """The same values: they are real."""
+        return arithmetic.positive(self)
+
+    conjugate = conj
+
+    @property
+    def real(self) -> Tensor:
+        """The same values: they are real."""
+        return arithmetic.positive(self)
+
+    @property
+    def imag(self) -> Tensor:
+        """Zeros, as the values are real."""
+        return shapes.imag(self)
 
     def clip(self, min: Any | None = None, max: Any | None = None) -> Tensor:
         """See :func:`minigrad.clip`."""

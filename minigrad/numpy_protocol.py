@@ -14,12 +14,16 @@ import numpy as np
 
 from minigrad.operators.declare import NUMPY, engine
 
-PLAIN: frozenset[Callable[..., Any]] = frozenset(
+Function = Callable[..., Any]
+
+PLAIN: frozenset[Function] = frozenset(
     {
         np.shape, np.ndim, np.size, np.result_type, np.can_cast, np.min_scalar_type,
         np.common_type, np.iscomplexobj, np.isrealobj, np.allclose, np.array_equal,
         np.array_equiv, np.array_repr, np.array_str, np.array2string, np.shares_memory,
-        np.may_share_memory, np.broadcast_shapes,
+        np.may_share_memory, np.broadcast_shapes, np.diag_indices_from, np.tril_indices_from,
+        np.triu_indices_from, np.ix_, np.einsum_path, np.save, np.savetxt, np.savez,
+        np.savez_compressed,
     }
 )  # fmt: skip
 
@@ -27,12 +31,61 @@ WAY_OUT = (
     "Use minigrad's operators, or leave the graph on purpose with .numpy() "
     "(no gradient flows back from there)"
 )
+NO_RULE = "it has no derivative rule here"
+IN_PLACE = (
+    "it writes into its argument, and a tensor is a value; np.where(mask, new, t) makes a new one"
+)
+COMPLEX = "it needs complex numbers, which have no gradients here"
+CALLS_BACK = (
+    "it would call your function on bare arrays; call it on tensors, with axis= where needed"
+)
+#: Why a function is refused, where there is more to say than that it has no rule.
+REASONS: dict[Function, str] = {
+    **dict.fromkeys(
+        (np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask), IN_PLACE
+    ),
+    **{f: COMPLEX for f in vars(np.fft).values() if hasattr(f, "__wrapped__")},
+    **dict.fromkeys((np.linalg.eig, np.linalg.eigvals, np.roots, np.sort_complex), COMPLEX),
+    **dict.fromkeys((np.apply_along_axis, np.apply_over_axes), CALLS_BACK),
+    np.fft.fftshift: "np.roll does the same",
+    np.fft.ifftshift: "np.roll does the same",
+    np.empty_like: "it makes an array to be written to; np.stack and np.concatenate join parts",
+    np.linspace: "write start + (stop - start) * np.linspace(0, 1, n)",
+}
+REDUCTIONS = {
+    ("add", "reduce"): "np.sum", ("multiply", "reduce"): "np.prod",
+    ("maximum", "reduce"): "np.max",
+    ("minimum", "reduce"): "np.min", ("logaddexp", "reduce"): "mg.logsumexp",
+    ("add", "accumulate"): "np.cumsum", ("multiply", "accumulate"): "np.cumprod",
+    ("multiply", "outer"): "np.outer", ("add", "at"): "mg.scatter",
+}  # fmt: skip
+#: What to do instead of an argument that NumPy knows and tensors do not.
+INSTEAD = {
+    "dtype": "convert with t.astype(dtype)",
+    "where": "choose with np.where(mask, t, fill) first",
+    "initial": "combine the result with it afterwards",
+    "order": "elements are always in C order",
+    "out": "a tensor is a value",
+}
+
+
+#: Arguments about how, not what: the result is the same.
+IGNORED = frozenset({"copy", "kind", "overwrite_input", "stable", "subok"})
+
+
+# -- ufuncs ----------------------------------------------------------------------------------------
 
 
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
     """``np.exp(t)``, ``ndarray + t``, ``np.float64(2) * t``: run the operator on tensors."""
-    if method == "__call__" and not kwargs and ufunc in NUMPY:
-        return NUMPY[ufunc](*inputs)
+    known = NUMPY.get(ufunc)
+    if method == "__call__" and known is not None:
+        if not kwargs:
+            return known(*inputs)
+        taken = _parameters(known)
+        extra = {k: v for k, v in kwargs.items() if k in taken or not _says_nothing(k, v)}
+        if all(name in taken for name in extra):
+            return known(*inputs, **extra)
     name = f"np.{ufunc.__name__}"
     if kwargs.get("out") is not None:
         raise TypeError(
@@ -41,19 +94,104 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
             f"Write y = x + t instead, or use t.numpy()"
         )
     if method != "__call__":
-        raise TypeError(f"{name}.{method} is not differentiable here. {WAY_OUT}")
-    if ufunc not in NUMPY:
-        raise TypeError(f"{name} has no derivative rule here. {WAY_OUT}")
-    raise TypeError(f"{name}: unsupported argument {', '.join(sorted(kwargs))} for tensors")
+        other = REDUCTIONS.get((ufunc.__name__, method))
+        hint = f"Use {other}, which is" if other else WAY_OUT
+        raise TypeError(f"{name}.{method} is not differentiable here. {hint}")
+    if known is None:
+        raise TypeError(f"{name} does not work on tensors: {NO_RULE}. {WAY_OUT}")
+    raise _unknown(name, next(k for k in kwargs if k not in _parameters(known)))
 
 
-def call_function(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+# -- functions -------------------------------------------------------------------------------------
+
+
+def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
     """``np.sum(t)``, ``np.where(c, t, 0)``, ``np.concatenate([t, u])``."""
     known = NUMPY.get(function)
     if known is not None:
-        return known(*args, **kwargs)
+        if len(args) == 1 and not kwargs:
+            return known(*args)
+        key = (function, len(args), *kwargs)
+        if key not in _TRANSLATIONS:
+            _TRANSLATIONS[key] = _translation(function, known, len(args), tuple(kwargs))
+        names = _TRANSLATIONS[key]
+        if names is None:
+            return known(*args, **kwargs)
+        return known(**_translated(function, names, (*args, *kwargs.values())))
     if function in PLAIN:
         plain = engine.constant
         return function(*map(plain, args), **{k: plain(v) for k, v in kwargs.items()})
-    name = f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
-    raise TypeError(f"{name} does not work on tensors: it has no derivative rule here. {WAY_OUT}")
+    reason = REASONS.get(function, NO_RULE)
+    raise TypeError(f"{_name(function)} does not work on tensors: {reason}. {WAY_OUT}")
+
+
+#: For each way to call a function: None to pass the call on as it is, or pairs of NumPy's name and
+#: ours (None where we have no such argument) for the arguments in turn.
+_TRANSLATIONS: dict[Any, list[tuple[str, str | None]] | None] = {}
+_RENAMED = {"a_min": "min", "a_max": "max"}
+
+
+def _translation(
+    function: Function, known: Function, count: int, keywords: tuple[str, ...]
+) -> list[tuple[str, str | None]] | None:
+    """How a call of NumPy's function with these arguments reads as a call of ours."""
+    import inspect  # slow to import, and rarely needed
+
+    theirs = inspect.signature(function).parameters
+    ours = inspect.signature(known).parameters
+    kinds = [p.kind for p in (*theirs.values(), *ours.values())]
+    if inspect.Parameter.VAR_POSITIONAL in kinds:
+        return None
+    order, own = list(theirs), list(ours)
+    anything = any(p.kind == inspect.Parameter.VAR_KEYWORD for p in ours.values())
+
+    def ours_for(name: str) -> str | None:
+        place = order.index(name) if name in order else len(own)
+        if name in ours or name in _RENAMED:
+            return _RENAMED.get(name, name)
+        if place < len(own) and own[place] not in theirs:
+            return own[place]  # the array: NumPy's a is our x
+        return name if anything or name not in theirs else None
+
+    pairs = [(name, ours_for(name)) for name in (*order[:count], *keywords)]
+    direct = [mine for _, mine in pairs] == [*own[:count], *keywords]
+    return None if direct or count > len(order) else pairs
+
+
+def _translated(
+    function: Function, names: list[tuple[str, str | None]], values: tuple[Any, ...]
+) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for (theirs, ours), value in zip(names, values, strict=True):
+        if ours is not None:
+            if value is not np._NoValue:
+                found[ours] = value
+        elif not _says_nothing(theirs, value):
+            raise _unknown(_name(function), theirs)
+    return found
+
+
+def _says_nothing(name: str, value: Any) -> bool:
+    """Whether an argument that we do not have asks for what happens anyway."""
+    if (
+        value is None
+        or value is np._NoValue
+        or name in ("copy", "overwrite_input", "subok", "kind")
+    ):
+        return True
+    return (name == "where" and value is True) or (name == "order" and value in ("C", "K", "A"))
+
+
+def _parameters(function: Function) -> tuple[str, ...]:
+    code = function.__wrapped__.__code__  # type: ignore[attr-defined]
+    names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return names
+
+
+def _unknown(name: str, argument: str) -> TypeError:
+    remedy = INSTEAD.get(argument, "leave it out")
+    return TypeError(f"{name}: the argument {argument}= is not supported for tensors; {remedy}")
+
+
+def _name(function: Function) -> str:
+    return f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)

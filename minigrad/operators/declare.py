@@ -317,7 +317,7 @@ def _naming(name: str, error: Exception) -> Exception:
 def _each(make: Callable[[Any], Any], result: Any) -> Any:
     """One output, or a list, tuple or named tuple of them, made into tensors."""
     if isinstance(result, (list, tuple)):
-        made = [make(r) for r in result]
+        made = [_each(make, r) for r in result]
         return type(result)(*made) if hasattr(result, "_fields") else type(result)(made)
     return make(result)
 
@@ -340,5 +340,14 @@ def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tens
         CONSTANTS[function.__name__] = call
         _stands_for(call, numpy)
         return call
+
+    return declare
+
+
+def constant_of_many(numpy: Any = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """``constant`` for a function with several outputs, in a list, tuple or named tuple."""
+
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
+        return cast("Callable[P, R]", constant(numpy)(function))
 
     return declare

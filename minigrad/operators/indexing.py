@@ -99,7 +99,7 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     tensor([1., 0.])
     """
     if x is None or y is None:
-        raise ValueError("where: expected a condition and two values; see np.nonzero for indices")
+        raise ValueError("where: expected a condition and two values; np.nonzero gives indices")
     return np.where(condition, x, y)
 
 

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
-from minigrad.operators.declare import Array, Axis, constant
+from minigrad.operators.declare import Array, Axis, constant, constant_of_many
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "argpartition", "argsort", "bitwise_and", "bitwise_or",
-    "bitwise_xor",
-    "ceil", "equal", "floor", "greater", "greater_equal", "invert", "isclose", "isfinite",
-    "isinf", "isnan", "less", "less_equal", "logical_and", "logical_not", "logical_or",
-    "logical_xor", "not_equal", "rint", "round", "signbit", "trunc",
+    "all", "angle", "any", "argmax", "argmin", "argpartition", "argsort", "argwhere",
+    "bitwise_and", "bitwise_count", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil",
+    "count_nonzero", "digitize", "equal", "fix", "flatnonzero", "floor", "gcd", "greater",
+    "greater_equal", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd",
+    "intersect1d", "invert", "isclose", "iscomplex", "isfinite", "isin", "isinf", "isnan",
+    "isneginf", "isposinf", "isreal", "lcm", "left_shift", "less", "less_equal", "lexsort",
+    "logical_and", "logical_not", "logical_or", "logical_xor", "nanargmax", "nanargmin",
+    "nonzero", "not_equal", "packbits", "ravel_multi_index", "right_shift", "rint", "round",
+    "searchsorted", "setdiff1d", "setxor1d", "signbit", "trunc", "union1d", "unique",
+    "unpackbits", "unravel_index",
 ]  # fmt: skip
 
 
@@ -193,3 +203,235 @@ def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 def any(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """Whether any element is true."""
     return np.any(x, axis=axis, keepdims=keepdims)
+
+
+@constant(np.fix)
+def fix(x: Array) -> Array:
+    """x rounded towards 0, as trunc."""
+    return np.trunc(x)
+
+
+@constant(np.angle)
+def angle(x: Array, deg: bool = False) -> Array:
+    """The angle of a real number in the complex plane: 0, or pi for negative ones."""
+    return np.angle(x, deg)
+
+
+@constant(np.isposinf)
+def isposinf(x: Array) -> Array:
+    """Whether +inf, elementwise."""
+    return np.isposinf(x)
+
+
+@constant(np.isneginf)
+def isneginf(x: Array) -> Array:
+    """Whether -inf, elementwise."""
+    return np.isneginf(x)
+
+
+@constant(np.isreal)
+def isreal(x: Array) -> Array:
+    """Whether the imaginary part is 0: true, as tensors are real."""
+    return np.isreal(x)
+
+
+@constant(np.iscomplex)
+def iscomplex(x: Array) -> Array:
+    """Whether the imaginary part is not 0: false, as tensors are real."""
+    return np.iscomplex(x)
+
+
+@constant(np.isin)
+def isin(element: Array, test_elements: Array, invert: bool = False) -> Array:
+    """Whether each element occurs among the others."""
+    return np.isin(element, test_elements, invert=invert)
+
+
+# -- whole numbers ---------------------------------------------------------------------------------
+
+
+@constant(np.gcd)
+def gcd(x: Array, y: Array) -> Array:
+    """The greatest common divisor of whole numbers."""
+    return np.gcd(x, y)
+
+
+@constant(np.lcm)
+def lcm(x: Array, y: Array) -> Array:
+    """The least common multiple of whole numbers."""
+    return np.lcm(x, y)
+
+
+@constant(np.left_shift)
+def left_shift(x: Array, y: Array) -> Array:
+    """x << y of whole numbers."""
+    return np.left_shift(x, y)
+
+
+@constant(np.right_shift)
+def right_shift(x: Array, y: Array) -> Array:
+    """x >> y of whole numbers."""
+    return np.right_shift(x, y)
+
+
+@constant(np.bitwise_count)
+def bitwise_count(x: Array) -> Array:
+    """The number of bits that are 1 in whole numbers."""
+    return np.bitwise_count(x)
+
+
+@constant(np.packbits)
+def packbits(a: Array, axis: int | None = None, bitorder: Any = "big") -> Array:
+    """Booleans as the bits of bytes."""
+    return np.packbits(a, axis=axis, bitorder=bitorder)
+
+
+@constant(np.unpackbits)
+def unpackbits(
+    a: Array, axis: int | None = None, count: int | None = None, bitorder: Any = "big"
+) -> Array:
+    """The bits of bytes."""
+    return np.unpackbits(a, axis=axis, count=count, bitorder=bitorder)
+
+
+# -- positions and counts --------------------------------------------------------------------------
+
+
+@constant(np.nanargmax)
+def nanargmax(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """The index of the (first) largest number, NaN left out."""
+    return np.nanargmax(x, axis=axis, keepdims=keepdims)
+
+
+@constant(np.nanargmin)
+def nanargmin(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
+    """The index of the (first) smallest number, NaN left out."""
+    return np.nanargmin(x, axis=axis, keepdims=keepdims)
+
+
+@constant(np.lexsort)
+def lexsort(keys: Array, axis: int = -1) -> Array:
+    """The indices that sort by the last key, then by the one before, ..."""
+    return np.lexsort(keys, axis)
+
+
+@constant_of_many(np.nonzero)
+def nonzero(x: Array) -> tuple[Tensor, ...]:
+    """The indices of elements that are not 0: one tensor for each axis, to index with."""
+    return np.nonzero(x)  # type: ignore[return-value]
+
+
+@constant(np.flatnonzero)
+def flatnonzero(x: Array) -> Array:
+    """The indices, in the flattened x, of elements that are not 0."""
+    return np.flatnonzero(x)
+
+
+@constant(np.argwhere)
+def argwhere(x: Array) -> Array:
+    """The indices of elements that are not 0, one row for each."""
+    return np.argwhere(x)
+
+
+@constant(np.count_nonzero)
+def count_nonzero(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+    """How many elements are not 0."""
+    return np.count_nonzero(x, axis=axis, keepdims=keepdims)
+
+
+@constant(np.searchsorted)
+def searchsorted(a: Array, v: Array, side: Any = "left", sorter: Array = None) -> Array:
+    """Where in the sorted ``a`` each element of v belongs."""
+    return np.searchsorted(a, v, side=side, sorter=sorter)
+
+
+@constant(np.digitize)
+def digitize(x: Array, bins: Array, right: bool = False) -> Array:
+    """Which of the bins each element falls into."""
+    return np.digitize(x, bins, right)
+
+
+@constant_of_many(np.unravel_index)
+def unravel_index(indices: Array, shape: Any) -> tuple[Tensor, ...]:
+    """Indices into a flattened array as one index for each axis."""
+    return np.unravel_index(indices, shape)  # type: ignore[return-value]
+
+
+@constant(np.ravel_multi_index)
+def ravel_multi_index(multi_index: Array, dims: Any, mode: Any = "raise") -> Array:
+    """One index for each axis as indices into the flattened array."""
+    return np.ravel_multi_index(multi_index, dims, mode)
+
+
+@constant_of_many(np.histogram)
+def histogram(
+    x: Array, bins: Any = 10, range: Any = None, density: bool = False
+) -> tuple[Tensor, Tensor]:
+    """(counts, edges) of elements in equal bins, or between given edges."""
+    return np.histogram(x, bins, range, density)  # type: ignore[return-value]
+
+
+@constant(np.histogram_bin_edges)
+def histogram_bin_edges(x: Array, bins: Any = 10, range: Any = None) -> Array:
+    """The edges of the bins of a histogram."""
+    return np.histogram_bin_edges(x, bins, range)
+
+
+@constant_of_many(np.histogram2d)
+def histogram2d(
+    x: Array, y: Array, bins: Any = 10, range: Any = None, density: bool = False
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(counts, edges of x, edges of y) of points in the plane."""
+    return np.histogram2d(x, y, bins, range, density)
+
+
+@constant_of_many(np.histogramdd)
+def histogramdd(
+    x: Array, bins: Any = 10, range: Any = None, density: bool = False
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """(counts, edges for each axis) of points in space, one in each row."""
+    return np.histogramdd(x, bins, range, density)  # type: ignore[return-value]
+
+
+# -- sets ------------------------------------------------------------------------------------------
+
+
+@constant_of_many(np.unique)
+def unique(
+    x: Array,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    axis: int | None = None,
+) -> Any:
+    """The different elements, sorted; also where they were, and how often."""
+    return np.unique(  # type: ignore[call-overload]
+        x, return_index, return_inverse, return_counts, axis
+    )
+
+
+@constant(np.intersect1d)
+def intersect1d(x: Array, y: Array) -> Array:
+    """The different elements that both have, sorted."""
+    return np.intersect1d(x, y)
+
+
+@constant(np.union1d)
+def union1d(x: Array, y: Array) -> Array:
+    """The different elements of both, sorted."""
+    return np.union1d(x, y)
+
+
+@constant(np.setdiff1d)
+def setdiff1d(x: Array, y: Array) -> Array:
+    """The different elements of x that y does not have, sorted."""
+    return np.setdiff1d(x, y)
+
+
+@constant(np.setxor1d)
+def setxor1d(x: Array, y: Array) -> Array:
+    """The different elements that one of both has, sorted."""
+    return np.setxor1d(x, y)
+
+
+bitwise_not = invert
