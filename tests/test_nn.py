@@ -347,6 +347,14 @@ def test_to_converts_parameters_gradients_and_buffers_in_place():
         model.to(np.int64)
 
 
+def test_a_graph_from_before_a_conversion_is_refused():
+    model = nn.Linear(2, 1)
+    y = model(mg.ones((1, 2), requires_grad=True)).sum()
+    model.double()
+    with pytest.raises(RuntimeError, match="updated in place"):
+        y.backward()
+
+
 def test_apply_visits_children_first():
     seen = []
     nn.Sequential(nn.Linear(1, 1), nn.ReLU()).apply(lambda m: seen.append(type(m).__name__))

@@ -154,6 +154,7 @@ def test_dropout_between_recurrent_layers():
     y, _ = layer(x)
     other, _ = layer(x * 2)
     np.testing.assert_array_equal(y.numpy(), other.numpy())  # the second layer saw only zeros
+    assert y.numpy().all()  # what the last layer gives is not dropped
     assert (layer.eval()(x)[0].numpy() != layer(x * 2)[0].numpy()).any()
 
 

@@ -67,6 +67,11 @@ def test_orthogonal(shape):
     np.testing.assert_allclose(product, 4 * np.eye(len(product)), atol=1e-12)
 
 
+def test_orthogonal_matrices_are_drawn_evenly():
+    signs = {init.orthogonal_(parameter(1, 1)).item() for _ in range(20)}
+    assert signs == {-1.0, 1.0}
+
+
 def test_constants():
     assert init.zeros_(parameter(2)).tolist() == [0, 0]
     assert init.ones_(parameter(2)).tolist() == [1, 1]

@@ -206,6 +206,9 @@ STARTS = {
     n: make
     for n, (make, _) in LAYERS.items()
     if n != "batch norm average" and list(make(nn).parameters())
+} | {
+    "attention": lambda n: n.MultiheadAttention(8, 2),
+    "attention across": lambda n: n.MultiheadAttention(8, 2, kdim=6),
 }
 
 
