@@ -83,7 +83,9 @@ class Bar(_Timed):
         layout = "{desc} {n_fmt}/{total_fmt} |{bar:20}| {unit}"
         if total is None:
             layout = "{desc} {n_fmt} {unit}"
-        self.bar = tqdm(desc=self.title, total=total, initial=done, bar_format=layout, unit="")
+        # Without tqdm's thread that watches for slow loops: we redraw by ourselves.
+        quiet: Any = type("EpochBar", (tqdm,), {"monitor_interval": 0})
+        self.bar = quiet(desc=self.title, total=total, initial=done, bar_format=layout, unit="")
         self.drawn = self.started
 
     def step(self, batch: int, logs: Callable[[], Logs]) -> None:

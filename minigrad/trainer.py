@@ -124,8 +124,13 @@ class Trainer:
         do not fit together, the model, or the loss; FloatingPointError for a loss that is NaN or
         infinite, with the first operator that made it.
         """
-        if epochs < 0:
-            raise ValueError(f"fit: epochs must be 0 or more, got {epochs}")
+        given: Any = epochs
+        if not isinstance(given, (int, np.integer)) or given < 0:
+            raise ValueError(f"fit: epochs must be a whole number from 0 on, got {given!r}")
+        called = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+        for one in called:
+            if not isinstance(one, Callback):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise TypeError(f"fit: a callback is a mg.callbacks.Callback, got {one!r}")
         shown = progress(verbose)
         if validation_split:
             x, y, validation_data = _split(x, y, validation_split, validation_data)
@@ -139,7 +144,7 @@ class Trainer:
         names = ["loss", *[m.name for m in self.metrics]]
         self.quantities = names + [f"val_{name}" for name in names if checked is not None]
         self._source = source
-        self._begin([callbacks] if isinstance(callbacks, Callback) else list(callbacks))
+        self._begin(called)
         modes = [(module, module.training) for module in self.model.modules()]
         try:
             self.model.train()
@@ -183,7 +188,7 @@ class Trainer:
                 self._source.load_state_dict(pending["loader"])
             self.stop_training = pending["stop_training"]
             # Again, as the checks before the first step may have drawn numbers.
-            default_generator().bit_generator.state = pending["generator"]
+            self._restore_generators(pending)
 
     def _epoch(self, epochs: int, validation: Any, shown: Progress, interrupt: _Interrupt) -> None:
         """One epoch, or the rest of it."""
@@ -418,6 +423,10 @@ class Trainer:
             "callbacks": [c for c in callbacks if c[0] != "History"],
             "loader": loader.state_dict() if isinstance(loader, DataLoader) else None,
             "generator": default_generator().bit_generator.state,
+            "own_generators": {
+                name: generator.bit_generator.state
+                for name, generator in _own_generators(self.model).items()
+            },
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -432,7 +441,7 @@ class Trainer:
         self._running.load_state_dict(state["running"])
         self.history = History()
         self.history.load_state_dict(state["history"])
-        default_generator().bit_generator.state = state["generator"]
+        self._restore_generators(state)
         self._pending = state
 
     def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
@@ -453,6 +462,14 @@ class Trainer:
                 f"{', '.join(missing)}"
             )
         self.load_state_dict(state)
+
+    def _restore_generators(self, state: dict[str, Any]) -> None:
+        default_generator().bit_generator.state = state["generator"]
+        own = _own_generators(self.model)
+        for name, saved in state["own_generators"].items():
+            if name not in own:
+                raise ValueError(f"Trainer: {name} had a random generator of its own, and has none")
+            own[name].bit_generator.state = saved
 
     def _restore_callbacks(self, saved: list[Any]) -> None:
         """Hand the saved states to the callbacks of the same classes, in order."""
@@ -709,6 +726,16 @@ def _first(source: Any) -> Any:
 def _dtype(model: Module) -> Any:
     """The dtype of the model's floating-point parameters."""
     return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
+
+
+def _own_generators(model: Module) -> dict[str, np.random.Generator]:
+    """The random generators that modules hold, e.g. dropout layers, by path and attribute."""
+    return {
+        f"{path}.{name}": value
+        for path, module in model.named_modules()
+        for name, value in vars(module).items()
+        if isinstance(value, np.random.Generator)
+    }
 
 
 def _first_bias(optimizer: optim.Optimizer) -> Tensor:

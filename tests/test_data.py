@@ -209,7 +209,7 @@ def test_bad_arguments_are_told():
         ArrayDataset()
     with pytest.raises(ValueError, match="single number"):
         ArrayDataset(3.0)
-    with pytest.raises(ValueError, match="at least 1, got 0"):
+    with pytest.raises(ValueError, match="whole number of at least 1, got 0"):
         DataLoader(np.zeros(3), 0)
     with pytest.raises(ValueError, match="not be negative, got -1"):
         DataLoader(np.zeros(3), prefetch=-1)

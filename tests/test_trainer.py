@@ -385,7 +385,9 @@ def test_verbose_0_is_silent_and_2_is_a_line_per_epoch(points, capsys):
 
 def test_verbose_1_draws_a_bar_that_ends_full(points, capsys):
     pytest.importorskip("tqdm")
+    threads = threading.active_count()
     mg.Trainer(model()).fit(*points, epochs=2, batch_size=10, verbose=1)
+    assert threading.active_count() == threads
     out, err = capsys.readouterr()
     assert out == ""
     drawn = [part for line in err.splitlines() for part in line.split("\r") if part.strip()]

@@ -34,7 +34,15 @@ class Parts:
 
     def __init__(self, seed, folder, way):
         mg.manual_seed(seed)
-        layers = [nn.Flatten(), nn.Linear(16, 12), nn.BatchNorm1d(12), nn.ReLU(), nn.Dropout(0.3)]
+        own = nn.Dropout(0.2, generator=np.random.default_rng(seed))
+        layers = [
+            nn.Flatten(),
+            nn.Linear(16, 12),
+            nn.BatchNorm1d(12),
+            own,
+            nn.ReLU(),
+            nn.Dropout(0.3),
+        ]
         net = nn.Sequential(*layers, nn.Linear(12, 2))
         self.trainer = mg.Trainer(net, optim.Adam(lr=0.01), metrics=("accuracy", "f1"))
         schedule = optim.lr_scheduler.ExponentialLR(self.trainer.optimizer, 0.8)
@@ -66,7 +74,10 @@ class Parts:
                 f"{number}.{k}": v.numpy() if isinstance(v, mg.Tensor) else np.asarray(v)
                 for k, v in one.items()
             }
-        text = {name: state[name] for name in ("epoch", "history", "generator", "loader")}
+        text = {
+            name: state[name]
+            for name in ("epoch", "history", "generator", "own_generators", "loader")
+        }
         text["best"] = self.stopping.best, self.stopping.best_epoch, self.stopping.wait
         return arrays, text, (folder / "log.csv").read_text()
 

@@ -132,8 +132,11 @@ class DataLoader:
                 f"DataLoader: a data set needs a length and samples by number (__len__ and "
                 f"__getitem__), got {type(dataset).__name__}"
             )
-        if batch_size < 1:
-            raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
+        size: Any = batch_size
+        if not isinstance(size, (int, np.integer)) or size < 1:
+            raise ValueError(
+                f"DataLoader: batch_size must be a whole number of at least 1, got {size!r}"
+            )
         if prefetch < 0:
             raise ValueError(f"DataLoader: prefetch must not be negative, got {prefetch}")
         if seed is not None and generator is not None:
