@@ -64,6 +64,9 @@ class SmallAlexNet(nn.Module):
             nn.Dropout(dropout), nn.Linear(256, 256), nn.ReLU(),
             nn.Linear(256, num_classes),
         )  # fmt: skip
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, in_channels, H, W) to (N, num_classes)."""
@@ -83,7 +86,7 @@ def alexnet_small(
     """AlexNet's layers with fewer channels, for images of 28 x 28 pixels.
 
     As in the paper of 2012, the first two convolutions are followed by local response
-    normalisation, and the windows of the pooling overlap.
+    normalisation, and the windows of the pooling overlap. Weights start with He's values.
 
     >>> mg.models.alexnet_small()(mg.zeros((2, 1, 28, 28))).shape
     (2, 10)

@@ -168,14 +168,14 @@ class SmallGoogLeNet(nn.Module):
         super().__init__()
         self.conv1 = BasicConv2d(in_channels, 32, kernel_size=3, padding=1)
         self.maxpool1 = nn.MaxPool2d(2)
-        self.inception2a = Inception(32, 24, 24, 48, 8, 16, 16)
-        self.inception2b = Inception(104, 32, 32, 64, 8, 24, 24)
+        self.inception2a = Inception(32, 16, 16, 32, 8, 16, 16)
+        self.inception2b = Inception(80, 24, 24, 48, 8, 24, 16)
         self.maxpool2 = nn.MaxPool2d(2, ceil_mode=True)
-        self.inception3a = Inception(144, 48, 48, 96, 12, 32, 32)
-        self.inception3b = Inception(208, 64, 64, 128, 16, 48, 48)
+        self.inception3a = Inception(112, 32, 32, 64, 8, 32, 32)
+        self.inception3b = Inception(160, 64, 48, 96, 16, 32, 32)
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(288, num_classes)
+        self.fc = nn.Linear(224, num_classes)
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, in_channels, H, W) to (N, num_classes)."""
