@@ -1,0 +1,162 @@
+"""Every example runs in its quick mode, learns, and leaves its files; what is missing is said."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+pytest.importorskip("sklearn")
+pytest.importorskip("matplotlib")
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Run an example as the command line does; gives what it printed."""
+
+    def run(name, *arguments):
+        argv = [f"{name}.py", *arguments, "--out", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", argv)
+        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
+
+
+def accuracy(out):
+    """The figure behind "test accuracy", as a fraction."""
+    text = out.split("test accuracy:")[1].strip()
+    word = text.split("(")[1] if "(" in text.splitlines()[0] else text
+    number = word.split()[0].strip("()")
+    return float(number[:-1]) / 100 if number.endswith("%") else float(number)
+
+
+def pictures(folder):
+    """The names of the PNG files, none of which may be empty."""
+    found = sorted(folder.glob("*.png"))
+    assert all(path.stat().st_size > 5000 for path in found)
+    return [path.name for path in found]
+
+
+def test_convolution_network(run, tmp_path):
+    out = run("convolution_network", "--quick", "--epochs", "3", "--lr", "0.1")
+    assert accuracy(out) > 0.85
+    assert pictures(tmp_path) == ["convolution_network_curve.png"]
+    assert "hidden.weight" in mg.load(tmp_path / "convolution_network.safetensors")
+
+
+def test_dense_fashion_mnist(run, tmp_path):
+    out = run("dense_fashion_mnist", "--quick", "--epochs", "2")
+    table = out.split("ms/step\n")[-1].splitlines()
+    assert [line[:12].strip() for line in table[:2]] == ["sigmoid, RMS", "ReLU, RMSpro"]
+    losses = {line[:33].strip(): float(line[33:].split()[0]) for line in table[:6]}
+    assert losses["ReLU, SGD with Nesterov momentum"] < losses["ReLU, SGD"] < 2.3
+    assert "chapter" not in table[-1]
+    assert pictures(tmp_path) == ["dense_curves.png"]
+
+
+def test_layers_from_scratch(run, tmp_path):
+    out = run("layers_from_scratch", "--quick", "--epochs", "2")
+    assert "y = 2.99 x -1.01" in out
+    assert "same answers: True" in out
+    he, xavier, uniform = (
+        [float(word) for word in line.split()[-5:]] for line in out.splitlines()[-5:-2]
+    )
+    assert he[-1] > 0.5 > xavier[-1] > 0.05 > uniform[-1]
+    assert pictures(tmp_path) == [
+        "layers_activations.png", "layers_optimizers.png", "layers_overfitting.png",
+    ]  # fmt: skip
+
+
+def test_deep_convnet_mnist(run, tmp_path):
+    out = run("deep_convnet_mnist", "--quick", "--epochs", "3")
+    assert accuracy(out) > 0.4
+    assert pictures(tmp_path) == [
+        "deep_convnet_curve.png", "deep_convnet_filters.png", "deep_convnet_mistakes.png",
+    ]  # fmt: skip
+
+
+def test_deep_convnet_scores_weights_of_a_file(run, tmp_path):
+    generator = np.random.default_rng(0)
+    arrays = {}
+    state = mg.models.deep_convnet().state_dict()
+    for i, name in enumerate([name for name in state if "weight" in name], start=1):
+        shape = state[name].shape
+        arrays[f"W{i}"] = generator.normal(size=shape if len(shape) == 4 else shape[::-1])
+        arrays[f"b{i}"] = np.zeros(shape[0])
+    np.savez(tmp_path / "weights.npz", **arrays)
+    out = run("deep_convnet_mnist", "--quick", "--weights", str(tmp_path / "weights.npz"))
+    assert "of 359" in out
+    assert "trained for" not in out
+    with pytest.raises(SystemExit, match="cannot read the weights"):
+        run("deep_convnet_mnist", "--quick", "--weights", str(tmp_path / "nothing.npz"))
+
+
+@pytest.mark.parametrize("name", ["alexnet", "resnet", "googlenet"])
+def test_networks_on_a_loader(name, run, tmp_path):
+    example = {"alexnet": "alexnet_mnist"}.get(name, f"{name}_fashion")
+    out = run(example, "--quick", "--epochs", "2")
+    assert accuracy(out) > {"alexnet": 0.15, "resnet": 0.6, "googlenet": 0.6}[name]
+    assert pictures(tmp_path) == [f"{name}_curve.png"]
+    build = getattr(mg.models, f"{name}_small")
+    model = build(num_classes=10, in_channels=1)
+    model.load_state_dict(mg.load(tmp_path / f"{name}.safetensors"))
+
+
+def test_vgg16(run, tmp_path):
+    out = run("vgg16", "--quick")
+    assert "132,863,336" in out
+    assert out.count("stage ") == 5
+    assert pictures(tmp_path) == ["vgg16_evidence.png"]
+
+
+# -- what goes wrong -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "convolution_network", "dense_fashion_mnist", "alexnet_mnist", "layers_from_scratch",
+        "deep_convnet_mnist", "googlenet_fashion", "resnet_fashion",
+    ],
+)  # fmt: skip
+def test_missing_data_are_said_in_one_line(name, run, monkeypatch):
+    def unreachable(source, name, root):
+        raise ConnectionError(f"could not download {name}: put it into a folder")
+
+    monkeypatch.setattr("minigrad.data.datasets.fetch", unreachable)
+    with pytest.raises(SystemExit) as stopped:
+        run(name)
+    text = str(stopped.value)
+    assert text.startswith("no data: could not download")
+    assert text.endswith("put it into a folder")
+
+
+def test_ctrl_c_keeps_what_was_learnt(run, tmp_path, monkeypatch):
+    """In the third batch, for the class with a loop of its own; in the second for the Trainer."""
+    from minigrad import optim
+
+    for example, optimizer, name in (
+        ("convolution_network", optim.SGD, "apply_gradients"),
+        ("deep_convnet_mnist", optim.Adam, "step"),
+    ):
+        calls = []
+        original = getattr(optimizer, name)
+
+        def interrupting(self, *arguments, calls=calls, original=original):
+            calls.append(1)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return original(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(optimizer, name, interrupting)
+            out = run(example, "--quick", "--epochs", "2")
+        assert len(calls) == 3
+        assert "nterrupted" in out
+        saved = mg.load(tmp_path / f"{example.removesuffix('_mnist')}.safetensors")
+        assert all(np.isfinite(value.numpy()).all() for value in saved.values())
