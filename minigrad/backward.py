@@ -84,7 +84,9 @@ def backward(
             continue
         if node in ends:
             found[node] = g
-        hits = wanted.get(node, [])
+        hits = wanted.get(node)
+        if hits is None:
+            continue
         if tensor is not None:
             # Whoever draws the history can then tell derivatives from what the user computed.
             MODE.set(mode.but(scope=Scope.of(node.scope).gradient()))
@@ -101,6 +103,9 @@ def backward(
                 cotangents[parent] = total = before + h
                 if tensor is None and type(total) is np.ndarray:
                     own.add(parent)
+        if release:
+            # At once: what the later rules allocate then takes the place of what is done with.
+            node.saved = FREED
     if release:
         for node in order:
             if node.parents and (inside is None or inside(node)):
@@ -119,8 +124,6 @@ def _apply_rules(
     tensor: Callable[[Any, Node | None], Any] | None,
 ) -> list[Any]:
     """The cotangents of those inputs of a node that are asked for."""
-    if not hits:
-        return []
     if node.saved is FREED:
         raise RuntimeError(_freed(node))
     for _, parent in hits:
@@ -131,7 +134,7 @@ def _apply_rules(
     if op.joint is not None:
         together: list[Any] = op.joint(g, [i for i, _ in hits], *arguments, **node.metadata)
         return together
-    rules = [op.rule(i) for i, _ in hits]
+    rules = [op.rule(i) for i, _ in hits] if op.variadic else [op.rules[i] for i, _ in hits]
     return [rule and rule(g, *arguments, **node.metadata) for rule in rules]
 
 
