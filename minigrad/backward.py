@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.memory import keep_freed
 from minigrad.node import FREED, MODE, Leaf, Node, Scope, Spec
 
 Inside = Callable[[Node], bool]
@@ -54,6 +55,7 @@ def backward(
     an array and its node, the rules then run on tensors, in scopes that the caller must undo.
     ``release``: drop what the nodes kept.
     """
+    keep_freed()
     seeds = list(seeds)
     order = reachable((node for node, _ in seeds), inside)
     ends = set(_trainable(order) if sources is None else sources)
@@ -63,10 +65,10 @@ def backward(
     wanted: dict[Node, list[tuple[int, Node]]] = {}
     for node in order:
         if node.parents and (inside is None or inside(node)):
-            hits = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in needed]
-            if hits:
+            leading = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in needed]
+            if leading:
                 needed.add(node)
-                wanted[node] = hits
+                wanted[node] = leading
 
     # Backwards: every cotangent is complete when its node comes up.
     cotangents: dict[Node, Any] = {}

@@ -47,13 +47,12 @@ def network(name: str, size: int) -> nn.Module:
 
 def build(name: str, batch: int, size: int) -> tuple[Callable[[], object], Callable[[], object]]:
     """One training step (forward, loss, backward, Adam), and inference."""
-    model = network(name, size)
+    model, trained = network(name, size), network(name, size).eval()
     optimizer = optim.Adam(model.parameters())
     images, labels = inputs(name, batch, size)
     x, y = mg.tensor(images), mg.tensor(labels)
 
     def step() -> object:
-        model.train()
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x), y)
         loss.backward()
@@ -61,8 +60,7 @@ def build(name: str, batch: int, size: int) -> tuple[Callable[[], object], Calla
         return loss
 
     def infer() -> object:
-        model.eval()
         with mg.no_grad():
-            return model(x)
+            return trained(x)
 
     return step, infer

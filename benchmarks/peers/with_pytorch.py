@@ -46,22 +46,20 @@ def network(name: str, size: int) -> Any:
 
 def build(name: str, batch: int, size: int) -> tuple[Callable[[], object], Callable[[], object]]:
     """One training step (forward, loss, backward, Adam), and inference."""
-    model = network(name, size)
+    model, trained = network(name, size), network(name, size).eval()
     optimizer = torch.optim.Adam(model.parameters())
     images, labels = inputs(name, batch, size)
     x, y = torch.from_numpy(images), torch.from_numpy(labels)
 
     def step() -> object:
-        model.train()
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
+        loss: Any = nn.functional.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         return loss
 
     def infer() -> object:
-        model.eval()
         with torch.no_grad():
-            return model(x)
+            return trained(x)
 
     return step, infer

@@ -7,6 +7,7 @@ tensor([0., 2.])
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -72,7 +73,7 @@ def flatten(input: ArrayLike, start_axis: int = 1, end_axis: int = -1) -> Tensor
             f"{max(start, 0) + 1} axes, got shape {x.shape}"
         )
     # The length is worked out here: -1 is ambiguous for an empty array.
-    joined = int(np.prod(x.shape[start : end + 1]))
+    joined = math.prod(x.shape[start : end + 1])
     return reshape(x, (*x.shape[:start], joined, *x.shape[end + 1 :]))
 
 

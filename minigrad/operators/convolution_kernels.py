@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 
+from minigrad.memory import scratch
 from minigrad.operators.im2col import add_patches, pad_image, patches
 from minigrad.operators.windows import Windows, reach
-from minigrad.workers import run, scratch
+from minigrad.workers import run
 
 #: The bytes of one block's columns: they stay in cache, and calls of NumPy are few.
 BLOCK = 1 << 21
@@ -106,14 +106,19 @@ class Runs:
         image = scratch("image", (n, c, self.flat), dtype)
         image.fill(0.0)
         plane = self.flat * size
-        self.inner = as_strided(
-            image[:, :, left:],
+        # An ndarray made directly over its buffer: as_strided does the same ten times as slowly.
+        self.inner = np.ndarray(
             (n, c, self.rows_in, width),
+            dtype,
+            image,
+            left * size,
             (c * plane, plane, self.pitch * size, size),
         )
-        self.source = as_strided(
-            image,
+        self.source = np.ndarray(
             (n, self.parts, c, kh, kw, self.part),
+            dtype,
+            image,
+            0,
             (c * plane, self.part * size, plane, dh * self.pitch * size, dw * size, size),
         )
         self.target = scratch("columns", self.source.shape, dtype)
@@ -141,9 +146,11 @@ class Runs:
         n, g, o, length = len(cols), self.shape.groups, self.shape.out_depth, self.parts * self.part
         out = scratch("product", (n, g * o, length), cols.dtype)
         size = cols.itemsize
-        parts = as_strided(
-            out,
+        parts = np.ndarray(
             (n, self.parts, g, o, self.part),
+            cols.dtype,
+            out,
+            0,
             (g * o * length * size, self.part * size, o * length * size, length * size, size),
         )
         np.matmul(w, cols, out=parts)
@@ -166,18 +173,23 @@ class Runs:
         n, o, size = last - first, self.shape.out_channels, self.g.itemsize
         out_w = self.shape.windows.out[1]
         turned = self.g[:n]
-        rows = as_strided(
-            turned,
+        image = turned.strides[0]
+        rows = np.ndarray(
             (n, self.rows, out_w, o),
-            (turned.strides[0], self.pitch * o * size, o * size, size),
+            turned.dtype,
+            turned,
+            0,
+            (image, self.pitch * o * size, o * size, size),
         )
         used = bottom - top
         rows[:, :used] = g[first:last, :, top:bottom].transpose(0, 2, 3, 1)
         rows[:, used:] = 0.0
-        return as_strided(
-            turned,
+        return np.ndarray(
             (n, self.parts, self.shape.groups, self.part, self.shape.out_depth),
-            (turned.strides[0], self.part * o * size, self.shape.out_depth * size, o * size, size),
+            turned.dtype,
+            turned,
+            0,
+            (image, self.part * o * size, self.shape.out_depth * size, o * size, size),
         )
 
 

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.memory import scratch
 from minigrad.operators.declare import OPERATORS, Array, composite, operator
 from minigrad.operators.domain import Sample, distinct, sample
 from minigrad.operators.im2col import add_patches, crop_image, pad_image, tap
 from minigrad.operators.windows import IntOrPair, Windows, check_rank, pair, pooling
-from minigrad.workers import run, scratch
+from minigrad.workers import run
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool2d",

@@ -1,0 +1,51 @@
+"""Memory that is used again: scratch space of each thread, and what training frees and asks for."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+#: The most that a thread keeps of one kind of scratch memory between calls, in bytes.
+KEPT = 1 << 23
+#: Arrays up to this size come from memory that is kept, and this much of it is kept when free.
+LARGEST, MOST = 1 << 25, 1 << 29
+
+_local = threading.local()
+
+
+def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """Uninitialised memory of this thread: yours until the next call for the same role.
+
+    It is in cache already, and has no page faults.
+    """
+    wanted = math.prod(shape) * dtype.itemsize
+    if wanted > KEPT:
+        return np.empty(shape, dtype)
+    arenas: dict[str, Any] = _local.__dict__
+    arena = arenas.get(role)
+    if arena is None or arena.nbytes < wanted:
+        arena = arenas[role] = np.empty(wanted, np.uint8)
+    return np.ndarray(shape, dtype, arena)
+
+
+@functools.cache
+def keep_freed() -> None:
+    """Have the C library keep freed memory of up to half a gigabyte, from the first call on.
+
+    Each training step frees what the next one needs again. By default, glibc hands large blocks
+    back to the system, which then clears them page by page when they are asked for: half of the
+    time of a small CNN's step (1.7 ms instead of 3.2). Other C libraries have no such setting.
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        trim_threshold, mmap_threshold = -1, -3  # from malloc.h
+        mallopt(trim_threshold, MOST)
+        mallopt(mmap_threshold, LARGEST)
