@@ -73,6 +73,7 @@ if TYPE_CHECKING:
         nn as nn,
         optim as optim,
         testing as testing,
+        viz as viz,
     )
     from minigrad.anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
     from minigrad.checkpoint_files import (
@@ -113,6 +114,7 @@ _LAZY = {
     "save_model": "minigrad.model_files",
     "summary": "minigrad.model_table",
     "testing": "minigrad.testing",
+    "viz": "minigrad.viz",
 }
 
 

@@ -55,6 +55,8 @@ class Statistics:
         if not self.size:
             return "empty"
         parts = []
+        if self.size == 1 and self.finite:
+            return f"{self.mean:.4g}"
         if self.size > self.nan + self.infinite:
             parts.append(f"min {self.min:.3g}, mean {self.mean:.3g}, max {self.max:.3g}")
         if self.nan:

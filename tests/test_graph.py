@@ -65,9 +65,11 @@ def test_can_be_drawn_after_the_gradient():
     model = Net()
     with mg.GradientTape() as tape:
         loss = (model(mg.ones((5, 4))) ** 2).mean()
+    x = mg.ones((5, 4))
     tape.gradient(loss, list(model.parameters()))
-    source = mg.make_dot(loss, dict(model.named_parameters())).source
+    source = mg.make_dot(loss, dict(model.named_parameters(), x=x)).source
     assert "fc2.weight" in source
+    assert "<B>x</B>" in source
     assert "matmul" in source
 
 

@@ -101,9 +101,20 @@ def content_of(target: Any, params: Mapping[str, Any] | None, between: Any = Non
         content.boxes.append(box)
         if not isinstance(target, GradientTape):
             content.arrays[box] = tensor._data
+    _name_the_unknown(content, params)
     for rank, box in enumerate(content.boxes, 1):
         box.id = f"{box.kind}{rank}"
     return content
+
+
+def _name_the_unknown(content: Content, params: Mapping[str, Any] | None) -> None:
+    """After a backward pass nothing is known of the one constant input but what params says."""
+    unknown = [box for box in content.boxes if box.kind == "input" and box.shape is None]
+    given = [(str(n), t) for n, t in dict(params or {}).items() if t._node is None]
+    if len(unknown) == len(given) == 1:
+        ((name, tensor),) = given
+        (box,) = unknown
+        box.name, box.shape, box.dtype = name, tensor.shape, str(tensor.dtype)
 
 
 def _outputs(target: Any) -> list[tuple[str, Tensor]]:

@@ -1,0 +1,483 @@
+"""Looking inside training: one call each for the figures that people draw of a network.
+
+Every function returns a ``matplotlib.figure.Figure``: show it in a notebook, or write it with
+``figure.savefig(path)``. Needs matplotlib (``pip install 'minigrad[plot]'``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.extras import extra
+from minigrad.history import GREY, History
+from minigrad.nn.module import Module, RemovableHandle
+from minigrad.random import default_generator
+from minigrad.tape import no_grad
+from minigrad.tensor import Tensor, as_array
+
+__all__ = [
+    "LayerHistograms",
+    "confusion_matrix",
+    "feature_maps",
+    "filters",
+    "learning_curves",
+    "loss_landscape",
+    "misclassified",
+]
+
+#: The width of a page, in inches.
+WIDTH = 7.2
+
+
+def _figure(height: float, purpose: str) -> Any:
+    kind = extra("matplotlib.figure", "plot", f"viz.{purpose}").Figure
+    return kind(figsize=(WIDTH, height), layout="constrained", dpi=150)
+
+
+def _array(values: Any) -> NDArray[Any]:
+    return values._data if isinstance(values, Tensor) else as_array(values)
+
+
+def _plain(axes: Any) -> None:
+    """No frame, grey ticks: what carries no information steps back."""
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(colors=GREY, labelsize=8, length=0)
+
+
+def learning_curves(history: History | Mapping[str, Sequence[float]]) -> Any:
+    """Loss and metrics over the epochs, training beside validation.
+
+    ``history``: what ``Trainer.fit`` returns, or a dict of lists (loss, accuracy, val_loss, ...).
+    Raises ValueError when there is no epoch yet.
+
+    >>> from minigrad import viz
+    >>> figure = viz.learning_curves({"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]})
+    """
+    if isinstance(history, History):
+        return history.plot()
+    made = History()
+    made.history = {name: list(values) for name, values in history.items()}
+    return made.plot()
+
+
+# -- images ----------------------------------------------------------------------------------------
+
+
+def filters(weight: Any, columns: int | None = None, limit: int = 64) -> Any:
+    """The filters of a convolution as images: blue is negative, red positive, white zero.
+
+    ``weight``: shape (out, in, kh, kw), or a layer that has such a ``weight``. Filters of three
+    input channels are shown in colour, scaled to [0, 1]; otherwise each row of images is one
+    filter, each column an input channel (one channel: a plain grid). At most ``limit`` images.
+    Raises ValueError for another number of axes.
+
+    >>> from minigrad import nn, viz
+    >>> figure = viz.filters(nn.Conv2d(1, 16, 3))
+    """
+    if isinstance(weight, Module):
+        weight = dict(weight.named_parameters(recurse=False)).get("weight", np.zeros(0))
+    kernels = _array(weight)
+    if kernels.ndim != 4:
+        raise ValueError(
+            f"filters: expected weights of shape (out, in, kh, kw), got {kernels.shape}"
+        )
+    channels = kernels.shape[1]
+    if channels == 3:
+        low, high = kernels.min(), kernels.max()
+        images = (kernels.transpose(0, 2, 3, 1) - low) / max(high - low, 1e-12)
+        return _grid(images[:limit], columns, "filters")
+    columns = columns or (channels if 1 < channels <= 16 else None)
+    images = kernels.reshape(-1, *kernels.shape[2:])
+    most = float(np.abs(kernels).max()) or 1.0
+    return _grid(images[:limit], columns, "filters", cmap="RdBu_r", vmin=-most, vmax=most)
+
+
+def feature_maps(
+    model: Module, x: Any, layers: Sequence[str] | None = None, limit: int = 16
+) -> Any:
+    """What each layer makes of one input: a row of channels per layer.
+
+    ``x``: shape (C, H, W), or (N, C, H, W), of which the first is taken. ``layers``: paths of
+    modules; by default every module without parts whose output is (N, C, H, W). At most ``limit``
+    channels each, every one scaled by itself.
+    Raises ValueError for a path that the model has not, or when no layer gives images.
+
+    >>> import minigrad as mg
+    >>> from minigrad import nn, viz
+    >>> model = nn.Sequential(nn.Conv2d(1, 4, 3), nn.ReLU())
+    >>> figure = viz.feature_maps(model, mg.randn(1, 8, 8))
+    """
+    image = _array(x)
+    image = image[None] if image.ndim == 3 else image[:1]
+    found = {
+        path: output[0]
+        for path, output in _outputs(model, layers, image).items()
+        if output.ndim == 4
+    }
+    if not found:
+        raise ValueError(
+            "feature_maps: no layer gave images (N, C, H, W); name some with layers=[path, ...]"
+        )
+    kinds = {path: type(module).__name__ for path, module in model.named_modules()}
+    columns = min(limit, max(len(maps) for maps in found.values()))
+    height = len(found) * (WIDTH / columns + 0.28)
+    figure = _figure(min(height, 11.0), "feature_maps")
+    rows = figure.subfigures(len(found), 1, squeeze=False).ravel()
+    for row, (path, maps) in zip(rows, found.items(), strict=True):
+        title = f"{path}: {kinds.get(path, '')}   {' × '.join(map(str, maps.shape))}"
+        row.suptitle(title, fontsize=8, x=0.01, ha="left", color=GREY)
+        for axes, one in zip(row.subplots(1, columns, squeeze=False).ravel(), maps, strict=False):
+            axes.imshow(one, cmap="viridis")
+        for axes in row.axes:
+            axes.set_axis_off()
+    return figure
+
+
+def _outputs(
+    model: Module, layers: Sequence[str] | None, x: NDArray[Any]
+) -> dict[str, NDArray[Any]]:
+    """What the named layers give for x, in order; in evaluation mode, which is then undone."""
+    named = dict(model.named_modules())
+    for path in layers or ():
+        if path not in named:
+            raise ValueError(f"feature_maps: there is no layer {path!r}; there are {list(named)}")
+    paths = layers or [p for p, m in named.items() if not any(True for _ in m.children())]
+    found: dict[str, NDArray[Any]] = {}
+    handles = [_keep_output(named[path], path, found) for path in paths]
+    training = {path: module.training for path, module in named.items()}
+    model.eval()
+    try:
+        with no_grad():
+            model(Tensor(np.ascontiguousarray(x)))
+    finally:
+        for handle in handles:
+            handle.remove()
+        for path, module in named.items():
+            module.training = training[path]
+    return found
+
+
+def _keep_output(module: Module, path: str, found: dict[str, NDArray[Any]]) -> RemovableHandle:
+    def hook(_module: Module, _args: tuple[Any, ...], output: Any) -> None:
+        if isinstance(output, Tensor):
+            found[path or type(module).__name__] = output._data
+
+    return module.register_forward_hook(hook)
+
+
+def _grid(images: Any, columns: int | None, purpose: str, **options: Any) -> Any:
+    count = len(images)
+    columns = columns or next((n for n in (8, 10, 12, 6, 5, 9, 7) if count % n == 0), min(count, 8))
+    rows = -(-count // columns)
+    figure = _figure(min(11.0, WIDTH / max(columns, 4) * rows), purpose)
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, image in zip(grid, images, strict=False):
+        axes.imshow(image, **options)
+    for axes in grid:
+        axes.set_axis_off()
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    return figure
+
+
+# -- classification --------------------------------------------------------------------------------
+
+
+def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None = None) -> Any:
+    """How often each class was taken for which: rows are the truth, columns the answers.
+
+    ``labels``: class indices (N,); ``predictions``: class indices (N,), or scores (N, classes).
+    The shade is the share of the row. Raises ValueError for different lengths.
+
+    >>> from minigrad import viz
+    >>> figure = viz.confusion_matrix([0, 1, 1], [0, 1, 0], names=["cat", "dog"])
+    """
+    truth, answers = _classes(labels, predictions, "confusion_matrix")
+    count = max(len(names or ()), int(max(truth.max(initial=0), answers.max(initial=0))) + 1)
+    matrix = np.zeros((count, count), np.int64)
+    np.add.at(matrix, (truth, answers), 1)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = _figure(WIDTH * 0.86, "confusion_matrix")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    size = max(5.0, min(10.0, 90 / count))
+    for i, j in zip(*np.nonzero(matrix), strict=True):
+        colour = "white" if share[i, j] > 0.5 else "#202124"
+        axes.text(j, i, f"{matrix[i, j]}", ha="center", va="center", color=colour, fontsize=size)
+    ticks = list(names or map(str, range(count)))
+    long = max(map(len, ticks)) > 3
+    axes.set_xticks(
+        range(count), ticks, rotation=45 if long else 0, ha="right" if long else "center"
+    )
+    axes.set_yticks(range(count), ticks)
+    axes.set_xlabel("answer", fontsize=9, color=GREY)
+    axes.set_ylabel("truth", fontsize=9, color=GREY)
+    right = float((truth == answers).mean()) if truth.size else 0.0
+    axes.set_title(
+        f"{right:.2%} of {truth.size:,} right", loc="left", fontsize=10, fontweight="bold"
+    )
+    _plain(axes)
+    return figure
+
+
+def misclassified(
+    images: Any,
+    labels: Any,
+    predictions: Any,
+    names: Sequence[str] | None = None,
+    limit: int = 24,
+) -> Any:
+    """The images that were answered wrongly, with answer and truth.
+
+    ``images``: (N, H, W), (N, 1, H, W) or (N, 3, H, W); ``predictions``: class indices (N,), or
+    scores (N, classes): then the most confident mistakes come first. At most ``limit``.
+    Raises ValueError for different lengths.
+
+    >>> import numpy as np
+    >>> from minigrad import viz
+    >>> figure = viz.misclassified(np.zeros((2, 8, 8)), [0, 1], [1, 1])
+    """
+    truth, answers = _classes(labels, predictions, "misclassified")
+    pictures = _array(images)
+    if len(pictures) != len(truth):
+        raise ValueError(f"misclassified: got {len(pictures)} images for {len(truth)} labels")
+    wrong = np.flatnonzero(truth != answers)
+    scores = _array(predictions)
+    if scores.ndim == 2:
+        margin = scores[wrong, answers[wrong]] - scores[wrong, truth[wrong]]
+        wrong = wrong[np.argsort(-margin, kind="stable")]
+    total, wrong = len(wrong), wrong[:limit]
+    columns = 8
+    rows = max(1, -(-len(wrong) // columns))
+    figure = _figure(rows * 1.2 + 0.4, "misclassified")
+    shown = f", the {limit} most confident" if scores.ndim == 2 and total > limit else ""
+    figure.suptitle(
+        f"{total} of {len(truth):,} wrong{shown}",
+        fontsize=10, fontweight="bold", x=0.01, ha="left",
+    )  # fmt: skip
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, i in zip(grid, wrong, strict=False):
+        one = pictures[i]
+        if one.ndim == 3:
+            one = one[0] if len(one) == 1 else one.transpose(1, 2, 0)
+        axes.imshow(one, cmap="gray_r")
+        answer, right = (str(names[int(c)]) if names else str(c) for c in (answers[i], truth[i]))
+        axes.set_title(f"{answer}, not {right}", fontsize=7)
+    for axes in grid:
+        axes.set_axis_off()
+    return figure
+
+
+def _classes(labels: Any, predictions: Any, purpose: str) -> tuple[NDArray[Any], NDArray[Any]]:
+    truth, answers = _array(labels), _array(predictions)
+    if answers.ndim == 2:
+        answers = answers.argmax(axis=1)
+    if truth.shape != answers.shape or truth.ndim != 1:
+        raise ValueError(
+            f"{purpose}: expected labels (N,) and predictions (N,) or (N, classes), got "
+            f"{truth.shape} and {_array(predictions).shape}"
+        )
+    return truth.astype(np.int64), answers.astype(np.int64)
+
+
+# -- histograms over the steps of training ---------------------------------------------------------
+
+
+class LayerHistograms:
+    """Histograms of each layer's outputs, parameters and gradients, over the steps of training.
+
+    Call :meth:`record` after each backward pass (it reads ``.grad``; ``gradients`` gives those of
+    a tape), then :meth:`plot`. What a layer gives out is noted while the model runs; ``close``, or
+    the end of a ``with`` block, takes the hooks off again.
+
+    >>> import minigrad as mg
+    >>> from minigrad import nn, viz
+    >>> model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    >>> with viz.LayerHistograms(model) as layers:
+    ...     for _ in range(3):
+    ...         model(mg.randn(8, 3)).sum().backward()
+    ...         layers.record()
+    >>> figure = layers.plot("activations")
+    """
+
+    def __init__(self, model: Module) -> None:
+        self._model = model
+        self._latest: dict[str, NDArray[Any]] = {}
+        self._handles = [
+            _keep_output(module, path, self._latest)
+            for path, module in model.named_modules()
+            if not any(True for _ in module.children())
+        ]
+        self._samples: dict[str, dict[str, list[NDArray[Any] | None]]] = {
+            "activations": {},
+            "parameters": {},
+            "gradients": {},
+        }
+        self.steps = 0
+
+    def __enter__(self) -> LayerHistograms:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Look no longer on while the model runs."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def record(self, gradients: Mapping[str, Any] | Sequence[Any] | None = None) -> None:
+        """Note this step. ``gradients``: by name, or in the order of ``model.parameters()``."""
+        named = dict(self._model.named_parameters())
+        if gradients is None:
+            given: dict[str, Any] = {name: p.grad for name, p in named.items()}
+        elif isinstance(gradients, Mapping):
+            given = dict(gradients)
+        else:
+            given = dict(zip(named, gradients, strict=True))
+        self._note("activations", self._latest)
+        self._note("parameters", {name: p._data for name, p in named.items()})
+        self._note("gradients", {n: _array(g) for n, g in given.items() if g is not None})
+        self.steps += 1
+
+    def _note(self, kind: str, arrays: Mapping[str, NDArray[Any]]) -> None:
+        samples = self._samples[kind]
+        for name, array in arrays.items():
+            rows = samples.setdefault(name, [None] * self.steps)
+            rows.append(_distribution(array))
+        for rows in samples.values():
+            rows.extend([None] * (self.steps + 1 - len(rows)))
+
+    def plot(self, kind: str = "activations") -> Any:
+        """A panel per layer: a histogram for each step, dark where values are many.
+
+        ``kind``: "activations", "parameters" or "gradients". The line is the median. Each panel
+        covers the middle 99 % of the values. Raises ValueError for another kind, or when nothing
+        was recorded.
+        """
+        if kind not in self._samples:
+            raise ValueError(f"plot: kind must be one of {', '.join(self._samples)}, got {kind!r}")
+        samples = self._samples[kind]
+        if not samples:
+            raise ValueError(f"plot: no {kind} were recorded; call record() after each step")
+        columns = min(3, len(samples))
+        rows = -(-len(samples) // columns)
+        figure = _figure(min(11.0, 1.6 * rows + 0.3), "LayerHistograms.plot")
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
+        for axes, (name, found) in zip(grid, samples.items(), strict=False):
+            _draw_distributions(axes, found)
+            axes.set_title(name, fontsize=8, loc="left", pad=3)
+        for axes in grid[len(samples) :]:
+            axes.set_axis_off()
+        figure.supxlabel("step", fontsize=8, color=GREY)
+        return figure
+
+
+#: At which shares of its values a distribution is remembered.
+_SHARES = np.concatenate([[0.0, 0.005], np.linspace(0.02, 0.98, 49), [0.995, 1.0]])
+
+
+def _distribution(array: NDArray[Any]) -> NDArray[Any]:
+    values = array[np.isfinite(array)]
+    found: NDArray[Any] = np.full(len(_SHARES), np.nan)
+    if values.size:
+        found = np.quantile(values.astype(np.float64), _SHARES)
+    return found
+
+
+def _draw_distributions(axes: Any, found: list[NDArray[Any] | None]) -> None:
+    empty = np.full(len(_SHARES), np.nan)
+    spread = np.array([empty if one is None else one for one in found])
+    low, high = np.nanmin(spread[:, 1]), np.nanmax(spread[:, -2])
+    margin = 0.05 * (high - low) or abs(high) or 1.0
+    edges = np.linspace(low - margin, high + margin, 49)
+    image = np.zeros((48, len(spread)))
+    for step, one in enumerate(spread):
+        if np.isfinite(one).all():
+            share = np.diff(np.searchsorted(one, edges) / len(one))
+            below = np.interp(edges, one, _SHARES) if one[-1] > one[0] else None
+            share = share if below is None else np.diff(below)
+            image[:, step] = share / max(share.max(), 1e-12)
+    axes.imshow(
+        image**0.6, cmap="Blues", aspect="auto", origin="lower", interpolation="nearest",
+        extent=(0.5, len(spread) + 0.5, edges[0], edges[-1]), vmin=0, vmax=1.1,
+    )  # fmt: skip
+    axes.plot(np.arange(1, len(spread) + 1), spread[:, len(_SHARES) // 2], color="#d55e00", lw=1)
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+    axes.yaxis.get_offset_text().set(size=7, color=GREY)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _plain(axes)
+
+
+# -- loss landscape --------------------------------------------------------------------------------
+
+
+def loss_landscape(
+    model: Module,
+    loss: Callable[[], Any],
+    span: float = 1.0,
+    steps: int = 21,
+    generator: np.random.Generator | None = None,
+) -> Any:
+    """The loss around the parameters' present values, along two random directions.
+
+    The directions are scaled filter by filter to the norm of the parameters, so that landscapes
+    of different models compare (Li et al., 2018, arXiv:1712.09913). ``loss``: a function without
+    arguments that runs the model. ``span``: how far to go, in those norms; steps x steps points
+    are computed. The parameters are as before afterwards, also when ``loss`` fails.
+
+    >>> import minigrad as mg
+    >>> from minigrad import nn, viz
+    >>> model, x = nn.Linear(2, 1), mg.randn(8, 2)
+    >>> figure = viz.loss_landscape(model, lambda: (model(x) ** 2).mean(), steps=5)
+    """
+    generator = generator or default_generator()
+    parameters = list(model.parameters())
+    start = [p._data.copy() for p in parameters]
+    directions = [[_direction(value, generator) for value in start] for _ in range(2)]
+    along = np.linspace(-span, span, steps)
+    values = np.empty((steps, steps))
+    try:
+        with no_grad():
+            for i, b in enumerate(along):
+                for j, a in enumerate(along):
+                    for p, value, first, second in zip(parameters, start, *directions, strict=True):
+                        p.assign((value + a * first + b * second).astype(value.dtype))
+                    values[i, j] = float(_array(loss()))
+    finally:
+        for p, value in zip(parameters, start, strict=True):
+            p.assign(value)
+    figure = _figure(WIDTH * 0.75, "loss_landscape")
+    axes = figure.subplots()
+    finite = values[np.isfinite(values)]
+    levels = np.unique(np.quantile(finite, np.linspace(0, 1, 25))) if finite.size else finite
+    if len(levels) > 1:
+        filled = axes.contourf(along, along, values, levels=levels, cmap="viridis")
+        axes.contour(along, along, values, levels=levels[::3], colors="white", linewidths=0.5)
+        bar = figure.colorbar(filled, ax=axes, format="%.3g")
+        bar.ax.tick_params(colors=GREY, labelsize=8, length=0)
+        bar.outline.set_visible(False)
+        bar.set_label("loss", fontsize=9, color=GREY)
+    axes.plot(0, 0, marker="x", color="white", ms=9, mew=2)
+    axes.set_aspect("equal")
+    axes.set_xlabel("along a first random direction", fontsize=9, color=GREY)
+    axes.set_ylabel("along a second", fontsize=9, color=GREY)
+    _plain(axes)
+    return figure
+
+
+def _direction(value: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+    """A random direction, each filter (or row) of it as long as that of the value."""
+    drawn = generator.standard_normal(value.shape)
+    if value.ndim < 2:
+        return np.zeros_like(drawn)  # biases and norms stay, as in the paper
+    axes = tuple(range(1, value.ndim))
+    length = np.sqrt((drawn**2).sum(axis=axes, keepdims=True))
+    wanted = np.sqrt((value.astype(np.float64) ** 2).sum(axis=axes, keepdims=True))
+    scaled: NDArray[Any] = drawn * wanted / np.maximum(length, 1e-12)
+    return scaled
