@@ -153,6 +153,20 @@ def test_assigning_before_init_tells_what_is_missing():
         Forgetful()
 
 
+def test_a_module_without_init_tells_what_is_missing_when_used():
+    class Empty(nn.Module):
+        def __init__(self):
+            pass
+
+        def forward(self, x):
+            return x
+
+    with pytest.raises(AttributeError, match=r"Empty: call super\(\)"):
+        Empty()(1)
+    with pytest.raises(AttributeError, match="'Scale' object has no attribute 'facto'"):
+        _ = Scale().facto
+
+
 def test_a_tensor_in_place_of_a_parameter_is_refused_with_the_remedy():
     model = Scale()
     with pytest.raises(TypeError, match=r"factor\.assign\(value\).*nn\.Parameter"):

@@ -202,6 +202,22 @@ def test_empty_batches_pass_and_have_gradients(make, shape, out):
         assert p.grad is None or not p.grad.numpy().any()
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.bool_])
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (lambda: nn.Linear(3, 2), (2, 3)),
+        (lambda: nn.Conv2d(1, 2, 2), (1, 1, 3, 3)),
+        (lambda: nn.ConvTranspose2d(1, 2, 2), (1, 1, 3, 3)),
+        (lambda: nn.GRU(3, 2), (4, 1, 3)),
+        (lambda: nn.LazyLinear(2), (2, 3)),
+    ],
+)
+def test_integers_become_numbers_of_the_weights_dtype(make, shape, kind):
+    y = make()(np.ones(shape, kind))
+    assert (y[0] if isinstance(y, tuple) else y).dtype == np.float32
+
+
 # -- what layers refuse ----------------------------------------------------------------------------
 
 

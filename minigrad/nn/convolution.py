@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.lazy import LazyModule, UninitializedParameter
-from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.module import Module, as_float, check_sizes
 from minigrad.operators.windows import IntOrPair, Padding, Pair, pair
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
@@ -72,7 +72,7 @@ class _Conv2d(Module):
                 f"expected {self.in_channels} channels, got {shape[1]} "
                 f"(input of shape {shape}){hint}"
             )
-        return x
+        return as_float(x, self.weight)
 
     def _extra_size(self) -> str:
         """What the repr shows of arguments that only some of these layers have."""

@@ -71,5 +71,6 @@ class LazyModule(Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take the sizes from the first argument, then run as the ordinary layer."""
-        self.materialize(self.parameter_shapes(as_tensor(args[0])))
+        first = args[0] if args else next(iter(kwargs.values()))
+        self.materialize(self.parameter_shapes(as_tensor(first)))
         return self(*args, **kwargs)

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.lazy import LazyModule, UninitializedParameter
-from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.module import Module, as_float, check_sizes
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
@@ -58,7 +58,7 @@ class Linear(Module):
         if not shape or shape[-1] != self.in_features:
             got = f"{shape[-1]} (input of shape {shape})" if shape else "a number"
             raise self._error(f"expected {self.in_features} features, got {got}")
-        return F.linear(x, self.weight, self.bias)
+        return F.linear(as_float(x, self.weight), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Show the sizes."""

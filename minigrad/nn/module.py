@@ -11,7 +11,7 @@ import copy
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -160,6 +160,14 @@ class Module:
                 raise TypeError(f"{where} is a buffer, got {kind}. Assign mg.tensor(value)")
         else:
             self._buffers.pop(name, None)
+
+    if not TYPE_CHECKING:  # type checkers would take it to mean that every attribute exists
+
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self).__name__
+            if name in Module.__slots__:
+                raise AttributeError(f"{kind}: call super().__init__() in its __init__ first")
+            raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
@@ -561,3 +569,8 @@ def check_sizes(module: Module, **sizes: Any) -> None:
             raise TypeError(f"{type(module).__name__}: {name} must be an int, got {size!r}")
         if size < 0:
             raise ValueError(f"{type(module).__name__}: {name} must not be negative, got {size}")
+
+
+def as_float(x: Tensor, weight: Tensor) -> Tensor:
+    """Integers, e.g. pixels, in the dtype of the weight: NumPy would make int64 to float64."""
+    return x if x._data.dtype.kind == "f" else x.astype(weight._data.dtype)

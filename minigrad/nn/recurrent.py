@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
-from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.module import Module, as_float, check_sizes
 from minigrad.operators.hyperbolic import tanh
 from minigrad.operators.joining import concatenate, stack
 from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
@@ -128,6 +128,7 @@ class _Recurrent(Module):
             raise self._error(
                 f"expected {self.input_size} features, got {x.shape[-1]} (input of shape {x.shape})"
             )
+        x = as_float(x, self.__dict__["weight_ih_l0"])
         batched = x.ndim == 3
         turned = batched and self.batch_first
         x = x.swapaxes(0, 1) if turned else x if batched else x[:, None]
