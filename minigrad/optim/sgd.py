@@ -89,7 +89,7 @@ class SGD(Optimizer):
             add_decay(p, g, s, decay, maximize)
             if momentum:
                 b = part.state["momentum_buffer"]
-                np.multiply(b, momentum if started else 0.0, out=b)
+                np.multiply(b, momentum, out=b)
                 np.add(b, g if fresh == 1.0 else np.multiply(g, fresh, out=s), out=b)
                 if nesterov:
                     np.multiply(b, momentum, out=s)
