@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.tensor import Tensor, as_array
+from minigrad.tensor import Tensor, as_array, new_leaf
 
 
 class Parameter(Tensor):
@@ -21,7 +21,8 @@ class Parameter(Tensor):
 
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(as_array(data))
-        self.requires_grad = requires_grad
+        if requires_grad:
+            self._node = new_leaf(self, trainable=True)
 
     def __repr__(self) -> str:
         return f"Parameter({super().__repr__()})"

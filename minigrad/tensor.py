@@ -200,11 +200,15 @@ class Tensor(ArrayMethods):
         if wanted == self.requires_grad:
             return
         if wanted:
-            self._node = new_leaf(self, trainable=True)
+            node: Leaf | None = new_leaf(self, trainable=True)
         elif type(self._node) is Leaf:
-            self._node = None
+            node = None
         else:
             raise RuntimeError("requires_grad: a result of operations is tracked; use .detach()")
+        # A leaf is written in place, a constant may stand in graphs and share its buffer: where one
+        # becomes the other, they part.
+        self._data = self._data.copy()
+        self._node = node
 
     @property
     def grad(self) -> Tensor | None:
