@@ -202,6 +202,34 @@ def test_the_array_a_parameter_was_made_of_does_not_change():
     assert w.tolist() == shared.tolist() == [0.5, 0.5]
 
 
+def test_a_graph_that_holds_a_frozen_parameter_keeps_its_value():
+    w, x = nn.Parameter([2.0]), mg.tensor([3.0], requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.5)
+    w.grad = mg.ones(1)
+    optimizer.step()
+    w.requires_grad = False
+    y = (w * x).sum()
+    w.requires_grad = True
+    w.grad = mg.ones(1)
+    optimizer.step()
+    y.backward()
+    assert (w.item(), x.grad.item()) == (1.0, 1.5)
+
+
+def test_a_model_that_changes_its_dtype_keeps_its_state():
+    model = nn.Linear(2, 1)
+    optimizer = optim.SGD(model.parameters(), lr=0.5, momentum=0.5)
+    model(mg.ones((1, 2))).sum().backward()
+    optimizer.step()
+    model.to(np.float64)
+    expected = model.weight.numpy() - 0.5 * (0.5 + 1.0)
+    model.zero_grad()
+    model(mg.ones((1, 2), np.float64)).sum().backward()
+    optimizer.step()
+    assert model.weight.dtype == np.float64
+    np.testing.assert_allclose(model.weight.numpy(), expected)
+
+
 def test_a_value_assigned_between_steps_is_kept():
     w = nn.Parameter([1.0, 2.0])
     optimizer = optim.SGD([w], lr=0.5)
