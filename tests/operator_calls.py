@@ -14,12 +14,14 @@ from minigrad.operators.domain import Sample
 for _module in pkgutil.iter_modules(minigrad.operators.__path__):
     importlib.import_module(f"minigrad.operators.{_module.name}")
 
-DIFFERENTIABLE = sorted([*OPERATORS, *COMPOSITES])
+#: A composite may stand before an operator of the same name, as ``mg.power`` does.
+DECLARED: dict[str, Any] = {**OPERATORS, **{f"mg.{n}": each for n, each in COMPOSITES.items()}}
+DIFFERENTIABLE = sorted(DECLARED)
 
 
 def entry(name: str) -> Any:
     """The declaration of an operator or composite."""
-    return OPERATORS.get(name) or COMPOSITES[name]
+    return DECLARED[name]
 
 
 def call(name: str, sample: Sample, rng: np.random.Generator) -> tuple[Any, tuple[Any, ...]]:

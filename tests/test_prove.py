@@ -21,7 +21,7 @@ SECOND_ORDER, FLOAT32 = 0.1, 0.15
 def to_float32(array):
     if isinstance(array, list):
         return [to_float32(each) for each in array]
-    return array.astype(np.float32) if is_float(array) else array
+    return np.asarray(array, dtype=np.float32) if is_float(array) else array
 
 
 @pytest.fixture(scope="module")

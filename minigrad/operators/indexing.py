@@ -335,5 +335,5 @@ def piecewise(
         if callable(function):
             total = where_safe(mask, lambda t, f=function: f(t, *args, **kw), x, otherwise=total)
         else:
-            total = np.where(mask, np.asarray(function, dtype=x.dtype), total)
+            total = np.where(mask, engine.as_tensor(function).astype(x.dtype), total)
     return total
