@@ -10,6 +10,7 @@ tensor([2., 4., 6.])
 
 # pyright: reportUnusedImport=false
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from minigrad.creation import *
@@ -120,7 +121,9 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name not in _LAZY:
-        raise AttributeError(f"module 'minigrad' has no attribute {name!r}")
+        # With name and obj, Python adds the nearest name that there is.
+        message = f"module 'minigrad' has no attribute {name!r}"
+        raise AttributeError(message, name=name, obj=sys.modules[__name__])
     import importlib
 
     module = importlib.import_module(_LAZY[name])
