@@ -83,7 +83,7 @@ def test_a_click_opens_a_module_and_another_closes_it(browser):
     before = boxes(browser)
     browser.click(BY_NAME.format(".box.toggle", "Sequential"))
     assert boxes(browser) > before
-    browser.click(BY_NAME.format(".group > .toggle", "Sequential"))
+    browser.click(BY_NAME.format(".head.toggle", "Sequential"))
     assert boxes(browser) == before
     browser.run("document.getElementById('reset').click()")
     assert not browser.errors

@@ -240,6 +240,8 @@ def _short(value: Any) -> str:
         if value.size != 1:
             return f"{value.dtype} {value.shape}"
         value = value.item()
+    if isinstance(value, (tuple, list)) and any(isinstance(v, np.ndarray) for v in value):
+        return f"({', '.join(map(_short, value))})"
     text = f"{value:.4g}" if isinstance(value, float) else " ".join(repr(value).split())
     return text if len(text) <= 40 else f"{text[:39]}…"
 

@@ -324,8 +324,8 @@ function finish(group, plan) {
     } else if (net.first === 0 && net.dummies.length) {
       x = net.dummies[0].x;
     } else {
-      const [only] = net.targets, node = plan.nodes.get(only);
-      x = node.x + (plan.inner.get(only) ? plan.inner.get(only)(u, false) : 0);
+      const ends = [...net.targets].filter((t) => t !== BOTTOM);
+      x = ends.reduce((sum, t) => sum + plan.nodes.get(t).x + (plan.inner.get(t) ? plan.inner.get(t)(u, false) : 0), 0) / ends.length;
     }
     // From the coordinate within to the distance from the middle of the rectangle.
     return x - low + startA - a / 2;
@@ -453,14 +453,16 @@ function bars(counts, g, w, h) {
   });
 }
 
-function drawOpen(id, spot, inside) {
-  const one = item(id), title = titleOf(one);
-  const g = make("g", { class: one.count > 1 ? "group repeated" : "group", transform: `translate(${fix([spot.x, spot.y])})`, "data-id": id }, inside);
-  make("rect", { class: "shape", width: spot.w.toFixed(1), height: spot.h.toFixed(1), rx: 9, fill: data.fills[Math.max(0, one.level) % data.fills.length] }, g);
-  const head = make("g", { class: "toggle", "data-id": id }, g);
+function drawOpen(id, spot, inside, above) {
+  const one = item(id), title = titleOf(one), fill = data.fills[Math.max(0, one.level) % data.fills.length];
+  const move = { transform: `translate(${fix([spot.x, spot.y])})`, "data-id": id };
+  const g = make("g", { class: one.count > 1 ? "group repeated" : "group", ...move }, inside);
+  make("rect", { class: "shape", width: spot.w.toFixed(1), height: spot.h.toFixed(1), rx: 9, fill }, g);
+  // The title lies above the lines, with a rim, so that it stays legible where one crosses it.
+  const head = make("g", { class: "head toggle", ...move }, above);
   asButton(head, id, true);
   make("rect", { width: spot.w.toFixed(1), height: 22, fill: "transparent" }, head);
-  const text = make("text", { class: "title strong", x: 9, y: 16 }, head);
+  const text = make("text", { class: "title strong", x: 9, y: 16, style: `stroke:${fill}` }, head);
   make("tspan", { class: "kind" }, text, "▾ ");
   make("tspan", {}, text, title.name);
   make("tspan", { class: "kind" }, text, title.kind);
@@ -491,7 +493,7 @@ function draw() {
   }
   const back = make("g", {}, svg), middle = make("g", { id: "lines" }, svg), front = make("g", {}, svg);
   const opened = [...drawn.at.keys()].filter((id) => isGroup(id) && !closed.has(id));
-  for (const id of opened.sort((p, q) => item(p).depth - item(q).depth)) drawOpen(id, drawn.at.get(id), back);
+  for (const id of opened.sort((p, q) => item(p).depth - item(q).depth)) drawOpen(id, drawn.at.get(id), back, front);
   for (const line of drawn.lines) {
     const faint = !isGroup(line.u) && boxes[line.u].kind === "parameter", broken = boxes[line.source].mark;
     make("path", {
