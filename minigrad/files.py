@@ -55,7 +55,8 @@ def save(
 ) -> None:
     """Write named tensors (or ndarrays) to a safetensors file, e.g. ``model.state_dict()``.
 
-    The write is atomic: killed at any moment, it leaves the old file or the new one, whole.
+    The write is atomic: killed at any moment, it leaves the old file or the new one, whole (and
+    perhaps a hidden ``.tmp`` file beside it). A save that fails leaves the old one and no litter.
     ``metadata``: a dict of strings to keep with them. PyTorch reads the file with
     ``safetensors.torch.load_file``.
 

@@ -250,6 +250,17 @@ def test_a_state_dict_does_not_change_with_later_steps():
     assert state["state"][0]["exp_avg"].tolist() == kept["state"][0]["exp_avg"].tolist()
 
 
+def test_state_of_a_setting_that_was_switched_off_is_not_saved():
+    w = leaf(1.0, 2.0)
+    w.grad = mg.ones(2)
+    optimizer = optim.SGD([w], lr=0.5, momentum=0.9)
+    optimizer.step()
+    optimizer.param_groups[0]["momentum"] = 0.0
+    optimizer.step()
+    assert optimizer.state_dict()["state"] == {}
+    optim.SGD([leaf(1.0, 2.0)]).load_state_dict(optimizer.state_dict())
+
+
 def test_parameters_with_names_get_their_own_state_in_any_order():
     def pair(order):
         named = {"a": leaf(1.0, 1.0), "b": leaf(1.0, 1.0)}

@@ -3,7 +3,7 @@
 The parameters of a group lie end to end in one buffer, of which each parameter becomes a view;
 so does each kind of state. An update formula then runs over stretches of that buffer that fit in
 cache, to which the gradients are copied, and allocates nothing. A model of many small parameters
-costs the calls of one (``benchmarks/optimizers.py``).
+costs the calls of one (``python -m benchmarks.optimizers``).
 """
 
 from __future__ import annotations

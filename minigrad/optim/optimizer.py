@@ -367,10 +367,12 @@ class Optimizer:
     def state(self) -> dict[Tensor, dict[str, Any]]:
         """For each parameter that has been updated, its state as numbers and constant tensors."""
         found = {}
-        for number in range(len(self.param_groups)):
+        for number, group in enumerate(self.param_groups):
+            names = self.initial_state(group)  # of no others, such as those of a momentum now 0
             for flat in self._flats_of(number):
                 for i, p in enumerate(flat.params):
-                    one = self.export(flat.scalars[i], flat.state_of(i))
+                    arrays = flat.state_of(i)
+                    one = self.export(flat.scalars[i], {name: arrays[name] for name in names})
                     if one:
                         found[p] = one
         return found
