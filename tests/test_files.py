@@ -354,7 +354,7 @@ def test_a_process_killed_at_any_moment_leaves_a_whole_file(path):
             print(n, flush=True)
         """
     )
-    for rounds in range(1, 9):
+    for rounds in range(1, 6):
         with subprocess.Popen(
             [sys.executable, "-c", program, str(path)],
             env={**os.environ, "PYTHONPATH": str(Path(mg.__file__).parents[1])},
