@@ -112,14 +112,16 @@ class Operator:
         """
         found = self._plans.get(tracked)
         if found is None:
-            rules = self.rules * len(tracked) if self.variadic else self.rules
+            # The inputs of a variadic operator share one rule: to look at it once for each would
+            # be quadratic in their number.
+            each = [(self.rules[0], any(tracked))] if self.variadic else zip(self.rules, tracked)
             wanted = [
                 _wants(
                     rule,
                     1 + len(tracked),
                     skip=1 if not self.variadic and self.joint is None else 2,
                 )
-                for rule, needed in zip(rules, tracked, strict=True)
+                for rule, needed in each
                 if needed and rule is not None
             ]
             found = self._plans[tracked] = tuple(min(uses) for uses in zip(*wanted, strict=True))
