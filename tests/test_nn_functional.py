@@ -158,6 +158,19 @@ def test_dropout_between_recurrent_layers():
     assert (layer.eval()(x)[0].numpy() != layer(x * 2)[0].numpy()).any()
 
 
+def test_the_gradient_of_a_long_sequence_is_not_quadratic():
+    layer = nn.RNN(1, 1, bias=False)
+
+    def numbers_written(length):
+        x = mg.ones((length, 1, 1), requires_grad=True)
+        with mg.GradientTape() as tape:  # sees the operations of the backward pass, too
+            layer(x)[0].sum().backward()
+        return sum(node.size for node in tape.nodes)
+
+    # By halves: one more level, n log n. Cut step by step from the whole, it would be 4 times.
+    assert numbers_written(128) < 2.5 * numbers_written(64)
+
+
 # -- shapes ----------------------------------------------------------------------------------------
 
 
