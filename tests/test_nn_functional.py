@@ -174,6 +174,21 @@ def test_the_gradient_of_a_long_sequence_is_not_quadratic():
 # -- shapes ----------------------------------------------------------------------------------------
 
 
+def test_pad_counts_axes_as_pytorch():
+    x = mg.ones((2, 3), requires_grad=True)
+    y = F.pad(x, (1, 2, 3, 0), value=5.0)
+    assert y.shape == (5, 6)
+    assert y[3].tolist() == [5, 1, 1, 1, 5, 5]
+    y.sum().backward()
+    assert x.grad.tolist() == [[1] * 3] * 2
+    assert F.pad(x, ()).shape == (2, 3)
+    for bad in ((1,), (1,) * 6, (-1, 0)):
+        with pytest.raises(ValueError, match=r"two widths .* last axes of \(2, 3\)"):
+            F.pad(x, bad)
+    with pytest.raises(ValueError, match=r"one of .*'circular'.*, got 'edge'"):
+        F.pad(x, (1, 1), mode="edge")
+
+
 def test_flatten_and_unflatten():
     x = mg.zeros((2, 3, 4, 5))
     assert F.flatten(x).shape == (2, 60)

@@ -322,6 +322,17 @@ def test_scaled_dot_product_attention_is_pytorchs(kwargs):
         assert_close(x.grad, t.grad, "gradient")
 
 
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+def test_pad_is_pytorchs(mode):
+    x, t = mg.tensor(IMAGES, requires_grad=True), torch.tensor(IMAGES, requires_grad=True)
+    y, ty = F.pad(x, (1, 2, 3, 0), mode), t_functional.pad(t, (1, 2, 3, 0), mode)
+    assert_close(y, ty, "output")
+    g = draw(*y.shape, seed=3)
+    y.backward(g)
+    ty.backward(torch.tensor(g))
+    assert_close(x.grad, t.grad, "gradient")
+
+
 # -- a model ---------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ tensor([0., 2.])
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from minigrad.operators.indexing import where
 from minigrad.operators.linear import *
 from minigrad.operators.losses import *
 from minigrad.operators.normalisation import *
-from minigrad.operators.padding import pad as pad
+from minigrad.operators.padding import pad as pad_axes
 from minigrad.operators.pooling import *
 from minigrad.operators.shapes import reshape
 from minigrad.operators.upsampling import *
@@ -207,6 +207,37 @@ def one_hot(input: ArrayLike, num_classes: int = -1) -> Tensor:
             f"one_hot: expected classes 0 to {count - 1}, got {index.min()} to {index.max()}"
         )
     return Tensor((index[..., None] == np.arange(count)).astype(np.int64))
+
+
+#: PyTorch's words for NumPy's ways of padding.
+PAD_MODES = {
+    "constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap",
+}  # fmt: skip
+
+
+def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
+    """The last axes made longer: pad = (left, right, top, bottom, ...), as PyTorch's.
+
+    The pairs go from the last axis backwards; ``mg.pad`` takes NumPy's widths instead. ``mode``:
+    "constant" (``value``), "reflect", "replicate" (the edge) or "circular". Raises ValueError for
+    an odd number of widths, negative ones, more pairs than axes, or another mode.
+
+    >>> pad(mg.ones((1, 2)), (1, 0))
+    tensor([[0., 1., 1.]])
+    """
+    x = as_tensor(input)
+    if mode not in PAD_MODES:
+        raise ValueError(f"{_place('pad')}: mode must be one of {tuple(PAD_MODES)}, got {mode!r}")
+    pairs = list(zip(pad[::2], pad[1::2], strict=False))
+    if len(pad) % 2 or len(pairs) > x.ndim or min(pad, default=0) < 0:
+        raise ValueError(
+            f"{_place('pad')}: expected two widths of 0 or more for each of the last axes of "
+            f"{x.shape}, from the last backwards, got {tuple(pad)}"
+        )
+    widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
+    if mode == "constant":
+        return pad_axes(x, widths, constant_values=value)
+    return pad_axes(x, widths, mode=PAD_MODES[mode])
 
 
 def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Tensor:
