@@ -86,7 +86,7 @@ def fetch(source: Source, name: str, root: str | os.PathLike[str] | None = None)
     path = folder / name
     if path.exists():
         return path
-    pooch = extra("pooch", "data", f"downloading {name}")
+    pooch = extra("pooch", "data", f"{path} is not there; downloading it")
     pooch.get_logger().setLevel("WARNING")
     tried: list[str] = []
     for address in source.addresses:
