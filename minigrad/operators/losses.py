@@ -174,6 +174,7 @@ def _picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
     domain=_log_probability,
     samples=[
         sample((3, 4), target=np.array([0, 3, 3])),
+        sample((3, 4), target=np.array([0, -100, 3])),
         sample((2, 3, 2), target=np.array([[0, 2], [1, -100]]), weight=np.array([0.5, 2.0, 1.0])),
         sample((3,), target=np.array(1), reduction="none"),
         sample((2, 3), target=np.array([1, 2]), reduction="sum", ignore_index=2),
@@ -251,6 +252,7 @@ def index_cross_entropy(logits: Array, labels: Array, kept: Array, reduction: st
 @composite(
     samples=[
         sample((3, 4), target=np.array([0, 3, 3])),
+        sample((3, 4), target=np.array([0, -100, 3])),
         sample((2, 3, 2), target=np.array([[0, 2], [1, -100]]), weight=np.array([0.5, 2.0, 1.0])),
         sample((3, 4), target=np.array([0, -100, 3]), label_smoothing=0.1,
                weight=np.array([0.5, 2.0, 1.0, 0.1])),
@@ -290,9 +292,11 @@ def cross_entropy(
     if input.ndim == 2 and weight is None and not label_smoothing and len(labels):
         # The common case as one operator: a third of the time of the general one.
         kept = labels != ignore_index
-        kept = None if kept.all() else kept
-        if kept is None or reduction == "none" or kept.any():
-            return index_cross_entropy(input, labels, kept, reduction)
+        if kept.all():
+            return index_cross_entropy(input, labels, None, reduction)
+        if reduction == "none" or kept.any():
+            # What is left out may be no index, as -100.
+            return index_cross_entropy(input, np.where(kept, labels, 0), kept, reduction)
     log_p = log_softmax(input, axis)
     hard = _nll(log_p, labels, axis, weight, ignore_index, reduction, "cross_entropy")
     if not label_smoothing:
