@@ -111,7 +111,7 @@ def test_what_is_wrong_is_told(tmp_path, content, message):
 def test_a_header_that_promises_too_much_allocates_nothing(tmp_path):
     plain, bomb = tmp_path / "plain", tmp_path / "bomb"
     plain.write_bytes(announced((2**31, 28, 28), bytes(1000)))
-    # 40 MB of zeros in 40 kB, with a header that promises 40 GB that deflate could just hold.
+    # 40 MB of zeros in a file of 40 kB: deflate can do that, so only the limit helps.
     bomb.write_bytes(gzip.compress(announced((4 * 10**7, 1), bytes(4 * 10**7))))
     tracemalloc.start()
     try:
