@@ -56,6 +56,10 @@ class Estimate:
     kink: Vector
     bent: Vector
 
+    def rows(self, part: slice) -> Estimate:
+        """The part of the directions in a slice."""
+        return Estimate(self.value[part], self.error[part], self.kink[part], self.bent[part])
+
 
 class Differences:
     """Numerical derivatives of F at x along some directions, computed rung by rung as needed.

@@ -30,6 +30,10 @@ class Argument:
         self.dtype = self.given.dtype
         self.at = slice(start, start + self.given.size)
 
+    def index(self, position: int) -> tuple[int, ...]:
+        """The index of the element at a position in the flat argument."""
+        return tuple(int(i) for i in np.unravel_index(position, self.shape))
+
     def arrange(self, flat: Vector, dtype: Any = None) -> Vector:
         """The part of a flat vector that is this argument, in a memory layout like the given."""
         values = np.array(flat[self.at], dtype=dtype).reshape(self.shape)
@@ -90,6 +94,16 @@ class Subject:
     def low_precision(self) -> bool:
         """Whether an argument is of less than double precision."""
         return any(a.dtype.itemsize < 8 for a in self.arguments)
+
+    def units(self, argument: Argument) -> Vector:
+        """The size of each element, by which steps are scaled: 0 where it is not finite.
+
+        A small element counts as a tenth of the largest one.
+        """
+        x = self.point[argument.at]
+        usable = np.isfinite(x)
+        largest = float(np.max(np.abs(x), initial=0.0, where=usable)) or 1.0
+        return np.where(usable, np.maximum(np.abs(x), 0.1 * largest), 0.0)
 
     # -- calls ---------------------------------------------------------------------------------
 
@@ -176,8 +190,9 @@ class Subject:
         again = self.value(self.point)
         self._compare(first, again)
         if not np.isfinite(first).all():
+            what = "value" if self.order == 1 else "gradient"
             raise ValueError(
-                f"{self.name}: the value is not finite at this point, so it has no derivative "
+                f"{self.name}: the {what} is not finite at this point, so it has no derivative "
                 f"there; choose arguments inside the domain of the function"
             )
         return first

@@ -1,0 +1,94 @@
+"""After a failure: which element of which output is wrong, and what mistake it looks like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minigrad.testing import report
+from minigrad.testing.comparison import Comparison
+from minigrad.testing.differences import LADDER, Estimate, Vector
+from minigrad.testing.report import GradientMismatch
+from minigrad.testing.subject import Argument
+
+if TYPE_CHECKING:
+    from minigrad.testing.check import Check
+
+#: Up to this many elements of an argument, and of the output, are looked at one by one.
+ELEMENTS, OUTPUTS = 200, 256
+#: What stands in the place of an output where there are too many.
+WEIGHTED = "a sum of the outputs with random weights"
+
+
+def diagnose(check: Check, argument: Argument) -> GradientMismatch:
+    """Check the argument again, element by element and output by output, and say what is wrong."""
+    subject = check.subject
+    _, rows = subject.pullback(subject.point, check.cotangents)
+    chosen = _worth_a_look(check, argument, rows)
+    directions = check.along_elements(argument, chosen)
+    units = np.array([unit for _, unit in directions])
+    estimate = check.differences_along(directions).estimate(LADDER)
+    comparison = check.comparison(argument, directions, estimate, rows, check.weights)
+    size, looked_at = argument.at.stop - argument.at.start, len(chosen)
+    wrong = int(np.sum(np.any(comparison.wrong, axis=0)))
+    pattern = _pattern(check, comparison, estimate, units) if looked_at == size else ""
+
+    output = WEIGHTED
+    if len(check.value) <= OUTPUTS:
+        each = np.eye(len(check.value))
+        _, rows = subject.pullback(subject.point, list(each))
+        plain = check.comparison(argument, directions, estimate, rows, each)
+        if plain.wrong.any():
+            comparison, output = plain, ""
+    row, column = _worst(comparison)
+    unit = float(units[column])
+    return report.mismatch(
+        name=subject.name,
+        order=subject.order,
+        label=argument.label,
+        shape=argument.shape,
+        dtype=argument.dtype,
+        index=argument.index(int(chosen[column])),
+        output=output or subject.output_place(row),
+        analytic=float(comparison.analytic[row, column]) / unit,
+        numeric=float(comparison.numeric[row, column]) / unit,
+        bound=float(comparison.bound[row, column]) / unit,
+        kink=float(comparison.kink[row, column]) / unit,
+        wrong=f"{wrong} of {'' if looked_at == size else f'the {looked_at} looked at of '}{size} "
+        f"elements",
+        pattern=pattern,
+        snippet=check.snippet(),
+    )
+
+
+def _worth_a_look(check: Check, argument: Argument, rows: Vector) -> Vector:
+    """The elements with the largest gradients, and those that the check itself has looked at."""
+    usable = np.flatnonzero(check.subject.units(argument))
+    sizes = np.nan_to_num(np.abs(rows[0][argument.at])[usable], nan=np.inf)
+    largest = usable[np.argsort(-sizes, kind="stable")[:ELEMENTS]]
+    directions = next(d for a, d in check.directions if a is argument)
+    single = [at - argument.at.start for at, _ in directions if isinstance(at, int)]
+    return np.unique(np.array([*largest, *single], dtype=np.intp))
+
+
+def _worst(comparison: Comparison) -> tuple[int, int]:
+    apart = np.abs(comparison.analytic - comparison.numeric)
+    over = np.nan_to_num(apart / (comparison.kink + comparison.bound), nan=np.inf)
+    worst = int(np.argmax(np.where(comparison.wrong, over, 0.0)))
+    row, column = np.unravel_index(worst, over.shape)
+    return int(row), int(column)
+
+
+def _pattern(check: Check, comparison: Comparison, estimate: Estimate, units: Vector) -> str:
+    shape = (len(check.weights), *comparison.argument.shape)
+    parts = None
+    if len(check.subject.output_shapes) == 1 and check.fold.weights is None:
+        parts = check.weights[:, None, :] * (estimate.value / units[:, None])
+        parts = parts.reshape(*shape, *check.subject.output_shapes[0])
+    return report.guess(
+        (comparison.analytic / units).reshape(shape),
+        (comparison.numeric / units).reshape(shape),
+        (comparison.bound / units).reshape(shape),
+        parts,
+    )
