@@ -10,6 +10,7 @@ import numpy as np
 import minigrad.operators
 from minigrad.operators.declare import COMPOSITES, OPERATORS, Operator, engine
 from minigrad.operators.domain import Sample
+from minigrad.tape import flatten, rebuild
 
 for _module in pkgutil.iter_modules(minigrad.operators.__path__):
     importlib.import_module(f"minigrad.operators.{_module.name}")
@@ -34,16 +35,21 @@ def call(name: str, sample: Sample, rng: np.random.Generator) -> tuple[Any, tupl
     else:
         run = partial(declared.function, **sample.metadata)
         rules = (True,) * len(drawn)
-    variables = [i for i, rule in enumerate(rules[: len(drawn)]) if rule is not None]
+    leaves = flatten(drawn)
+    fixed = {id(x) for x, rule in zip(drawn, rules, strict=False) if rule is None}
+    # A Python number or a function among the arrays belongs to the call, as metadata does.
+    variables = [
+        i for i, x in enumerate(leaves) if isinstance(x, np.ndarray) and id(x) not in fixed
+    ]
 
     def function(*args: Any) -> Any:
-        given = list(drawn)
+        given = list(leaves)
         for i, arg in zip(variables, args, strict=True):
             given[i] = arg
-        return run(*given)
+        return run(*rebuild(drawn, iter(given)))
 
     function.__name__ = name
-    return function, tuple(drawn[i] for i in variables)
+    return function, tuple(leaves[i] for i in variables)
 
 
 def _record(op: Operator, metadata: dict[str, Any], *args: Any) -> Any:
