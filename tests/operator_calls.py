@@ -25,6 +25,16 @@ def entry(name: str) -> Any:
     return DECLARED[name]
 
 
+def samples(name: str) -> list[Sample]:
+    """Those samples of a declaration in which there is something to differentiate."""
+    found = []
+    for sample in entry(name).samples:
+        function, arrays = call(name, sample, np.random.default_rng(0))
+        if arrays and any(y.dtype.kind == "f" for y in flatten(function(*arrays))):
+            found.append(sample)
+    return found
+
+
 def call(name: str, sample: Sample, rng: np.random.Generator) -> tuple[Any, tuple[Any, ...]]:
     """The operator as a function of its differentiable arrays, and those, drawn."""
     declared = entry(name)
@@ -39,7 +49,9 @@ def call(name: str, sample: Sample, rng: np.random.Generator) -> tuple[Any, tupl
     fixed = {id(x) for x, rule in zip(drawn, rules, strict=False) if rule is None}
     # A Python number or a function among the arrays belongs to the call, as metadata does.
     variables = [
-        i for i, x in enumerate(leaves) if isinstance(x, np.ndarray) and id(x) not in fixed
+        i
+        for i, x in enumerate(leaves)
+        if isinstance(x, np.ndarray) and x.dtype.kind == "f" and id(x) not in fixed
     ]
 
     def function(*args: Any) -> Any:
