@@ -103,16 +103,16 @@ def abs(x: Array) -> Array:
     return np.abs(x)
 
 
-def _share(g: Any, wins: Any, ties: Any) -> Any:
-    """All of g where this input wins, half of it where both are equal."""
-    return np.where(wins, g, np.where(ties, 0.5 * g, 0.0))
+def _share(g: Any, wins: Any, loses: Any) -> Any:
+    """All of g where this input wins, none where it loses, else half: they tie, or one is NaN."""
+    return np.where(wins, g, np.where(loses, 0.0, 0.5 * g))
 
 
 @operator(
     np.maximum,
     vjp=(
-        lambda g, _ans, x, y: _share(g, x > y, x == y),
-        lambda g, _ans, x, y: _share(g, y > x, x == y),
+        lambda g, _ans, x, y: _share(g, x > y, x < y),
+        lambda g, _ans, x, y: _share(g, x < y, x > y),
     ),
     domain=(lattice, between),
     samples=PAIRS,
@@ -129,8 +129,8 @@ def maximum(x: Array, y: Array) -> Array:
 @operator(
     np.minimum,
     vjp=(
-        lambda g, _ans, x, y: _share(g, x < y, x == y),
-        lambda g, _ans, x, y: _share(g, y < x, x == y),
+        lambda g, _ans, x, y: _share(g, x < y, x > y),
+        lambda g, _ans, x, y: _share(g, x > y, x < y),
     ),
     domain=(lattice, between),
     samples=PAIRS,
@@ -144,11 +144,17 @@ def minimum(x: Array, y: Array) -> Array:
     return np.minimum(x, y)
 
 
+def _share_numbers(g: Any, wins: Any, loses: Any, mine: Any, other: Any) -> Any:
+    """``_share``, where a number wins against NaN."""
+    missing, alone = np.isnan(mine), np.isnan(other)
+    return _share(g, wins | (alone & ~missing), loses | (missing & ~alone))
+
+
 @operator(
     np.fmax,
     vjp=(
-        lambda g, _ans, x, y: _share(g, (x > y) | np.isnan(y), x == y),
-        lambda g, _ans, x, y: _share(g, (y > x) | (np.isnan(x) & ~np.isnan(y)), x == y),
+        lambda g, _ans, x, y: _share_numbers(g, x > y, x < y, x, y),
+        lambda g, _ans, x, y: _share_numbers(g, y > x, y < x, y, x),
     ),
     domain=(lattice, between),
     samples=PAIRS,
@@ -165,8 +171,8 @@ def fmax(x: Array, y: Array) -> Array:
 @operator(
     np.fmin,
     vjp=(
-        lambda g, _ans, x, y: _share(g, (x < y) | np.isnan(y), x == y),
-        lambda g, _ans, x, y: _share(g, (y < x) | (np.isnan(x) & ~np.isnan(y)), x == y),
+        lambda g, _ans, x, y: _share_numbers(g, x < y, x > y, x, y),
+        lambda g, _ans, x, y: _share_numbers(g, y < x, y > x, y, x),
     ),
     domain=(lattice, between),
     samples=PAIRS,
