@@ -12,6 +12,7 @@ import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,17 @@ def test_examples_in_docstrings_run(module, name):
     failures: list[str] = []
     doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(parsed, out=failures.append)
     assert not failures, "".join(failures)
+
+
+def test_the_table_in_the_docs_is_up_to_date(monkeypatch):
+    tools = Path(__file__).parent.parent / "tools"
+    monkeypatch.syspath_prepend(str(tools))
+    document_operators = importlib.import_module("document_operators")
+    written = document_operators.PAGE.read_text(encoding="utf-8")
+    version = ".".join(np.__version__.split(".")[:2])
+    if f"NumPy {version}." not in written:
+        pytest.skip(f"the table has the names of another NumPy than {version}")
+    assert document_operators.page() == written, "run python tools/document_operators.py"
 
 
 # -- the value ---------------------------------------------------------------------------------------
