@@ -117,7 +117,7 @@ def main() -> None:
     )
     options.add_argument("--quick", action="store_true", help="scikit-learn's digits, in seconds")
     options.add_argument("--epochs", type=int, default=5)
-    options.add_argument("--seed", type=int, default=42)
+    options.add_argument("--seeds", type=int, default=1, help="runs of each, to print their mean")
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
@@ -128,25 +128,30 @@ def main() -> None:
     except (ConnectionError, ImportError) as error:
         sys.exit(f"no data: {error}")
     x = x.astype(np.float32) / (1 if args.quick else 255)
-    x, x_val, y, y_val = mg.data.train_test_split(x, y, test_size=0.2, seed=args.seed)
+    x, x_val, y, y_val = mg.data.train_test_split(x, y, test_size=0.2, seed=42)
     print(f"{len(x)} images to learn from, {len(x_val)} to validate with\n")
     print(mg.summary(build(nn.ReLU, x[0].size), x.shape[1:]))
 
     rows: list[tuple[str, list[float], float]] = []
     histories: dict[str, dict[str, list[float]]] = {}
     for name, (activation, optimizer) in RUNS.items():
-        print(f"\n{name}")
-        mg.manual_seed(args.seed)
-        trainer = mg.Trainer(build(activation, x[0].size), optimizer())
-        clock = Clock()
-        history = trainer.fit(
-            x, y, epochs=args.epochs, batch_size=32, validation_data=(x_val, y_val), callbacks=clock
-        )
-        if len(history):
-            reached = [history.history[key][-1] for key in QUANTITIES]
-            rows.append((name, reached, clock.seconds / clock.steps * 1e3))
-            histories[name] = history.history
-            mg.save(trainer.model.state_dict(), args.out / "dense.safetensors")
+        clock, reached = Clock(), []
+        for seed in range(args.seeds):
+            print(f"\n{name}")
+            mg.manual_seed(seed)
+            trainer = mg.Trainer(build(activation, x[0].size), optimizer())
+            history = trainer.fit(
+                x, y, epochs=args.epochs, batch_size=32, validation_data=(x_val, y_val),
+                callbacks=clock,
+            ).history  # fmt: skip
+            if trainer.interrupted:
+                break
+            reached.append([history[key][-1] for key in QUANTITIES])
+            histories[name] = history
+        mg.save(trainer.model.state_dict(), args.out / "dense.safetensors")
+        if reached:
+            means = np.mean(reached, axis=0).tolist()
+            rows.append((name, means, clock.seconds / clock.steps * 1e3))
         if trainer.interrupted:
             break
 
