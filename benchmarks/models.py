@@ -45,3 +45,36 @@ def after_pooling(name: str, size: int) -> int:
         # The fourth convolution pads by 2, which adds two pixels.
         return 64 * ((size // 2 + 2) // 2 // 2) ** 2
     return 128 * (size // 2) ** 2
+
+
+def work(name: str, batch: int, size: int) -> tuple[float, float]:
+    """What a training step cannot do without: operations in products, and bytes moved.
+
+    Each product is done once forwards and twice backwards (once for the first layer, whose input
+    needs no gradient). Each activation is written and read forwards and backwards, and its
+    gradient too; each parameter, its gradient and Adam's two moments are read and all but the
+    gradient written.
+    """
+    layers: list[tuple[float, int, int]] = []  # multiplications, parameters, activations
+    side, channels = size, MODELS[name].channels
+    kernels = {
+        "dense": [], "ConvolutionNetwork": [(10, 0)], "VGG block": [(128, 1), (128, 1)],
+        "DeepConvNet": [(16, 1), (16, 1), (32, 1), (32, 2), (64, 1), (64, 1)],
+    }  # fmt: skip
+    pooled = {"ConvolutionNetwork": (0,), "VGG block": (1,), "DeepConvNet": (1, 3, 5)}
+    for i, (out, padding) in enumerate(kernels[name]):
+        side += 2 * padding - 2
+        places = side * side
+        layers.append((9.0 * channels * out * places, (9 * channels + 1) * out, 2 * out * places))
+        channels = out
+        if i in pooled[name]:
+            side //= 2
+    before = after_pooling(name, size)
+    widths = {"dense": [100, 10], "ConvolutionNetwork": [10, 10], "DeepConvNet": [50, 10]}
+    for width in widths.get(name, [10]):
+        layers.append((1.0 * before * width, (before + 1) * width, 2 * width))
+        before = width
+    products = sum(3 * m for m, _, _ in layers) - layers[0][0]
+    parameters = sum(p for _, p, _ in layers)
+    activations = sum(a for _, _, a in layers)
+    return 2 * products * batch, 4.0 * (7 * parameters + 4 * activations * batch)

@@ -81,6 +81,7 @@ if TYPE_CHECKING:
         load_checkpoint as load_checkpoint,
         save_checkpoint as save_checkpoint,
     )
+    from minigrad.config import show_config as show_config
     from minigrad.explanation import explain as explain
     from minigrad.files import load as load, load_metadata as load_metadata, save as save
     from minigrad.history import History as History
@@ -113,6 +114,7 @@ _LAZY = {
     "save": "minigrad.files",
     "save_checkpoint": "minigrad.checkpoint_files",
     "save_model": "minigrad.model_files",
+    "show_config": "minigrad.config",
     "summary": "minigrad.model_table",
     "testing": "minigrad.testing",
     "viz": "minigrad.viz",
