@@ -191,13 +191,14 @@ def test_pad_counts_axes_as_pytorch():
 
 def test_flatten_and_unflatten():
     x = mg.zeros((2, 3, 4, 5))
-    assert F.flatten(x).shape == (2, 60)
-    assert F.flatten(x, 0).shape == (120,)
+    assert F.flatten(x).shape == (120,)
+    assert F.flatten(mg.tensor(1.0)).shape == (1,)
+    assert F.flatten(x, 1).shape == nn.Flatten()(x).shape == (2, 60)
     assert F.flatten(x, 1, 2).shape == (2, 12, 5)
-    assert F.flatten(mg.zeros((0, 3, 4))).shape == (0, 12)
+    assert F.flatten(mg.zeros((0, 3, 4)), 1).shape == (0, 12)
     assert nn.Unflatten(-1, (5, 1))(x).shape == (2, 3, 4, 5, 1)
     with pytest.raises(ValueError, match=r"axes 1 to -1.*shape \(3,\)"):
-        F.flatten(mg.zeros(3))
+        nn.Flatten()(mg.zeros(3))
     with pytest.raises(ValueError, match=r"length of \(2, 2\), got 3"):
         nn.Unflatten(1, (2, 2))(x)
     with pytest.raises(ValueError, match="an axis 7"):
@@ -287,6 +288,10 @@ def test_errors_without_a_path_get_a_note():
     with pytest.raises(KeyError) as caught:
         nn.Sequential(nn.Sequential(Broken()))(1)
     assert caught.value.__notes__ == ["in module 0.0"]
+    assert caught.value.module_path == "0.0"
+    with pytest.raises(ValueError, match=r"0\.0: expected 4 features") as caught:
+        nn.Sequential(nn.Sequential(nn.Linear(4, 1)))(mg.zeros(3))
+    assert not hasattr(caught.value, "__notes__")
 
 
 @pytest.mark.parametrize(

@@ -57,15 +57,17 @@ def dropout(
     return x * Tensor((drawn >= p) * scale)
 
 
-def flatten(input: ArrayLike, start_axis: int = 1, end_axis: int = -1) -> Tensor:
-    """The axes from ``start_axis`` to ``end_axis`` joined into one.
+def flatten(input: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+    """The axes from ``start_axis`` to ``end_axis`` joined into one, as ``torch.flatten``.
 
-    Unlike in PyTorch the first axis is kept by default, as by the layer.
+    The layer :class:`minigrad.nn.Flatten` keeps the first axis by default, this function does not.
 
-    >>> flatten(mg.zeros((2, 3, 4))).shape
+    >>> flatten(mg.zeros((2, 3, 4)), 1).shape
     (2, 12)
     """
     x = as_tensor(input)
+    if not x.ndim and start_axis in (0, -1):
+        return reshape(x, (1,))
     start, end = (axis + x.ndim if axis < 0 else axis for axis in (start_axis, end_axis))
     if not 0 <= start <= end < x.ndim:
         raise ValueError(

@@ -7,6 +7,7 @@ book-keeping that could disagree with the attributes. Only buffers need their na
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 from collections import OrderedDict
@@ -534,10 +535,13 @@ class Module:
 
 
 def _tell_where(error: Exception, path: str) -> None:
-    """Add the path of the innermost module to an error that does not name it."""
+    """Say in an error that passes through a module, the innermost first, where it arose."""
+    if not path or hasattr(error, "module_path"):
+        return
+    with contextlib.suppress(AttributeError):  # some exceptions take no attributes
+        setattr(error, "module_path", path)  # noqa: B010 (type checkers know of no such attribute)
     text = str(error)
-    told = not path or f"{path}: " in text or f" in {path}" in text
-    if not told and not any(n.startswith("in module ") for n in getattr(error, "__notes__", ())):
+    if f"{path}: " not in text and f" in {path}" not in text:
         error.add_note(f"in module {path}")
 
 
