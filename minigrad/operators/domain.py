@@ -43,7 +43,7 @@ class Domain:
     def draw(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
         """A float64 array of this shape inside the domain."""
         if self.build is not None:
-            return self.build(rng, shape)
+            return np.asarray(self.build(rng, shape))
         size = int(np.prod(shape, dtype=np.int64))
         if self.distinct:
             steps = rng.permutation(size) + rng.uniform(0.25, 0.75, size)

@@ -6,7 +6,6 @@ gradient of an operand is then again such a sum, over the cotangent and the othe
 
 from __future__ import annotations
 
-import string
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,9 @@ from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import sample
 
 __all__ = ["einsum", "tensordot"]
+
+# string.ascii_letters, without an import that takes as long as all operators together.
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def _einsum_vjp(i: int, g: Any, _ans: Any, *xs: Any, subscripts: str) -> Any:
@@ -27,7 +29,7 @@ def _einsum_vjp(i: int, g: Any, _ans: Any, *xs: Any, subscripts: str) -> Any:
     for term, x in sums:
         for letter, n in zip(term, x.shape, strict=True):
             lengths[letter] = n if lengths.get(letter, 1) == 1 else lengths[letter]
-    unused = iter(sorted(set(string.ascii_letters) - set(subscripts)))
+    unused = iter(sorted(set(LETTERS) - set(subscripts)))
     result = ""
     for letter, n in zip(wanted, shape, strict=True):
         if letter in result:
@@ -70,7 +72,7 @@ def _letters(operands: tuple[Any, ...]) -> tuple[str, list[Any]]:
         return operands[0].replace(" ", ""), list(operands[1:])
 
     def term(axes: Any) -> str:
-        return "".join("..." if a is Ellipsis else string.ascii_letters[a] for a in axes)
+        return "".join("..." if a is Ellipsis else LETTERS[a] for a in axes)
 
     arrays, axes = operands[::2], operands[1::2]
     out = "->" + term(arrays[-1]) if len(arrays) > len(axes) else ""
@@ -83,10 +85,10 @@ def _plain_form(subscripts: str, shapes: list[tuple[int, ...]]) -> str:
     terms = left.split(",")
     if len(terms) != len(shapes):
         raise ValueError(f"{subscripts!r} is for {len(terms)} operands, got {len(shapes)}")
-    bad = set(subscripts.replace("...", "")) - set(string.ascii_letters + ",->")
+    bad = set(subscripts.replace("...", "")) - set(LETTERS + ",->")
     if bad or "." in subscripts.replace("...", ""):
         raise ValueError(f"{subscripts!r}: expected letters, commas, '...' and '->'")
-    free = [c for c in string.ascii_letters if c not in subscripts]
+    free = [c for c in LETTERS if c not in subscripts]
     wide = [len(s) - len(t.replace("...", "")) for t, s in zip(terms, shapes, strict=True)]
     for term, shape, extra in zip(terms, shapes, wide, strict=True):
         if extra < 0 or (extra and "..." not in term):
@@ -161,8 +163,8 @@ def tensordot(x: Array, y: Array, axes: Any = 2) -> Array:
     lengths = [x.shape[a] for a in first], [y.shape[a] for a in second]
     if lengths[0] != lengths[1]:
         raise ValueError(f"the summed axes have lengths {lengths[0]} in x and {lengths[1]} in y")
-    left = list(string.ascii_letters[: x.ndim])
-    right = list(string.ascii_letters[x.ndim : x.ndim + y.ndim])
+    left = list(LETTERS[: x.ndim])
+    right = list(LETTERS[x.ndim : x.ndim + y.ndim])
     for a, b in zip(first, second, strict=True):
         right[b] = left[a]
     out = [c for a, c in enumerate(left) if a not in first]
