@@ -1,6 +1,7 @@
 """The gradient checker: right gradients pass, wrong ones are named, bad functions are told apart."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn.functional import softmax
+from minigrad.node import MODE
 from minigrad.testing import GradientInconclusive, GradientMismatch, Verdict, check_grads
 
 X = np.array([0.3, -1.2, 2.0])
@@ -234,6 +236,11 @@ def test_the_complex_step_decides_where_differences_are_too_coarse():
     assert failure(f(1.01), x, order=1).pattern
 
 
+def test_an_infinite_slope_is_not_taken_for_a_finite_one():
+    report = check_grads(np.sqrt, np.array([0.0, 1.0, 2.0]), order=1)
+    assert (report.passed, report.inconclusive) == (4, 2)
+
+
 def test_a_zero_gradient_is_proven_to_be_zero():
     assert not check_grads(lambda x: softmax(x).sum(), X).inconclusive
     assert failure(lambda x: mg.stop_gradient(x * x), X, order=1).pattern.startswith("zero")
@@ -334,6 +341,15 @@ def test_a_wrong_derivative_of_the_cotangent_is_found():
     assert failure(f, X).argument == "the cotangent"
 
 
+def test_a_gradient_that_changes_under_a_tape_is_found():
+    @mg.custom_gradient
+    def f(x):
+        return 2.0 * x, lambda g: g * (2.02 if MODE.get().tapes else 2.0)
+
+    with pytest.raises(GradientMismatch, match="when it is recorded on a tape"):
+        check_grads(f, X)
+
+
 def test_a_rule_that_loses_precision_in_float32_is_found():
     @mg.custom_gradient
     def f(x):
@@ -368,6 +384,12 @@ def test_open_tapes_see_nothing_of_the_check():
 def test_it_works_inside_no_grad():
     with mg.no_grad():
         assert check_grads(np.sin, X).verdict is Verdict.PASS
+
+
+def test_threads_do_not_disturb_each_other():
+    with ThreadPoolExecutor(4) as pool:
+        reports = list(pool.map(lambda seed: check_grads(np.tanh, X, seed=seed), range(8)))
+    assert all(report.verdict is Verdict.PASS for report in reports)
 
 
 def test_higher_orders():

@@ -31,7 +31,7 @@ def diagnose(check: Check, argument: Argument) -> GradientMismatch:
     estimate = check.differences_along(directions).estimate(LADDER)
     comparison = check.comparison(argument, directions, estimate, rows, check.weights)
     size, looked_at = argument.at.stop - argument.at.start, len(chosen)
-    wrong = int(np.sum(np.any(comparison.wrong, axis=0)))
+    wrong = np.any(comparison.wrong, axis=0)
     pattern = _pattern(check, comparison, estimate, units) if looked_at == size else ""
 
     output = WEIGHTED
@@ -41,6 +41,7 @@ def diagnose(check: Check, argument: Argument) -> GradientMismatch:
         plain = check.comparison(argument, directions, estimate, rows, each)
         if plain.wrong.any():
             comparison, output = plain, ""
+            wrong = wrong | np.any(plain.wrong, axis=0)
     row, column = _worst(comparison)
     unit = float(units[column])
     return report.mismatch(
@@ -55,11 +56,25 @@ def diagnose(check: Check, argument: Argument) -> GradientMismatch:
         numeric=float(comparison.numeric[row, column]) / unit,
         bound=float(comparison.bound[row, column]) / unit,
         kink=float(comparison.kink[row, column]) / unit,
-        wrong=f"{wrong} of {'' if looked_at == size else f'the {looked_at} looked at of '}{size} "
-        f"elements",
+        wrong=f"{np.sum(wrong)} of {size} elements"
+        + ("" if looked_at == size else f", of which {looked_at} were looked at"),
         pattern=pattern,
         snippet=check.snippet(),
     )
+
+
+def recorded_differs(check: Check, value: Vector, worst: int, room: float) -> GradientMismatch:
+    """The exception for a value that changes when it is computed under a tape."""
+    subject = check.subject
+    output = WEIGHTED if check.fold.weights is not None else subject.output_place(worst)
+    recorded, plain = float(value[worst]), float(check.value[worst])
+    message = (
+        f"{subject.name}: {output} is {recorded:.12g} when it is recorded on a tape, and "
+        f"{plain:.12g} when it is not: a rule, or the function, computes differently on tracked "
+        f"tensors. Its second derivatives are those of another function"
+    )
+    pattern = "recorded and plain differ"
+    return GradientMismatch(message, output, (), recorded, plain, room, pattern, subject.order)
 
 
 def _worth_a_look(check: Check, argument: Argument, rows: Vector) -> Vector:

@@ -129,8 +129,9 @@ class Differences:
         if np.any(np.abs(found - known.value) > SAFETY * known.error):
             return None
         sharp = known.error <= 1e-6 * np.abs(known.value)
-        error = np.where(sharp, known.error, 1e-13 * np.abs(found))
-        value = np.where(sharp, known.value, found)
+        replaced = ~sharp & np.isfinite(known.error)
+        error = np.where(replaced, 1e-13 * np.abs(found), known.error)
+        value = np.where(replaced, found, known.value)
         return Estimate(value, error, known.kink, known.bent), bool(np.any(sharp))
 
     def _small_step(self, where: Any, unit: Any) -> float:
@@ -187,11 +188,9 @@ def _noise(rungs: list[Slopes]) -> Vector:
     The values alone do not tell: a small output may be what is left of large numbers.
     """
     if len(rungs) < LADDER:
-        return np.zeros(rungs[0].central.shape[1])
-    scatter = [
-        np.where(np.isfinite(r.central_error), r.central_error, 0.0) * r.step for r in rungs[-3:]
-    ]
-    return 4.0 * np.median(np.concatenate(scatter), axis=0)
+        return np.zeros_like(rungs[0].central)
+    scatter = np.stack([rung.central_error * rung.step for rung in rungs[-3:]])
+    return 4.0 * np.median(np.where(np.isfinite(scatter), scatter, 0.0), axis=0)
 
 
 def _confirmed(rungs: list[Slopes], value: Vector, error: Vector) -> Vector:
