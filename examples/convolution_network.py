@@ -14,16 +14,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 from tqdm import tqdm
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad import nn, optim
-
-mpl.use("Agg")  # draw into files, without a screen
+from minigrad import nn, optim, viz
 
 
 class ConvolutionNetwork:
@@ -149,16 +145,10 @@ def main() -> None:
     print(f"validation accuracy: {network.score(x_val, y_val):.4f} of {len(x_val):,}")
     print(f"test accuracy:       {network.score(x_test, y_test):.4f} of {len(x_test):,}")
 
-    figure, axes = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
-    for label, losses in (("training", network.losses), ("validation", network.val_losses)):
-        axes.plot(range(1, len(losses) + 1), losses, marker="o", markersize=3.5, label=label)
-    axes.set(xlabel="epoch", ylabel="cross-entropy")
-    axes.set_xticks(range(1, len(network.losses) + 1))
-    axes.grid(axis="y", color="#e3e5e8")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False)
-    figure.savefig(args.out / "convolution_network_curve.png", dpi=150)
-    print(f"learning curve: {args.out / 'convolution_network_curve.png'}")
+    if network.val_losses:
+        curves = {"loss": network.losses, "val_loss": network.val_losses}
+        viz.learning_curves(curves).savefig(args.out / "convolution_network_curve.png")
+        print(f"learning curve: {args.out / 'convolution_network_curve.png'}")
 
 
 if __name__ == "__main__":

@@ -17,14 +17,10 @@ import sys
 import time
 from pathlib import Path
 
-import matplotlib as mpl
-import matplotlib.pyplot as plt
 import numpy as np
 
 import minigrad as mg
-from minigrad import models, optim
-
-mpl.use("Agg")  # draw into files, without a screen
+from minigrad import models, optim, viz
 
 
 def images_and_labels(quick: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -39,35 +35,6 @@ def images_and_labels(quick: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
     (x, y), (x_test, y_test) = mg.data.load_mnist()
     x, x_test = (a[:, None].astype(np.float32) / 255 for a in (x, x_test))
     return x, y, x_test, y_test
-
-
-def draw_filters(before: np.ndarray, after: np.ndarray, path: Path) -> None:
-    """The 16 kernels of the first layer, as they started and as they are; 0 is white."""
-    figure, rows = plt.subplots(2, 1, figsize=(8, 1.7), layout="constrained")
-    for axes, kernels, title in zip(rows, (before, after), ("at the start", "now"), strict=True):
-        strip = np.pad(kernels[:, 0], ((0, 0), (0, 0), (0, 1)), constant_values=np.nan)
-        largest = np.abs(kernels).max()
-        axes.imshow(np.hstack(list(strip))[:, :-1], cmap="RdBu_r", vmin=-largest, vmax=largest)
-        axes.set_title(f"the first layer's filters {title}", loc="left", fontsize=10)
-        axes.set_axis_off()
-    figure.savefig(path, dpi=150)
-
-
-def draw_mistakes(x: np.ndarray, y: np.ndarray, guess: np.ndarray, path: Path) -> None:
-    """Images that were misread: what they are, and in red what the network takes them for."""
-    wrong = np.flatnonzero(guess != y)[:40]
-    figure, cells = plt.subplots(4, 10, figsize=(8, 4), layout="constrained")
-    for axes, i in zip(cells.flat, wrong, strict=False):
-        axes.imshow(x[i, 0], cmap="gray_r")
-        axes.text(0, 0, y[i], va="top", fontsize=11)
-        axes.text(27, 0, guess[i], va="top", ha="right", fontsize=11, color="#d55e00")
-    for axes in cells.flat:
-        axes.set_axis_off()
-    figure.suptitle(
-        f"{(guess != y).sum()} of {len(y)} misread: the label (black) and the guess (red)",
-        fontsize=11,
-    )
-    figure.savefig(path, dpi=150)
 
 
 def main() -> None:
@@ -89,13 +56,13 @@ def main() -> None:
     mg.manual_seed(args.seed)
     model = models.deep_convnet()
     trainer = mg.Trainer(model, optim.Adam(lr=1e-3))
-    start = model.features[0].weight.numpy().copy()
     if args.weights:
         try:
             model.load_book(np.load(args.weights))
         except (OSError, ValueError) as error:
             sys.exit(f"cannot read the weights: {error}")
     else:
+        viz.filters(model.features[0]).savefig(args.out / "deep_convnet_filters_at_start.png")
         clock = time.perf_counter()
         history = trainer.fit(
             x, y, epochs=args.epochs, batch_size=25 if args.quick else 100,
@@ -107,10 +74,11 @@ def main() -> None:
         if len(history):
             history.plot(args.out / "deep_convnet_curve.png")
 
-    guess = trainer.predict(x_test, batch_size=500).argmax(axis=1)
-    draw_filters(start, model.features[0].weight.numpy(), args.out / "deep_convnet_filters.png")
-    draw_mistakes(x_test, y_test, guess, args.out / "deep_convnet_mistakes.png")
-    right = int((guess == y_test).sum())
+    scores = trainer.predict(x_test, batch_size=500)
+    viz.filters(model.features[0]).savefig(args.out / "deep_convnet_filters.png")
+    wrong = viz.misclassified(x_test, y_test, scores, limit=40)
+    wrong.savefig(args.out / "deep_convnet_mistakes.png")
+    right = int((scores.argmax(axis=1) == y_test).sum())
     print(f"test accuracy: {right:,} of {len(y_test):,} ({right / len(y_test):.2%})")
     print(f"pictures in {args.out}/: deep_convnet_*.png")
 

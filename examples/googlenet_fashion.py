@@ -18,7 +18,12 @@ import time
 from pathlib import Path
 
 import minigrad as mg
-from minigrad import data, models, optim
+from minigrad import data, models, optim, viz
+
+CLASSES = (
+    "T-shirt", "trouser", "pullover", "dress", "coat",
+    "sandal", "shirt", "sneaker", "bag", "ankle boot",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -74,7 +79,10 @@ def main() -> None:
     if len(history):
         history.plot(args.out / "googlenet_curve.png")
         print(f"learning curve: {args.out / 'googlenet_curve.png'}")
-    print(f"test accuracy: {trainer.score(tests):.2%} of {len(y_test):,}")
+    guess = trainer.predict(tests).argmax(axis=1)
+    matrix = viz.confusion_matrix(y_test, guess, names=None if args.quick else CLASSES)
+    matrix.savefig(args.out / "googlenet_confusion.png")
+    print(f"test accuracy: {(guess == y_test).mean():.2%} of {len(y_test):,}")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def accuracy(out):
 def pictures(folder):
     """The names of the PNG files, none of which may be empty."""
     found = sorted(folder.glob("*.png"))
-    assert all(path.stat().st_size > 5000 for path in found)
+    assert all(path.stat().st_size > 1000 for path in found)
     return [path.name for path in found]
 
 
@@ -76,7 +76,8 @@ def test_deep_convnet_mnist(run, tmp_path):
     out = run("deep_convnet_mnist", "--quick", "--epochs", "3")
     assert accuracy(out) > 0.4
     assert pictures(tmp_path) == [
-        "deep_convnet_curve.png", "deep_convnet_filters.png", "deep_convnet_mistakes.png",
+        "deep_convnet_curve.png", "deep_convnet_filters.png", "deep_convnet_filters_at_start.png",
+        "deep_convnet_mistakes.png",
     ]  # fmt: skip
 
 
@@ -101,7 +102,8 @@ def test_networks_on_a_loader(name, run, tmp_path):
     example = {"alexnet": "alexnet_mnist"}.get(name, f"{name}_fashion")
     out = run(example, "--quick", "--epochs", "2")
     assert accuracy(out) > {"alexnet": 0.15, "resnet": 0.6, "googlenet": 0.6}[name]
-    assert pictures(tmp_path) == [f"{name}_curve.png"]
+    expected = [f"{name}_confusion.png", f"{name}_curve.png"]
+    assert pictures(tmp_path) == expected[name == "alexnet" :]
     build = getattr(mg.models, f"{name}_small")
     model = build(num_classes=10, in_channels=1)
     model.load_state_dict(mg.load(tmp_path / f"{name}.safetensors"))
