@@ -31,7 +31,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--quick", action="store_true", help="scikit-learn's digits, in seconds")
-    options.add_argument("--epochs", type=int, default=8)
+    options.add_argument("--epochs", type=int, default=6)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
