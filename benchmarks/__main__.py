@@ -7,7 +7,7 @@ of one framework do not slow the next.
 import subprocess
 import sys
 
-PROGRAMS = ("training", "overhead", "observation", "optimizers", "training_loop")
+PROGRAMS = ("training", "overhead", "observation", "optimizers", "training_loop", "picture")
 
 
 def main(names: list[str]) -> None:

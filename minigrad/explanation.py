@@ -13,7 +13,7 @@ from minigrad.departures import RECENT, Departure
 from minigrad.inspection import ApplyRules, Inspector
 from minigrad.node import FREED, MODE, Leaf, Node
 from minigrad.tape import GradientTape
-from minigrad.tape_table import leaf_name
+from minigrad.tape_table import leaf_name, op_name
 from minigrad.tensor import Tensor
 
 __all__ = ["Explanation", "explain"]
@@ -171,7 +171,7 @@ def name_of(node: Node) -> str:
         return leaf_name(node) if node.name else "source"
     scope = f" in {node.scope}" if node.scope else ""
     line = f" ({node.seen.line})" if node.seen is not None and node.seen.line is not None else ""
-    return f"{node.op.name}{scope}{line}"
+    return f"{op_name(node)}{scope}{line}"
 
 
 # -- no path ---------------------------------------------------------------------------------------

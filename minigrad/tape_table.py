@@ -39,7 +39,7 @@ def records(tape: GradientTape) -> list[dict[str, Any]]:
         row: dict[str, Any] = {
             "number": number,
             "module": str(node.scope),
-            "op": node.op.name,
+            "op": op_name(node),
             "inputs": [_input(parent, rank) for parent in node.parents],
             "shape": node.shape,
             "dtype": str(node.dtype),
@@ -67,6 +67,11 @@ def _input(parent: Node | None, rank: dict[Node, int]) -> int | str:
     if isinstance(parent, Leaf):
         return leaf_name(parent)
     return rank.get(parent, "earlier")
+
+
+def op_name(node: Node) -> str:
+    """The operator's name as its caller knows it: a constant exponent has a rule of its own."""
+    return node.op.name.removesuffix("_constant")
 
 
 def leaf_name(leaf: Leaf) -> str:

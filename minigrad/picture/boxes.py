@@ -17,6 +17,7 @@ from minigrad.observation import Statistics
 from minigrad.parameter import Parameter
 from minigrad.source_line import SourceLine
 from minigrad.tape import GradientTape, flatten
+from minigrad.tape_table import op_name
 from minigrad.tensor import Tensor
 
 Kind = Literal["operator", "parameter", "input", "output"]
@@ -76,7 +77,7 @@ def content_of(target: Any, params: Mapping[str, Any] | None, between: Any = Non
     Raises TypeError for what is no tensor and ValueError for a tensor without history.
     """
     outputs = _outputs(target)
-    names = _Names(params)
+    _check_params(params)
     roots = [t._node for _, t in outputs if t._node is not None]
     if not roots:
         raise ValueError(
@@ -85,6 +86,7 @@ def content_of(target: Any, params: Mapping[str, Any] | None, between: Any = Non
             "outside no_grad()"
         )
     nodes = reachable(roots)
+    names = _Names(params, nodes)
     wanted = None if between is None else _between(nodes, between, names)
     content = Content()
     for node in nodes:
@@ -146,18 +148,32 @@ def _numbered(tensors: list[Any]) -> list[tuple[str, Any]]:
     return [(f"output {i}", tensor) for i, tensor in enumerate(tensors)]
 
 
+def _check_params(params: Mapping[str, Any] | None) -> None:
+    if params is not None and not isinstance(params, Mapping):
+        raise TypeError(
+            f"make_dot: params maps names to tensors, got {type(params).__name__}; use "
+            f"dict(model.named_parameters())"
+        )
+    for name, tensor in (params or {}).items():
+        if not isinstance(tensor, Tensor):
+            raise TypeError(
+                f"make_dot: params maps names to tensors, got {type(tensor).__name__} for "
+                f"{name!r}; use dict(model.named_parameters())"
+            )
+
+
 class _Names:
     """The names the user gave to tensors."""
 
-    def __init__(self, params: Mapping[str, Any] | None) -> None:
+    def __init__(self, params: Mapping[str, Any] | None, nodes: list[Node]) -> None:
         self.of_node: dict[Node, str] = {}
         self.of_array: dict[int, str] = {}
+        #: Whether the parameters are told by their class: a plain tensor is then an input.
+        self.has_parameters = any(
+            isinstance(node, Leaf) and (node.name or isinstance(node.owner(), Parameter))
+            for node in nodes
+        )
         for name, tensor in dict(params or {}).items():
-            if not isinstance(tensor, Tensor):
-                raise TypeError(
-                    f"make_dot: params maps names to tensors, got {type(tensor).__name__} "
-                    f"for {name!r}; use dict(model.named_parameters())"
-                )
             if tensor._node is not None:
                 self.of_node.setdefault(tensor._node, str(name))
             else:
@@ -169,7 +185,7 @@ class _Names:
 
 
 def _operator(node: Node, names: _Names, content: Content, wanted: set[Node] | None) -> None:
-    box = Box("operator", node.op.name, node.shape, str(node.dtype), node.scope)
+    box = Box("operator", op_name(node), node.shape, str(node.dtype), node.scope)
     details = [f"{key}={_short(value)}" for key, value in node.metadata.items()]
     saved = None if node.saved is FREED or node.saved is None else node.saved[1:]
     parameters = sum(isinstance(p, Leaf) and p.trainable for p in node.parents)
@@ -198,8 +214,9 @@ def _operator(node: Node, names: _Names, content: Content, wanted: set[Node] | N
 def _leaf(leaf: Leaf, names: _Names, content: Content) -> Box:
     if leaf not in content.of_node:
         name = names.of_leaf(leaf)
-        named = bool(name) or isinstance(leaf.owner(), Parameter)
-        kind: Kind = "parameter" if leaf.trainable and named else "input"
+        own = bool(leaf.name) or isinstance(leaf.owner(), Parameter)
+        is_parameter = own or (bool(name) and not names.has_parameters)
+        kind: Kind = "parameter" if leaf.trainable and is_parameter else "input"
         box = content.of_node[leaf] = Box(kind, name or kind, leaf.shape, str(leaf.dtype))
         content.boxes.append(box)
     return content.of_node[leaf]
@@ -208,7 +225,7 @@ def _leaf(leaf: Leaf, names: _Names, content: Content) -> Box:
 def _cut(node: Node, content: Content) -> Box:
     """A value that comes from outside the part that is drawn."""
     if node not in content.of_node:
-        box = Box("input", f"result of {node.op.name}", node.shape, str(node.dtype))
+        box = Box("input", f"result of {op_name(node)}", node.shape, str(node.dtype))
         content.of_node[node] = box
         content.boxes.append(box)
     return content.of_node[node]

@@ -43,7 +43,7 @@ def write(graph: Any, plan: Drawing) -> None:
     lines: dict[tuple[str, str], tuple[Box, bool]] = {}
     for tail, head in plan.lines:
         ends = visible[tail].id, visible[head].id
-        if ends[0] != ends[1]:
+        if ends[0] != ends[1] or visible[tail] is head:
             lines.setdefault(ends, (tail, (tail, head) in plan.again))
     for (start, end), (source, again) in lines.items():
         faint = source.kind == "parameter"

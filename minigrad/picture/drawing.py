@@ -73,8 +73,8 @@ def drawing(
         head = shown_for(box, stands_for)
         for source in box.inputs:
             tail = shown_for(source, stands_for)
-            if tail in drawn and head in drawn and tail is not head:
+            if tail in drawn and head in drawn:
                 plan.lines[tail, head] = None
-                if rank[tail] > rank[head]:
+                if rank[tail] >= rank[head]:
                     plan.again.add((tail, head))
     return plan

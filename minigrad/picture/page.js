@@ -63,12 +63,12 @@ function seenLines() {
   const found = new Map();
   for (const [tail, head, again] of data.lines) {
     const u = shown(tail), v = shown(head);
-    if (u === v) continue;
+    if (u === v && u !== tail) continue;
     const key = u * (n + groups.length) + v;
     if (found.has(key)) continue;
     const up = chain(u), down = chain(v);
     let i = up.length - 1, j = down.length - 1;
-    while (up[i - 1] === down[j - 1]) { i -= 1; j -= 1; }
+    while (i > 1 && j > 1 && up[i - 1] === down[j - 1]) { i -= 1; j -= 1; }
     found.set(key, { u, v, again, source: tail, up: up.slice(0, i), down: down.slice(0, j), meet: up[i] });
   }
   return [...found.values()];
@@ -380,6 +380,12 @@ function edgeBeside(line, from, to, { plans, at }) {
 }
 
 function around(from, to, edge) {
+  if (from === to) {
+    const [x, y] = across ? [from.x + from.w / 2, from.y + from.h] : [from.x + from.w, from.y + from.h / 2];
+    const corner = (sign) => (across ? [x + 14 * sign, y + 15] : [x + 15, y + 14 * sign]);
+    const foot = (sign) => (across ? [x + 6 * sign, y] : [x, y + 6 * sign]);
+    return `M${fix(foot(1))}C${fix(corner(1))} ${fix(corner(-1))} ${fix(foot(-1))}`;
+  }
   if (across) {
     const y = (4 * edge - (from.y + from.h)) / 3;
     return `M${fix([from.x + from.w / 2, from.y + from.h])}C${fix([from.x + from.w / 2, y])} ${fix([to.x + to.w / 2, y])} ${fix([to.x + to.w / 2, to.y + to.h])}`;

@@ -1,8 +1,9 @@
 """Equal blocks in a row are drawn once, with their count.
 
 A stretch of operators and modules repeats when each time round has the same operators with the
-same shapes and the same wiring: to itself, to the time round before, to what all of them share.
-Parameters of its own may differ in value and name, not in shape.
+same shapes and the same wiring: to itself, to the time round before, to what all of them share, or
+to results from before that look alike. Parameters of its own may differ in value and name, not in
+shape.
 """
 
 from __future__ import annotations
@@ -122,7 +123,8 @@ class _Folder:
                     j, i = place[source]
                     wires.append(("round", k - j, i))
                 elif source.kind == "operator":
-                    wires.append(("outside", source))
+                    # Each round may take a part of its own, if all the parts look alike.
+                    wires.append(("outside", self.signature(source)))
                 elif all(place.get(user, (-1,))[0] == k for user in self._users(source)):
                     wires.append(("own", source.kind, source.shape, source.dtype))
                 else:
