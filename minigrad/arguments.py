@@ -51,4 +51,7 @@ def frozen(value: Any) -> Any:
         return value.copy()
     if kind is tuple or kind is list:
         return kind(map(frozen, value))
+    if isinstance(value, np.generic):
+        # Numbers are weak here: a slope that came out of np.linspace must not widen float32.
+        return value.item()
     return engine.constant(value)

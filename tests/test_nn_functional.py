@@ -231,6 +231,31 @@ def test_empty_batches_pass_and_have_gradients(make, shape, out):
         assert p.grad is None or not p.grad.numpy().any()
 
 
+W = np.float64(0.3)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        lambda x: F.dropout(x, W), lambda x: F.leaky_relu(x, W), lambda x: F.elu(x, W),
+        lambda x: F.softplus(x, W), lambda x: F.huber_loss(x, x, delta=W),
+        lambda x: F.smooth_l1_loss(x, x, beta=W), lambda x: F.l2_penalty([x], W),
+        lambda x: F.cross_entropy(x, mg.tensor([0, 1]), label_smoothing=W),
+        lambda x: F.cross_entropy(x, x, label_smoothing=W), lambda x: F.pad(x, (1, 1), value=W),
+        lambda x: F.scaled_dot_product_attention(x, x, x, scale=W),
+        lambda x: F.layer_norm(x, 2, eps=W), lambda x: F.group_norm(x, 1, eps=W),
+        lambda x: F.batch_norm(x, None, None, training=True, eps=W),
+        lambda x: F.batch_norm(x, mg.zeros(2), mg.ones(2), momentum=W, eps=W),
+        lambda x: F.local_response_norm(x[..., None], 2, alpha=W, beta=W, k=W),
+    ],
+)  # fmt: skip
+def test_settings_that_are_numpy_numbers_do_not_widen_float32(f):
+    x = mg.tensor([[1.0, 2.0], [-1.0, 0.5]], requires_grad=True)
+    y = f(x)
+    y.sum().backward()
+    assert y.dtype == x.grad.dtype == np.float32
+
+
 @pytest.mark.parametrize("kind", [np.uint8, np.int64, np.bool_])
 @pytest.mark.parametrize(
     ("make", "shape"),

@@ -161,7 +161,7 @@ def attention_weights(
             f"{_place('scaled_dot_product_attention')}: expected query (..., L, E) and key "
             f"(..., S, E), got {q.shape} and {k.shape}"
         )
-    scores = (q * (q.shape[-1] ** -0.5 if scale is None else scale)) @ k.mT
+    scores = (q * (q.shape[-1] ** -0.5 if scale is None else float(scale))) @ k.mT
     allowed = None
     if attn_mask is not None:
         mask = as_tensor(attn_mask)
@@ -255,7 +255,7 @@ def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Te
     total = Tensor(np.zeros((), np.float32))
     for p in {id(p): p for p in given}.values():
         total = total + (p * p).sum()
-    return total * (0.5 * weight)
+    return total * (0.5 * float(weight))
 
 
 def _place(name: str) -> str:

@@ -88,6 +88,7 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     _check_shapes("huber_loss", input, target)
     if delta <= 0:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
+    delta = float(delta)  # a NumPy float64 would widen float32, here and below
     d = input - target
     size = np.abs(d)
     losses = np.where(size <= delta, 0.5 * np.square(d), delta * (size - 0.5 * delta))
@@ -112,7 +113,7 @@ def smooth_l1_loss(
     _check_shapes("smooth_l1_loss", input, target)
     if beta == 0:
         return l1_loss(input, target, reduction)
-    return huber_loss(input, target, reduction, beta) * (1.0 / beta)
+    return huber_loss(input, target, reduction, beta) * (1.0 / float(beta))
 
 
 # -- classification --------------------------------------------------------------------------------
@@ -285,6 +286,7 @@ def cross_entropy(
         raise ValueError(
             f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}"
         )
+    label_smoothing = float(label_smoothing)
     axis = 0 if input.ndim == 1 else 1
     if input.ndim and np.shape(target) == input.shape:
         return _soft_cross_entropy(input, target, axis, weight, reduction, label_smoothing)

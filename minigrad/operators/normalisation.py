@@ -289,5 +289,5 @@ def local_response_norm(
     # The sum over neighbours as a product with a band of ones: one pass, at any size.
     band = ((ahead >= -(size // 2)) & (ahead <= (size - 1) // 2)) * (alpha / size)
     flat = np.reshape(input, (n, channels, math.prod(input.shape[2:])))
-    scale = band.astype(input.dtype) @ (flat * flat) + k
-    return np.reshape(flat * scale ** (-beta), input.shape)
+    scale = band.astype(input.dtype) @ (flat * flat) + float(k)
+    return np.reshape(flat * scale ** (-float(beta)), input.shape)
