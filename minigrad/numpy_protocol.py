@@ -110,7 +110,7 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
     known = NUMPY.get(function)
     if known is not None:
         if len(args) == 1 and not kwargs:
-            return known(*args)
+            return NUMPY[np.nonzero](*args) if function is np.where else known(*args)
         key = (function, len(args), *kwargs)
         if key not in _TRANSLATIONS:
             _TRANSLATIONS[key] = _translation(function, known, len(args), tuple(kwargs))

@@ -139,6 +139,7 @@ X = np.array([[1.0, 2.0], [3.0, 5.0]])
         lambda x: np.stack(arrays=(x, x), axis=1),
         lambda x: np.vstack(tup=[x, x]),
         lambda x: np.where(x > 2, x, 0.0),
+        lambda x: np.where(x > 2)[1] * 1.0,
         lambda x: np.sort(a=x, axis=0, kind="stable"),
         lambda x: np.median(a=x, axis=0, overwrite_input=False),
         lambda x: np.quantile(a=x, q=0.3, axis=0),

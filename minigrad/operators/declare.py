@@ -309,11 +309,19 @@ def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]
     return declare
 
 
+#: The kinds of errors that are raised again with more words, the special ones first. NumPy's own
+#: subclasses of TypeError are not among them: they cannot be made from a message.
+_KINDS = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, ValueError)
+
+
+def kind_of(error: Exception) -> type[Exception]:
+    """The class to raise an error of NumPy's again in."""
+    return next(kind for kind in _KINDS if isinstance(error, kind))
+
+
 def _naming(name: str, error: Exception) -> Exception:
     """The same kind of exception with the operator's name in front."""
-    kinds = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, ValueError)
-    kind = next(k for k in kinds if isinstance(error, k))
-    return kind(f"{name}: {error}")
+    return kind_of(error)(f"{name}: {error}")
 
 
 def _each(make: Callable[[Any], Any], result: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Operator
+from minigrad.operators.declare import Operator, kind_of
 
 
 def explain(
@@ -15,8 +15,7 @@ def explain(
     """The same kind of exception, with the operator, its module path and the shapes in it."""
     where = f"{op.name} in {scope}" if scope else op.name
     text = str(error)
-    # NumPy's own subclasses of TypeError cannot be made from a message.
-    kind = next(k for k in (IndexError, TypeError, ValueError) if isinstance(error, k))
+    kind = kind_of(error)
     shapes: list[tuple[int, ...]] = [getattr(a, "shape", ()) for a in arrays if a is not None]
     advice = ""
     if op.name == "matmul" and len(shapes) == 2:

@@ -90,16 +90,20 @@ def log1p(x: Array) -> Array:
     return np.log1p(x)
 
 
-def _below(x: Any, ans: Any) -> Any:
-    """x - ans, where ans >= x is a logarithm of sums; -inf - (-inf) counts as -inf."""
-    return x - np.where(np.isfinite(ans), ans, 0.0)
+def _share(power: Any, x: Any, y: Any, ans: Any) -> Any:
+    """The part that b^x has in b^x + b^y = b^ans; none where both are 0."""
+    shift = np.where(np.isfinite(ans), ans, 0.0)
+    mine, other = power(x - shift), power(y - shift)
+    # The sum is 1 but for the rounding of ans, which for large x would show in the share.
+    total = mine + other
+    return mine / np.where(total == 0, 1.0, total)
 
 
 @operator(
     np.logaddexp,
     vjp=(
-        lambda g, ans, x, _y: g * np.exp(_below(x, ans)),
-        lambda g, ans, _x, y: g * np.exp(_below(y, ans)),
+        lambda g, ans, x, y: g * _share(np.exp, x, y, ans),
+        lambda g, ans, x, y: g * _share(np.exp, y, x, ans),
     ),
     samples=PAIRS,
 )
@@ -115,8 +119,8 @@ def logaddexp(x: Array, y: Array) -> Array:
 @operator(
     np.logaddexp2,
     vjp=(
-        lambda g, ans, x, _y: g * np.exp2(_below(x, ans)),
-        lambda g, ans, _x, y: g * np.exp2(_below(y, ans)),
+        lambda g, ans, x, y: g * _share(np.exp2, x, y, ans),
+        lambda g, ans, x, y: g * _share(np.exp2, y, x, ans),
     ),
     samples=PAIRS,
 )

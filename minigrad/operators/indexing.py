@@ -85,8 +85,8 @@ def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
     rows = index[0] if isinstance(index, tuple) and len(index) == 1 else index
     if _is_basic(index):
         out[index] = x
-    elif isinstance(rows, np.ndarray) and rows.dtype.kind in "iu" and x.ndim > rows.ndim and x.size:
-        _add_rows(out, rows, x)
+    elif isinstance(rows, np.ndarray) and rows.dtype.kind in "iu" and rows.ndim < x.ndim and x.size:
+        _add_rows(out, rows, np.broadcast_to(x, rows.shape + out.shape[1:]))
     else:
         np.add.at(out, index, x)
     return out
@@ -147,9 +147,9 @@ def where_safe(
     taken = engine.constant(condition)
     tensors = np.broadcast_arrays(taken, *map(engine.as_tensor, arrays))
     taken = engine.constant(tensors[0]).astype(bool)
-    made = engine.as_tensor(function(*[t[taken] for t in tensors[1:]]))
-    n = int(np.count_nonzero(taken))
-    if made.shape not in ((), (n,)):
+    found = function(*[t[taken] for t in tensors[1:]])
+    made, n = engine.as_tensor(found), int(np.count_nonzero(taken))
+    if made.shape != (n,) and not isinstance(found, (int, float)):
         raise ValueError(
             f"expected an elementwise function, but {n} elements gave shape {made.shape}"
         )

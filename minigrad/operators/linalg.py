@@ -146,10 +146,21 @@ def det(x: Array) -> Array:
     return np.linalg.det(x)
 
 
+def _logabsdet_vjp(g: Any, _ans: Any, x: Any) -> Any:
+    try:
+        inverse = np.linalg.inv(x)
+    except np.linalg.LinAlgError:
+        raise np.linalg.LinAlgError(
+            "slogdet: at a singular matrix logabsdet is -inf and has no gradient; det has one"
+        ) from None
+    return np.expand_dims(g, (-1, -2)) * _t(inverse)
+
+
 @operator(
-    vjp=lambda g, _ans, x: np.expand_dims(g, (-1, -2)) * _t(np.linalg.inv(x)),
+    vjp=_logabsdet_vjp,
     domain=well_conditioned,
     samples=SQUARE,
+    name="logabsdet",
     reference=lambda x: np.linalg.slogdet(x)[1],
 )
 def _logabsdet(x: Array) -> Array:
@@ -276,6 +287,8 @@ def lstsq(x: Array, y: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
     >>> lstsq(tensor([[2.0], [0.0]]), tensor([4.0, 3.0]))[0]
     tensor([2.])
     """
+    if x.ndim != 2:
+        raise ValueError(f"expected one matrix (m, n), got shape {x.shape}")
     m, n = x.shape
     eps = float(np.finfo(x.dtype).eps)
     cut = eps * max(m, n) if rcond is None else eps if rcond < 0 else rcond
@@ -379,7 +392,7 @@ def _eigh_vjp(g: Any, ans: Any, _x: Any) -> Any:
     return _symmetric(vectors @ (turn + stretch) @ _t(vectors))
 
 
-@operator(vjp=_eigh_vjp, domain=positive_definite, samples=SQUARE)
+@operator(vjp=_eigh_vjp, domain=positive_definite, samples=SQUARE, name="eigh")
 def _eigh(x: Array) -> Array:
     """The eigenvalues as a first row, above the eigenvectors."""
     values, vectors = np.linalg.eigh(_symmetric(x))
@@ -451,7 +464,7 @@ _svd_domain = Domain(
 )
 
 
-@operator(vjp=_svd_vjp, domain=_svd_domain, samples=_RECTANGLES)
+@operator(vjp=_svd_vjp, domain=_svd_domain, samples=_RECTANGLES, name="svd")
 def _svd(x: Array) -> Array:
     """U above the singular values above V, all with min(m, n) columns."""
     u, s, vh = np.linalg.svd(x, full_matrices=False)
@@ -511,7 +524,12 @@ def _qr_vjp(g: Any, ans: Any, _x: Any) -> Any:
     return (gq + q @ mirrored) @ _t(np.linalg.inv(r))
 
 
-@operator(vjp=_qr_vjp, domain=_tall, samples=[sample((3, 3)), sample((4, 2)), sample((0, 3, 2))])
+@operator(
+    vjp=_qr_vjp,
+    domain=_tall,
+    samples=[sample((3, 3)), sample((4, 2)), sample((0, 3, 2))],
+    name="qr",
+)
 def _qr(x: Array) -> Array:
     """Q above R, for at least as many rows as columns."""
     q, r = np.linalg.qr(x)

@@ -138,10 +138,18 @@ def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.min(x, axis=axis, keepdims=keepdims)
 
 
+def axes_of(axis: Axis, ndim: int) -> list[int]:
+    """The axes to reduce, counted from the front. Raises AxisError for one that is not there."""
+    axes = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    for a in axes:
+        if not -ndim <= a < ndim:
+            raise np.exceptions.AxisError(a, ndim)
+    return [a % ndim for a in axes]
+
+
 def _along_last(x: Any, axis: Axis) -> tuple[Any, list[int], tuple[int, ...]]:
     """x with its reduced axes joined into the last; then how to undo that: order and shape."""
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    last = [a % x.ndim for a in axes]
+    last = axes_of(axis, x.ndim)
     order = [a for a in range(x.ndim) if a not in last] + last
     moved = np.transpose(x, order)
     lengths = moved.shape
@@ -190,10 +198,15 @@ def _finite_or_zero(x: Any) -> Any:
     return np.where(np.isfinite(x), x, 0.0)
 
 
+def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    e = np.exp(x - spread(_finite_or_zero(ans), axis, keepdims))
+    # The sum is 1 but for the rounding of ans, which for large x would show in the shares.
+    total = np.sum(e, axis=axis, keepdims=True)
+    return spread(g, axis, keepdims) * (e / np.where(total == 0, 1.0, total))
+
+
 @operator(
-    vjp=lambda g, ans, x, axis=None, keepdims=False: (
-        spread(g, axis, keepdims) * np.exp(x - spread(_finite_or_zero(ans), axis, keepdims))
-    ),
+    vjp=_logsumexp_vjp,
     domain=anywhere,
     samples=AXES,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, composite, engine
 from minigrad.operators.domain import distinct, sample
 from minigrad.operators.nan_reductions import with_nan
-from minigrad.operators.reductions import AXES
+from minigrad.operators.reductions import AXES, axes_of
 
 __all__ = [
     "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile", "quantile",
@@ -53,21 +54,17 @@ def partition(x: Array, kth: Any, axis: int | None = -1) -> Array:
 
 def _rows(x: Any, axis: Axis) -> Any:
     """x with the axes to reduce joined into the last one."""
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    last = [a % x.ndim for a in axes]
+    last = axes_of(axis, x.ndim)
     kept = [a for a in range(x.ndim) if a not in last]
-    n = 1
-    for a in last:
-        n *= x.shape[a]
-    return np.reshape(np.transpose(x, [*kept, *last]), (*[x.shape[a] for a in kept], n))
+    shape = (*[x.shape[a] for a in kept], _length(x, axis))
+    return np.reshape(np.transpose(x, [*kept, *last]), shape)
 
 
 def _kept(found: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     """``found``, whose last axes are x's that remain, with the reduced ones back at length 1."""
     if not keepdims:
         return found
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    last = [a % x.ndim for a in axes]
+    last = axes_of(axis, x.ndim)
     ones = tuple(1 if a in last else n for a, n in enumerate(x.shape))
     return np.reshape(found, found.shape[: found.ndim - x.ndim + len(last)] + ones)
 
@@ -144,11 +141,7 @@ def _known(x: Any, axis: Axis, keepdims: bool, found: Any) -> Any:
 
 
 def _length(x: Any, axis: Axis) -> int:
-    axes = range(x.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    n = 1
-    for a in axes:
-        n *= x.shape[a]
-    return n
+    return math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
 
 
 @composite(

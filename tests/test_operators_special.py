@@ -1,0 +1,207 @@
+"""What is special about single operators: errors, results with names, values that tests must hit."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+
+X = np.array([[4.0, 1.0], [1.0, 3.0]])
+
+
+def tensor(*shape):
+    return mg.tensor(np.ones(shape), requires_grad=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda: np.linalg.inv(tensor(2, 2)), np.linalg.LinAlgError, "inv: Singular"),
+        (lambda: np.linalg.inv(tensor(1, 2)), np.linalg.LinAlgError, r"inv: .*square.*\(1, 2\)"),
+        (lambda: np.linalg.cholesky(-tensor(2, 2)), np.linalg.LinAlgError, "cholesky: .*positive"),
+        (lambda: np.linalg.cholesky(tensor(1, 2)), ValueError, "cholesky: expected square"),
+        (lambda: np.linalg.svd(tensor(1, 2)), ValueError, "svd: pass full_matrices=False"),
+        (lambda: np.linalg.qr(tensor(2, 2), "raw"), ValueError, "qr: mode must be"),
+        (lambda: np.linalg.eigh(tensor(2, 2), "X"), ValueError, "eigh: UPLO must be"),
+        (lambda: np.linalg.norm(tensor(2, 2), "foo"), ValueError, "norm: .*ord must be"),
+        (lambda: np.linalg.norm(tensor(2, 2, 2), 2), ValueError, r"norm: .*\(2, 2, 2\)"),
+        (lambda: np.linalg.lstsq(tensor(2), tensor(2)), ValueError, "lstsq: expected one matrix"),
+        (lambda: np.linalg.multi_dot([tensor(2, 2)]), ValueError, "multi_dot: .*at least two"),
+        (lambda: np.linalg.slogdet(tensor(2, 2))[1].backward(), ValueError, "slogdet: .*singular"),
+        (lambda: np.median(tensor(2, 2), axis=3), np.exceptions.AxisError, "median: .*axis 3"),
+        (lambda: np.sum(tensor(2), axis=1), np.exceptions.AxisError, "sum: .*axis 1"),
+        (lambda: np.take(tensor(2), 9), IndexError, "take: .*index 9"),
+        (lambda: np.take(tensor(2), 1, axis=4), np.exceptions.AxisError, "take: .*axis 4"),
+        (lambda: np.take(tensor(2), 1, mode="?"), ValueError, "take: mode must be"),
+        (lambda: np.quantile(tensor(2), 2), ValueError, r"quantile: .*\[0, 1\]"),
+        (lambda: np.quantile(tensor(2), 0.5, method="?"), ValueError, "unknown method '\\?'"),
+        (lambda: np.median(tensor(0)), ValueError, "median: .*at least one"),
+        (lambda: np.pad(tensor(2), 1, mode="?"), ValueError, "pad: unknown mode"),
+        (lambda: np.split(tensor(2), 3), ValueError, "split: .*array_split"),
+        (lambda: np.vsplit(tensor(2), 2), ValueError, "vsplit: .*two axes"),
+        (lambda: np.hstack([tensor(2, 2), tensor(1, 2)]), ValueError, "hstack: "),
+        (lambda: np.einsum("ijk", tensor(2, 2)), ValueError, r"einsum: 'ijk' names 3 axes"),
+        (lambda: np.einsum("ij,jk", tensor(2, 2)), ValueError, "einsum: .*2 operands, got 1"),
+        (lambda: np.einsum("i1", tensor(2, 2)), ValueError, "einsum: .*expected letters"),
+        (lambda: np.tensordot(tensor(2), tensor(3), 1), ValueError, r"tensordot: .*\[2\].*\[3\]"),
+        (lambda: np.cross(tensor(2), tensor(2)), ValueError, "cross: expected vectors of 3"),
+        (lambda: np.interp(tensor(2), [0.0, 1.0], [1.0]), ValueError, "interp: .*one length"),
+        (lambda: np.convolve(tensor(2), tensor(2), "?"), ValueError, "convolve: mode must be"),
+        (lambda: np.diff(tensor(2), -1), ValueError, "diff: n must not be negative"),
+        (lambda: np.gradient(tensor(1)), ValueError, "gradient: expected at least 2"),
+        (lambda: np.cumulative_sum(tensor(2, 2)), ValueError, "cumulative_sum: expected axis="),
+        (lambda: np.diag(tensor(2, 2, 2)), ValueError, r"diag: .*\(2, 2, 2\)"),
+        (lambda: np.choose([5], [tensor(1)]), ValueError, "choose: indices 5"),
+        (lambda: np.select([], []), ValueError, "select"),
+        (lambda: np.piecewise(tensor(2), [np.ones(2, bool)], []), ValueError, "piecewise: got 1"),
+        (lambda: mg.where_safe(np.ones(2, bool), np.sum, tensor(2)), ValueError, "elementwise"),
+        (lambda: np.take_along_axis(tensor(2, 2), [0], 1), ValueError, "take_along_axis: .*axes"),
+        (lambda: np.average(tensor(2, 2), weights=[1.0, 2.0]), ValueError, "average: expected w"),
+        (lambda: np.meshgrid(tensor(2), indexing="?"), ValueError, "meshgrid: indexing"),
+        (lambda: np.where(tensor(2) > 0, tensor(2), None), ValueError, "where: .*two values"),
+    ],
+)
+def test_wrong_calls_name_the_operator(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_results_have_numpys_names():
+    t = mg.tensor(X, requires_grad=True)
+    for function in (np.linalg.eigh, np.linalg.svd, np.linalg.qr, np.linalg.slogdet):
+        ours, theirs = function(t), function(X)
+        assert type(ours)._fields == type(theirs)._fields
+        for name in theirs._fields:
+            np.testing.assert_allclose(getattr(ours, name).detach().numpy(), getattr(theirs, name))
+
+
+def test_modes_of_decompositions():
+    wide = mg.tensor(np.arange(6.0).reshape(2, 3))
+    assert np.linalg.svd(wide).Vh.shape == (3, 3)  # untracked, so nothing is lost
+    assert np.linalg.svd(wide, compute_uv=False).shape == (2,)
+    assert np.linalg.qr(wide, "r").shape == (2, 3)
+    upper = np.linalg.cholesky(mg.tensor(X), upper=True)
+    np.testing.assert_allclose(upper.numpy(), np.linalg.cholesky(X).T)
+
+
+def test_nan_to_num_replaces_as_asked():
+    x = np.array([1.0, np.nan, np.inf, -np.inf])
+    t = mg.tensor(x, requires_grad=True)
+    y = np.nan_to_num(t, nan=2.0, posinf=3.0, neginf=4.0)
+    assert y.tolist() == [1, 2, 3, 4]
+    y.sum().backward()
+    assert t.grad.tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("name", ["nanmax", "nanmin", "nanmean", "nanmedian", "nanvar", "nanstd"])
+def test_of_nothing_but_nan_the_answer_is_nan(name):
+    x = mg.tensor([[np.nan, np.nan], [1.0, np.nan]], requires_grad=True)
+    with np.errstate(invalid="ignore"):
+        y = getattr(np, name)(x, axis=1)
+    assert np.isnan(y[0].item())
+    assert not np.isnan(y[1].item())
+
+
+@pytest.mark.parametrize("name", ["median", "quantile", "percentile"])
+def test_nan_shows_in_order_statistics(name):
+    args = () if name == "median" else (0.5,)
+    x = mg.tensor([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0]], requires_grad=True)
+    y = getattr(np, name)(x, *args, axis=1)
+    assert np.isnan(y[0].item())
+    y[1].backward()
+    assert np.isfinite(x.grad.numpy()[1]).all()
+
+
+def test_logsumexp_and_logaddexp_far_out():
+    x = mg.tensor([1e4, 1e4 - 1.0, -np.inf], requires_grad=True)
+    mg.logsumexp(x).backward()
+    np.testing.assert_allclose(x.grad.numpy(), [1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0], rtol=1e-6)
+    a = mg.tensor(-np.inf, requires_grad=True)
+    np.logaddexp(a, 3.0).backward()
+    assert a.grad.item() == 0
+
+
+@pytest.mark.parametrize("zeros", [0, 1, 2, 3])
+@pytest.mark.parametrize("name", ["prod", "cumprod"])
+def test_products_of_zeros_to_third_order(zeros, name):
+    """The third derivative is exact: a product is linear in each factor."""
+    x = np.array([2.0, 3.0, 5.0, 7.0])
+    x[:zeros] = 0.0
+
+    def last(x):
+        return mg.prod(x) if name == "prod" else mg.cumprod(x)[-1]
+
+    third = mg.jacobian(mg.hessian(last))(mg.tensor(x)).numpy()
+    for i, j, k in np.ndindex(4, 4, 4):
+        others = [x[m] for m in range(4) if m not in (i, j, k)]
+        expected = others[0] if len({i, j, k}) == 3 else 0.0
+        assert third[i, j, k] == pytest.approx(expected)
+
+
+def test_sinc_to_fourth_order_where_its_formula_loses_all_digits():
+    x = np.array([0.0, 1e-8, 1e-3, 0.3, 2.5])
+    f, series = mg.sinc, [1.0, 0.0, -(np.pi**2) / 3, 0.0, np.pi**4 / 5]
+    for order in range(5):
+        values = f(mg.tensor(x)).numpy()
+        assert values[0] == pytest.approx(series[order], abs=1e-12)
+        assert values[1] == pytest.approx(series[order], abs=1e-6)
+        f = mg.grad(lambda x, f=f: f(x).sum())
+
+
+def test_det_of_a_nearly_singular_matrix_is_differentiated_exactly():
+    x = np.array([[1.0, 2.0], [2.0, 4.0 + 1e-14]])
+    t = mg.tensor(x, requires_grad=True)
+    np.linalg.det(t).backward()
+    np.testing.assert_allclose(t.grad.numpy(), [[x[1, 1], -2], [-2, 1]], rtol=1e-12)
+
+
+def test_where_safe_takes_several_arrays_and_an_alternative():
+    x, y = mg.tensor([1.0, -1.0], requires_grad=True), mg.tensor([2.0, 0.0], requires_grad=True)
+    z = mg.where_safe(y != 0, np.divide, x, y, otherwise=x * 3.0)
+    z.sum().backward()
+    assert z.tolist() == [0.5, -3.0]
+    assert x.grad.tolist() == [0.5, 3.0]
+    assert y.grad.tolist() == [-0.25, 0.0]
+
+
+def test_piecewise_differentiates_the_numbers_it_is_given():
+    x = mg.tensor([-1.0, 4.0], requires_grad=True)
+    c = mg.tensor(7.0, requires_grad=True)
+    np.piecewise(x, [x > 0], [np.sqrt, c]).sum().backward()
+    assert x.grad.tolist() == [0.0, 0.25]
+    assert c.grad.item() == 1.0
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x, w: np.average(x, weights=w),
+        lambda x, w: np.diff(x, prepend=w, append=w),
+        lambda x, w: np.insert(x, 1, w[:1]),
+        lambda x, w: np.interp([0.5, 1.5], w, x),
+        lambda x, w: np.trapezoid(x, x=w),
+        lambda x, w: np.cov(x, w),
+        lambda x, w: np.select([x > 2.0], [x], w),
+        lambda x, w: mg.choose([0, 1, 0], [x, w]),
+        lambda x, w: np.clip(x, w, None),
+        lambda x, w: np.ediff1d(x, to_end=w),
+        lambda x, w: np.linalg.multi_dot([x, np.outer(x, w), w]),
+        lambda x, w: np.block([[x, w], [w, x]]),
+        lambda x, w: np.polyval(x, w),
+        lambda x, w: np.append(x, w),
+    ],
+)
+def test_secondary_arrays_have_gradients_too(call):
+    mg.testing.check_grads(call, np.array([1.0, 2.5, 4.0]), np.array([0.2, 1.1, 2.3]), order=2)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_dtypes_are_kept_by_composites(dtype):
+    x = mg.tensor(np.array([1.0, 2.0, 4.0], dtype), requires_grad=True)
+    for y in (
+        np.median(x), np.quantile(x, 0.3), np.average(x, weights=[1.0, 2.0, 3.0]), np.cov(x),
+        np.interp(x, [0.0, 5.0], [1.0, 2.0]), np.float_power(x, 2.0), np.unwrap(x), np.vander(x),
+        np.sinc(x), np.nanmean(x), np.gradient(x), np.clip(x, 0.5, 3.0), np.ptp(x),
+    ):  # fmt: skip
+        if dtype == np.float16 and y.dtype == np.float32:
+            continue  # beside lists of Python floats, which are float32
+        assert y.dtype == dtype
