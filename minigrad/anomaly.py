@@ -73,7 +73,7 @@ class detect_anomaly(Inspector):
         if node is not None:
             node.seen = node.seen or Observation()
             node.seen.line = node.seen.line or current_line()
-        if is_finite(value) or any(not is_finite(x) for x in arrays):
+        if arrays is None or is_finite(value) or any(not is_finite(x) for x in arrays):
             return  # what came in broken is not this operator's doing
         scope = MODE.get().scope
         where = f" in {scope}" if scope else ""

@@ -107,7 +107,7 @@ def attach(
     for tape in mode.tapes:
         tape.nodes.append(node)
     if mode.inspect is not None:
-        mode.inspect(op, (), NO_METADATA, packed, node)
+        mode.inspect(op, None, NO_METADATA, packed, node)
     return rebuild(values, iter(unpack(Tensor(packed, node), flat)))
 
 

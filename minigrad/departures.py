@@ -6,10 +6,11 @@ A note refers to no tensor and no node, only to the node's number: it keeps noth
 from __future__ import annotations
 
 from collections import deque
+from types import CodeType
 from typing import NamedTuple
 
 from minigrad.node import Node
-from minigrad.source_line import SourceLine, current_line
+from minigrad.source_line import SourceLine, line_at, user_frame
 
 
 class Departure(NamedTuple):
@@ -22,15 +23,28 @@ class Departure(NamedTuple):
     line: SourceLine | None
 
 
-#: The latest ones; a bounded number, because nobody may ever ask.
-RECENT: deque[tuple[int, str, str, str, SourceLine | None]] = deque(maxlen=512)
+#: The latest ones; a bounded number, because nobody may ever ask. The line is still the code object
+#: and the instruction: turning them into a line takes longer than all the rest.
+_notes: deque[tuple[int, str, str, str, CodeType | None, int]] = deque(maxlen=512)
 
 
 def depart(node: Node, how: str) -> None:
-    """Note that the value of this node became a constant, and where, in about two microseconds."""
-    RECENT.append(Departure(node.number, how, node.op.name, node.scope, current_line()))
+    """Note that the value of this node became a constant, and where."""
+    frame = user_frame()
+    if frame is None:
+        depart_quickly(node, how)
+    else:
+        _notes.append((node.number, how, node.op.name, node.scope, frame.f_code, frame.f_lasti))
 
 
 def depart_quickly(node: Node, how: str) -> None:
     """The same without the line, for what happens at every operator of an inference."""
-    RECENT.append((node.number, how, node.op.name, node.scope, None))
+    _notes.append((node.number, how, node.op.name, node.scope, None, 0))
+
+
+def recent() -> list[Departure]:
+    """What left the graph of late, oldest first."""
+    return [
+        Departure(number, how, op, scope, None if code is None else line_at(code, instruction))
+        for number, how, op, scope, code, instruction in list(_notes)
+    ]

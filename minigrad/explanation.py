@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import backward
-from minigrad.departures import RECENT, Departure
+from minigrad.departures import Departure, recent
 from minigrad.inspection import ApplyRules, Inspector
 from minigrad.node import FREED, MODE, Leaf, Node
 from minigrad.tape import GradientTape
@@ -190,14 +190,13 @@ def _departure_text(departure: Departure, source: Node | None) -> str:
 
 def _departures(source: Node | None, tape: GradientTape | None) -> str:
     """How the source, or values computed from it, became constants, the latest first."""
-    recent = [Departure(*d) for d in RECENT]
     if source is None or tape is None:
-        later = [d for d in recent if source is None or d.number >= source.number]
+        later = [d for d in recent() if source is None or d.number >= source.number]
         certain = [d for d in later if source is not None and d.number == source.number]
         found = certain or later[-1:]
     else:
         known = _depend_on(source, tape)
-        found = [d for d in recent if d.number in known]
+        found = [d for d in recent() if d.number in known]
     texts = [_departure_text(departure, source) for departure in reversed(found)]
     return "; ".join(list(dict.fromkeys(texts))[:3])
 

@@ -39,7 +39,10 @@ class Inspector:
     def __call__(
         self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
     ) -> None:
-        """An operator made ``value`` of ``arrays``; ``node`` is None when that is a constant."""
+        """An operator made ``value`` of ``arrays``; ``node`` is None when that is a constant.
+
+        ``arrays`` is None where a function that was shown already is put under one node.
+        """
         if self._outer is not None:
             self._outer(op, arrays, metadata, value, node)
 

@@ -2,8 +2,11 @@
 
 import builtins
 import html
+import os
 import re
 import shutil
+import subprocess
+import sys
 import weakref
 from contextlib import nullcontext
 from pathlib import Path
@@ -83,7 +86,8 @@ def test_saves_by_suffix_without_dot(tmp_path, suffix, without_dot):
     assert path.read_bytes().startswith(start)
 
 
-def test_without_any_engine_says_how_to_install_one(tmp_path, without_dot, monkeypatch):
+@pytest.fixture
+def without_engine(without_dot, monkeypatch):
     real = builtins.__import__
 
     def no_pygraphviz(name, *args, **kwargs):
@@ -92,12 +96,44 @@ def test_without_any_engine_says_how_to_install_one(tmp_path, without_dot, monke
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", no_pygraphviz)
+
+
+def test_without_any_engine_says_how_to_install_one(tmp_path, without_engine):
     loss, params = net_loss()
     picture = mg.make_dot(loss, params)
     with pytest.raises(RuntimeError, match=r"(?s)apt install graphviz.*minigrad\[viz\]"):
         picture.save(tmp_path / "net.svg")
     picture.save(tmp_path / "net.dot")
+    picture.save(tmp_path / "net.html")
     assert (tmp_path / "net.dot").read_text(encoding="utf-8") == picture.source
+    assert (tmp_path / "net.html").read_text(encoding="utf-8") == picture.html
+    assert picture._repr_mimebundle_()["text/html"].startswith("<iframe srcdoc=")
+
+
+def test_another_process_writes_the_same_text():
+    program = """
+import sys, numpy as np, minigrad as mg
+from minigrad import nn
+x = mg.tensor(np.ones((2, 3), np.float32), requires_grad=True)
+model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+with mg.GradientTape():
+    with mg.GradientTape() as tape:
+        y = (model(x) ** 2).sum()
+    g = tape.gradient(y, x)
+picture = mg.make_dot([y, g], dict(model.named_parameters(), x=x))
+sys.stdout.buffer.write((picture.source + picture.html).encode())
+"""
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+    assert b"gradient" in found.pop()
 
 
 def test_an_unknown_suffix_names_the_known_ones(tmp_path):
@@ -453,3 +489,46 @@ def test_resnet_sized_graphs_close_to_a_page():
     assert len(nodes(picture)) <= 12
     for title in ("0.1 … 0.2: Bottleneck × 2", "2.1 … 2.5: Bottleneck × 5"):
         assert title in text(picture)
+
+
+def test_functions_with_a_rule_of_their_own_are_one_box():
+    @mg.custom_gradient
+    def clipped(x):
+        return x * 2, lambda g: g
+
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with mg.observe():
+        y = mg.checkpoint(lambda t: mg.sin(t) * t, clipped(x))
+        y.sum().backward(retain_graph=True)
+    found = text(mg.make_dot(y, {"x": x}, show=("values", "line")))
+    assert "clipped" in found
+    assert "checkpoint" in found or "<lambda>" in found
+    assert "test_graph.py:" in found
+
+
+def test_empty_arrays():
+    x = mg.tensor(np.zeros((0, 3)), requires_grad=True)
+    with mg.observe(), mg.detect_anomaly():
+        y = mg.exp(x)
+        z = y.sum()
+    found = text(mg.make_dot(z, {"x": x}, show="values"))
+    assert "0 × 3" in found
+    assert "empty" in found
+
+
+def test_a_parameter_that_two_modules_share_stands_outside_both():
+    model = nn.Module()
+    model.a = Affine(3, 3)
+    model.b = Affine(3, 3)
+    model.b.weight = model.a.weight
+    y = model.b(model.a(mg.ones((2, 3))))
+    source = mg.make_dot(y).source
+    assert source.count("<B>a.weight</B>") == 1
+    (line,) = (line for line in source.splitlines() if "<B>a.weight</B>" in line)
+    assert re.match(r"\t\tparameter", line)  # in the model; in a or b it would be one deeper
+
+
+def test_shapes_on_the_arrows():
+    x = mg.tensor(np.ones((5, 4)), requires_grad=True)
+    source = mg.make_dot(mg.sin(x).sum(), {"x": x}, show="shapes").source
+    assert re.search(r"parameter\d+ -> operator\d+ \[label=<5 × 4 float64>", source)

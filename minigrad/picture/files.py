@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import shutil
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,18 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
             return super().pipe(format, *args, encoding=encoding, **kwargs)
         content = _pipe_in_process(self.source, format or self.format, engine)
         return content.decode(encoding) if encoding else content
+
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What a notebook shows: the laid-out picture, or without an engine the page."""
+        try:
+            bundle: dict[str, Any] = super()._repr_mimebundle_(*args, **kwargs)
+        except RuntimeError:
+            if self.plan is None:
+                raise
+            page = html.escape(self.html, quote=True)
+            frame = f'<iframe srcdoc="{page}" width="100%" height="640" style="border:0"></iframe>'
+            return {"text/html": frame}
+        return bundle
 
 
 def _pipe_in_process(source: str, format: str, engine: str) -> bytes:
