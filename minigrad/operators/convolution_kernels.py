@@ -1,9 +1,9 @@
 """How convolutions are computed: patches copied into columns, a block at a time, and multiplied.
 
 A block is a few images, or some rows of one, such that its columns stay in cache; its memory is
-used again for the next block. Blocks are shared out over threads. There are two ways to make
-columns: ``Runs`` for stride 1, where one copy moves whole rows of the image at once, and
-``Patches`` for everything else.
+used again for the next block. Blocks are shared out over threads. Two ways to make
+columns are here: ``Runs`` for stride 1, where one copy moves whole rows of the image at once, and
+``Patches`` for everything else. ``winograd.py`` has a third, with fewer multiplications.
 
 All times are of one thread, float32, on an AMD EPYC (Zen 4) with OpenBLAS, for the 3 x 3
 convolution of 100 images 16 x 28 x 28 to 16 channels, unless something else is said.
@@ -13,65 +13,23 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from minigrad.memory import scratch
+from minigrad.operators.convolution_blocks import (
+    BLOCK,
+    LEAST,
+    SMALL_PRODUCT,
+    Block,
+    Shape,
+    pitch,
+)
 from minigrad.operators.im2col import add_patches, pad_image, patches
 from minigrad.operators.windows import Windows, reach
+from minigrad.operators.winograd import TILE, Winograd, saves
 from minigrad.workers import run
-
-#: The bytes of one block's columns: they stay in cache, and calls of NumPy are few.
-BLOCK = 1 << 21
-#: Up to this many multiplications OpenBLAS multiplies without packing its operands first, at 108
-#: GFLOP/s instead of 83 for 16 channels; other libraries do not mind. Below LEAST columns the
-#: calls themselves would cost more than that saves.
-SMALL_PRODUCT, LEAST = 1_000_000, 96
-
-
-class Block(NamedTuple):
-    """Images [first, last) and output rows [top, bottom) of a convolution."""
-
-    first: int
-    last: int
-    top: int
-    bottom: int
-
-
-class Shape(NamedTuple):
-    """What a convolution's columns depend on, besides the batch."""
-
-    windows: Windows
-    channels: int
-    out_channels: int
-    groups: int
-
-    @property
-    def depth(self) -> int:
-        """The elements under one window, in one group."""
-        kh, kw = self.windows.kernel
-        return self.channels // self.groups * kh * kw
-
-    @property
-    def out_depth(self) -> int:
-        """The output channels of one group."""
-        return self.out_channels // self.groups
-
-    def blocks(self, images: int, width: int, itemsize: int) -> list[Block]:
-        """All of a batch in blocks, for columns that are ``width`` for each output row."""
-        height = self.windows.out[0]
-        row = self.channels * self.windows.kernel[0] * self.windows.kernel[1] * width * itemsize
-        rows = min(height, max(1, BLOCK // row))
-        bands = -(-height // rows)
-        rows = -(-height // bands)
-        # At least four blocks in a batch, so that two threads end at about the same time.
-        many = max(1, min(BLOCK // (row * rows), images // 4)) if bands == 1 else 1
-        return [
-            Block(i, min(i + many, images), top, min(top + rows, height))
-            for i in range(0, images, many)
-            for top in range(0, height, rows)
-        ]
 
 
 class Runs:
@@ -141,8 +99,13 @@ class Runs:
         np.copyto(self.target[:n], self.source[:n])
         return self.cols[:n]
 
-    def product(self, w: Any, cols: Any) -> Any:
-        """w (groups, out_depth, depth) times columns, as (images, O, rows, out_w)."""
+    @staticmethod
+    def matrix(w: Any, shape: Shape, dtype: Any) -> Any:
+        """The weight as the left-hand side of products with columns."""
+        return _matrix(w, shape.groups, dtype)
+
+    def multiply(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
+        """Write the product, plus a bias if there is one, to (images, O, rows, out_w)."""
         n, g, o, length = len(cols), self.shape.groups, self.shape.out_depth, self.parts * self.part
         out = scratch("product", (n, g * o, length), cols.dtype)
         size = cols.itemsize
@@ -153,9 +116,22 @@ class Runs:
             0,
             (g * o * length * size, self.part * size, o * length * size, length * size, size),
         )
-        np.matmul(w, cols, out=parts)
+        np.matmul(matrix, cols, out=parts)
+        if bias is not None:
+            # In long runs: 0.3 ms; while rows are copied to the output it would be 0.7.
+            out += bias[:, None]
         rows = out[:, :, : self.rows * self.pitch].reshape(n, g * o, self.rows, self.pitch)
-        return rows[..., : self.shape.windows.out[1]]
+        target[...] = rows[:, :, : target.shape[2], : target.shape[3]]
+
+    @staticmethod
+    def reduce(product: Any) -> Any:
+        """The sum over images and parts."""
+        return np.sum(product, axis=(0, 1))
+
+    @staticmethod
+    def weight(total: Any, shape: tuple[int, ...]) -> Any:
+        """The summed products of columns and cotangents, as a weight."""
+        return np.ascontiguousarray(np.swapaxes(total, 1, 2)).reshape(shape)
 
     def prepare_gradient(self, dtype: Any) -> None:
         """Memory for ``gradient``, zero where columns wrap around."""
@@ -222,12 +198,30 @@ class Patches:
         self.places = under.shape[3:]
         return target.reshape(shape.groups, shape.depth, -1)
 
-    def product(self, w: Any, cols: Any) -> Any:
-        """w (groups, out_depth, depth) times columns, as (images, O, rows, out_w)."""
+    @staticmethod
+    def matrix(w: Any, shape: Shape, dtype: Any) -> Any:
+        """The weight as the left-hand side of products with columns."""
+        return _matrix(w, shape.groups, dtype)
+
+    def multiply(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
+        """Write the product, plus a bias if there is one, to (images, O, rows, out_w)."""
         shape = self.shape
         out = scratch("product", (shape.groups, shape.out_depth, cols.shape[-1]), cols.dtype)
-        np.matmul(w, cols, out=out)
-        return out.reshape(shape.out_channels, *self.places).transpose(1, 0, 2, 3)
+        np.matmul(matrix, cols, out=out)
+        if bias is not None:
+            out += bias.reshape(shape.groups, shape.out_depth, 1)
+        out = out.reshape(shape.out_channels, *self.places).transpose(1, 0, 2, 3)
+        target[...] = out
+
+    @staticmethod
+    def reduce(product: Any) -> Any:
+        """The product itself: it is of all images."""
+        return product
+
+    @staticmethod
+    def weight(total: Any, shape: tuple[int, ...]) -> Any:
+        """The summed products of columns and cotangents, as a weight."""
+        return np.ascontiguousarray(np.swapaxes(total, 1, 2)).reshape(shape)
 
     def prepare_gradient(self, dtype: Any) -> None:
         """Nothing: the cotangent has no surplus to be zero."""
@@ -242,28 +236,30 @@ class Patches:
         return target.reshape(-1, shape.groups, shape.out_depth).transpose(1, 0, 2)
 
 
-Columns: TypeAlias = Runs | Patches
-
-
-def pitch(windows: Windows) -> int:
-    """How far apart image rows lie when flat: neighbours share their padding where they can."""
-    (left, right), width = windows.padding[1], windows.size[1]
-    shared = width + max(left, right)
-    return shared if windows.out[1] <= shared else width + left + right
+Columns: TypeAlias = Runs | Patches | Winograd
 
 
 @functools.lru_cache(maxsize=1024)
-def _plan(shape: Shape, images: int, itemsize: int) -> tuple[type[Columns], list[Block], float]:
+def _plan(
+    shape: Shape, images: int, itemsize: int, single: bool
+) -> tuple[type[Columns], list[Block], float]:
     """The way to make columns, the blocks, and about how many seconds one thread takes."""
     windows = shape.windows
     height, width = windows.out
-    # Below 40 places a product with the columns of one image is too narrow.
-    runs = windows.stride == (1, 1) and height * width >= 40
-    blocks = shape.blocks(images, pitch(windows) if runs else width, itemsize)
+    row = shape.channels * windows.kernel[0] * windows.kernel[1] * itemsize
+    make: type[Columns]
+    if single and images and saves(shape):
+        make = Winograd
+        blocks = shape.blocks(images, row * pitch(windows) // 2, TILE)
+    elif windows.stride == (1, 1) and height * width >= 40:
+        make, blocks = Runs, shape.blocks(images, row * pitch(windows))
+    else:
+        # Below 40 places a product with the columns of one image is too narrow.
+        make, blocks = Patches, shape.blocks(images, row * width)
     places = images * height * width
     moved = places * (shape.groups * shape.depth + 2 * shape.out_channels)
     seconds = places * shape.depth * shape.out_channels * 2e-11 + moved * 2e-10
-    return (Runs if runs else Patches), blocks, seconds
+    return make, blocks, seconds
 
 
 def _matrix(w: Any, groups: int, dtype: Any) -> Any:
@@ -280,20 +276,15 @@ def convolve(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
     if not y.size:
         return y
     shape = Shape(windows, x.shape[1], w.shape[0], groups)
-    make, blocks, seconds = _plan(shape, len(x), dtype.itemsize)
-    matrix = _matrix(w, groups, dtype)
-    level = None if bias is None else bias[:, None, None]
+    make, blocks, seconds = _plan(shape, len(x), dtype.itemsize, dtype == np.float32)
+    matrix = make.matrix(w, shape, dtype)
 
     def work(some: Sequence[Block]) -> None:
         columns = make(shape, some, dtype)
         for block in some:
             first, last, top, bottom = block
-            product = columns.product(matrix, columns.columns(x, block))[:, :, : bottom - top]
             target = y[first:last, :, top:bottom]
-            if level is None:
-                target[...] = product
-            else:
-                np.add(product, level, out=target)
+            columns.multiply(matrix, columns.columns(x, block), bias, target)
 
     run(work, blocks, seconds)
     return y
@@ -303,29 +294,27 @@ def convolve_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
     """The gradient of conv2d by its weight."""
     dtype = np.result_type(x, g)
     shape = Shape(windows, x.shape[1], g.shape[1], groups)
-    total = np.zeros((groups, shape.depth, shape.out_depth), dtype)
-    if g.size:
-        make, blocks, seconds = _plan(shape, len(x), dtype.itemsize)
-        sums: dict[Block, Any] = {}
+    w_shape = (g.shape[1], x.shape[1] // groups, *windows.kernel)
+    if not g.size:
+        return np.zeros(w_shape, dtype)
+    make, blocks, seconds = _plan(shape, len(x), dtype.itemsize, dtype == np.float32)
+    sums: dict[Block, Any] = {}
 
-        def work(some: Sequence[Block]) -> None:
-            columns = make(shape, some, dtype)
-            columns.prepare_gradient(dtype)
-            mine = np.zeros_like(total)
-            for block in some:
-                cols, turned = columns.columns(x, block), columns.gradient(g, block)
-                product = scratch("product", (*cols.shape[:-1], shape.out_depth), dtype)
-                np.matmul(cols, turned, out=product)
-                mine += np.sum(product, axis=(0, 1)) if product.ndim == 5 else product
-            sums[some[0]] = mine
+    def work(some: Sequence[Block]) -> None:
+        columns = make(shape, some, dtype)
+        columns.prepare_gradient(dtype)
+        mine = np.zeros((), dtype)
+        for block in some:
+            cols, turned = columns.columns(x, block), columns.gradient(g, block)
+            product = scratch("product", (*cols.shape[:-1], turned.shape[-1]), dtype)
+            np.matmul(cols, turned, out=product)
+            mine = mine + columns.reduce(product)
+        sums[some[0]] = mine
 
-        run(work, blocks, seconds)
-        # In an order that does not depend on which thread was first.
-        for first in sorted(sums):
-            total += sums[first]
-    return np.ascontiguousarray(total.transpose(0, 2, 1)).reshape(
-        g.shape[1], x.shape[1] // groups, *windows.kernel
-    )
+    run(work, blocks, seconds)
+    # In an order that does not depend on which thread was first.
+    total = sum(sums[first] for first in sorted(sums))
+    return make.weight(total, w_shape)
 
 
 def convolve_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
