@@ -130,9 +130,8 @@ def _apply_rules(
     """The cotangents of those inputs of a node that are asked for."""
     if node.saved is FREED:
         raise RuntimeError(_freed(node))
-    for _, parent in hits:
-        if type(parent) is Leaf and parent.assigned > node.number:
-            _check_current(node, parent)
+    if node.saved is not None:
+        _check_current(node, node.saved)
     op = node.op
     arguments = _arguments(node, tensor)
     if op.joint is not None:
@@ -202,12 +201,14 @@ def _freed(node: Node) -> str:
     )
 
 
-def _check_current(node: Node, leaf: Leaf) -> None:
-    if node.saved is None:
-        return
-    name = f"parameter {leaf.name!r}" if leaf.name else f"a leaf tensor of shape {leaf.shape}"
-    raise RuntimeError(
-        f"{name} was updated in place after {place(node)} recorded it, so the gradient would mix "
-        f"old and new values. Take the gradient before the update, or compute the value again "
-        f"after it"
-    )
+def _check_current(node: Node, saved: tuple[Any, ...]) -> None:
+    """Refuse a node whose rules would read a leaf that was written since, asked for or not."""
+    joint = node.op.joint is not None  # may read its inputs again although it kept none
+    for array, leaf in zip(saved[1:], node.parents, strict=True):
+        if type(leaf) is Leaf and leaf.assigned > node.number and (joint or array is not None):
+            name = f"parameter {leaf.name!r}" if leaf.name else f"a leaf of shape {leaf.shape}"
+            raise RuntimeError(
+                f"{name} was updated in place after {place(node)} recorded it, so the gradient "
+                f"would mix old and new values. Take the gradient before the update, or compute "
+                f"the value again after it"
+            )

@@ -26,9 +26,9 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     returns one gradient per tensor argument (None for none). What ``grad`` computes with tensors
     is recorded when a higher order is asked for. As ``tf.custom_gradient``.
 
-    Raises TypeError when f does not return such a pair, RuntimeError when f uses a tracked tensor
-    that is not an argument (its gradient would be lost), and on the backward pass ValueError for a
-    wrong number of gradients.
+    Raises TypeError when f does not return such a pair or a tracked tensor is passed by name,
+    RuntimeError when f uses a tracked tensor that is not an argument (its gradient would be lost),
+    and on the backward pass ValueError for a wrong number of gradients.
 
     >>> import minigrad as mg
     >>> @mg.custom_gradient
@@ -51,13 +51,20 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                 f"function of the cotangent; got {type(returned).__name__}"
             )
         values, grad = returned
+        for key, value in kwargs.items():
+            if isinstance(value, Tensor) and value._node is not None:
+                raise TypeError(
+                    f"{name}: the tracked tensor {key}= was passed by name and would get no "
+                    f"gradient; pass it by position"
+                )
         inputs = [a for a in args if isinstance(a, Tensor)]
         parents = [a._node for a in inputs]
         for node in history_before(start, flatten(values)):
             if node not in parents:
                 raise RuntimeError(
                     f"{name}: it uses a tracked tensor of shape {node.shape} that is not among "
-                    f"its arguments, so that tensor would get no gradient. Pass it as an argument"
+                    f"its arguments, so that tensor would get no gradient. Pass it as an argument "
+                    f"of its own, not in a list"
                 )
 
         def rule(g: Any, wanted: list[int], *_: Any, **__: Any) -> list[Any]:
@@ -74,7 +81,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                 )
             return [None if found[i] is None else as_tensor(found[i]) for i in wanted]
 
-        return attach(name, values, parents, None, rule)
+        # Nothing is kept here; that grad may have kept any input is what this says to the engine.
+        return attach(name, values, parents, (None,) * (1 + len(parents)), rule)
 
     return call
 
@@ -112,13 +120,14 @@ def attach(
 
 
 def unpack(packed: Tensor, like: list[Any]) -> list[Tensor]:
-    """The tensors that were packed into one, in their shapes."""
+    """The tensors that were packed into one, in their shapes and dtypes."""
     if len(like) == 1:
         return [packed]
     parts = []
     start = 0
     for one in like:
         end = start + one.size
-        parts.append(reshape(getitem(packed, slice(start, end)), one.shape))
+        part = reshape(getitem(packed, slice(start, end)), one.shape)
+        parts.append(part if part.dtype == one.dtype else part.astype(one.dtype))
         start = end
     return parts

@@ -135,15 +135,17 @@ class Leaf(Node):
 
     ``assigned`` is the number at which its buffer was last written in place. A node with a smaller
     number that kept the buffer is out of date: no other bookkeeping of versions is needed.
+    ``watchers`` are the ids of the tapes that watch a tensor which is a constant without them.
     """
 
-    __slots__ = ("assigned", "grad", "name", "owner", "trainable")
+    __slots__ = ("assigned", "grad", "name", "owner", "trainable", "watchers")
 
     assigned: int
     grad: Tensor | None
     name: str
     owner: Callable[[], Tensor | None]
     trainable: bool
+    watchers: set[int]
 
     def __init__(self, tensor: Tensor, trainable: bool) -> None:
         Node.__init__(self, LEAF, (), None, NO_METADATA, "", tensor.shape, tensor.dtype)
@@ -152,6 +154,7 @@ class Leaf(Node):
         self.grad = None
         self.name = ""
         self.trainable = trainable
+        self.watchers = set()
 
     def copy_for(self, tensor: Tensor) -> Leaf:
         """A leaf of the same kind for a copy of the tensor."""

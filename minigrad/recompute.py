@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.custom_rule import attach, history_before, unpack
-from minigrad.node import MODE, Node, next_number
+from minigrad.node import MODE, Node, Spec, next_number
 from minigrad.operators.arithmetic import positive
 from minigrad.random import default_generator
 from minigrad.tape import flatten
@@ -63,7 +63,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             )
     own = {v._node for v in variables}
     others: list[Node | None] = [n for n in history_before(start, flat) if n not in own]
-    shapes = [np.empty(v.shape, np.bool_) for v in flat]
+    specs = [Spec(v.shape, v.dtype) for v in flat]
 
     def rule(g: Any, wanted: list[int], _ans: Any, *inputs: Any) -> list[Any]:
         recorded = isinstance(g, Tensor)
@@ -77,7 +77,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             start, values = run(again, MODE.get().tapes if recorded else ())
         finally:
             generator.bit_generator.state = now
-        cotangents = unpack(g if recorded else Tensor(np.asarray(g)), shapes)
+        cotangents = unpack(g if recorded else Tensor(np.asarray(g)), specs)
         seeds = [
             (value._node, cotangent)
             for value, cotangent in zip(flatten(values), cotangents, strict=True)

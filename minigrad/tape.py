@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import _GeneratorContextManager, contextmanager
 from types import TracebackType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar, overload
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from minigrad.node import MODE, Leaf, Node, next_number
 from minigrad.tensor import Tensor, as_tensor, gradients, new_leaf
 
 __all__ = ["GradientTape", "is_recording", "no_grad", "stop_gradient"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class GradientTape:
@@ -41,7 +44,6 @@ class GradientTape:
         self._watch_accessed = watch_accessed_variables
         # By identity, because a watched tensor loses its node when the tape closes.
         self._watched: dict[int, tuple[Tensor, Node]] = {}
-        self._watched_nodes: set[Node] = set()
         # Numbers [start, end) during which this tape was recording; the last may be open.
         self._intervals: list[list[float]] = []
         self._alone = True
@@ -81,9 +83,12 @@ class GradientTape:
             self._alone = False
             for tape in mode.tapes:
                 tape._alone = False
-        for tensor, node in self._watched.values():
-            if tensor._node is None:
-                tensor._node = node
+        with _watching:
+            for tensor, node in self._watched.values():
+                if tensor._node is None:
+                    tensor._node = node
+                if type(node) is Leaf:
+                    node.watchers.add(id(self))
         GradientTape.latest = weakref.ref(self)
         self._resume()
         return self
@@ -95,11 +100,7 @@ class GradientTape:
         trace: TracebackType | None,
     ) -> None:
         self._pause()
-        for tensor, _ in self._watched.values():
-            # Watching is this tape's affair: afterwards the tensor is the constant it was before.
-            node = tensor._node
-            if type(node) is Leaf and not node.trainable and not _watched_elsewhere(node):
-                tensor._node = None
+        self._unwatch()
 
     def _resume(self) -> None:
         mode = MODE.get()
@@ -130,8 +131,8 @@ class GradientTape:
         """Forget everything recorded and watched so far; recording goes on if it was on."""
         recording = self in MODE.get().tapes
         self.nodes = []
+        self._unwatch()
         self._watched = {}
-        self._watched_nodes = set()
         self._spent = False
         self._intervals = [[next_number(), float("inf")]] if recording else []
 
@@ -148,10 +149,22 @@ class GradientTape:
                     f"watch: only floating-point tensors have gradients, got {one.dtype}; "
                     f"convert it first, e.g. t.astype(np.float32)"
                 )
-            if one._node is None:
-                one._node = new_leaf(one, trainable=False)
-            self._watched[id(one)] = (one, one._node)
-            self._watched_nodes.add(one._node)
+            with _watching:
+                node = one._node
+                if node is None:
+                    one._node = node = new_leaf(one, trainable=False)
+                if type(node) is Leaf:
+                    node.watchers.add(id(self))
+            self._watched[id(one)] = (one, node)
+
+    def _unwatch(self) -> None:
+        """Make constants again of what was constant before tapes watched it."""
+        with _watching:
+            for tensor, node in self._watched.values():
+                if type(node) is Leaf:
+                    node.watchers.discard(id(self))
+                    if not node.watchers and not node.trainable and tensor._node is node:
+                        tensor._node = None
 
     def watched_variables(self) -> tuple[Tensor, ...]:
         """The tensors watched by hand and the leaves that recorded operations have used."""
@@ -184,10 +197,12 @@ class GradientTape:
         Raises RuntimeError when the tape is spent, TypeError for sources that are no tensors,
         ValueError for an unknown ``unconnected_gradients`` or ill-shaped ``output_gradients``.
         """
-        self._spend()
+        self._refuse_if_spent()
         return self._gradient(target, sources, output_gradients, unconnected_gradients)
 
-    def _gradient(self, target: Any, sources: Any, seeds: Any, unconnected: str) -> Any:
+    def _gradient(
+        self, target: Any, sources: Any, cotangents: Any, unconnected: str, release: bool = True
+    ) -> Any:
         if unconnected not in ("none", "zero"):
             raise ValueError(
                 f"gradient: unconnected_gradients must be 'none' or 'zero', got {unconnected!r}"
@@ -197,15 +212,15 @@ class GradientTape:
             if not isinstance(one, Tensor):
                 raise TypeError(f"gradient: a source must be a tensor, got {type(one).__name__}")
         nodes = [self._node_of(one) for one in flat]
-        if not self.persistent:
-            self._pause()
+        seeds = self._seeds(target, cotangents)
+        self._use_up()  # only now: a call that is refused leaves the tape as it was
         recorded = bool(MODE.get().tapes)
         found = gradients(
-            self._seeds(target, seeds),
+            seeds,
             [n for n in nodes if n is not None],
             inside=self._inside(),
             recorded=recorded,
-            release=self._spent and self._alone and not recorded,
+            release=release and self._spent and self._alone and not recorded,
         )
         result: list[Tensor | None] = []
         for one, node in zip(flat, nodes, strict=True):
@@ -228,30 +243,14 @@ class GradientTape:
         tensor([[2., 0.],
                 [0., 4.]])
         """
-        self._check_target(target)
-        self._spend()
-        spent, self._spent = self._spent, False  # several passes: release nothing in between
-        try:
-            rows = []
-            for i in range(target.size):
-                seed = np.zeros(target.size, dtype=target.dtype)
-                seed[i] = 1
-                one_hot = Tensor(seed.reshape(target.shape))
-                g = self._gradient(target, sources, one_hot, unconnected_gradients)
-                rows.append(flatten(g))
-        finally:
-            self._spent = spent
-        flat = flatten(sources)
-        result: list[Any] = []
-        for i, source in enumerate(flat):
-            column = [row[i] for row in rows]
-            if not column:
-                result.append(Tensor(np.zeros(target.shape + source.shape, source.dtype)))
-            elif column[0] is None:
-                result.append(None)
-            else:
-                result.append(np.reshape(np.stack(column), target.shape + source.shape))
-        return rebuild(sources, iter(result))
+        self._check("jacobian", "target", target)
+        units = (_units(target, i) for i in np.ndindex(target.shape))
+        columns = self._passes(target, sources, units, unconnected_gradients)
+        blocks = (
+            _assemble(column, 0, target.shape + source.shape, source.dtype)
+            for column, source in zip(columns, flatten(sources), strict=True)
+        )
+        return rebuild(sources, blocks)
 
     def batch_jacobian(
         self, target: Tensor, source: Tensor, unconnected_gradients: str = "none"
@@ -261,44 +260,46 @@ class GradientTape:
         Row n of the target may depend on row n of the source only (else the result mixes rows).
         Raises ValueError when the first axes differ, else as :meth:`gradient`.
         """
-        self._check_target(target)
+        self._check("batch_jacobian", "target", target)
+        self._check("batch_jacobian", "source", source)
         if not target.ndim or not source.ndim or target.shape[0] != source.shape[0]:
             raise ValueError(
                 f"batch_jacobian: expected target and source with the same first axis, "
                 f"got {target.shape} and {source.shape}"
             )
-        self._spend()
-        spent, self._spent = self._spent, False
-        try:
-            rows: list[Any] = []
-            inner = target.shape[1:]
-            for i in range(int(np.prod(inner))):
-                seed = np.zeros((target.shape[0], int(np.prod(inner))), dtype=target.dtype)
-                seed[:, i] = 1
-                one_hot = Tensor(seed.reshape(target.shape))
-                rows.append(self._gradient(target, source, one_hot, unconnected_gradients))
-        finally:
-            self._spent = spent
-        shape = (*target.shape, *source.shape[1:])
-        if not rows:
-            return Tensor(np.zeros(shape, source.dtype))
-        if rows[0] is None:
-            return None
-        return np.reshape(np.stack(rows, axis=1), shape)
+        units = (_units(target, (slice(None), *i)) for i in np.ndindex(target.shape[1:]))
+        (column,) = self._passes(target, source, units, unconnected_gradients)
+        return _assemble(column, 1, target.shape + source.shape[1:], source.dtype)
+
+    def _passes(
+        self, target: Tensor, sources: Any, cotangents: Iterable[Tensor], unconnected: str
+    ) -> list[list[Any]]:
+        """For each source, its gradients for the cotangents in turn."""
+        self._refuse_if_spent()
+        passes = [
+            flatten(self._gradient(target, sources, g, unconnected, release=False))
+            for g in cotangents
+        ]
+        self._use_up()
+        return [[one[i] for one in passes] for i in range(len(flatten(sources)))]
 
     # -- what belongs to this tape -----------------------------------------------------------
 
-    def _spend(self) -> None:
+    def _refuse_if_spent(self) -> None:
         if self._spent and not self.persistent:
             raise RuntimeError(
                 "this tape has given its gradient and is spent. Ask for all sources in one "
                 "call, or open it as GradientTape(persistent=True)"
             )
-        self._spent = not self.persistent
 
-    def _check_target(self, target: Any) -> None:
-        if not isinstance(target, Tensor):
-            raise TypeError(f"jacobian: expected a tensor as target, got {type(target).__name__}")
+    def _use_up(self) -> None:
+        if not self.persistent:
+            self._spent = True
+            self._pause()
+
+    def _check(self, function: str, role: str, one: Any) -> None:
+        if not isinstance(one, Tensor):
+            raise TypeError(f"{function}: expected a tensor as {role}, got {type(one).__name__}")
 
     def _inside(self) -> Callable[[Node], bool]:
         """A test whether a node was recorded while this tape was on."""
@@ -309,14 +310,12 @@ class GradientTape:
 
     def _node_of(self, source: Tensor) -> Node | None:
         """The source's node, if this tape follows it."""
+        if id(source) in self._watched:
+            return self._watched[id(source)][1]
         node = source._node
-        if node is None:
-            return self._watched.get(id(source), (None, None))[1]
-        if node in self._watched_nodes or (type(node) is not Leaf and self._inside()(node)):
-            return node
-        if type(node) is Leaf and node.trainable and self._watch_accessed:
-            return node
-        return None
+        if type(node) is Leaf:
+            return node if node.trainable and self._watch_accessed else None
+        return node if node is not None and self._inside()(node) else None
 
     def _seeds(self, target: Any, output_gradients: Any) -> list[tuple[Node, Tensor]]:
         targets = flatten(target)
@@ -336,8 +335,22 @@ class GradientTape:
         return pairs
 
 
-def _watched_elsewhere(node: Node) -> bool:
-    return any(node in tape._watched_nodes for tape in MODE.get().tapes)
+#: A constant may be watched by tapes on several threads: it is one leaf to all of them.
+_watching = threading.Lock()
+
+
+def _units(like: Tensor, index: Any) -> Tensor:
+    """Zeros with ones at ``index``."""
+    array = np.zeros_like(like._data)
+    array[index] = 1
+    return Tensor(array)
+
+
+def _assemble(parts: list[Any], axis: int, shape: tuple[int, ...], dtype: Any) -> Any:
+    """A Jacobian of the gradients that are its slices along ``axis``; None of Nones."""
+    if not parts:
+        return Tensor(np.zeros(shape, dtype))
+    return None if parts[0] is None else np.reshape(np.stack(parts, axis=axis), shape)
 
 
 # -- nested structures -------------------------------------------------------------------
@@ -368,8 +381,23 @@ def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
 
 
 @contextmanager
-def no_grad() -> Generator[None]:
-    """Inside, nothing is recorded: faster, and the results are constants. Also a decorator.
+def _not_recording() -> Generator[None]:
+    mode = MODE.get()
+    MODE.set(mode.but(recording=False))
+    try:
+        yield
+    finally:
+        MODE.set(MODE.get().but(recording=mode.recording))
+
+
+@overload
+def no_grad() -> _GeneratorContextManager[None]: ...
+@overload
+def no_grad(function: F) -> F: ...
+def no_grad(function: Any = None) -> Any:
+    """Inside, nothing is recorded: faster, and the results are constants.
+
+    A context, ``with mg.no_grad():``, and a decorator, ``@mg.no_grad`` or ``@mg.no_grad()``.
 
     >>> import minigrad as mg
     >>> x = mg.tensor(2.0, requires_grad=True)
@@ -378,12 +406,7 @@ def no_grad() -> Generator[None]:
     >>> y.requires_grad
     False
     """
-    mode = MODE.get()
-    MODE.set(mode.but(recording=False))
-    try:
-        yield
-    finally:
-        MODE.set(MODE.get().but(recording=mode.recording))
+    return _not_recording() if function is None else _not_recording()(function)
 
 
 def stop_gradient(x: Any) -> Tensor:

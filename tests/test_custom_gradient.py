@@ -121,3 +121,38 @@ def test_checkpoint_needs_tensors():
     x = mg.ones(1, requires_grad=True)
     with pytest.raises(TypeError, match="float"):
         mg.checkpoint(lambda x: 1.0, x)
+
+
+def test_a_parameter_updated_since_is_refused():
+    @mg.custom_gradient
+    def square(x):
+        return x * x, lambda g: 2 * g * x  # reads x when it runs
+
+    p = mg.tensor([3.0], requires_grad=True)
+    y = square(p)
+    p.assign([100.0])
+    with pytest.raises(RuntimeError, match="updated in place after square"):
+        y.backward()
+
+
+def test_a_tracked_tensor_passed_by_name_is_refused():
+    @mg.custom_gradient
+    def scaled(x, *, by):
+        return x * by, lambda g: g * by
+
+    x = mg.tensor([3.0], requires_grad=True)
+    assert scaled(x, by=mg.tensor(2.0)).numpy() == [6.0]
+    with pytest.raises(TypeError, match=r"by= .*by position"):
+        scaled(x, by=x)
+
+
+def test_several_values_keep_their_dtypes():
+    @mg.custom_gradient
+    def both(x):
+        return (2 * x, 3 * x.astype("float64")), lambda g, h: 2 * g + 3 * h.astype("float32")
+
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    u, v = both(x)
+    assert (u.dtype, v.dtype) == (np.float32, np.float64)
+    (u.sum() + (v * v).sum()).backward()
+    np.testing.assert_array_equal(x.grad.numpy(), [20.0, 38.0])

@@ -1,5 +1,7 @@
 """GradientTape and backward(): what belongs to a tape, and what they refuse."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -243,3 +245,92 @@ def test_a_mistaken_source_or_target_is_named():
         tape.gradient(y, 2.0)
     with pytest.raises(TypeError, match="target must be a tensor, got ndarray"):
         tape.gradient(y.numpy(), x)
+
+
+@pytest.mark.parametrize("f", [np.multiply, np.matmul, np.power, np.maximum])
+def test_a_stale_graph_is_refused_though_only_the_other_input_is_asked_for(f):
+    x, p = leaf(1.0, 2.0), leaf(4.0, 5.0)
+    with mg.GradientTape() as tape:
+        y = f(x, p)
+    p.assign([100.0, 100.0])
+    with pytest.raises(RuntimeError, match="updated in place"):
+        tape.gradient(y, x)
+
+
+@pytest.mark.parametrize("f", [np.sum, np.ravel, lambda x: x[::-1], lambda x: x + 1])
+def test_what_keeps_no_value_survives_an_update(f):
+    p = leaf(1.0, 2.0)
+    y = f(p).sum()
+    p.assign([3.0, 4.0])
+    y.backward()
+    np.testing.assert_array_equal(p.grad.numpy(), [1.0, 1.0])
+
+
+def test_threads_may_watch_the_same_constant():
+    x = mg.tensor([3.0])
+    watched, left = threading.Event(), threading.Event()
+    found = []
+
+    def late():
+        with mg.GradientTape() as tape:
+            tape.watch(x)
+            watched.set()
+            left.wait(10)
+            y = x * x
+        found.append(tape.gradient(y, x))
+
+    thread = threading.Thread(target=late)
+    thread.start()
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        watched.wait(10)
+    left.set()
+    thread.join(10)
+    np.testing.assert_array_equal(found[0].numpy(), [6.0])
+    assert x._node is None
+
+
+def test_a_closed_tape_knows_its_source_while_another_watches_it():
+    x = mg.tensor(3.0)
+    with mg.GradientTape() as first:
+        first.watch(x)
+        y = x * x
+    with mg.GradientTape() as second:
+        second.watch(x)
+        g = first.gradient(y, x)
+    assert g.item() == 6.0
+
+
+def test_reset_makes_a_watched_tensor_a_constant_again():
+    x = mg.tensor([1.0])
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        tape.reset()
+        np.testing.assert_array_equal(np.asarray(x), [1.0])  # raises for tracked tensors
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda tape, y, x: tape.gradient(y, x, unconnected_gradients="zeros"),
+        lambda tape, y, x: tape.gradient(y, 2.0),
+        lambda tape, y, x: tape.gradient(None, x),
+        lambda tape, y, x: tape.gradient(y, x, output_gradients=mg.ones(3)),
+        lambda tape, y, x: tape.jacobian(y, "x"),
+        lambda tape, y, x: tape.batch_jacobian(y, [x]),
+    ],
+)
+def test_a_refused_call_does_not_use_the_tape_up(ask):
+    x = leaf(3.0)
+    with mg.GradientTape() as tape:
+        y = x * x
+    with pytest.raises((TypeError, ValueError)):
+        ask(tape, y, x)
+    assert tape.gradient(y, x).item() == 6.0
+
+
+def test_no_grad_decorates_with_and_without_brackets():
+    x = leaf(3.0)
+    for decorate in (mg.no_grad, mg.no_grad()):
+        assert not decorate(lambda x: x * x)(x).requires_grad
+    assert (x * x).requires_grad
