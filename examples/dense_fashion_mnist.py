@@ -155,8 +155,8 @@ def main() -> None:
         if trainer.interrupted:
             break
 
-    report(rows, published=not args.quick)
     if histories:
+        report(rows, published=not args.quick)
         draw(histories, args.out / "dense_curves.png")
         print(f"\nlearning curves: {args.out / 'dense_curves.png'}")
 

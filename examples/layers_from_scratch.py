@@ -69,16 +69,17 @@ def regressions() -> None:
     )
 
 
-def compare_optimizers(x: Array, y: Array, epochs: int, path: Path) -> None:
-    """Lesson 2: the same start and the same batches for each."""
+def compare_optimizers(x: Array, y: Array, epochs: int, path: Path) -> bool:
+    """Lesson 2: the same start and the same batches for each. False after Ctrl-C."""
     figure, axes = plt.subplots(figsize=(6.5, 4), layout="constrained")
     print(f"2. 784-32-10 after {epochs} epochs, loss and accuracy in training:")
     for (name, optimizer), style in zip(OPTIMIZERS.items(), ["-", "--"] * 4, strict=False):
         mg.manual_seed(0)
         model = nn.Sequential(nn.Linear(x.shape[1], 32), nn.Sigmoid(), nn.Linear(32, 10))
-        history = mg.Trainer(model, optimizer()).fit(x, y, epochs=epochs, batch_size=32).history
-        if not history:
-            break
+        trainer = mg.Trainer(model, optimizer())
+        history = trainer.fit(x, y, epochs=epochs, batch_size=32).history
+        if trainer.interrupted:
+            return False
         axes.plot(range(1, len(history["loss"]) + 1), history["loss"], style, label=name)
         print(f"   {name:10} {history['loss'][-1]:.4f}  {history['accuracy'][-1]:.2%}")
     axes.set(xlabel="epoch", ylabel="cross-entropy in training", yscale="log")
@@ -88,6 +89,7 @@ def compare_optimizers(x: Array, y: Array, epochs: int, path: Path) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=150)
+    return True
 
 
 def six_layers(pixels: int, dropout: float = 0.0) -> nn.Sequential:
@@ -209,7 +211,8 @@ def main() -> None:
 
     mg.manual_seed(0)
     regressions()
-    compare_optimizers(x, y, args.epochs, args.out / "layers_optimizers.png")
+    if not compare_optimizers(x, y, args.epochs, args.out / "layers_optimizers.png"):
+        return
     few, tests = (x[:300], y[:300]), (x_test[:2000], y_test[:2000])
     close_the_gap(*few, *tests, 20 * args.epochs, args.out / "layers_overfitting.png")
     activations(args.out / "layers_activations.png")

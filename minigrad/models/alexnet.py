@@ -39,7 +39,7 @@ class AlexNet(nn.Module):
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, 3, H, W) to (N, num_classes)."""
         x = self.avgpool(self.features(x))
-        ans: Tensor = self.classifier(nn.functional.flatten(x))
+        ans: Tensor = self.classifier(nn.functional.flatten(x, 1))
         return ans
 
 
@@ -71,7 +71,7 @@ class SmallAlexNet(nn.Module):
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, in_channels, H, W) to (N, num_classes)."""
         x = self.avgpool(self.features(x))
-        ans: Tensor = self.classifier(nn.functional.flatten(x))
+        ans: Tensor = self.classifier(nn.functional.flatten(x, 1))
         return ans
 
 

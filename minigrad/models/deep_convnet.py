@@ -49,7 +49,7 @@ class DeepConvNet(nn.Module):
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, 1, 28, 28) to (N, num_classes)."""
-        ans: Tensor = self.classifier(nn.functional.flatten(self.features(x)))
+        ans: Tensor = self.classifier(nn.functional.flatten(self.features(x), 1))
         return ans
 
     def load_book(self, arrays: Mapping[str, Any]) -> None:

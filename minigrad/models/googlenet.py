@@ -95,7 +95,7 @@ class InceptionAux(nn.Module):
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, in_channels, H, W) to (N, num_classes)."""
-        x = nn.functional.flatten(self.conv(self.avgpool(x)))
+        x = nn.functional.flatten(self.conv(self.avgpool(x)), 1)
         ans: Tensor = self.fc2(self.dropout(self.relu(self.fc1(x))))
         return ans
 
@@ -155,7 +155,7 @@ class GoogLeNet(nn.Module):
         x = late = self.inception4d(self.inception4c(self.inception4b(x)))
         x = self.maxpool4(self.inception4e(x))
         x = self.inception5b(self.inception5a(x))
-        logits: Tensor = self.fc(self.dropout(nn.functional.flatten(self.avgpool(x))))
+        logits: Tensor = self.fc(self.dropout(nn.functional.flatten(self.avgpool(x), 1)))
         if self.training and self.aux1 is not None and self.aux2 is not None:
             return GoogLeNetOutputs(logits, self.aux2(late), self.aux1(middle))
         return logits
@@ -182,7 +182,7 @@ class SmallGoogLeNet(nn.Module):
         x = self.maxpool1(self.conv1(x))
         x = self.maxpool2(self.inception2b(self.inception2a(x)))
         x = self.inception3b(self.inception3a(x))
-        ans: Tensor = self.fc(self.dropout(nn.functional.flatten(self.avgpool(x))))
+        ans: Tensor = self.fc(self.dropout(nn.functional.flatten(self.avgpool(x), 1)))
         return ans
 
 

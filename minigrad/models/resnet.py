@@ -158,7 +158,7 @@ class ResNet(nn.Module):
         """(N, 3, H, W) to (N, num_classes)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         x = self.layer4(self.layer3(self.layer2(self.layer1(x))))
-        ans: Tensor = self.fc(nn.functional.flatten(self.avgpool(x)))
+        ans: Tensor = self.fc(nn.functional.flatten(self.avgpool(x), 1))
         return ans
 
 
@@ -181,7 +181,7 @@ class SmallResNet(nn.Module):
         """(N, in_channels, H, W) to (N, num_classes)."""
         x = self.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
-        ans: Tensor = self.fc(nn.functional.flatten(self.avgpool(x)))
+        ans: Tensor = self.fc(nn.functional.flatten(self.avgpool(x), 1))
         return ans
 
 

@@ -50,7 +50,7 @@ class VGG(nn.Module):
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, 3, H, W) to (N, num_classes)."""
         x = self.avgpool(self.features(x))
-        ans: Tensor = self.classifier(nn.functional.flatten(x))
+        ans: Tensor = self.classifier(nn.functional.flatten(x, 1))
         return ans
 
 
