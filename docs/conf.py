@@ -1,10 +1,54 @@
 """How Sphinx builds the documentation: `make docs`. It needs no network."""
 
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
+
+import docutils.statemachine  # noqa: E402
+from public_names import reference  # noqa: E402
+from sphinx.util.docutils import SphinxDirective  # noqa: E402
+
 project = "minigrad"
 author = "The minigrad developers"
 copyright = author
 
-extensions = ["myst_parser"]
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
 myst_heading_anchors = 3
+autodoc_typehints = "none"  # the docstrings tell shapes, which say more
+autodoc_member_order = "bysource"
+
+
+class Names(SphinxDirective):
+    """``.. names:: where``, with the defining modules as content."""
+
+    required_arguments = 1
+    has_content = True
+
+    def run(self) -> list[Any]:
+        origins = [word for line in self.content for word in line.split()]
+        lines = reference(self.arguments[0], origins)
+        source = f"the names of {self.arguments[0]}"
+        return self.parse_text_to_nodes(
+            docutils.statemachine.StringList(lines, source), allow_section_headings=False
+        )
+
+
+def literal_marks(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: Any) -> None:
+    """Docstrings are plain text with ``code``; |x|, x* and x_ in a formula are no markup."""
+    example = False
+    for i, line in enumerate(lines):
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        if not example:
+            parts = line.split("`")
+            parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", p) for p in parts[::2]]
+            lines[i] = "`".join(parts)
+
+
+def setup(app: Any) -> None:
+    app.add_directive("names", Names)
+    app.connect("autodoc-process-docstring", literal_marks)
