@@ -205,6 +205,15 @@ def test_a_wrong_gradient_beside_a_kink_fails():
     assert error.analytic == pytest.approx(0.5 * error.numeric)
 
 
+@pytest.mark.parametrize("distance", [1e-1, 1e-2, 1.25e-3, 1e-4, 1e-6])
+def test_a_jump_of_the_second_derivative_nearby_does_not_fool_it(distance):
+    def f(x):  # quadratic below 1, linear above
+        return np.where(np.abs(x) < 1, 0.5 * x * x, np.abs(x) - 0.5)
+
+    x = np.array([1 - distance, 1 + distance, -1.85])
+    assert check_grads(f, x, order=1).verdict is Verdict.PASS
+
+
 def test_shared_ties_lie_between_the_slopes():
     assert check_grads(mg.maximum, np.ones(2), np.ones(2), order=1).verdict is Verdict.KINK
 
@@ -396,35 +405,45 @@ def test_higher_orders():
     assert check_grads(lambda x: x**3, np.array([0.5, 2.0]), order=3).verdict is Verdict.PASS
 
 
-def test_torch_agrees_on_which_gradients_are_right():
+@pytest.mark.parametrize("factor", [1.0, 1.01, -1.0, 0.0])
+@pytest.mark.parametrize(
+    ("value", "slope"),
+    [
+        (lambda x: x * x * x, lambda g, x, y: g * 3.0 * x * x),
+        (lambda x: 1.0 / (x * x + 1.0), lambda g, x, y: g * -2.0 * x * y * y),
+        (lambda x: x @ x, lambda g, x, y: 2.0 * g * x),
+        (lambda x: x[0] * x[1] + x, lambda g, x, y: g + g.sum() * x[[1, 0, 2]] * (x != x[2])),
+    ],
+)
+def test_torch_agrees_on_which_gradients_are_right(value, slope, factor):
     torch = pytest.importorskip("torch")
 
-    class Scaled(torch.autograd.Function):
+    class Function(torch.autograd.Function):
         @staticmethod
         def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x * x * x
+            y = value(x)
+            ctx.save_for_backward(x, y)
+            return y
 
         @staticmethod
         def backward(ctx, g):
-            (x,) = ctx.saved_tensors
-            return g * 3 * x * x * Scaled.factor
+            x, y = ctx.saved_tensors
+            return slope(g, x, y) * factor
 
-    for factor in (1.0, 1.01, -1.0, 0.0):
-        Scaled.factor = factor
-        x = torch.tensor(X, requires_grad=True)
-        theirs = torch.autograd.gradcheck(Scaled.apply, (x,), raise_exception=False)
+    @mg.custom_gradient
+    def ours(x):
+        y = value(x)
+        return y, lambda g: slope(g, x, y) * factor
 
-        @mg.custom_gradient
-        def ours(x, factor=factor):
-            return x * x * x, lambda g: g * 3.0 * x * x * factor
-
-        try:
-            check_grads(ours, X, order=1)
-            passes = True
-        except GradientMismatch:
-            passes = False
-        assert passes == theirs == (factor == 1.0)
+    theirs = torch.autograd.gradcheck(
+        Function.apply, (torch.tensor(X, requires_grad=True),), raise_exception=False
+    )
+    try:
+        check_grads(ours, X, order=1)
+        passes = True
+    except GradientMismatch:
+        passes = False
+    assert passes == theirs == (factor == 1.0)
 
 
 # -- more functions that are none ------------------------------------------------------------------

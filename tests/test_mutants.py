@@ -62,7 +62,11 @@ EQUAL = {
     (name, i, "inputs constant"): "linear in pieces"
     for name, inputs in LINEAR_IN_PIECES.items()
     for i in inputs
-} | {("normalize", 2, "inputs constant"): "the shift is added: its gradient is the cotangent"}
+} | {
+    ("_eigh", 0, "transposed"): "the gradient of a symmetric matrix is symmetric",
+    ("cholesky", 0, "transposed"): "the gradient of a symmetric matrix is symmetric",
+    ("normalize", 2, "inputs constant"): "the shift is added: its gradient is the cotangent",
+}
 
 
 # -- one operator with one rule replaced ---------------------------------------------------------------

@@ -66,12 +66,15 @@ class Comparison:
         return self.wrong & np.isfinite(self.error) & (clear | ~finite)
 
     def settled(self, depth: int) -> bool:
-        """Whether smaller steps could not change the verdict."""
-        sure = self.error <= 10 * RESOLVED * np.abs(self.numeric)
+        """Whether smaller steps could not change the verdict.
+
+        A feature within the steps can make an estimate look surer than it is, so a contradiction
+        settles nothing unless it is gross, and two steps agree on it.
+        """
+        apart = np.abs(self.analytic - self.numeric)
+        gross = (apart > 25 * self.bound) & (self.error <= 10 * RESOLVED * np.abs(self.numeric))
         agreed = ~self.wrong & self.resolved
-        # One step alone refutes nothing, either.
-        known = agreed if depth == 1 else agreed | (self.wrong & sure)
-        return bool(np.all(known & ~self.bent))
+        return bool(np.all((agreed | (gross & (depth > 1))) & ~self.bent))
 
     def verdicts(self) -> Vector:
         """A verdict for each entry, once the ladder has been climbed as far as it helps."""
