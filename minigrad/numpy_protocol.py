@@ -128,6 +128,19 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
 #: For each way to call a function: None to pass the call on as it is, or pairs of NumPy's name and
 #: ours (None where we have no such argument) for the arguments in turn.
 _TRANSLATIONS: dict[Any, list[tuple[str, str | None]] | None] = {}
+_IN_C = {
+    "bincount": ("x", "weights", "minlength"),
+    "concatenate": ("arrays", "axis", "out", "dtype", "casting"),
+    "dot": ("a", "b", "out"),
+    "inner": ("a", "b"),
+    "lexsort": ("keys", "axis"),
+    "packbits": ("a", "axis", "bitorder"),
+    "ravel_multi_index": ("multi_index", "dims", "mode", "order"),
+    "unpackbits": ("a", "axis", "count", "bitorder"),
+    "unravel_index": ("indices", "shape", "order"),
+    "vdot": ("a", "b"),
+    "where": ("condition", "x", "y"),
+}
 _RENAMED = {"a_min": "min", "a_max": "max"}
 
 
@@ -137,21 +150,24 @@ def _translation(
     """How a call of NumPy's function with these arguments reads as a call of ours."""
     import inspect  # slow to import, and rarely needed
 
-    theirs = inspect.signature(function).parameters
+    try:
+        theirs = inspect.signature(function).parameters
+        order, kinds = list(theirs), [p.kind for p in theirs.values()]
+    except ValueError:  # a function in C, before NumPy 2.4
+        order, kinds = list(_IN_C.get(function.__name__, ())), []
     ours = inspect.signature(known).parameters
-    kinds = [p.kind for p in (*theirs.values(), *ours.values())]
-    if inspect.Parameter.VAR_POSITIONAL in kinds:
+    own, own_kinds = list(ours), [p.kind for p in ours.values()]
+    if inspect.Parameter.VAR_POSITIONAL in kinds + own_kinds or not order:
         return None
-    order, own = list(theirs), list(ours)
-    anything = any(p.kind == inspect.Parameter.VAR_KEYWORD for p in ours.values())
+    anything = inspect.Parameter.VAR_KEYWORD in own_kinds
 
     def ours_for(name: str) -> str | None:
         place = order.index(name) if name in order else len(own)
         if name in ours or name in _RENAMED:
             return _RENAMED.get(name, name)
-        if place < len(own) and own[place] not in theirs:
+        if place < len(own) and own[place] not in order:
             return own[place]  # the array: NumPy's a is our x
-        return name if anything or name not in theirs else None
+        return name if anything or name not in order else None
 
     pairs = [(name, ours_for(name)) for name in (*order[:count], *keywords)]
     direct = [mine for _, mine in pairs] == [*own[:count], *keywords]

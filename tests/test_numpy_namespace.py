@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad import numpy_protocol
 from minigrad.numpy_protocol import PLAIN, REASONS
 from minigrad.operators.declare import COMPOSITES, CONSTANTS, NUMPY, OPERATORS
 
@@ -124,7 +125,7 @@ X = np.array([[1.0, 2.0], [3.0, 5.0]])
         lambda x: np.std(x, 0, None, None, 1),
         lambda x: np.prod(x, 1, None, None, True),
         lambda x: np.cumsum(a=x, axis=0, dtype=None),
-        lambda x: np.reshape(x, shape=4),
+        lambda x: np.reshape(x, 4),
         lambda x: np.reshape(x, (4,), "C"),
         lambda x: np.ravel(x, "C"),
         lambda x: np.ravel(a=x, order="K"),
@@ -242,6 +243,7 @@ LEFT_OUT = {
         "base", "ctypes", "data", "flags", "flat", "getfield", "strides", "view", "byteswap",
         "tobytes", "tofile", "itemset", "itemsize", "dump", "dumps", "device", "to_device",
     },
+    "gone from newer versions of NumPy": {"newbyteorder", "ptp", "tostring"},
     "tuples of indices are made by the function": {"argpartition"},
 }  # fmt: skip
 
@@ -327,7 +329,10 @@ def flat_arrays(nested):
     return found
 
 
-def test_signatures_of_translated_functions_can_be_read():
+def test_signatures_of_translated_functions_are_known():
     for function in NUMPY:
         if isinstance(function, DISPATCHED):
-            assert inspect.signature(function)
+            try:
+                assert inspect.signature(function)
+            except ValueError:
+                assert function.__name__ in numpy_protocol._IN_C

@@ -53,6 +53,7 @@ def astype(x: Array, dtype: Any = np.float32) -> Array:
         sample((2, 3), shape=(3, 2)), sample((2, 3), shape=-1), sample((), shape=(1, 1)),
         sample((0, 2), shape=(2, 0)), sample((2, 3, 2), shape=(-1, 2)),
     ],
+    reference=lambda x, shape: np.reshape(x, shape),  # noqa: PLW0108 (NumPy 2.0 calls it newshape)
 )  # fmt: skip
 def reshape(x: Array, shape: Any) -> Array:
     """The same elements in another shape; one length may be -1, to be worked out.
