@@ -84,15 +84,16 @@ class History(Callback):
                 markersize=3.5, linewidth=1.8,
             )  # fmt: skip
         label, values, colour = lines[-1]
-        smaller = best_is_smaller(name)
-        best = int(np.nanargmin(values) if smaller else np.nanargmax(values))
-        at = epochs[-len(values) :][best]
-        axes.plot(at, values[best], "o", color=colour, markersize=7, zorder=3,
-                  markeredgecolor="white", markeredgewidth=1.5)  # fmt: skip
         axes.set_title(name.replace("_", " "), loc="left", fontsize=11, fontweight="bold")
-        axes.set_title(
-            f"best {values[best]:.4g}, epoch {at}", loc="right", fontsize=9, color=colour
-        )
+        if name != "lr":  # a learning rate is neither good nor bad
+            smaller = best_is_smaller(name)
+            best = int(np.nanargmin(values) if smaller else np.nanargmax(values))
+            at = epochs[-len(values) :][best]
+            axes.plot(at, values[best], "o", color=colour, markersize=7, zorder=3,
+                      markeredgecolor="white", markeredgewidth=1.5)  # fmt: skip
+            axes.set_title(
+                f"best {values[best]:.4g}, epoch {at}", loc="right", fontsize=9, color=colour
+            )
         axes.set_xlabel("epoch", fontsize=9, color=GREY)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(axis="y", color="#e3e5e8", linewidth=0.8)

@@ -424,5 +424,7 @@ def test_history_draws_every_number(points, tmp_path):
     best = int(np.argmin(history.history["val_loss"]))
     assert axes[0].lines[2].get_xdata()[0] == best + 1
     assert "3 epochs" in repr(history)
+    history.history["lr"] = [0.1, 0.2, 0.1]
+    assert history.plot().axes[2].get_title("right") == ""
     with pytest.raises(ValueError, match="no finished epoch"):
         mg.History().plot()
