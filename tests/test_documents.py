@@ -1,5 +1,6 @@
 """Every Python block of the README, the guides and the docs runs, and prints what it says."""
 
+import ast
 import doctest
 import re
 from pathlib import Path
@@ -40,3 +41,26 @@ def test_blocks_run(path, tmp_path, monkeypatch):
 
 def test_the_readme_has_blocks():
     assert len(blocks(ROOT / "README.md")) >= 3
+
+
+QUOTED = re.compile(r"^```\{literalinclude\} (\S+)\n:pyobject: (\S+)", re.MULTILINE)
+
+
+def definitions(tree, prefix=""):
+    for node in tree.body:
+        if isinstance(node, (ast.ClassDef, ast.FunctionDef)):
+            yield prefix + node.name
+            if isinstance(node, ast.ClassDef):
+                yield from definitions(node, f"{prefix}{node.name}.")
+
+
+def test_quoted_code_exists():
+    """Code that a page shows by name is there; Sphinx finds out only when the docs are built."""
+    quotes = [
+        ((path.parent / file).resolve(), name)
+        for path in DOCUMENTS
+        for file, name in QUOTED.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert quotes
+    for file, name in quotes:
+        assert name in set(definitions(ast.parse(file.read_text(encoding="utf-8")))), (file, name)
