@@ -1,9 +1,18 @@
 """What pytest must know before it collects anything."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
 import minigrad as mg
+
+with suppress(ImportError):
+    import hypothesis
+
+    # The same examples each time, also in docstrings and documents.
+    hypothesis.settings.register_profile("same", derandomize=True, database=None)
+    hypothesis.settings.load_profile("same")
 
 collect_ignore = ["nn", "optim"]  # links to parts of minigrad/, which is collected itself
 

@@ -11,7 +11,7 @@ from hypothesis import given
 import minigrad as mg
 from minigrad.testing import GradientInconclusive, GradientMismatch, given_grads, strategies as some
 
-fixed = hypothesis.settings(derandomize=True, database=None, deadline=None, max_examples=50)
+fixed = hypothesis.settings(deadline=None, max_examples=50)
 
 
 def gaps(x):
@@ -19,9 +19,7 @@ def gaps(x):
 
 
 def simplest(strategy, wanted=lambda x: True):
-    return hypothesis.find(
-        strategy, wanted, settings=hypothesis.settings(database=None, derandomize=True)
-    )
+    return hypothesis.find(strategy, wanted)
 
 
 # -- what each strategy promises -------------------------------------------------------------------
