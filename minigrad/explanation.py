@@ -66,7 +66,7 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
         return _no(
             f"the target is no tensor but {_article(type(target).__name__)}: only tensors carry a "
             f"history",
-            _sentence(_departures(None, None)),
+            _latest_departure(),
             remedy="compute with the tensor itself; NumPy's functions take it",
         )
     if source.dtype.kind != "f":
@@ -188,31 +188,31 @@ def _departure_text(departure: Departure, source: Node | None) -> str:
     return f"{what} left the graph through {departure.how}{at}"
 
 
-def _departures(source: Node | None, tape: GradientTape | None) -> str:
+def _departures(source: Node, tape: GradientTape | None) -> str:
     """How the source, or values computed from it, became constants, the latest first."""
-    if source is None or tape is None:
-        later = [d for d in recent() if source is None or d.number >= source.number]
-        certain = [d for d in later if source is not None and d.number == source.number]
-        found = certain or later[-1:]
-    else:
-        known = _depend_on(source, tape)
-        found = [d for d in recent() if d.number in known]
-    texts = [_departure_text(departure, source) for departure in reversed(found)]
-    return "; ".join(list(dict.fromkeys(texts))[:3])
+    known = {source.number} if tape is None else set(_depend_on(source, tape))
+    found = [_departure_text(d, source) for d in reversed(recent()) if d.number in known]
+    return "; ".join(list(dict.fromkeys(found))[:3])
+
+
+def _latest_departure(since: int = 0) -> str:
+    """What became a constant most recently, whether it has to do with the source or not."""
+    later = [d for d in recent() if d.number > since]
+    return f"Most recently, {_departure_text(later[-1], None)}" if later else ""
 
 
 def _target_is_constant(target: Tensor, start: Node, tape: GradientTape | None) -> Explanation:
     why = _departures(start, tape)
     if target.dtype.kind != "f":
         kind = f"the target is {_article(str(target.dtype))} tensor, which has no gradient"
-        return _no(kind, _sentence(why))
+        return _no(kind, _sentence(why) or _latest_departure(start.number))
     if why:
         return _no(f"the target has no history, because {why}", remedy=_remedy(why))
     if not MODE.get().recording:
         return _no("recording is off here (no_grad()), so the target has no history")
     return _no(
-        "the target has no history: it was computed from constants only, and no value that "
-        "depends on the source went into it"
+        "the target has no history: it was computed from constants only",
+        _latest_departure(start.number),
     )
 
 
@@ -244,7 +244,7 @@ def _not_connected(start: Node, end: Node, tape: GradientTape | None) -> Explana
         )
     text = "there is no path: nothing that the target was computed from depends on the source"
     if tape is None:
-        return _no(text)
+        return _no(text, _latest_departure(start.number))
     users = [node for node in tape.nodes if start in node.parents]
     if not users:
         return _no(

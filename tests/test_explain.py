@@ -218,6 +218,16 @@ def test_notes_keep_nothing_alive(x):
     ]
 
 
+def test_without_a_tape_the_latest_departure_is_named_as_such(x):
+    y = mg.tensor(np.sin((x * 2).numpy()))
+    says(mg.explain(y, x), "Most recently, the result of multiply left the graph", ".numpy()")
+    w = mg.tensor([3.0], requires_grad=True)
+    (w * w).sum().item()
+    found = mg.explain((w * 2).sum(), x)
+    says(found, "nothing that the target was computed from depends on the source")
+    assert "On the way" not in found
+
+
 def test_the_tape_opened_last_is_found_by_itself(x, monkeypatch):
     monkeypatch.undo()
     h = x * x

@@ -17,20 +17,20 @@ class Expanded:
 
     def __init__(self, expand: bool | str | Iterable[str] | None) -> None:
         self.everything = expand is True
-        named = (
-            [expand] if isinstance(expand, str) else [] if expand in (None, True, False) else expand
-        )
-        self.patterns = [str(pattern) for pattern in named]  # type: ignore[union-attr]
+        if expand is None or isinstance(expand, bool):
+            expand = ()
+        self.patterns = [expand] if isinstance(expand, str) else list(expand)
 
     def __call__(self, group: Group) -> bool:
         """Whether this group, or one inside it, is to be open."""
         if self.everything:
             return True
+        if not group.path:  # a model as a whole, or a repeated stretch
+            return bool(self.patterns) and group.kind != "repeated"
         return any(
-            fnmatchcase(path, pattern) or pattern.startswith(f"{path}." if path else "")
-            for path in {group.first, group.last}
+            fnmatchcase(path, pattern) or pattern.startswith(f"{path}.")
+            for path in (group.first, group.last)
             for pattern in self.patterns
-            if path or group.kind != "repeated"
         )
 
     def check(self, root: Group) -> None:
@@ -59,7 +59,7 @@ def close(root: Group, depth: int | None, expanded: Expanded, max_nodes: int) ->
         for group in groups:
             if group.level == level >= 0 and not group.closed and not expanded(group):
                 group.closed = True
-                closed += 1
+                closed += bool(group.path)
     hidden = _elide(root, max_nodes)
     remarks = []
     if closed:
