@@ -36,6 +36,11 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         if value is not None:
             metadata[key] = frozen(value)
     if op.variadic:
+        if any(getattr(value, "ndim", 0) for value in metadata.values()):
+            raise TypeError(
+                f"{op.name}: the arrays go into one list, as in {op.name}([a, b]); "
+                f"got an array for {' or '.join(metadata)}"
+            )
         inputs = tuple(inputs[0])
         if not inputs:
             raise ValueError(f"{op.name}: expected at least one array, got an empty sequence")

@@ -6,11 +6,13 @@ variable for another's.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from minigrad.node import MODE
 from minigrad.operators.arithmetic import positive
 from minigrad.tape import GradientTape, flatten, rebuild
 from minigrad.tensor import Tensor, as_tensor
@@ -47,18 +49,45 @@ def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[A
     return given, wanted if isinstance(argnums, (tuple, list)) else wanted[0]
 
 
+@contextmanager
+def _recording() -> Generator[None]:
+    """A derivative is taken under ``no_grad`` too, and is a constant to the tapes outside it."""
+    mode = MODE.get()
+    if mode.recording:
+        yield
+        return
+    token = MODE.set(mode.but(recording=True, tapes=()))
+    try:
+        yield
+    finally:
+        MODE.reset(token)
+
+
+def _tensors(value: Any, what: str) -> list[Tensor]:
+    """The tensors of a nested result."""
+    found = flatten(value)
+    for one in found:
+        if not isinstance(one, Tensor):
+            raise TypeError(
+                f"{what}: the function must return a tensor, got {type(one).__name__}. Inside it, "
+                f"stay with tensors: .numpy(), float() and .item() leave the graph"
+            )
+    return found
+
+
 def _scalar(value: Any, what: str) -> Tensor:
-    if not isinstance(value, Tensor):
+    if isinstance(value, (list, tuple, dict)):
         raise TypeError(
-            f"{what}: the function must return a tensor, got {type(value).__name__}. Inside it, "
-            f"stay with tensors: .numpy(), float() and .item() leave the graph"
+            f"{what}: the function must return one tensor, got {type(value).__name__}; "
+            f"add up what it holds, or use mg.jacobian"
         )
-    if value.size != 1:
+    (tensor,) = _tensors(value, what)
+    if tensor.size != 1:
         raise ValueError(
-            f"{what}: the function must return one number, got shape {value.shape}; "
+            f"{what}: the function must return one number, got shape {tensor.shape}; "
             f"reduce it, e.g. with .sum(), or use mg.jacobian"
         )
-    return value
+    return tensor
 
 
 def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -74,6 +103,7 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
     (tensor(5.), tensor([2., 4.]))
     """
 
+    @_recording()
     def both(*args: Any, **kwargs: Any) -> Any:
         given, wanted = _variables(f, argnums, args)
         with GradientTape() as tape:
@@ -87,8 +117,6 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
 
 def _nested() -> bool:
     """Whether some outer tape may want to differentiate the value further."""
-    from minigrad.node import MODE
-
     return bool(MODE.get().tapes)
 
 
@@ -113,26 +141,33 @@ def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
 def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """All first derivatives: shape ``f(x).shape + x.shape``.
 
+    For nested arguments, or results, so nested; those of the result outside. As JAX's.
+
     >>> import minigrad as mg
     >>> mg.jacobian(lambda x: x * x)(mg.tensor([1.0, 3.0]))
     tensor([[2., 0.],
             [0., 6.]])
     """
 
+    @_recording()
     def of(*args: Any, **kwargs: Any) -> Any:
         given, wanted = _variables(f, argnums, args)
-        with GradientTape() as tape:
+        with GradientTape(persistent=True) as tape:
             tape.watch(wanted)
             value = f(*given, **kwargs)
-        if not isinstance(value, Tensor):
-            _scalar(value, "jacobian")
-        return tape.jacobian(value, wanted, unconnected_gradients="zero")
+        blocks = [
+            tape.jacobian(one, wanted, unconnected_gradients="zero")
+            for one in _tensors(value, "jacobian")
+        ]
+        return rebuild(value, iter(blocks))
 
     return of
 
 
-def hessian(f: Function, argnums: int = 0) -> Callable[..., Any]:
+def hessian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """All second derivatives of a function with one number as result: shape x.shape + x.shape.
+
+    For nested arguments, a block for each pair of them, as in JAX.
 
     >>> import minigrad as mg
     >>> mg.hessian(lambda x: (x ** 3).sum())(mg.tensor([1.0, 2.0]))
@@ -142,6 +177,7 @@ def hessian(f: Function, argnums: int = 0) -> Callable[..., Any]:
     return jacobian(grad(f, argnums), argnums)
 
 
+@_recording()
 def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """The value of f, and the function that takes a cotangent v to v times the Jacobian.
 
@@ -164,6 +200,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]
     return value, back
 
 
+@_recording()
 def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     """The value of f at x, and the Jacobian times v: the derivative of f in the direction v.
 
@@ -195,21 +232,26 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     return value if _nested() else value.detach(), tangent
 
 
+@_recording()
 def hvp(f: Function, x: Any, v: Any) -> Any:
     """The Hessian of f at x times v, without forming the Hessian (Pearlmutter, 1994).
+
+    x may be a list, tuple or dict of tensors, v and the result then are too.
+    Raises ValueError when x and v differ in shape.
 
     >>> import minigrad as mg
     >>> mg.hvp(lambda x: (x ** 3).sum(), mg.tensor([1.0, 2.0]), mg.tensor([1.0, 1.0]))
     tensor([ 6., 12.])
     """
     variable = _fresh(x)
-    direction = as_tensor(v)
-    if direction.shape != variable.shape:
-        raise ValueError(f"hvp: x has shape {variable.shape}, v has {direction.shape}")
+    directions = [as_tensor(one) for one in flatten(v)]
+    shapes = [one.shape for one in flatten(variable)]
+    if shapes != [one.shape for one in directions]:
+        raise ValueError(f"hvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
     with GradientTape() as outer:
         outer.watch(variable)
         with GradientTape() as inner:
             inner.watch(variable)
             value = _scalar(f(variable), "hvp")
         gradient = inner.gradient(value, variable, unconnected_gradients="zero")
-    return outer.gradient(gradient, variable, direction, unconnected_gradients="zero")
+    return outer.gradient(gradient, variable, directions, unconnected_gradients="zero")

@@ -25,6 +25,30 @@ if TYPE_CHECKING:
     from minigrad.tensor import Tensor
 
 
+#: What people who know PyTorch look for, and what it is called here.
+INSTEAD = {
+    "add_": "x + y, or p.assign(array) for a parameter",
+    "cpu": "the tensor as it is: there is one device",
+    "cuda": "the tensor as it is: there is one device",
+    "data": ".numpy() to read and .assign(array) to write",
+    "dim": ".ndim",
+    "double": '.astype("float64")',
+    "expand": "mg.broadcast_to",
+    "float": '.astype("float32")',
+    "long": '.astype("int64")',
+    "matmul": "x @ y",
+    "mul_": "x * y, or p.assign(array) for a parameter",
+    "numel": ".size",
+    "permute": ".transpose(axes)",
+    "requires_grad_": ".requires_grad = True",
+    "to": ".astype(dtype): there is one device",
+    "type": ".astype(dtype)",
+    "unsqueeze": "mg.expand_dims",
+    "view": ".reshape",
+    "zero_": "p.assign(array) for a parameter",
+}
+
+
 class ArrayMethods:
     """Methods of :class:`Tensor` that call the function of the same name."""
 
@@ -49,6 +73,14 @@ class ArrayMethods:
 
     def __rfloordiv__(self, other: Any) -> Tensor:
         return arithmetic.floor_divide(other, self)
+
+    if not TYPE_CHECKING:  # where checkers look, an unknown name stays an error
+
+        def __getattr__(self, name: str) -> Any:
+            kind = type(self).__name__
+            remedy = f"; use {INSTEAD[name]}" if name in INSTEAD else ""
+            # With name and obj, Python adds the nearest name that there is.
+            raise AttributeError(f"{kind!r} object has no {name!r}{remedy}", name=name, obj=self)
 
     def __divmod__(self, other: Any) -> tuple[Tensor, Tensor]:
         return arithmetic.divmod(self, other)

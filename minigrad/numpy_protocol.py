@@ -119,10 +119,20 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
             return known(*args, **kwargs)
         return known(**_translated(function, names, (*args, *kwargs.values())))
     if function in PLAIN:
-        plain = engine.constant
-        return function(*map(plain, args), **{k: plain(v) for k, v in kwargs.items()})
+        return function(*map(_shown, args), **{k: _shown(v) for k, v in kwargs.items()})
     reason = REASONS.get(function, NO_RULE)
     raise TypeError(f"{_name(function)} does not work on tensors: {reason}. {WAY_OUT}")
+
+
+def _shown(value: Any) -> Any:
+    """The arrays behind tensors, read-only: np.ix_ hands out views of them."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_shown, value))
+    plain = engine.constant(value)
+    if plain is not value:
+        plain = plain.view()
+        plain.flags.writeable = False
+    return plain
 
 
 #: For each way to call a function: None to pass the call on as it is, or pairs of NumPy's name and

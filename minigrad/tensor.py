@@ -221,6 +221,10 @@ class Tensor(ArrayMethods):
             if value is None:
                 return
             raise RuntimeError("grad: only a leaf with requires_grad=True holds a gradient")
+        if value is not None and not isinstance(value, Tensor):
+            raise TypeError(
+                f"grad: expected a tensor or None, got {type(value).__name__}; use mg.tensor(...)"
+            )
         if value is not None and value.shape != self.shape:
             raise ValueError(f"grad: expected shape {self.shape}, got {value.shape}")
         self._node.grad = value
@@ -294,9 +298,11 @@ class Tensor(ArrayMethods):
         node = self._node
         if node is not None and type(node) is not Leaf:
             raise RuntimeError("assign: a result of operations is a value; make a new tensor")
-        array = np.asarray(engine.constant(value))
+        array = as_array(value)
         if array.shape != self.shape:
             raise ValueError(f"assign: expected shape {self.shape}, got {array.shape}")
+        if array.dtype.kind == "c" and self.dtype.kind != "c":
+            raise TypeError(f"assign: expected {self.dtype}, got {array.dtype}; assign its .real")
         if type(node) is Leaf and node.trainable:
             self._data[...] = array
             node.assigned = next_number()
@@ -490,6 +496,8 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             saved = _save(plan, value, inputs, arrays, parents)
             node = Node(op, tuple(parents), saved, metadata, mode.scope, value.shape, value.dtype)
     if tracked and node is None:
+        if mode.recording and value.dtype.kind == "c":
+            raise _complex(op)
         _leave(op, parents, mode)
     return _result(op, arrays, metadata, value, node, mode)
 
@@ -528,6 +536,8 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
     if not mode.recording:
         _leave(op, (m, n), mode)
         return _result(op, (a, b), NO_METADATA, value, None, mode)
+    if value.dtype.kind == "c":
+        raise _complex(op)
     if keeps is None:
         saved = None
     else:
@@ -607,6 +617,13 @@ def _leave(op: Operator, parents: Any, mode: Mode) -> None:
                 depart(node, f"{op.name}, which has no derivative")
             else:
                 depart_quickly(node, "no_grad()")
+
+
+def _complex(op: Operator) -> TypeError:
+    return TypeError(
+        f"{op.name}: its result is complex, and complex numbers have no gradients here. Keep real "
+        f"and imaginary parts in two tensors, or leave the graph on purpose with .detach()"
+    )
 
 
 def _operand(x: Any) -> Any:

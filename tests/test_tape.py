@@ -334,3 +334,43 @@ def test_no_grad_decorates_with_and_without_brackets():
     for decorate in (mg.no_grad, mg.no_grad()):
         assert not decorate(lambda x: x * x)(x).requires_grad
     assert (x * x).requires_grad
+
+
+def test_a_derivative_is_taken_under_no_grad_too():
+    p = leaf(5.0)
+    x = mg.tensor(np.array([2.0]))
+
+    def f(x):
+        return (p * x**2).sum()
+
+    with mg.GradientTape() as tape, mg.no_grad():
+        value, g = mg.value_and_grad(f)(x)
+        others = mg.jacobian(f)(x), mg.jvp(f, x, x)[1] / 2, mg.vjp(f, x)[1](1.0)[0]
+        second = mg.hvp(f, x, x), mg.hessian(f)(x)
+        assert not mg.is_recording()
+    for one in (g, *others):
+        np.testing.assert_array_equal(one.numpy(), [20.0])
+    assert [one.item() for one in second] == [20.0, 10.0]
+    assert not value.requires_grad
+    assert tape.gradient(g, p) is None  # as all that ran under no_grad
+
+
+def test_derivatives_of_nested_arguments_and_results():
+    p = {"a": mg.tensor(2.0), "b": mg.tensor(3.0)}
+
+    def f(p):
+        return p["a"] ** 2 * p["b"]
+
+    h = mg.hessian(f)(p)
+    assert {k: {n: v.item() for n, v in row.items()} for k, row in h.items()} == {
+        "a": {"a": 6.0, "b": 4.0},
+        "b": {"a": 4.0, "b": 0.0},
+    }
+    product = mg.hvp(f, p, {"a": mg.tensor(1.0), "b": mg.tensor(2.0)})
+    assert {k: v.item() for k, v in product.items()} == {"a": 14.0, "b": 4.0}
+    both = mg.hessian(lambda a, b: a**2 * b, argnums=(0, 1))(2.0, 3.0)
+    assert [[one.item() for one in row] for row in both] == [[6.0, 4.0], [4.0, 0.0]]
+    with pytest.raises(ValueError, match="hvp: x has shapes"):
+        mg.hvp(f, p, {"a": mg.tensor(1.0), "b": mg.ones(2)})
+    with pytest.raises(TypeError, match="one tensor, got tuple"):
+        mg.grad(lambda x: (x, x))(1.0)

@@ -225,3 +225,43 @@ def test_numpy_global_state_is_left_alone():
     mg.randn(3)
     mg.rand(3)
     assert (np.random.get_state()[1] == before).all()
+
+
+@pytest.mark.parametrize(
+    ("use", "says"),
+    [
+        (lambda x: x + np.array(1j), "add: its result is complex"),
+        (lambda x: x * mg.tensor(1j), "multiply: its result is complex"),
+        (lambda x: x**1j, "power: its result is complex"),
+        (lambda x: x.assign(np.array([1j, 2.0])), "assign: expected float32, got complex"),
+        (lambda x: x.assign(None), "dtype object is not supported"),
+        (lambda x: setattr(x, "grad", np.ones(2)), "expected a tensor or None, got ndarray"),
+        (lambda x: mg.concatenate(x, x), r"one list, as in concatenate\(\[a, b\]\)"),
+        (lambda x: np.stack(x, x), r"one list, as in stack\(\[a, b\]\)"),
+        (lambda x: x.view(-1), r"no 'view'; use \.reshape"),
+        (lambda x: x.unsqueeze(0), "no 'unsqueeze'; use mg.expand_dims"),
+    ],
+)
+def test_ordinary_mistakes_are_told_the_way_out(use, says):
+    with pytest.raises((TypeError, AttributeError), match=says):
+        use(mg.tensor([1.0, 2.0], requires_grad=True))
+
+
+def test_a_misspelt_attribute_is_given_the_nearest():
+    x = mg.tensor([1.0])
+    with pytest.raises(AttributeError) as caught:
+        x.require_grad
+    assert (caught.value.name, caught.value.obj) == ("require_grad", x)
+    assert not hasattr(x, "__dlpack__")
+
+
+def test_what_numpy_sees_of_a_tensor_is_read_only():
+    x = mg.tensor([1.0, 2.0])
+    with pytest.raises(ValueError, match="read-only"):
+        np.ix_(x)[0][0] = 3.0
+
+
+def test_a_python_number_stays_weak_in_divmod_and_kron():
+    x = mg.tensor([5.0, 7.5], requires_grad=True)
+    for y in (*divmod(x, 2), *divmod(10, x), np.kron(x, 2)):
+        assert y.dtype == np.float32

@@ -269,16 +269,23 @@ def composite(
         label = name or function.__name__
         inputs = cast("FunctionType", function).__code__.co_varnames[:arrays]
 
-        def tensors(value: Any) -> Any:
+        def tensors(value: Any, dtypes: Any = ()) -> Any:
+            if dtypes and type(value) in (bool, int, float):  # weak beside an array
+                value = np.asarray(value, np.result_type(value, *dtypes))
             return [engine.as_tensor(v) for v in value] if sequence else engine.as_tensor(value)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
             named: Any = kwargs
+            dtypes: list[Any] = []
+            if arrays > 1:
+                given: Any = (*args[:arrays], *(kwargs[k] for k in inputs if k in kwargs))
+                dtypes = [v.dtype for v in given if hasattr(v, "dtype")]
             if kwargs:
-                named = {k: tensors(v) if k in inputs else v for k, v in kwargs.items()}
+                named = {k: tensors(v, dtypes) if k in inputs else v for k, v in kwargs.items()}
+            first = [tensors(v, dtypes) for v in args[:arrays]]
             try:
-                result = body(*map(tensors, args[:arrays]), *args[arrays:], **named)
+                result = body(*first, *args[arrays:], **named)
             except (ValueError, TypeError, IndexError) as error:
                 if str(error).startswith(f"{label}: "):
                     raise
