@@ -244,7 +244,9 @@ def _constant(kept: Any, names: _Names, content: Content) -> Box | None:
     if id(kept) not in content.of_array:
         known = kept.dtype is not None
         shape = kept.shape if known else None
-        box = Box("input", name or "input", shape, str(kept.dtype) if known else "")
+        # What comes first is the input of the model, the rest it made itself, as dropout's mask.
+        name = name or ("constant" if content.boxes else "input")
+        box = Box("input", name, shape, str(kept.dtype) if known else "")
         content.of_array[id(kept)] = box
         content.arrays[box] = kept
         content.boxes.append(box)

@@ -125,7 +125,7 @@ def place_leaves(root: Group, boxes: list[Box]) -> None:
         if box.kind not in ("parameter", "input") or not users:
             continue
         # What was given to the computation stands outside it, unless a module made it itself.
-        outside = box.kind == "input" and (box.name != "input" or box is boxes[0])
+        outside = box.kind == "input" and (box.name != "constant" or box is boxes[0])
         group = root if outside else _common([home[user] for user in users], root)
         first: Group | Box = users[0]
         where = home[users[0]]

@@ -29,9 +29,9 @@ class Look(NamedTuple):
 LOOKS: dict[str, Look] = {
     "operator": Look("box", "rounded,filled", "#ffffff", "#64748b", "operator"),
     "gradient": Look("box", "rounded,filled,dashed", "#f1e8f8", "#7a4a9e", "gradient operator"),
-    "parameter": Look("note", "filled", "#f3d19c", "#9a6a1c", "parameter"),
-    "input": Look("ellipse", "filled", "#bfe3d0", "#2f7d5b", "input"),
-    "output": Look("octagon", "filled,bold", "#b9cdf3", "#2f4f9e", "output"),
+    "parameter": Look("note", "filled", "#efc27f", "#8a5a12", "parameter"),
+    "input": Look("ellipse", "filled", "#d3eedf", "#2f7d5b", "input"),
+    "output": Look("octagon", "filled,bold", "#9fb9ec", "#2f4f9e", "output"),
     "module": Look("folder", "filled", "#dfe6ee", "#475569", "closed module"),
 }
 #: Where a NaN or an infinity appeared first (fill, text), and what it then reached.
