@@ -58,7 +58,7 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fal
     >>> zeros(2)
     tensor([0., 0.])
     """
-    return _track(np.zeros(shape, dtype), requires_grad)
+    return _track(np.zeros(shape, _dtype("zeros", shape, dtype)), requires_grad)
 
 
 def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = False) -> Tensor:
@@ -67,7 +67,7 @@ def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fals
     >>> ones(2)
     tensor([1., 1.])
     """
-    return _track(np.ones(shape, dtype), requires_grad)
+    return _track(np.ones(shape, _dtype("ones", shape, dtype)), requires_grad)
 
 
 def full(
@@ -78,6 +78,11 @@ def full(
     >>> full((2,), 7.0)
     tensor([7., 7.])
     """
+    if isinstance(value, Tensor) and value._node is not None:
+        raise TypeError(
+            "full: the value is a tracked tensor, whose graph would be lost; "
+            "use mg.broadcast_to(value, shape), or value.detach() for a constant"
+        )
     fill = as_array(value, dtype)
     return _track(np.full(shape, fill, fill.dtype), requires_grad)
 
@@ -138,6 +143,15 @@ def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor
     tensor([7., 7.])
     """
     return Tensor(np.full_like(as_tensor(x)._data, fill_value, dtype=dtype))
+
+
+def _dtype(name: str, shape: Any, dtype: Any) -> Any:
+    if isinstance(dtype, int) and not isinstance(dtype, bool):
+        raise TypeError(
+            f"{name}: the second argument is the dtype, got {dtype}; "
+            f"give the shape as a tuple, {name}(({shape}, {dtype}))"
+        )
+    return dtype
 
 
 def _track(array: Any, requires_grad: bool) -> Tensor:

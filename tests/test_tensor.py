@@ -265,3 +265,11 @@ def test_a_python_number_stays_weak_in_divmod_and_kron():
     x = mg.tensor([5.0, 7.5], requires_grad=True)
     for y in (*divmod(x, 2), *divmod(10, x), np.kron(x, 2)):
         assert y.dtype == np.float32
+
+
+def test_creation_refuses_a_tracked_value_and_a_loose_shape():
+    with pytest.raises(TypeError, match=r"full: the value is a tracked tensor.*broadcast_to"):
+        mg.full((2,), mg.tensor(3.0, requires_grad=True))
+    for make in (mg.zeros, mg.ones):
+        with pytest.raises(TypeError, match=rf"{make.__name__}\(\(2, 3\)\)"):
+            make(2, 3)
