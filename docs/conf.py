@@ -9,6 +9,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import docutils.statemachine  # noqa: E402
 from public_names import reference  # noqa: E402
+from pygments.lexers.python import PythonLexer  # noqa: E402
 from sphinx.util.docutils import SphinxDirective  # noqa: E402
 
 project = "minigrad"
@@ -51,4 +52,5 @@ def literal_marks(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, l
 
 def setup(app: Any) -> None:
     app.add_directive("names", Names)
+    app.add_lexer("torch", PythonLexer)  # Python that the tests run where PyTorch is installed
     app.connect("autodoc-process-docstring", literal_marks)

@@ -2,6 +2,7 @@
 
 import ast
 import doctest
+import importlib.util
 import re
 from pathlib import Path
 
@@ -9,14 +10,18 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(?:python|pycon)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|pycon|torch)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-def blocks(path):
-    """(line, code) of each Python block."""
+def blocks(path, torch=False):
+    """(line, code) of each Python block; of those that need PyTorch only if asked for."""
     text = path.read_text(encoding="utf-8")
-    return [(text[: m.start()].count("\n") + 2, m[1]) for m in BLOCK.finditer(text)]
+    return [
+        (text[: m.start()].count("\n") + 2, m[2])
+        for m in BLOCK.finditer(text)
+        if torch or m[1] != "torch"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -26,8 +31,9 @@ def blocks(path):
 def test_blocks_run(path, tmp_path, monkeypatch):
     """The blocks of one document share their names, as a reader's session does."""
     monkeypatch.chdir(tmp_path)
+    torch = importlib.util.find_spec("torch") is not None
     names = {"__name__": path.stem}
-    for line, code in blocks(path):
+    for line, code in blocks(path, torch):
         if ">>>" in code:
             test = doctest.DocTestParser().get_doctest(code, {}, path.name, str(path), line - 1)
             test.globs = names
