@@ -19,7 +19,7 @@ import numpy as np
 import minigrad as mg
 from minigrad import optim
 
-MODELS = {
+MODELS: dict[str, list[tuple[int, ...]]] = {
     "dense": [(100, 784), (100,), (10, 100), (10,)],
     "DeepConvNet": [p.shape for p in mg.models.deep_convnet().parameters()],
     "4 million": [(2048, 2048)],
