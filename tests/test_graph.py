@@ -240,6 +240,19 @@ def test_blocks_of_another_shape_or_wiring_are_not_folded_together():
     assert "blocks.3 … blocks.5: Block × 3" in found
 
 
+def test_blocks_side_by_side_are_folded_only_when_used_alike():
+    def draw(join):
+        x = mg.tensor(np.ones((2, 2)), requires_grad=True)
+        parts = [mg.tanh(mg.cos(mg.sin(x))) for _ in range(4)]
+        return text(mg.make_dot(join(parts)))
+
+    assert "× 4" in draw(lambda parts: mg.stack(parts))
+    apart = draw(lambda parts: parts[0] @ mg.exp(parts[1]) + mg.log(parts[2]) * mg.abs(parts[3]))
+    assert not re.search(r"repeated × \d", apart)
+    last_apart = draw(lambda parts: mg.stack(parts[:3]).sum() + mg.exp(parts[3]))
+    assert "repeated × 4" not in last_apart
+
+
 def test_expand_true_folds_and_closes_nothing():
     found = residual(5, expand=True, max_nodes=3)
     assert "×" not in text(found).replace(" × ", "")

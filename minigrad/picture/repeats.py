@@ -108,7 +108,32 @@ class _Folder:
             return 1
         for k in range(2, count):
             if self._wiring(rounds[k], k, place) != model:
-                return k
+                count = k
+                break
+        return self._equal_use(rounds[:count], place)
+
+    def _equal_use(self, rounds: list[list[Box]], place: dict[Box, tuple[int, int]]) -> int:
+        """How many times round from the start are used alike by what comes after all of them.
+
+        Only the last of a chain may be used in a way of its own. Rounds side by side, as the
+        queries, keys and values of an attention, are a repetition only when nothing tells them
+        apart.
+        """
+        chain = False
+        outside: list[list[int]] = []
+        for k, round_ in enumerate(rounds):
+            found = []
+            for box in round_:
+                for user in (shown_for(user, self.stands_for) for user in self.uses.get(box, ())):
+                    j = place[user][0] if user in place else len(rounds)
+                    if j == len(rounds):
+                        found.append(self.signature(user))
+                    chain = chain or k < j < len(rounds)
+            outside.append(found)
+        count = len(rounds)
+        for k in range(1, count):
+            if outside[k] != outside[0]:
+                return k + 1 if chain and k == count - 1 else k
         return count
 
     def _wiring(
