@@ -14,7 +14,9 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
 def executable():
-    """The path of a Chromium, or None."""
+    """The path of a Chromium that can be driven over a pipe, or None."""
+    if os.name != "posix":
+        return None
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -34,7 +36,7 @@ class Browser:
             "--remote-debugging-pipe",
             "--window-size=1200,900",
             f"--user-data-dir={self._profile.name}",
-            *(["--no-sandbox"] if os.geteuid() == 0 else []),
+            "--no-sandbox",  # it shows nothing but our own file, and root may not have one
         ]
         # Chromium reads commands from descriptor 3 and writes answers to 4.
         move = (
