@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -27,7 +28,22 @@ def relu(x: Array) -> Array:
     >>> relu(tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
-    return np.maximum(x, 0)
+    width = math.prod(x.shape[1:]) if x.ndim > 1 else 0
+    if not 64 <= width <= MOST_ZEROS or x.size < MOST_ZEROS or not x.flags.c_contiguous:
+        return np.maximum(x, 0)
+    # NumPy's maximum of two arrays is 2.5 times as fast as that of an array and a number.
+    ans = np.empty_like(x)
+    rows = (len(x), width)
+    np.maximum(x.reshape(rows), _zeros(x.dtype)[:width], out=ans.reshape(rows))
+    return ans
+
+
+MOST_ZEROS = 1 << 16
+
+
+@functools.cache
+def _zeros(dtype: Any) -> Any:
+    return np.zeros(MOST_ZEROS, dtype)
 
 
 @operator(vjp=lambda g, ans, _x: g * (ans * (1.0 - ans)))
