@@ -110,7 +110,7 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     """x where the condition holds, y elsewhere.
 
     Both sides are computed: a NaN in the side not taken reaches the gradient through its own
-    rule (0 * inf). Make the argument safe first, e.g. ``log(where(x > 0, x, 1))``.
+    rule (0 * inf). :func:`minigrad.where_safe` computes only what is taken.
 
     >>> where(tensor([True, False]), tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])

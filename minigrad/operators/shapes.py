@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -235,23 +236,10 @@ def imag(x: Array) -> Array:
 _SHAPES = [sample(shape) for shape in ((), (3,), (2, 3), (0, 2), (2, 1, 3))] + [sample((), (2,))]
 
 
-def _as_many(view: str) -> Any:
-    """atleast_1d and its like take one array or several."""
-
-    def of(*arrays: Any) -> Any:
-        shaped = [
-            np.reshape(t, _PADDED_SHAPE[view](t.shape)) for t in map(engine.as_tensor, arrays)
-        ]
-        return shaped[0] if len(shaped) == 1 else tuple(shaped)
-
-    return of
-
-
-_PADDED_SHAPE: dict[str, Any] = {
-    "1d": lambda shape: shape or (1,),
-    "2d": lambda shape: (1,) * (2 - len(shape)) + shape,
-    "3d": lambda shape: {0: (1, 1, 1), 1: (1, *shape, 1), 2: (*shape, 1)}.get(len(shape), shape),
-}
+def _at_least(arrays: tuple[Any, ...], reshaped: Callable[[tuple[int, ...]], Any]) -> Any:
+    """Each array in another shape; one alone, several in a tuple."""
+    made = [np.reshape(t, reshaped(t.shape)) for t in map(engine.as_tensor, arrays)]
+    return made[0] if len(made) == 1 else tuple(made)
 
 
 @composite(np.atleast_1d, arrays=0, samples=_SHAPES)
@@ -261,7 +249,7 @@ def atleast_1d(*arrays: Array) -> Any:
     >>> atleast_1d(tensor(1.0))
     tensor([1.])
     """
-    return _as_many("1d")(*arrays)
+    return _at_least(arrays, lambda shape: shape or (1,))
 
 
 @composite(np.atleast_2d, arrays=0, samples=_SHAPES)
@@ -271,7 +259,7 @@ def atleast_2d(*arrays: Array) -> Any:
     >>> atleast_2d(tensor([1.0, 2.0])).shape
     (1, 2)
     """
-    return _as_many("2d")(*arrays)
+    return _at_least(arrays, lambda shape: (1,) * (2 - len(shape)) + shape)
 
 
 @composite(np.atleast_3d, arrays=0, samples=_SHAPES)
@@ -281,7 +269,8 @@ def atleast_3d(*arrays: Array) -> Any:
     >>> atleast_3d(tensor([1.0, 2.0])).shape
     (1, 2, 1)
     """
-    return _as_many("3d")(*arrays)
+    known: dict[int, Any] = {0: lambda s: (1, 1, 1), 1: lambda s: (1, *s, 1), 2: lambda s: (*s, 1)}
+    return _at_least(arrays, lambda s: known.get(len(s), tuple)(s))
 
 
 @composite_of_many(

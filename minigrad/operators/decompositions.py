@@ -1,0 +1,307 @@
+"""Matrices taken apart: Cholesky, QR, eigenvalues and singular values; least squares with them.
+
+An operator with several outputs computes them packed into one array, which is then sliced, so
+that it has one rule.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minigrad.operators.declare import (
+    Array,
+    composite,
+    composite_of_many,
+    constant,
+    engine,
+    operator,
+)
+from minigrad.operators.domain import Domain, anywhere, positive_definite, sample
+from minigrad.operators.matrix_inverses import SQUARE, full_rank, square, turned
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+__all__ = ["cholesky", "eigh", "eigvalsh", "lstsq", "matrix_rank", "qr", "svd", "svdvals"]
+
+
+class EighResult(NamedTuple):
+    """Eigenvalues, ascending, and eigenvectors in the columns."""
+
+    eigenvalues: Tensor
+    eigenvectors: Tensor
+
+
+class QRResult(NamedTuple):
+    """An orthonormal and an upper triangular factor."""
+
+    Q: Tensor
+    R: Tensor
+
+
+class SVDResult(NamedTuple):
+    """Left singular vectors in columns, singular values, right singular vectors in rows."""
+
+    U: Tensor
+    S: Tensor
+    Vh: Tensor
+
+
+def _symmetric(x: Any) -> Any:
+    return 0.5 * (x + turned(x))
+
+
+def _cholesky_vjp(g: Any, ans: Any, _x: Any) -> Any:
+    # Murray (2016): the lower triangle of L' g with half of its diagonal, between inverses of L.
+    back = np.linalg.inv(ans)
+    half = np.tril(turned(ans) @ np.tril(g))
+    half = half * (1.0 - 0.5 * np.eye(ans.shape[-1], dtype=ans.dtype))
+    return _symmetric(turned(back) @ half @ back)
+
+
+@operator(
+    vjp=_cholesky_vjp,
+    domain=positive_definite,
+    samples=SQUARE,
+    name="cholesky",
+    reference=np.linalg.cholesky,
+)
+def _cholesky(x: Array) -> Array:
+    return np.linalg.cholesky(_symmetric(x))
+
+
+@composite(
+    np.linalg.cholesky, domain=positive_definite, samples=[sample((3, 3)), sample((0, 2, 2))]
+)
+def cholesky(x: Array, upper: bool = False) -> Array:
+    """The lower triangular L with x = L L', for symmetric positive definite x; or L' (``upper``).
+
+    Of x only the symmetric part counts, and the gradient is symmetric, as in JAX and PyTorch.
+    Raises LinAlgError when x is not positive definite.
+
+    >>> cholesky(tensor([[4.0, 2.0], [2.0, 2.0]]))
+    tensor([[2., 0.],
+            [1., 1.]])
+    """
+    lower = _cholesky(square(x))
+    return turned(lower) if upper else lower
+
+
+def _inverse_gaps(values: Any) -> Any:
+    """1 / (v[j] - v[i]), and 0 where they are equal: there no rotation is better than another."""
+    gaps = np.expand_dims(values, -2) - np.expand_dims(values, -1)
+    same = gaps == 0
+    return np.where(same, 0.0, 1.0 / np.where(same, 1.0, gaps))
+
+
+def _eigh_vjp(g: Any, ans: Any, _x: Any) -> Any:
+    values, vectors = ans[..., 0, :], ans[..., 1:, :]
+    turn = _inverse_gaps(values) * (turned(vectors) @ g[..., 1:, :])
+    stretch = np.expand_dims(g[..., 0, :], -2) * np.eye(values.shape[-1], dtype=ans.dtype)
+    return _symmetric(vectors @ (turn + stretch) @ turned(vectors))
+
+
+@operator(vjp=_eigh_vjp, domain=positive_definite, samples=SQUARE, name="eigh")
+def _eigh(x: Array) -> Array:
+    """The eigenvalues as a first row, above the eigenvectors."""
+    values, vectors = np.linalg.eigh(_symmetric(x))
+    return np.concatenate([values[..., None, :], vectors], axis=-2)
+
+
+@composite_of_many(
+    np.linalg.eigh,
+    domain=positive_definite,
+    samples=[sample((3, 3)), sample((2, 2, 2)), sample((0, 2, 2))],
+)
+def eigh(x: Array, UPLO: str = "L") -> EighResult:
+    """(eigenvalues, ascending; eigenvectors, in the columns) of symmetric matrices.
+
+    Of x only the symmetric part counts, and the gradient is symmetric, as in JAX; ``UPLO`` is
+    accepted. Where eigenvalues are equal, their eigenvectors are arbitrary: what the gradient
+    would say about turning them into each other is taken as 0. Their signs are arbitrary too,
+    so let a loss not depend on them.
+
+    >>> eigh(tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
+    tensor([1., 2.])
+    """
+    if UPLO not in ("L", "U"):
+        raise ValueError(f"UPLO must be 'L' or 'U', got {UPLO!r}")
+    both = _eigh(square(x))
+    return EighResult(both[..., 0, :], both[..., 1:, :])
+
+
+@composite(np.linalg.eigvalsh, domain=positive_definite, samples=SQUARE)
+def eigvalsh(x: Array, UPLO: str = "L") -> Array:
+    """The eigenvalues, ascending, of symmetric matrices; see :func:`minigrad.linalg.eigh`.
+
+    >>> eigvalsh(tensor([[2.0, 0.0], [0.0, 1.0]]))
+    tensor([1., 2.])
+    """
+    return eigh(x, UPLO).eigenvalues
+
+
+def _svd_parts(packed: Any, m: int) -> tuple[Any, Any, Any]:
+    return packed[..., :m, :], packed[..., m, :], packed[..., m + 1 :, :]
+
+
+def _svd_vjp(g: Any, ans: Any, _x: Any) -> Any:
+    # Townsend (2016), with V in columns.
+    m, n = _x.shape[-2:]
+    u, s, v = _svd_parts(ans, m)
+    gu, gs, gv = _svd_parts(g, m)
+    gaps = _inverse_gaps(s * s)
+    row, column = np.expand_dims(s, -2), np.expand_dims(s, -1)
+    utgu, vtgv = turned(u) @ gu, turned(v) @ gv
+    core = gaps * (utgu - turned(utgu)) * row + column * (gaps * (vtgv - turned(vtgv)))
+    core = core + np.expand_dims(gs, -2) * np.eye(s.shape[-1], dtype=ans.dtype)
+    total = u @ core @ turned(v)
+    zero = row == 0
+    inverse = np.where(zero, 0.0, 1.0 / np.where(zero, 1.0, row))
+    if m > n:
+        total = total + ((gu - u @ utgu) * inverse) @ turned(v)
+    if n > m:
+        total = total + (u * inverse) @ turned(gv - v @ vtgv)
+    return total
+
+
+_RECTANGLES = [sample((3, 3)), sample((4, 2)), sample((2, 3)), sample((2, 2, 2)), sample((0, 3, 2))]
+distinct_singular = Domain(
+    "distinct_singular_values",
+    build=lambda rng, shape: (
+        rng.uniform(-0.3, 0.3, shape) + np.eye(shape[-2], shape[-1]) * (1.0 + np.arange(shape[-1]))
+    ),
+)
+
+
+@operator(vjp=_svd_vjp, domain=distinct_singular, samples=_RECTANGLES, name="svd")
+def _svd(x: Array) -> Array:
+    """U above the singular values above V, all with min(m, n) columns."""
+    u, s, vh = np.linalg.svd(x, full_matrices=False)
+    return np.concatenate([u, s[..., None, :], turned(vh)], axis=-2)
+
+
+@composite_of_many(
+    np.linalg.svd,
+    domain=distinct_singular,
+    samples=[sample((3, 3)), *[sample(s.arrays[0], full_matrices=False) for s in _RECTANGLES[1:]]],
+)
+def svd(
+    x: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+) -> Any:
+    """(U, S, Vh) with x = U diag(S) Vh, the singular values S descending; or S alone.
+
+    Raises ValueError for a tracked x that is not square unless ``full_matrices=False``: what fills
+    U or Vh up is arbitrary and has no derivative. Where singular values are equal, what the
+    gradient would say about turning their vectors into each other is taken as 0.
+
+    >>> svd(tensor([[3.0, 0.0], [0.0, 4.0]])).S
+    tensor([4., 3.])
+    """
+    if not compute_uv:
+        return svdvals(x)
+    m, n = x.shape[-2:]
+    if full_matrices and m != n:
+        if x.requires_grad:
+            raise ValueError(f"pass full_matrices=False for shape {x.shape}: no other derivative")
+        return SVDResult(*np.linalg.svd(engine.constant(x)))  # type: ignore[arg-type]
+    u, s, v = _svd_parts(_svd(x), m)
+    return SVDResult(u, s, turned(v))
+
+
+@composite(
+    (getattr(np.linalg, "svdvals", None),),
+    domain=distinct_singular,
+    samples=_RECTANGLES,
+    reference=lambda x: np.linalg.svd(x, compute_uv=False),
+)
+def svdvals(x: Array) -> Array:
+    """The singular values, descending.
+
+    >>> svdvals(tensor([[3.0, 0.0], [0.0, 4.0]]))
+    tensor([4., 3.])
+    """
+    return _svd(x)[..., x.shape[-2], :]
+
+
+def _qr_vjp(g: Any, ans: Any, _x: Any) -> Any:
+    # Walter and Lehmann (2013).
+    m = _x.shape[-2]
+    q, r = ans[..., :m, :], ans[..., m:, :]
+    gq, gr = g[..., :m, :], np.triu(g[..., m:, :])
+    both = r @ turned(gr) - turned(gq) @ q
+    mirrored = np.tril(both) + turned(np.tril(both, -1))
+    return (gq + q @ mirrored) @ turned(np.linalg.inv(r))
+
+
+@operator(
+    vjp=_qr_vjp,
+    domain=full_rank,
+    samples=[sample((3, 3)), sample((4, 2)), sample((0, 3, 2))],
+    name="qr",
+)
+def _qr(x: Array) -> Array:
+    """Q above R, for at least as many rows as columns."""
+    q, r = np.linalg.qr(x)
+    return np.concatenate([q, r], axis=-2)
+
+
+@composite_of_many(
+    np.linalg.qr,
+    domain=full_rank,
+    samples=[sample((3, 3)), sample((4, 2)), sample((2, 3)), sample((2, 3, 2)), sample((0, 3, 2))],
+)
+def qr(x: Array, mode: str = "reduced") -> Any:
+    """(Q, R) with x = Q R, Q orthonormal and R upper triangular; R alone for mode "r".
+
+    The derivative supposes that the first min(m, n) columns are independent. Raises ValueError for
+    the modes "complete" and "raw", which have none.
+
+    >>> qr(tensor([[0.0, 2.0], [1.0, 3.0]])).R.shape
+    (2, 2)
+    """
+    if mode not in ("reduced", "r"):
+        raise ValueError(f"mode must be 'reduced' or 'r', got {mode!r}")
+    m, n = x.shape[-2:]
+    packed = _qr(x[..., :m] if n > m else x)
+    q: Any = packed[..., :m, :]
+    r: Any = packed[..., m:, :]
+    if n > m:
+        r = np.concatenate([r, turned(q) @ x[..., m:]], axis=-1)
+    return r if mode == "r" else QRResult(q, r)
+
+
+@composite_of_many(
+    np.linalg.lstsq,
+    arrays=2,
+    domain=(full_rank, anywhere),
+    samples=[
+        sample((3, 2), (3,)), sample((4, 2), (4, 2)), sample((2, 3), (2,)), sample((3, 2), (3, 0)),
+    ],
+)  # fmt: skip
+def lstsq(x: Array, y: Array, rcond: float | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(z, residuals, rank, singular values): z makes the sum of squares of y - x @ z least.
+
+    As np.linalg.lstsq, by the pseudo-inverse: the derivative supposes that the rank stays.
+
+    >>> lstsq(tensor([[2.0], [0.0]]), tensor([4.0, 3.0]))[0]
+    tensor([2.])
+    """
+    if x.ndim != 2:
+        raise ValueError(f"expected one matrix (m, n), got shape {x.shape}")
+    m, n = x.shape
+    eps = float(np.finfo(x.dtype).eps)
+    cut = eps * max(m, n) if rcond is None else eps if rcond < 0 else rcond
+    z = np.linalg.pinv(x, cut) @ y
+    singular = svdvals(x)
+    values: Any = engine.constant(singular)
+    rank: Any = np.intc(np.count_nonzero(values > cut * values[:1]))
+    residuals: Any = np.atleast_1d(np.sum(np.square(y - x @ z), axis=0))
+    return z, residuals if rank == n < m else residuals[:0], rank, singular
+
+
+@constant(np.linalg.matrix_rank)
+def matrix_rank(x: Array, tol: Array = None, hermitian: bool = False) -> Array:
+    """The number of singular values above ``tol``."""
+    return np.linalg.matrix_rank(x, tol, hermitian)

@@ -1,0 +1,254 @@
+"""Inverses and determinants of matrices, and the systems of equations they solve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
+from minigrad.operators.domain import Domain, anywhere, sample, well_conditioned
+
+if TYPE_CHECKING:
+    from minigrad.tensor import Tensor
+
+__all__ = ["det", "inv", "matrix_power", "pinv", "slogdet", "solve", "tensorinv", "tensorsolve"]
+
+
+class SlogdetResult(NamedTuple):
+    """The sign of a determinant and the logarithm of its absolute value."""
+
+    sign: Tensor
+    logabsdet: Tensor
+
+
+SQUARE = [sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample((0, 2, 2)), sample((0, 0))]
+
+
+def turned(x: Any) -> Any:
+    """Matrices turned over: their last two axes exchanged."""
+    return np.swapaxes(x, -1, -2)
+
+
+def square(x: Any) -> Any:
+    """The matrices themselves. Raises ValueError when they are not square."""
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise ValueError(f"expected square matrices (..., n, n), got shape {x.shape}")
+    return x
+
+
+full_rank = Domain(
+    "full_rank",
+    build=lambda rng, shape: rng.uniform(-0.4, 0.4, shape) + 1.5 * np.eye(shape[-2], shape[-1]),
+)
+
+
+@operator(
+    np.linalg.inv,
+    vjp=lambda g, ans, _x: -(turned(ans) @ g @ turned(ans)),
+    domain=well_conditioned,
+    samples=SQUARE,
+)
+def inv(x: Array) -> Array:
+    """The inverse of matrices. Raises LinAlgError for a singular one.
+
+    >>> inv(tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor([[0.5 , 0.  ],
+            [0.  , 0.25]])
+    """
+    return np.linalg.inv(x)
+
+
+def _cofactors(x: Any) -> Any:
+    """The determinants of what is left without row i and column j, with their signs."""
+    n = x.shape[-1]
+    others = np.array([[j for j in range(n) if j != i] for i in range(n)], dtype=np.intp)
+    others = others.reshape(n, max(n - 1, 0))
+    rows, columns = others[:, None, :, None], others[None, :, None, :]
+    signs = (-1.0) ** np.add.outer(np.arange(n), np.arange(n))
+    return np.linalg.det(x[..., rows, columns]) * signs.astype(x.dtype)
+
+
+def _det_vjp(g: Any, ans: Any, x: Any) -> Any:
+    g = np.expand_dims(g, (-1, -2))
+    # Far enough from singular for the inverse to be trusted: compared with Hadamard's bound.
+    bound = np.prod(np.sqrt(np.sum(x * x, axis=-1)), axis=-1)
+    if np.all(np.abs(ans) > 1e-4 * bound):
+        return g * np.expand_dims(ans, (-1, -2)) * turned(np.linalg.inv(x))
+    return g * _cofactors(x)
+
+
+@operator(
+    np.linalg.det,
+    vjp=_det_vjp,
+    domain=well_conditioned,
+    samples=[
+        *SQUARE, sample(np.array([[1.0, 2.0], [2.0, 4.0]])), sample(np.zeros((2, 2))),
+        sample(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [5.0, 7.0, 9.0]])),
+    ],
+)  # fmt: skip
+def det(x: Array) -> Array:
+    """The determinant of matrices; its derivative is right also where a matrix is singular.
+
+    >>> det(tensor([[2.0, 0.0], [0.0, 4.0]]))
+    tensor(8.)
+    """
+    return np.linalg.det(x)
+
+
+def _logabsdet_vjp(g: Any, _ans: Any, x: Any) -> Any:
+    try:
+        inverse = np.linalg.inv(x)
+    except np.linalg.LinAlgError:
+        raise np.linalg.LinAlgError(
+            "slogdet: at a singular matrix logabsdet is -inf and has no gradient; det has one"
+        ) from None
+    return np.expand_dims(g, (-1, -2)) * turned(inverse)
+
+
+@operator(
+    vjp=_logabsdet_vjp,
+    domain=well_conditioned,
+    samples=SQUARE,
+    name="logabsdet",
+    reference=lambda x: np.linalg.slogdet(x)[1],
+)
+def _logabsdet(x: Array) -> Array:
+    return np.linalg.slogdet(x)[1]
+
+
+@composite_of_many(np.linalg.slogdet, domain=well_conditioned, samples=SQUARE)
+def slogdet(x: Array) -> SlogdetResult:
+    """(sign, logabsdet): the determinant is sign * exp(logabsdet), without overflow.
+
+    Only logabsdet has a derivative; of a singular matrix it is -inf and has none (LinAlgError).
+
+    >>> slogdet(tensor([[2.0, 0.0], [0.0, -0.5]])).sign
+    tensor(-1.)
+    """
+    sign: Any = np.linalg.slogdet(engine.constant(x))[0]
+    return SlogdetResult(sign, _logabsdet(x))
+
+
+def _solve_vjp_x(g: Any, ans: Any, x: Any, _y: Any) -> Any:
+    h = np.linalg.solve(turned(x), g)
+    if _y.ndim == 1:
+        return -(np.expand_dims(h, -1) * np.expand_dims(ans, -2))
+    return -(h @ turned(ans))
+
+
+@operator(
+    np.linalg.solve,
+    vjp=(_solve_vjp_x, lambda g, _ans, x, _y: np.linalg.solve(turned(x), g)),
+    domain=(well_conditioned, anywhere),
+    samples=[
+        sample((3, 3), (3,)), sample((2, 2), (2, 3)), sample((4, 2, 2), (2, 1)),
+        sample((2, 2), (3, 2, 1)), sample((0, 2, 2), (2, 1)), sample((2, 2), (2, 0)),
+    ],
+)  # fmt: skip
+def solve(x: Array, y: Array) -> Array:
+    """The z with x @ z = y, for square x; y is a vector or has columns (..., n, k).
+
+    Raises LinAlgError for a singular matrix.
+
+    >>> solve(tensor([[2.0, 0.0], [0.0, 4.0]]), tensor([2.0, 2.0]))
+    tensor([1. , 0.5])
+    """
+    return np.linalg.solve(x, y)
+
+
+def _pinv_vjp(g: Any, ans: Any, x: Any, rcond: Any = None, hermitian: bool = False) -> Any:
+    # Golub and Pereyra (1973), for matrices whose rank does not change.
+    at, gt = turned(ans), turned(g)
+    outside = gt - x @ (ans @ gt)
+    inside = gt - (gt @ ans) @ x
+    return -(at @ g @ at) + (outside @ ans) @ at + at @ (ans @ inside)
+
+
+@operator(
+    np.linalg.pinv,
+    vjp=_pinv_vjp,
+    domain=full_rank,
+    samples=[sample((3, 2)), sample((2, 3)), sample((2, 2, 2)), sample((0, 3, 2)), sample((2, 0))],
+)
+def pinv(x: Array, rcond: Any = None, hermitian: bool = False) -> Array:
+    """The pseudo-inverse of Moore and Penrose. The derivative supposes that the rank stays.
+
+    >>> pinv(tensor([[2.0], [0.0]]))
+    tensor([[0.5, 0. ]])
+    """
+    return np.linalg.pinv(x, rcond, hermitian)
+
+
+@composite(
+    np.linalg.matrix_power,
+    domain=well_conditioned,
+    samples=[sample((2, 2), n=n) for n in (0, 1, 2, 3, 6, -1, -2)] + [sample((0, 2, 2), n=2)],
+)
+def matrix_power(x: Array, n: int) -> Array:
+    """A square matrix multiplied n times with itself; the inverse for negative n.
+
+    >>> matrix_power(tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
+    tensor([[1., 3.],
+            [0., 1.]])
+    """
+    square(x)
+    if n == 0:
+        return 0.0 * x + np.eye(x.shape[-1], dtype=x.dtype)
+    if n < 0:
+        x, n = np.linalg.inv(x), -n
+    power = None
+    while n:
+        if n % 2:
+            power = x if power is None else power @ x
+        n //= 2
+        x = x @ x if n else x
+    return power
+
+
+def _reshaped_well(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+    size = int(np.prod(shape))
+    n = round(size**0.5)
+    return well_conditioned.draw(rng, (n, n)).reshape(shape)
+
+
+_invertible = Domain("invertible", build=_reshaped_well)
+
+
+@composite(
+    np.linalg.tensorinv,
+    domain=_invertible,
+    samples=[sample((4, 2, 2), ind=1), sample((2, 2, 4))],
+)
+def tensorinv(x: Array, ind: int = 2) -> Array:
+    """The inverse with respect to tensordot over the first ``ind`` axes.
+
+    >>> tensorinv(tensor([[2.0, 0.0], [0.0, 4.0]]), ind=1)[0, 0]
+    tensor(0.5)
+    """
+    if ind < 1:
+        raise ValueError(f"ind must be positive, got {ind}")
+    first, last = x.shape[:ind], x.shape[ind:]
+    n = 1
+    for length in last:
+        n *= length
+    return np.reshape(np.linalg.inv(np.reshape(x, (-1, n))), (*last, *first))
+
+
+@composite(
+    np.linalg.tensorsolve,
+    arrays=2,
+    domain=(_invertible, anywhere),
+    samples=[sample((4, 2, 2), (4,)), sample((2, 2, 4), (2, 2)), sample((0, 0), (0,))],
+)
+def tensorsolve(x: Array, y: Array, axes: tuple[int, ...] | None = None) -> Array:
+    """The z with tensordot(x, z, z.ndim) = y; ``axes`` of x are moved to its end first.
+
+    >>> tensorsolve(tensor([[2.0, 0.0], [0.0, 4.0]]), tensor([2.0, 2.0]))
+    tensor([1. , 0.5])
+    """
+    if axes is not None:
+        last = [a % x.ndim for a in axes]
+        x = np.transpose(x, [*[a for a in range(x.ndim) if a not in last], *last])
+    flat = np.reshape(x, (y.size, y.size))
+    return np.reshape(np.linalg.solve(flat, np.ravel(y)), x.shape[y.ndim :])
