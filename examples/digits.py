@@ -63,7 +63,7 @@ right.set(title="accuracy on the held-out images", xlabel="epoch")
 curve, graph, saved = (args.out / n for n in ("curve.png", "graph.svg", "digits.safetensors"))
 figure.savefig(curve, dpi=120)
 mg.make_dot(loss, params=dict(model.named_parameters())).save(graph)
-mg.save(model.state_dict(), saved)
+mg.save_model(model, saved)
 
 print(f"\ntest accuracy: {accuracies[-1]:.2%} of {len(y_test)} images never seen in training")
 print(f"learning curve: {curve}\ncomputation graph: {graph}\nsaved model: {saved}")
