@@ -14,7 +14,10 @@ with suppress(ImportError):
     hypothesis.settings.register_profile("same", derandomize=True, database=None)
     hypothesis.settings.load_profile("same")
 
-collect_ignore = ["nn", "optim"]  # links to parts of minigrad/, which is collected itself
+collect_ignore = [
+    "nn", "optim",  # links to parts of minigrad/, which is collected itself
+    "tests/torch_models.py",  # no tests, and no PyTorch on most machines
+]  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
