@@ -229,14 +229,14 @@ class ArrayMethods:
 
     def conj(self) -> Tensor:
         """The same values: they are real."""
-        return arithmetic.positive(self)
+        return shapes.copy(self)
 
     conjugate = conj
 
     @property
     def real(self) -> Tensor:
         """The same values: they are real."""
-        return arithmetic.positive(self)
+        return shapes.copy(self)
 
     @property
     def imag(self) -> Tensor:

@@ -279,6 +279,7 @@ def modf(x: Array) -> tuple[Tensor, Tensor]:
     >>> modf(tensor([1.5, -2.25]))
     (tensor([ 0.5 , -0.25]), tensor([ 1., -2.]))
     """
+    x = x if x.dtype.kind == "f" else x.astype(np.float64)
     whole = np.trunc(x)
     return x - whole, whole
 

@@ -134,6 +134,12 @@ def cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = F
     return np.concatenate([np.ones_like(np.sum(x, axis=axis, keepdims=True)), total], axis=axis)
 
 
+def _beside(value: Any, x: Any) -> Any:
+    """A number as a tensor that does not widen x."""
+    made = engine.as_tensor(value)
+    return made.astype(x.dtype) if x.dtype.kind == "f" else made
+
+
 @composite(
     np.diff,
     samples=[
@@ -163,14 +169,12 @@ def diff(
         one = [*x.shape]
         one[axis] = 1
         x = np.concatenate(
-            [
-                p if np.ndim(p) else np.broadcast_to(engine.as_tensor(p).astype(x.dtype), one)
-                for p in parts
-            ],
+            [p if np.ndim(p) else np.broadcast_to(_beside(p, x), one) for p in parts],
             axis=axis,
         )
     for _ in range(n):
-        x = along(x, axis, slice(1, None)) - along(x, axis, slice(None, -1))
+        after, before = along(x, axis, slice(1, None)), along(x, axis, slice(None, -1))
+        x = np.not_equal(after, before) if x.dtype.kind == "b" else after - before
     return x
 
 

@@ -20,6 +20,7 @@ from minigrad.operators.declare import (
 )
 from minigrad.operators.domain import Domain, anywhere, positive_definite, sample
 from minigrad.operators.matrix_inverses import SQUARE, full_rank, square, turned
+from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -290,6 +291,7 @@ def lstsq(x: Array, y: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
     """
     if x.ndim != 2:
         raise ValueError(f"expected one matrix (m, n), got shape {x.shape}")
+    x = as_float(x)
     m, n = x.shape
     eps = float(np.finfo(x.dtype).eps)
     cut = eps * max(m, n) if rcond is None else eps if rcond < 0 else rcond

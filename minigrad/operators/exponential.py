@@ -203,7 +203,7 @@ def _power(x: Array, y: Array) -> Array:
         sample((3,), exponent=0), sample((), exponent=2.0), sample((0, 2), exponent=2),
     ],
     name="power_constant",
-    reference=lambda x, exponent: np.power(x, 1.0 * exponent),
+    reference=lambda x, exponent: np.power(x, np.array(exponent)),
 )  # fmt: skip
 def _power_constant(x: Array, exponent: float) -> Array:
     return x**exponent

@@ -284,7 +284,10 @@ def choose(a: Array, choices: Sequence[Array], mode: str = "raise") -> Array:
         raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
     if which.size and not 0 <= which.min() <= which.max() < n:
         raise ValueError(f"indices {which.min()} to {which.max()} for {n} choices; see mode=")
-    return select([which == i for i in range(n)], choices)
+    chosen = engine.as_tensor(choices[0])
+    for i, choice in enumerate(choices):
+        chosen = np.where(which == i, choice, chosen)
+    return chosen
 
 
 @composite(
@@ -349,8 +352,10 @@ def piecewise(
     pieces += [(rest, funclist[-1])] if len(funclist) > len(masks) else []
     total = np.zeros_like(x)
     for mask, function in pieces:
-        if callable(function):
-            total = where_safe(mask, lambda t, f=function: f(t, *args, **kw), x, otherwise=total)
-        else:
-            total = np.where(mask, engine.as_tensor(function).astype(x.dtype), total)
+
+        def piece(t: Any, f: Any = function) -> Any:
+            made = engine.as_tensor(f(t, *args, **kw) if callable(f) else f).astype(x.dtype)
+            return made if made.ndim else np.broadcast_to(made, t.shape)
+
+        total = where_safe(mask, piece, x, otherwise=total)
     return total

@@ -194,7 +194,7 @@ def matrix_power(x: Array, n: int) -> Array:
     """
     square(x)
     if n == 0:
-        return 0.0 * x + np.eye(x.shape[-1], dtype=x.dtype)
+        return 0 * x + np.eye(x.shape[-1], dtype=x.dtype)
     if n < 0:
         x, n = np.linalg.inv(x), -n
     power = None

@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, composite
 from minigrad.operators.domain import Domain, sample
 from minigrad.operators.reductions import AXES
+from minigrad.operators.shapes import as_float
 
 __all__ = [
     "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
@@ -26,6 +27,11 @@ def _with_nan(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 with_nan = Domain("with_nan", build=_with_nan)
 
 
+def _filled(x: Any, value: float) -> Any:
+    """x with another value in place of NaN; whole numbers have none and stay as they are."""
+    return np.where(np.isnan(x), value, x) if x.dtype.kind == "f" else x
+
+
 RUNNING = [sample((2, 3)), sample((2, 3), axis=1), sample((0, 3), axis=0)]
 
 
@@ -36,7 +42,7 @@ def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> nansum(tensor([1.0, float("nan"), 2.0]))
     tensor(3.)
     """
-    return np.sum(np.where(np.isnan(x), 0.0, x), axis=axis, keepdims=keepdims)
+    return np.sum(_filled(x, 0.0), axis=axis, keepdims=keepdims)
 
 
 @composite(np.nanprod, domain=with_nan, samples=AXES)
@@ -46,12 +52,12 @@ def nanprod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> nanprod(tensor([3.0, float("nan"), 2.0]))
     tensor(6.)
     """
-    return np.prod(np.where(np.isnan(x), 1.0, x), axis=axis, keepdims=keepdims)
+    return np.prod(_filled(x, 1.0), axis=axis, keepdims=keepdims)
 
 
 def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
     """How many numbers there are, in x's dtype so that it divides without widening."""
-    return np.sum((~np.isnan(x)).astype(x.dtype), axis=axis, keepdims=keepdims)
+    return np.sum((~np.isnan(x)).astype(as_float(x).dtype), axis=axis, keepdims=keepdims)
 
 
 @composite(np.nanmean, domain=with_nan, samples=AXES)
@@ -91,6 +97,8 @@ def nanstd(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
 
 def _or_nan(found: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     """What was found, but NaN where there was nothing but NaN."""
+    if x.dtype.kind != "f":
+        return found
     return np.where(np.all(np.isnan(x), axis=axis, keepdims=keepdims), float("nan"), found)
 
 
@@ -101,7 +109,7 @@ def nanmax(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> nanmax(tensor([1.0, float("nan"), 3.0]))
     tensor(3.)
     """
-    found = np.max(np.where(np.isnan(x), -float("inf"), x), axis=axis, keepdims=keepdims)
+    found = np.max(_filled(x, -float("inf")), axis=axis, keepdims=keepdims)
     return _or_nan(found, x, axis, keepdims)
 
 
@@ -112,7 +120,7 @@ def nanmin(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> nanmin(tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
-    found = np.min(np.where(np.isnan(x), float("inf"), x), axis=axis, keepdims=keepdims)
+    found = np.min(_filled(x, float("inf")), axis=axis, keepdims=keepdims)
     return _or_nan(found, x, axis, keepdims)
 
 
@@ -123,7 +131,7 @@ def nancumsum(x: Array, axis: int | None = None) -> Array:
     >>> nancumsum(tensor([1.0, float("nan"), 3.0]))
     tensor([1., 1., 4.])
     """
-    return np.cumsum(np.where(np.isnan(x), 0.0, x), axis=axis)
+    return np.cumsum(_filled(x, 0.0), axis=axis)
 
 
 @composite(np.nancumprod, domain=with_nan, samples=RUNNING)
@@ -133,4 +141,4 @@ def nancumprod(x: Array, axis: int | None = None) -> Array:
     >>> nancumprod(tensor([2.0, float("nan"), 3.0]))
     tensor([2., 2., 6.])
     """
-    return np.cumprod(np.where(np.isnan(x), 1.0, x), axis=axis)
+    return np.cumprod(_filled(x, 1.0), axis=axis)

@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.decompositions import distinct_singular, svdvals
 from minigrad.operators.domain import nonzero, sample, well_conditioned
+from minigrad.operators.shapes import as_float
 
 __all__ = ["cond", "matrix_norm", "norm", "vector_norm"]
 
@@ -86,6 +87,7 @@ def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 
     >>> vector_norm(tensor([3.0, 4.0]))
     tensor(5.)
     """
+    x = as_float(x)
     if ord == 2:
         return _euclidean(x, axis=axis, keepdims=keepdims)
     if ord == 1:
@@ -123,6 +125,7 @@ def matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
     >>> matrix_norm(tensor([[3.0, 0.0], [0.0, 4.0]]), ord="nuc")
     tensor(7.)
     """
+    x = as_float(x)
     if ord in ("fro", "f"):
         return _euclidean(x, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):
@@ -158,6 +161,7 @@ def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
     >>> norm(tensor([3.0, 4.0]))
     tensor(5.)
     """
+    x = as_float(x)
     if ord is None:
         return _euclidean(x, axis=axis, keepdims=keepdims)
     if axis is None:

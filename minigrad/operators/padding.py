@@ -50,6 +50,7 @@ def _statistic(x: Any, axis: int, widths: Any, mode: str, length: Any) -> Any:
     parts = [x]
     for width, part, before in ((widths[0], first, True), (widths[1], last, False)):
         one = STATISTICS[mode](part, axis=axis, keepdims=True)
+        one = np.rint(one).astype(x.dtype) if x.dtype.kind != "f" else one
         wide = np.broadcast_to(one, [int(width) if a == axis else m for a, m in enumerate(x.shape)])
         parts = [wide, *parts] if before else [*parts, wide]
     return np.concatenate(parts, axis=axis)
@@ -58,11 +59,15 @@ def _statistic(x: Any, axis: int, widths: Any, mode: str, length: Any) -> Any:
 def _ramp(x: Any, axis: int, widths: Any, ends: Any) -> Any:
     line = [-1 if a == axis else 1 for a in range(x.ndim)]
     low, high = int(widths[0]), int(widths[1])
-    up = np.reshape(np.arange(low) / max(low, 1), line).astype(x.dtype)
-    down = np.reshape(np.arange(high)[::-1] / max(high, 1), line).astype(x.dtype)
+    up = np.reshape(np.arange(low) / max(low, 1), line)
+    down = np.reshape(np.arange(high)[::-1] / max(high, 1), line)
+    if x.dtype.kind == "f":
+        up, down = up.astype(x.dtype), down.astype(x.dtype)
     start, end = (float(e) for e in ends)
     first, last = along(x, axis, slice(0, 1)), along(x, axis, slice(-1, None))
-    return np.concatenate([start + (first - start) * up, x, end + (last - end) * down], axis=axis)
+    ramps = [start + (first - start) * up, end + (last - end) * down]
+    ramps = ramps if x.dtype.kind == "f" else [ramp.astype(x.dtype) for ramp in ramps]
+    return np.concatenate([ramps[0], x, ramps[1]], axis=axis)
 
 
 @composite(

@@ -217,6 +217,11 @@ def rollaxis(x: Array, axis: int, start: int = 0) -> Array:
     return np.moveaxis(x, axis, start - 1 if axis < start else start)
 
 
+def as_float(x: Any) -> Any:
+    """The tensor itself, or its whole numbers or booleans in float64, as NumPy's own way is."""
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
+
+
 @composite((np.copy, np.real, np.real_if_close))
 def copy(x: Array) -> Array:
     """The same values as a new node. A tensor cannot be changed, so nothing is copied.
@@ -224,7 +229,7 @@ def copy(x: Array) -> Array:
     >>> copy(tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return np.positive(x)
+    return np.positive(x) if x.dtype.kind == "f" else x
 
 
 @constant(np.imag)
@@ -360,7 +365,7 @@ def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     """
     first, second = axes
     if k % 4 == 0:
-        return np.positive(x)
+        return copy(x)
     if k % 4 == 2:
         return np.flip(x, axes)
     if k % 4 == 1:
@@ -455,7 +460,7 @@ def resize(x: Array, new_shape: Any) -> Array:
     """
     size = math.prod(new_shape) if isinstance(new_shape, (tuple, list)) else new_shape
     if not x.size:
-        return np.broadcast_to(np.sum(x), new_shape)
+        return np.zeros(new_shape, dtype=x.dtype)
     return np.reshape(np.ravel(x)[np.arange(size) % x.size], new_shape)
 
 

@@ -111,6 +111,7 @@ def interp(
     if xp.ndim != 1 or xp.shape != fp.shape or not xp.size:
         raise ValueError(f"expected xp and fp of one length, got shapes {xp.shape} and {fp.shape}")
     dtype = np.result_type(x.dtype, xp.dtype, fp.dtype)
+    dtype = dtype if dtype.kind == "f" else np.dtype(np.float64)
     x, xp, fp = (t if t.dtype == dtype else t.astype(dtype) for t in (x, xp, fp))
     if period is not None:
         period = abs(float(period))

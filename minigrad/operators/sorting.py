@@ -11,6 +11,7 @@ from minigrad.operators.declare import Array, Axis, composite, engine
 from minigrad.operators.domain import distinct, sample
 from minigrad.operators.nan_reductions import with_nan
 from minigrad.operators.reductions import AXES, axes_of
+from minigrad.operators.shapes import as_float
 
 __all__ = [
     "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile", "quantile",
@@ -75,7 +76,11 @@ METHODS = {
     "interpolated_inverted_cdf": (0.0, 1.0), "median_unbiased": (1 / 3, 1 / 3),
     "normal_unbiased": (3 / 8, 3 / 8),
 }  # fmt: skip
-ROUNDED = ("lower", "higher", "midpoint", "nearest")
+#: Those that take one element, or the middle of two.
+ROUNDED: dict[str, Any] = {
+    "lower": np.floor, "higher": np.ceil, "nearest": np.rint,
+    "midpoint": lambda place: 0.5 * (np.floor(place) + np.ceil(place)),
+}  # fmt: skip
 
 
 def _place(q: Any, n: Any, method: str) -> tuple[Any, Any, Any]:
@@ -84,7 +89,7 @@ def _place(q: Any, n: Any, method: str) -> tuple[Any, Any, Any]:
         alpha, beta = METHODS[method]
         place = n * q + (alpha + q * (1.0 - alpha - beta)) - 1.0
     elif method in ROUNDED:
-        place = q * (n - 1.0)
+        place = ROUNDED[method](q * (n - 1.0))
     else:
         known = ", ".join(map(repr, (*METHODS, *ROUNDED)))
         raise ValueError(f"unknown method {method!r}; expected {known}")
@@ -92,14 +97,6 @@ def _place(q: Any, n: Any, method: str) -> tuple[Any, Any, Any]:
     low = np.floor(place)
     high = np.minimum(low + 1.0, np.maximum(n - 1.0, 0.0))
     weight = place - low
-    if method == "lower":
-        weight = 0.0 * weight
-    elif method == "higher":
-        weight = np.ceil(weight)
-    elif method == "midpoint":
-        weight = 0.5 * np.ceil(weight)
-    elif method == "nearest":
-        weight = np.rint(place) - low
     return low.astype(np.intp), high.astype(np.intp), weight
 
 
@@ -108,10 +105,10 @@ def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -
     q = np.asarray(engine.constant(q), dtype=np.float64)
     if not np.all((q >= 0) & (q <= 1)):
         raise ValueError("quantiles must be in the range [0, 1]")
-    rows = np.sort(_rows(x, axis), axis=-1)
+    whole = method in ("lower", "higher", "nearest")
+    rows = np.sort(_rows(x if whole else as_float(x), axis), axis=-1)
     wide = q.reshape(q.shape + (1,) * (rows.ndim - 1))
     low, high, weight = _place(wide, n, method)
-    weight = np.broadcast_to(weight, q.shape + rows.shape[:-1]).astype(x.dtype)
     if rows.shape[-1] == 0:
         raise ValueError("expected at least one element")
 
@@ -121,8 +118,11 @@ def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -
         found = np.take_along_axis(rows, np.moveaxis(flat, 0, -1), -1)
         return np.reshape(np.moveaxis(found, -1, 0), q.shape + rows.shape[:-1])
 
+    if whole:
+        return _kept(at(low), x, axis, keepdims)
     below, above = at(low), at(high)
-    # Not below + weight * (above - below): two infinities would make NaN of a number.
+    weight = np.broadcast_to(weight, below.shape).astype(rows.dtype)
+    # Of weight 0, only the one below: between infinities the difference would be NaN.
     found = np.where(weight == 0, below, below + (above - below) * weight)
     return _kept(found, x, axis, keepdims)
 

@@ -190,7 +190,8 @@ def unwrap(
     >>> unwrap(tensor([0.0, 6.0], dtype=np.float64), period=6.0)
     tensor([0., 0.], dtype=float64)
     """
-    return np.unwrap(x, discont=discont, axis=axis, period=period).astype(x.dtype, copy=False)
+    made = np.unwrap(x, discont=discont, axis=axis, period=period)
+    return made.astype(x.dtype, copy=False) if x.dtype.kind == "f" else made
 
 
 acos, asin, atan, atan2 = arccos, arcsin, arctan, arctan2
