@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import profile
 from benchmarks.models import MODELS, Model, work
 from minigrad import config
 
@@ -35,7 +36,7 @@ PEERS = (
 TURN, ROUNDS = 0.25, 9
 GROWTH = (
     [("DeepConvNet", batch, 28) for batch in (25, 50, 100, 200, 400)]
-    + [("DeepConvNet", 25, size) for size in (28, 56, 112)]
+    + [("DeepConvNet", 25, size) for size in (56, 112)]
 )  # fmt: skip
 PER_STEP = (
     "A step is {:.3g} GFLOP in products and moves {:.3g} MB at least, which this machine could do "
@@ -228,6 +229,9 @@ def document(measured: dict[str, list[Peer]], quick: bool) -> tuple[str, str]:
     for name, peers in measured.items():
         lines += model_table(MODELS[name], peers, rate, bandwidth)
     lines += growth_table(1 if quick else 3)
+    lines += ["## Where the time goes", "", "Made by `python -m benchmarks.profile`.", ""]
+    for model in MODELS.values():
+        lines += profile.table(model, 5 if quick else profile.STEPS)
     lines += NOTES.read_text().splitlines() if NOTES.exists() else []
     table = [*summary_table(measured), "", f"{machine[0].upper()}{machine[1:]}."]
     return "\n".join(lines) + "\n", "\n".join(table)
