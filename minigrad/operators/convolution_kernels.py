@@ -31,6 +31,9 @@ from minigrad.operators.windows import Windows, reach
 from minigrad.operators.winograd import TILE, Winograd, saves
 from minigrad.workers import run
 
+#: Up to this depth, a cotangent that is not turned multiplies as fast.
+UNTURNED = 32
+
 
 class Runs:
     """Columns for stride 1, from images that lie flat: a patch row is one slice of them.
@@ -135,9 +138,14 @@ class Runs:
 
     def prepare_gradient(self, dtype: Any) -> None:
         """Memory for ``gradient``, zero where columns wrap around."""
-        length = self.parts * self.part
-        self.g = scratch("gradient", (self.images, length, self.shape.out_channels), dtype)
+        length, o = self.parts * self.part, self.shape.out_channels
+        turned = self.shape.depth > UNTURNED
+        self.g = scratch(
+            "gradient", (self.images, *((length, o) if turned else (o, length))), dtype
+        )
         self.g.fill(0.0)
+        if not turned:
+            self.g = self.g.swapaxes(1, 2)
 
     def gradient(self, g: Any, block: Block) -> Any:
         """The cotangent like the columns: (images, parts, groups, part, out_depth).
@@ -146,26 +154,25 @@ class Runs:
         product runs at half the speed: 8.8 ms instead of 4.4, of which turning takes 0.6.
         """
         first, last, top, bottom = block
-        n, o, size = last - first, self.shape.out_channels, self.g.itemsize
-        out_w = self.shape.windows.out[1]
-        turned = self.g[:n]
-        image = turned.strides[0]
+        n, o, shape = last - first, self.shape.out_channels, self.shape
+        here = self.g[:n]
+        image, place, channel = here.strides
         rows = np.ndarray(
-            (n, self.rows, out_w, o),
-            turned.dtype,
-            turned,
+            (n, self.rows, shape.windows.out[1], o),
+            here.dtype,
+            here.base,
             0,
-            (image, self.pitch * o * size, o * size, size),
+            (image, self.pitch * place, place, channel),
         )
         used = bottom - top
         rows[:, :used] = g[first:last, :, top:bottom].transpose(0, 2, 3, 1)
         rows[:, used:] = 0.0
         return np.ndarray(
-            (n, self.parts, self.shape.groups, self.part, self.shape.out_depth),
-            turned.dtype,
-            turned,
+            (n, self.parts, shape.groups, self.part, shape.out_depth),
+            here.dtype,
+            here.base,
             0,
-            (image, self.part * o * size, self.shape.out_depth * size, o * size, size),
+            (image, self.part * place, shape.out_depth * channel, place, channel),
         )
 
 

@@ -176,6 +176,8 @@ def _picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
     samples=[
         sample((3, 4), target=np.array([0, 3, 3])),
         sample((3, 4), target=np.array([0, -100, 3])),
+        sample((3, 4), target=np.array([0, 1, 3]), ignore_index=1),
+        sample((2, 3), target=np.array([2, 0]), reduction="none"),
         sample((2, 3, 2), target=np.array([[0, 2], [1, -100]]), weight=np.array([0.5, 2.0, 1.0])),
         sample((3,), target=np.array(1), reduction="none"),
         sample((2, 3), target=np.array([1, 2]), reduction="sum", ignore_index=2),
@@ -215,38 +217,42 @@ def _nll(
     return _reduce(name, losses, reduction)
 
 
-def _index_cross_entropy_vjp(
-    g: Any, _ans: Any, logits: Any, labels: Any, kept: Any, reduction: str
-) -> Any:
+def _are_indices(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool:
+    """Whether these are class indices for logits of this shape, none of them to be ignored."""
+    return (
+        labels.dtype == np.int64
+        and labels.shape == shape[:1]
+        and labels.size > 0
+        and not 0 <= ignore_index < shape[1]
+        # As unsigned numbers the negative ones are larger than any class.
+        and int(labels.view(np.uint64).max()) < shape[1]
+    )
+
+
+def _index_cross_entropy_vjp(g: Any, _ans: Any, logits: Any, labels: Any, reduction: str) -> Any:
     e = np.exp(logits - np.max(logits, axis=1, keepdims=True))
     one_hot = np.zeros(logits.shape, logits.dtype)
     one_hot[np.arange(len(labels)), labels] = 1.0
-    scale = g if reduction != "none" else g[:, None]
+    scale = g[:, None] if reduction == "none" else g
     if reduction == "mean":
-        scale = scale * (1.0 / (len(labels) if kept is None else int(kept.sum())))
-    if kept is not None:
-        scale = scale * kept[:, None].astype(logits.dtype)
+        scale = scale * (1.0 / len(labels))
     return (e / np.sum(e, axis=1, keepdims=True) - one_hot) * scale
 
 
 @operator(
     vjp=_index_cross_entropy_vjp,
     samples=[
-        sample((3, 4), labels=np.array([0, 3, 1]), kept=None, reduction="mean"),
-        sample((3, 4), labels=np.array([2, 0, 1]), kept=np.array([True, False, True]),
-               reduction="mean"),
-        sample((2, 3), labels=np.array([2, 2]), kept=np.array([False, True]), reduction="none"),
-        sample((0, 3), labels=np.zeros(0, int), kept=None, reduction="sum"),
+        sample((3, 4), labels=np.array([0, 3, 1]), reduction="mean"),
+        sample((2, 3), labels=np.array([2, 2]), reduction="none"),
+        sample((0, 3), labels=np.zeros(0, int), reduction="sum"),
     ],
-)  # fmt: skip
-def index_cross_entropy(logits: Array, labels: Array, kept: Array, reduction: str) -> Array:
-    """logsumexp(logits[n]) - logits[n, labels[n]], reduced, where ``kept`` (everywhere if None)."""
+)
+def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
+    """logsumexp(logits[n]) - logits[n, labels[n]], reduced."""
     shifted = logits - logits.max(axis=1, keepdims=True)
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
-    if kept is not None:
-        losses = np.where(kept, losses, 0.0)
-    if reduction == "mean":
-        return losses.sum() / (len(losses) if kept is None else int(kept.sum()))
+    if reduction == "mean" and len(losses):
+        return losses.sum() / len(losses)
     return _reduce("cross_entropy", losses, reduction)
 
 
@@ -288,17 +294,14 @@ def cross_entropy(
         )
     label_smoothing = float(label_smoothing)
     axis = 0 if input.ndim == 1 else 1
-    if input.ndim and np.shape(target) == input.shape:
+    if input.ndim and np.shape(engine.constant(target)) == input.shape:
         return _soft_cross_entropy(input, target, axis, weight, reduction, label_smoothing)
+    if input.ndim == 2 and weight is None and not label_smoothing:
+        # The common case as one operator: a quarter of the time of the general one.
+        labels = np.asarray(engine.constant(target))
+        if _are_indices(labels, input.shape, ignore_index):
+            return index_cross_entropy(input, labels, reduction)
     axis, labels = _check_classes("cross_entropy", input, target, weight, ignore_index)
-    if input.ndim == 2 and weight is None and not label_smoothing and len(labels):
-        # The common case as one operator: a third of the time of the general one.
-        kept = labels != ignore_index
-        if kept.all():
-            return index_cross_entropy(input, labels, None, reduction)
-        if reduction == "none" or kept.any():
-            # What is left out may be no index, as -100.
-            return index_cross_entropy(input, np.where(kept, labels, 0), kept, reduction)
     log_p = log_softmax(input, axis)
     hard = _nll(log_p, labels, axis, weight, ignore_index, reduction, "cross_entropy")
     if not label_smoothing:
