@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import platform
 import statistics
 import subprocess
 import sys
@@ -213,8 +214,9 @@ def document(measured: dict[str, list[Peer]], quick: bool) -> tuple[str, str]:
     )
     made = (
         f"Made by `make bench` on {dt.datetime.now(dt.UTC).date()}. {machine}. Python "
-        f"{about['Python']}, NumPy {about['NumPy']}, {about['BLAS']} with its {about['kernel']} "
-        f"kernel, {about['threads']} threads."
+        f"{platform.python_version()} on {platform.system()}, NumPy {about['NumPy']}, "
+        f"{' '.join(about['BLAS'].split()[:2])} with its {about['kernel']} kernel, "
+        f"{about['threads']} threads."
     )
     lines = [
         "# Benchmarks",
