@@ -268,12 +268,14 @@ def layer_norm(
             raise ValueError(
                 f"layer_norm: {what} must have normalized_shape {shape}, got {array.shape}"
             )
+    axis = tuple(range(-len(shape), 0))
     return normalize(
         input,
         None if weight is None else np.reshape(weight, ones + shape),
         None if bias is None else np.reshape(bias, ones + shape),
-        tuple(range(-len(shape), 0)),
+        axis,
         eps,
+        _moments(engine.constant(input), axis) if input.size else None,
     )
 
 
