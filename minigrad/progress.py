@@ -114,14 +114,18 @@ class Bar(_Timed):
         self.bar.refresh()
 
 
-def progress(verbose: int) -> Progress:
-    """What ``verbose`` asks for: 0 nothing, 1 a bar, 2 a line per epoch.
+def progress(verbose: int | str) -> Progress:
+    """What ``verbose`` asks for: 0 nothing, 1 a bar, 2 a line per epoch, "auto" what suits.
 
-    Raises ValueError for anything else.
+    A bar suits a terminal or a notebook, lines a log file. Raises ValueError for anything else.
     """
+    if verbose == "auto":
+        verbose = 1 if sys.stderr.isatty() or "ipykernel" in sys.modules else 2
     kinds: dict[Any, type[Progress]] = {0: Progress, 1: Bar, 2: Lines}
     if verbose not in kinds:
-        raise ValueError(f"fit: verbose must be 0 (silent), 1 (bar) or 2 (lines), got {verbose!r}")
+        raise ValueError(
+            f'fit: verbose must be 0 (silent), 1 (bar), 2 (lines) or "auto", got {verbose!r}'
+        )
     return kinds[verbose]()
 
 

@@ -104,7 +104,7 @@ class Trainer:
         validation_split: float = 0.0,
         validation_data: Any = None,
         callbacks: Sequence[Callback] | Callback = (),
-        verbose: int = 1,
+        verbose: int | str = "auto",
         shuffle: bool = True,
     ) -> History:
         """Train for some epochs; returns the history, which is also kept in ``self.history``.
@@ -113,8 +113,9 @@ class Trainer:
         several inputs; or only ``x``, a DataLoader or another iterable of batches (x, y).
         ``validation_split``: the last fraction of the arrays, not shuffled, is held out.
         ``validation_data``: (x, y), or a loader. ``verbose``: 0 silent, 1 a bar, 2 a line per
-        epoch. Floating-point and uint8 inputs are converted to the dtype of the model's
-        parameters, other integers (indices) stay. Targets (N,) suit outputs (N, 1).
+        epoch, "auto" a bar on a terminal or in a notebook and lines elsewhere. Floating-point and
+        uint8 inputs are converted to the dtype of the model's parameters, other integers (indices)
+        stay. Targets (N,) suit outputs (N, 1).
 
         Ctrl-C ends it after the running step, with the history so far. After
         :meth:`load_checkpoint` the saved run goes on where it was: give the same arguments, and

@@ -397,6 +397,15 @@ def test_verbose_1_draws_a_bar_that_ends_full(points, capsys):
     assert err.endswith("\n")
 
 
+def test_the_bar_is_for_terminals_and_lines_are_for_files(points, capsys, monkeypatch):
+    mg.Trainer(model()).fit(*points, epochs=1)
+    assert capsys.readouterr().out.startswith("Epoch 1/1  ")
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    mg.Trainer(model()).fit(*points, epochs=1)
+    assert "|████" in capsys.readouterr().err
+
+
 def test_the_first_use_loads_the_trainer():
     import subprocess
 

@@ -69,7 +69,7 @@ CASES = {
     "batch size in part": (X, Y, {"batch_size": 2.5}, ValueError, "at least 1, got 2.5"),
     "no callback": (X, Y, {"callbacks": [3]}, TypeError, "a callback is a .*, got 3"),
     "batch size": (X, Y, {"batch_size": 0}, ValueError, "at least 1, got 0"),
-    "verbose": (X, Y, {"verbose": 3}, ValueError, "0 .silent., 1 .bar. or 2 .lines., got 3"),
+    "verbose": (X, Y, {"verbose": 3}, ValueError, '0 .silent., 1 .bar., 2 .lines. or "auto", got 3'),
     "split of 1": (X, Y, {"validation_split": 1.0}, ValueError, r"in \[0, 1\), got 1.0"),
     "split of nothing": (X[:2], Y[:2], {"validation_split": 0.9}, ValueError, "leaves 0 of 2 samples to train on and 2"),
     "split of a loader": (
