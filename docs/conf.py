@@ -7,6 +7,7 @@ from typing import Any
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
+import course  # noqa: E402
 import docutils.statemachine  # noqa: E402
 from public_names import reference  # noqa: E402
 from pygments.lexers.python import PythonLexer  # noqa: E402
@@ -50,7 +51,14 @@ def literal_marks(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, l
             lines[i] = "`".join(parts)
 
 
+def make_pictures(app: Any, exception: Exception | None) -> None:
+    """The site shows what the code of this version draws; pages read elsewhere, the files kept."""
+    if exception is None and app.builder.format == "html":
+        course.make_pictures(Path(app.outdir) / app.builder.imagedir)
+
+
 def setup(app: Any) -> None:
     app.add_directive("names", Names)
     app.add_lexer("torch", PythonLexer)  # Python that the tests run where PyTorch is installed
     app.connect("autodoc-process-docstring", literal_marks)
+    app.connect("build-finished", make_pictures)

@@ -1,7 +1,6 @@
 """Every Python block of the README, the guides and the docs runs, and prints what it says."""
 
 import ast
-import doctest
 import importlib.util
 import re
 from pathlib import Path
@@ -10,43 +9,34 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
-BLOCK = re.compile(r"^```(python|pycon|torch)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+PICTURE = re.compile(r"\]\(\.\./images/learn/([^)]+)\)")
 
 
-def blocks(path, torch=False):
-    """(line, code) of each Python block; of those that need PyTorch only if asked for."""
-    text = path.read_text(encoding="utf-8")
-    return [
-        (text[: m.start()].count("\n") + 2, m[2])
-        for m in BLOCK.finditer(text)
-        if torch or m[1] != "torch"
-    ]
+def load():
+    spec = importlib.util.spec_from_file_location("course", ROOT / "docs" / "course.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+COURSE = load()
 
 
 @pytest.mark.parametrize(
     "path",
-    [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS if blocks(p)],
+    [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS if COURSE.blocks(p)],
 )
 def test_blocks_run(path, tmp_path, monkeypatch):
-    """The blocks of one document share their names, as a reader's session does."""
+    """And in the course, the pictures that a chapter shows are those that its code saves."""
     monkeypatch.chdir(tmp_path)
-    torch = importlib.util.find_spec("torch") is not None
-    names = {"__name__": path.stem}
-    for line, code in blocks(path, torch):
-        if ">>>" in code:
-            test = doctest.DocTestParser().get_doctest(code, {}, path.name, str(path), line - 1)
-            test.globs = names
-            out = []
-            runner = doctest.DocTestRunner(optionflags=FLAGS)
-            runner.run(test, out=out.append, clear_globs=False)
-            assert not runner.failures, "".join(out)
-        else:
-            exec(compile("\n" * (line - 1) + code, str(path), "exec"), names)
+    COURSE.run(path, torch=importlib.util.find_spec("torch") is not None)
+    for name in PICTURE.findall(path.read_text(encoding="utf-8")):
+        assert (tmp_path / name).is_file(), f"no block saves {name}"
+        assert (ROOT / "docs" / "images" / "learn" / name).is_file(), "run docs/course.py"
 
 
 def test_the_readme_has_blocks():
-    assert len(blocks(ROOT / "README.md")) >= 3
+    assert len(COURSE.blocks(ROOT / "README.md")) >= 3
 
 
 QUOTED = re.compile(r"^```\{literalinclude\} (\S+)\n:pyobject: (\S+)", re.MULTILINE)
