@@ -20,11 +20,11 @@ BLOCK = re.compile(r"^```(python|pycon|torch)\n(.*?)^```", re.MULTILINE | re.DOT
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
-def blocks(page: Path, torch: bool = False) -> list[tuple[int, str]]:
-    """(line, code) of each Python block; of those that need PyTorch only if asked for."""
+def blocks(page: Path, torch: bool = False) -> list[tuple[int, str, str]]:
+    """(line, kind, code) of each Python block; of those that need PyTorch only if asked for."""
     text = page.read_text(encoding="utf-8")
     return [
-        (text[: m.start()].count("\n") + 2, m[2])
+        (text[: m.start()].count("\n") + 2, m[1], m[2])
         for m in BLOCK.finditer(text)
         if torch or m[1] != "torch"
     ]
@@ -36,17 +36,24 @@ def run(page: Path, torch: bool = False) -> None:
     Raises AssertionError where one prints something else than the page says.
     """
     names: dict[str, Any] = {"__name__": page.stem}
-    for line, code in blocks(page, torch):
-        if ">>>" in code:
-            test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), line - 1)
-            test.globs = names
-            out: list[str] = []
-            runner = doctest.DocTestRunner(optionflags=FLAGS)
-            runner.run(test, out=out.append, clear_globs=False)
-            if runner.failures:
-                raise AssertionError("".join(out))
+    for line, kind, code in blocks(page, torch):
+        if kind == "pycon":
+            _run_session(code, page, line, names)
         else:
             exec(compile("\n" * (line - 1) + code, str(page), "exec"), names)
+    for value in list(names.values()):  # the examples of what the page defines
+        if getattr(value, "__module__", None) == page.stem and ">>>" in (value.__doc__ or ""):
+            _run_session(value.__doc__, page, 1, {**names, "tensor": mg.tensor})
+
+
+def _run_session(code: str, page: Path, line: int, names: dict[str, Any]) -> None:
+    test = doctest.DocTestParser().get_doctest(code, {}, page.name, str(page), line - 1)
+    test.globs = names
+    out: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=FLAGS)
+    runner.run(test, out=out.append, clear_globs=False)
+    if runner.failures:
+        raise AssertionError("".join(out))
 
 
 def make_pictures(out: Path, chapters: Sequence[Path] = ()) -> list[Path]:
