@@ -57,8 +57,15 @@ def make_pictures(app: Any, exception: Exception | None) -> None:
         course.make_pictures(Path(app.outdir) / app.builder.imagedir)
 
 
+def say_language(_app: Any, page: str, _template: Any, context: dict[str, Any], _: Any) -> None:
+    """Tell browsers and screen readers which pages are Korean."""
+    if page.startswith("ko/"):
+        context["language"] = "ko"
+
+
 def setup(app: Any) -> None:
     app.add_directive("names", Names)
     app.add_lexer("torch", PythonLexer)  # Python that the tests run where PyTorch is installed
     app.connect("autodoc-process-docstring", literal_marks)
     app.connect("build-finished", make_pictures)
+    app.connect("html-page-context", say_language)

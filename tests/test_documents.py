@@ -39,6 +39,45 @@ def test_the_readme_has_blocks():
     assert len(COURSE.blocks(ROOT / "README.md")) >= 3
 
 
+CODE = re.compile(r"^```(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+KOREAN = {
+    ROOT / "README.ko.md": ROOT / "README.md",
+    **{p: ROOT / "docs" / "learn" / p.name for p in sorted((ROOT / "docs" / "ko").glob("*.md"))},
+}
+
+
+def kept_in_translation(path):
+    """The levels of the headings, the code without its comments, and the pictures."""
+    text = path.read_text(encoding="utf-8")
+    code = [(kind, re.sub(r"[ \t]*#.*", "", body)) for kind, body in CODE.findall(text)]
+    prose = CODE.sub("", text)
+    levels = re.findall(r"^(#+) ", prose, re.MULTILINE)
+    return levels, code, re.findall(r"!\[[^\]]+\]\((\S+)\)", prose)
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in KOREAN])
+def test_korean_follows_english(path):
+    """A change of the English code, commands or sections is not forgotten in the Korean."""
+    assert kept_in_translation(path) == kept_in_translation(KOREAN[path])
+
+
+LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)#?([^)\s]*)\)")
+
+
+def anchors(path):
+    headings = re.findall(r"^#+ (.*)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS])
+def test_links_point_to_files(path):
+    """Also outside the site, where Sphinx does not look: the README and CONTRIBUTING."""
+    for file, anchor in LINK.findall(CODE.sub("", path.read_text(encoding="utf-8"))):
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), f"{file} is not there"
+        assert not anchor or anchor in anchors(target), f"{file} has no heading {anchor}"
+
+
 QUOTED = re.compile(r"^```\{literalinclude\} (\S+)\n:pyobject: (\S+)", re.MULTILINE)
 
 
