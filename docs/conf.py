@@ -58,9 +58,10 @@ def make_pictures(app: Any, exception: Exception | None) -> None:
 
 
 def say_language(_app: Any, page: str, _template: Any, context: dict[str, Any], _: Any) -> None:
-    """Tell browsers and screen readers which pages are Korean."""
+    """Browsers and screen readers learn which pages are Korean; lines break between words."""
     if page.startswith("ko/"):
         context["language"] = "ko"
+        context["metatags"] += "<style>body { word-break: keep-all }</style>"
 
 
 def setup(app: Any) -> None:
