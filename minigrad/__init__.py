@@ -16,28 +16,15 @@ from typing import TYPE_CHECKING, Any
 from minigrad.creation import *
 from minigrad.custom_rule import *
 from minigrad.derivatives import *
-from minigrad.operators import linalg as linalg
 from minigrad.operators.arithmetic import *
-from minigrad.operators.cumulative import *
-from minigrad.operators.decompositions import *
-from minigrad.operators.diagonals import *
-from minigrad.operators.einsum import *
 from minigrad.operators.exponential import *
 from minigrad.operators.hyperbolic import *
 from minigrad.operators.indexing import *
 from minigrad.operators.joining import *
-from minigrad.operators.matrix_inverses import *
-from minigrad.operators.nan_reductions import *
 from minigrad.operators.nondifferentiable import *
-from minigrad.operators.norms import *
-from minigrad.operators.padding import *
-from minigrad.operators.polynomials import *
 from minigrad.operators.products import *
 from minigrad.operators.reductions import *
 from minigrad.operators.shapes import *
-from minigrad.operators.signals import *
-from minigrad.operators.sorting import *
-from minigrad.operators.statistics import *
 from minigrad.operators.trigonometric import *
 from minigrad.random import *
 from minigrad.recompute import *
@@ -69,10 +56,12 @@ if TYPE_CHECKING:
     from minigrad.model_files import load_model as load_model, save_model as save_model
     from minigrad.model_table import Summary as Summary, summary as summary
     from minigrad.observation import observe as observe
+    from minigrad.operators.on_demand import *
     from minigrad.picture import make_dot as make_dot
     from minigrad.trainer import Trainer as Trainer
 
-#: Public names that not every program needs, and the modules they come from at first use.
+#: Public names that not every program needs, and the modules they come from at first use. The rest,
+#: those of rarely used operators, need no list: they all come together.
 _LAZY = {
     "AnomalyError": "minigrad.anomaly",
     "History": "minigrad.history",
@@ -103,17 +92,23 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        # With name and obj, Python adds the nearest name that there is.
-        message = f"module 'minigrad' has no attribute {name!r}"
-        raise AttributeError(message, name=name, obj=sys.modules[__name__])
     import importlib
 
-    module = importlib.import_module(_LAZY[name])
-    found = module if module.__name__ == f"minigrad.{name}" else getattr(module, name)
-    globals()[name] = found
-    return found
+    if name in _LAZY:
+        module = importlib.import_module(_LAZY[name])
+        found = module if module.__name__ == f"minigrad.{name}" else getattr(module, name)
+        globals()[name] = found
+        return found
+    more = importlib.import_module("minigrad.operators.on_demand")
+    globals().update({n: value for n, value in vars(more).items() if not n.startswith("_")})
+    if name in globals():
+        return globals()[name]
+    # With name and obj, Python adds the nearest name that there is.
+    message = f"module 'minigrad' has no attribute {name!r}"
+    raise AttributeError(message, name=name, obj=sys.modules[__name__])
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    from minigrad.operators import on_demand
+
+    return sorted({*globals(), *vars(on_demand), *_LAZY})

@@ -9,8 +9,6 @@ import numpy as np
 from minigrad.operators import (
     activations,
     arithmetic,
-    cumulative,
-    diagonals,
     exponential,
     hyperbolic,
     indexing,
@@ -209,18 +207,26 @@ class ArrayMethods:
 
     def cumsum(self, axis: int | None = None) -> Tensor:
         """See :func:`minigrad.cumsum`."""
+        from minigrad.operators import cumulative
+
         return cumulative.cumsum(self, axis=axis)
 
     def cumprod(self, axis: int | None = None) -> Tensor:
         """See :func:`minigrad.cumprod`."""
+        from minigrad.operators import cumulative
+
         return cumulative.cumprod(self, axis=axis)
 
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """See :func:`minigrad.diagonal`."""
+        from minigrad.operators import diagonals
+
         return diagonals.diagonal(self, offset=offset, axis1=axis1, axis2=axis2)
 
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """See :func:`minigrad.trace`."""
+        from minigrad.operators import diagonals
+
         return diagonals.trace(self, offset, axis1, axis2)
 
     def copy(self) -> Tensor:

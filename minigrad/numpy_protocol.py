@@ -8,6 +8,7 @@ way out. Nothing falls through to a conversion that would lose the graph without
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,8 @@ REASONS: dict[Function, str] = {
     **dict.fromkeys(
         (np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask), IN_PLACE
     ),
-    **{f: COMPLEX for f in vars(np.fft).values() if hasattr(f, "__wrapped__")},
     **dict.fromkeys((np.linalg.eig, np.linalg.eigvals, np.roots, np.sort_complex), COMPLEX),
     **dict.fromkeys((np.apply_along_axis, np.apply_over_axes), CALLS_BACK),
-    np.fft.fftshift: "np.roll does the same",
-    np.fft.ifftshift: "np.roll does the same",
     np.empty_like: "it makes an array to be written to; np.stack and np.concatenate join parts",
     np.linspace: "write start + (stop - start) * np.linspace(0, 1, n)",
 }
@@ -67,10 +65,16 @@ INSTEAD = {
     "order": "elements are always in C order",
     "out": "a tensor is a value",
 }
-
-
 #: Arguments about how, not what: the result is the same.
 IGNORED = frozenset({"copy", "kind", "overwrite_input", "stable", "subok"})
+
+
+def _on_demand(function: Function) -> Function | None:
+    """The operator for a function that is not in the table yet, if there is one."""
+    if function in PLAIN:
+        return None
+    import_module("minigrad.operators.on_demand")  # which fills the table
+    return NUMPY.get(function)
 
 
 # -- ufuncs ----------------------------------------------------------------------------------------
@@ -78,7 +82,7 @@ IGNORED = frozenset({"copy", "kind", "overwrite_input", "stable", "subok"})
 
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
     """``np.exp(t)``, ``ndarray + t``, ``np.float64(2) * t``: run the operator on tensors."""
-    known = NUMPY.get(ufunc)
+    known = NUMPY.get(ufunc) or _on_demand(ufunc)
     if method == "__call__" and known is not None:
         if not kwargs:
             return known(*inputs)
@@ -107,7 +111,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
 
 def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any:
     """``np.sum(t)``, ``np.where(c, t, 0)``, ``np.concatenate([t, u])``."""
-    known = NUMPY.get(function)
+    known = NUMPY.get(function) or _on_demand(function)
     if known is not None:
         if len(args) == 1 and not kwargs:
             return NUMPY[np.nonzero](*args) if function is np.where else known(*args)
@@ -120,8 +124,14 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
         return known(**_translated(function, names, (*args, *kwargs.values())))
     if function in PLAIN:
         return function(*map(_shown, args), **{k: _shown(v) for k, v in kwargs.items()})
-    reason = REASONS.get(function, NO_RULE)
-    raise TypeError(f"{_name(function)} does not work on tensors: {reason}. {WAY_OUT}")
+    raise TypeError(f"{_name(function)} does not work on tensors: {reason(function)}. {WAY_OUT}")
+
+
+def reason(function: Function) -> str:
+    """Why a function is refused."""
+    if function.__module__ == "numpy.fft":  # not in the table: NumPy loads these on demand, too
+        return "np.roll does the same" if function.__name__.endswith("fftshift") else COMPLEX
+    return REASONS.get(function, NO_RULE)
 
 
 def _shown(value: Any) -> Any:
@@ -199,11 +209,7 @@ def _translated(
 
 def _says_nothing(name: str, value: Any) -> bool:
     """Whether an argument that we do not have asks for what happens anyway."""
-    if (
-        value is None
-        or value is np._NoValue
-        or name in ("copy", "overwrite_input", "subok", "kind")
-    ):
+    if value is None or value is np._NoValue or name in IGNORED:
         return True
     return (name == "where" and value is True) or (name == "order" and value in ("C", "K", "A"))
 

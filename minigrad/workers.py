@@ -13,7 +13,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
-from minigrad import blas, memory
+from minigrad.blas import one_thread, threads
+from minigrad.memory import keep_freed
 
 T = TypeVar("T")
 
@@ -38,14 +39,14 @@ def run(work: Callable[[Sequence[T]], None], pieces: Sequence[T], seconds: float
 
     ``seconds``: roughly how long one thread takes. Each thread gets neighbouring pieces.
     """
-    memory.keep_freed()
-    count = min(blas.threads() or 1, len(pieces))
+    keep_freed()
+    count = min(threads() or 1, len(pieces))
     if count < 2 or seconds < WORTH_SPLITTING:
         work(pieces)
         return
     ends = [len(pieces) * i // count for i in range(count + 1)]
     first, *others = (pieces[a:b] for a, b in itertools.pairwise(ends))
-    with blas.one_thread():
+    with one_thread():
         futures: list[Future[None]] = [_executor().submit(work, part) for part in others]
         try:
             work(first)
@@ -63,4 +64,4 @@ def small_product(multiplications: float) -> AbstractContextManager[None]:
     """
     if _pool is None or multiplications > SMALL_PRODUCT:
         return nullcontext()
-    return blas.one_thread()
+    return one_thread()

@@ -96,7 +96,7 @@ print(before, blas.threads())
 
 
 def test_work_is_split_in_order_and_errors_arrive(monkeypatch):
-    monkeypatch.setattr(blas, "threads", lambda: 3)
+    monkeypatch.setattr(workers, "threads", lambda: 3)
     seen = {}
 
     def work(pieces):
@@ -115,7 +115,7 @@ def test_work_is_split_in_order_and_errors_arrive(monkeypatch):
 
 
 def test_small_work_stays_on_its_thread(monkeypatch):
-    monkeypatch.setattr(blas, "threads", lambda: 3)
+    monkeypatch.setattr(workers, "threads", lambda: 3)
     calls = []
     workers.run(lambda pieces: calls.append(list(pieces)), range(8), 1e-6)
     assert calls == [list(range(8))]
@@ -130,7 +130,7 @@ def test_convolutions_are_the_same_on_any_number_of_threads(monkeypatch):
     found = []
     monkeypatch.setattr(workers, "WORTH_SPLITTING", 0.0)
     for count in (1, 2, 5):
-        monkeypatch.setattr(blas, "threads", lambda count=count: count)
+        monkeypatch.setattr(workers, "threads", lambda count=count: count)
         x.grad = w.grad = None
         y = F.max_pool2d(F.conv2d(x, w, padding=1), 2)
         y.sum().backward()

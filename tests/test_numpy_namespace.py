@@ -8,6 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import numpy_protocol
 from minigrad.numpy_protocol import PLAIN, REASONS
+from minigrad.operators import on_demand  # noqa: F401 (it fills the tables)
 from minigrad.operators.declare import COMPOSITES, CONSTANTS, NUMPY, OPERATORS
 
 DISPATCHED = type(np.sum)
@@ -142,6 +143,7 @@ X = np.array([[1.0, 2.0], [3.0, 5.0]])
         lambda x: np.where(x > 2, x, 0.0),
         lambda x: np.where(x > 2)[1] * 1.0,
         lambda x: np.sort(a=x, axis=0, kind="stable"),
+        lambda x: np.sort(a=x, axis=0, stable=True),
         lambda x: np.median(a=x, axis=0, overwrite_input=False),
         lambda x: np.quantile(a=x, q=0.3, axis=0),
         lambda x: np.percentile(x, 30, 1),
@@ -211,6 +213,8 @@ def test_numpys_argument_names_work(call):
         (lambda x: np.put(np.zeros(3), [0], x), r"np\.put .*np\.where"),
         (lambda x: np.fill_diagonal(x, 0.0), "fill_diagonal .*value"),
         (lambda x: np.linalg.eig(x), r"np\.linalg\.eig .*complex"),
+        (lambda x: np.fft.rfft(x), r"np\.fft\.rfft .*complex"),
+        (lambda x: np.fft.fftshift(x), r"np\.fft\.fftshift .*np\.roll"),
         (lambda x: np.empty_like(x), r"np\.empty_like .*np\.stack"),
         (lambda x: np.apply_along_axis(np.sum, 0, x), "apply_along_axis .*your function"),
     ],

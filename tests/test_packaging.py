@@ -14,14 +14,55 @@ import minigrad as mg
 ROOT = Path(__file__).parent.parent
 
 
+def run(program):
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
 def test_import_loads_no_extra():
     extras = {"hypothesis", "matplotlib", "mpi4py", "onnx", "pooch", "pygraphviz", "sklearn"}
     heavy = {"scipy", "pytest", "torch", "pandas", "IPython"}
     program = "import sys, minigrad; print(*{name.partition('.')[0] for name in sys.modules})"
-    command = [sys.executable, "-W", "error", "-c", program]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "minigrad" in result.stdout.split()
-    assert not (extras | heavy) & set(result.stdout.split())
+    loaded = run(program).stdout.split()
+    assert "minigrad" in loaded
+    assert not (extras | heavy) & set(loaded)
+
+
+def test_a_first_program_loads_no_rarely_used_operator():
+    found = run("""
+import sys
+import numpy as np, minigrad as mg, minigrad.nn.functional as F
+from minigrad import nn, optim
+model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+adam = optim.Adam(model.parameters())
+loss = F.cross_entropy(model(mg.randn(4, 1, 8, 8)), [0, 1, 2, 0])
+loss.backward()
+adam.step()
+assert np.shape(np.stack([np.exp(loss), loss.mean()])) == (2,)
+print(*sys.modules)
+""")
+    assert not found.stderr
+    loaded = set(found.stdout.split())
+    assert "minigrad.operators.convolution" in loaded
+    assert not {"minigrad.operators.on_demand", "minigrad.operators.linalg", "numpy.fft"} & loaded
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "assert np.linalg.inv(t).shape == (2, 2)",
+        "assert np.cov(t).shape == (2, 2)",
+        "assert mg.linalg.norm(t).shape == ()",
+        "assert mg.median(t).item() == 0.5",
+        "assert t.cumsum().shape == (4,) and t.trace().item() == 2.0",
+        "from minigrad import cov, linalg; assert cov(t).shape == linalg.inv(t).shape",
+        "from minigrad import *; assert cov(t).shape == (2, 2)",
+        "assert {'cov', 'linalg', 'nn', 'exp'} <= set(dir(mg))",
+        "assert not hasattr(mg, 'no_such_name')",
+    ],
+)
+def test_rarely_used_operators_are_there_when_asked_for(use):
+    assert not run(f"import numpy as np, minigrad as mg; t = mg.eye(2); {use}").stderr
 
 
 def test_one_version_everywhere():

@@ -10,9 +10,8 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ import numpy as np
 import minigrad as mg
 import minigrad.nn.functional as F
 import minigrad.operators
-from minigrad.numpy_protocol import PLAIN, REASONS
+from minigrad.numpy_protocol import PLAIN, reason
 from minigrad.operators.declare import COMPOSITES, CONSTANTS, NUMPY, OPERATORS
 
 PAGE = Path(__file__).parent.parent / "docs" / "operators.md"
@@ -40,9 +39,11 @@ drawn from. The names are those of NumPy {numpy}.
 """
 
 
-def modules() -> Iterator[ModuleType]:
-    for found in sorted(pkgutil.iter_modules(minigrad.operators.__path__), key=lambda m: m.name):
-        yield importlib.import_module(f"minigrad.operators.{found.name}")
+#: All modules of operators: those that are loaded on demand fill the tables, too.
+MODULES = [
+    importlib.import_module(f"minigrad.operators.{found.name}")
+    for found in sorted(pkgutil.iter_modules(minigrad.operators.__path__), key=lambda m: m.name)
+]
 
 
 def numpy_names() -> dict[Callable[..., Any], list[str]]:
@@ -97,7 +98,7 @@ def page() -> str:
         ours[mine] += names.get(function, [])
     kinds: dict[str, int] = defaultdict(int)
     sections = []
-    for module in modules():
+    for module in MODULES:
         public = [n for n in getattr(module, "__all__", []) if home(n, getattr(module, n))]
         lines = []
         for name in sorted(public):
@@ -127,8 +128,8 @@ def others(names: dict[Callable[..., Any], list[str]]) -> str:
     for function, known in names.items():
         asked = isinstance(function, (type(np.sum), np.ufunc))
         if asked and function not in NUMPY and function not in PLAIN:
-            reason = REASONS.get(function, "it has no derivative rule here")
-            refused.append(f"| {', '.join(f'`{n}`' for n in sorted(known))} | {reason} |")
+            listed = ", ".join(f"`{n}`" for n in sorted(known))
+            refused.append(f"| {listed} | {reason(function)} |")
     return (
         "## What looks without computing\n\nThese get the values of tensors and return what they "
         f"return for arrays: {', '.join(f'`{n}`' for n in plain)}.\n\n"
