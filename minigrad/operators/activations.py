@@ -46,6 +46,11 @@ def _zeros(dtype: Any) -> Any:
     return np.zeros(MOST_ZEROS, dtype)
 
 
+def logistic(x: Any) -> Any:
+    """The value of sigmoid, for rules and for other operators."""
+    return 0.5 * np.tanh(0.5 * x) + 0.5
+
+
 @operator(vjp=lambda g, ans, _x: g * (ans * (1.0 - ans)))
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x), in (0, 1), written with tanh so that no x overflows.
@@ -53,7 +58,7 @@ def sigmoid(x: Array) -> Array:
     >>> sigmoid(tensor([0.0]))
     tensor([0.5])
     """
-    return 0.5 * np.tanh(0.5 * x) + 0.5
+    return logistic(x)
 
 
 @operator(
@@ -138,12 +143,8 @@ def selu(x: Array) -> Array:
     return SELU_SCALE * (np.maximum(x, 0) + negative)
 
 
-def _logistic(x: Any) -> Any:
-    return 0.5 * np.tanh(0.5 * x) + 0.5
-
-
 @operator(
-    vjp=lambda g, _ans, x, beta=1.0: g * _logistic(beta * x),
+    vjp=lambda g, _ans, x, beta=1.0: g * logistic(beta * x),
     samples=[*EACH, sample((2, 3), beta=2.5)],
 )
 def softplus(x: Array, beta: float = 1.0) -> Array:
@@ -169,7 +170,7 @@ def logsigmoid(x: Array) -> Array:
 
 
 def _silu_vjp(g: Any, _ans: Any, x: Any) -> Any:
-    s = _logistic(x)
+    s = logistic(x)
     return g * (s * (1.0 + x * (1.0 - s)))
 
 
@@ -183,7 +184,7 @@ def silu(x: Array) -> Array:
     >>> silu(tensor([0.0, 2.0]))
     tensor([0.       , 1.7615942])
     """
-    return x * _logistic(x)
+    return x * logistic(x)
 
 
 #: Constants of the approximation of GELU by tanh.

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite_of_many, constant, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, nonzero, sample
+from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -71,6 +72,12 @@ def divide(x: Array, y: Array) -> Array:
     tensor([0.5, 1. ])
     """
     return np.divide(x, y)
+
+
+def divide_or_zero(x: Any, y: Any) -> Any:
+    """x / y, and 0 where y is 0: a gradient where no direction is better than another."""
+    zero = y == 0
+    return np.where(zero, 0.0, x / np.where(zero, 1.0, y))
 
 
 @operator(np.negative, vjp=lambda g, *_: -g)
@@ -279,7 +286,7 @@ def modf(x: Array) -> tuple[Tensor, Tensor]:
     >>> modf(tensor([1.5, -2.25]))
     (tensor([ 0.5 , -0.25]), tensor([ 1., -2.]))
     """
-    x = x if x.dtype.kind == "f" else x.astype(np.float64)
+    x = as_float(x)
     whole = np.trunc(x)
     return x - whole, whole
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
+from minigrad.operators.indexing import along
 
 __all__ = [
     "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
@@ -18,11 +19,6 @@ ALONG = [
     sample((4,), axis=0), sample((2, 3), axis=1), sample((2, 3), axis=0), sample((2, 3)),
     sample((0, 3), axis=0), sample((2, 3, 2), axis=-2),
 ]  # fmt: skip
-
-
-def along(x: Any, axis: int, part: slice) -> Any:
-    """A slice of x along one axis."""
-    return x[(slice(None),) * (axis % x.ndim) + (part,)]
 
 
 def _flat(x: Any, axis: int | None) -> tuple[Any, int]:
@@ -100,10 +96,15 @@ _ONE_OR_GIVEN = [
 ]  # fmt: skip
 
 
-def _only_axis(x: Any, axis: int | None) -> int:
+def _cumulative(running: Any, empty: Any, x: Any, axis: int | None, include_initial: bool) -> Any:
+    """Running sums or products, where wanted behind that of no element."""
     if axis is None and x.ndim != 1:
         raise ValueError(f"expected axis= for {x.ndim} axes; it may be left out for one axis only")
-    return 0 if axis is None else axis
+    axis = 0 if axis is None else axis
+    total = running(x, axis=axis)
+    if not include_initial:
+        return total
+    return np.concatenate([empty(np.sum(x, axis=axis, keepdims=True)), total], axis=axis)
 
 
 @composite(getattr(np, "cumulative_sum", None), samples=_ONE_OR_GIVEN)
@@ -113,11 +114,7 @@ def cumulative_sum(x: Array, axis: int | None = None, include_initial: bool = Fa
     >>> cumulative_sum(tensor([1.0, 2.0]), include_initial=True)
     tensor([0., 1., 3.])
     """
-    axis = _only_axis(x, axis)
-    total = np.cumsum(x, axis=axis)
-    if not include_initial:
-        return total
-    return np.concatenate([np.zeros_like(np.sum(x, axis=axis, keepdims=True)), total], axis=axis)
+    return _cumulative(np.cumsum, np.zeros_like, x, axis, include_initial)
 
 
 @composite(getattr(np, "cumulative_prod", None), domain=nonzero, samples=_ONE_OR_GIVEN)
@@ -127,11 +124,7 @@ def cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = F
     >>> cumulative_prod(tensor([2.0, 3.0]), include_initial=True)
     tensor([1., 2., 6.])
     """
-    axis = _only_axis(x, axis)
-    total = np.cumprod(x, axis=axis)
-    if not include_initial:
-        return total
-    return np.concatenate([np.ones_like(np.sum(x, axis=axis, keepdims=True)), total], axis=axis)
+    return _cumulative(np.cumprod, np.ones_like, x, axis, include_initial)
 
 
 def _beside(value: Any, x: Any) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import (
     Array,
     composite,
@@ -19,7 +20,8 @@ from minigrad.operators.declare import (
     operator,
 )
 from minigrad.operators.domain import Domain, anywhere, positive_definite, sample
-from minigrad.operators.matrix_inverses import SQUARE, full_rank, square, turned
+from minigrad.operators.matrix_inverses import SQUARE, full_rank, square
+from minigrad.operators.products import turned
 from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
@@ -93,8 +95,7 @@ def cholesky(x: Array, upper: bool = False) -> Array:
 def _inverse_gaps(values: Any) -> Any:
     """1 / (v[j] - v[i]), and 0 where they are equal: there no rotation is better than another."""
     gaps = np.expand_dims(values, -2) - np.expand_dims(values, -1)
-    same = gaps == 0
-    return np.where(same, 0.0, 1.0 / np.where(same, 1.0, gaps))
+    return divide_or_zero(1.0, gaps)
 
 
 def _eigh_vjp(g: Any, ans: Any, _x: Any) -> Any:
@@ -158,8 +159,7 @@ def _svd_vjp(g: Any, ans: Any, _x: Any) -> Any:
     core = gaps * (utgu - turned(utgu)) * row + column * (gaps * (vtgv - turned(vtgv)))
     core = core + np.expand_dims(gs, -2) * np.eye(s.shape[-1], dtype=ans.dtype)
     total = u @ core @ turned(v)
-    zero = row == 0
-    inverse = np.where(zero, 0.0, 1.0 / np.where(zero, 1.0, row))
+    inverse = divide_or_zero(1.0, row)
     if m > n:
         total = total + ((gu - u @ utgu) * inverse) @ turned(v)
     if n > m:

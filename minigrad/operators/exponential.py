@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.operators.arithmetic import PAIRS
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import anywhere, nonzero, positive, sample
+from minigrad.operators.shapes import as_float
 
 __all__ = [
     "cbrt", "exp", "exp2", "expm1", "float_power", "log", "log10", "log1p", "log2", "logaddexp",
@@ -230,8 +231,7 @@ def float_power(x: Array, y: Array) -> Array:
     >>> float_power(tensor([1, 2]), -1)
     tensor([1. , 0.5], dtype=float64)
     """
-    x = engine.as_tensor(x)
-    return np.power(x if x.dtype.kind == "f" else x.astype(np.float64), y)
+    return np.power(as_float(engine.as_tensor(x)), y)
 
 
 pow = power

@@ -16,6 +16,11 @@ __all__ = [
 ]  # fmt: skip
 
 
+def along(x: Any, axis: int, index: Any) -> Any:
+    """The elements of x at this index of one axis."""
+    return x[(slice(None),) * (axis % x.ndim) + (index,)]
+
+
 def _getitem_vjp(g: Any, _ans: Any, _x: Any, index: Any) -> Any:
     return scatter(g, index, _x.shape)
 
@@ -157,13 +162,24 @@ def where_safe(
     return np.where(taken, placed, otherwise)
 
 
-def _line(x: Any, axis: int | None) -> tuple[Any, tuple[Any, ...]]:
-    """x, flattened when the axis is None, and the slices that stand before that axis."""
+def _line(x: Any, axis: int | None) -> tuple[Any, int]:
+    """x, flattened when the axis is None, and that axis counted from the front."""
     if axis is None:
-        return np.reshape(x, -1), ()
+        return np.reshape(x, -1), 0
     if not -x.ndim <= axis < x.ndim:
         raise np.exceptions.AxisError(axis, x.ndim)
-    return x, (slice(None),) * (axis % x.ndim)
+    return x, axis % x.ndim
+
+
+def _inside(places: Any, n: int, mode: str) -> Any:
+    """The places, with those outside n elements wrapped or clipped."""
+    if mode == "wrap":
+        return places % n
+    if mode == "clip":
+        return np.clip(places, 0, n - 1)
+    if mode != "raise":
+        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+    return places
 
 
 @composite(
@@ -182,16 +198,9 @@ def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise")
     >>> take(tensor([1.0, 2.0, 3.0]), [2, 0])
     tensor([3., 1.])
     """
-    x, before = _line(x, axis)
-    places = np.asarray(engine.constant(indices))
-    n = x.shape[len(before)]
-    if mode == "wrap":
-        places = places % n
-    elif mode == "clip":
-        places = np.clip(places, 0, n - 1)
-    elif mode != "raise":
-        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
-    return x[(*before, places)]
+    x, line = _line(x, axis)
+    places = _inside(np.asarray(engine.constant(indices)), x.shape[line], mode)
+    return along(x, line, places)
 
 
 @composite(
@@ -213,11 +222,10 @@ def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Array:
     tensor([[2.],
             [3.]])
     """
-    x, before = _line(x, axis)
+    x, line = _line(x, axis)
     places = np.asarray(engine.constant(indices))
     if places.ndim != x.ndim:
         raise ValueError(f"expected indices with {x.ndim} axes, got shape {places.shape}")
-    line = len(before)
     index = [
         places if a == line else np.arange(n).reshape([-1 if b == a else 1 for b in range(x.ndim)])
         for a, n in enumerate(x.shape)
@@ -274,14 +282,8 @@ def choose(a: Array, choices: Sequence[Array], mode: str = "raise") -> Array:
     >>> choose([1, 0], [tensor([1.0, 2.0]), tensor([10.0, 20.0])])
     tensor([10.,  2.])
     """
-    which = np.asarray(engine.constant(a))
     n = len(choices)
-    if mode == "wrap":
-        which = which % n
-    elif mode == "clip":
-        which = np.clip(which, 0, n - 1)
-    elif mode != "raise":
-        raise ValueError(f"mode must be 'raise', 'wrap' or 'clip', got {mode!r}")
+    which = _inside(np.asarray(engine.constant(a)), n, mode)
     if which.size and not 0 <= which.min() <= which.max() < n:
         raise ValueError(f"indices {which.min()} to {which.max()} for {n} choices; see mode=")
     chosen = engine.as_tensor(choices[0])

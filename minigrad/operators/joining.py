@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
 from minigrad.operators.domain import sample
+from minigrad.operators.indexing import along
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -24,8 +25,7 @@ def _concatenate_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int | None = 0)
         start = int(np.sum([x.size for x in _xs[:i]]))
         return np.reshape(g[start : start + _xs[i].size], _xs[i].shape)
     start = int(np.sum([x.shape[axis] for x in _xs[:i]]))
-    along = slice(start, start + _xs[i].shape[axis])
-    return g[(slice(None),) * (axis % g.ndim) + (along,)]
+    return along(g, axis, slice(start, start + _xs[i].shape[axis]))
 
 
 @operator(
@@ -47,7 +47,7 @@ def concatenate(arrays: Array, axis: int | None = 0) -> Array:
 
 
 def _stack_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int = 0) -> Any:
-    return g[(slice(None),) * (axis % g.ndim) + (i,)]
+    return along(g, axis, i)
 
 
 @operator(
@@ -186,11 +186,10 @@ def array_split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tenso
         sizes = [short + 1] * longer + [short] * (int(where) - longer)
         where = np.cumsum(sizes)[:-1]
     ends = [0, *[int(w) for w in where], n]
-    every = (slice(None),) * (axis % x.ndim)
     # Python reads the end n of the last part correctly also where a cut lies beyond it.
     last = len(ends) - 2
     return [
-        x[(*every, slice(start, None if i == last else end))]
+        along(x, axis, slice(start, None if i == last else end))
         for i, (start, end) in enumerate(itertools.pairwise(ends))
     ]
 
@@ -256,8 +255,7 @@ def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
     >>> unstack(tensor([1.0, 2.0]))
     (tensor(1.), tensor(2.))
     """
-    every = (slice(None),) * (axis % x.ndim)
-    return tuple([x[(*every, i)] for i in range(x.shape[axis])])
+    return tuple([along(x, axis, i) for i in range(x.shape[axis])])
 
 
 @composite(
@@ -294,7 +292,7 @@ def insert(x: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
     shape = [*x.shape]
     shape[axis] = new
     both = np.concatenate([x, np.broadcast_to(values, shape)], axis=axis)
-    return both[(slice(None),) * (axis % x.ndim) + (sources,)]
+    return along(both, axis, sources)
 
 
 @composite(
@@ -313,7 +311,7 @@ def delete(x: Array, obj: Any, axis: int | None = None) -> Array:
     if axis is None:
         x, axis = np.ravel(x), 0
     left = np.delete(np.arange(x.shape[axis]), engine.constant(obj))
-    return x[(slice(None),) * (axis % x.ndim) + (left,)]
+    return along(x, axis, left)
 
 
 concat = concatenate

@@ -8,13 +8,10 @@ import numpy as np
 
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
+from minigrad.operators.products import rows
 from minigrad.workers import small_product
 
 __all__ = ["linear"]
-
-
-def _rows(x: Any) -> Any:
-    return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
 
 
 def _vjp_input(g: Any, _ans: Any, _x: Any, weight: Any, *_: Any) -> Any:
@@ -24,11 +21,11 @@ def _vjp_input(g: Any, _ans: Any, _x: Any, weight: Any, *_: Any) -> Any:
 
 def _vjp_weight(g: Any, _ans: Any, x: Any, *_: Any) -> Any:
     with small_product(g.size * x.shape[-1]):
-        return np.transpose(_rows(g)) @ _rows(x)
+        return np.transpose(rows(g)) @ rows(x)
 
 
 @operator(
-    vjp=(_vjp_input, _vjp_weight, lambda g, *_: np.sum(_rows(g), axis=0)),
+    vjp=(_vjp_input, _vjp_weight, lambda g, *_: np.sum(rows(g), axis=0)),
     samples=[
         sample((2, 3), (4, 3), (4,)), sample((2, 3), (4, 3)), sample((3,), (2, 3), (2,)),
         sample((2, 1, 3), (2, 3), (2,)), sample((0, 3), (2, 3), (2,)),

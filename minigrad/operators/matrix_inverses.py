@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
 from minigrad.operators.domain import Domain, anywhere, sample, well_conditioned
+from minigrad.operators.products import turned
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -23,11 +24,6 @@ class SlogdetResult(NamedTuple):
 
 
 SQUARE = [sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample((0, 2, 2)), sample((0, 0))]
-
-
-def turned(x: Any) -> Any:
-    """Matrices turned over: their last two axes exchanged."""
-    return np.swapaxes(x, -1, -2)
 
 
 def square(x: Any) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.decompositions import distinct_singular, svdvals
 from minigrad.operators.domain import nonzero, sample, well_conditioned
@@ -19,12 +20,6 @@ def _over(x: Any, axis: Axis, keepdims: bool) -> Any:
     return x if keepdims or axis is None else np.expand_dims(x, axis)
 
 
-def _safely(x: Any, norm: Any) -> Any:
-    """x / norm, and 0 where the norm is 0: there no direction is better than another."""
-    flat = norm == 0
-    return np.where(flat, 0.0, x / np.where(flat, 1.0, norm))
-
-
 NORMS = [
     sample(()), sample((3,)), sample((2, 3)), sample((2, 3), axis=1),
     sample((2, 3), axis=(0, 1), keepdims=True),
@@ -34,7 +29,7 @@ NORMS = [
 
 @operator(
     vjp=lambda g, ans, x, axis=None, keepdims=False: (
-        _over(g, axis, keepdims) * _safely(x, _over(ans, axis, keepdims))
+        _over(g, axis, keepdims) * divide_or_zero(x, _over(ans, axis, keepdims))
     ),
     domain=nonzero,
     samples=NORMS,
@@ -47,7 +42,7 @@ def _euclidean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 def _p_norm_vjp(
     g: Any, ans: Any, x: Any, p: float, axis: Axis = None, keepdims: bool = False
 ) -> Any:
-    share = _safely(x, _over(ans, axis, keepdims))
+    share = divide_or_zero(x, _over(ans, axis, keepdims))
     return (
         _over(g, axis, keepdims)
         * np.sign(x)

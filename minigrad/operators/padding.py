@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.cumulative import along
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import distinct, sample
+from minigrad.operators.indexing import along
 
 __all__ = ["pad"]
 
@@ -117,7 +117,7 @@ def pad(
             continue
         if mode in REPEATING:
             numbers: Any = np.pad(np.arange(x.shape[axis]), widths, mode=mode)  # type: ignore[call-overload]
-            x = x[(slice(None),) * axis + (numbers,)]
+            x = along(x, axis, numbers)
         elif mode == "linear_ramp":
             x = _ramp(x, axis, widths, np.broadcast_to(end_values, (x.ndim, 2))[axis])
         else:

@@ -15,31 +15,33 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _flip(x: Any) -> Any:
+def turned(x: Any) -> Any:
+    """Matrices turned over: their last two axes exchanged."""
     return np.swapaxes(x, -1, -2)
 
 
-def _rows(x: Any) -> Any:
-    return np.reshape(x, (-1, x.shape[-1]))
+def rows(x: Any) -> Any:
+    """The last axis of x as the rows of one matrix."""
+    return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
 
 
 def _matmul_vjp_x(g: Any, _ans: Any, _x: Any, y: Any) -> Any:
     if y.ndim == 1:
         return np.expand_dims(g, -1) * y
     if _x.ndim == 1:
-        return (np.expand_dims(g, -2) @ _flip(y))[..., 0, :]
-    return g @ _flip(y)
+        return (np.expand_dims(g, -2) @ turned(y))[..., 0, :]
+    return g @ turned(y)
 
 
 def _matmul_vjp_y(g: Any, _ans: Any, x: Any, _y: Any) -> Any:
     if x.ndim == 1:
         return x * g if _y.ndim == 1 else np.expand_dims(x, -1) * np.expand_dims(g, -2)
     if _y.ndim == 1:
-        return (_flip(x) @ np.expand_dims(g, -1))[..., 0]
+        return (turned(x) @ np.expand_dims(g, -1))[..., 0]
     if _y.ndim == 2 and x.ndim > 2:
         # One product over all rows at once, instead of one per matrix and a sum.
-        return _flip(_rows(x)) @ _rows(g)
-    return _flip(x) @ g
+        return turned(rows(x)) @ rows(g)
+    return turned(x) @ g
 
 
 @operator(

@@ -10,14 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.operators.activations import logistic
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 
 __all__ = ["gru_hidden", "lstm_cell", "lstm_hidden"]
-
-
-def _logistic(x: Any) -> Any:
-    return 0.5 * np.tanh(0.5 * x) + 0.5
 
 
 def _part(gates: Any, i: int, of: int) -> Any:
@@ -35,7 +32,7 @@ def _check_gates(name: str, gates: Any, state: Any, of: int) -> None:
 
 
 def _lstm_cell_vjp(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
-    enter, forget = _logistic(_part(gates, 0, 4)), _logistic(_part(gates, 1, 4))
+    enter, forget = logistic(_part(gates, 0, 4)), logistic(_part(gates, 1, 4))
     new = np.tanh(_part(gates, 2, 4))
     return np.concatenate(
         [
@@ -49,7 +46,7 @@ def _lstm_cell_vjp(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
 
 
 @operator(
-    vjp=(_lstm_cell_vjp, lambda g, _ans, gates, _cell: g * _logistic(_part(gates, 1, 4))),
+    vjp=(_lstm_cell_vjp, lambda g, _ans, gates, _cell: g * logistic(_part(gates, 1, 4))),
     samples=[sample((2, 12), (2, 3)), sample((8,), (2,)), sample((0, 4), (0, 1))],
 )
 def lstm_cell(gates: Array, cell: Array) -> Array:
@@ -61,12 +58,12 @@ def lstm_cell(gates: Array, cell: Array) -> Array:
     tensor([1.5])
     """
     _check_gates("lstm_cell", gates, cell, 4)
-    enter, forget = _logistic(_part(gates, 0, 4)), _logistic(_part(gates, 1, 4))
+    enter, forget = logistic(_part(gates, 0, 4)), logistic(_part(gates, 1, 4))
     return forget * cell + enter * np.tanh(_part(gates, 2, 4))
 
 
 def _lstm_hidden_vjp(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
-    out = _logistic(_part(gates, 3, 4))
+    out = logistic(_part(gates, 3, 4))
     none = g * 0.0
     last = g * np.tanh(cell) * (out * (1.0 - out))
     return np.concatenate([none, none, none, last], axis=-1)
@@ -74,7 +71,7 @@ def _lstm_hidden_vjp(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
 
 def _lstm_hidden_vjp_cell(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
     t = np.tanh(cell)
-    return g * _logistic(_part(gates, 3, 4)) * (1.0 - t * t)
+    return g * logistic(_part(gates, 3, 4)) * (1.0 - t * t)
 
 
 @operator(
@@ -90,13 +87,13 @@ def lstm_hidden(gates: Array, cell: Array) -> Array:
     tensor([0.])
     """
     _check_gates("lstm_hidden", gates, cell, 4)
-    return _logistic(_part(gates, 3, 4)) * np.tanh(cell)
+    return logistic(_part(gates, 3, 4)) * np.tanh(cell)
 
 
 def _gru_gates(a: Any, b: Any) -> tuple[Any, Any, Any]:
     """Reset gate, update gate and candidate state."""
-    reset = _logistic(_part(a, 0, 3) + _part(b, 0, 3))
-    update = _logistic(_part(a, 1, 3) + _part(b, 1, 3))
+    reset = logistic(_part(a, 0, 3) + _part(b, 0, 3))
+    update = logistic(_part(a, 1, 3) + _part(b, 1, 3))
     return reset, update, np.tanh(_part(a, 2, 3) + reset * _part(b, 2, 3))
 
 

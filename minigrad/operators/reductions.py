@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample
 
@@ -93,8 +94,7 @@ def var(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) ->
 def _std_vjp(
     g: Any, ans: Any, x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False
 ) -> Any:
-    flat = ans == 0
-    slope = np.where(flat, 0.0, g / np.where(flat, 1.0, ans)) * _per_element(x, ans, ddof)
+    slope = divide_or_zero(g, ans) * _per_element(x, ans, ddof)
     return spread(slope, axis, keepdims) * _centred(x, axis)
 
 

@@ -18,6 +18,7 @@ from minigrad.operators.declare import (
     operator,
 )
 from minigrad.operators.domain import sample
+from minigrad.operators.indexing import along
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -419,7 +420,7 @@ def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
             np.expand_dims(x, line + 1), (*x.shape[: line + 1], n, *x.shape[line + 1 :])
         )
         return np.reshape(wide, (*x.shape[:line], x.shape[line] * n, *x.shape[line + 1 :]))
-    return x[(slice(None),) * line + (np.repeat(np.arange(x.shape[line]), times),)]
+    return along(x, line, np.repeat(np.arange(x.shape[line]), times))
 
 
 @composite(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.arithmetic import PAIRS
+from minigrad.operators.arithmetic import PAIRS, divide_or_zero
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import Domain, inside_unit, nonzero, sample
 
@@ -79,17 +79,11 @@ def arctan(x: Array) -> Array:
     return np.arctan(x)
 
 
-def _part(x: Any, square: Any) -> Any:
-    """x / square, and 0 where the square is 0: there no direction is better than another."""
-    flat = square == 0
-    return np.where(flat, 0.0, x / np.where(flat, 1.0, square))
-
-
 @operator(
     np.arctan2,
     vjp=(
-        lambda g, _ans, y, x: g * _part(x, x * x + y * y),
-        lambda g, _ans, y, x: -g * _part(y, x * x + y * y),
+        lambda g, _ans, y, x: g * divide_or_zero(x, x * x + y * y),
+        lambda g, _ans, y, x: -g * divide_or_zero(y, x * x + y * y),
     ),
     domain=(nonzero, nonzero),
     samples=PAIRS,
@@ -105,7 +99,10 @@ def arctan2(y: Array, x: Array) -> Array:
 
 @operator(
     np.hypot,
-    vjp=(lambda g, ans, x, _y: g * _part(x, ans), lambda g, ans, _x, y: g * _part(y, ans)),
+    vjp=(
+        lambda g, ans, x, _y: g * divide_or_zero(x, ans),
+        lambda g, ans, _x, y: g * divide_or_zero(y, ans),
+    ),
     domain=(nonzero, nonzero),
     samples=PAIRS,
 )
