@@ -8,6 +8,7 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
+from minigrad import nn
 from minigrad.operators.convolution import conv2d_input_grad, conv2d_weight_grad
 from tests.parity import compare
 
@@ -303,9 +304,49 @@ def test_impossible_convolutions_say_what_would_fit(x, w, kwargs, words):
         assert word in str(error.value)
 
 
-def test_a_stride_that_is_no_integer_is_a_type_error():
-    with pytest.raises(TypeError, match="conv2d: stride"):
-        F.conv2d(mg.zeros((1, 1, 4, 4)), mg.zeros((1, 1, 3, 3)), stride=1.5)
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"stride": 1.5}, {"stride": 1.0}, {"stride": True}, {"stride": np.float64(1)},
+        {"stride": (1, 1.0)}, {"stride": np.array([1, 1])}, {"stride": None}, {"padding": 1.0},
+        {"padding": None}, {"padding": {1: 2}}, {"padding": ((1, 0), 1)}, {"dilation": 1.0},
+        {"groups": 1.0}, {"groups": True}, {"groups": None}, {"groups": "1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_integer_is_a_type_error(kwargs):
+    """Also after the same call with integers, which are equal to some of these."""
+    x, w = mg.zeros((1, 1, 4, 4)), mg.zeros((1, 1, 3, 3))
+    F.conv2d(x, w, stride=1, padding=1, dilation=1, groups=1)
+    F.conv2d(x, w, stride=(1, 1), padding=((1, 0), (1, 1)))
+    (what,) = kwargs
+    with pytest.raises(TypeError, match=f"^conv2d: {what} must be an int"):
+        F.conv2d(x, w, **kwargs)
+
+
+def test_integers_of_any_kind_are_sizes():
+    x, w = mg.zeros((1, 2, 6, 6)), mg.zeros((2, 1, 3, 3))
+    y = F.conv2d(x, w, stride=np.int64(2), padding=np.int8(1), groups=np.int32(2))
+    assert y.shape == (1, 2, 3, 3)
+    assert nn.Conv2d(2, 2, np.int64(3), padding=np.int64(1))(x).shape == (1, 2, 6, 6)
+
+
+@pytest.mark.parametrize("large", [7, 10**9, 10**30])
+def test_a_stride_beyond_the_image(large):
+    x, w = draw(2, 1, 5, 6), draw(3, 1, 2, 2)
+    x, w = mg.tensor(x, requires_grad=True), mg.tensor(w, requires_grad=True)
+    y = F.conv2d(x, w, stride=large, padding=((0, 1), (0, 0)))
+    np.testing.assert_allclose(y.numpy(), F.conv2d(x[:, :, :2, :2], w).numpy())
+    y.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy()[:, 0, :2, :2], [w.numpy().sum(axis=(0, 1))] * 2)
+    assert not x.grad.numpy()[:, :, 2:].any()
+    assert F.conv2d(x, mg.zeros((1, 1, 1, 1)), dilation=large).shape == (2, 1, 5, 6)
+    assert F.max_pool2d(x, 2, stride=large, ceil_mode=True).shape == (2, 1, 1, 1)
+
+
+def test_a_bias_that_is_a_number():
+    with pytest.raises(ValueError, match=r"conv2d: bias must have shape \(1,\), got \(\)"):
+        F.conv2d(mg.zeros((1, 1, 4, 4)), mg.zeros((1, 1, 3, 3)), 3.0)
 
 
 @pytest.mark.parametrize(
@@ -313,6 +354,7 @@ def test_a_stride_that_is_no_integer_is_a_type_error():
     [
         (lambda: F.im2col(mg.zeros((1, 1, 3, 3)), 4), ["im2col", "4", "3"]),
         (lambda: F.col2im(mg.zeros((1, 4, 5)), (1, 1, 3, 3), 2), ["col2im", "(1, 4, 4)", "(1, 4, 5)"]),
+        (lambda: F.col2im(mg.zeros((1, 4, 4)), (1, -1, 3, 3), 2), ["col2im", "negative", "(1, -1, 3, 3)"]),
         (lambda: F.conv1d(mg.zeros((1, 1, 3, 3)), mg.zeros((1, 1, 2))), ["conv1d", "(N, C, L)"]),
         (lambda: F.conv1d(mg.zeros((1, 1, 3)), mg.zeros((1, 1, 2)), stride=(1, 2)), ["conv1d", "(1, 2)"]),
         (lambda: F.conv_transpose2d(mg.zeros((1, 2, 3, 3)), mg.zeros((3, 1, 2, 2))),
@@ -328,6 +370,12 @@ def test_other_impossible_windows(call, words):
         call()
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3.0, 3), (1, 1, 2.5, 3), 5, "abcd", None], ids=str)
+def test_a_shape_that_is_none_is_a_type_error(shape):
+    with pytest.raises(TypeError, match=r"^col2im: x_shape must be four ints \(N, C, H, W\), got"):
+        F.col2im(mg.zeros((1, 4, 4)), shape, 2)
 
 
 # -- what is computed, and what it costs -----------------------------------------------------------
@@ -382,3 +430,51 @@ def test_an_empty_batch():
     y.sum().backward()
     assert x.grad.shape == x.shape
     assert not w.grad.numpy().any()
+
+
+# -- what is not finite ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38])
+def test_a_pixel_that_is_not_finite_stays_under_its_windows(value):
+    """Winograd's algorithm would spread it over a tile, and overflow with 3e38."""
+    c, size = 32, 12
+    x, w = draw(2, c, size, size, dtype=np.float32), draw(c, c, 3, 3, dtype=np.float32)
+    g = np.ones((2, c, size, size), np.float32)
+    x[0, 3, 2, 2] = value
+    touched = np.zeros((2, c, size, size), bool)
+    touched[0, :, 1:4, 1:4] = True
+    with np.errstate(all="ignore"):
+        y = F.conv2d(mg.tensor(x), mg.tensor(w), padding=1).numpy()
+        by_x = conv2d_input_grad(mg.tensor(x), mg.tensor(w), x.shape, padding=1).numpy()
+        by_w = conv2d_weight_grad(mg.tensor(x), mg.tensor(g), w.shape, padding=1).numpy()
+    assert np.isfinite(y[~touched]).all()
+    assert np.isfinite(by_x[~touched]).all()
+    if value == 3e38:
+        assert np.isfinite(by_w).all()
+        assert not np.isnan(y).any()
+    else:
+        assert not np.isfinite(y[touched]).any()
+        assert np.isfinite(np.delete(by_w, 3, axis=1)).all()
+        assert not np.isfinite(by_w[:, 3]).any()
+
+
+def test_large_finite_numbers_give_no_warning():
+    x, w = draw(2, 32, 12, 12, dtype=np.float32), draw(32, 32, 3, 3, dtype=np.float32)
+    x[0, 3, 2, 2] = 3e38
+    with np.errstate(all="raise", under="ignore"):
+        y = F.conv2d(mg.tensor(x), mg.tensor(w * np.float32(0.1)), padding=1)
+    assert np.isfinite(y.numpy()).all()
+
+
+@pytest.mark.parametrize(("stride", "size"), [(1, 4), (2, 2)])
+def test_no_channels_at_all(stride, size):
+    x, w = (mg.tensor(np.zeros(s), requires_grad=True) for s in ((2, 0, 6, 6), (4, 0, 3, 3)))
+    y = F.conv2d(x, w, mg.tensor(np.arange(4.0)), stride)
+    assert y.shape == (2, 4, size, size)
+    np.testing.assert_array_equal(y.numpy()[0, :, 0, 0], np.arange(4.0))
+    y.sum().backward()
+    assert (x.grad.shape, w.grad.shape) == (x.shape, w.shape)
+    none = F.conv_transpose2d(mg.zeros((1, 0, 3, 3)), mg.zeros((0, 2, 3, 3)), stride=stride)
+    assert none.shape[1] == 2
+    assert not none.numpy().any()

@@ -23,6 +23,7 @@ from minigrad.operators.windows import (
     pair,
     reach,
     sliding,
+    whole,
 )
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
@@ -41,6 +42,7 @@ def _windows(
     check_rank(name, "input", x_shape, "(N, C, H, W)")
     check_rank(name, "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
     channels, out_channels = x_shape[1], w_shape[0]
+    groups = whole(name, "groups", groups)
     if groups < 1 or channels % groups or out_channels % groups:
         raise ValueError(
             f"{name}: groups={groups} must divide the input's {channels} channels and the "
@@ -56,8 +58,8 @@ def _windows(
 
 
 def _check_bias(name: str, bias: Any, channels: int) -> None:
-    if bias is not None and bias.shape != (channels,):
-        raise ValueError(f"{name}: bias must have shape ({channels},), got {bias.shape}")
+    if bias is not None and np.shape(bias) != (channels,):
+        raise ValueError(f"{name}: bias must have shape ({channels},), got {np.shape(bias)}")
 
 
 def _conv2d_vjp_input(g: Any, _ans: Any, _x: Any, w: Any, _b: Any, **geometry: Any) -> Any:
@@ -100,7 +102,9 @@ def conv2d(
     ``padding``: zeros around the image, an int, a pair (vertical, horizontal),
     ((top, bottom), (left, right)), "valid" or "same" (as TensorFlow: ceil(H / stride) rows, the
     odd zero to the bottom and right). ``groups`` splits the channels; groups=C is depthwise.
-    Raises ValueError for shapes that do not fit, with what would.
+    An infinite or NaN weight makes NaN where it meets padding, too, which PyTorch passes over.
+    Raises ValueError for shapes that do not fit, with what would; TypeError for sizes that are no
+    integers.
 
     >>> x = tensor([[[[1.0, 2.0, 3.0]]]])
     >>> conv2d(x, tensor([[[[1.0, -1.0]]]]))
@@ -279,6 +283,7 @@ def conv_transpose2d(
     check_rank(name, "input", input.shape, "(N, C, H, W)")
     check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, kh, kw)")
     n, channels, *size = input.shape
+    groups = whole(name, "groups", groups)
     if channels != weight.shape[0] or groups < 1 or channels % groups:
         raise ValueError(
             f"{name}: the input has {channels} channels and the weight {weight.shape} takes "

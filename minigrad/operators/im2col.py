@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import as_strided
 
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
-from minigrad.operators.windows import IntOrPair, Padding, Windows, check_rank, sliding
+from minigrad.operators.windows import IntOrPair, Padding, Windows, check_rank, sliding, whole
 
 __all__ = ["col2im", "im2col"]
 
@@ -128,8 +128,12 @@ def col2im(
     >>> col2im(tensor([[[1.0, 2.0], [3.0, 4.0]]]), (1, 1, 1, 3), kernel_size=(1, 2))
     tensor([[[[1., 5., 4.]]]])
     """
+    if not isinstance(x_shape, (tuple, list)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"col2im: x_shape must be four ints (N, C, H, W), got {x_shape!r}")
     check_rank("col2im", "x_shape", tuple(x_shape), "(N, C, H, W)")
-    n, c, h, w = (int(m) for m in x_shape)
+    n, c, h, w = (whole("col2im", "x_shape", m, "four ints (N, C, H, W)") for m in x_shape)
+    if min(n, c, h, w) < 0:
+        raise ValueError(f"col2im: x_shape must not have negative lengths, got {tuple(x_shape)}")
     windows = sliding("col2im", (h, w), kernel_size, stride, padding, dilation)
     (kh, kw), (oh, ow) = windows.kernel, windows.out
     expected = (n, c * kh * kw, oh * ow)

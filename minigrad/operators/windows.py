@@ -8,6 +8,7 @@ before the first element and moves by ``stride``.
 from __future__ import annotations
 
 import functools
+import operator
 from typing import Any, NamedTuple, TypeAlias
 
 Pair: TypeAlias = tuple[int, int]
@@ -38,17 +39,28 @@ class Windows(NamedTuple):
         return [(i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1])]
 
 
+def whole(name: str, what: str, value: Any, form: str = "an int") -> int:
+    """``value`` as an int. Raises TypeError for booleans and anything that is no whole number."""
+    if type(value) is int:
+        return value
+    if not isinstance(value, bool):
+        try:
+            return operator.index(value)
+        except TypeError:
+            pass
+    raise TypeError(f"{name}: {what} must be {form}, got {value!r}")
+
+
 def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
     """``value`` as two integers. Raises TypeError, or ValueError below ``least``."""
+    form = "an int or a pair of ints"
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(both) != 2:
-        raise ValueError(f"{name}: {what} must be an int or a pair of ints, got {value!r}")
-    for one in both:
-        if not isinstance(one, int) and not hasattr(one, "__index__"):
-            raise TypeError(f"{name}: {what} must be an int or a pair of ints, got {value!r}")
-        if one < least:
-            raise ValueError(f"{name}: {what} must be at least {least}, got {value!r}")
-    return int(both[0]), int(both[1])
+        raise ValueError(f"{name}: {what} must be {form}, got {value!r}")
+    first, second = (whole(name, what, one, form) for one in both)
+    if min(first, second) < least:
+        raise ValueError(f"{name}: {what} must be at least {least}, got {value!r}")
+    return first, second
 
 
 def sliding(
@@ -65,34 +77,64 @@ def sliding(
     TensorFlow defines it: ceil(size / stride) windows, the odd pixel to the bottom and right.
     ``name`` is the function to blame. Raises ValueError for windows that cannot be.
     """
-    return _sliding(name, size, *map(_hashable, (kernel_size, stride, padding, dilation)))
+    return _sliding(name, size, *_keys(name, kernel_size, stride, padding, dilation))
 
 
-def _hashable(value: Any) -> Any:
-    return tuple(map(_hashable, value)) if isinstance(value, (list, tuple)) else value
+def _keys(name: str, kernel_size: Any, stride: Any, padding: Any, dilation: Any) -> tuple[Any, ...]:
+    """The arguments as hashable values: 1.0 and True, which equal 1, must not find its windows."""
+    return (
+        _key(name, "kernel_size", kernel_size),
+        _key(name, "stride", stride),
+        _key(name, "padding", padding),
+        _key(name, "dilation", dilation),
+    )
+
+
+def _key(name: str, what: str, value: Any) -> Any:
+    if type(value) is int or value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (list, tuple)):
+        return tuple([_key(name, what, one) for one in value])
+    return whole(name, what, value, "an int or a pair of ints")
 
 
 # Every call of a layer asks for the same windows: remembered, they cost 0.4 us instead of 6 us.
 @functools.lru_cache(maxsize=1024)
 def _sliding(
-    name: str, size: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, dilation: Any
+    name: str,
+    size: tuple[int, ...],
+    kernel_size: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    ceil_mode: bool = False,
 ) -> Windows:
     kernel = pair(name, "kernel_size", kernel_size)
     steps = pair(name, "stride", stride)
     gaps = pair(name, "dilation", dilation)
     pads = _padding(name, size, kernel, steps, padding, gaps)
+    # A longer step leads out of the image as well, and need not fit into a machine integer;
+    # nor need the gaps in a kernel of one element.
+    longest = (
+        max(n + sum(pad), reach(k, d))
+        for n, k, pad, d in zip(size, kernel, pads, gaps, strict=True)
+    )
+    steps = min(steps[0], next(longest)), min(steps[1], next(longest))
+    gaps = gaps[0] if kernel[0] > 1 else 1, gaps[1] if kernel[1] > 1 else 1
     out = tuple(
         1 + (n + sum(pad) - reach(k, d)) // s
         for n, k, s, pad, d in zip(size, kernel, steps, pads, gaps, strict=True)
     )
-    for axis, n, k, pad, d in zip(("height", "width"), size, kernel, pads, gaps, strict=True):
+    for axis, n, k, pad, d, s in zip(
+        ("height", "width"), size, kernel, pads, gaps, steps, strict=True
+    ):
         padded = n + sum(pad)
-        if padded < reach(k, d):
+        if padded + (s - 1 if ceil_mode and n else 0) < reach(k, d):
             dilated = f" (spread over {reach(k, d)} by dilation {d})" if d > 1 else ""
+            fits = f"a kernel of at most {1 + (padded - 1) // d}, or " if padded > 0 else ""
             raise ValueError(
                 f"{name}: a kernel of {axis} {k}{dilated} does not fit the input's {axis} {n} "
-                f"padded to {padded}; use a kernel of at most {1 + (padded - 1) // d}, "
-                f"or padding of {reach(k, d) - padded} more in all"
+                f"padded to {padded}; use {fits}padding of {reach(k, d) - padded} more in all"
             )
     return Windows((size[0], size[1]), kernel, steps, pads, gaps, (out[0], out[1]))
 
@@ -116,7 +158,7 @@ def _padding(
             f"{name}: unknown padding {padding!r}; it is 'same', 'valid', an int, a pair, "
             f"or ((top, bottom), (left, right))"
         )
-    if isinstance(padding, tuple) and len(padding) == 2 and isinstance(padding[0], tuple):
+    if isinstance(padding, tuple) and [len(p) for p in padding if isinstance(p, tuple)] == [2, 2]:
         return pair(name, "padding", padding[0], 0), pair(name, "padding", padding[1], 0)
     vertical, horizontal = pair(name, "padding", padding, 0)
     return (vertical, vertical), (horizontal, horizontal)
@@ -142,9 +184,7 @@ def pooling(
     Every window must meet the image, so padding is at most half of the kernel. ``ceil_mode`` adds
     windows that reach beyond the padded image but start inside the image or its left padding.
     """
-    return _pooling(
-        name, size, *map(_hashable, (kernel_size, stride, padding, dilation)), ceil_mode
-    )
+    return _pooling(name, size, *_keys(name, kernel_size, stride, padding, dilation), ceil_mode)
 
 
 @functools.lru_cache(maxsize=1024)
@@ -158,7 +198,7 @@ def _pooling(
     ceil_mode: bool,
 ) -> Windows:
     stride = kernel_size if stride is None else stride
-    windows = _sliding(name, size, kernel_size, stride, padding, dilation)
+    windows = _sliding(name, size, kernel_size, stride, padding, dilation, ceil_mode)
     for k, pad, d in zip(windows.kernel, windows.padding, windows.dilation, strict=True):
         if max(pad) > reach(k, d) // 2:
             raise ValueError(
