@@ -35,6 +35,12 @@ def test_blocks_run(path, tmp_path, monkeypatch):
         assert (ROOT / "docs" / "images" / "learn" / name).is_file(), "run docs/course.py"
 
 
+def test_no_two_pictures_have_one_name():
+    """On the site all pictures stand in one folder; Sphinx would rename the second."""
+    names = [path.name for path in (ROOT / "docs" / "images").rglob("*.*")]
+    assert len(set(names)) == len(names)
+
+
 def test_the_readme_has_blocks():
     assert len(COURSE.blocks(ROOT / "README.md")) >= 3
 
