@@ -19,7 +19,15 @@ __all__ = ["AnomalyError", "detect_anomaly"]
 
 
 class AnomalyError(FloatingPointError):
-    """A NaN or an infinity appeared under :func:`minigrad.detect_anomaly`."""
+    """A NaN or an infinity appeared under :func:`minigrad.detect_anomaly`.
+
+    >>> try:
+    ...     with mg.detect_anomaly():
+    ...         mg.log(mg.tensor([0.0], requires_grad=True))
+    ... except mg.AnomalyError as error:
+    ...     print(str(error).splitlines()[0])
+    log made 1 infinite value in its result of shape (1,)
+    """
 
     def __init__(self, what: str, line: SourceLine | None, inputs: list[str], cause: str) -> None:
         self.what = what

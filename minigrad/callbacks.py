@@ -111,6 +111,14 @@ class EarlyStopping(_Monitor):
     resumed), give the model the state it had after its best epoch.
 
     ``stopped_epoch`` is then the epoch that was the last, and ``best_epoch`` the best one.
+
+    Raises ValueError for an unknown mode, negative patience, and in ``fit`` for a quantity that
+    this training does not have.
+
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), optim.SGD(lr=0.0), loss="mse")
+    >>> len(trainer.fit(x, y, epochs=9, verbose=0, callbacks=[EarlyStopping("loss", patience=2)]))
+    3
     """
 
     def __init__(
@@ -186,6 +194,17 @@ class ModelCheckpoint(_Monitor):
     with the first epoch as 1. ``save_best_only``: only when ``monitor`` is better than ever.
     ``save_weights_only``: a file for ``mg.load``; else one for ``trainer.load_checkpoint``, from
     which the run goes on bit for bit.
+
+    Raises ValueError as :class:`EarlyStopping`.
+
+    >>> import tempfile, os
+    >>> folder = tempfile.mkdtemp()
+    >>> each = ModelCheckpoint(os.path.join(folder, "run-{epoch}.safetensors"))
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), loss="mse")
+    >>> history = trainer.fit(x, y, epochs=2, verbose=0, callbacks=[each])
+    >>> sorted(os.listdir(folder))
+    ['run-1.safetensors', 'run-2.safetensors']
     """
 
     def __init__(
@@ -236,6 +255,15 @@ class LearningRateScheduler(Callback):
     ``step()``, which is called after each epoch (``every="batch"``: after each step), with the
     value of ``monitor`` if that is given, as ReduceLROnPlateau needs it. The history gets the
     learning rate of each epoch as ``lr``.
+
+    Raises TypeError for anything else, and in ``fit`` ValueError for a negative rate or the
+    schedule of another optimizer.
+
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> halve = LearningRateScheduler(lambda epoch: 0.1 * 0.5**epoch)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), "sgd", loss="mse")
+    >>> trainer.fit(x, y, epochs=3, verbose=0, callbacks=[halve]).history["lr"]
+    [0.1, 0.05, 0.025]
     """
 
     def __init__(self, schedule: Any, monitor: str | None = None, every: str = "epoch") -> None:
@@ -299,6 +327,14 @@ class CSVLogger(Callback):
     """Write a row with every single-number quantity after each epoch, the first epoch as 0.
 
     A resumed run gets the rows of its earlier epochs too.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "run.csv")
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), loss="mse")
+    >>> history = trainer.fit(x, y, epochs=2, verbose=0, callbacks=[CSVLogger(path)])
+    >>> path.read_text().splitlines()[0]
+    'epoch,loss'
     """
 
     def __init__(self, path: str | os.PathLike[str], separator: str = ",") -> None:

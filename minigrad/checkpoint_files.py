@@ -57,6 +57,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises FileNotFoundError, and ValueError for a damaged file or one that is no checkpoint. No
     code in a file is ever run.
+
+    See :func:`save_checkpoint` for an example.
     """
     arrays, metadata = read(path, "load_checkpoint")
     check_kind(metadata, "checkpoint", VERSION, path, "load_checkpoint")

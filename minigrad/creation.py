@@ -75,6 +75,8 @@ def full(
 ) -> Tensor:
     """One value everywhere; its dtype as in :func:`tensor`.
 
+    Raises TypeError for a tracked tensor.
+
     >>> full((2,), 7.0)
     tensor([7., 7.])
     """

@@ -101,13 +101,22 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     Raises FileNotFoundError, and ValueError for a damaged file or one of another format. No code
     in a file is ever run.
+
+    See :func:`save` for an example.
     """
     arrays, _ = read(path, "load")
     return {name: Tensor(array) for name, array in arrays.items()}
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read the text kept with the tensors of a safetensors file. Raises as :func:`load`."""
+    """Read the text kept with the tensors of a safetensors file. Raises as :func:`load`.
+
+    >>> import tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
+    >>> mg.save({"x": mg.ones(2)}, path, metadata={"epoch": "3"})
+    >>> mg.load_metadata(path)
+    {'epoch': '3'}
+    """
     return read(path, "load_metadata")[1]
 
 

@@ -19,7 +19,14 @@ GREY = "#5f6368"
 class History(Callback):
     """The loss and each metric after every epoch: ``history["val_loss"][3]``.
 
-    ``history`` is a dict of lists: loss, accuracy, ..., and with validation val_loss, ...
+    ``history`` is a dict of lists: loss, accuracy, ..., and with validation val_loss, ... ``plot``
+    raises ValueError before the first epoch.
+
+    >>> model = nn.Linear(2, 1)
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> history = mg.Trainer(model, loss="mse").fit(x, y, epochs=2, verbose=0)
+    >>> len(history.history["loss"])
+    2
     """
 
     def __init__(self) -> None:

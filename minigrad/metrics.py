@@ -28,8 +28,23 @@ __all__ = [
 class Metric:
     """Base of metrics: ``reset()``, then ``update(output, target)`` per batch, then ``result()``.
 
-    ``name`` is the metric's name in the history. A subclass keeps all it has gathered in
-    attributes that :meth:`reset` sets, and nowhere else, so that a run can be saved and resumed.
+    ``name`` is the metric's name in the history. A subclass keeps all it has gathered in attributes
+    that :meth:`reset` sets, and nowhere else, so that a run can be saved and resumed. Raises
+    NotImplementedError for a method that a subclass lacks.
+
+    >>> class Largest(Metric):
+    ...     name = "largest"
+    ...     def reset(self):
+    ...         self.value = -np.inf
+    ...     def update(self, output, target):
+    ...         self.value = max(self.value, output.max())
+    ...     def result(self):
+    ...         return float(self.value)
+    >>> metric = Largest()
+    >>> metric.reset()
+    >>> metric.update(np.array([1.0, 3.0]), np.array([0.0, 0.0]))
+    >>> metric.result()
+    3.0
     """
 
     name = "metric"
@@ -104,7 +119,8 @@ class Accuracy(_Mean):
 class TopKAccuracy(_Mean):
     """The fraction of targets that are among the ``k`` classes with the largest outputs (N, C).
 
-    Among equal outputs those of lower index come first.
+    Among equal outputs those of lower index come first. Raises ValueError for k below 1 and for
+    fewer classes than k.
 
     >>> metric = TopKAccuracy(2)
     >>> metric.reset()
@@ -139,7 +155,14 @@ class TopKAccuracy(_Mean):
 
 
 class MeanAbsoluteError(_Mean):
-    """The mean of abs(output - target) over all elements."""
+    """The mean of abs(output - target) over all elements.
+
+    >>> metric = MeanAbsoluteError()
+    >>> metric.reset()
+    >>> metric.update(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    >>> metric.result()
+    1.0
+    """
 
     name = "mae"
 
@@ -150,7 +173,7 @@ class MeanAbsoluteError(_Mean):
 
 
 class MeanSquaredError(_Mean):
-    """The mean of (output - target)^2 over all elements."""
+    """The mean of (output - target)^2 over all elements, as :class:`MeanAbsoluteError`."""
 
     name = "mse"
 
@@ -164,7 +187,8 @@ class MeanSquaredError(_Mean):
 class ConfusionMatrix(Metric):
     """How often class i (row) was taken for class j (column): int64 (C, C).
 
-    Outputs and targets as for :class:`Accuracy`; the history then holds arrays.
+    Outputs and targets as for :class:`Accuracy`; the history then holds arrays. Raises ValueError
+    for labels that no output stands for.
 
     >>> metric = ConfusionMatrix()
     >>> metric.reset()

@@ -116,6 +116,8 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
 
     Raises FileNotFoundError, and ValueError for a damaged file, another kind or version of file,
     and, all listed at once, unknown layers, missing and extra keys and wrong shapes.
+
+    See :func:`save_model` for an example.
     """
     layers = _known(custom_layers, "load_model")
     arrays, metadata = read(path, "load_model")

@@ -64,7 +64,11 @@ class Layer:
 
 @dataclass
 class Summary:
-    """The table: ``print`` it, or let a notebook show it; its totals are attributes."""
+    """The table: ``print`` it, or let a notebook show it; its totals are attributes.
+
+    >>> mg.summary(nn.Linear(3, 2), (3,)).total_params
+    8
+    """
 
     model: str
     layers: list[Layer] = field(default_factory=list["Layer"])
@@ -138,7 +142,8 @@ def summary(
     statistics and modes, and the random numbers, stay as they were. Lazy layers stay lazy. Shared
     layers and parameters count once; the work of a layer is that of all its calls.
 
-    If the model fails, the table so far is printed, and the error raised.
+    If the model fails, the table so far is printed, and the error raised. Raises TypeError for
+    what is no model or no shape, ValueError for another number of dtypes than of shapes.
 
     >>> print(mg.summary(nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10)), 784))
     Model: Sequential

@@ -32,7 +32,11 @@ def manual_seed(seed: int) -> np.random.Generator:
 
 
 def default_generator() -> np.random.Generator:
-    """The generator that is used where none is passed in."""
+    """The generator that is used where none is passed in.
+
+    >>> default_generator() is default_generator()
+    True
+    """
     if not _generators:
         _generators.append(np.random.default_rng())
     return _generators[0]

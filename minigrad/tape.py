@@ -25,7 +25,9 @@ class GradientTape:
     Parameters and other tensors with ``requires_grad=True`` are watched by themselves (unless
     ``watch_accessed_variables=False``); others need :meth:`watch`. What ran before the tape opened
     is constant to it. A tape gives one gradient, then it is spent, unless ``persistent=True``.
-    Tapes nest to any order: a gradient taken while another tape is open is itself recorded.
+    Tapes nest to any order: a gradient taken while another tape is open is itself recorded. Raises
+    RuntimeError when it is used after it is spent or opened twice, TypeError for what is no tensor
+    or has no derivative.
 
     >>> import numpy as np, minigrad as mg
     >>> x = mg.tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
@@ -422,5 +424,10 @@ def stop_gradient(x: Any) -> Tensor:
 
 
 def is_recording() -> bool:
-    """Whether operations on tracked tensors are being recorded on this thread."""
+    """Whether operations on tracked tensors are being recorded on this thread.
+
+    >>> with mg.no_grad():
+    ...     mg.is_recording()
+    False
+    """
     return MODE.get().recording

@@ -30,7 +30,9 @@ class Tensor(ArrayMethods):
     """A value (an ndarray that nobody may write to) and, when tracked, its history.
 
     Make one with :func:`minigrad.tensor`. Every NumPy operator and function that has a rule works
-    on it and records itself: ``x * 2``, ``np.exp(x)``, ``x.sum(axis=0)``.
+    on it and records itself: ``x * 2``, ``np.exp(x)``, ``x.sum(axis=0)``. Writing into it raises
+    TypeError (into its array, ValueError), and so does what would lose its history unseen. Errors
+    of NumPy come with the name of the operator.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0, 3.0])
@@ -420,7 +422,11 @@ def _holds_float64(data: Any) -> bool:
 
 
 def as_tensor(data: Any) -> Tensor:
-    """The tensor itself, or a constant made of anything array-like."""
+    """The tensor itself, or a constant made of anything array-like.
+
+    >>> as_tensor([1.0, 2.0])
+    tensor([1., 2.])
+    """
     return data if isinstance(data, Tensor) else Tensor(as_array(data))
 
 

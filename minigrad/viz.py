@@ -290,9 +290,10 @@ def _classes(labels: Any, predictions: Any, purpose: str) -> tuple[NDArray[Any],
 class LayerHistograms:
     """Histograms of each layer's outputs, parameters and gradients, over the steps of training.
 
-    Call :meth:`record` after each backward pass (it reads ``.grad``; ``gradients`` gives those of
-    a tape), then :meth:`plot`. What a layer gives out is noted while the model runs; ``close``, or
-    the end of a ``with`` block, takes the hooks off again.
+    Call :meth:`record` after each backward pass (it reads ``.grad``; ``gradients`` gives those of a
+    tape), then :meth:`plot`. What a layer gives out is noted while the model runs; ``close``, or
+    the end of a ``with`` block, takes the hooks off again. ``plot`` raises ValueError for an
+    unknown kind and before anything was recorded.
 
     >>> import minigrad as mg
     >>> from minigrad import nn, viz

@@ -43,6 +43,10 @@ def load_mnist(root: str | os.PathLike[str] | None = None) -> tuple[Split, Split
     for a damaged file.
 
     Reference: Y. LeCun et al., Gradient-based learning applied to document recognition, 1998.
+
+    >>> (x_train, y_train), (x_test, y_test) = load_mnist()  # doctest: +SKIP
+    >>> x_train.shape, y_train.shape  # doctest: +SKIP
+    ((60000, 28, 28), (60000,))
     """
     return _load(MNIST, root)
 

@@ -69,7 +69,14 @@ class ArrayDataset:
 
 
 class Subset:
-    """Some samples of another data set, by their numbers."""
+    """Some samples of another data set, by their numbers.
+
+    ``indices`` (n,): integers, also repeated.
+
+    >>> tens = Subset(ArrayDataset(np.arange(0, 50, 10)), [3, 1])
+    >>> len(tens), int(tens[0][0])
+    (2, 30)
+    """
 
     def __init__(self, dataset: Dataset, indices: Any) -> None:
         self.dataset = dataset

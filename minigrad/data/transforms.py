@@ -18,7 +18,16 @@ Images: TypeAlias = NDArray[Any]
 
 
 class RandomTransform:
-    """Base of transforms that draw random numbers: write ``draw(images, generator)``."""
+    """Base of transforms that draw random numbers: write ``draw(images, generator)``.
+
+    Raises ValueError for images of another rank than (N, C, H, W) or (C, H, W).
+
+    >>> class Noise(RandomTransform):
+    ...     def draw(self, images, generator):
+    ...         return images + generator.normal(size=images.shape)
+    >>> Noise()(np.zeros((2, 1, 4, 4))).shape
+    (2, 1, 4, 4)
+    """
 
     def __call__(self, images: Images, generator: np.random.Generator | None = None) -> Images:
         """Transform (N, C, H, W) or (C, H, W) with numbers from the generator."""
@@ -118,6 +127,8 @@ class RandomCrop(RandomTransform):
 
 class RandomHorizontalFlip(RandomTransform):
     """Mirror each image, left to right, with probability ``p``.
+
+    Images (N, C, H, W) to the same shape. Raises ValueError for p beyond [0, 1].
 
     >>> RandomHorizontalFlip(p=1.0)(np.array([[[1, 2, 3]]]))
     array([[[3, 2, 1]]])

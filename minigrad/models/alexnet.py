@@ -15,6 +15,8 @@ class AlexNet(nn.Module):
     """Five convolutions and three dense layers: (N, 3, H, W) to (N, num_classes).
 
     H and W are at least 63; 224 is usual. As ``torchvision.models.AlexNet``.
+
+    See :func:`alexnet`.
     """
 
     def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
@@ -76,7 +78,11 @@ class SmallAlexNet(nn.Module):
 
 
 def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
-    """AlexNet with 61,100,840 parameters (for 1,000 classes), as ``torchvision.models.alexnet``."""
+    """AlexNet with 61,100,840 parameters (for 1,000 classes), as ``torchvision.models.alexnet``.
+
+    >>> mg.models.alexnet(num_classes=10)(mg.zeros((1, 3, 63, 63))).shape
+    (1, 10)
+    """
     return AlexNet(num_classes, dropout)
 
 

@@ -18,7 +18,8 @@ from minigrad.tensor import ArrayLike, Tensor
 class DeepConvNet(nn.Module):
     """Three pairs of convolutions with pooling, two dense layers: (N, 1, 28, 28) to (N, classes).
 
-    Pixels are from 0 to 1. Weights start with He's values, biases at 0.
+    Pixels are from 0 to 1. Weights start with He's values, biases at 0. ``load_book`` raises
+    ValueError for other arrays than the book has.
 
     >>> mg.models.deep_convnet()(mg.zeros((2, 1, 28, 28))).shape
     (2, 10)
@@ -78,5 +79,8 @@ class DeepConvNet(nn.Module):
 
 
 def deep_convnet(num_classes: int = 10, dropout: float = 0.5) -> DeepConvNet:
-    """DeepConvNet with 123,552 parameters (for 10 classes), for images (N, 1, 28, 28)."""
+    """DeepConvNet with 123,552 parameters (for 10 classes), for images (N, 1, 28, 28).
+
+    See :class:`DeepConvNet`.
+    """
     return DeepConvNet(num_classes, dropout)

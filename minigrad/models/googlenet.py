@@ -17,7 +17,10 @@ from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
 class GoogLeNetOutputs(NamedTuple):
-    """What a GoogLeNet with auxiliary heads gives in training, each (N, num_classes)."""
+    """What a GoogLeNet with auxiliary heads gives in training, each (N, num_classes).
+
+    See :class:`GoogLeNet`.
+    """
 
     logits: Tensor
     aux_logits2: Tensor
@@ -107,6 +110,12 @@ class GoogLeNet(nn.Module):
     training, it gives :class:`GoogLeNetOutputs`: weigh the auxiliary losses with 0.3. In
     evaluation the auxiliary heads are not run. ``transform_input``: the images are normalised with
     ImageNet's mean and deviation of each channel, and the weights want [-1, 1] (torchvision's do).
+
+    >>> model = mg.models.GoogLeNet(num_classes=3, init_weights=False)
+    >>> [logits.shape for logits in model(mg.zeros((2, 3, 32, 32)))]
+    [(2, 3), (2, 3), (2, 3)]
+    >>> model.eval()(mg.zeros((2, 3, 32, 32))).shape
+    (2, 3)
     """
 
     def __init__(
@@ -197,6 +206,8 @@ def googlenet(
     """GoogLeNet, as ``torchvision.models.googlenet``.
 
     For 1,000 classes it has 6,624,904 parameters, and 13,004,888 with the auxiliary heads.
+
+    See :class:`GoogLeNet`.
     """
     return GoogLeNet(num_classes, aux_logits, transform_input, init_weights, dropout, dropout_aux)
 

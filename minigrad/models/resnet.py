@@ -18,8 +18,12 @@ Norm = Callable[[int], nn.Module]
 class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions around which the input is added to their output.
 
-    x (N, inplanes, H, W) gives (N, planes, H / stride, W / stride). ``downsample`` brings x to
-    that shape where it has another one.
+    x (N, inplanes, H, W) gives (N, planes, H / stride, W / stride). ``downsample`` brings x to that
+    shape where it has another one. Raises ValueError for what only :class:`Bottleneck` takes:
+    groups, base_width, dilation.
+
+    >>> mg.models.BasicBlock(8, 8)(mg.zeros((1, 8, 4, 4))).shape
+    (1, 8, 4, 4)
     """
 
     expansion = 1
@@ -63,6 +67,9 @@ class Bottleneck(nn.Module):
 
     x (N, inplanes, H, W) gives (N, 4 * planes, H / stride, W / stride). As in torchvision the
     3 x 3 convolution has the stride ("v1.5"), which is better than the paper's first 1 x 1.
+
+    >>> mg.models.Bottleneck(16, 4)(mg.zeros((1, 16, 4, 4))).shape
+    (1, 16, 4, 4)
     """
 
     expansion = 4
@@ -110,6 +117,12 @@ class ResNet(nn.Module):
     each block start as the identity. ``groups`` and ``width_per_group`` widen
     bottlenecks (ResNeXt). ``replace_stride_with_dilation``: for the last three stages, whether
     they keep the size of their images. ``norm_layer``: ``nn.BatchNorm2d`` by default.
+
+    Raises ValueError for settings that a block cannot have.
+
+    >>> model = mg.models.ResNet(mg.models.BasicBlock, (1, 1, 1, 1), num_classes=10)
+    >>> model(mg.zeros((2, 3, 32, 32))).shape
+    (2, 10)
     """
 
     def __init__(
@@ -190,7 +203,11 @@ def resnet18(
     zero_init_residual: bool = False,
     norm_layer: Norm | None = None,
 ) -> ResNet:
-    """ResNet-18: 11,689,512 parameters for 1,000 classes, as ``torchvision.models.resnet18``."""
+    """ResNet-18: 11,689,512 parameters for 1,000 classes, as ``torchvision.models.resnet18``.
+
+    >>> mg.models.resnet18()(mg.zeros((2, 3, 32, 32))).shape
+    (2, 1000)
+    """
     return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, zero_init_residual, norm_layer=norm_layer)
 
 
@@ -199,7 +216,7 @@ def resnet34(
     zero_init_residual: bool = False,
     norm_layer: Norm | None = None,
 ) -> ResNet:
-    """ResNet-34: 21,797,672 parameters for 1,000 classes, as ``torchvision.models.resnet34``."""
+    """ResNet-34: 21,797,672 parameters for 1,000 classes, as :func:`resnet18`."""
     return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, zero_init_residual, norm_layer=norm_layer)
 
 
@@ -211,7 +228,7 @@ def resnet50(
     replace_stride_with_dilation: Sequence[bool] | None = None,
     norm_layer: Norm | None = None,
 ) -> ResNet:
-    """ResNet-50: 25,557,032 parameters for 1,000 classes, as ``torchvision.models.resnet50``."""
+    """ResNet-50: 25,557,032 parameters for 1,000 classes, as :func:`resnet18`."""
     return ResNet(
         Bottleneck, (3, 4, 6, 3), num_classes, zero_init_residual, groups, width_per_group,
         replace_stride_with_dilation, norm_layer,

@@ -21,6 +21,8 @@ class VGG(nn.Module):
     x (N, 3, H, W) gives (N, num_classes); H and W are at least 32, 224 is usual. ``features``
     gives 512 channels. With ``init_weights`` convolutions start with He's values (fan_out), dense
     layers normal with std 0.01, biases at 0.
+
+    See :func:`vgg11`.
     """
 
     def __init__(
@@ -69,40 +71,45 @@ def _vgg(depth: int, batch_norm: bool, num_classes: int, init_weights: bool, dro
 
 
 def vgg11(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
-    """VGG with 11 layers (A): 132,863,336 parameters for 1,000 classes."""
+    """VGG with 11 layers (A): 132,863,336 parameters for 1,000 classes.
+
+    >>> model = mg.models.vgg11(num_classes=10)  # doctest: +SKIP
+    >>> model(mg.zeros((1, 3, 32, 32))).shape  # doctest: +SKIP
+    (1, 10)
+    """
     return _vgg(11, False, num_classes, init_weights, dropout)
 
 
 def vgg11_bn(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
-    """VGG with 11 layers and batch normalisation: 132,868,840 parameters for 1,000 classes."""
+    """VGG with 11 layers and batch normalisation: 132,868,840 parameters, as :func:`vgg11`."""
     return _vgg(11, True, num_classes, init_weights, dropout)
 
 
 def vgg13(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
-    """VGG with 13 layers (B): 133,047,848 parameters for 1,000 classes."""
+    """VGG with 13 layers (B): 133,047,848 parameters, as :func:`vgg11`."""
     return _vgg(13, False, num_classes, init_weights, dropout)
 
 
 def vgg13_bn(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
-    """VGG with 13 layers and batch normalisation: 133,053,736 parameters for 1,000 classes."""
+    """VGG with 13 layers and batch normalisation: 133,053,736 parameters, as :func:`vgg11`."""
     return _vgg(13, True, num_classes, init_weights, dropout)
 
 
 def vgg16(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
-    """VGG with 16 layers (D): 138,357,544 parameters for 1,000 classes."""
+    """VGG with 16 layers (D): 138,357,544 parameters, as :func:`vgg11`."""
     return _vgg(16, False, num_classes, init_weights, dropout)
 
 
 def vgg16_bn(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
-    """VGG with 16 layers and batch normalisation: 138,365,992 parameters for 1,000 classes."""
+    """VGG with 16 layers and batch normalisation: 138,365,992 parameters, as :func:`vgg11`."""
     return _vgg(16, True, num_classes, init_weights, dropout)
 
 
 def vgg19(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
-    """VGG with 19 layers (E): 143,667,240 parameters for 1,000 classes."""
+    """VGG with 19 layers (E): 143,667,240 parameters, as :func:`vgg11`."""
     return _vgg(19, False, num_classes, init_weights, dropout)
 
 
 def vgg19_bn(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
-    """VGG with 19 layers and batch normalisation: 143,678,248 parameters for 1,000 classes."""
+    """VGG with 19 layers and batch normalisation: 143,678,248 parameters, as :func:`vgg11`."""
     return _vgg(19, True, num_classes, init_weights, dropout)

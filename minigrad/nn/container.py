@@ -161,6 +161,8 @@ class ModuleList(_Row):
 class ModuleDict(Module):
     """A dict of modules; for attributes, a plain dict does as well. It is not called.
 
+    Raises KeyError, with the known names, for one that it does not have.
+
     >>> heads = nn.ModuleDict({"left": nn.Linear(2, 1), "right": nn.Linear(2, 1)})
     >>> list(heads.keys())
     ['left', 'right']

@@ -143,6 +143,8 @@ class Conv2d(_Conv2d):
 class LazyConv2d(LazyModule, Conv2d):
     """A Conv2d that takes ``in_channels`` from its first input, and is a Conv2d from then on.
 
+    Raises ValueError as Conv2d, at the first input.
+
     >>> layer = nn.LazyConv2d(8, kernel_size=3)
     >>> layer(mg.zeros((2, 3, 5, 5))).shape
     (2, 8, 3, 3)

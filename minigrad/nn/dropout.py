@@ -15,7 +15,7 @@ class Dropout(Module):
     In evaluation it does nothing ("inverted" dropout). ``generator``: the source of the masks,
     the library's (``mg.manual_seed``) by default. Srivastava et al., "Dropout", 2014.
 
-    Raises ValueError for p outside [0, 1].
+    Raises ValueError for p outside [0, 1]. x (...) to the same shape.
 
     >>> nn.Dropout(0.5).eval()(mg.ones(3))
     tensor([1., 1., 1.])
@@ -40,7 +40,8 @@ class Dropout(Module):
 class Dropout2d(Dropout):
     """Dropout of whole channels: x (N, C, H, W) loses each of its N * C images with probability p.
 
-    Tompson et al., "Efficient object localization using convolutional networks", 2015.
+    Raises ValueError for another number of axes. Tompson et al., "Efficient object localization
+    using convolutional networks", 2015.
 
     >>> nn.Dropout2d(1.0)(mg.ones((1, 2, 1, 1))).tolist()
     [[[[0.0]], [[0.0]]]]

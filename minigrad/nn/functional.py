@@ -39,8 +39,9 @@ def dropout(
 ) -> Tensor:
     """In training, zero each element with probability p and divide the others by 1 - p.
 
-    So the expectation stays, and nothing is to be done in evaluation ("inverted" dropout).
-    Srivastava et al., "Dropout", 2014. Raises ValueError for p outside [0, 1].
+    So the expectation stays, and nothing is to be done in evaluation ("inverted" dropout). input
+    (...) to the same shape. Srivastava et al., "Dropout", 2014. Raises ValueError for p outside
+    [0, 1].
 
     >>> dropout(mg.ones(3), p=0.5, training=False)
     tensor([1., 1., 1.])
@@ -61,6 +62,8 @@ def flatten(input: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor
     """The axes from ``start_axis`` to ``end_axis`` joined into one, as ``torch.flatten``.
 
     The layer :class:`minigrad.nn.Flatten` keeps the first axis by default, this function does not.
+    x (N, C, H, W) gives (N, C * H * W) from ``start_axis`` 1. Raises ValueError for axes that x
+    does not have.
 
     >>> flatten(mg.zeros((2, 3, 4)), 1).shape
     (2, 12)
@@ -150,7 +153,8 @@ def attention_weights(
 ) -> Tensor:
     """How much each query looks at each key: (..., L, S), each row of sum 1.
 
-    The first half of :func:`scaled_dot_product_attention`, with its arguments.
+    The first half of :func:`scaled_dot_product_attention`, with its arguments. Raises ValueError
+    for shapes that do not fit.
 
     >>> attention_weights(mg.zeros((1, 2)), mg.zeros((4, 2)))
     tensor([[0.25, 0.25, 0.25, 0.25]])
@@ -220,9 +224,10 @@ PAD_MODES = {
 def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
     """The last axes made longer: pad = (left, right, top, bottom, ...), as PyTorch's.
 
-    The pairs go from the last axis backwards; ``mg.pad`` takes NumPy's widths instead. ``mode``:
-    "constant" (``value``), "reflect", "replicate" (the edge) or "circular". Raises ValueError for
-    an odd number of widths, negative ones, more pairs than axes, or another mode.
+    input (..., H, W) gives (..., H + top + bottom, W + left + right). The pairs go from the last
+    axis backwards; ``mg.pad`` takes NumPy's widths instead. ``mode``: "constant" (``value``),
+    "reflect", "replicate" (the edge) or "circular". Raises ValueError for an odd number of widths,
+    negative ones, more pairs than axes, or another mode.
 
     >>> pad(mg.ones((1, 2)), (1, 0))
     tensor([[0., 1., 1.]])
@@ -246,7 +251,7 @@ def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Te
     """Weight / 2 times the sum of the squares of all parameters, to be added to a loss.
 
     Its gradient is weight * p, which is what ``weight_decay=weight`` adds in SGD. ``parameters``:
-    tensors, or a model with all of its parameters. Shared ones count once.
+    tensors, or a model with all of its parameters. Shared ones count once. The sum has shape ().
 
     >>> l2_penalty([mg.tensor([3.0, 4.0])], weight=0.1)
     tensor(1.25)

@@ -104,6 +104,8 @@ def ones_(tensor: Tensor) -> Tensor:
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix.
 
+    Raises ValueError for another number of axes than two.
+
     >>> nn.init.eye_(nn.Parameter(mg.zeros((2, 2)))).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
     """
@@ -197,8 +199,8 @@ def lecun_normal_(tensor: Tensor, generator: Generator = None) -> Tensor:
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) -> Tensor:
     """A random orthogonal matrix times ``gain``, of shape (first axis, all others).
 
-    Its rows are orthonormal, or its columns where there are more rows. Saxe et al., "Exact
-    solutions to the nonlinear dynamics of learning", 2013.
+    Its rows are orthonormal, or its columns where there are more rows. Raises ValueError for fewer
+    than two axes. Saxe et al., "Exact solutions to the nonlinear dynamics of learning", 2013.
 
     >>> w = nn.init.orthogonal_(nn.Parameter(mg.zeros((2, 3))))
     >>> np.allclose(w @ w.T, np.eye(2), atol=1e-6)

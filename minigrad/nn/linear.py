@@ -71,6 +71,8 @@ class Linear(Module):
 class LazyLinear(LazyModule, Linear):
     """A Linear that takes ``in_features`` from its first input, and is a Linear from then on.
 
+    Raises ValueError as Linear, at the first input.
+
     >>> layer = nn.LazyLinear(2)
     >>> layer(mg.ones((4, 3))).shape
     (4, 2)
@@ -99,6 +101,8 @@ class LazyLinear(LazyModule, Linear):
 
 class Identity(Module):
     """Gives back its input; takes and ignores any arguments at construction.
+
+    x (...) to the same shape.
 
     >>> nn.Identity()(3)
     3

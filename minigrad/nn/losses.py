@@ -61,6 +61,8 @@ class L1Loss(_Loss):
 class HuberLoss(_Loss):
     """Squared near 0, linear beyond delta. See :func:`minigrad.nn.functional.huber_loss`.
 
+    Raises ValueError unless delta is positive.
+
     >>> nn.HuberLoss(delta=1.0)(mg.tensor([3.0]), mg.tensor([0.0]))
     tensor(2.5)
     """
@@ -83,6 +85,8 @@ class HuberLoss(_Loss):
 class SmoothL1Loss(_Loss):
     """huber_loss(delta=beta) / beta. See :func:`minigrad.nn.functional.smooth_l1_loss`.
 
+    Raises ValueError for a negative beta.
+
     >>> nn.SmoothL1Loss()(mg.tensor([3.0]), mg.tensor([0.0]))
     tensor(2.5)
     """
@@ -104,6 +108,8 @@ class SmoothL1Loss(_Loss):
 
 class CrossEntropyLoss(_Loss):
     """From logits (N, C, ...) and labels. See :func:`minigrad.nn.functional.cross_entropy`.
+
+    Raises ValueError for a ``label_smoothing`` beyond [0, 1].
 
     >>> nn.CrossEntropyLoss()(mg.tensor([[0.0, 1000.0]]), mg.tensor([1]))
     tensor(0.)

@@ -54,7 +54,9 @@ class Module:
     """Base of layers and models, after ``torch.nn.Module``.
 
     Parameters, modules, and lists, tuples and dicts of them that are assigned to an attribute
-    register themselves. Subclasses write ``forward``; call the module itself to run it.
+    register themselves. Subclasses write ``forward``; call the module itself to run it. Assigning
+    something else to the name of a parameter, module or buffer raises TypeError, and an error in
+    ``forward`` names the path of the layer.
 
     >>> import minigrad as mg
     >>> from minigrad import nn

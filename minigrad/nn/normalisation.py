@@ -254,8 +254,9 @@ class GroupNorm(Module):
 class LocalResponseNorm(Module):
     """x / (k + alpha / size * (sum of squares of ``size`` neighbouring channels))**beta.
 
-    x (N, C, ...) to the same shape, as ``torch.nn.LocalResponseNorm``. Krizhevsky, Sutskever and
-    Hinton, "ImageNet classification with deep convolutional neural networks", 2012.
+    x (N, C, ...) to the same shape, as ``torch.nn.LocalResponseNorm``. Raises ValueError for a size
+    below 1 and for inputs without channels. Krizhevsky, Sutskever and Hinton, "ImageNet
+    classification with deep convolutional neural networks", 2012.
 
     >>> nn.LocalResponseNorm(3)(mg.zeros((1, 4, 2, 2))).shape
     (1, 4, 2, 2)

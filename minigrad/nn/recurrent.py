@@ -156,11 +156,11 @@ class RNN(_Recurrent):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), over a sequence, as ``torch.nn.RNN``.
 
     x (L, N, input_size), or (N, L, input_size) with ``batch_first``, or (L, input_size), and
-    optionally h_0 (num_layers * D, N, hidden_size), D = 2 if ``bidirectional`` else 1, give
-    output (L, N, D * hidden_size) and h_n, of the shape of h_0. ``nonlinearity``: "tanh" or "relu".
+    optionally h_0 (num_layers * D, N, hidden_size), D = 2 if ``bidirectional`` else 1, give output
+    (L, N, D * hidden_size) and h_n, of the shape of h_0. ``nonlinearity``: "tanh" or "relu".
     ``dropout`` acts between layers. Parameters are weight_ih_l0, weight_hh_l0, bias_ih_l0,
-    bias_hh_l0, weight_ih_l0_reverse, ..., weight_ih_l1, ... Elman, "Finding structure in time",
-    1990.
+    bias_hh_l0, weight_ih_l0_reverse, ..., weight_ih_l1, ... Raises ValueError for another
+    ``nonlinearity`` and for shapes that do not fit. Elman, "Finding structure in time", 1990.
 
     >>> output, h_n = nn.RNN(3, 5)(mg.zeros((7, 2, 3)))
     >>> output.shape, h_n.shape

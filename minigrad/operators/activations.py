@@ -214,7 +214,7 @@ def gelu(x: Array, approximate: str = "none") -> Array:
     """x times the probability that a standard normal variable is below x.
 
     ``approximate``: "none", or "tanh" for 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
-    Hendrycks and Gimpel, "Gaussian error linear units", 2016.
+    Raises ValueError for another word. Hendrycks and Gimpel, "Gaussian error linear units", 2016.
 
     >>> gelu(tensor([0.0, 1.0]))
     tensor([0.       , 0.8413447])

@@ -342,19 +342,31 @@ def nan_to_num(
 
 @constant(np.floor_divide)
 def floor_divide(x: Array, y: Array) -> Array:
-    """floor(x / y); not differentiable (its derivative is 0 wherever it exists)."""
+    """floor(x / y); not differentiable (its derivative is 0 wherever it exists).
+
+    >>> floor_divide(tensor([-3.0, 3.0]), 2.0)
+    tensor([-2.,  1.])
+    """
     return np.floor_divide(x, y)
 
 
 @constant(np.sign)
 def sign(x: Array) -> Array:
-    """-1, 0 or 1; not differentiable (its derivative is 0 wherever it exists)."""
+    """-1, 0 or 1; not differentiable (its derivative is 0 wherever it exists).
+
+    >>> sign(tensor([-2.0, 0.0, 3.0]))
+    tensor([-1.,  0.,  1.])
+    """
     return np.sign(x)
 
 
 @constant(np.heaviside)
 def heaviside(x: Array, y: Array) -> Array:
-    """0 for x < 0, y at 0, 1 above; not differentiable (its derivative is 0 where it exists)."""
+    """0 for x < 0, y at 0, 1 above; not differentiable (its derivative is 0 where it exists).
+
+    >>> heaviside(tensor([-1.0, 0.0, 1.0]), 0.5)
+    tensor([0. , 0.5, 1. ])
+    """
     return np.heaviside(x, y)
 
 

@@ -82,7 +82,7 @@ def cholesky(x: Array, upper: bool = False) -> Array:
     """The lower triangular L with x = L L', for symmetric positive definite x; or L' (``upper``).
 
     Of x only the symmetric part counts, and the gradient is symmetric, as in JAX and PyTorch.
-    Raises LinAlgError when x is not positive definite.
+    Raises LinAlgError when x is not positive definite. x (..., n, n) gives (..., n, n).
 
     >>> cholesky(tensor([[4.0, 2.0], [2.0, 2.0]]))
     tensor([[2., 0.],
@@ -121,9 +121,10 @@ def eigh(x: Array, UPLO: str = "L") -> EighResult:
     """(eigenvalues, ascending; eigenvectors, in the columns) of symmetric matrices.
 
     Of x only the symmetric part counts, and the gradient is symmetric, as in JAX; ``UPLO`` is
-    accepted. Where eigenvalues are equal, their eigenvectors are arbitrary: what the gradient
-    would say about turning them into each other is taken as 0. Their signs are arbitrary too,
-    so let a loss not depend on them.
+    accepted. Where eigenvalues are equal, their eigenvectors are arbitrary: what the gradient would
+    say about turning them into each other is taken as 0. Their signs are arbitrary too, so let a
+    loss not depend on them. x (..., n, n) gives (..., n) and (..., n, n). Raises ValueError for
+    another ``UPLO`` than "L" and "U".
 
     >>> eigh(tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
     tensor([1., 2.])
@@ -137,6 +138,8 @@ def eigh(x: Array, UPLO: str = "L") -> EighResult:
 @composite(np.linalg.eigvalsh, domain=positive_definite, samples=SQUARE)
 def eigvalsh(x: Array, UPLO: str = "L") -> Array:
     """The eigenvalues, ascending, of symmetric matrices; see :func:`minigrad.linalg.eigh`.
+
+    x (..., n, n) gives (..., n).
 
     >>> eigvalsh(tensor([[2.0, 0.0], [0.0, 1.0]]))
     tensor([1., 2.])
@@ -220,6 +223,8 @@ def svd(
 def svdvals(x: Array) -> Array:
     """The singular values, descending.
 
+    x (..., m, n) gives (..., min(m, n)).
+
     >>> svdvals(tensor([[3.0, 0.0], [0.0, 4.0]]))
     tensor([4., 3.])
     """
@@ -284,7 +289,8 @@ def qr(x: Array, mode: str = "reduced") -> Any:
 def lstsq(x: Array, y: Array, rcond: float | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(z, residuals, rank, singular values): z makes the sum of squares of y - x @ z least.
 
-    As np.linalg.lstsq, by the pseudo-inverse: the derivative supposes that the rank stays.
+    As np.linalg.lstsq, by the pseudo-inverse: the derivative supposes that the rank stays. x (m, n)
+    and y (m,) or (m, k) give z (n,) or (n, k). Raises ValueError for a stack of matrices.
 
     >>> lstsq(tensor([[2.0], [0.0]]), tensor([4.0, 3.0]))[0]
     tensor([2.])
@@ -305,5 +311,11 @@ def lstsq(x: Array, y: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
 
 @constant(np.linalg.matrix_rank)
 def matrix_rank(x: Array, tol: Array = None, hermitian: bool = False) -> Array:
-    """The number of singular values above ``tol``."""
+    """The number of singular values above ``tol``.
+
+    x (..., m, n) gives (...).
+
+    >>> matrix_rank(tensor([[1.0, 2.0], [2.0, 4.0]]))
+    tensor(1)
+    """
     return np.linalg.matrix_rank(x, tol, hermitian)

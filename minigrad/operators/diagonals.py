@@ -60,7 +60,8 @@ def trace(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
 def diag(x: Array, k: int = 0) -> Array:
     """The k-th diagonal of a matrix; of a vector, the matrix with it as k-th diagonal.
 
-    Raises ValueError for other numbers of axes.
+    Raises ValueError for other numbers of axes. x (m, n) gives (min(m, n),), and x (n,) gives (n,
+    n), for k = 0.
 
     >>> diag(tensor([1.0, 2.0]))
     tensor([[1., 0.],
@@ -93,6 +94,8 @@ TRIANGLES = [sample((3, 3)), sample((2, 4), k=1), sample((2, 3, 2), k=-1), sampl
 def tril(x: Array, k: int = 0) -> Array:
     """The lower triangle of matrices: zeros above the k-th diagonal.
 
+    x (..., m, n) to the same shape.
+
     >>> tril(tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[1., 0.],
             [3., 4.]])
@@ -103,6 +106,8 @@ def tril(x: Array, k: int = 0) -> Array:
 @operator(np.triu, vjp=lambda g, _ans, _x, k=0: np.triu(g, k), samples=[*TRIANGLES, sample((3,))])
 def triu(x: Array, k: int = 0) -> Array:
     """The upper triangle of matrices: zeros below the k-th diagonal.
+
+    x (..., m, n) to the same shape.
 
     >>> triu(tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[1., 2.],

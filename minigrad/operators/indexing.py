@@ -114,8 +114,9 @@ def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
 def where(condition: Array, x: Array, y: Array) -> Array:
     """x where the condition holds, y elsewhere.
 
-    Both sides are computed: a NaN in the side not taken reaches the gradient through its own
-    rule (0 * inf). :func:`minigrad.where_safe` computes only what is taken.
+    Both sides are computed: a NaN in the side not taken reaches the gradient through its own rule
+    (0 * inf). :func:`minigrad.where_safe` computes only what is taken. The shapes broadcast. Raises
+    ValueError when only the condition is given.
 
     >>> where(tensor([True, False]), tensor([1.0, 2.0]), 0.0)
     tensor([1., 0.])
@@ -141,8 +142,9 @@ def where_safe(
 ) -> Array:
     """function(*arrays) where the condition holds, and ``otherwise`` elsewhere.
 
-    ``function`` works elementwise: it gets just the elements that are taken, in one axis, so no
-    NaN of an element that is not taken can reach the value or a gradient.
+    ``function`` works elementwise: it gets just the elements that are taken, in one axis, so no NaN
+    of an element that is not taken can reach the value or a gradient. Raises ValueError when it
+    gives another number of elements.
 
     >>> x = tensor([4.0, 0.0], requires_grad=True)
     >>> where_safe(x > 0, np.sqrt, x).sum().backward()
@@ -193,7 +195,8 @@ def _inside(places: Any, n: int, mode: str) -> Any:
 def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise") -> Array:
     """The elements of x at ``indices`` along ``axis``; flattened first when None.
 
-    ``mode``: what becomes of an index outside: "raise" (IndexError), "wrap" round or "clip".
+    ``mode``: what becomes of an index outside: "raise" (IndexError), "wrap" round or "clip". x (n,)
+    and indices (...) give (...). Raises as ``mode`` tells, and ValueError for another mode.
 
     >>> take(tensor([1.0, 2.0, 3.0]), [2, 0])
     tensor([3., 1.])
@@ -216,7 +219,8 @@ def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise")
 def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Array:
     """For each row along ``axis``, its own elements: x[i, indices[i, j]] for the last of two axes.
 
-    ``indices`` broadcasts against x on the other axes, as what argsort and argmax give.
+    ``indices`` broadcasts against x on the other axes, as what argsort and argmax give. Raises
+    ValueError for indices with another number of axes.
 
     >>> take_along_axis(tensor([[1.0, 2.0], [3.0, 4.0]]), np.array([[1], [0]]), axis=1)
     tensor([[2.],
@@ -277,7 +281,8 @@ def extract(condition: Array, x: Array) -> Array:
 def choose(a: Array, choices: Sequence[Array], mode: str = "raise") -> Array:
     """For each element i of ``a``, the element at its place of choices[i]; all broadcast.
 
-    ``mode``: what becomes of an index outside: "raise" (ValueError), "wrap" round or "clip".
+    ``mode``: what becomes of an index outside: "raise" (ValueError), "wrap" round or "clip". Raises
+    ValueError for another mode.
 
     >>> choose([1, 0], [tensor([1.0, 2.0]), tensor([10.0, 20.0])])
     tensor([10.,  2.])

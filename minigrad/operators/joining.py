@@ -40,6 +40,8 @@ def _concatenate_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int | None = 0)
 def concatenate(arrays: Array, axis: int | None = 0) -> Array:
     """Arrays joined along an existing axis; flattened first when ``axis`` is None.
 
+    (..., n, ...) and (..., m, ...) give (..., n + m, ...).
+
     >>> concatenate([tensor([1.0]), tensor([2.0, 3.0])])
     tensor([1., 2., 3.])
     """
@@ -77,6 +79,8 @@ def stack(arrays: Array, axis: int = 0) -> Array:
 def hstack(arrays: Array) -> Array:
     """Arrays side by side: joined along the second axis, vectors along their only one.
 
+    (n, a) and (n, b) give (n, a + b).
+
     >>> hstack([tensor([1.0]), tensor([2.0, 3.0])])
     tensor([1., 2., 3.])
     """
@@ -108,6 +112,8 @@ def dstack(arrays: Array) -> Array:
 def column_stack(arrays: Array) -> Array:
     """Vectors as the columns of a matrix; matrices are put beside them.
 
+    Vectors (n,) and matrices (n, m) give (n, their number of columns).
+
     >>> column_stack([tensor([1.0, 2.0]), tensor([3.0, 4.0])])
     tensor([[1., 3.],
             [2., 4.]])
@@ -123,6 +129,8 @@ def column_stack(arrays: Array) -> Array:
 )
 def append(x: Array, values: Array, axis: int | None = None) -> Array:
     """x with ``values`` after it along ``axis``; both flattened first when None.
+
+    x (n,) and values (m,) give (n + m,).
 
     >>> append(tensor([1.0]), [2.0, 3.0])
     tensor([1., 2., 3.])
@@ -157,6 +165,8 @@ def _depth(blocks: Any) -> int:
 def block(blocks: Any) -> Array:
     """A matrix from blocks in nested lists: inner lists side by side, outer ones downwards.
 
+    Blocks beside each other have the same height.
+
     >>> block([[tensor([[1.0]]), tensor([[2.0]])], [tensor([[3.0, 4.0]])]])
     tensor([[1., 2.],
             [3., 4.]])
@@ -173,6 +183,8 @@ SPLITS = [
 @composite_of_many(np.array_split, samples=[*SPLITS, sample((5,), 3)])
 def array_split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     """x cut along ``axis`` into so many parts (the first ones longer), or at these places.
+
+    Raises ValueError for fewer than one part.
 
     >>> array_split(tensor([1.0, 2.0, 3.0]), 2)
     [tensor([1., 2.]), tensor([3.])]

@@ -80,7 +80,8 @@ def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
 def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
     """d**2 / 2 where abs(d) <= delta, and delta * (abs(d) - delta / 2) beyond; d = input - target.
 
-    Huber, "Robust estimation of a location parameter", 1964.
+    Raises ValueError unless delta is positive and the shapes are equal. Huber, "Robust estimation
+    of a location parameter", 1964.
 
     >>> huber_loss(tensor([0.5, 3.0]), tensor([0.0, 0.0]), reduction="none")
     tensor([0.125, 2.5  ])
@@ -104,6 +105,8 @@ def smooth_l1_loss(
     input: Array, target: Array, reduction: str = "mean", beta: float = 1.0
 ) -> Array:
     """huber_loss(delta=beta) / beta; with beta 0 it is l1_loss.
+
+    Raises ValueError for a negative beta and for different shapes.
 
     >>> smooth_l1_loss(tensor([0.5, 3.0]), tensor([0.0, 0.0]), reduction="none", beta=2.0)
     tensor([0.0625, 2.    ])
@@ -351,6 +354,7 @@ def binary_cross_entropy_with_logits(
     """-(p t log s + (1 - t) log(1 - s)), s = sigmoid(input), t = target, p = ``pos_weight``.
 
     Exact for logits of any size. ``weight`` multiplies the loss of each element. As PyTorch's.
+    input and target (...) of one shape give (), or (...) with ``reduction="none"``.
 
     >>> binary_cross_entropy_with_logits(tensor([0.0, 1000.0]), tensor([0.0, 1.0]))
     tensor(0.3465736)
@@ -394,8 +398,9 @@ def binary_cross_entropy(
 ) -> Array:
     """-(t log p + (1 - t) log(1 - p)) for probabilities p = input, the logs not below -100.
 
-    From logits, binary_cross_entropy_with_logits is more exact. As PyTorch's.
-    Raises ValueError for inputs outside [0, 1].
+    From logits, binary_cross_entropy_with_logits is more exact. As PyTorch's. Raises ValueError for
+    inputs outside [0, 1]. input and target (...) of one shape give (), or (...) with
+    ``reduction="none"``.
 
     >>> binary_cross_entropy(tensor([0.5, 1.0]), tensor([0.0, 1.0]), reduction="sum")
     tensor(0.6931472)

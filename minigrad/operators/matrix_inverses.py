@@ -48,6 +48,8 @@ full_rank = Domain(
 def inv(x: Array) -> Array:
     """The inverse of matrices. Raises LinAlgError for a singular one.
 
+    x (..., n, n) gives (..., n, n).
+
     >>> inv(tensor([[2.0, 0.0], [0.0, 4.0]]))
     tensor([[0.5 , 0.  ],
             [0.  , 0.25]])
@@ -170,6 +172,8 @@ def _pinv_vjp(g: Any, ans: Any, x: Any, rcond: Any = None, hermitian: bool = Fal
 def pinv(x: Array, rcond: Any = None, hermitian: bool = False) -> Array:
     """The pseudo-inverse of Moore and Penrose. The derivative supposes that the rank stays.
 
+    x (..., m, n) gives (..., n, m).
+
     >>> pinv(tensor([[2.0], [0.0]]))
     tensor([[0.5, 0. ]])
     """
@@ -183,6 +187,8 @@ def pinv(x: Array, rcond: Any = None, hermitian: bool = False) -> Array:
 )
 def matrix_power(x: Array, n: int) -> Array:
     """A square matrix multiplied n times with itself; the inverse for negative n.
+
+    x (..., n, n) gives (..., n, n).
 
     >>> matrix_power(tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
     tensor([[1., 3.],
@@ -218,6 +224,9 @@ _invertible = Domain("invertible", build=_reshaped_well)
 )
 def tensorinv(x: Array, ind: int = 2) -> Array:
     """The inverse with respect to tensordot over the first ``ind`` axes.
+
+    x of shape a + b, with a of ``ind`` axes, gives b + a. Raises ValueError unless ``ind`` is
+    positive.
 
     >>> tensorinv(tensor([[2.0, 0.0], [0.0, 4.0]]), ind=1)[0, 0]
     tensor(0.5)

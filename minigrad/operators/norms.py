@@ -77,7 +77,7 @@ def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 
     """The p-norm (sum |x|^p)^(1/p), with p = ``ord``, of all elements over the axes.
 
     ``ord`` may be inf (the largest |x|), -inf (the smallest) and 0 (how many are not 0; constant).
-    Where the norm is 0, so is its gradient.
+    Where the norm is 0, so is its gradient. Raises ValueError for another word as ``ord``.
 
     >>> vector_norm(tensor([3.0, 4.0]))
     tensor(5.)
@@ -151,7 +151,8 @@ def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
 
     ``ord`` None is the Euclidean (Frobenius) norm; the others are those of
     :func:`minigrad.linalg.vector_norm` along one axis (or for one-dimensional x) and
-    :func:`minigrad.linalg.matrix_norm` along two. Where a norm is 0, so is its gradient.
+    :func:`minigrad.linalg.matrix_norm` along two. Where a norm is 0, so is its gradient. Raises
+    ValueError for more axes than two, and for an ``ord`` that does not exist.
 
     >>> norm(tensor([3.0, 4.0]))
     tensor(5.)

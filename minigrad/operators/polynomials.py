@@ -20,6 +20,8 @@ __all__ = ["polyadd", "polyder", "polyint", "polymul", "polysub", "polyval", "va
 def polyval(p: Array, x: Array) -> Array:
     """p[0] x^(n-1) + ... + p[n-1], by Horner's rule; differentiable in both.
 
+    p (n,) and x (...) give (...).
+
     >>> polyval(tensor([1.0, 0.0, 2.0]), tensor([3.0]))
     tensor([11.])
     """
@@ -32,6 +34,8 @@ def polyval(p: Array, x: Array) -> Array:
 @composite(np.vander, samples=[sample((3,)), sample((2,), N=4, increasing=True), sample((0,), N=2)])
 def vander(x: Array, N: int | None = None, increasing: bool = False) -> Array:
     """The powers of the elements of x as columns, N of them, from the highest down.
+
+    x (n,) gives (n, N).
 
     >>> vander(tensor([2.0]), 3)
     tensor([[4., 2., 1.]])
@@ -52,6 +56,8 @@ def _as_long(p: Any, n: int) -> Any:
 def polyadd(p: Array, q: Array) -> Array:
     """The sum of two polynomials.
 
+    Coefficients (n,) and (m,), the highest power first, give (max(n, m),).
+
     >>> polyadd(tensor([1.0, 2.0]), tensor([3.0]))
     tensor([1., 5.])
     """
@@ -63,6 +69,8 @@ def polyadd(p: Array, q: Array) -> Array:
 def polysub(p: Array, q: Array) -> Array:
     """The difference of two polynomials.
 
+    Shapes as for :func:`minigrad.polyadd`.
+
     >>> polysub(tensor([1.0, 2.0]), tensor([3.0]))
     tensor([ 1., -1.])
     """
@@ -73,6 +81,8 @@ def polysub(p: Array, q: Array) -> Array:
 def polymul(p: Array, q: Array) -> Array:
     """The product of two polynomials: the convolution of their coefficients.
 
+    Coefficients (n,) and (m,) give (n + m - 1,).
+
     >>> polymul(tensor([1.0, 2.0]), tensor([3.0]))
     tensor([3., 6.])
     """
@@ -82,6 +92,8 @@ def polymul(p: Array, q: Array) -> Array:
 @composite(np.polyder, samples=[sample((4,)), sample((4,), m=2), sample((0,)), sample((2,), m=0)])
 def polyder(p: Array, m: int = 1) -> Array:
     """The derivative of a polynomial, taken m times.
+
+    p (n,) gives (n - m,).
 
     >>> polyder(tensor([1.0, 1.0, 1.0]))
     tensor([2., 1.])
@@ -94,6 +106,8 @@ def polyder(p: Array, m: int = 1) -> Array:
 @composite(np.polyint, samples=[sample((3,)), sample((2,), m=2, k=[1.0, 2.0]), sample((0,))])
 def polyint(p: Array, m: int = 1, k: Any = 0.0) -> Array:
     """The integral of a polynomial, taken m times, with constants ``k``.
+
+    p (n,) gives (n + m,).
 
     >>> polyint(tensor([2.0, 1.0]))
     tensor([1., 1., 0.])

@@ -135,6 +135,8 @@ def inner(x: Array, y: Array) -> Array:
 def outer(x: Array, y: Array) -> Array:
     """All products x[i] y[j], both flattened.
 
+    (n,) and (m,) give (n, m).
+
     >>> outer(tensor([1.0, 2.0]), tensor([3.0, 4.0]))
     tensor([[3., 4.],
             [6., 8.]])
@@ -154,6 +156,8 @@ ROWS = [
 )
 def vecdot(x: Array, y: Array, axis: int = -1) -> Array:
     """The sum of products along one axis; the others broadcast.
+
+    (..., n) and (..., n) give (...).
 
     >>> vecdot(tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([1.0, 1.0]))
     tensor([3., 7.])
@@ -209,6 +213,8 @@ def vecmat(x: Array, y: Array) -> Array:
 )  # fmt: skip
 def kron(x: Array, y: Array) -> Array:
     """The Kronecker product: y times each element of x, in blocks.
+
+    (m, n) and (p, q) give (m p, n q).
 
     >>> kron(tensor([1.0, 10.0]), tensor([1.0, 2.0]))
     tensor([ 1.,  2., 10., 20.])

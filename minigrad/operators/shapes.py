@@ -199,6 +199,8 @@ def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
 def matrix_transpose(x: Array) -> Array:
     """The last two axes exchanged, as x.mT.
 
+    x (..., m, n) gives (..., n, m). Raises ValueError for fewer than two axes.
+
     >>> matrix_transpose(tensor([[1.0, 2.0]])).shape
     (2, 1)
     """
@@ -235,7 +237,11 @@ def copy(x: Array) -> Array:
 
 @constant(np.imag)
 def imag(x: Array) -> Array:
-    """The imaginary part: zeros, as tensors are real."""
+    """The imaginary part: zeros, as tensors are real.
+
+    >>> imag(tensor([1.0, 2.0]))
+    tensor([0., 0.])
+    """
     return np.imag(x)
 
 

@@ -62,7 +62,8 @@ def convolve(x: Array, y: Array, mode: str = "full") -> Array:
 def correlate(x: Array, y: Array, mode: str = "valid") -> Array:
     """The cross-correlation of two sequences, z[k] = sum over i of x[i + k] y[i].
 
-    Modes and errors as for :func:`minigrad.convolve`.
+    Modes and errors as for :func:`minigrad.convolve`. x (n,) and y (m,) give (n + m - 1,) in mode
+    "full".
 
     >>> correlate(tensor([1.0, 2.0, 3.0]), tensor([0.0, 1.0]))
     tensor([2., 3.])

@@ -33,6 +33,7 @@ def average(
     """The mean over the axes, weighted: sum(w x) / sum(w); with ``returned``, also the sum of w.
 
     ``weights``: of x's shape, or one for each element along ``axis``. Differentiable in both.
+    Raises ValueError for weights of another shape.
 
     >>> average(tensor([1.0, 4.0]), weights=tensor([2.0, 1.0]))
     tensor(2.)
@@ -72,7 +73,8 @@ def cov(
 ) -> Array:
     """The covariance matrix of variables in the rows of x (columns with ``rowvar=False``).
 
-    ``y``: more variables. Divided by n - 1, by n with ``bias``, or by n - ``ddof``.
+    ``y``: more variables. Divided by n - 1, by n with ``bias``, or by n - ``ddof``. x (variables,
+    n) gives (variables, variables). Raises ValueError for more than two axes.
 
     >>> cov(tensor([1.0, 3.0]))
     tensor(2.)
@@ -100,6 +102,8 @@ def cov(
 def corrcoef(x: Array, y: Array = None, rowvar: bool = True) -> Array:
     """The correlations of variables: their covariance divided by both standard deviations.
 
+    x (variables, n) gives (variables, variables).
+
     >>> corrcoef(tensor([[1.0, 2.0], [3.0, 1.0]]))[0, 1]
     tensor(-1.)
     """
@@ -124,7 +128,8 @@ def corrcoef(x: Array, y: Array = None, rowvar: bool = True) -> Array:
 def bincount(x: Array, weights: Array = None, minlength: int = 0) -> Array:
     """How often each whole number from 0 occurs in x; or the sums of the ``weights`` beside them.
 
-    Differentiable in the weights.
+    Differentiable in the weights. x (n,) and weights (n,) give (max(x) + 1,), or ``minlength`` if
+    that is more. Raises ValueError for other weights.
 
     >>> bincount([0, 2, 2], tensor([1.0, 2.0, 3.0]))
     tensor([1., 0., 5.])

@@ -22,6 +22,13 @@ class LRScheduler:
     optimizer's groups must then hold ``initial_lr``, as they do in its ``state_dict``).
 
     Raises TypeError when not given an Optimizer.
+
+    >>> class Linear(LRScheduler):
+    ...     def get_lr(self):
+    ...         return [lr * (1 - self.last_epoch / 10) for lr in self.base_lrs]
+    >>> schedule = Linear(optim.SGD([tensor([1.0], requires_grad=True)], lr=0.5))
+    >>> schedule.get_last_lr()
+    [0.5]
     """
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:

@@ -54,6 +54,12 @@ class Optimizer:
 
     Raises TypeError for a single tensor and ValueError for empty lists, duplicates, settings out
     of range, and tensors that are no leaves with ``requires_grad``.
+
+    >>> w, b = tensor([1.0], requires_grad=True), tensor([1.0], requires_grad=True)
+    >>> optimizer = optim.SGD([{"params": [w]}, {"params": [b], "lr": 0.5}], lr=0.1)
+    >>> optimizer.apply_gradients([(tensor([1.0]), w), (tensor([1.0]), b)])
+    >>> w, b
+    (tensor([0.9], requires_grad=True), tensor([0.5], requires_grad=True))
     """
 
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:

@@ -14,7 +14,11 @@ from minigrad.testing.differences import Vector
 
 
 class Verdict(enum.StrEnum):
-    """What became of one comparison, or of all together."""
+    """What became of one comparison, or of all together.
+
+    >>> mg.testing.check_grads(np.abs, 0.0, order=1).verdict
+    <Verdict.KINK: 'kink'>
+    """
 
     PASS = "pass"  # noqa: S105 (no password)
     FAIL = "fail"
@@ -30,6 +34,15 @@ class GradientMismatch(AssertionError):  # noqa: N818 (named as a finding)
     ``argument``: which one; ``index``: its worst element; ``analytic`` and ``numeric``: the two
     derivatives there, ``bound``: how far they may be apart; ``pattern``: a guess at the mistake;
     ``order``: 1 for the gradient, 2 for its own derivative.
+
+    >>> @mg.custom_gradient
+    ... def twice(x):
+    ...     return 2 * x, lambda g: 3 * g
+    >>> try:
+    ...     mg.testing.check_grads(twice, 1.0)
+    ... except mg.testing.GradientMismatch as wrong:
+    ...     print(f"{wrong.analytic:.1f} {wrong.numeric:.1f} {wrong.pattern}")
+    3.0 2.0 off by a factor 3/2
     """
 
     def __init__(
@@ -50,12 +63,24 @@ class GradientMismatch(AssertionError):  # noqa: N818 (named as a finding)
 
 
 class GradientInconclusive(AssertionError):  # noqa: N818 (named as a finding)
-    """Most derivatives could not be checked, so nothing has been proven."""
+    """Most derivatives could not be checked, so nothing has been proven.
+
+    >>> try:
+    ...     mg.testing.check_grads(lambda x: np.abs(x) + 1e13, 1.0, order=1)
+    ... except mg.testing.GradientInconclusive:
+    ...     print("who knows?")
+    who knows?
+    """
 
 
 @dataclass
 class GradientReport:
-    """How many derivatives were compared and what came of it."""
+    """How many derivatives were compared and what came of it.
+
+    >>> report = mg.testing.check_grads(np.tanh, 0.5)
+    >>> report.compared, report.kinks, report.inconclusive
+    (6, 0, 0)
+    """
 
     name: str
     order: int

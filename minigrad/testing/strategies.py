@@ -39,6 +39,10 @@ def shapes(
     """Shapes, among them () and empty ones; they shrink to sides of length 2.
 
     ``min_side=1`` leaves out empty arrays, ``min_dims=1`` single numbers.
+
+    >>> from hypothesis import find
+    >>> find(shapes(), lambda shape: 0 in shape)
+    (0,)
     """
     simplest_first = sorted(range(min_side, max_side + 1), key=lambda n: (n == 0, abs(n - 2)))
     sides = st.sampled_from(simplest_first)
@@ -75,6 +79,10 @@ def arrays(
     """Arrays of numbers in [low, high], for functions that are smooth there.
 
     ``shape``: a tuple, or a strategy that draws one; :func:`shapes` when left out.
+
+    >>> from hypothesis import find
+    >>> find(arrays((2,)), lambda x: True)
+    array([ 0.47213595, -1.05572809])
     """
     return _drawn(_shape(shape), Domain("arrays", low, high), dtype)
 
@@ -89,6 +97,10 @@ def separated(
     """Arrays without ties, for max, sort and their like.
 
     No two of n elements are nearer than (high - low) / 2n.
+
+    >>> from hypothesis import find
+    >>> len(np.unique(find(separated((5,)), lambda x: True)))
+    5
     """
     return _drawn(_shape(shape), Domain("separated", low, high, distinct=True), dtype)
 
@@ -107,6 +119,10 @@ def away_from(
 
     For functions with kinks or poles there. ``distinct``: without ties, too.
     Raises ValueError when nothing is left of the interval.
+
+    >>> from hypothesis import find
+    >>> find(away_from(0.0, (3,), margin=0.5), lambda x: True)
+    array([ 0.85410197, -1.29179607,  1.5623059 ])
     """
     avoid = (points,) if isinstance(points, (int, float)) else tuple(points)
     domain = Domain("away_from", low, high, avoid, margin, distinct)
@@ -126,6 +142,10 @@ def positive(
     """Arrays of positive numbers, for logarithms, roots and powers.
 
     Raises ValueError when ``low`` is not positive.
+
+    >>> from hypothesis import find
+    >>> find(positive((3,)), lambda x: True)
+    array([1.93049517, 0.86099034, 2.59148551])
     """
     if low <= 0:
         raise ValueError(f"positive: low must be positive, got {low}")
@@ -150,6 +170,10 @@ def positive_definite(
 
     ``n``: the side, or a strategy for it; 1 to 4 when left out. The smallest eigenvalue is at
     least 0.5.
+
+    >>> from hypothesis import find
+    >>> np.linalg.cholesky(find(positive_definite(2), lambda x: True)).shape
+    (2, 2)
     """
     sides = st.sampled_from([2, 1, 3, 4]) if n is None else st.just(n) if isinstance(n, int) else n
     return _positive_definite(sides, _shape(batch), dtype)
@@ -166,6 +190,11 @@ def broadcastable(
     """Tuples of arrays that broadcast together: some axes missing, some of length 1.
 
     ``shape``: of the result. ``of``: what draws an array of a given shape, or one for each.
+
+    >>> from hypothesis import find
+    >>> x, y = find(broadcastable(2, shape=(2, 3)), lambda pair: pair[0].shape != pair[1].shape)
+    >>> (x + y).shape
+    (2, 3)
     """
     full = draw(_shape(shape))
     makers = of if isinstance(of, (list, tuple)) else [of] * count
@@ -185,7 +214,12 @@ def broadcastable(
 
 @st.composite
 def non_contiguous(draw: st.DrawFn, array: Strategy) -> Any:
-    """The arrays of another strategy as views: transposed, with steps, backwards."""
+    """The arrays of another strategy as views: transposed, with steps, backwards.
+
+    >>> from hypothesis import find
+    >>> find(non_contiguous(arrays((2, 3))), lambda x: True).flags.c_contiguous
+    False
+    """
     x = draw(array)
     kind = draw(st.sampled_from(["every second", "backwards", "transposed"]))
     view = x
@@ -205,6 +239,10 @@ def indices(
 
     Wherever there are two or more, the last points to the same element as the first.
     Raises ValueError when the axis is empty.
+
+    >>> from hypothesis import find
+    >>> find(indices(3, (4,)), lambda index: True)
+    array([ 0,  0,  0, -3])
     """
     if length < 1:
         raise ValueError("indices: an axis of length 0 has no index")
