@@ -21,8 +21,8 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=here / "images" / "gallery")
     out: Path = options.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
-    for make in (chain_rule, convolution, deep_convnet, residual, resnet50, googlenet, recurrent,
-                 attention, second_order, overlays, broken, training):  # fmt: skip
+    for make in (convolution, deep_convnet, residual, resnet50, googlenet, recurrent, attention,
+                 second_order, overlays, broken, training):  # fmt: skip
         mg.manual_seed(0)
         make(out)
 
@@ -36,14 +36,6 @@ def save(picture: Picture, path: Path) -> None:
 
 def named(model: nn.Module, **inputs: mg.Tensor) -> dict[str, mg.Tensor]:
     return {**dict(model.named_parameters()), **inputs}
-
-
-def chain_rule(out: Path) -> None:
-    """The small network of docs/learn/chain-rule.md."""
-    w1 = mg.tensor(np.array(0.8), requires_grad=True)
-    w2 = mg.tensor(np.array(-0.4), requires_grad=True)
-    loss = (w2 * np.tanh(w1 * 0.5) - 1.0) ** 2
-    save(mg.make_dot({"loss": loss}, {"w1": w1, "w2": w2}), out / "chain-rule.svg")
 
 
 def convolution(out: Path) -> None:

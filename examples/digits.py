@@ -47,7 +47,7 @@ for epoch in range(1, args.epochs + 1):
         gradients = tape.gradient(loss, parameters)
         optimizer.apply_gradients(zip(gradients, parameters, strict=True))
         losses[-1] += loss.item() / len(batches)
-        bar.set_postfix(loss=f"{loss.item():.3f}")
+        bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
     schedule.step()
     model.eval()
     with mg.no_grad():
