@@ -134,6 +134,11 @@ def test_linear_is_pytorchs(shape, bias):
         (lambda: F.batch_norm(mg.zeros((2, 3)), None, None, mg.zeros(4), training=True),
          ["batch_norm", "weight", "(4,)"]),
         (lambda: F.batch_norm(mg.zeros(3), None, None, training=True), ["batch_norm", "(N, C, ...)"]),
+        (lambda: F.batch_norm(mg.zeros((2, 3)), None, None, 2.0, training=True),
+         ["batch_norm", "weight", "3 channels", "()"]),
+        (lambda: F.batch_norm(mg.zeros((2, 3)), mg.zeros(3), None),
+         ["batch_norm", "running_mean and running_var", "both"]),
+        (lambda: F.layer_norm(mg.zeros((2, 3)), 3, 2.0), ["layer_norm", "weight", "(3,)", "()"]),
         (lambda: F.layer_norm(mg.zeros((2, 3)), 4), ["layer_norm", "(4,)", "(2, 3)"]),
         (lambda: F.layer_norm(mg.zeros((2, 3)), 3, mg.zeros(2)), ["layer_norm", "weight", "(2,)"]),
         (lambda: F.group_norm(mg.zeros((2, 3)), 2), ["group_norm", "num_groups=2", "3 channels"]),
@@ -153,3 +158,31 @@ def test_bad_input_is_explained(call, words):
 def test_running_statistics_that_cannot_be_assigned_are_refused():
     with pytest.raises(TypeError, match="running statistics must be tensors"):
         F.batch_norm(mg.zeros((2, 3)), np.zeros(3), np.ones(3), training=True)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x: F.group_norm(x, 2.0), "group_norm: num_groups must be an int, got 2.0"),
+        (lambda x: F.group_norm(x, True), "group_norm: num_groups must be an int, got True"),
+        (lambda x: F.layer_norm(x, 3.0), "layer_norm: normalized_shape must be an int or a tuple"),
+        (lambda x: F.layer_norm(x, (4, "3")), "layer_norm: normalized_shape must be an int or a"),
+        (lambda x: F.local_response_norm(x, 1.5), "local_response_norm: size must be an int, got"),
+    ],
+)
+def test_what_is_no_integer_is_a_type_error(call, words):
+    with pytest.raises(TypeError, match=words):
+        call(mg.zeros((2, 4, 3)))
+
+
+def test_numbers_of_numpy_and_lists_are_taken():
+    x = mg.tensor(draw(2, 4, 3))
+    same = np.testing.assert_array_equal
+    same(F.layer_norm(x, np.int64(3)).numpy(), F.layer_norm(x, 3).numpy())
+    same(F.layer_norm(x, [4, 3]).numpy(), F.layer_norm(x, (4, 3)).numpy())
+    same(F.group_norm(x, np.int8(2)).numpy(), F.group_norm(x, 2).numpy())
+    mean, var = [1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 1.0, 2.0]
+    same(
+        F.batch_norm(x, mean, var).numpy(),
+        F.batch_norm(x, mg.tensor(np.array(mean)), mg.tensor(np.array(var))).numpy(),
+    )

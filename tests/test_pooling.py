@@ -25,6 +25,8 @@ MAX_POOLS = [
     ((1, 2, 5, 5), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
     ((1, 2, 6, 7), {"kernel_size": 2, "stride": 2, "ceil_mode": True}),
     ((1, 2, 6, 7), {"kernel_size": 3, "stride": 3, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": 10, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": (8, 3), "stride": (3, 1), "padding": 1, "ceil_mode": True}),
     ((1, 2, 4, 4), {"kernel_size": 4}),
     ((1, 2, 4, 4), {"kernel_size": 1}),
     ((0, 2, 4, 4), {"kernel_size": 2}),
@@ -79,6 +81,7 @@ def test_overlapping_windows_add_up_their_gradients():
 
 
 AVERAGES = [
+    ((1, 2, 6, 7), {"kernel_size": 10, "ceil_mode": True}),
     ((2, 3, 6, 8), {"kernel_size": 2}),
     ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
     ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}),
@@ -123,9 +126,10 @@ def test_global_pooling():
     "how",
     [
         {"scale_factor": 2}, {"scale_factor": (3, 2)}, {"size": (5, 9)}, {"size": 2},
-        {"scale_factor": (1.6, 2.3)}, {"size": (6, 10), "mode": "bilinear"},
+        {"scale_factor": (1.6, 2.3)}, {"scale_factor": (1.1, 2.1)}, {"scale_factor": 2.2}, {"size": (6, 10), "mode": "bilinear"},
         {"size": (2, 3), "mode": "bilinear"}, {"scale_factor": 2, "mode": "bilinear"},
         {"scale_factor": (1.6, 0.7), "mode": "bilinear"},
+        {"scale_factor": (1.1, 2.1), "mode": "bilinear"},
         {"size": (7, 1), "mode": "bilinear", "align_corners": True},
         {"scale_factor": 2.5, "mode": "bilinear", "align_corners": True},
     ],
@@ -153,6 +157,11 @@ def test_interpolate_is_pytorchs(how):
         (lambda x: F.avg_pool2d(x, 2, divisor_override=0), ["avg_pool2d", "divisor_override"]),
         (lambda x: F.adaptive_avg_pool2d(x, 0), ["adaptive_avg_pool2d", "at least 1", "0"]),
         (lambda x: F.global_avg_pool2d(x[0]), ["global_avg_pool2d", "(N, C, H, W)"]),
+        (lambda x: F.global_avg_pool2d(x[:, :, :0]), ["global_avg_pool2d", "empty: 0 x 6"]),
+        (lambda x: F.global_max_pool2d(x[..., :0]), ["global_max_pool2d", "empty: 6 x 0"]),
+        (lambda x: F.max_pool2d(x[:, :, :0], 2), ["height 0", "use padding of 2 more"]),
+        (lambda x: F.max_pool2d(x, 10, 4, ceil_mode=True), ["max_pool2d", "10", "at most 6"]),
+        (lambda x: F.interpolate(x, scale_factor=np.inf), ["interpolate", "positive", "inf"]),
         (lambda x: F.interpolate(x), ["interpolate", "size", "scale_factor"]),
         (lambda x: F.interpolate(x, 3, mode="cubic"), ["interpolate", "'cubic'", "bilinear"]),
         (lambda x: F.interpolate(x, scale_factor=-1), ["interpolate", "positive", "-1"]),
@@ -165,3 +174,47 @@ def test_bad_input_is_explained(call, words):
         call(mg.zeros((1, 2, 6, 6)))
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda x: F.max_pool2d(x, 2.0), "max_pool2d: kernel_size must be an int or a pair"),
+        (lambda x: F.max_pool2d(x, True), "max_pool2d: kernel_size must be an int or a pair"),
+        (lambda x: F.avg_pool2d(x, 2, 1.0), "avg_pool2d: stride must be an int or a pair"),
+        (lambda x: F.avg_pool2d(x, 2, divisor_override=2.0), "divisor_override must be an int"),
+        (lambda x: F.adaptive_avg_pool2d(x, 2.0), "adaptive_avg_pool2d: output_size must be an"),
+        (lambda x: F.adaptive_avg_pool2d(x, (True, 1)), "adaptive_avg_pool2d: output_size must be"),
+        (lambda x: F.interpolate(x, 2.0), "interpolate: size must be an int"),
+        (lambda x: F.interpolate(x, scale_factor="2"), "interpolate: scale_factor must be a num"),
+        (lambda x: F.interpolate(x, scale_factor=2j), "interpolate: scale_factor must be a num"),
+    ],
+)
+def test_sizes_that_are_no_numbers_are_type_errors(call, words):
+    x = mg.zeros((1, 2, 6, 6))
+    F.max_pool2d(x, 1), F.avg_pool2d(x, 2, 1)  # which are equal to some of these
+    with pytest.raises(TypeError, match=words):
+        call(x)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, bool])
+def test_images_of_integers(dtype):
+    """Maxima stay integers; means and their like become floats, and are not cut off."""
+    x = (np.arange(32).reshape(1, 2, 4, 4) * 7 % 11 - (np.dtype(dtype).kind == "i") * 20).astype(
+        dtype
+    )
+    ours, floats = mg.tensor(x), mg.tensor(x.astype(float))
+    y = F.max_pool2d(ours, 3, 1, 1)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y.numpy(), F.max_pool2d(floats, 3, 1, 1).numpy().astype(dtype))
+    for call in (
+        lambda x: F.avg_pool2d(x, 2),
+        lambda x: F.adaptive_avg_pool2d(x, 3),
+        lambda x: F.global_avg_pool2d(x),
+        lambda x: F.interpolate(x, 6, mode="bilinear"),
+        lambda x: F.local_response_norm(x, 3, 0.5),
+        lambda x: F.batch_norm(x, mg.tensor([3.0, 1.0]), mg.tensor([2.0, 5.0])),
+    ):
+        y = call(ours)
+        assert y.dtype.kind == "f"
+        np.testing.assert_allclose(y.numpy(), call(floats).numpy(), rtol=1e-6)

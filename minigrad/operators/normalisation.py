@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
+from minigrad.operators.windows import whole
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
 
@@ -152,10 +153,10 @@ def _per_channel(name: str, what: str, array: Any, x: Any) -> Any:
     """One value per channel in shape (1, C, 1, ...)."""
     if array is None:
         return None
-    if array.shape != (x.shape[1],):
+    if np.shape(array) != (x.shape[1],):
         raise ValueError(
             f"{name}: {what} must have one value for each of the input's {x.shape[1]} channels, "
-            f"got shape {array.shape}"
+            f"got shape {np.shape(array)}"
         )
     return np.reshape(array, (1, -1) + (1,) * (x.ndim - 2))
 
@@ -201,14 +202,17 @@ def batch_norm(
     weight, bias = (
         _per_channel(name, what, a, input) for what, a in (("weight", weight), ("bias", bias))
     )
+    if (running_mean is None) != (running_var is None):
+        raise ValueError(f"{name}: give running_mean and running_var both, or neither")
     mean, var = (
         _per_channel(name, what, engine.constant(a), input)
         for what, a in (("running_mean", running_mean), ("running_var", running_var))
     )
     if not training and mean is not None and var is not None:
-        scale = (1.0 / np.sqrt(var + eps)).astype(input.dtype)
+        dtype = np.result_type(input.dtype, 1.0)
+        scale = (1.0 / np.sqrt(var + eps)).astype(dtype)
         scale = scale if weight is None else scale * weight
-        shift = -mean.astype(input.dtype) * scale
+        shift = -mean.astype(dtype) * scale
         return input * scale + (shift if bias is None else shift + bias)
     axis = (0, *range(2, input.ndim))
     count = input.size // input.shape[1] if input.shape[1] else 0
@@ -257,16 +261,16 @@ def layer_norm(
     >>> layer_norm(tensor([[1.0, 3.0]]), 2, eps=0.0)
     tensor([[-1.,  1.]])
     """
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = _lengths(normalized_shape)
     if not shape or input.shape[-len(shape) :] != shape:
         raise ValueError(
             f"layer_norm: input must end in normalized_shape {shape}, got shape {input.shape}"
         )
     ones = (1,) * (input.ndim - len(shape))
     for what, array in (("weight", weight), ("bias", bias)):
-        if array is not None and array.shape != shape:
+        if array is not None and np.shape(array) != shape:
             raise ValueError(
-                f"layer_norm: {what} must have normalized_shape {shape}, got {array.shape}"
+                f"layer_norm: {what} must have normalized_shape {shape}, got {np.shape(array)}"
             )
     axis = tuple(range(-len(shape), 0))
     return normalize(
@@ -277,6 +281,12 @@ def layer_norm(
         eps,
         _moments(engine.constant(input), axis) if input.size else None,
     )
+
+
+def _lengths(normalized_shape: Any) -> tuple[int, ...]:
+    form = "an int or a tuple of ints"
+    given = normalized_shape if isinstance(normalized_shape, (tuple, list)) else [normalized_shape]
+    return tuple([whole("layer_norm", "normalized_shape", n, form) for n in given])
 
 
 @composite(
@@ -299,6 +309,7 @@ def group_norm(
     """
     _check_channels("group_norm", input)
     n, channels, *inner = input.shape
+    num_groups = whole("group_norm", "num_groups", num_groups)
     if num_groups < 1 or channels % num_groups:
         raise ValueError(
             f"group_norm: num_groups={num_groups} does not divide the input's {channels} channels"
@@ -340,8 +351,10 @@ def local_response_norm(
         raise ValueError(
             f"local_response_norm: input must have shape (N, C, ...), got {input.shape}"
         )
-    if size < 1:
+    if whole("local_response_norm", "size", size) < 1:
         raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
+    if input.dtype.kind in "iub":  # whose squares would overflow
+        input = input.astype(float)
     n, channels = input.shape[:2]
     ahead = np.arange(channels) - np.arange(channels)[:, None]
     # The sum over neighbours as a product with a band of ones: one pass, at any size.

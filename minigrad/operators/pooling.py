@@ -17,7 +17,15 @@ from minigrad.memory import scratch
 from minigrad.operators.declare import OPERATORS, Array, composite, operator
 from minigrad.operators.domain import Sample, distinct, sample
 from minigrad.operators.im2col import add_patches, crop_image, pad_image, tap
-from minigrad.operators.windows import IntOrPair, Windows, check_rank, pair, pooling
+from minigrad.operators.windows import (
+    IntOrPair,
+    Windows,
+    check_image,
+    check_rank,
+    pair,
+    pooling,
+    whole,
+)
 from minigrad.workers import run
 
 __all__ = [
@@ -69,6 +77,13 @@ def _first_hits(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, 
         yield i, j, hit
 
 
+def _least(dtype: Any) -> Any:
+    """What no element of this dtype is below."""
+    if dtype.kind in "iu":
+        return np.iinfo(dtype).min
+    return False if dtype.kind == "b" else -math.inf
+
+
 def _max_pool2d_vjp(g: Any, ans: Any, x: Any, **geometry: Any) -> Any:
     return max_pool2d_grad(g, x, ans, **geometry)
 
@@ -108,7 +123,7 @@ def max_pool2d(
 
     def work(block: slice) -> None:
         # First over rows, whose elements lie side by side, then over what is left of the columns.
-        x = pad_image(input[block], windows, -math.inf)
+        x = pad_image(input[block], windows, _least(input.dtype))
         rows = [x[:, :, i * d1 : i * d1 + s1 * (oh - 1) + 1 : s1] for i in range(kh)]
         tallest = rows[0]
         if kh > 1:
@@ -291,11 +306,14 @@ def avg_pool2d(
     tensor([[[[3.]]]])
     """
     windows = _windows("avg_pool2d", input.shape, kernel_size, stride, padding, 1, ceil_mode)
+    if input.dtype.kind in "iub":  # whose sums would overflow
+        input = input.astype(float)
     total = sum_pool2d(input, kernel_size, stride, padding, ceil_mode)
     if divisor_override is not None:
-        if divisor_override == 0:
+        divisor = whole("avg_pool2d", "divisor_override", divisor_override)
+        if divisor == 0:
             raise ValueError("avg_pool2d: divisor_override must not be 0")
-        return total * (1.0 / divisor_override)
+        return total * (1.0 / divisor)
     limit = pair("avg_pool2d", "padding", padding, 0) if count_include_pad else (0, 0)
     rows, columns = (_covered(windows, axis, limit[axis]) for axis in (0, 1))
     if rows.min() == rows.max() and columns.min() == columns.max():
@@ -327,13 +345,11 @@ def adaptive_avg_pool2d(input: Array, output_size: int | tuple[int | None, int |
     tensor([[[[1.5, 4. ]]]])
     """
     name = "adaptive_avg_pool2d"
-    check_rank(name, "input", input.shape, "(N, C, H, W)")
+    check_image(name, input.shape)
     both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     if len(both) != 2:
         raise ValueError(f"{name}: output_size must be an int or a pair, got {output_size!r}")
     size = input.shape[2:]
-    if 0 in size:
-        raise ValueError(f"{name}: the image is empty: {size[0]} x {size[1]}")
     filled = tuple(n if m is None else m for n, m in zip(size, both, strict=True))
     out = pair(name, "output_size", filled)
     if out == (1, 1):
@@ -346,7 +362,7 @@ def _averaging(size: int, out: int, dtype: Any) -> Any:
     """The matrix (out, size) that takes the means of adaptive windows."""
     i, place = np.arange(out)[:, None], np.arange(size)
     inside = (place >= i * size // out) & (place < -(-(i + 1) * size // out))
-    return (inside / inside.sum(axis=1, keepdims=True)).astype(dtype)
+    return (inside / inside.sum(axis=1, keepdims=True)).astype(np.result_type(dtype, 1.0))
 
 
 @composite(samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))])
@@ -356,7 +372,7 @@ def global_avg_pool2d(input: Array) -> Array:
     >>> global_avg_pool2d(tensor([[[[1.0, 2.0], [3.0, 6.0]]]]))
     tensor([[3.]])
     """
-    check_rank("global_avg_pool2d", "input", input.shape, "(N, C, H, W)")
+    check_image("global_avg_pool2d", input.shape)
     return np.mean(input, axis=(2, 3))
 
 
@@ -369,5 +385,5 @@ def global_max_pool2d(input: Array) -> Array:
     >>> global_max_pool2d(tensor([[[[1.0, 2.0], [3.0, 6.0]]]]))
     tensor([[6.]])
     """
-    check_rank("global_max_pool2d", "input", input.shape, "(N, C, H, W)")
+    check_image("global_max_pool2d", input.shape)
     return max_pool2d(input, input.shape[2:])[:, :, 0, 0]

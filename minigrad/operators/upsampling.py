@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from minigrad.operators.declare import Array, composite
 from minigrad.operators.domain import sample
-from minigrad.operators.windows import check_rank, pair
+from minigrad.operators.windows import check_image, pair
 
 __all__ = ["interpolate"]
 
@@ -40,10 +42,8 @@ def interpolate(
     >>> interpolate(tensor([[[[1.0, 3.0]]]]), size=(1, 3), mode="bilinear", align_corners=True)
     tensor([[[[1., 2., 3.]]]])
     """
-    check_rank("interpolate", "input", input.shape, "(N, C, H, W)")
+    check_image("interpolate", input.shape)
     before: tuple[int, int] = input.shape[2:]
-    if 0 in before:
-        raise ValueError(f"interpolate: the image is empty: {before[0]} x {before[1]}")
     after, steps = _sizes(before, size, scale_factor)
     if mode == "nearest":
         if align_corners is not None:
@@ -52,7 +52,7 @@ def interpolate(
     if mode != "bilinear":
         raise ValueError(f"interpolate: mode must be 'nearest' or 'bilinear', got {mode!r}")
     rows, columns = (
-        _between(n, m, step, bool(align_corners)).astype(input.dtype)
+        _between(n, m, step, bool(align_corners)).astype(np.result_type(input.dtype, 1.0))
         for n, m, step in zip(before, after, steps, strict=True)
     )
     return rows @ input @ columns.T
@@ -71,7 +71,9 @@ def _sizes(
         after = pair("interpolate", "size", size)
         return after, [n / m for n, m in zip(before, after, strict=True)]
     both = scale_factor if isinstance(scale_factor, (tuple, list)) else (scale_factor,) * 2
-    if len(both) != 2 or min(both) <= 0:
+    if any(isinstance(s, bool) or not isinstance(s, Real) for s in both):
+        raise TypeError(f"interpolate: scale_factor must be a number or two, got {scale_factor!r}")
+    if len(both) != 2 or not all(0 < s < math.inf for s in both):
         raise ValueError(
             f"interpolate: scale_factor must be a positive number or two, got {scale_factor!r}"
         )
@@ -81,11 +83,16 @@ def _sizes(
             f"interpolate: scale_factor={scale_factor!r} leaves nothing of an image of "
             f"{before[0]} x {before[1]}"
         )
-    return after, [1.0 / s for s in both]
+    # PyTorch leaves an axis that keeps its length as it is, whatever the factor.
+    steps = [1.0 if n == m else 1.0 / s for n, m, s in zip(before, after, both, strict=True)]
+    return after, steps
 
 
 def _nearest(x: Any, after: tuple[int, int], steps: list[float]) -> Any:
     n, c, h, w = x.shape
+    # And one that doubles it, it doubles evenly.
+    doubled = (m == 2 * n for m, n in zip(after, (h, w), strict=True))
+    steps = [0.5 if even else step for even, step in zip(doubled, steps, strict=True)]
     i, j = after[0] // h, after[1] // w
     if after == (i * h, j * w) and steps == [1 / i, 1 / j]:
         # Whole factors: a broadcast, whose gradient is a sum and no scatter.

@@ -220,6 +220,13 @@ def _pooling(
     return windows._replace(out=(out[0], out[1]), padding=(pads[0], pads[1]))
 
 
+def check_image(name: str, shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless ``shape`` is that of images with at least one pixel."""
+    check_rank(name, "input", shape, "(N, C, H, W)")
+    if 0 in shape[2:]:
+        raise ValueError(f"{name}: the image is empty: {shape[2]} x {shape[3]}")
+
+
 def check_rank(name: str, what: str, shape: tuple[int, ...], layout: str) -> None:
     """Raise ValueError unless ``shape`` has as many axes as ``layout``, e.g. "(N, C, H, W)"."""
     expected = layout.count(",") + 1
