@@ -23,12 +23,13 @@ test:  ## run the tests, as `make test ARGS="-k conv2d"` only some
 	$(SETUP) test
 	$(RUN) -m pytest $(ARGS)
 
-lint:  ## check style and types
+lint:  ## check style, types and spelling
 	$(SETUP) lint
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 	$(RUN) -m pyright --pythonpath .venv/bin/python
+	$(RUN) -m codespell_lib
 
 bench:  ## measure speed, beside the other frameworks that are installed in .venv
 	$(SETUP) demo

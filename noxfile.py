@@ -14,12 +14,13 @@ nox.options.default_venv_backend = "uv|virtualenv"
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style and types."""
+    """Check style, types and spelling."""
     session.install("-e", ".[lint]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("pyright")
+    session.run("codespell")
 
 
 @nox.session(python=["3.11", "3.12", "3.13", "3.14"])
