@@ -67,23 +67,6 @@ def test_korean_follows_english(path):
     assert kept_in_translation(path) == kept_in_translation(KOREAN[path])
 
 
-LINK = re.compile(r"\]\((?![a-z]+:)([^)#\s]*)#?([^)\s]*)\)")
-
-
-def anchors(path):
-    headings = re.findall(r"^#+ (.*)", path.read_text(encoding="utf-8"), re.MULTILINE)
-    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-@pytest.mark.parametrize("path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS])
-def test_links_point_to_files(path):
-    """Also outside the site, where Sphinx does not look: the README and CONTRIBUTING."""
-    for file, anchor in LINK.findall(CODE.sub("", path.read_text(encoding="utf-8"))):
-        target = (path.parent / file).resolve() if file else path
-        assert target.exists(), f"{file} is not there"
-        assert not anchor or anchor in anchors(target), f"{file} has no heading {anchor}"
-
-
 QUOTED = re.compile(r"^```\{literalinclude\} (\S+)\n:pyobject: (\S+)", re.MULTILINE)
 
 
