@@ -47,7 +47,7 @@ class Tensor(ArrayMethods):
     _node: Node | None
 
     def __init__(self, data: NDArray[Any], node: Node | None = None) -> None:
-        self._data = data
+        self._data = data if type(data) is ndarray else _plain_array(data)
         self._node = node
 
     # -- the value ---------------------------------------------------------------------------
@@ -377,6 +377,16 @@ class Tensor(ArrayMethods):
         if copy is False:
             raise ValueError(f"a copy is needed to turn {self.dtype} into {np.dtype(dtype)}")
         return array.astype(dtype)
+
+
+def _plain_array(data: Any) -> NDArray[Any]:
+    """NumPy's scalars and special arrays as an ndarray. Raises TypeError for all else."""
+    if not isinstance(data, (ndarray, np.generic)):
+        raise TypeError(
+            f"Tensor: expected an ndarray, got {type(data).__name__}; "
+            f"mg.tensor(data) makes a tensor of numbers, lists, arrays and tensors"
+        )
+    return np.asarray(data)
 
 
 def _rebuild(kind: type[Tensor], data: NDArray[Any], requires_grad: bool) -> Tensor:

@@ -128,6 +128,8 @@ def test_an_untracked_tensor_is_an_array_to_numpy():
     [
         (lambda: mg.ones((2, 3)) + mg.ones(4), ValueError, r"add: .*\(2, 3\) and \(4,\).*axis -1"),
         (lambda: mg.ones((2, 3)) @ mg.ones((2, 3)), ValueError, "matmul: .*k is 3 and 2"),
+        (lambda: mg.Tensor([1.0]), TypeError, r"expected an ndarray, got list; mg\.tensor\(data\)"),
+        (lambda: mg.Tensor(mg.ones(2)), TypeError, "got Tensor; mg.tensor"),
         (lambda: mg.tensor(["a"]), TypeError, "dtype"),
         (lambda: mg.tensor([[1], [1, 2]]), ValueError, "tensor:"),
         (lambda: mg.tensor([1, 2], requires_grad=True), TypeError, "floating-point.*int64"),
@@ -147,6 +149,12 @@ def test_an_untracked_tensor_is_an_array_to_numpy():
 def test_wrong_calls_say_what_is_wrong(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_a_tensor_of_numpys_scalars_and_special_arrays_holds_an_ndarray():
+    masked = np.ma.array([1.0, 2.0])
+    assert type(mg.Tensor(np.float32(2.0))._data) is np.ndarray
+    assert type(mg.Tensor(masked)._data) is np.ndarray
 
 
 def test_scalars_stay_tensors():
