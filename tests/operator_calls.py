@@ -54,11 +54,13 @@ def call(name: str, sample: Sample, rng: np.random.Generator) -> tuple[Any, tupl
         if isinstance(x, np.ndarray) and x.dtype.kind == "f" and id(x) not in fixed
     ]
 
+    nested = any(isinstance(x, (list, tuple, dict)) for x in drawn)
+
     def function(*args: Any) -> Any:
         given = list(leaves)
         for i, arg in zip(variables, args, strict=True):
             given[i] = arg
-        return run(*rebuild(drawn, iter(given)))
+        return run(*(rebuild(drawn, iter(given)) if nested else given))
 
     function.__name__ = name
     return function, tuple(leaves[i] for i in variables)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -38,10 +39,10 @@ class Comparison:
         floor = 1e-7 * np.maximum(known, finite) + 1e-12 * self.scale
         floor = floor + 4 * self.epsilon * self.magnitude
         self.bound = SAFETY * self.error + floor
-        apart = np.abs(self.analytic - self.numeric)
-        self.wrong = ~(apart <= self.kink + self.bound)
+        self.apart = np.abs(self.analytic - self.numeric)
+        self.wrong = ~(self.apart <= self.kink + self.bound)
 
-    @property
+    @cached_property
     def resolved(self) -> Vector:
         """Where the error is small enough for an agreement to mean something.
 
@@ -71,10 +72,19 @@ class Comparison:
         A feature within the steps can make an estimate look surer than it is, so a contradiction
         settles nothing unless it is gross, and two steps agree on it.
         """
-        apart = np.abs(self.analytic - self.numeric)
-        gross = (apart > 25 * self.bound) & (self.error <= 10 * RESOLVED * np.abs(self.numeric))
         agreed = ~self.wrong & self.resolved
+        if agreed.all():
+            return not self.bent.any()
+        gross = (self.apart > 25 * self.bound) & (
+            self.error <= 10 * RESOLVED * np.abs(self.numeric)
+        )
         return bool(np.all((agreed | (gross & (depth > 1))) & ~self.bent))
+
+    @property
+    def passed(self) -> bool:
+        """Whether all the verdicts are that."""
+        kinks = self.kink > self.bound
+        return bool(np.all(self.resolved & ~self.wrong & ~kinks))
 
     def verdicts(self) -> Vector:
         """A verdict for each entry, once the ladder has been climbed as far as it helps."""

@@ -79,7 +79,7 @@ def recorded_differs(check: Check, value: Vector, worst: int, room: float) -> Gr
 
 def _worth_a_look(check: Check, argument: Argument, rows: Vector) -> Vector:
     """The elements with the largest gradients, and those that the check itself has looked at."""
-    usable = np.flatnonzero(check.subject.units(argument))
+    usable = np.flatnonzero(argument.units)
     sizes = np.nan_to_num(np.abs(rows[0][argument.at])[usable], nan=np.inf)
     largest = usable[np.argsort(-sizes, kind="stable")[:ELEMENTS]]
     directions = next(d for a, d in check.directions if a is argument)

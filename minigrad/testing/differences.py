@@ -19,10 +19,17 @@ import numpy as np
 #: An array of float64 that NumPy's type hints would say no more about.
 Vector: TypeAlias = Any
 
+#: Positions in the flat input, and how far to move each.
+Directions: TypeAlias = list[tuple[Any, Any]]
+
 #: The first step, relative to the size of the input: near eps**(1/7), the best for three levels.
 FIRST_STEP = 0.02
 SHRINK = 8.0
+#: The parts of a step at which the function is evaluated.
+SIX = np.array([1.0, 1 / 2, 1 / 4, -1.0, -1 / 2, -1 / 4])
 LADDER = 8
+#: So many numbers are laid out at once to evaluate the function at.
+AT_ONCE = 2**17
 #: How many times its own estimate an error may be.
 SAFETY = 4.0
 
@@ -64,16 +71,16 @@ class Estimate:
 class Differences:
     """Numerical derivatives of F at x along some directions, computed rung by rung as needed.
 
-    ``directions``: (row of F's input steps) as pairs of positions and a step per position, already
-    scaled to the size of the input.
+    ``function`` gives F at each row of a matrix, None outside its domain. ``directions`` are pairs
+    of positions and a step per position, already scaled to the size of the input.
     """
 
     def __init__(
         self,
-        function: Callable[[Vector], Vector],
+        function: Callable[[Vector], Sequence[Vector | None]],
         point: Vector,
         value: Vector,
-        directions: Sequence[tuple[Any, Any]],
+        directions: Directions,
         epsilon: float,
     ) -> None:
         self._function, self._point, self._value = function, point, value
@@ -93,17 +100,28 @@ class Differences:
 
     def _rung(self, number: int) -> Slopes:
         rows, size = len(self._directions), len(self._value)
-        # Values at +h, +h/2, +h/4, -h, -h/2, -h/4 for each direction.
-        values = np.empty((6, rows, size))
-        steps = np.empty((rows, 1))
-        for row, (where, unit) in enumerate(self._directions):
-            h = self._first / SHRINK**number
-            if number >= LADDER - 2:
-                h = min(h, self._small_step(where, unit) / SHRINK ** (number - LADDER + 2))
-            steps[row] = h
-            for i, t in enumerate((h, h / 2, h / 4, -h, -h / 2, -h / 4)):
-                values[i, row] = self._at(where, t * unit)
-        return _slopes(self._value, values, steps, self._epsilon)
+        h = np.full((rows, 1), self._first / SHRINK**number)
+        if number >= LADDER - 2:
+            small = [self._small_step(where, unit) for where, unit in self._directions]
+            smallest = np.reshape(small, h.shape) / SHRINK ** (number - LADDER + 2)
+            h = np.minimum(h, smallest)
+        values = np.empty((rows, len(SIX), size))
+        together = max(1, AT_ONCE // max(1, len(SIX) * self._point.size))
+        for start in range(0, rows, together):
+            part = slice(start, start + together)
+            self._evaluate(self._directions[part], h[part] * SIX, values[part])
+        return _slopes(self._value, values.swapaxes(0, 1), h, self._epsilon)
+
+    def _evaluate(self, directions: Directions, parts: Vector, out: Vector) -> None:
+        """The values at the point, moved by parts of each direction; NaN outside the domain."""
+        points = np.tile(self._point, (len(directions), len(SIX), 1))
+        for moved, (where, unit), t in zip(points, directions, parts, strict=True):
+            moved[:, where] += np.multiply.outer(t, unit)
+        count = len(directions) * len(SIX)
+        out = out.reshape(count, len(self._value))
+        for i, value in enumerate(self._function(points.reshape(count, len(self._point)))):
+            known = value is not None and value.shape == self._value.shape
+            out[i] = value if known else np.nan
 
     def complex_step(self, known: Estimate) -> tuple[Estimate, bool] | None:
         """A sharper estimate from F(x + ih), which needs no difference (Squire & Trapp, 1998).
@@ -118,9 +136,12 @@ class Differences:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # of an imaginary part that is thrown away
                 for row, (where, unit) in enumerate(self._directions):
-                    point = self._point.astype(complex)
-                    point[where] += 1j * tiny * unit
-                    values[row] = self._function(point)
+                    point = self._point[None].astype(complex)
+                    point[0, where] += 1j * tiny * unit
+                    (value,) = self._function(point)
+                    if value is None:
+                        return None
+                    values[row] = value
         except (TypeError, ValueError, ArithmeticError, AttributeError, Warning):
             return None
         found = np.imag(values) / tiny
@@ -140,15 +161,6 @@ class Differences:
         smallest = np.min(sizes, initial=1.0, where=sizes > 0)
         return self._first * float(smallest)
 
-    def _at(self, where: Any, step: Any) -> Any:
-        point = self._point.copy()
-        point[where] += step
-        try:
-            value = self._function(point)
-        except (ValueError, ArithmeticError):  # outside the domain, e.g. a singular matrix
-            return np.nan
-        return value if value.shape == self._value.shape else np.nan
-
 
 def _slopes(middle: Vector, values: Vector, h: Vector, epsilon: float) -> Slopes:
     """Richardson extrapolation of central and one-sided differences."""
@@ -157,28 +169,25 @@ def _slopes(middle: Vector, values: Vector, h: Vector, epsilon: float) -> Slopes
     size = np.maximum(np.max(np.abs(values), axis=0), np.abs(middle))
     noise = 4.0 * epsilon * size / (h / 4)
 
-    first, second, third = (above - below) / (2 * spans)
-    once, twice = (4 * second - first) / 3, (4 * third - second) / 3
+    differences = (above - below) / (2 * spans)
+    once, twice = (4 * differences[1:] - differences[:-1]) / 3
     central = (16 * twice - once) / 15
     error = np.abs(central - once) + noise
 
-    right, right_error = _one_sided((above - middle) / spans)
-    left, left_error = _one_sided((middle - below) / spans)
+    differences = np.stack([middle - below, above - middle], axis=1) / spans[:, None]
+    once, twice = 2 * differences[1:] - differences[:-1]
+    left, right = sides = (4 * twice - once) / 3
+    left_error, right_error = np.abs(sides - once)
     side_error = right_error + left_error + 8 * noise
     known = np.where(np.isnan(side_error), np.inf, side_error)
     return Slopes(*_known(central, error), left, right, known, h)
 
 
-def _one_sided(differences: Vector) -> tuple[Vector, Vector]:
-    first, second, third = differences
-    once, twice = 2 * second - first, 2 * third - second
-    slope = (4 * twice - once) / 3
-    return slope, np.abs(slope - once)
-
-
 def _known(value: Vector, error: Vector) -> tuple[Vector, Vector]:
     """0 with an infinite error where the function could not be evaluated."""
     known = np.isfinite(value) & np.isfinite(error)
+    if known.all():
+        return value, error
     return np.where(known, value, 0.0), np.where(known, error, np.inf)
 
 

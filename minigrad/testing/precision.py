@@ -32,7 +32,7 @@ def compare_low_precision(check: Check) -> None:
     for argument in subject.arguments:
         part = argument.at
         size = np.max(np.abs(exact[:, part]), axis=1, initial=0.0)
-        step = float(np.max(subject.units(argument), initial=0.0)) or 1.0
+        step = float(np.max(argument.units, initial=0.0)) or 1.0
         spread = np.max(moved[:, part], axis=1, initial=0.0)
         whole = 16 * spread + epsilon * (512 * size + 4 * natural / step)
         bound = whole[:, None] + 512 * epsilon * np.abs(exact[:, part])

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,16 +29,35 @@ class Argument:
         self.given = np.asarray(leaf._data if isinstance(leaf, Tensor) else leaf)
         self.shape = self.given.shape
         self.dtype = self.given.dtype
+        self._contiguous = self.given.flags.c_contiguous
         self.at = slice(start, start + self.given.size)
 
     def index(self, position: int) -> tuple[int, ...]:
         """The index of the element at a position in the flat argument."""
         return tuple(int(i) for i in np.unravel_index(position, self.shape))
 
+    @cached_property
+    def units(self) -> Vector:
+        """The size of each element, by which steps are scaled: 0 where it is not finite.
+
+        A small element counts as a tenth of the largest one.
+        """
+        x = self.given.ravel().astype(np.float64)
+        usable = np.isfinite(x)
+        largest = float(np.max(np.abs(x), initial=0.0, where=usable)) or 1.0
+        return np.where(usable, np.maximum(np.abs(x), 0.1 * largest), 0.0)
+
     def arrange(self, flat: Vector, dtype: Any = None) -> Vector:
         """The part of a flat vector that is this argument, in a memory layout like the given."""
-        values = np.array(flat[self.at], dtype=dtype).reshape(self.shape)
-        if self.given.flags.c_contiguous:
+        return self._laid_out(np.array(flat[self.at], dtype=dtype).reshape(self.shape))
+
+    def arrange_each(self, points: Vector) -> list[Vector]:
+        """The same for each row of a matrix, whose memory contiguous arguments share."""
+        block = points[:, self.at].reshape(len(points), *self.shape)
+        return [self._laid_out(block[i, ...]) for i in range(len(points))]
+
+    def _laid_out(self, values: Vector) -> Vector:
+        if self._contiguous:
             return values
         like = np.empty_like(self.given, dtype=values.dtype)
         if like.flags.c_contiguous:  # the given array is a strided view
@@ -66,6 +86,7 @@ class Subject:
     ) -> None:
         self.f, self.args, self.name, self.order = f, args, name, order
         self._leaves = flatten(args)
+        self._nested = any(isinstance(arg, (dict, list, tuple)) for arg in args)
         labels = labels or [
             label
             for arg, top in zip(args, argument_names(f, args), strict=True)
@@ -95,29 +116,20 @@ class Subject:
         """Whether an argument is of less than double precision."""
         return any(a.dtype.itemsize < 8 for a in self.arguments)
 
-    def units(self, argument: Argument) -> Vector:
-        """The size of each element, by which steps are scaled: 0 where it is not finite.
-
-        A small element counts as a tenth of the largest one.
-        """
-        x = self.point[argument.at]
-        usable = np.isfinite(x)
-        largest = float(np.max(np.abs(x), initial=0.0, where=usable)) or 1.0
-        return np.where(usable, np.maximum(np.abs(x), 0.1 * largest), 0.0)
-
     # -- calls ---------------------------------------------------------------------------------
 
     def _tensors(self, flat: Vector, dtype: Any) -> list[Tensor]:
         return [Tensor(a.arrange(flat, dtype or a.dtype)) for a in self.arguments]
 
-    def _call(self, tensors: list[Tensor]) -> Any:
-        given = dict(zip(self._active, tensors, strict=True))
-        leaves = (given.get(i, leaf) for i, leaf in enumerate(self._leaves))
-        return self.f(*rebuild(self.args, leaves))
+    def _call(self, tensors: Iterable[Tensor]) -> Any:
+        leaves = list(self._leaves)
+        for i, tensor in zip(self._active, tensors, strict=True):
+            leaves[i] = tensor
+        return self.f(*(rebuild(self.args, iter(leaves)) if self._nested else leaves))
 
     def _outputs(self, result: Any) -> list[Tensor]:
         """The floating-point tensors that f returned; integers among them are constants."""
-        outputs = flatten(result)
+        outputs = [result] if type(result) is Tensor else flatten(result)
         for one in outputs:
             if not isinstance(one, Tensor):
                 raise TypeError(
@@ -131,6 +143,18 @@ class Subject:
         """F at a point, from untracked tensors."""
         outputs = self._outputs(self._call(self._tensors(flat, dtype)))
         return _join([t._data for t in outputs])
+
+    def values(self, points: Vector) -> list[Vector | None]:
+        """F at each row of a matrix; None where it cannot be evaluated, e.g. outside its domain."""
+        found: list[Vector | None] = []
+        for arrays in zip(*(a.arrange_each(points) for a in self.arguments), strict=True):
+            try:
+                outputs = self._outputs(self._call(map(Tensor, arrays)))
+            except (ValueError, ArithmeticError):
+                found.append(None)
+            else:
+                found.append(_join([t._data for t in outputs]))
+        return found
 
     def pullback(
         self, flat: Vector, cotangents: Sequence[Vector], dtype: Any = np.float64
@@ -176,7 +200,7 @@ class Subject:
                 was, now = self._active[i].arrange(self.point), given[i]._data
             else:
                 was, now = constants[i], _snapshot(leaf)
-            if not np.array_equal(was, now, equal_nan=was.dtype.kind == "f"):
+            if not _identical(was, now):
                 raise RuntimeError(
                     f"{self.name}: wrote into {self.labels[i]}; a function under test must leave "
                     f"its arguments as they are: work on a copy"
@@ -203,7 +227,9 @@ class Subject:
         else:
             # Sums may differ in the last bits with the alignment of memory; nothing else may.
             room = 256 * self.epsilon * np.max(np.abs(first), initial=0.0, where=~np.isnan(first))
-            same = np.allclose(first, again, rtol=256 * self.epsilon, atol=room, equal_nan=True)
+            same = _identical(first, again) or np.allclose(
+                first, again, rtol=256 * self.epsilon, atol=room, equal_nan=True
+            )
         if not same:
             raise RuntimeError(
                 f"{self.name}: is not deterministic: two calls with the same arguments gave "
@@ -264,6 +290,13 @@ def _join(parts: list[Vector]) -> Vector:
         return parts[0].reshape(-1)
     kind = np.complex128 if any(p.dtype.kind == "c" for p in parts) else np.float64
     return np.concatenate([np.zeros(0, kind), *(np.ravel(p) for p in parts)])
+
+
+def _identical(a: Vector, b: Vector) -> bool:
+    if a.shape != b.shape:
+        return False
+    # The comparison that lets NaN equal itself takes longer, and is seldom needed.
+    return bool(np.all(a == b)) or np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
 
 
 def _snapshot(leaf: Any) -> Vector:
