@@ -54,13 +54,15 @@ def call(name: str, sample: Sample, rng: np.random.Generator) -> tuple[Any, tupl
         if isinstance(x, np.ndarray) and x.dtype.kind == "f" and id(x) not in fixed
     ]
 
-    nested = any(isinstance(x, (list, tuple, dict)) for x in drawn)
+    plain = len(variables) == len(drawn) and not any(isinstance(x, list) for x in drawn)
 
     def function(*args: Any) -> Any:
+        if plain:
+            return run(*args)
         given = list(leaves)
         for i, arg in zip(variables, args, strict=True):
             given[i] = arg
-        return run(*(rebuild(drawn, iter(given)) if nested else given))
+        return run(*rebuild(drawn, iter(given)))
 
     function.__name__ = name
     return function, tuple(leaves[i] for i in variables)

@@ -36,6 +36,7 @@ class Domain:
         self.avoid, self.margin = avoid, margin
         self.distinct = distinct
         self.build = build
+        self._pieces: tuple[Any, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<domain {self.name}>"
@@ -54,16 +55,22 @@ class Domain:
 
     def _place(self, unit: Any) -> Any:
         """Map [0, 1] onto the allowed pieces of [low, high], in order."""
+        if self._pieces is None:
+            self._pieces = self._cut()
+        starts, offsets = self._pieces
+        along = unit * offsets[-1]
+        piece = np.clip(np.searchsorted(offsets, along, side="right") - 1, 0, len(starts) - 1)
+        return starts[piece] + (along - offsets[piece])
+
+    def _cut(self) -> tuple[Any, Any]:
+        """Where the allowed pieces start: in [low, high], and laid end to end."""
         cuts = [self.low]
         for point in sorted(self.avoid):
             cuts += [max(self.low, point - self.margin), min(self.high, point + self.margin)]
         cuts.append(self.high)
         starts, ends = np.array(cuts[::2]), np.array(cuts[1::2])
         lengths = np.maximum(ends - starts, 0.0)
-        offsets = np.concatenate([[0.0], np.cumsum(lengths)])
-        along = unit * offsets[-1]
-        piece = np.clip(np.searchsorted(offsets, along, side="right") - 1, 0, len(starts) - 1)
-        return starts[piece] + (along - offsets[piece])
+        return starts, np.concatenate([[0.0], np.cumsum(lengths)])
 
 
 def _well_conditioned(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:

@@ -148,9 +148,10 @@ class Check:
         """The numeric derivatives of the subject, at its point, along some directions."""
         subject = self.subject
 
-        def function(points: Vector) -> list[Vector | None]:
+        def folded(points: Vector) -> list[Vector | None]:
             return [None if y is None else self.fold(y) for y in subject.values(points)]
 
+        function = subject.values if self.fold.weights is None else folded
         return Differences(function, subject.point, self.value, directions, subject.epsilon)
 
     def gradient(self) -> Subject:

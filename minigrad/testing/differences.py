@@ -165,8 +165,8 @@ class Differences:
 def _slopes(middle: Vector, values: Vector, h: Vector, epsilon: float) -> Slopes:
     """Richardson extrapolation of central and one-sided differences."""
     above, below = values[:3], values[3:]
-    spans = np.stack([h, h / 2, h / 4])
-    size = np.maximum(np.max(np.abs(values), axis=0), np.abs(middle))
+    spans = h * SIX[:3, None, None]
+    size = np.maximum(np.abs(values).max(axis=0), np.abs(middle))
     noise = 4.0 * epsilon * size / (h / 4)
 
     differences = (above - below) / (2 * spans)
@@ -218,6 +218,8 @@ def _combine(rungs: list[Slopes]) -> Estimate:
     a feature of the function, and then its own error estimate knows nothing of that.
     """
     last = rungs[-1]
+    if len(rungs) == 1:
+        return Estimate(last.central, last.central_error, np.zeros_like(last.central), last.bent)
     noise = _noise(rungs)
     value, error = last.central, last.central_error + noise / last.step
     for rung in reversed(rungs[:-1]):
@@ -226,8 +228,7 @@ def _combine(rungs: list[Slopes]) -> Estimate:
         better = agrees & (its_error < error)
         value = np.where(better, rung.central, value)
         error = np.where(better, its_error, error)
-    if len(rungs) > 1:
-        error = np.where(_confirmed(rungs, value, error), error, np.maximum(error, np.abs(value)))
+    error = np.where(_confirmed(rungs, value, error), error, np.maximum(error, np.abs(value)))
     kink = np.zeros_like(value)
     bent = last.bent
     if len(rungs) == LADDER and bent.any():

@@ -20,6 +20,8 @@ from minigrad.tensor import Tensor
 from minigrad.testing.differences import Vector
 from minigrad.testing.report import place
 
+SIGNS = np.array([-1.0, 1.0])
+
 
 class Argument:
     """One floating-point leaf of the arguments: its value, its place, and how to name it."""
@@ -54,7 +56,8 @@ class Argument:
     def arrange_each(self, points: Vector) -> list[Vector]:
         """The same for each row of a matrix, whose memory contiguous arguments share."""
         block = points[:, self.at].reshape(len(points), *self.shape)
-        return [self._laid_out(block[i, ...]) for i in range(len(points))]
+        arrays = list(block) if self.shape else [block[i, ...] for i in range(len(points))]
+        return arrays if self._contiguous else list(map(self._laid_out, arrays))
 
     def _laid_out(self, values: Vector) -> Vector:
         if self._contiguous:
@@ -86,7 +89,6 @@ class Subject:
     ) -> None:
         self.f, self.args, self.name, self.order = f, args, name, order
         self._leaves = flatten(args)
-        self._nested = any(isinstance(arg, (dict, list, tuple)) for arg in args)
         labels = labels or [
             label
             for arg, top in zip(args, argument_names(f, args), strict=True)
@@ -101,6 +103,8 @@ class Subject:
                 self._active[i] = argument = Argument(label, leaf, start)
                 self.arguments.append(argument)
                 start = argument.at.stop
+        #: Whether the arguments are the leaves, and all of them are active.
+        self._plain = all(map(is_float, args))
         self.point: Vector = np.zeros(start)
         for argument in self.arguments:
             self.point[argument.at] = argument.given.ravel()
@@ -122,14 +126,16 @@ class Subject:
         return [Tensor(a.arrange(flat, dtype or a.dtype)) for a in self.arguments]
 
     def _call(self, tensors: Iterable[Tensor]) -> Any:
+        if self._plain:
+            return self.f(*tensors)
         leaves = list(self._leaves)
         for i, tensor in zip(self._active, tensors, strict=True):
             leaves[i] = tensor
-        return self.f(*(rebuild(self.args, iter(leaves)) if self._nested else leaves))
+        return self.f(*rebuild(self.args, iter(leaves)))
 
     def _outputs(self, result: Any) -> list[Tensor]:
         """The floating-point tensors that f returned; integers among them are constants."""
-        outputs = [result] if type(result) is Tensor else flatten(result)
+        outputs = flatten(result)
         for one in outputs:
             if not isinstance(one, Tensor):
                 raise TypeError(
@@ -139,21 +145,23 @@ class Subject:
                 )
         return [one for one in outputs if one.dtype.kind in "fc"]
 
+    def _flat(self, result: Any) -> Vector:
+        if type(result) is Tensor and result._data.dtype.char in "dD":
+            return result._data.reshape(-1)  # one output is what most functions have
+        return _join([t._data for t in self._outputs(result)])
+
     def value(self, flat: Vector, dtype: Any = np.float64) -> Vector:
         """F at a point, from untracked tensors."""
-        outputs = self._outputs(self._call(self._tensors(flat, dtype)))
-        return _join([t._data for t in outputs])
+        return self._flat(self._call(self._tensors(flat, dtype)))
 
     def values(self, points: Vector) -> list[Vector | None]:
         """F at each row of a matrix; None where it cannot be evaluated, e.g. outside its domain."""
         found: list[Vector | None] = []
         for arrays in zip(*(a.arrange_each(points) for a in self.arguments), strict=True):
             try:
-                outputs = self._outputs(self._call(map(Tensor, arrays)))
+                found.append(self._flat(self._call(map(Tensor, arrays))))
             except (ValueError, ArithmeticError):
                 found.append(None)
-            else:
-                found.append(_join([t._data for t in outputs]))
         return found
 
     def pullback(
@@ -282,12 +290,10 @@ class Subject:
 
 def spread(rng: np.random.Generator, shape: Any) -> Vector:
     """Random numbers of either sign, none of them small and no two alike."""
-    return rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    return rng.uniform(0.5, 1.5, shape) * SIGNS[rng.integers(0, 2, shape)]
 
 
 def _join(parts: list[Vector]) -> Vector:
-    if len(parts) == 1 and parts[0].dtype in (np.float64, np.complex128):
-        return parts[0].reshape(-1)
     kind = np.complex128 if any(p.dtype.kind == "c" for p in parts) else np.float64
     return np.concatenate([np.zeros(0, kind), *(np.ravel(p) for p in parts)])
 
