@@ -9,7 +9,8 @@ neighbouring channels. ``mg.models.alexnet`` is the network at its full size; th
 fewer channels.
 
 A loader shuffles the images and prepares batches of 64 in the background while the network learns
-from the one before; Adam takes steps of 0.001.
+from the one before; Adam begins with steps of 0.001, which shrink along half a wave of the cosine
+(Loshchilov and Hutter, "SGDR: stochastic gradient descent with warm restarts", 2017).
 """
 
 import argparse
@@ -33,7 +34,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     options.add_argument("--quick", action="store_true", help="scikit-learn's digits, in seconds")
-    options.add_argument("--epochs", type=int, default=5)
+    options.add_argument("--epochs", type=int, default=6)
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
@@ -57,9 +58,16 @@ def main() -> None:
     mg.manual_seed(args.seed)
     model = models.alexnet_small()
     print(mg.summary(model, (1, 28, 28)))
-    trainer = mg.Trainer(model, optim.Adam(lr=0.001))
+    optimizer = optim.Adam(model.parameters(), lr=0.001)
+    shrinking = optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, T_max=max(1, args.epochs * len(batches))
+    )
+    trainer = mg.Trainer(model, optimizer)
     clock = time.perf_counter()
-    history = trainer.fit(batches, epochs=args.epochs, validation_data=tests)
+    history = trainer.fit(
+        batches, epochs=args.epochs, validation_data=tests,
+        callbacks=mg.callbacks.LearningRateScheduler(shrinking, every="batch"),
+    )  # fmt: skip
     print(f"trained for {len(history)} epochs in {(time.perf_counter() - clock) / 60:.1f} min")
     mg.save(model.state_dict(), args.out / "alexnet.safetensors")
     if len(history):
