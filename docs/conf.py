@@ -20,9 +20,14 @@ copyright = author
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 exclude_patterns = ["_build"]
 html_theme = "furo"
+html_title = "minigrad"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"  # the docstrings tell shapes, which say more
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # dtype=np.float32, not <class 'numpy.float32'>
+autodoc_default_options = {"exclude-members": "extra_repr"}  # for repr() only
 
 
 class Names(SphinxDirective):

@@ -53,7 +53,7 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
 
 
 def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = False) -> Tensor:
-    """Zeros.
+    """Zeros everywhere; ``shape`` is a number or a tuple.
 
     >>> zeros(2)
     tensor([0., 0.])
@@ -62,7 +62,7 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fal
 
 
 def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = False) -> Tensor:
-    """Ones.
+    """Ones everywhere; ``shape`` is a number or a tuple.
 
     >>> ones(2)
     tensor([1., 1.])
