@@ -1,10 +1,12 @@
-"""Every link inside the documents leads somewhere, read as GitHub and as the site show them."""
+"""Links inside the documents lead somewhere, and the names that they mention exist."""
 
 import re
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+
+import minigrad as mg
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -56,9 +58,31 @@ def broken(path):
     return found
 
 
-@pytest.mark.parametrize("path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS])
+each_document = pytest.mark.parametrize(
+    "path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS]
+)
+
+
+@each_document
 def test_links_lead_somewhere(path):
     assert not broken(path)
+
+
+NAME = re.compile(r"(?<![\w.])((?:mg|nn|optim|F)(?:\.\w+)+)")
+#: Made up by a page, or PyTorch's.
+NOT_OURS = {"mg.gudermannian", "mg.xlogy", "mg.name", "F.fold", "F.unfold"}
+
+
+@each_document
+def test_names_exist(path):
+    """Code in a sentence or a table is not run; what it calls must be there all the same."""
+    text = FENCED.sub("", path.read_text(encoding="utf-8"))
+    for code in re.findall(r"`([^`\n]+)`", text):
+        for name in set(NAME.findall(code)) - NOT_OURS:
+            first, *rest = name.split(".")
+            found = {"mg": mg, "nn": mg.nn, "optim": mg.optim, "F": mg.nn.functional}[first]
+            for part in rest:
+                found = getattr(found, part)
 
 
 def test_there_are_links():
