@@ -28,7 +28,9 @@ def make_dot(
 
     ``target``: a tensor, a list or a dict (name -> tensor) of them, or a GradientTape.
     ``params``: name -> tensor, e.g. ``dict(model.named_parameters(), x=x)``: the names that
-    parameters and inputs are drawn with.
+    parameters and inputs are drawn with. An input that needs no gradient has arrows only to the
+    operators that keep it for their backward pass (a sum does not): with ``requires_grad=True`` it
+    has them all.
     ``depth``: close modules this deep (0: the model is one box, 1: its parts are, ...).
     ``expand``: paths of modules to open whatever ``depth`` says (``"layer1.*"``), or True to open
     all and fold nothing.
