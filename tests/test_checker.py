@@ -250,6 +250,17 @@ def test_an_infinite_slope_is_not_taken_for_a_finite_one():
     assert (report.passed, report.inconclusive) == (4, 2)
 
 
+@pytest.mark.parametrize("f", [np.sqrt, np.cbrt])
+def test_a_vertical_tangent_is_no_mistake_of_the_rule(f):
+    with pytest.raises(ValueError, match="the gradient is not finite at this point"):
+        check_grads(f, np.array([0.0, 1.0]))
+
+
+def test_a_staircase_is_flat():
+    """From afar it looks like a slope: the smallest steps have the last word."""
+    assert check_grads(lambda x: np.floor(x / 3e-3) * 3e-3, X).verdict is Verdict.PASS
+
+
 def test_a_zero_gradient_is_proven_to_be_zero():
     assert not check_grads(lambda x: softmax(x).sum(), X).inconclusive
     assert failure(lambda x: mg.stop_gradient(x * x), X, order=1).pattern.startswith("zero")
@@ -283,6 +294,7 @@ M = np.array([[1.0, 2.0, 3.0], [0.5, -1.0, 4.0], [2.5, 7.0, -2.0]])
         (np.roll(M, 1, axis=1), "shifted by 1 along axis 0"),
         (M * [1.0, 1.0, 1.5], "one element only"),
         (M * np.nan, "a NaN"),
+        (M * [1.0, 0.0, 0.0], "zero at some elements"),
         (M.T, ""),
     ],
 )
@@ -290,6 +302,38 @@ def test_messages_guess_at_the_mistake(wrong, pattern):
     error = failure(linear(M, np.ascontiguousarray(wrong)), X)
     assert error.pattern.startswith(pattern)
     assert bool(error.pattern) == bool(pattern)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (2, 3)])
+def test_a_forgotten_cotangent_is_called_so(shape):
+    @mg.custom_gradient
+    def square(x):
+        return x * x, lambda g: 2 * x
+
+    x = np.random.default_rng(0).uniform(1, 2, shape)
+    assert failure(square, x).pattern.startswith("the cotangent is left out")
+
+
+@pytest.mark.parametrize(
+    ("factor", "pattern"), [(2.0, "off by a factor 2"), (-1.0, "the sign"), (0.0, "zero")]
+)
+def test_the_mistake_is_guessed_for_large_arguments_too(factor, pattern):
+    error = failure(scaled(factor), np.linspace(1, 2, 600))
+    assert error.pattern.startswith(pattern)
+
+
+@pytest.mark.parametrize("at", [2, 37, 599])
+def test_one_wrong_element_of_very_many_is_found(at):
+    """Also where its gradient is too small to be looked at first."""
+    x = np.linspace(-1, 1, 600)
+    x[at] = 1e-3
+    factor = np.where(np.arange(600) == at, 0.0, 1.0)
+    error = failure(scaled(factor), x)
+    assert error.index == (at,)
+    assert error.analytic == 0.0
+    assert abs(error.numeric) > 1e-3
+    assert "wrong          1 of 600" in str(error)
+    assert error.pattern.startswith("one element only")
 
 
 def test_a_transposed_gradient_is_called_so():
@@ -449,6 +493,52 @@ def test_torch_agrees_on_which_gradients_are_right(value, slope, factor):
 # -- more functions that are none ------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("calls", [5, 30, 55])
+def test_a_function_that_changes_later_is_no_gradient_mismatch(calls):
+    """It looks deterministic at first; then it doubles, or has been used up."""
+    made = []
+
+    def f(x):
+        made.append(1)
+        return x * (2.0 if len(made) > calls else 1.0)
+
+    with pytest.raises(RuntimeError, match="f: is not deterministic"):
+        check_grads(f, X)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rare_randomness_is_no_gradient_mismatch(seed):
+    generator = np.random.default_rng(seed)
+
+    def f(x):
+        return x * (0.0 if generator.random() < 0.25 else 1.0)
+
+    with pytest.raises(RuntimeError, match="f: is not deterministic"):
+        check_grads(f, X)
+
+
+def test_a_function_that_tries_to_write_is_called_so():
+    def f(x):
+        x.numpy()[0] = 1.0
+        return x
+
+    with pytest.raises(RuntimeError, match="f: tried to write into an array that is read-only"):
+        check_grads(f, X)
+
+
+def test_a_module_with_other_arguments_is_called_so():
+    with pytest.raises(TypeError, match=r"Linear: takes \(x.*was given 0 arguments"):
+        check_grads(nn.Linear(3, 2))
+
+
+def test_a_module_that_has_not_seen_a_batch_is_called_so():
+    layer = nn.LazyLinear(2, dtype=np.float64)
+    with pytest.raises(ValueError, match="weight, bias have no values before the first batch"):
+        check_grads(layer, X[None])
+    layer(mg.tensor(X[None]))
+    check_grads(layer, X[None])
+
+
 def test_a_function_that_changes_a_list_is_called_so():
     def f(parts):
         return parts.pop() * 2.0
@@ -468,8 +558,10 @@ def test_a_function_that_writes_into_an_index_array_is_called_so():
 
 
 def test_integers_alone_cannot_be_checked():
-    with pytest.raises(TypeError, match="no floating-point argument"):
+    with pytest.raises(TypeError, match="no floating-point argument, only int64"):
         check_grads(lambda x: x, np.arange(3))
+    with pytest.raises(TypeError, match="no floating-point argument, only complex128"):
+        check_grads(lambda x: x, X * 1j)
 
 
 def test_an_integer_result_has_no_gradient():
@@ -485,6 +577,17 @@ def test_a_point_outside_the_domain_is_called_so():
 def test_an_order_below_1_is_refused():
     with pytest.raises(ValueError, match="order"):
         check_grads(np.sin, X, order=0)
+
+
+@pytest.mark.parametrize("options", [{"order": 1.5}, {"order": "2"}, {"seed": 0.5}, {"seed": None}])
+def test_options_that_are_no_integers_are_refused(options):
+    with pytest.raises(TypeError, match=f"^check_grads: {next(iter(options))} must be an int, got"):
+        check_grads(np.sin, X, **options)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(ValueError, match="seed must not be negative"):
+        check_grads(np.sin, X, seed=-1)
 
 
 def test_what_is_no_function_is_refused():

@@ -215,3 +215,78 @@ def test_importing_minigrad_does_not_import_hypothesis():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+# -- wrong arguments -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: some.arrays((-1,)), ValueError, "shape must not have negative lengths"),
+        (lambda: some.arrays((2.5,)), TypeError, "shape must be a tuple of ints, or a strategy"),
+        (lambda: some.arrays((3,), low=2), ValueError, "arrays: low must be less than high"),
+        (lambda: some.arrays(high=np.inf), ValueError, "arrays: low must be less than high"),
+        (lambda: some.arrays(low=np.nan), ValueError, "arrays: low must be less than high"),
+        (lambda: some.arrays(high=1e6, dtype=np.float16), ValueError, "be float16 numbers"),
+        (lambda: some.arrays(dtype=int), TypeError, "arrays: dtype must be one of floats, got int"),
+        (lambda: some.arrays(dtype=complex), TypeError, "dtype must be one of floats, got complex"),
+        (lambda: some.separated(low=1.0, high=1.0), ValueError, "separated: low must be less"),
+        (lambda: some.positive(low=5.0), ValueError, "positive: low must be less than high"),
+        (lambda: some.away_from(0.0, margin=-1.0), ValueError, "a positive margin"),
+        (lambda: some.away_from(np.nan), ValueError, "expected finite points"),
+        (lambda: some.positive_definite(-1), ValueError, "n must not be negative"),
+        (lambda: some.positive_definite(2.0), TypeError, "n must be an int, or a strategy"),
+        (lambda: simplest(some.broadcastable(0)), ValueError, "count must be at least 1"),
+        (lambda: simplest(some.indices(2.5)), TypeError, "indices: length must be an int"),
+    ],
+)
+def test_strategies_refuse_what_cannot_be_drawn(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_shapes_may_be_lists_and_single_lengths():
+    assert simplest(some.arrays([3, 2])).shape == (3, 2)
+    assert simplest(some.arrays(np.int64(3))).shape == (3,)
+
+
+@fixed
+@given(some.away_from([5.0, -7.0, 1.9], (10,), margin=3.0, low=-6.0, high=3.0))
+def test_points_outside_do_not_widen_the_interval(x):
+    assert np.min(x) >= -4 - 1e-12
+    assert np.max(x) <= -1.1 + 1e-12
+
+
+@fixed
+@given(some.non_contiguous(some.arrays(())))
+def test_a_single_number_keeps_its_shape(x):
+    assert x.shape == ()
+
+
+@pytest.mark.parametrize(
+    ("decorate", "words"),
+    [
+        (lambda: given_grads(lambda x: x), "expected a strategy for each parameter"),
+        (lambda: given_grads(np.ones(3)), "expected a strategy for each parameter"),
+        (lambda: given_grads(some.arrays())(3), "expected a function, got int"),
+        (lambda: given_grads(some.arrays(), x=some.arrays())(lambda x, y: x), "give one for each"),
+        (lambda: given_grads(y=some.arrays())(lambda x, y=1.0: x), "give one for each"),
+        (lambda: given_grads(some.arrays())(lambda x, *, k: x), "give one for each"),
+    ],
+)
+def test_what_does_not_fit_the_function_is_refused_at_once(decorate, words):
+    with pytest.raises(TypeError, match=f"^given_grads: .*{words}"):
+        decorate()
+
+
+def test_parameters_may_keep_their_defaults():
+    vectors = some.arrays((3,))
+    given_grads(vectors, settings=fixed)(np.sin)()
+    given_grads(vectors, settings=fixed)(lambda x, k=2.0: x * k)()
+    given_grads(vectors, settings=fixed)(mg.nn.Tanh())()
+
+
+def test_a_failure_of_a_lambda_is_told():
+    with pytest.raises(RuntimeError, match="not deterministic"):
+        given_grads(some.arrays((3,)), settings=fixed)(lambda x: x * mg.randn(3))()

@@ -66,7 +66,8 @@ class Domain:
         """Where the allowed pieces start: in [low, high], and laid end to end."""
         cuts = [self.low]
         for point in sorted(self.avoid):
-            cuts += [max(self.low, point - self.margin), min(self.high, point + self.margin)]
+            around = np.clip([point - self.margin, point + self.margin], self.low, self.high)
+            cuts += around.tolist()
         cuts.append(self.high)
         starts, ends = np.array(cuts[::2]), np.array(cuts[1::2])
         lengths = np.maximum(ends - starts, 0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from minigrad.testing import report
 from minigrad.testing.comparison import Comparison
 from minigrad.testing.differences import LADDER, Estimate, Vector
 from minigrad.testing.report import GradientMismatch
-from minigrad.testing.subject import Argument
+from minigrad.testing.subject import Argument, spread
 
 if TYPE_CHECKING:
     from minigrad.testing.check import Check
@@ -25,19 +25,21 @@ def diagnose(check: Check, argument: Argument) -> GradientMismatch:
     """Check the argument again, element by element and output by output, and say what is wrong."""
     subject = check.subject
     _, rows = subject.pullback(subject.point, check.cotangents)
+    size = argument.at.stop - argument.at.start
     chosen = _worth_a_look(check, argument, rows)
-    directions = check.along_elements(argument, chosen)
-    units = np.array([unit for _, unit in directions])
-    estimate = check.differences_along(directions).estimate(LADDER)
-    comparison = check.comparison(argument, directions, estimate, rows, check.weights)
-    size, looked_at = argument.at.stop - argument.at.start, len(chosen)
+    estimate, comparison, units = _along(check, argument, chosen, rows)
+    if len(chosen) < size and not comparison.wrong.any():
+        chosen = np.union1d(chosen, _by_halving(check, argument, rows))
+        estimate, comparison, units = _along(check, argument, chosen, rows)
+    looked_at = len(chosen)
     wrong = np.any(comparison.wrong, axis=0)
-    pattern = _pattern(check, comparison, estimate, units) if looked_at == size else ""
+    pattern = _pattern(check, comparison, estimate, units)
 
     output = WEIGHTED
     if len(check.value) <= OUTPUTS:
         each = np.eye(len(check.value))
         _, rows = subject.pullback(subject.point, list(each))
+        directions = check.along_elements(argument, chosen)
         plain = check.comparison(argument, directions, estimate, rows, each)
         if plain.wrong.any():
             comparison, output = plain, ""
@@ -87,18 +89,53 @@ def _worth_a_look(check: Check, argument: Argument, rows: Vector) -> Vector:
     return np.unique(np.array([*largest, *single], dtype=np.intp))
 
 
-def _worst(comparison: Comparison) -> tuple[int, int]:
+def _along(
+    check: Check, argument: Argument, chosen: Vector, rows: Vector
+) -> tuple[Estimate, Comparison, Vector]:
+    """The derivatives by these elements, beside the analytic ones, and the units of both."""
+    directions = check.along_elements(argument, chosen)
+    estimate = check.differences_along(directions).estimate(LADDER)
+    comparison = check.comparison(argument, directions, estimate, rows, check.weights)
+    return estimate, comparison, np.array([unit for _, unit in directions])
+
+
+def _by_halving(check: Check, argument: Argument, rows: Vector) -> Vector:
+    """A wrong element among very many: the half with the larger error, again and again."""
+    unit = argument.units
+    part = np.flatnonzero(unit)
+    while len(part) > 1:
+        halves = np.array_split(part, 2)
+        directions: list[tuple[Any, Any]] = []
+        for half in halves:
+            step = np.zeros_like(unit)
+            step[half] = unit[half] * spread(check.rng, len(half))
+            directions.append((argument.at, step))
+        estimate = check.differences_along(directions).estimate(LADDER)
+        comparison = check.comparison(argument, directions, estimate, rows, check.weights)
+        part = halves[_worst(comparison)[1]]
+    return part
+
+
+def _excess(comparison: Comparison) -> Vector:
+    """How many times what can be error the two are apart."""
     apart = np.abs(comparison.analytic - comparison.numeric)
-    over = np.nan_to_num(apart / (comparison.kink + comparison.bound), nan=np.inf)
-    worst = int(np.argmax(np.where(comparison.wrong, over, 0.0)))
+    room = np.maximum(comparison.kink + comparison.bound, 1e-300)
+    return np.nan_to_num(apart / room, nan=np.inf)
+
+
+def _worst(comparison: Comparison) -> tuple[int, int]:
+    over = _excess(comparison)
+    worst = int(np.argmax(over))
     row, column = np.unravel_index(worst, over.shape)
     return int(row), int(column)
 
 
 def _pattern(check: Check, comparison: Comparison, estimate: Estimate, units: Vector) -> str:
-    shape = (len(check.weights), *comparison.argument.shape)
+    looked_at = comparison.analytic.shape[1]
+    whole = looked_at == comparison.argument.given.size
+    shape = (len(check.weights), *(comparison.argument.shape if whole else (looked_at,)))
     parts = None
-    if len(check.subject.output_shapes) == 1 and check.fold.weights is None:
+    if whole and len(check.subject.output_shapes) == 1 and check.fold.weights is None:
         parts = check.weights[:, None, :] * (estimate.value / units[:, None])
         parts = parts.reshape(*shape, *check.subject.output_shapes[0])
     return report.guess(
@@ -106,4 +143,5 @@ def _pattern(check: Check, comparison: Comparison, estimate: Estimate, units: Ve
         (comparison.numeric / units).reshape(shape),
         (comparison.bound / units).reshape(shape),
         parts,
+        whole=whole,
     )

@@ -98,6 +98,11 @@ class Differences:
             self._estimates[depth] = _combine(self._rungs[:depth])
         return self._estimates[depth]
 
+    @property
+    def depth(self) -> int:
+        """How many steps of the ladder have been climbed."""
+        return len(self._rungs)
+
     def _rung(self, number: int) -> Slopes:
         rows, size = len(self._directions), len(self._value)
         h = np.full((rows, 1), self._first / SHRINK**number)

@@ -35,26 +35,27 @@ def given_grads(
     ...     return x / y
     >>> test_ratio()
     """
+    for one in (*drawn, *named.values()):
+        if not isinstance(one, st.SearchStrategy):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"given_grads: expected a strategy for each parameter, as in "
+                f"@given_grads(strategies.arrays((3,))), got {type(one).__name__}"
+            )
 
     def decorate(f: Callable[..., Any]) -> Callable[[], None]:
-        parameters = list(inspect.signature(f).parameters)
-        unknown = sorted(set(named) - set(parameters))
-        if unknown or len(drawn) + len(named) != len(parameters):
-            raise TypeError(
-                f"given_grads: {called(f)} takes ({', '.join(parameters)}), got {len(drawn)} "
-                f"strategies by position and {sorted(named)} by name; give one for each"
-            )
-        strategies = dict(zip(parameters, drawn, strict=False)) | named
+        strategies = _for_parameters(f, drawn, named)
         counts = {"all": 0, "undecided": 0}
 
         def example(**arguments: Any) -> None:
             counts["all"] += 1
             try:
-                check_grads(f, *(arguments[name] for name in parameters), order=order)
+                check_grads(f, *(arguments[name] for name in strategies), order=order)
             except GradientInconclusive:
                 counts["undecided"] += 1
 
-        example.__name__ = example.__qualname__ = called(f)
+        label = called(f)
+        # Hypothesis would look for the source of a lambda.
+        example.__name__ = example.__qualname__ = label if label.isidentifier() else "example"
         chosen = hypothesis.settings(parent=settings, deadline=None)
         run = chosen(hypothesis.given(**strategies)(example))
 
@@ -74,3 +75,26 @@ def given_grads(
         return test
 
     return decorate
+
+
+def _for_parameters(
+    f: Callable[..., Any],
+    drawn: tuple[st.SearchStrategy[Any], ...],
+    named: dict[str, st.SearchStrategy[Any]],
+) -> dict[str, st.SearchStrategy[Any]]:
+    """The strategy of each parameter, in the order of the signature; others keep their defaults."""
+    if not callable(f):
+        raise TypeError(f"given_grads: expected a function, got {type(f).__name__}")
+    signature = inspect.signature(getattr(f, "forward", f))
+    parameters = signature.parameters.values()
+    plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    found = dict(zip(plain, drawn, strict=False)) | named
+    needed = {p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_KEYWORD}
+    # Those behind one that keeps its default could not be given by position.
+    fits = list(found) and sorted(found) == sorted(plain[: len(found)])
+    if not fits or not needed <= set(found) or len(drawn) + len(named) != len(found):
+        raise TypeError(
+            f"given_grads: {called(f)} takes {signature}, got {len(drawn)} strategies by position "
+            f"and {sorted(named)} by name; give one for each, and fix others with a lambda"
+        )
+    return {name: found[name] for name in plain if name in found}

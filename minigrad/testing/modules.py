@@ -21,6 +21,12 @@ def of_module(module: Any, args: tuple[Any, ...], name: str) -> Subject:
     history. Afterwards it is what it was.
     """
     parameters: dict[str, Tensor] = dict(module.named_parameters())
+    waiting = [key for key, p in parameters.items() if hasattr(p, "materialize")]
+    if waiting:
+        raise ValueError(
+            f"{name}: {', '.join(waiting)} have no values before the first batch; call the module "
+            f"once, then check it"
+        )
 
     def call(*given: Any) -> Any:
         *rest, tensors = given

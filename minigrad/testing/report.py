@@ -159,11 +159,19 @@ def place(label: str, index: tuple[int, ...]) -> str:
 # -- a guess at the mistake ----------------------------------------------------------------------
 
 
-def guess(analytic: Vector, numeric: Vector, error: Vector, parts: Vector | None = None) -> str:
+def guess(
+    analytic: Vector,
+    numeric: Vector,
+    error: Vector,
+    parts: Vector | None = None,
+    *,
+    whole: bool = True,
+) -> str:
     """Name the mistake that turns the numeric gradients into the analytic ones, or "".
 
     Shapes (cotangents, *argument). ``parts``: the numeric gradient before the sum over the
-    outputs, (cotangents, *argument, *output), if that is at hand.
+    outputs, (cotangents, *argument, *output), if that is at hand. ``whole``: these are all
+    elements of the argument, in its shape.
     """
 
     def same(a: Vector, b: Vector) -> bool:
@@ -179,7 +187,9 @@ def guess(analytic: Vector, numeric: Vector, error: Vector, parts: Vector | None
     factor = float(np.vdot(numeric, analytic)) / max(float(np.vdot(numeric, numeric)), 1e-300)
     if same(analytic, factor * numeric):
         return f"off by a factor {_number(factor)}"
-    for guessed, pattern in _rearranged(numeric):
+    if len(analytic) > 1 and np.allclose(analytic, analytic[0], rtol=1e-12, atol=0):
+        return "the cotangent is left out: is the result multiplied by g?"
+    for guessed, pattern in _rearranged(numeric) if whole else ():
         if same(analytic, guessed):
             return pattern
     if parts is not None:
@@ -190,6 +200,8 @@ def guess(analytic: Vector, numeric: Vector, error: Vector, parts: Vector | None
     elements = int(np.sum(np.any(apart, axis=0)))
     if elements == 1 and apart[0].size > 1:
         return "one element only: an index or a boundary case?"
+    if elements < apart[0].size and not np.any(analytic, where=apart):
+        return "zero at some elements, right at the others: a mask or a condition?"
     shift = analytic - numeric
     if shift.size > 1 and same(shift, np.broadcast_to(np.mean(shift), shift.shape)):
         return "off by a constant"

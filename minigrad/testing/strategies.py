@@ -20,6 +20,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minigrad.operators.domain import Domain
+from minigrad.operators.windows import whole
 
 __all__ = [
     "arrays", "away_from", "broadcastable", "indices", "non_contiguous", "positive",
@@ -52,7 +53,30 @@ def shapes(
 def _shape(shape: Shape | st.SearchStrategy[Shape] | None) -> st.SearchStrategy[Shape]:
     if shape is None:
         return shapes()
-    return st.just(shape) if isinstance(shape, tuple) else shape
+    if isinstance(shape, st.SearchStrategy):
+        return shape
+    given: Any = shape
+    lengths = given if isinstance(given, (tuple, list)) else [given]
+    form = "a tuple of ints, or a strategy for one"
+    sides = tuple([whole("strategies", "shape", n, form) for n in lengths])
+    if min(sides, default=0) < 0:
+        raise ValueError(f"strategies: shape must not have negative lengths, got {shape}")
+    return st.just(sides)
+
+
+def _check_range(name: str, low: float, high: float, dtype: Any) -> None:
+    """Raise unless floats between these can be drawn."""
+    kind = np.dtype(dtype)
+    if kind.kind != "f":
+        raise TypeError(
+            f"{name}: dtype must be one of floats, got {kind}; indices() draws integers"
+        )
+    largest = float(np.finfo(kind).max)
+    if not -largest <= low < high <= largest:
+        raise ValueError(
+            f"{name}: low must be less than high, and both be {kind} numbers, got low={low} and "
+            f"high={high}"
+        )
 
 
 @st.composite
@@ -79,11 +103,13 @@ def arrays(
     """Arrays of numbers in [low, high], for functions that are smooth there.
 
     ``shape``: a tuple, or a strategy that draws one; :func:`shapes` when left out.
+    Raises ValueError unless low < high, TypeError for a dtype that is not of floats.
 
     >>> from hypothesis import find
     >>> find(arrays((2,)), lambda x: True)
     array([ 0.47213595, -1.05572809])
     """
+    _check_range("arrays", low, high, dtype)
     return _drawn(_shape(shape), Domain("arrays", low, high), dtype)
 
 
@@ -96,12 +122,13 @@ def separated(
 ) -> Strategy:
     """Arrays without ties, for max, sort and their like.
 
-    No two of n elements are nearer than (high - low) / 2n.
+    No two of n elements are nearer than (high - low) / 2n. Raises as :func:`arrays`.
 
     >>> from hypothesis import find
     >>> len(np.unique(find(separated((5,)), lambda x: True)))
     5
     """
+    _check_range("separated", low, high, dtype)
     return _drawn(_shape(shape), Domain("separated", low, high, distinct=True), dtype)
 
 
@@ -118,16 +145,22 @@ def away_from(
     """Arrays in [low, high] of which no element is nearer than ``margin`` to one of the points.
 
     For functions with kinks or poles there. ``distinct``: without ties, too.
-    Raises ValueError when nothing is left of the interval.
+    Raises ValueError when nothing is left of the interval, and as :func:`arrays`.
 
     >>> from hypothesis import find
     >>> find(away_from(0.0, (3,), margin=0.5), lambda x: True)
     array([ 0.85410197, -1.29179607,  1.5623059 ])
     """
+    _check_range("away_from", low, high, dtype)
     avoid = (points,) if isinstance(points, (int, float)) else tuple(points)
+    if not margin > 0 or not all(math.isfinite(point) for point in avoid):
+        raise ValueError(
+            f"away_from: expected finite points and a positive margin, got {points} and "
+            f"margin={margin}"
+        )
     domain = Domain("away_from", low, high, avoid, margin, distinct)
     middle = float(domain._place(np.array([0.5]))[0])
-    if high <= low or any(abs(middle - point) < 0.999 * margin for point in avoid):
+    if any(abs(middle - point) < 0.999 * margin for point in avoid):
         raise ValueError(f"away_from: nothing is left of [{low}, {high}] away from {points}")
     return _drawn(_shape(shape), domain, dtype)
 
@@ -149,6 +182,7 @@ def positive(
     """
     if low <= 0:
         raise ValueError(f"positive: low must be positive, got {low}")
+    _check_range("positive", low, high, dtype)
     return _drawn(_shape(shape), Domain("positive", low, high), dtype)
 
 
@@ -175,7 +209,16 @@ def positive_definite(
     >>> np.linalg.cholesky(find(positive_definite(2), lambda x: True)).shape
     (2, 2)
     """
-    sides = st.sampled_from([2, 1, 3, 4]) if n is None else st.just(n) if isinstance(n, int) else n
+    _check_range("positive_definite", 0.0, 1.0, dtype)
+    if n is None:
+        sides: Strategy = st.sampled_from([2, 1, 3, 4])
+    elif isinstance(n, st.SearchStrategy):
+        sides = n
+    else:
+        side = whole("positive_definite", "n", n, "an int, or a strategy for one")
+        if side < 0:
+            raise ValueError(f"positive_definite: n must not be negative, got {n}")
+        sides = st.just(side)
     return _positive_definite(sides, _shape(batch), dtype)
 
 
@@ -196,13 +239,15 @@ def broadcastable(
     >>> (x + y).shape
     (2, 3)
     """
+    if whole("broadcastable", "count", count) < 1:
+        raise ValueError(f"broadcastable: count must be at least 1, got {count}")
     full = draw(_shape(shape))
     makers = of if isinstance(of, (list, tuple)) else [of] * count
     # One array keeps the full shape, so that the result has it; which one, is drawn.
-    whole = draw(st.integers(0, count - 1))
+    keeper = draw(st.integers(0, count - 1))
     made: list[Any] = []
     for i, make in enumerate(makers):
-        if i == whole:
+        if i == keeper:
             made.append(draw(make(full)))
             continue
         missing = draw(st.integers(0, len(full)))
@@ -221,6 +266,8 @@ def non_contiguous(draw: st.DrawFn, array: Strategy) -> Any:
     False
     """
     x = draw(array)
+    if not x.ndim:
+        return x  # which has no other layout
     kind = draw(st.sampled_from(["every second", "backwards", "transposed"]))
     view = x
     if kind == "transposed":
@@ -228,7 +275,7 @@ def non_contiguous(draw: st.DrawFn, array: Strategy) -> Any:
     elif kind == "backwards":
         view = np.flip(np.flip(x).copy())
     # A vector has no other order of its axes.
-    return np.repeat(x, 2, axis=-1)[..., ::2] if view.flags.c_contiguous and x.ndim else view
+    return np.repeat(x, 2, axis=-1)[..., ::2] if view.flags.c_contiguous else view
 
 
 @st.composite
@@ -244,7 +291,7 @@ def indices(
     >>> find(indices(3, (4,)), lambda index: True)
     array([ 0,  0,  0, -3])
     """
-    if length < 1:
+    if whole("indices", "length", length) < 1:
         raise ValueError("indices: an axis of length 0 has no index")
     lengths = draw(shapes(1, 2, 0, 4) if shape is None else _shape(shape))
     size = math.prod(lengths)

@@ -69,6 +69,11 @@ class Argument:
         return like
 
 
+def _kind(leaf: Any) -> str:
+    dtype = getattr(leaf, "dtype", None)
+    return type(leaf).__name__ if dtype is None else str(dtype)
+
+
 def is_float(leaf: Any) -> bool:
     """Whether a leaf of the arguments is differentiated; all others are held constant."""
     if isinstance(leaf, (Tensor, np.ndarray, np.generic)):
@@ -114,6 +119,11 @@ class Subject:
         self.sources: list[str] = []
         self.output_shapes: list[tuple[int, ...]] = []
         self.output_dtypes: list[Any] = []
+
+    @property
+    def kinds(self) -> str:
+        """What the leaves of the arguments are, for messages."""
+        return ", ".join(sorted({_kind(leaf) for leaf in self._leaves})) or "no arrays"
 
     @property
     def low_precision(self) -> bool:
@@ -197,7 +207,15 @@ class Subject:
         given = dict(zip(self._active, tensors, strict=True))
         call = rebuild(self.args, (given.get(i, x) for i, x in enumerate(self._leaves)))
         before = flatten(call)
-        result = self.f(*call)
+        try:
+            result = self.f(*call)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise RuntimeError(
+                f"{self.name}: tried to write into an array that is read-only, as a tensor's is; a "
+                f"function under test must leave its arguments as they are: work on a copy"
+            ) from error
         after = flatten(call)
         if len(after) != len(before) or any(a is not b for a, b in zip(after, before, strict=True)):
             raise RuntimeError(
@@ -219,8 +237,7 @@ class Subject:
         self.output_shapes = [t.shape for t in outputs]
         self.output_dtypes = [t.dtype for t in outputs]
         first = _join([t._data for t in outputs])
-        again = self.value(self.point)
-        self._compare(first, again)
+        self.confirm(first, calls=1)
         if not np.isfinite(first).all():
             what = "value" if self.order == 1 else "gradient"
             raise ValueError(
@@ -228,6 +245,11 @@ class Subject:
                 f"there; choose arguments inside the domain of the function"
             )
         return first
+
+    def confirm(self, first: Vector, calls: int) -> None:
+        """Raise RuntimeError unless f gives its first value again."""
+        for _ in range(calls):
+            self._compare(first, self.value(self.point))
 
     def _compare(self, first: Vector, again: Vector) -> None:
         if first.shape != again.shape:
@@ -338,7 +360,8 @@ def check_arity(f: Callable[..., Any], args: tuple[Any, ...], name: str) -> None
     if not callable(f):
         raise TypeError(f"check_grads: expected a function first, got {type(f).__name__}")
     try:
-        signature = inspect.signature(f)
+        # Of a module, what its forward takes.
+        signature = inspect.signature(getattr(f, "forward", f))
     except (TypeError, ValueError):  # some builtins have none
         return
     try:
