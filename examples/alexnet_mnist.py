@@ -15,6 +15,7 @@ from the one before; Adam begins with steps of 0.001, which shrink along half a 
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -39,10 +40,11 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=args.out).close()  # not to find out only when saving
 
     try:
         (x, y), (x_test, y_test) = data.load_digits() if args.quick else data.load_mnist()
-    except (ConnectionError, ImportError) as error:
+    except (OSError, ValueError, ImportError) as error:
         sys.exit(f"no data: {error}")
     if args.quick:
         x, y, x_test, y_test = enlarged(x[::3]), y[::3], enlarged(x_test[::3]), y_test[::3]
@@ -77,4 +79,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, OSError, ValueError) as error:
+        sys.exit(f"{Path(__file__).name}: {str(error) or 'interrupted'}")

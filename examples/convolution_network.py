@@ -11,6 +11,7 @@ pass at all: it is a class of the kind that TensorFlow courses build with ``tf.G
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -80,6 +81,8 @@ class ConvolutionNetwork:
         seed: int = 42,
     ) -> None:  # fmt: skip
         """Train; Ctrl-C ends it and keeps what was learnt."""
+        if epochs < 0:
+            raise ValueError(f"fit: epochs must be 0 or more, got {epochs}")
         self.generator = mg.manual_seed(seed)
         _, channels, height, width = x.shape
         self.init_weights(channels, height, width, n_classes=int(y.max()) + 1)
@@ -129,11 +132,12 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=args.out).close()  # not to find out only when saving
 
     try:
         load = mg.data.load_digits if args.quick else mg.data.load_fashion_mnist
         (x, y), (x_test, y_test) = load()
-    except (ConnectionError, ImportError) as error:
+    except (OSError, ValueError, ImportError) as error:
         sys.exit(f"no data: {error}")
     if not args.quick:
         x, x_test = (a[:, None].astype(np.float32) / 255 for a in (x, x_test))
@@ -152,4 +156,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, OSError, ValueError) as error:
+        sys.exit(f"{Path(__file__).name}: {str(error) or 'interrupted'}")

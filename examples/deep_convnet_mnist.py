@@ -14,8 +14,10 @@ weights that come with the book are read from their .npz file and scored instead
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -48,18 +50,20 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=args.out).close()  # not to find out only when saving
 
     try:
         x, y, x_test, y_test = images_and_labels(args.quick)
-    except (ConnectionError, ImportError) as error:
+    except (OSError, ValueError, ImportError) as error:
         sys.exit(f"no data: {error}")
     mg.manual_seed(args.seed)
     model = models.deep_convnet()
     trainer = mg.Trainer(model, optim.Adam(lr=1e-3))
     if args.weights:
         try:
-            model.load_book(np.load(args.weights))
-        except (OSError, ValueError) as error:
+            with args.weights.open("rb") as file:
+                model.load_book(np.load(file))
+        except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
             sys.exit(f"cannot read the weights: {error}")
     else:
         viz.filters(model.features[0]).savefig(args.out / "deep_convnet_filters_at_start.png")
@@ -84,4 +88,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, OSError, ValueError) as error:
+        sys.exit(f"{Path(__file__).name}: {str(error) or 'interrupted'}")

@@ -15,6 +15,7 @@ that uses Keras; the table at the end stands beside the figures printed there.
 
 import argparse
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -120,12 +121,15 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=1, help="runs of each, to print their mean")
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
+    if args.epochs < 1:
+        options.error("--epochs must be at least 1")
     args.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=args.out).close()  # not to find out only when saving
 
     try:
         load = mg.data.load_digits if args.quick else mg.data.load_fashion_mnist
         (x, y), _ = load()
-    except (ConnectionError, ImportError) as error:
+    except (OSError, ValueError, ImportError) as error:
         sys.exit(f"no data: {error}")
     x = x.astype(np.float32) / (1 if args.quick else 255)
     x, x_val, y, y_val = mg.data.train_test_split(x, y, test_size=0.2, seed=42)
@@ -162,4 +166,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, OSError, ValueError) as error:
+        sys.exit(f"{Path(__file__).name}: {str(error) or 'interrupted'}")

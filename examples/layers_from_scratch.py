@@ -15,6 +15,7 @@ Five short lessons, each with its picture or figures:
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def compare_optimizers(x: Array, y: Array, epochs: int, path: Path) -> bool:
         trainer = mg.Trainer(model, optimizer())
         history = trainer.fit(x, y, epochs=epochs, batch_size=32).history
         if trainer.interrupted:
-            return False
+            break
         axes.plot(range(1, len(history["loss"]) + 1), history["loss"], style, label=name)
         print(f"   {name:10} {history['loss'][-1]:.4f}  {history['accuracy'][-1]:.2%}")
     axes.set(xlabel="epoch", ylabel="cross-entropy in training", yscale="log")
@@ -87,9 +88,10 @@ def compare_optimizers(x: Array, y: Array, epochs: int, path: Path) -> bool:
         set_formatter("{x:g}")
     axes.grid(axis="y", which="both", color=GREY)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
+    if axes.lines:
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     figure.savefig(path, dpi=150)
-    return True
+    return not trainer.interrupted
 
 
 def six_layers(pixels: int, dropout: float = 0.0) -> nn.Sequential:
@@ -117,8 +119,8 @@ class Known(mg.callbacks.Callback):
 
 def close_the_gap(
     x: Array, y: Array, x_test: Array, y_test: Array, epochs: int, path: Path
-) -> None:
-    """Lesson 3: 300 images are few enough to be learnt by heart."""
+) -> bool:
+    """Lesson 3: 300 images are few enough to be learnt by heart. False after Ctrl-C."""
     cases = {"nothing": (0.0, 0.0), "L2": (0.02, 0.0), "dropout": (0.0, 0.5)}
     figure, panels = plt.subplots(
         2, 3, figsize=(10, 6), sharex=True, sharey="row", layout="constrained"
@@ -151,8 +153,10 @@ def close_the_gap(
         column[1].set(xlabel="epoch")
     panels[0, 0].set(ylabel="accuracy", ylim=(0, 1.03))
     panels[1, 0].set(ylabel="cross-entropy", ylim=(0, 2.4))
-    panels[0, 0].legend(frameon=False, loc="lower right")
+    if panels[0, 0].lines:
+        panels[0, 0].legend(frameon=False, loc="lower right")
     figure.savefig(path, dpi=150)
+    return not trainer.interrupted
 
 
 def activations(path: Path) -> None:
@@ -205,12 +209,15 @@ def main() -> None:
     options.add_argument("--epochs", type=int, default=10, help="of each optimizer")
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
+    if args.epochs < 1:
+        options.error("--epochs must be at least 1")
     args.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=args.out).close()  # not to find out only when saving
 
     try:
         load = mg.data.load_digits if args.quick else mg.data.load_mnist
         (x, y), (x_test, y_test) = load()
-    except (ConnectionError, ImportError) as error:
+    except (OSError, ValueError, ImportError) as error:
         sys.exit(f"no data: {error}")
     x, x_test = (a.reshape(len(a), -1).astype(np.float32) / a.max() for a in (x, x_test))
 
@@ -219,11 +226,15 @@ def main() -> None:
     if not compare_optimizers(x, y, args.epochs, args.out / "layers_optimizers.png"):
         return
     few, tests = (x[:300], y[:300]), (x_test[:2000], y_test[:2000])
-    close_the_gap(*few, *tests, 20 * args.epochs, args.out / "layers_overfitting.png")
+    if not close_the_gap(*few, *tests, 20 * args.epochs, args.out / "layers_overfitting.png"):
+        return
     activations(args.out / "layers_activations.png")
     save_and_load(x, args.out / "layers_model.safetensors")
     print(f"pictures in {args.out}/: layers_*.png")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, OSError, ValueError) as error:
+        sys.exit(f"{Path(__file__).name}: {str(error) or 'interrupted'}")

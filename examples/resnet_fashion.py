@@ -14,6 +14,7 @@ Topin, "Super-convergence", 2018), which reaches in few epochs what takes many o
 
 import argparse
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -36,12 +37,15 @@ def main() -> None:
     options.add_argument("--seed", type=int, default=0)
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
+    if args.epochs < 1:
+        options.error("--epochs must be at least 1")
     args.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=args.out).close()  # not to find out only when saving
 
     try:
         load = data.load_digits if args.quick else data.load_fashion_mnist
         (x, y), (x_test, y_test) = load()
-    except (ConnectionError, ImportError) as error:
+    except (OSError, ValueError, ImportError) as error:
         sys.exit(f"no data: {error}")
     if args.quick:
         x, y, x_test, y_test = x[::2], y[::2], x_test[::2], y_test[::2]
@@ -86,4 +90,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, OSError, ValueError) as error:
+        sys.exit(f"{Path(__file__).name}: {str(error) or 'interrupted'}")

@@ -16,6 +16,7 @@ the network is as it starts, and the pattern is faint.
 
 import argparse
 import sys
+import tempfile
 import time
 import tracemalloc
 from itertools import pairwise
@@ -122,6 +123,7 @@ def main() -> None:
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=args.out).close()  # not to find out only when saving
 
     size = 32 if args.quick else 224
     try:
@@ -147,4 +149,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except (KeyboardInterrupt, OSError, ValueError) as error:
+        sys.exit(f"{Path(__file__).name}: {str(error) or 'interrupted'}")

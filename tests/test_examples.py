@@ -93,8 +93,15 @@ def test_deep_convnet_scores_weights_of_a_file(run, tmp_path):
     out = run("deep_convnet_mnist", "--quick", "--weights", str(tmp_path / "weights.npz"))
     assert "of 359" in out
     assert "trained for" not in out
-    with pytest.raises(SystemExit, match="cannot read the weights"):
-        run("deep_convnet_mnist", "--quick", "--weights", str(tmp_path / "nothing.npz"))
+    whole = (tmp_path / "weights.npz").read_bytes()
+    (tmp_path / "short.npz").write_bytes(whole[:5000])
+    (tmp_path / "empty.npz").write_bytes(b"")
+    (tmp_path / "text.npz").write_text("W1 = 0")
+    np.savez(tmp_path / "others.npz", W1=np.zeros(3))
+    np.save(tmp_path / "one.npy", np.zeros((2, 2)))
+    for wrong in ("nothing.npz", "short.npz", "empty.npz", "text.npz", "others.npz", "one.npy"):
+        with pytest.raises(SystemExit, match=r"^cannot read the weights: "):
+            run("deep_convnet_mnist", "--quick", "--weights", str(tmp_path / wrong))
 
 
 @pytest.mark.parametrize("name", ["alexnet", "resnet", "googlenet"])
@@ -126,16 +133,74 @@ def test_vgg16(run, tmp_path):
         "deep_convnet_mnist", "googlenet_fashion", "resnet_fashion",
     ],
 )  # fmt: skip
-def test_missing_data_are_said_in_one_line(name, run, monkeypatch):
+@pytest.mark.parametrize("kind", [ConnectionError, ValueError, PermissionError])
+def test_missing_and_damaged_data_are_said_in_one_line(name, kind, run, monkeypatch):
     def unreachable(source, name, root):
-        raise ConnectionError(f"could not download {name}: put it into a folder")
+        raise kind(f"could not read {name}: put it into a folder")
 
     monkeypatch.setattr("minigrad.data.datasets.fetch", unreachable)
     with pytest.raises(SystemExit) as stopped:
         run(name)
     text = str(stopped.value)
-    assert text.startswith("no data: could not download")
+    assert text.startswith("no data: could not read")
     assert text.endswith("put it into a folder")
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_what_cannot_be_written_is_said_before_the_training(path, tmp_path, monkeypatch, capsys):
+    blocked = tmp_path / "file"
+    blocked.touch()
+    monkeypatch.setattr(sys, "argv", [path.name, "--out", str(blocked)])
+    with pytest.raises(SystemExit) as stopped:
+        runpy.run_path(str(path), run_name="__main__")
+    said = capsys.readouterr().err if stopped.value.code == 2 else str(stopped.value)
+    assert f"File exists: '{blocked}'" in said.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "name", [path.stem for path in sorted(EXAMPLES.glob("*.py")) if path.stem != "vgg16"]
+)
+def test_impossible_numbers_of_epochs_are_refused(name, run, capsys):
+    quick = [] if name == "digits" else ["--quick"]
+    with pytest.raises(SystemExit) as stopped:
+        run(name, *quick, "--epochs", "-1")
+    said = capsys.readouterr().err if stopped.value.code == 2 else str(stopped.value)
+    assert "epochs must be" in said
+
+
+@pytest.mark.parametrize("steps", [1, 60])
+def test_ctrl_c_in_the_demo_keeps_what_was_learnt(steps, run, tmp_path, monkeypatch, capsys):
+    """In the first epoch of 44 steps, of which there is no curve, and in the second."""
+    from minigrad import optim
+
+    calls = []
+    original = optim.Adam.apply_gradients
+
+    def interrupting(self, pairs):
+        calls.append(1)
+        if len(calls) > steps:
+            raise KeyboardInterrupt
+        return original(self, pairs)
+
+    monkeypatch.setattr(optim.Adam, "apply_gradients", interrupting)
+    if steps < 44:
+        with pytest.raises(SystemExit, match=r"^saved model: .*digits\.safetensors$"):
+            run("digits", "--epochs", "3")
+        assert "interrupted: what was learnt so far is kept" in capsys.readouterr().out
+    else:
+        assert "test accuracy: " in run("digits", "--epochs", "3")
+        assert pictures(tmp_path) == ["curve.png"]
+    assert isinstance(mg.load_model(tmp_path / "digits.safetensors"), mg.nn.Sequential)
+
+
+def test_ctrl_c_outside_the_training_ends_in_one_line(run, monkeypatch):
+    def interrupting():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("minigrad.data.datasets.load_digits", interrupting)
+    monkeypatch.setattr("minigrad.data.load_digits", interrupting)
+    with pytest.raises(SystemExit, match=r"^resnet_fashion\.py: interrupted$"):
+        run("resnet_fashion", "--quick")
 
 
 def test_ctrl_c_keeps_what_was_learnt(run, tmp_path, monkeypatch):

@@ -59,8 +59,15 @@ class DeepConvNet(nn.Module):
         Its dense layers compute x @ W, and its dropout scales in evaluation (by 1 - p) where ours
         scales in training, so that the last weights and bias take over those factors.
 
-        Raises ValueError for missing or unexpected arrays and wrong shapes.
+        Raises ValueError for missing or unexpected arrays and wrong shapes, TypeError for a single
+        array.
         """
+        given: Any = arrays
+        if not isinstance(given, Mapping):
+            raise TypeError(
+                f"load_book: expected the arrays W1 to W8 and b1 to b8 by name, as in an .npz, "
+                f"got {type(given).__name__}"
+            )
         state: dict[str, Any] = {}
         known = {f"{name}{i}" for name in "Wb" for i in range(1, 9)}
         if set(arrays) != known:
