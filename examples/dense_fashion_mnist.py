@@ -157,6 +157,7 @@ def main() -> None:
             means = np.mean(reached, axis=0).tolist()
             rows.append((name, means, clock.seconds / clock.steps * 1e3))
         if trainer.interrupted:
+            print(f"saved what was learnt: {args.out / 'dense.safetensors'}")
             break
 
     if histories:

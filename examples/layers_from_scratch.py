@@ -136,6 +136,7 @@ def close_the_gap(
             validation_data=(x_test, y_test),
         ).history  # fmt: skip
         if trainer.interrupted:
+            print(f"   interrupted: the cases before are in {path}")
             break
         known, new = (trainer.evaluate(*data) for data in ((x, y), (x_test, y_test)))
         gaps = [abs(known[key] - new[key]) for key in ("accuracy", "loss")]

@@ -179,6 +179,7 @@ def test_numbers_of_numpy_and_lists_are_taken():
     x = mg.tensor(draw(2, 4, 3))
     same = np.testing.assert_array_equal
     same(F.layer_norm(x, np.int64(3)).numpy(), F.layer_norm(x, 3).numpy())
+    assert mg.nn.LayerNorm(np.int64(3))(x).shape == x.shape
     same(F.layer_norm(x, [4, 3]).numpy(), F.layer_norm(x, (4, 3)).numpy())
     same(F.group_norm(x, np.int8(2)).numpy(), F.group_norm(x, 2).numpy())
     mean, var = [1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 1.0, 2.0]

@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.module import Module, check_sizes
+from minigrad.operators.normalisation import lengths
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
@@ -161,11 +162,7 @@ class LayerNorm(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        if isinstance(normalized_shape, int):
-            normalized_shape = (normalized_shape,)
-        self.normalized_shape = tuple(normalized_shape)
-        if not self.normalized_shape:
-            raise ValueError("LayerNorm: normalized_shape must have at least one axis")
+        self.normalized_shape = lengths("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
@@ -264,6 +261,7 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
+        check_sizes(self, size=size)
         if size < 1:
             raise ValueError(f"LocalResponseNorm: size must be at least 1, got {size}")
         self.size = size

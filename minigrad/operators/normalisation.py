@@ -261,8 +261,8 @@ def layer_norm(
     >>> layer_norm(tensor([[1.0, 3.0]]), 2, eps=0.0)
     tensor([[-1.,  1.]])
     """
-    shape = _lengths(normalized_shape)
-    if not shape or input.shape[-len(shape) :] != shape:
+    shape = lengths("layer_norm", normalized_shape)
+    if input.shape[-len(shape) :] != shape:
         raise ValueError(
             f"layer_norm: input must end in normalized_shape {shape}, got shape {input.shape}"
         )
@@ -283,10 +283,17 @@ def layer_norm(
     )
 
 
-def _lengths(normalized_shape: Any) -> tuple[int, ...]:
+def lengths(name: str, normalized_shape: Any) -> tuple[int, ...]:
+    """``normalized_shape`` as a tuple of at least one length. Raises TypeError, ValueError."""
     form = "an int or a tuple of ints"
     given = normalized_shape if isinstance(normalized_shape, (tuple, list)) else [normalized_shape]
-    return tuple([whole("layer_norm", "normalized_shape", n, form) for n in given])
+    shape = tuple([whole(name, "normalized_shape", n, form) for n in given])
+    if not shape or min(shape) < 0:
+        raise ValueError(
+            f"{name}: normalized_shape must have at least one axis and no negative length, "
+            f"got {normalized_shape!r}"
+        )
+    return shape
 
 
 @composite(
