@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.inspection import ApplyRules, Inspector
 from minigrad.node import MODE, Leaf, Node
-from minigrad.observation import Observation, Statistics
+from minigrad.observation import Observation, Statistics, is_finite
 from minigrad.operators.declare import Operator
 from minigrad.source_line import SourceLine, current_line
 from minigrad.tape_table import leaf_name
@@ -81,7 +81,9 @@ class detect_anomaly(Inspector):
         if node is not None:
             node.seen = node.seen or Observation()
             node.seen.line = node.seen.line or current_line()
-        if arrays is None or is_finite(value) or any(not is_finite(x) for x in arrays):
+        if arrays is None or is_finite(value):
+            return
+        if any(x is not None and not is_finite(x) for x in arrays):
             return  # what came in broken is not this operator's doing
         scope = MODE.get().scope
         where = f" in {scope}" if scope else ""
@@ -188,12 +190,6 @@ BACKWARD_CAUSES: dict[str, str] = {
     "arctanh": "the derivative of arctanh at -1 and 1 is infinite",
     "norm": "the norm of a tiny vector",
 }
-
-
-def is_finite(value: Any) -> bool:
-    """Whether there is neither a NaN nor an infinity in it."""
-    array = np.asarray(value) if value is not None else np.zeros(0)
-    return array.dtype.kind not in "fc" or bool(np.isfinite(array).all())
 
 
 def broken(value: Any) -> str:

@@ -8,6 +8,7 @@ calls the constructors of the library's layers with plain values, and nothing el
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import json
@@ -26,7 +27,7 @@ from minigrad.nn import functional
 from minigrad.nn.module import Module
 from minigrad.node import Leaf
 from minigrad.parameter import Parameter
-from minigrad.random import default_generator
+from minigrad.random import generator_restored
 from minigrad.tensor import Tensor
 
 __all__ = ["load_model", "save_model"]
@@ -313,16 +314,10 @@ class _Reader:
 
     def rebuild(self, structure: dict[str, Any]) -> Module | None:
         """The model, its weights still to be filled in; ``problems`` tells what does not fit."""
-        random = default_generator().bit_generator
-        before = random.state
         model = None
-        try:
+        with contextlib.suppress(UnfitError), generator_restored():
             model = self.module(structure["root"], "")
             self.share(model, structure["shared"])
-        except UnfitError:
-            pass
-        finally:
-            random.state = before
         if model is not None:
             for name, p in model.named_parameters():
                 p.requires_grad = name not in structure["frozen"]

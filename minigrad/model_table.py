@@ -16,10 +16,12 @@ from numpy.typing import DTypeLike
 
 from minigrad.inspection import Inspector
 from minigrad.nn import Module, UninitializedParameter
+from minigrad.nn.module import float_dtype, modes_restored
 from minigrad.node import Node
 from minigrad.operators.declare import Operator
-from minigrad.random import default_generator
+from minigrad.random import generator_restored
 from minigrad.tape import no_grad
+from minigrad.tape_table import readable_bytes
 from minigrad.tensor import Tensor
 
 __all__ = ["Layer", "Summary", "summary"]
@@ -92,7 +94,7 @@ class Summary:
     def totals(self) -> list[tuple[str, str]]:
         """The lines below the table."""
         lines = [
-            ("Total params", f"{self.total_params:,} ({_bytes(self.size)})"),
+            ("Total params", f"{self.total_params:,} ({readable_bytes(self.size)})"),
             ("Trainable params", f"{self.trainable_params:,}"),
             ("Non-trainable params", f"{self.non_trainable_params:,}"),
         ]
@@ -155,7 +157,7 @@ def summary(
       1         ReLU        (None, 100)        0              0
       2         Linear      (None, 10)     1,010          1,000
     ───────────────────────────────────────────────────────────
-    Total params: 79,510 (311 kB)
+    Total params: 79,510 (318 kB)
     Trainable params: 79,510
     Non-trainable params: 0
     Multiply-adds: 79,400 per sample
@@ -269,23 +271,18 @@ def _multiply_adds(name: str, arrays: Any, value: Any) -> int:
 @contextmanager
 def _undisturbed(model: Module) -> Generator[None]:
     """Evaluation mode; afterwards modes, buffers and the random generator are as before."""
-    modes = [(module, module.training) for module in model.modules()]
     buffers = [(buffer, buffer._data.copy()) for buffer in model.buffers()]
-    generator = default_generator().bit_generator
-    state = generator.state
-    model.eval()
     try:
-        yield
+        with modes_restored(model), generator_restored():
+            model.eval()
+            yield
     finally:
-        for module, training in modes:
-            module.training = training
         for buffer, values in buffers:
             buffer.assign(values)
-        generator.state = state
 
 
 def _inputs(shapes: list[Shape], dtype: Any, model: Module) -> list[Tensor]:
-    own = next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
+    own = float_dtype(model)
     dtypes: list[Any] = list(dtype) if isinstance(dtype, (list, tuple)) else [dtype] * len(shapes)
     if len(dtypes) != len(shapes):
         raise ValueError(f"summary: got {len(shapes)} shapes and {len(dtypes)} dtypes")
@@ -358,12 +355,3 @@ def _cell(tag: str, text: str, side: str) -> str:
     indent = (len(text) - len(text.lstrip())) / 2
     style = f"text-align:{side};padding-left:{0.5 + 1.5 * indent:g}em"
     return f'<{tag} style="{style}">{html.escape(text.strip())}</{tag}>'
-
-
-def _bytes(size: int) -> str:
-    amount = float(size)
-    for unit in ("B", "kB", "MB"):
-        if amount < 1024:
-            return f"{amount:.3g} {unit}" if unit != "B" else f"{size} B"
-        amount /= 1024
-    return f"{amount:.3g} GB"

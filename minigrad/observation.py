@@ -22,6 +22,16 @@ __all__ = ["Observation", "Statistics", "observe"]
 BINS = 24
 
 
+def is_finite(value: Any) -> bool:
+    """Whether there is neither a NaN nor an infinity in it."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fc":
+        return True
+    # One pass without a temporary array; a sum that overflows is looked at again.
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
+
+
 class Statistics:
     """An array in a few numbers; those of the finite elements, and how many are not."""
 

@@ -52,8 +52,8 @@ class _Timed(Progress):
         """The values and the time of a step, as text."""
         each = (self.now - self.started) / max(self.steps, 1)
         pace = f"{each * 1e3:.3g} ms/step" if each < 1 else f"{each:.3g} s/step"
-        shown = {**{k: v for k, v in logs.items() if np.ndim(v) == 0}}
-        return "  ".join([*(f"{k} {_number(v)}" for k, v in shown.items()), pace])
+        shown = [f"{k} {_number(v)}" for k, v in logs.items() if np.ndim(v) == 0]
+        return "  ".join([*shown, pace])
 
     def say(self, text: str) -> None:
         """Write a line."""

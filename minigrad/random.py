@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,17 @@ def default_generator() -> np.random.Generator:
     if not _generators:
         _generators.append(np.random.default_rng())
     return _generators[0]
+
+
+@contextmanager
+def generator_restored() -> Generator[None]:
+    """What is drawn inside is drawn again afterwards: the library's numbers go on as before."""
+    generator = default_generator().bit_generator
+    before = generator.state
+    try:
+        yield
+    finally:
+        generator.state = before
 
 
 def randn(

@@ -40,7 +40,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     nodes: list[Node | None] = [args[i]._node for i in places]
 
     def run(inputs: list[Tensor], tapes: Any) -> tuple[int, Any]:
-        """F on these tensors, and the number after which it ran."""
+        """``f`` on these tensors, and the number after which it ran."""
         given = list(args)
         for i, tensor in zip(places, inputs, strict=True):
             given[i] = tensor

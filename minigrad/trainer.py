@@ -20,18 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad import optim
-from minigrad.anomaly import AnomalyError, detect_anomaly, is_finite
+from minigrad.anomaly import AnomalyError, detect_anomaly
+from minigrad.batches import batches_of, first_batch, model_input, pair_of, parts_of, split_off
 from minigrad.callbacks import Callback, ModelCheckpoint
 from minigrad.checkpoint_files import load_checkpoint, save_checkpoint
-from minigrad.data.loader import ArrayDataset, DataLoader, Subset
+from minigrad.data.loader import ArrayDataset, DataLoader
 from minigrad.history import History
 from minigrad.metrics import Accuracy, ConfusionMatrix, Metric, metric
-from minigrad.nn import Module
+from minigrad.nn.module import Module, float_dtype, modes_restored
 from minigrad.objective import BINARY, CLASSES, REGRESSION, Objective, check_finite
+from minigrad.observation import is_finite
 from minigrad.progress import Progress, progress
 from minigrad.random import default_generator
 from minigrad.tape import no_grad
-from minigrad.tensor import Tensor, as_array, as_tensor
+from minigrad.tensor import Tensor
 
 __all__ = ["Trainer"]
 
@@ -134,11 +136,11 @@ class Trainer:
                 raise TypeError(f"fit: a callback is a mg.callbacks.Callback, got {one!r}")
         shown = progress(verbose)
         if validation_split:
-            x, y, validation_data = _split(x, y, validation_split, validation_data)
-        source = _batches(x, y, batch_size, shuffle, "fit")
+            x, y, validation_data = split_off(x, y, validation_split, validation_data)
+        source = batches_of(x, y, batch_size, shuffle, "fit")
         checked: Any = None
         if validation_data is not None:
-            checked = _batches(*_pair(validation_data), batch_size, False, "validation_data")
+            checked = batches_of(*pair_of(validation_data), batch_size, False, "validation_data")
         self._check(source, "")
         if checked is not None:
             self._check(checked, "validation ")
@@ -146,10 +148,9 @@ class Trainer:
         self.quantities = names + [f"val_{name}" for name in names if checked is not None]
         self._source = source
         self._begin(called)
-        modes = [(module, module.training) for module in self.model.modules()]
         try:
-            self.model.train()
-            with _deferring_interrupts() as interrupt:
+            with modes_restored(self.model), _deferring_interrupts() as interrupt:
+                self.model.train()
                 for callback in self._callbacks:
                     callback.on_train_begin()
                 while self.epoch < epochs and not self.stop_training and not self.interrupted:
@@ -158,8 +159,6 @@ class Trainer:
             self.interrupted = True
         finally:
             shown.close()
-            for module, training in modes:
-                module.training = training
             for callback in self._callbacks:
                 callback.on_train_end()
         if self.interrupted:
@@ -229,7 +228,7 @@ class Trainer:
             self.model, self.optimizer, self.objective, self._running,
         )  # fmt: skip
         generator = default_generator().bit_generator
-        dtype = _dtype(model)
+        dtype = float_dtype(model)
         # A NaN in the backward pass spreads to whatever is nearer to the input. So it is seen in
         # the first bias, before the update spoils all parameters, at hardly any cost.
         sentinel = _first_bias(optimizer)
@@ -242,7 +241,7 @@ class Trainer:
         behind = 0 if isinstance(self._source, DataLoader) else running.batches
         for batch in itertools.islice(self._source, behind, None):
             before = generator.state
-            inputs, y = _parts(batch, dtype)
+            inputs, y = parts_of(batch, dtype)
             output = model(*inputs)
             target = Tensor(objective.target(y, output.shape, output.dtype))
             loss = objective.function(output, target)
@@ -306,7 +305,7 @@ class Trainer:
         The model is run in evaluation mode, without a graph. Arguments and errors as in
         :meth:`fit`.
         """
-        source = _batches(x, y, batch_size, False, "evaluate")
+        source = batches_of(x, y, batch_size, False, "evaluate")
         self._check(source, "")
         return self._judge(source, self.metrics, None) or {}
 
@@ -317,19 +316,19 @@ class Trainer:
         the last is the target, which is left out). In evaluation mode, without a graph. Raises
         ValueError for empty data.
         """
-        source = _batches(x, None, batch_size, False, "predict", targets=False)
-        dtype = _dtype(self.model)
+        source = batches_of(x, None, batch_size, False, "predict", targets=False)
+        dtype = float_dtype(self.model)
         arrays = isinstance(source, DataLoader) and source is not x
         outputs: list[Array] = []
         with _evaluating(self.model):
             for batch in source:
                 if arrays:
-                    inputs = [_input(a, dtype) for a in batch]
+                    inputs = [model_input(a, dtype) for a in batch]
                 elif isinstance(batch, (tuple, list)):
                     parts: Sequence[Any] = batch  # pyright: ignore[reportUnknownVariableType]
-                    inputs = [_input(a, dtype) for a in (parts[:-1] or parts)]
+                    inputs = [model_input(a, dtype) for a in (parts[:-1] or parts)]
                 else:
-                    inputs = [_input(batch, dtype)]
+                    inputs = [model_input(batch, dtype)]
                 outputs.append(_tensor(self.model(*inputs))._data)
         if not outputs:
             raise ValueError("predict: there is no batch to predict for")
@@ -346,7 +345,7 @@ class Trainer:
                 f"evaluate, and metrics=('mae',)"
             )
         given = [m for m in self.metrics if isinstance(m, Accuracy)]
-        source = _batches(x, y, batch_size, False, "score")
+        source = batches_of(x, y, batch_size, False, "score")
         self._check(source, "")
         judged = self._judge(source, given[:1] or [Accuracy(self.objective.threshold)], None) or {}
         return float(judged["accuracy"])
@@ -355,10 +354,10 @@ class Trainer:
         """The loss and metrics over a source; None when interrupted."""
         running = _Running(copy.deepcopy(list(metrics)))
         running.reset()
-        dtype = _dtype(self.model)
+        dtype = float_dtype(self.model)
         with _evaluating(self.model):
             for batch in source:
-                inputs, y = _parts(batch, dtype)
+                inputs, y = parts_of(batch, dtype)
                 output = self.model(*inputs)
                 target = Tensor(self.objective.target(y, output.shape, output.dtype))
                 loss = self.objective.function(output, target)
@@ -371,13 +370,13 @@ class Trainer:
 
     def _check(self, source: Any, what: str) -> None:
         """Run one batch without leaving a trace; raise if data, model and loss do not fit."""
-        batch = _first(source)
+        batch = first_batch(source)
         if not isinstance(batch, (tuple, list)) or len(batch) < 2:  # pyright: ignore[reportUnknownArgumentType]
             raise ValueError(
                 f"{what}targets are missing: expected arrays x and y, or batches (x, y), got "
                 f"batches of {type(batch).__name__}"
             )
-        inputs, y = _parts(batch, _dtype(self.model))
+        inputs, y = parts_of(batch, float_dtype(self.model))
         names = [f"{what}x"] if len(inputs) == 1 else [f"{what}x[{i}]" for i in range(len(inputs))]
         everything: Sequence[Array] = [*[x._data for x in inputs], y]
         dataset = source.dataset if isinstance(source, DataLoader) else None
@@ -568,14 +567,9 @@ def _deferring_interrupts() -> Generator[_Interrupt]:
 @contextlib.contextmanager
 def _evaluating(model: Module) -> Generator[None]:
     """Evaluation mode without a graph; afterwards each module is in the mode it was in."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        with no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    with modes_restored(model), no_grad():
+        model.eval()
+        yield
 
 
 # -- arguments -------------------------------------------------------------------------------------
@@ -641,92 +635,7 @@ def _metrics(given: Any, objective: Objective) -> list[Metric]:
     return made
 
 
-def _batches(
-    x: Any, y: Any, batch_size: int, shuffle: bool, caller: str, *, targets: bool = True
-) -> Any:
-    """Batches of the arrays, or the iterable of batches that was given."""
-    if isinstance(x, (ArrayDataset, Subset)) and y is None:
-        return DataLoader(x, batch_size, shuffle)
-    if hasattr(x, "__iter__") and not hasattr(x, "__array__") and not isinstance(x, (list, tuple)):
-        if y is not None:
-            raise ValueError(f"{caller}: leave y out beside a loader: its batches are (x, y)")
-        return x
-    if targets and y is None:
-        raise ValueError(f"{caller}: targets are missing: pass y, or a DataLoader of (x, y)")
-    xs = [_array(a) for a in x] if isinstance(x, tuple) else [_array(x)]
-    arrays = [*xs, _array(y)] if targets else xs
-    names = ["x"] if len(xs) == 1 else [f"x[{i}]" for i in range(len(xs))]
-    for name, array in zip([*names, "y"], arrays, strict=False):
-        if array.ndim == 0 or array.size == 0:
-            raise ValueError(f"{caller}: {name} is empty: its shape is {array.shape}")
-        if len(array) != len(arrays[0]):
-            raise ValueError(
-                f"{caller}: {names[0]} has {len(arrays[0])} samples and {name} has {len(array)}; "
-                f"they must be as many"
-            )
-    return DataLoader(ArrayDataset(*arrays), batch_size, shuffle)
-
-
-def _split(x: Any, y: Any, fraction: float, validation_data: Any) -> tuple[Any, Any, Any]:
-    """The first part of the arrays, and the last as validation data."""
-    if validation_data is not None:
-        raise ValueError("fit: give validation_split or validation_data, not both")
-    if y is None:
-        raise ValueError("fit: validation_split needs arrays; give validation_data beside a loader")
-    if not 0 < fraction < 1:
-        raise ValueError(f"fit: validation_split must be in [0, 1), got {fraction}")
-    xs, y = tuple(map(_array, x)) if isinstance(x, tuple) else (_array(x),), _array(y)
-    lengths = {a.shape[:1] for a in (*xs, y)}
-    if len(lengths) > 1 or not len(y):
-        _batches(x, y, 1, False, "fit")  # says what is wrong
-    at = math.floor(len(y) * (1 - fraction))
-    if not 0 < at < len(y):
-        raise ValueError(
-            f"fit: validation_split={fraction} leaves {at} of {len(y)} samples to train on and "
-            f"{len(y) - at} to validate with; both need at least one"
-        )
-    return tuple([a[:at] for a in xs]), y[:at], (tuple([a[at:] for a in xs]), y[at:])
-
-
-def _pair(data: Any) -> tuple[Any, Any]:
-    if isinstance(data, (tuple, list)):
-        parts: Sequence[Any] = data  # pyright: ignore[reportUnknownVariableType]
-        if len(parts) != 2:
-            raise ValueError(f"fit: validation_data must be (x, y) or a loader, got {len(parts)}")
-        return parts[0], parts[1]
-    return data, None
-
-
-def _first(source: Any) -> Any:
-    """The first batch, without changing what comes later."""
-    if isinstance(source, DataLoader):
-        if not len(source):
-            raise ValueError(
-                f"the loader has no batch: {len(source.dataset)} samples, batch_size="
-                f"{source.batch_size}, drop_last={source.drop_last}"
-            )
-        return source.peek()
-    if iter(source) is source:
-        raise TypeError(
-            "an iterator is used up after one pass; pass a DataLoader or another collection of "
-            "batches that can be gone through again"
-        )
-    generator = default_generator().bit_generator
-    before = generator.state
-    try:
-        return next(iter(source))
-    except StopIteration:
-        raise ValueError("the data are empty: there is no batch") from None
-    finally:
-        generator.state = before
-
-
-# -- what goes into the model ----------------------------------------------------------------------
-
-
-def _dtype(model: Module) -> Any:
-    """The dtype of the model's floating-point parameters."""
-    return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
+# -- what a model holds and gives ------------------------------------------------------------------
 
 
 def _own_generators(model: Module) -> dict[str, np.random.Generator]:
@@ -743,29 +652,6 @@ def _first_bias(optimizer: optim.Optimizer) -> Tensor:
     """The smaller one of the first two parameters."""
     params: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
     return min(params[:2], key=lambda p: p.size)
-
-
-def _parts(batch: Any, dtype: Any) -> tuple[list[Tensor], Array]:
-    """The inputs of the model as tensors, and the targets as an array."""
-    *inputs, y = batch
-    return [_input(x, dtype) for x in inputs], (y._data if type(y) is Tensor else _array(y))
-
-
-def _input(x: Any, dtype: Any) -> Tensor:
-    tensor = as_tensor(x)
-    given = tensor._data.dtype
-    if given != dtype and (given.kind in "fb" or given == np.uint8):
-        return Tensor(tensor._data.astype(dtype))
-    return tensor
-
-
-def _array(data: Any) -> Array:
-    if isinstance(data, Tensor):
-        return data.numpy()
-    array = np.asarray(data) if hasattr(data, "__array__") else as_array(data)
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"expected arrays of numbers, got dtype {array.dtype}")
-    return array
 
 
 def _tensor(output: Any) -> Tensor:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from minigrad.extras import extra
 from minigrad.history import GREY, History
-from minigrad.nn.module import Module, RemovableHandle
+from minigrad.nn.module import Module, RemovableHandle, modes_restored
 from minigrad.random import default_generator
 from minigrad.tape import no_grad
 from minigrad.tensor import Tensor, as_array
@@ -149,16 +149,13 @@ def _outputs(
     paths = layers or [p for p, m in named.items() if not any(True for _ in m.children())]
     found: dict[str, NDArray[Any]] = {}
     handles = [_keep_output(named[path], path, found) for path in paths]
-    training = {path: module.training for path, module in named.items()}
-    model.eval()
     try:
-        with no_grad():
+        with modes_restored(model), no_grad():
+            model.eval()
             model(Tensor(np.ascontiguousarray(x)))
     finally:
         for handle in handles:
             handle.remove()
-        for path, module in named.items():
-            module.training = training[path]
     return found
 
 

@@ -20,7 +20,8 @@ GROUPS = [
     {"anomaly", "checkpoint_files", "config", "explanation", "files", "metrics", "observation"}
     | {"tape_table"},
     {"data", "nn", "optim", "picture", "testing"},
-    {"callbacks", "history", "model_files", "model_table", "models", "objective", "trainer", "viz"},
+    {"batches", "callbacks", "history", "model_files", "model_table", "models", "objective"}
+    | {"trainer", "viz"},
 ]
 #: Beside each other: none of these needs another.
 SIDE_BY_SIDE = {"data", "nn", "optim", "picture", "testing"}

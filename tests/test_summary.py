@@ -63,7 +63,7 @@ def test_shapes_parameters_and_work():
     assert sum(one.params for one in table.layers) == table.total_params
     assert table.size == 4 * table.total_params
     assert table.buffers == 2 * 9
-    assert "Total params: 1,794 (7.01 kB)" in str(table)
+    assert "Total params: 1,794 (7.18 kB)" in str(table)
     assert "Buffers: 18" in str(table)
 
 

@@ -112,5 +112,5 @@ class Identity(Module):
         super().__init__()
 
     def forward(self, x: Any) -> Any:
-        """X itself."""
+        """The input itself."""
         return x

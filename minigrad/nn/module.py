@@ -11,7 +11,7 @@ import contextlib
 import copy
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -575,6 +575,22 @@ def check_sizes(module: Module, **sizes: Any) -> None:
             raise TypeError(f"{type(module).__name__}: {name} must be an int, got {size!r}")
         if size < 0:
             raise ValueError(f"{type(module).__name__}: {name} must not be negative, got {size}")
+
+
+@contextlib.contextmanager
+def modes_restored(model: Module) -> Generator[None]:
+    """Afterwards each module is in training or in evaluation, as it was before."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def float_dtype(model: Module) -> np.dtype[Any]:
+    """The dtype of the model's floating-point parameters; float32 when it has none."""
+    return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
 
 
 def as_float(x: Tensor, weight: Tensor) -> Tensor:

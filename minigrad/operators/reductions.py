@@ -24,7 +24,7 @@ EMPTY = [sample((0, 2)), sample((0, 2), axis=0), sample((2, 0), axis=0, keepdims
 
 
 def spread(g: Any, axis: Axis, keepdims: bool) -> Any:
-    """G with the reduced axes put back at length 1, ready to broadcast against the input."""
+    """g with the reduced axes put back at length 1, ready to broadcast against the input."""
     return g if keepdims or axis is None else np.expand_dims(g, axis)
 
 

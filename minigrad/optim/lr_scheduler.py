@@ -180,7 +180,7 @@ class StepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """Lr * gamma at multiples of step_size."""
+        """``lr * gamma`` at multiples of step_size."""
         due = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
         return [group["lr"] * (self.gamma if due else 1.0) for group in self._groups]
 
@@ -209,7 +209,7 @@ class MultiStepLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """Lr * gamma, once for each milestone here."""
+        """``lr * gamma``, once for each milestone here."""
         factor = self.gamma ** self.milestones.count(self.last_epoch)
         return [group["lr"] * factor for group in self._groups]
 
@@ -232,7 +232,7 @@ class ExponentialLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """Lr * gamma."""
+        """``lr * gamma``."""
         factor = 1.0 if self._first else self.gamma
         return [group["lr"] * factor for group in self._groups]
 
@@ -269,7 +269,7 @@ class LinearLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """Lr * the ratio of this step's factor to that of the step before."""
+        """``lr`` times the ratio of this step's factor to that of the step before."""
         t, rise = self.last_epoch, self.end_factor - self.start_factor
         if t == 0:
             factor = self.start_factor

@@ -418,12 +418,13 @@ class Optimizer:
         Raises ValueError that lists every group, setting and array that does not fit; the
         optimizer then is as it was.
         """
-        groups, wrong = self._matched_groups(state_dict)
+        groups = self._matched_groups(state_dict)
         if not self._group_of:
             self.param_groups = [group for group, _ in groups]
             self._pending = copy.deepcopy(state_dict)
             return
         saved_state = state_dict["state"]
+        wrong: list[str] = []
         loaded: list[tuple[int, list[tuple[dict[str, float], dict[str, Array]]]]] = []
         for number, (group, keys) in enumerate(groups):
             initial = self.initial_state(group)
@@ -445,7 +446,7 @@ class Optimizer:
                 for i, p in enumerate(flat.params):
                     flat.take(i, *of[p])
 
-    def _matched_groups(self, state_dict: Any) -> tuple[list[tuple[Group, list[Any]]], list[str]]:
+    def _matched_groups(self, state_dict: Any) -> list[tuple[Group, list[Any]]]:
         """Each group with the saved settings, and the saved keys of its parameters in order."""
         if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
             raise ValueError(
@@ -491,7 +492,7 @@ class Optimizer:
             matched.append(({**group, **settings}, keys))
         if wrong:
             raise ValueError(f"{self._name}: load_state_dict: " + "; ".join(wrong))
-        return matched, wrong
+        return matched
 
     def _restored(
         self, group: Group, initial: dict[str, float], p: Tensor, saved: dict[str, Any]

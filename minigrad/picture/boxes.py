@@ -56,6 +56,11 @@ class Box:
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name} {self.shape}>"
 
+    @property
+    def look(self) -> str:
+        """The kind as it is drawn: the operators of a derivative look different."""
+        return "gradient" if self.kind == "operator" and self.scope.order else self.kind
+
 
 class Content:
     """The boxes of a picture, and which node or array each was made from."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from typing import Any
 
@@ -84,8 +85,7 @@ def _write_group(graph: Any, group: Group, plan: Drawing) -> None:
 
 
 def _write_box(graph: Any, box: Box, show: tuple[str, ...], group: Group) -> None:
-    kind = "gradient" if box.kind == "operator" and box.scope.order else box.kind
-    look = LOOKS[kind]
+    look = LOOKS[box.look]
     name = short_name(box, group)
     fill, ink = BROKEN[box.mark] if box.mark else (look.fill, "")
     lines = [_text(name) if box.kind == "operator" else f"<B>{_text(name)}</B>"]
@@ -181,10 +181,7 @@ def tooltip(box: Box) -> str:
 
 def size(box: Box) -> int:
     """The number of elements."""
-    total = 1
-    for n in box.shape or ():
-        total *= n
-    return total
+    return math.prod(box.shape or ())
 
 
 def shape_text(box: Box) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.node import FREED, Leaf, Node
-from minigrad.observation import Statistics
+from minigrad.observation import Statistics, is_finite
 from minigrad.picture.boxes import Box, Content
 from minigrad.tape_table import kept_bytes
 
@@ -78,21 +78,12 @@ def _mark_broken(content: Content, arrays: dict[Box, Any]) -> None:
         if values is not None:
             is_broken: bool | None = not values.finite
         elif box in arrays:
-            is_broken = not _finite(arrays[box])
+            is_broken = not is_finite(arrays[box])
         else:
             is_broken = None
         reached = any(source.mark for source in box.inputs)
         if is_broken or (is_broken is None and reached):
             box.mark = "after" if reached else "first"
-
-
-def _finite(array: Any) -> bool:
-    if array.dtype.kind != "f":
-        return True
-    # One pass without a temporary array; a sum that overflows is looked at again.
-    with np.errstate(all="ignore"):
-        total = array.sum()
-    return bool(np.isfinite(total)) or bool(np.isfinite(array).all())
 
 
 def _remark(content: Content, show: tuple[str, ...]) -> str:

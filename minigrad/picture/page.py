@@ -39,7 +39,7 @@ def _data(plan: Drawing) -> dict[str, Any]:
     index: dict[Box | Group, int] = {box: i for i, box in enumerate(boxes)}
     index.update({group: len(boxes) + i for i, group in enumerate(groups)})
     home = {child: group for group in groups for child in group.children if isinstance(child, Box)}
-    kinds = {_look(box) for box in boxes} | ({"module"} if len(groups) > 1 else set())
+    kinds = {box.look for box in boxes} | ({"module"} if len(groups) > 1 else set())
     return {
         "boxes": [_box(box, home[box], plan.show) for box in boxes],
         "groups": [
@@ -62,14 +62,10 @@ def _data(plan: Drawing) -> dict[str, Any]:
     }
 
 
-def _look(box: Box) -> str:
-    return "gradient" if box.kind == "operator" and box.scope.order else box.kind
-
-
 def _box(box: Box, group: Group, show: tuple[str, ...]) -> dict[str, Any]:
     module = box.module or _module(group)
     rows: list[list[Any]] = [
-        ["kind", LOOKS[_look(box)].title],
+        ["kind", LOOKS[box.look].title],
         ["module", module],
         ["shape", shape_text(box)],
         ["dtype", box.dtype],
@@ -85,7 +81,7 @@ def _box(box: Box, group: Group, show: tuple[str, ...]) -> dict[str, Any]:
     histogram = box.values.histogram if box.values is not None else []
     found: dict[str, Any] = {
         "kind": box.kind,
-        "look": _look(box),
+        "look": box.look,
         "name": clean(short_name(box, group)) or " ",
         "full": clean(box.name) or " ",
         "module": clean(module),
