@@ -121,8 +121,8 @@ def main() -> None:
     options.add_argument("--seeds", type=int, default=1, help="runs of each, to print their mean")
     options.add_argument("--out", type=Path, default=Path("demo-output"))
     args = options.parse_args()
-    if args.epochs < 1:
-        options.error("--epochs must be at least 1")
+    if args.epochs < 1 or args.seeds < 1:
+        options.error("--epochs must be at least 1, and --seeds, too")
     args.out.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=args.out).close()  # not to find out only when saving
 

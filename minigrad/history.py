@@ -63,6 +63,10 @@ class History(Callback):
         Raises ValueError when there is no epoch to draw.
         """
         names = [n for n, v in self.history.items() if not n.startswith("val_") and _plots(v)]
+        if not names and any(self.history.values()):
+            raise ValueError(
+                f"History.plot: nothing to draw: {', '.join(self.history)} hold no finite numbers"
+            )
         if not names:
             raise ValueError("History.plot: there is no finished epoch to draw yet; call fit first")
         figure_class = extra("matplotlib.figure", "plot", "History.plot").Figure

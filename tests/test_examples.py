@@ -168,6 +168,12 @@ def test_impossible_numbers_of_epochs_are_refused(name, run, capsys):
     assert "epochs must be" in said
 
 
+def test_impossible_numbers_of_seeds_are_refused(run, capsys):
+    with pytest.raises(SystemExit):
+        run("dense_fashion_mnist", "--quick", "--seeds", "0")
+    assert "--seeds" in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("steps", [1, 60])
 def test_ctrl_c_in_the_demo_keeps_what_was_learnt(steps, run, tmp_path, monkeypatch, capsys):
     """In the first epoch of 44 steps, of which there is no curve, and in the second."""

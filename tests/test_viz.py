@@ -48,6 +48,8 @@ def test_learning_curves_of_a_dict_and_of_a_history():
     assert len(mg.viz.learning_curves(history).axes) == 2
     with pytest.raises(ValueError, match="no finished epoch"):
         mg.viz.learning_curves({})
+    with pytest.raises(ValueError, match="loss, val_loss hold no finite numbers"):
+        mg.viz.learning_curves({"loss": [np.nan], "val_loss": [np.inf]})
 
 
 def test_filters_share_one_scale_around_zero():
