@@ -107,8 +107,10 @@ def test_deep_convnet_scores_weights_of_a_file(run, tmp_path):
 @pytest.mark.parametrize("name", ["alexnet", "resnet", "googlenet"])
 def test_networks_on_a_loader(name, run, tmp_path):
     example = {"alexnet": "alexnet_mnist"}.get(name, f"{name}_fashion")
-    out = run(example, "--quick", "--epochs", "2")
-    assert accuracy(out) > {"alexnet": 0.15, "resnet": 0.6, "googlenet": 0.6}[name]
+    # AlexNet has no batch normalisation, and needs more steps to begin: it is at 34 % here.
+    epochs, least = {"alexnet": ("8", 0.25), "resnet": ("2", 0.6), "googlenet": ("2", 0.6)}[name]
+    out = run(example, "--quick", "--epochs", epochs)
+    assert accuracy(out) > least
     expected = [f"{name}_confusion.png", f"{name}_curve.png"]
     assert pictures(tmp_path) == expected[name == "alexnet" :]
     build = getattr(mg.models, f"{name}_small")

@@ -203,7 +203,7 @@ def positive_definite(
     """Symmetric positive definite matrices (*batch, n, n), for Cholesky, eigenvalues, solve.
 
     ``n``: the side, or a strategy for it; 1 to 4 when left out. The smallest eigenvalue is at
-    least 0.5.
+    least 0.5. Raises ValueError for a negative ``n``.
 
     >>> from hypothesis import find
     >>> np.linalg.cholesky(find(positive_definite(2), lambda x: True)).shape
@@ -233,6 +233,7 @@ def broadcastable(
     """Tuples of arrays that broadcast together: some axes missing, some of length 1.
 
     ``shape``: of the result. ``of``: what draws an array of a given shape, or one for each.
+    Raises ValueError for ``count`` below 1.
 
     >>> from hypothesis import find
     >>> x, y = find(broadcastable(2, shape=(2, 3)), lambda pair: pair[0].shape != pair[1].shape)
