@@ -36,7 +36,21 @@ from minigrad.workers import run
 UNTURNED = 32
 
 
-class Runs:
+class Layout:
+    """What both layouts of columns share."""
+
+    @staticmethod
+    def matrix(w: Any, shape: Shape, dtype: Any) -> Any:
+        """The weight as the left-hand side of products with columns."""
+        return _matrix(w, shape.groups, dtype)
+
+    @staticmethod
+    def weight(total: Any, shape: tuple[int, ...]) -> Any:
+        """The summed products of columns and cotangents, as a weight."""
+        return np.ascontiguousarray(np.swapaxes(total, 1, 2)).reshape(shape)
+
+
+class Runs(Layout):
     """Columns for stride 1, from images that lie flat: a patch row is one slice of them.
 
     In a zero-padded image flattened to (C, rows * pitch), what tap (i, j) of the kernel meets is
@@ -103,11 +117,6 @@ class Runs:
         np.copyto(self.target[:n], self.source[:n])
         return self.cols[:n]
 
-    @staticmethod
-    def matrix(w: Any, shape: Shape, dtype: Any) -> Any:
-        """The weight as the left-hand side of products with columns."""
-        return _matrix(w, shape.groups, dtype)
-
     def multiply(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
         """Write the product, plus a bias if there is one, to (images, O, rows, out_w)."""
         n, g, o, length = len(cols), self.shape.groups, self.shape.out_depth, self.parts * self.part
@@ -131,11 +140,6 @@ class Runs:
     def reduce(product: Any) -> Any:
         """The sum over images and parts."""
         return np.sum(product, axis=(0, 1))
-
-    @staticmethod
-    def weight(total: Any, shape: tuple[int, ...]) -> Any:
-        """The summed products of columns and cotangents, as a weight."""
-        return np.ascontiguousarray(np.swapaxes(total, 1, 2)).reshape(shape)
 
     def prepare_gradient(self, dtype: Any) -> None:
         """Memory for ``gradient``, zero where columns wrap around."""
@@ -177,7 +181,7 @@ class Runs:
         )
 
 
-class Patches:
+class Patches(Layout):
     """Columns for any windows, without a surplus: each row of the output is copied by itself."""
 
     def __init__(self, shape: Shape, blocks: Sequence[Block], dtype: Any) -> None:
@@ -206,11 +210,6 @@ class Patches:
         self.places = under.shape[3:]
         return target.reshape(shape.groups, shape.depth, -1)
 
-    @staticmethod
-    def matrix(w: Any, shape: Shape, dtype: Any) -> Any:
-        """The weight as the left-hand side of products with columns."""
-        return _matrix(w, shape.groups, dtype)
-
     def multiply(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
         """Write the product, plus a bias if there is one, to (images, O, rows, out_w)."""
         shape = self.shape
@@ -225,11 +224,6 @@ class Patches:
     def reduce(product: Any) -> Any:
         """The product itself: it is of all images."""
         return product
-
-    @staticmethod
-    def weight(total: Any, shape: tuple[int, ...]) -> Any:
-        """The summed products of columns and cotangents, as a weight."""
-        return np.ascontiguousarray(np.swapaxes(total, 1, 2)).reshape(shape)
 
     def prepare_gradient(self, dtype: Any) -> None:
         """Nothing: the cotangent has no surplus to be zero."""
