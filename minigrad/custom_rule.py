@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.backward import reachable
-from minigrad.node import MODE, NO_METADATA, Node, next_number
+from minigrad.node import MODE, NO_METADATA, Leaf, Node, next_number
 from minigrad.operators.declare import Operator
 from minigrad.operators.indexing import getitem
 from minigrad.operators.shapes import reshape
@@ -59,7 +59,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                 )
         inputs = [a for a in args if isinstance(a, Tensor)]
         parents = [a._node for a in inputs]
-        for node in history_before(start, flatten(values)):
+        tensors = (v for v in flatten(values) if isinstance(v, Tensor))
+        for node in history_before(start, [v._node for v in tensors]):
             if node not in parents:
                 raise RuntimeError(
                     f"{name}: it uses a tracked tensor of shape {node.shape} that is not among "
@@ -87,10 +88,13 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def history_before(start: int, values: list[Any]) -> list[Node]:
-    """The nodes from before number ``start`` that these values were made from."""
-    roots = [v._node for v in values if isinstance(v, Tensor) and v._node is not None]
-    return [n for n in reachable(roots, lambda n: n.number > start) if n.number <= start]
+def history_before(start: int, made: list[Node | None]) -> list[Node]:
+    """The nodes from before number ``start`` that led to these.
+
+    Also parameters made since, such as those of a lazy layer: they outlive what made them.
+    """
+    found = reachable((n for n in made if n is not None), lambda n: n.number > start)
+    return [n for n in found if n.number <= start or (type(n) is Leaf and n.trainable)]
 
 
 def attach(

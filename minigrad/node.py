@@ -194,3 +194,7 @@ class Mode:
 
 #: A context variable is per thread and per asyncio task, and cheaper to read than a thread-local.
 MODE: ContextVar[Mode] = ContextVar("minigrad_mode", default=Mode())  # noqa: B039 (a Mode is replaced, never changed)
+#: Where the values are noted that buffers lose by assignment, while they are to be put back.
+ASSIGNED: ContextVar[list[tuple[Tensor, Any]] | None] = ContextVar(
+    "minigrad_assigned", default=None
+)

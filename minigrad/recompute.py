@@ -1,29 +1,53 @@
-"""Recompute instead of keeping: memory traded for time (Chen et al., 2016, arXiv:1604.06174)."""
+"""Recompute instead of keeping: memory traded for time (Chen et al., 2016, arXiv:1604.06174).
+
+What ran once must run the same again, later: with the same tensors tracked, the same replacements
+in force and the same random numbers. What cannot be the same again is refused.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 
+from minigrad.backward import reachable
 from minigrad.custom_rule import attach, history_before, unpack
-from minigrad.node import MODE, Node, Spec, next_number
+from minigrad.node import ASSIGNED, MODE, Leaf, Node, Spec, next_number
 from minigrad.operators.arithmetic import positive
-from minigrad.random import default_generator
+from minigrad.random import default_generator, generator_restored
 from minigrad.tape import flatten
 from minigrad.tensor import Tensor, gradients, new_leaf
 
 __all__ = ["checkpoint"]
+
+Block = Callable[[], AbstractContextManager[Any]]
+#: Blocks that are open around the code that runs, and must be open again when it is recomputed.
+AROUND: ContextVar[tuple[Block, ...]] = ContextVar("minigrad_around", default=())
+
+
+@contextmanager
+def also_when_recomputed(block: Block) -> Generator[None]:
+    """Enter ``block()`` here, and again around whatever part of this is computed a second time."""
+    token = AROUND.set((*AROUND.get(), block))
+    try:
+        with block():
+            yield
+    finally:
+        AROUND.reset(token)
 
 
 def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     """``f(*args)``, keeping for the backward pass only the arguments; f runs again then.
 
     f may use parameters and other tracked tensors besides its arguments, and random numbers of
-    the library (a dropout mask comes out the same again). It must compute the same thing twice.
+    the library (a dropout mask comes out the same again); buffers that it assigns, such as running
+    means, are assigned once. It must compute the same thing twice.
 
-    Raises TypeError when f returns something other than tensors (nested as it likes).
+    Raises TypeError when f returns something other than tensors (nested as it likes), and on the
+    backward pass RuntimeError when f used other operators or other tensors than the first time.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -36,6 +60,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
         return f(*args)
     generator = default_generator()
     before = generator.bit_generator.state
+    around = AROUND.get()
     places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a._node is not None]
     nodes: list[Node | None] = [args[i]._node for i in places]
 
@@ -45,8 +70,8 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
         for i, tensor in zip(places, inputs, strict=True):
             given[i] = tensor
         start = next_number()
-        current = MODE.get()
-        token = MODE.set(current.but(tapes=tapes, scope=mode.scope))
+        # Whether anything is recorded where the gradient is asked for is not f's concern.
+        token = MODE.set(MODE.get().but(tapes=tapes, scope=mode.scope, recording=True))
         try:
             return start, f(*given)
         finally:
@@ -62,8 +87,10 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
                 f"checkpoint: the function must return tensors, got {type(value).__name__}"
             )
     own = {v._node for v in variables}
-    others: list[Node | None] = [n for n in history_before(start, flat) if n not in own]
+    made = [v._node for v in flat]
+    others: list[Node | None] = [n for n in history_before(start, made) if n not in own]
     specs = [Spec(v.shape, v.dtype) for v in flat]
+    steps = _steps(start, made)
 
     def rule(g: Any, wanted: list[int], _ans: Any, *inputs: Any) -> list[Any]:
         recorded = isinstance(g, Tensor)
@@ -71,19 +98,27 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             positive(x) if isinstance(x, Tensor) else _variable(Tensor(x))
             for x in inputs[: len(places)]
         ]
-        now = generator.bit_generator.state
-        generator.bit_generator.state = before
-        try:
+        with ExitStack() as stack:
+            stack.enter_context(generator_restored())
+            generator.bit_generator.state = before
+            stack.enter_context(_unassigned())
+            for block in around:
+                stack.enter_context(also_when_recomputed(block))
+            stack.enter_context(_followed(others))
             start, values = run(again, MODE.get().tapes if recorded else ())
-        finally:
-            generator.bit_generator.state = now
+            # What it returned may be one of the others, so this is read before they are let go.
+            made = [value._node for value in flatten(values)]
+        candidates = [*(v._node for v in again), *others]
+        _check_same(steps, _steps(start, made))
+        for read in history_before(start, made):
+            if read not in candidates and read.number <= start:
+                raise RuntimeError(_other(read))
         cotangents = unpack(g if recorded else Tensor(np.asarray(g)), specs)
         seeds = [
-            (value._node, cotangent)
-            for value, cotangent in zip(flatten(values), cotangents, strict=True)
-            if value._node is not None
+            (node, cotangent)
+            for node, cotangent in zip(made, cotangents, strict=True)
+            if node is not None
         ]
-        candidates = [*(v._node for v in again), *others]
         sources = [node for i in wanted if (node := candidates[i]) is not None]
         found = gradients(
             seeds,
@@ -103,3 +138,65 @@ def _variable(tensor: Tensor) -> Tensor:
     made = Tensor(tensor._data)
     made._node = new_leaf(made, trainable=False)
     return made
+
+
+# -- the same again --------------------------------------------------------------------------------
+
+
+def _steps(start: int, made: list[Node | None]) -> list[tuple[str, tuple[int, ...]]]:
+    """The operators since number ``start`` that led to these nodes, with their shapes."""
+    inside = reachable((n for n in made if n is not None), lambda n: n.number > start)
+    return [(n.op.name, n.shape) for n in inside if n.parents and n.number > start]
+
+
+def _check_same(first: list[Any], second: list[Any]) -> None:
+    if first == second:
+        return
+    pairs = [*zip(first, second, strict=False)]
+    at = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+    was, now = (
+        f"{steps[at][0]} {steps[at][1]}" if at < len(steps) else "nothing"
+        for steps in (first, second)
+    )
+    raise RuntimeError(
+        f"checkpoint: the function computed something else when it ran again for the backward "
+        f"pass: operator {at} was {was}, and is {now}. It must not depend on what changes in "
+        f"between, such as train() and eval() or the variable of a loop"
+    )
+
+
+def _other(node: Node) -> str:
+    return (
+        f"checkpoint: when it ran again for the backward pass, the function used a tracked tensor "
+        f"of shape {node.shape} that it had not used before. Pass what changes, such as the "
+        f"variable of a loop, as an argument"
+    )
+
+
+@contextmanager
+def _followed(nodes: list[Node | None]) -> Generator[None]:
+    """Inside, watched tensors have these nodes again, which they lost when their tape closed."""
+    before: list[tuple[Tensor, Node | None]] = []
+    try:
+        for node in nodes:
+            tensor = node.owner() if type(node) is Leaf else None
+            if tensor is not None and tensor._node is not node:
+                before.append((tensor, tensor._node))
+                tensor._node = node
+        yield
+    finally:
+        for tensor, own in before:
+            tensor._node = own
+
+
+@contextmanager
+def _unassigned() -> Generator[None]:
+    """Afterwards, tensors that were assigned inside hold what they held before."""
+    assigned: list[tuple[Tensor, Any]] = []
+    token = ASSIGNED.set(assigned)
+    try:
+        yield
+    finally:
+        ASSIGNED.reset(token)
+        for tensor, data in reversed(assigned):
+            tensor._data = data

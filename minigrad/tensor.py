@@ -14,7 +14,7 @@ from minigrad.arguments import bind, frozen
 from minigrad.backward import backward
 from minigrad.departures import depart, depart_quickly
 from minigrad.methods import ArrayMethods
-from minigrad.node import MODE, NO_METADATA, Leaf, Mode, Node, Spec, next_number
+from minigrad.node import ASSIGNED, MODE, NO_METADATA, Leaf, Mode, Node, Spec, next_number
 from minigrad.operators import arithmetic, indexing, products, shapes
 from minigrad.operators.declare import KEEP, SHAPE_ONLY, Operator, engine, operator_of
 from minigrad.operators.errors import explain
@@ -310,6 +310,9 @@ class Tensor(ArrayMethods):
             node.assigned = next_number()
         else:
             # An untracked value may stand in a graph as a constant: replaced, never overwritten.
+            assigned = ASSIGNED.get()
+            if assigned is not None:
+                assigned.append((self, self._data))
             self._data = array.astype(self.dtype)
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from minigrad.nn.module import Module
+from minigrad.recompute import also_when_recomputed
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -38,15 +40,22 @@ def functional_call(
                 f"functional_call: {name!r} has shape {own[name].shape}, got {tensor.shape}"
             )
         replacement[id(own[name])] = tensor
-    before: list[tuple[Module, str, Any]] = []
-    for one in module.modules():
-        for attribute, held in list(one.__dict__.items()):
-            other = _replaced(held, replacement)
-            if other is not held:
-                before.append((one, attribute, held))
-                one.__dict__[attribute] = other
-    try:
+    with also_when_recomputed(lambda: _holding(module, replacement)):
         return module(*args, **kwargs)
+
+
+@contextmanager
+def _holding(module: Module, replacement: Mapping[int, Tensor]) -> Generator[None]:
+    """Inside, the module holds these tensors in place of its own."""
+    before: list[tuple[Module, str, Any]] = []
+    try:
+        for one in module.modules():
+            for attribute, held in list(one.__dict__.items()):
+                other = _replaced(held, replacement)
+                if other is not held:
+                    before.append((one, attribute, held))
+                    one.__dict__[attribute] = other
+        yield
     finally:
         for one, attribute, held in before:
             one.__dict__[attribute] = held
