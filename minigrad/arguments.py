@@ -41,7 +41,12 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
                 f"{op.name}: the arrays go into one list, as in {op.name}([a, b]); "
                 f"got an array for {' or '.join(metadata)}"
             )
-        inputs = tuple(inputs[0])
+        try:
+            inputs = tuple(inputs[0])
+        except TypeError as error:
+            raise TypeError(
+                f"{op.name}: {op.params[0]} must be a list of arrays, got {inputs[0]!r}"
+            ) from error
         if not inputs:
             raise ValueError(f"{op.name}: expected at least one array, got an empty sequence")
     return inputs, metadata

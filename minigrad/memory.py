@@ -24,6 +24,8 @@ def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Any:
 
     It is in cache already, and has no page faults.
     """
+    if dtype.hasobject:  # references must not be read out of memory that holds anything
+        raise TypeError(f"expected numbers, got dtype {dtype}")
     wanted = math.prod(shape) * dtype.itemsize
     if wanted > KEPT:
         return np.empty(shape, dtype)

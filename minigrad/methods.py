@@ -122,6 +122,27 @@ class ArrayMethods:
     def __xor__(self, other: Any) -> Tensor:
         return nondifferentiable.bitwise_xor(self, other)
 
+    def __rand__(self, other: Any) -> Tensor:
+        return nondifferentiable.bitwise_and(other, self)
+
+    def __ror__(self, other: Any) -> Tensor:
+        return nondifferentiable.bitwise_or(other, self)
+
+    def __rxor__(self, other: Any) -> Tensor:
+        return nondifferentiable.bitwise_xor(other, self)
+
+    def __lshift__(self, other: Any) -> Tensor:
+        return nondifferentiable.left_shift(self, other)
+
+    def __rlshift__(self, other: Any) -> Tensor:
+        return nondifferentiable.left_shift(other, self)
+
+    def __rshift__(self, other: Any) -> Tensor:
+        return nondifferentiable.right_shift(self, other)
+
+    def __rrshift__(self, other: Any) -> Tensor:
+        return nondifferentiable.right_shift(other, self)
+
     def __invert__(self) -> Tensor:
         return nondifferentiable.invert(self)
 

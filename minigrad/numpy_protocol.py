@@ -65,6 +65,10 @@ INSTEAD = {
     "order": "elements are always in C order",
     "out": "a tensor is a value",
 }
+#: Values of arguments that we do not have which ask for what happens anyway.
+USUAL: dict[str, tuple[Any, ...]] = {
+    "where": (True,), "order": ("C", "K", "A"), "casting": ("same_kind",),
+}  # fmt: skip
 #: Arguments about how, not what: the result is the same.
 IGNORED = frozenset({"copy", "kind", "overwrite_input", "stable", "subok"})
 
@@ -211,7 +215,8 @@ def _says_nothing(name: str, value: Any) -> bool:
     """Whether an argument that we do not have asks for what happens anyway."""
     if value is None or value is np._NoValue or name in IGNORED:
         return True
-    return (name == "where" and value is True) or (name == "order" and value in ("C", "K", "A"))
+    usual: tuple[Any, ...] = USUAL.get(name, ())
+    return any(value is one or (isinstance(one, str) and value == one) for one in usual)
 
 
 def _parameters(function: Function) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator as python_operator
 from collections.abc import Iterator
+from types import EllipsisType
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
@@ -16,14 +17,23 @@ from minigrad.departures import depart, depart_quickly
 from minigrad.methods import ArrayMethods
 from minigrad.node import ASSIGNED, MODE, NO_METADATA, Leaf, Mode, Node, Spec, next_number
 from minigrad.operators import arithmetic, indexing, products, shapes
-from minigrad.operators.declare import KEEP, SHAPE_ONLY, Operator, engine, operator_of
-from minigrad.operators.errors import explain
+from minigrad.operators.declare import (
+    KEEP,
+    SHAPE_ONLY,
+    Operator,
+    engine,
+    in_real_numbers,
+    operator_of,
+)
+from minigrad.operators.errors import FAILURES, explain
 
 __all__ = ["Tensor"]
 
 Number: TypeAlias = bool | int | float
 ArrayLike: TypeAlias = "Tensor | NDArray[Any] | np.generic | Number | list[Any] | tuple[Any, ...]"
 ndarray = np.ndarray
+#: The kinds of dtypes that a tensor may have: floats, integers, booleans, complex numbers.
+NUMERIC = "fiubc"
 
 
 class Tensor(ArrayMethods):
@@ -46,8 +56,10 @@ class Tensor(ArrayMethods):
     _data: NDArray[Any]
     _node: Node | None
 
-    def __init__(self, data: NDArray[Any], node: Node | None = None) -> None:
-        self._data = data if type(data) is ndarray else _plain_array(data)
+    def __init__(self, data: NDArray[Any], node: Node | EllipsisType | None = ...) -> None:
+        if node is ...:  # from outside the engine
+            data, node = _plain_array(data), None
+        self._data = data if type(data) is ndarray else np.asarray(data)
         self._node = node
 
     # -- the value ---------------------------------------------------------------------------
@@ -383,12 +395,14 @@ class Tensor(ArrayMethods):
 
 
 def _plain_array(data: Any) -> NDArray[Any]:
-    """NumPy's scalars and special arrays as an ndarray. Raises TypeError for all else."""
+    """NumPy's arrays and scalars as a plain ndarray of numbers. Raises TypeError for all else."""
     if not isinstance(data, (ndarray, np.generic)):
         raise TypeError(
             f"Tensor: expected an ndarray, got {type(data).__name__}; "
             f"mg.tensor(data) makes a tensor of numbers, lists, arrays and tensors"
         )
+    if data.dtype.kind not in NUMERIC:
+        raise TypeError(f"Tensor: expected an array of numbers, got dtype {data.dtype}")
     return np.asarray(data)
 
 
@@ -413,7 +427,7 @@ def as_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     except (ValueError, TypeError) as error:
         message = f"tensor: cannot make an array of {type(data).__name__}: {error}"
         raise type(error)(message) from None
-    if array.dtype.kind not in "fiubc":
+    if array.dtype.kind not in NUMERIC:
         raise TypeError(
             f"tensor: dtype {array.dtype} is not supported; expected floats, integers or booleans"
         )
@@ -485,7 +499,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
     """``record`` for arguments that have been split; the metadata must not change afterwards."""
     arrays: list[Any] = []
     parents: list[Node | None] = []
-    tracked = concrete = False
+    tracked = concrete = foreign = False
     for x in inputs:
         if isinstance(x, Tensor):
             arrays.append(x._data)
@@ -494,14 +508,17 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             if x._node is not None:
                 tracked = True
         else:
-            arrays.append(as_array(x) if isinstance(x, (list, tuple)) else x)
+            arrays.append(x)
             parents.append(None)
-    if not concrete:
-        # Python numbers are weak beside a tensor; on their own they are float32.
-        arrays = [x if x is None or type(x) is ndarray else as_array(x) for x in arrays]
+            if x is not None:
+                foreign = True
     try:
+        if foreign:
+            arrays = _arrays(op, arrays, concrete)
+        if op.real and not tracked:
+            arrays = _real(op, arrays)
         value = op.value(arrays, **metadata) if op.variadic else op.value(*arrays, **metadata)
-    except (ValueError, TypeError, IndexError) as error:
+    except FAILURES as error:
         raise explain(op, arrays, metadata, error, MODE.get().scope) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
@@ -541,7 +558,7 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
             return NotImplemented  # type: ignore[no-any-return]
     try:
         value = op.value(a, b)
-    except (ValueError, TypeError) as error:
+    except FAILURES as error:
         raise explain(op, [a, b], NO_METADATA, error, MODE.get().scope) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
@@ -584,16 +601,19 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
 
 def _unary(op: Operator, x: Tensor) -> Tensor:
     """``record`` for one tensor and no metadata."""
+    parent = x._node
     try:
-        value = op.value(x._data)
-    except (ValueError, TypeError) as error:
+        if parent is None and op.real:
+            value = op.value(*_real(op, [x._data]))
+        else:
+            value = op.value(x._data)
+    except FAILURES as error:
         raise explain(op, [x._data], NO_METADATA, error, MODE.get().scope) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(x):
         value = value.copy()
     mode = MODE.get()
-    parent = x._node
     node = None
     if parent is not None and mode.recording and value.dtype.kind == "f":
         keeps = op.keeps_x
@@ -645,9 +665,34 @@ def _complex(op: Operator) -> TypeError:
     )
 
 
+def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
+    """The inputs that are no tensors as arrays of numbers.
+
+    Python numbers are weak beside a tensor; on their own they are float32.
+    """
+    found = []
+    for i, x in enumerate(inputs):
+        dtype = getattr(x, "dtype", None)
+        if dtype is not None and dtype.kind not in NUMERIC:
+            name = op.params[0 if op.variadic else i]
+            raise TypeError(f"{op.name}: {name} must hold numbers, got {dtype} {x.shape}")
+        weak = concrete and not isinstance(x, (list, tuple))
+        found.append(x if x is None or type(x) is ndarray or weak else as_array(x))
+    return found
+
+
+def _real(op: Operator, arrays: list[Any]) -> list[Any]:
+    if op.variadic:
+        return arrays
+    return [*in_real_numbers(op.name, dict(zip(op.params, arrays, strict=False))).values()]
+
+
 def _operand(x: Any) -> Any:
-    if isinstance(x, (int, float, ndarray, np.generic)):
+    if isinstance(x, (int, float)):
         return x
+    if isinstance(x, (ndarray, np.generic)):
+        # NumPy then comes back with the ufunc, which refuses by name.
+        return x if x.dtype.kind in NUMERIC else NotImplemented
     if isinstance(x, (list, tuple)):
         return as_array(x)
     return NotImplemented

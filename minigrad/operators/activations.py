@@ -71,7 +71,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
     >>> softmax(tensor([0.0, 0.0]))
     tensor([0.5, 0.5])
     """
-    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-math.inf))
     return e / np.sum(e, axis=axis, keepdims=True)
 
 
@@ -85,7 +85,9 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     >>> log_softmax(tensor([0.0, 0.0]))
     tensor([-0.6931472, -0.6931472])
     """
-    shifted = x - np.max(x, axis=axis, keepdims=True)
+    shifted = x - np.max(x, axis=axis, keepdims=True, initial=-math.inf)
+    if not x.size:
+        return shifted
     return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
-from minigrad.operators.indexing import along
+from minigrad.operators.indexing import along, one_axis
 
 __all__ = [
     "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
@@ -232,7 +232,10 @@ def gradient(f: Array, *spacing: Any, axis: Any = None, edge_order: int = 1) -> 
     """
     if edge_order not in (1, 2):
         raise ValueError(f"edge_order must be 1 or 2, got {edge_order!r}")
-    axes = range(f.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    given = range(f.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    axes = [one_axis(a, f.ndim) for a in given]
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"axis must not name one axis twice, got {axis}")
     steps = [engine.constant(s) for s in spacing] or [1.0]
     steps = steps * len(axes) if len(steps) == 1 else steps
     if len(steps) != len(axes):
@@ -259,6 +262,6 @@ def trapezoid(y: Array, x: Array = None, dx: Any = 1.0, axis: int = -1) -> Array
     if x is not None:
         dx = np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
         if np.ndim(x) == 1:
-            dx = np.reshape(dx, [-1 if a == axis % y.ndim else 1 for a in range(y.ndim)])
+            dx = np.reshape(dx, [-1 if a == one_axis(axis, y.ndim) else 1 for a in range(y.ndim)])
     pairs = along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))
     return np.sum(0.5 * (dx * pairs), axis=axis)

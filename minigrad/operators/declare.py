@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 import numpy as np
 
 from minigrad.operators.domain import Domain, Sample, anywhere, sample
+from minigrad.operators.errors import FAILURES, bound, refusal
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -44,6 +45,9 @@ class Operator:
     ``joint``, where it is given, takes the place of the single rules: ``joint(g, wanted, ans,
     *inputs, **metadata)`` gives a list, the cotangents of the inputs with the indices ``wanted``.
     ``rules`` then only tell which inputs have a derivative.
+
+    ``real``: whole numbers and booleans, where no input is of floating point, are taken as float64,
+    and complex numbers are refused.
     """
 
     joint: Rule | None
@@ -65,9 +69,13 @@ class Operator:
         reference: Callable[..., Any] | None = None,
         domains: tuple[Domain, ...] = (anywhere,),
         samples: Sequence[Sample] = (),
+        real: bool = False,
+        declared: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.value = value
+        self.real = real
+        self.declared = declared or value
         self.rules = tuple(rules)
         self.arity = len(self.rules)
         self.params = params
@@ -183,6 +191,7 @@ def operator(
     view: bool = False,
     name: str | None = None,
     reference: Callable[..., Any] | None = None,
+    real: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a differentiable operator; the decorated function is its value in plain NumPy.
 
@@ -192,6 +201,7 @@ def operator(
     them all. ``variadic``: the first argument is a sequence of arrays and the single
     rule starts with the index of the input. ``view``: the output may share memory with its input.
     ``reference``: what the tests compare with when no function of NumPy is named.
+    ``real``: for real numbers only; whole ones are taken as float64.
     """
     rules: tuple[Rule | None, ...] = (vjp,) * max(joint, 1) if callable(vjp) else tuple(vjp)
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
@@ -212,6 +222,8 @@ def operator(
             reference=reference or functions[0],
             domains=domain if isinstance(domain, tuple) else (domain,),
             samples=samples or [sample(*[shape] * len(rules)) for shape in _SHAPES],
+            real=real,
+            declared=value,
         )
         if label in OPERATORS:
             raise ValueError(f"operator {label!r} is declared twice")
@@ -257,11 +269,13 @@ def composite(
     samples: Sequence[Sample] = (),
     name: str | None = None,
     reference: Callable[..., Any] | None = None,
+    real: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that needs no rule of its own: its body calls other operators.
 
     ``arrays``: how many of the first parameters are arrays (the rest is metadata).
-    ``sequence``: the first parameter is a sequence of arrays.
+    ``sequence``: the first parameter is a sequence of arrays. ``real``: for real numbers only;
+    whole ones are taken as float64.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
@@ -276,20 +290,20 @@ def composite(
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
-            named: Any = kwargs
-            dtypes: list[Any] = []
-            if arrays > 1:
-                given: Any = (*args[:arrays], *(kwargs[k] for k in inputs if k in kwargs))
-                dtypes = [v.dtype for v in given if hasattr(v, "dtype")]
-            if kwargs:
-                named = {k: tensors(v, dtypes) if k in inputs else v for k, v in kwargs.items()}
-            first = [tensors(v, dtypes) for v in args[:arrays]]
             try:
+                named: Any = kwargs
+                dtypes: list[Any] = []
+                if arrays > 1:
+                    given: Any = (*args[:arrays], *(kwargs[k] for k in inputs if k in kwargs))
+                    dtypes = [v.dtype for v in given if hasattr(v, "dtype")]
+                if kwargs:
+                    named = {k: tensors(v, dtypes) if k in inputs else v for k, v in kwargs.items()}
+                first = [tensors(v, dtypes) for v in args[:arrays]]
+                if real:
+                    first, named = _reals(label, inputs, first, named)
                 result = body(*first, *args[arrays:], **named)
-            except (ValueError, TypeError, IndexError) as error:
-                if str(error).startswith(f"{label}: "):
-                    raise
-                raise _naming(label, error) from error
+            except FAILURES as error:
+                raise refusal(label, function, bound(function, args, kwargs), error) from error
             return _each(engine.as_tensor, result)
 
         first = numpy[0] if isinstance(numpy, tuple) else numpy
@@ -316,19 +330,25 @@ def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]
     return declare
 
 
-#: The kinds of errors that are raised again with more words, the special ones first. NumPy's own
-#: subclasses of TypeError are not among them: they cannot be made from a message.
-_KINDS = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, ValueError)
+def in_real_numbers(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Arrays or tensors, the whole numbers among them as float64 when all are such.
+
+    Raises TypeError for complex numbers and what are no numbers.
+    """
+    kinds = {k: v.dtype.kind for k, v in inputs.items() if hasattr(v, "dtype")}
+    for k, kind in kinds.items():
+        if kind not in "fiub":
+            raise TypeError(f"{name}: {k} must hold real numbers, got {inputs[k].dtype}")
+    if "f" in kinds.values():
+        return inputs
+    return {k: v.astype(np.float64) if k in kinds else v for k, v in inputs.items()}
 
 
-def kind_of(error: Exception) -> type[Exception]:
-    """The class to raise an error of NumPy's again in."""
-    return next(kind for kind in _KINDS if isinstance(error, kind))
-
-
-def _naming(name: str, error: Exception) -> Exception:
-    """The same kind of exception with the operator's name in front."""
-    return kind_of(error)(f"{name}: {error}")
+def _reals(name: str, inputs: Sequence[str], first: Any, named: dict[str, Any]) -> Any:
+    """The arguments of a composite, its arrays in real numbers."""
+    given = dict(zip(inputs, first, strict=False))
+    found = in_real_numbers(name, {**given, **{k: v for k, v in named.items() if k in inputs}})
+    return [found[k] for k in given], {k: found.get(k, v) for k, v in named.items()}
 
 
 def _each(make: Callable[[Any], Any], result: Any) -> Any:
@@ -351,8 +371,9 @@ def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tens
             named = {k: engine.constant(v) for k, v in kwargs.items()}
             try:
                 return cast("Tensor", _each(engine.as_tensor, body(*plain, **named)))
-            except (TypeError, ValueError, IndexError) as error:
-                raise _naming(function.__name__, error) from error
+            except FAILURES as error:
+                given = bound(function, args, kwargs)
+                raise refusal(function.__name__, function, given, error) from error
 
         CONSTANTS[function.__name__] = call
         _stands_for(call, numpy)

@@ -1,37 +1,180 @@
-"""Messages for calls that NumPy rejects: operator, what was expected, what came, the remedy."""
+"""Messages for calls that fail: operator, what was expected, what came, the remedy."""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.operators.declare import Operator, kind_of
+if TYPE_CHECKING:
+    from minigrad.operators.declare import Operator
+
+#: What may come out of a call with unfit arguments. FloatingPointError is left alone: who asks
+#: NumPy for it wants it as it is.
+FAILURES = (
+    ValueError, TypeError, LookupError, AttributeError, ZeroDivisionError, OverflowError,
+    AssertionError, RecursionError, MemoryError,
+)  # fmt: skip
+
+#: The kinds of errors that are raised again with more words, the special ones first. NumPy's own
+#: subclasses of TypeError are not among them: they cannot be made from a message.
+_KINDS = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, MemoryError)
+#: Errors that tell of our insides rather than of the call: by their kind, and by their words.
+_INSIDE = (AttributeError, KeyError, AssertionError, ZeroDivisionError, RecursionError)
+_WORDS = re.compile(
+    r"object|iterable|subscriptable|unpack|unsupported operand|not supported between|indices must|"
+    r"(?:tuple|list) index|unhashable|must be real number|argument must be"
+)
 
 
 def explain(
-    op: Operator, arrays: list[Any], metadata: dict[str, Any], error: Exception, scope: str
+    op: Operator, arrays: list[Any], metadata: Mapping[str, Any], error: Exception, scope: str
 ) -> Exception:
     """The same kind of exception, with the operator, its module path and the shapes in it."""
     where = f"{op.name} in {scope}" if scope else op.name
-    text = str(error)
-    kind = kind_of(error)
+    given: dict[str, Any] = dict(zip(op.params, arrays, strict=False))
+    if op.variadic:
+        given = {op.params[0]: arrays}
     shapes: list[tuple[int, ...]] = [getattr(a, "shape", ()) for a in arrays if a is not None]
-    advice = ""
-    if op.name == "matmul" and len(shapes) == 2:
+    text, advice = "", ""
+    if op.name == "matmul" and len(shapes) == 2 and isinstance(error, ValueError):
         text, advice = _matmul(*shapes)
-    elif text.startswith(f"{op.name}: "):
-        return kind(f"{where}: {text.removeprefix(f'{op.name}: ')}")
-    elif "broadcast" in text and len(shapes) == 2:
+    elif "broadcast" in str(error) and len(shapes) == 2 and "axis -" not in str(error):
         text, advice = _broadcast(*shapes)
-    got = ", ".join(_describe(a) for a in arrays)
-    extra = "".join(f", {k}={_short(v)}" for k, v in metadata.items())
-    return kind(f"{where}: {text} (got {got}{extra}){advice}")
+    return refusal(op.name, op.declared, {**given, **metadata}, error, where, text, advice)
+
+
+def refusal(
+    name: str,
+    function: Callable[..., Any],
+    given: Mapping[str, Any],
+    error: Exception,
+    where: str = "",
+    text: str = "",
+    advice: str = "",
+) -> Exception:
+    """The error of a call as TypeError, ValueError or their kin, with the name and the arguments.
+
+    ``function`` tells by its annotations what each argument may be.
+    """
+    where, said = where or name, str(error)
+    if not text and said.startswith((f"{name}: ", f"{name} in ")) and "gufunc" not in said:
+        return _kind(error)(f"{where}: {said.partition(': ')[2]}")
+    wrong = _misfit(function, given)
+    words = isinstance(error, (TypeError, IndexError)) or "unpack" in said
+    inside = isinstance(error, _INSIDE) or (words and _WORDS.search(said))
+    if not text and wrong:
+        text = wrong
+    elif not text and inside:
+        text = f"these arguments do not fit together: {said}"
+    got = ", ".join(f"{k}={_describe(v)}" for k, v in given.items() if not _is_left_out(v))
+    return _kind(error)(f"{where}: {text or said} (got {got}){advice}")
+
+
+def bound(
+    function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> dict[str, Any]:
+    """The arguments of a call by name, as far as they fit."""
+    import inspect  # slow to import, and rarely needed
+
+    try:
+        return dict(inspect.signature(function).bind_partial(*args, **kwargs).arguments)
+    except TypeError:
+        return {**{f"argument {i}": v for i, v in enumerate(args, 1)}, **kwargs}
+
+
+def _kind(error: Exception) -> type[Exception]:
+    """The class to raise an error again in."""
+    if isinstance(error, IndexError) and "index out of range" in str(error):
+        return ValueError  # of a tuple of ours, not of an array
+    if isinstance(error, AttributeError):
+        return TypeError
+    return next((kind for kind in _KINDS if isinstance(error, kind)), ValueError)
+
+
+def _is_left_out(value: Any) -> bool:
+    return value is None
+
+
+# -- what an argument may be -----------------------------------------------------------------------
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, (int, np.integer)) or getattr(value, "dtype", None) is not None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) or getattr(value, "dtype", None) is not None
+
+
+def _are_whole(value: Any) -> bool:
+    return _is_whole(value) or (isinstance(value, (tuple, list)) and all(map(_is_whole, value)))
+
+
+def _is_array(value: Any) -> bool:
+    known = (bool, int, float, complex, list, tuple)
+    return isinstance(value, known) or getattr(value, "dtype", None) is not None
+
+
+#: For an annotation: what fits, and how to say so.
+_FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "int": (_is_whole, "an int"),
+    "float": (_is_number, "a number"),
+    "str": (lambda value: isinstance(value, str), "a string"),
+    "Axis": (_are_whole, "an int or a tuple of ints"),
+    "tuple[int, ...]": (_are_whole, "a tuple of ints"),
+    "int | tuple[int, ...]": (_are_whole, "an int or a tuple of ints"),
+    "tuple[int, int]": (lambda v: _are_whole(v) and len(v) == 2, "a pair of ints"),
+    "Array": (_is_array, "an array"),
+    "ArrayLike": (_is_array, "an array"),
+    "Sequence[Array]": (lambda value: hasattr(value, "__len__"), "a list of arrays"),
+}
+
+
+def _misfit(function: Callable[..., Any], given: Mapping[str, Any]) -> str:
+    """The first argument that is not what its annotation says; empty when all are."""
+    import inspect  # slow to import, and rarely needed
+
+    for name, parameter in inspect.signature(function).parameters.items():
+        hint = str(parameter.annotation)
+        optional = parameter.default is None or hint.endswith(" | None")
+        form = _FORMS.get(hint.removesuffix(" | None"))
+        if name not in given or form is None or (given[name] is None and optional):
+            continue
+        values = given[name] if parameter.kind is parameter.VAR_POSITIONAL else [given[name]]
+        for value in values:
+            fits, words = form
+            if not fits(value):
+                return f"{name} must be {words}, got {_describe(value)}"
+    return ""
+
+
+def _describe(value: Any, depth: int = 0) -> str:
+    """An argument in a few words: dtype and shape of an array, else its text, cut short."""
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, np.dtype):
+        return f"{dtype} {value.shape}"
+    if isinstance(value, (list, tuple)) and depth < 3:
+        few = [_describe(one, depth + 1) for one in value[:4]]
+        text = ", ".join(few + ["..."] * (len(value) > 4))
+        return f"[{text}]" if isinstance(value, list) else f"({text}{',' * (len(value) == 1)})"
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 (of the user's own class)
+        text = f"an object of {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+# -- shapes ----------------------------------------------------------------------------------------
 
 
 def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[str, str]:
     pairs = enumerate(zip(a[::-1], b[::-1], strict=False), 1)
-    axis = next((-i for i, (m, n) in pairs if m != n and 1 not in (m, n)), -1)
+    axis = next((-i for i, (m, n) in pairs if m != n and 1 not in (m, n)), None)
+    if axis is None:
+        return "", ""
     return (
         f"shapes {a} and {b} do not broadcast: axis {axis} has {a[axis]} and {b[axis]}",
         ". Lengths must be equal or 1, counted from the last axis; reshape one, e.g. x[..., None]",
@@ -46,13 +189,3 @@ def _matmul(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[str, str]:
         return f"the leading axes of {a} and {b} do not broadcast", ""
     hint = ". Transpose one of them?" if a[-1] in b or inner in a else ""
     return f"expected (..., n, k) @ (..., k, m), but k is {a[-1]} and {inner}", hint
-
-
-def _describe(a: Any) -> str:
-    if isinstance(a, (np.ndarray, np.generic)):
-        return f"{a.dtype} {a.shape}"
-    return repr(a)
-
-
-def _short(value: Any) -> str:
-    return _describe(value) if isinstance(value, np.ndarray) else repr(value)

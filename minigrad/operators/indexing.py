@@ -16,9 +16,16 @@ __all__ = [
 ]  # fmt: skip
 
 
+def one_axis(axis: int, ndim: int) -> int:
+    """The axis, counted from the front. Raises AxisError for one that is not there."""
+    if not -ndim <= axis < ndim:
+        raise np.exceptions.AxisError(axis, ndim)
+    return axis % ndim
+
+
 def along(x: Any, axis: int, index: Any) -> Any:
     """The elements of x at this index of one axis."""
-    return x[(slice(None),) * (axis % x.ndim) + (index,)]
+    return x[(slice(None),) * one_axis(axis, x.ndim) + (index,)]
 
 
 def _getitem_vjp(g: Any, _ans: Any, _x: Any, index: Any) -> Any:
@@ -164,13 +171,11 @@ def where_safe(
     return np.where(taken, placed, otherwise)
 
 
-def _line(x: Any, axis: int | None) -> tuple[Any, int]:
+def one_line(x: Any, axis: int | None) -> tuple[Any, int]:
     """x, flattened when the axis is None, and that axis counted from the front."""
     if axis is None:
-        return np.reshape(x, -1), 0
-    if not -x.ndim <= axis < x.ndim:
-        raise np.exceptions.AxisError(axis, x.ndim)
-    return x, axis % x.ndim
+        return np.reshape(x, x.size), 0
+    return x, one_axis(axis, x.ndim)
 
 
 def _inside(places: Any, n: int, mode: str) -> Any:
@@ -201,7 +206,7 @@ def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise")
     >>> take(tensor([1.0, 2.0, 3.0]), [2, 0])
     tensor([3., 1.])
     """
-    x, line = _line(x, axis)
+    x, line = one_line(x, axis)
     places = _inside(np.asarray(engine.constant(indices)), x.shape[line], mode)
     return along(x, line, places)
 
@@ -226,7 +231,7 @@ def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Array:
     tensor([[2.],
             [3.]])
     """
-    x, line = _line(x, axis)
+    x, line = one_line(x, axis)
     places = np.asarray(engine.constant(indices))
     if places.ndim != x.ndim:
         raise ValueError(f"expected indices with {x.ndim} axes, got shape {places.shape}")

@@ -17,7 +17,7 @@ __all__ = ["cond", "matrix_norm", "norm", "vector_norm"]
 
 def _over(x: Any, axis: Axis, keepdims: bool) -> Any:
     """x with the axes that a norm has taken away put back at length 1."""
-    return x if keepdims or axis is None else np.expand_dims(x, axis)
+    return x if keepdims or axis is None or not x.ndim else np.expand_dims(x, axis)
 
 
 NORMS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,8 @@ def turned(x: Any) -> Any:
 
 def rows(x: Any) -> Any:
     """The last axis of x as the rows of one matrix."""
-    return x if x.ndim == 2 else np.reshape(x, (-1, x.shape[-1]))
+    # The number of rows is worked out here: -1 is ambiguous for an empty axis.
+    return x if x.ndim == 2 else np.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def _matmul_vjp_x(g: Any, _ans: Any, _x: Any, y: Any) -> Any:

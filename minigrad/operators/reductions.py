@@ -25,7 +25,7 @@ EMPTY = [sample((0, 2)), sample((0, 2), axis=0), sample((2, 0), axis=0, keepdims
 
 def spread(g: Any, axis: Axis, keepdims: bool) -> Any:
     """g with the reduced axes put back at length 1, ready to broadcast against the input."""
-    return g if keepdims or axis is None else np.expand_dims(g, axis)
+    return g if keepdims or axis is None or not g.ndim else np.expand_dims(g, axis)
 
 
 def _count(x: Any, ans: Any) -> float:
@@ -141,6 +141,8 @@ def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 def axes_of(axis: Axis, ndim: int) -> list[int]:
     """The axes to reduce, counted from the front. Raises AxisError for one that is not there."""
     axes = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    if not ndim and axis in (0, -1):
+        return []  # NumPy's reductions let it pass
     for a in axes:
         if not -ndim <= a < ndim:
             raise np.exceptions.AxisError(a, ndim)

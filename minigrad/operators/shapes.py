@@ -18,7 +18,7 @@ from minigrad.operators.declare import (
     operator,
 )
 from minigrad.operators.domain import sample
-from minigrad.operators.indexing import along
+from minigrad.operators.indexing import along, one_axis, one_line
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -77,9 +77,12 @@ def ravel(x: Array) -> Array:
     return np.reshape(x, -1)
 
 
-def _inverse(axes: tuple[int, ...] | None, ndim: int) -> list[int] | None:
+def _inverse(axes: Any, ndim: int) -> list[int] | None:
     """The order of axes that undoes this one."""
-    return None if axes is None else [int(i) for i in np.argsort([a % ndim for a in axes])]
+    if axes is None:
+        return None
+    order = axes if isinstance(axes, (tuple, list)) else (axes,)
+    return [int(i) for i in np.argsort([a % ndim for a in order])]
 
 
 @operator(
@@ -216,12 +219,19 @@ def rollaxis(x: Array, axis: int, start: int = 0) -> Array:
     >>> rollaxis(tensor([[1.0, 2.0]]), 1).shape
     (2, 1)
     """
-    axis, start = axis % x.ndim, start + x.ndim if start < 0 else start
+    axis, start = one_axis(axis, x.ndim), start + x.ndim if start < 0 else start
+    if not 0 <= start <= x.ndim:
+        raise np.exceptions.AxisError(start, x.ndim + 1)
     return np.moveaxis(x, axis, start - 1 if axis < start else start)
 
 
 def as_float(x: Any) -> Any:
-    """The tensor itself, or its whole numbers or booleans in float64, as NumPy's own way is."""
+    """The tensor itself, or its whole numbers or booleans in float64, as NumPy's own way is.
+
+    Raises TypeError for complex numbers, which would lose their imaginary parts.
+    """
+    if x.dtype.kind == "c":
+        raise TypeError(f"expected real numbers, got {x.dtype}")
     return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
@@ -370,18 +380,20 @@ def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     tensor([[2.],
             [1.]])
     """
-    first, second = axes
+    first, second = (one_axis(a, x.ndim) for a in axes)
+    if first == second:
+        raise ValueError(f"axes must be two different ones, got {axes}")
     if k % 4 == 0:
         return copy(x)
     if k % 4 == 2:
-        return np.flip(x, axes)
+        return np.flip(x, (first, second))
     if k % 4 == 1:
         return np.swapaxes(np.flip(x, second), first, second)
     return np.flip(np.swapaxes(x, first, second), second)
 
 
 def _roll_vjp(g: Any, _ans: Any, _x: Any, shift: Any, axis: Axis = None) -> Any:
-    return np.roll(g, tuple(-s for s in shift) if isinstance(shift, tuple) else -shift, axis)
+    return np.roll(g, np.negative(shift), axis)
 
 
 @operator(
@@ -417,8 +429,7 @@ def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
     >>> repeat(tensor([1.0, 2.0]), 2)
     tensor([1., 1., 2., 2.])
     """
-    line = 0 if axis is None else axis % x.ndim
-    x = np.reshape(x, x.size) if axis is None else x
+    x, line = one_line(x, axis)
     times = np.asarray(engine.constant(repeats))
     if times.size == 1 and times.dtype.kind == "i":
         n = int(times.reshape(()))
@@ -442,7 +453,7 @@ def tile(x: Array, reps: Any) -> Array:
     >>> tile(tensor([1.0, 2.0]), 2)
     tensor([1., 2., 1., 2.])
     """
-    times = tuple(reps) if isinstance(reps, (tuple, list)) else (reps,)
+    times = tuple(int(n) for n in np.atleast_1d(engine.constant(reps)))
     ndim = max(x.ndim, len(times))
     times = (1,) * (ndim - len(times)) + times
     shape = (1,) * (ndim - x.ndim) + x.shape

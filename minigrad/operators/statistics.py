@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, Axis, composite, engine
 from minigrad.operators.domain import anywhere, distinct, positive, sample
-from minigrad.operators.indexing import scatter
+from minigrad.operators.indexing import one_axis, scatter
 
 __all__ = ["average", "bincount", "corrcoef", "cov"]
 
@@ -47,7 +47,9 @@ def average(
                 f"expected weights of shape {x.shape}, or of the length of the one axis that is "
                 f"given, got shape {weights.shape}"
             )
-        weights = np.reshape(weights, [-1 if a == axis % x.ndim else 1 for a in range(x.ndim)])
+        weights = np.reshape(
+            weights, [-1 if a == one_axis(axis, x.ndim) else 1 for a in range(x.ndim)]
+        )
         weights = np.broadcast_to(weights, x.shape)
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     found = np.sum(weights * x, axis=axis, keepdims=keepdims) / total
