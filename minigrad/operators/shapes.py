@@ -216,6 +216,8 @@ def matrix_transpose(x: Array) -> Array:
 def rollaxis(x: Array, axis: int, start: int = 0) -> Array:
     """One axis moved back until it lies before ``start``; see :func:`minigrad.moveaxis`.
 
+    Raises ValueError for axes that are not there.
+
     >>> rollaxis(tensor([[1.0, 2.0]]), 1).shape
     (2, 1)
     """
@@ -375,6 +377,8 @@ def fliplr(x: Array) -> Array:
 )
 def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     """x turned ``k`` times by 90 degrees, from the first of the two axes towards the second.
+
+    Raises ValueError for axes that are one and the same, or not there.
 
     >>> rot90(tensor([[1.0, 2.0]]))
     tensor([[2.],
