@@ -1,7 +1,8 @@
 """Functions in, derivatives out: grad, jacobian, hessian and products with them.
 
 Each argument enters as a fresh variable, so that nested derivatives cannot mistake one level's
-variable for another's.
+variable for another's. What comes out is tracked when an argument is, or when the function uses
+a tracked tensor; otherwise it is a constant, and an array where the argument was one.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.node import MODE
+from minigrad.node import MODE, Leaf, Node
 from minigrad.operators.arithmetic import positive
 from minigrad.tape import GradientTape, flatten, rebuild
 from minigrad.tensor import Tensor, as_tensor
@@ -35,8 +36,8 @@ def _fresh(argument: Any) -> Any:
     return rebuild(argument, made)
 
 
-def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[Any], Any]:
-    """The call's arguments with fresh variables at ``argnums``, and those variables."""
+def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[Any], Any, Any]:
+    """The call's arguments with fresh variables at ``argnums``, those, and what they stand for."""
     numbers = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
     name = getattr(f, "__name__", "the function")
     for n in numbers:
@@ -44,23 +45,56 @@ def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[A
             raise ValueError(f"argnums={argnums}: {name} was called with {len(args)} arguments")
     given = list(args)
     for n in numbers:
-        given[n] = _fresh(given[n])
-    wanted = tuple(given[n] for n in numbers)
-    return given, wanted if isinstance(argnums, (tuple, list)) else wanted[0]
+        given[n] = _fresh(args[n])
+    if isinstance(argnums, (tuple, list)):
+        return given, tuple(given[n] for n in numbers), tuple(args[n] for n in numbers)
+    return given, given[argnums], args[argnums]
 
 
 @contextmanager
-def _recording() -> Generator[None]:
-    """A derivative is taken under ``no_grad`` too, and is a constant to the tapes outside it."""
+def _recording() -> Generator[bool]:
+    """A derivative is taken under ``no_grad`` too. Yields whether it may be tracked itself."""
     mode = MODE.get()
     if mode.recording:
-        yield
+        yield True
         return
-    token = MODE.set(mode.but(recording=True, tapes=()))
+    token = MODE.set(mode)
     try:
-        yield
+        MODE.set(mode.but(recording=True, tapes=()))
+        yield False
     finally:
         MODE.reset(token)
+
+
+def _tracked(tape: GradientTape, variables: Any, values: Any) -> bool:
+    """Whether what ran under this tape hangs on anything tracked besides its own variables."""
+    start = tape._intervals[0][0]
+    if any(type(one._node) is Node for one in flatten(variables)):
+        return True
+    nodes = [one._node for one in flatten(values) if isinstance(one, Tensor)]
+    for node in tape.nodes:
+        nodes += node.parents
+    return any(
+        node is not None and (node.number < start or (type(node) is Leaf and node.trainable))
+        for node in nodes
+    )
+
+
+def _is_array(one: Any) -> bool:
+    return isinstance(one, (np.ndarray, np.generic))
+
+
+def _as_given(given: Any, results: Any) -> Any:
+    """The results (nested as what was given) as arrays where arrays were given."""
+    pairs = zip(flatten(given), flatten(results), strict=True)
+    return rebuild(given, iter([np.array(r._data) if _is_array(a) else r for a, r in pairs]))
+
+
+def _constants(given: Any, values: Any) -> Any:
+    """The values without their history; as arrays when nothing but arrays was given."""
+    arrays = all(map(_is_array, flatten(given)))
+    made = (np.array(one._data) if arrays else one.detach() for one in flatten(values))
+    return rebuild(values, made)
 
 
 def _tensors(value: Any, what: str) -> list[Tensor]:
@@ -96,6 +130,10 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
     The gradient has the nesting of the argument: a tensor, or a list, tuple or dict of them; with
     a tuple of ``argnums``, a tuple. Zero where f does not depend on an argument. As JAX's.
 
+    Value and gradient are tracked when an argument is, or when f uses a tracked tensor, such as a
+    parameter; so a loss may hold a gradient. Otherwise they are constants, and for NumPy arrays
+    NumPy arrays. This holds for all functions here.
+
     Raises ValueError when f does not return exactly one number, TypeError for integer arguments.
 
     >>> import minigrad as mg
@@ -103,21 +141,19 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
     (tensor(5.), tensor([2., 4.]))
     """
 
-    @_recording()
     def both(*args: Any, **kwargs: Any) -> Any:
-        given, wanted = _variables(f, argnums, args)
-        with GradientTape() as tape:
-            tape.watch(wanted)
-            value = _scalar(f(*given, **kwargs), "grad")
-        gradient = tape.gradient(value, wanted, unconnected_gradients="zero")
-        return value if _nested() else value.detach(), gradient
+        with _recording() as open_:
+            given, wanted, asked = _variables(f, argnums, args)
+            with GradientTape() as tape:
+                tape.watch(wanted)
+                value = _scalar(f(*given, **kwargs), "grad")
+            tape._recorded = tracked = open_ and _tracked(tape, wanted, value)
+            gradient = tape.gradient(value, wanted, unconnected_gradients="zero")
+        if tracked:
+            return value, gradient
+        return _constants(asked, value), _as_given(asked, gradient)
 
     return both
-
-
-def _nested() -> bool:
-    """Whether some outer tape may want to differentiate the value further."""
-    return bool(MODE.get().tapes)
 
 
 def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
@@ -129,6 +165,8 @@ def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     >>> df = mg.grad(lambda x: x ** 3)
     >>> df(2.0), mg.grad(df)(2.0)
     (tensor(12.), tensor(12.))
+    >>> mg.grad(lambda x: (x ** 3).sum())(np.array([1.0, 2.0]))
+    array([ 3., 12.])
     """
     both = value_and_grad(f, argnums)
 
@@ -149,17 +187,16 @@ def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., A
             [0., 6.]])
     """
 
-    @_recording()
     def of(*args: Any, **kwargs: Any) -> Any:
-        given, wanted = _variables(f, argnums, args)
-        with GradientTape(persistent=True) as tape:
-            tape.watch(wanted)
-            value = f(*given, **kwargs)
-        blocks = [
-            tape.jacobian(one, wanted, unconnected_gradients="zero")
-            for one in _tensors(value, "jacobian")
-        ]
-        return rebuild(value, iter(blocks))
+        with _recording() as open_:
+            given, wanted, asked = _variables(f, argnums, args)
+            with GradientTape(persistent=True) as tape:
+                tape.watch(wanted)
+                value = f(*given, **kwargs)
+            tensors = _tensors(value, "jacobian")
+            tape._recorded = tracked = open_ and _tracked(tape, wanted, tensors)
+            blocks = [tape.jacobian(one, wanted, unconnected_gradients="zero") for one in tensors]
+        return rebuild(value, iter(blocks if tracked else [_as_given(asked, b) for b in blocks]))
 
     return of
 
@@ -177,7 +214,6 @@ def hessian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., An
     return jacobian(grad(f, argnums), argnums)
 
 
-@_recording()
 def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """The value of f, and the function that takes a cotangent v to v times the Jacobian.
 
@@ -188,19 +224,22 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]
     >>> back(mg.tensor([1.0, 10.0]))
     (tensor([ 2., 60.]),)
     """
-    variables = tuple(_fresh(a) for a in args)
-    with GradientTape(persistent=True) as tape:
-        tape.watch(variables)
-        value = f(*variables)
+    with _recording() as open_:
+        variables = tuple(_fresh(a) for a in args)
+        with GradientTape(persistent=True) as tape:
+            tape.watch(variables)
+            value = f(*variables)
+        tensors = _tensors(value, "vjp")
+        tracked = open_ and _tracked(tape, variables, tensors)
 
     def back(v: Any) -> tuple[Any, ...]:
+        tape._recorded = again = tracked or _any_tracked(v)
         found = tape.gradient(value, variables, v, unconnected_gradients="zero")
-        return tuple(found)
+        return tuple(found if again else _as_given(args, found))
 
-    return value, back
+    return value if tracked else _constants(args, value), back
 
 
-@_recording()
 def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     """The value of f at x, and the Jacobian times v: the derivative of f in the direction v.
 
@@ -214,25 +253,27 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     """
     xs = x if isinstance(x, tuple) else (x,)
     vs = v if isinstance(v, tuple) else (v,)
-    variables = tuple(_fresh(one) for one in xs)
-    directions = [as_tensor(one) for one in vs]
-    shapes = [t.shape for t in variables]
-    if shapes != [t.shape for t in directions]:
-        raise ValueError(f"jvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
-    with GradientTape() as outer:
-        with GradientTape() as inner:
-            inner.watch(variables)
-            value = f(*variables)
-        if not isinstance(value, Tensor):
-            _scalar(value, "jvp")
-        cotangent = Tensor(np.zeros_like(value._data))
-        outer.watch(cotangent)
-        products = inner.gradient(value, variables, cotangent, unconnected_gradients="zero")
-    tangent = outer.gradient(products, cotangent, directions, unconnected_gradients="zero")
-    return value if _nested() else value.detach(), tangent
+    with _recording() as open_:
+        variables = tuple(_fresh(one) for one in xs)
+        directions = [as_tensor(one) for one in vs]
+        shapes = [t.shape for t in variables]
+        if shapes != [t.shape for t in directions]:
+            raise ValueError(f"jvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
+        with GradientTape() as outer:
+            with GradientTape() as inner:
+                inner.watch(variables)
+                value = f(*variables)
+            if not isinstance(value, Tensor):
+                _scalar(value, "jvp")
+            cotangent = Tensor(np.zeros_like(value._data))
+            outer.watch(cotangent)
+            products = inner.gradient(value, variables, cotangent, unconnected_gradients="zero")
+        tracked = open_ and (_tracked(outer, variables, value) or _any_tracked(directions))
+        outer._recorded = tracked
+        tangent = outer.gradient(products, cotangent, directions, unconnected_gradients="zero")
+    return (value, tangent) if tracked else (_constants(x, value), _constants(x, tangent))
 
 
-@_recording()
 def hvp(f: Function, x: Any, v: Any) -> Any:
     """The Hessian of f at x times v, without forming the Hessian (Pearlmutter, 1994).
 
@@ -243,15 +284,23 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     >>> mg.hvp(lambda x: (x ** 3).sum(), mg.tensor([1.0, 2.0]), mg.tensor([1.0, 1.0]))
     tensor([ 6., 12.])
     """
-    variable = _fresh(x)
-    directions = [as_tensor(one) for one in flatten(v)]
-    shapes = [one.shape for one in flatten(variable)]
-    if shapes != [one.shape for one in directions]:
-        raise ValueError(f"hvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
-    with GradientTape() as outer:
-        outer.watch(variable)
-        with GradientTape() as inner:
-            inner.watch(variable)
-            value = _scalar(f(variable), "hvp")
-        gradient = inner.gradient(value, variable, unconnected_gradients="zero")
-    return outer.gradient(gradient, variable, directions, unconnected_gradients="zero")
+    with _recording() as open_:
+        variable = _fresh(x)
+        directions = [as_tensor(one) for one in flatten(v)]
+        shapes = [one.shape for one in flatten(variable)]
+        if shapes != [one.shape for one in directions]:
+            raise ValueError(f"hvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
+        with GradientTape() as outer:
+            outer.watch(variable)
+            with GradientTape() as inner:
+                inner.watch(variable)
+                value = _scalar(f(variable), "hvp")
+            gradient = inner.gradient(value, variable, unconnected_gradients="zero")
+        tracked = open_ and (_tracked(outer, variable, value) or _any_tracked(directions))
+        outer._recorded = tracked
+        product = outer.gradient(gradient, variable, directions, unconnected_gradients="zero")
+    return product if tracked else _as_given(x, product)
+
+
+def _any_tracked(given: Any) -> bool:
+    return any(isinstance(one, Tensor) and one._node is not None for one in flatten(given))

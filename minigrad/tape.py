@@ -50,6 +50,8 @@ class GradientTape:
         self._intervals: list[list[float]] = []
         self._alone = True
         self._spent = False
+        # Whether its gradients are recorded; None when that depends on whether a tape is open.
+        self._recorded: bool | None = None
 
     # -- reading -----------------------------------------------------------------------------
 
@@ -216,7 +218,7 @@ class GradientTape:
         nodes = [self._node_of(one) for one in flat]
         seeds = self._seeds(target, cotangents)
         self._use_up()  # only now: a call that is refused leaves the tape as it was
-        recorded = bool(MODE.get().tapes)
+        recorded = bool(MODE.get().tapes) if self._recorded is None else self._recorded
         found = gradients(
             seeds,
             [n for n in nodes if n is not None],
