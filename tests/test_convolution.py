@@ -10,6 +10,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.operators.convolution import conv2d_input_grad, conv2d_weight_grad
+from tests.nn_cases import GEOMETRIES, SIGNALS, TRANSPOSED, TRANSPOSED_SIGNALS, WINDOWS
 from tests.parity import compare
 
 parity = pytest.mark.parity
@@ -19,31 +20,6 @@ def draw(*shape, dtype=np.float64, seed=0):
     return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape).astype(dtype)
 
 
-# Geometries chosen so that each fast path of the kernels, and each way out of it, is taken.
-GEOMETRIES = [
-    # x, w, metadata
-    ((2, 3, 6, 5), (4, 3, 3, 3), {}),
-    ((2, 3, 6, 5), (4, 3, 3, 3), {"padding": 1}),
-    ((2, 3, 6, 5), (4, 3, 3, 3), {"padding": 2}),
-    ((1, 2, 5, 5), (3, 2, 3, 3), {"padding": (3, 4)}),
-    ((3, 1, 7, 7), (2, 1, 5, 5), {"padding": 2}),
-    ((2, 4, 5, 6), (3, 4, 1, 1), {}),
-    ((2, 4, 5, 6), (3, 4, 1, 1), {"stride": 2}),
-    ((2, 4, 5, 6), (3, 4, 1, 1), {"padding": 1}),
-    ((2, 3, 7, 8), (4, 3, 3, 3), {"stride": 2}),
-    ((2, 3, 7, 8), (4, 3, 3, 3), {"stride": 2, "padding": 1}),
-    ((2, 3, 8, 7), (4, 3, 2, 4), {"stride": (3, 2), "padding": (1, 2)}),
-    ((1, 2, 9, 9), (2, 2, 3, 3), {"dilation": 2}),
-    ((1, 2, 9, 9), (2, 2, 3, 2), {"dilation": (3, 2), "padding": 2, "stride": 2}),
-    ((2, 4, 6, 6), (6, 2, 3, 3), {"groups": 2, "padding": 1}),
-    ((2, 4, 6, 6), (4, 1, 3, 3), {"groups": 4, "padding": 1}),
-    ((2, 4, 6, 6), (8, 1, 3, 3), {"groups": 4, "stride": 2, "dilation": 2, "padding": 2}),
-    ((2, 3, 1, 9), (4, 3, 1, 3), {"padding": (0, 1)}),
-    ((2, 3, 9, 1), (4, 3, 3, 1), {"padding": (1, 0)}),
-    ((1, 1, 4, 4), (1, 1, 4, 4), {}),
-    ((5, 16, 8, 8), (16, 16, 3, 3), {"padding": 1}),
-    ((2, 3, 40, 40), (5, 3, 3, 3), {"padding": 1}),
-]  # fmt: skip
 EACH = pytest.mark.parametrize(("x", "w", "geometry"), GEOMETRIES, ids=str)
 
 
@@ -184,16 +160,7 @@ def test_lists_are_taken_for_pairs():
 
 
 @parity
-@pytest.mark.parametrize(
-    ("x", "w", "geometry"),
-    [
-        ((2, 3, 8), (4, 3, 3), {}),
-        ((2, 4, 9), (4, 2, 3), {"stride": 2, "padding": 1, "groups": 2, "dilation": 2}),
-        ((2, 3, 8), (4, 3, 3), {"padding": "same"}),
-        ((2, 3, 8), (4, 3, 3), {"padding": "valid", "stride": (2,)}),
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("x", "w", "geometry"), SIGNALS, ids=str)
 def test_conv1d_is_pytorchs(x, w, geometry):
     torch = pytest.importorskip("torch")
     compare(
@@ -201,17 +168,6 @@ def test_conv1d_is_pytorchs(x, w, geometry):
         lambda x, w, b: torch.nn.functional.conv1d(x, w, b, **geometry),
         [draw(*x), draw(*w), draw(w[0])],
     )
-
-
-TRANSPOSED = [
-    ((2, 3, 4, 3), (3, 4, 3, 3), {}),
-    ((2, 3, 4, 3), (3, 4, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
-    ((2, 3, 4, 3), (3, 4, 3, 2), {"stride": (2, 3), "padding": (1, 0), "output_padding": (0, 2)}),
-    ((1, 4, 3, 3), (4, 3, 2, 2), {"groups": 2, "dilation": 2, "stride": 2}),
-    ((1, 4, 3, 3), (4, 3, 3, 3), {"dilation": 3, "output_padding": 2}),
-    ((1, 2, 3, 3), (2, 3, 3, 3), {"dilation": 3, "output_padding": 2, "padding": 1}),
-    ((1, 2, 4, 4), (2, 3, 1, 1), {"stride": 3}),
-]
 
 
 @parity
@@ -226,25 +182,17 @@ def test_conv_transpose2d_is_pytorchs(x, w, geometry):
 
 
 @parity
-def test_conv_transpose1d_is_pytorchs():
+@pytest.mark.parametrize(("x", "w", "geometry"), TRANSPOSED_SIGNALS, ids=str)
+def test_conv_transpose1d_is_pytorchs(x, w, geometry):
     torch = pytest.importorskip("torch")
-    geometry = {"stride": 3, "padding": 1, "output_padding": 2, "dilation": 2}
     compare(
         lambda x, w, b: F.conv_transpose1d(x, w, b, **geometry),
         lambda x, w, b: torch.nn.functional.conv_transpose1d(x, w, b, **geometry),
-        [draw(2, 3, 5), draw(3, 2, 3), draw(2)],
+        [draw(*x), draw(*w), draw(w[1] * geometry.get("groups", 1))],
     )
 
 
 # -- im2col and col2im -----------------------------------------------------------------------------
-
-WINDOWS = [
-    {"kernel_size": 3},
-    {"kernel_size": (2, 3), "padding": 1},
-    {"kernel_size": 2, "stride": 2, "padding": (1, 0)},
-    {"kernel_size": (3, 2), "stride": (1, 2), "dilation": 2, "padding": 2},
-    {"kernel_size": 1},
-]
 
 
 @parity

@@ -8,6 +8,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
+from tests.nn_cases import ATTENTIONS, IMAGES, LAYERS, QUERIES, SCALED, label
 
 torch = pytest.importorskip("torch")
 tnn = torch.nn
@@ -82,75 +83,6 @@ def same(ours, theirs, *inputs, training=True, random=True, **kwargs):
 
 def _torch(value):
     return torch.tensor(value) if isinstance(value, np.ndarray) else value
-
-
-IMAGES = draw(2, 4, 7, 6)
-
-LAYERS = {
-    "linear": (lambda n: n.Linear(4, 3), draw(5, 4)),
-    "linear of three axes": (lambda n: n.Linear(4, 3, bias=False), draw(2, 5, 4)),
-    "linear of a vector": (lambda n: n.Linear(4, 3), draw(4)),
-    "identity": (lambda n: n.Identity(1, a=2), draw(5, 4)),
-    "conv": (lambda n: n.Conv2d(4, 6, 3, padding=1), IMAGES),
-    "conv strided": (lambda n: n.Conv2d(4, 6, (3, 2), stride=(2, 3), padding=(1, 0)), IMAGES),
-    "conv dilated": (lambda n: n.Conv2d(4, 6, 2, dilation=2, groups=2, bias=False), IMAGES),
-    "conv depthwise": (lambda n: n.Conv2d(4, 8, 3, groups=4), IMAGES),
-    "conv same": (lambda n: n.Conv2d(4, 2, 3, padding="same"), IMAGES),
-    "conv valid": (lambda n: n.Conv2d(4, 2, 3, padding="valid"), IMAGES),
-    "transpose": (lambda n: n.ConvTranspose2d(4, 6, 3), IMAGES),
-    "transpose strided": (
-        lambda n: n.ConvTranspose2d(4, 6, 3, 2, 1, output_padding=1, groups=2, dilation=2), IMAGES,
-    ),
-    "max pool": (lambda n: n.MaxPool2d(2), IMAGES),
-    "max pool overlapping": (lambda n: n.MaxPool2d(3, 2, 1, ceil_mode=True), IMAGES),
-    "avg pool": (lambda n: n.AvgPool2d(2), IMAGES),
-    "avg pool padded": (lambda n: n.AvgPool2d(3, 2, 1, count_include_pad=False), IMAGES),
-    "adaptive": (lambda n: n.AdaptiveAvgPool2d((3, None)), IMAGES),
-    "upsample": (lambda n: n.Upsample(scale_factor=2), IMAGES),
-    "upsample bilinear": (lambda n: n.Upsample((9, 5), mode="bilinear"), IMAGES),
-    "upsample corners": (
-        lambda n: n.Upsample((9, 5), mode="bilinear", align_corners=True), IMAGES,
-    ),
-    "batch norm 1d": (lambda n: n.BatchNorm1d(4), draw(5, 4)),
-    "batch norm 1d of signals": (lambda n: n.BatchNorm1d(4, momentum=0.3), draw(2, 4, 3)),
-    "batch norm 2d": (lambda n: n.BatchNorm2d(4, eps=1e-3), IMAGES),
-    "batch norm average": (lambda n: n.BatchNorm2d(4, momentum=None), IMAGES),
-    "batch norm plain": (
-        lambda n: n.BatchNorm2d(4, affine=False, track_running_stats=False), IMAGES,
-    ),
-    "layer norm": (lambda n: n.LayerNorm(4), draw(5, 4)),
-    "layer norm of two axes": (lambda n: n.LayerNorm((7, 6), eps=1e-3), IMAGES),
-    "layer norm plain": (lambda n: n.LayerNorm(4, elementwise_affine=False), draw(5, 4)),
-    "layer norm without bias": (lambda n: n.LayerNorm(4, bias=False), draw(5, 4)),
-    "group norm": (lambda n: n.GroupNorm(2, 4), IMAGES),
-    "local response": (lambda n: n.LocalResponseNorm(3, alpha=0.3, beta=0.6, k=1.5), IMAGES),
-    "embedding": (lambda n: n.Embedding(6, 3), np.array([[1, 5, 1], [0, 1, 1]])),
-    "embedding padded": (lambda n: n.Embedding(6, 3, padding_idx=-5), np.array([[1, 5, 1], [0, 1, 1]])),
-    "flatten": (lambda n: n.Flatten(), IMAGES),
-    "flatten some": (lambda n: n.Flatten(1, 2), IMAGES),
-    "unflatten": (lambda n: n.Unflatten(1, (2, -1)), IMAGES),
-    "relu": (lambda n: n.ReLU(), IMAGES),
-    "leaky relu": (lambda n: n.LeakyReLU(0.2), IMAGES),
-    "elu": (lambda n: n.ELU(0.7), IMAGES),
-    "selu": (lambda n: n.SELU(), IMAGES),
-    "gelu": (lambda n: n.GELU(), IMAGES),
-    "gelu tanh": (lambda n: n.GELU(approximate="tanh"), IMAGES),
-    "silu": (lambda n: n.SiLU(), IMAGES),
-    "sigmoid": (lambda n: n.Sigmoid(), IMAGES),
-    "log sigmoid": (lambda n: n.LogSigmoid(), IMAGES),
-    "tanh": (lambda n: n.Tanh(), IMAGES),
-    "softplus": (lambda n: n.Softplus(1.7), IMAGES),
-    "softmax": (lambda n: n.Softmax(1), IMAGES),
-    "log softmax": (lambda n: n.LogSoftmax(-1), IMAGES),
-    "rnn": (lambda n: n.RNN(4, 3), draw(5, 2, 4)),
-    "rnn relu": (lambda n: n.RNN(4, 3, 2, nonlinearity="relu", bias=False), draw(5, 2, 4)),
-    "lstm": (lambda n: n.LSTM(4, 3), draw(1, 2, 4)),
-    "lstm deep": (lambda n: n.LSTM(4, 3, 2, bidirectional=True, batch_first=True), draw(2, 5, 4)),
-    "lstm unbatched": (lambda n: n.LSTM(4, 3, bias=False), draw(5, 4)),
-    "gru": (lambda n: n.GRU(4, 3), draw(5, 2, 4)),
-    "gru deep": (lambda n: n.GRU(4, 3, 3, bidirectional=True, batch_first=True), draw(2, 7, 4)),
-    "gru unbatched": (lambda n: n.GRU(4, 3, batch_first=True), draw(5, 4)),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -252,19 +184,9 @@ def test_recurrent_layers_take_an_initial_state(kind, batched):
 
 # -- attention -------------------------------------------------------------------------------------
 
-CAUSAL = np.triu(np.ones((5, 5), bool), 1)
-PADDED = np.array([[False] * 5, [False, False, False, True, True]])
-
 
 @pytest.mark.parametrize("batch_first", [False, True])
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {}, {"need_weights": False}, {"average_attn_weights": False}, {"attn_mask": CAUSAL},
-        {"key_padding_mask": PADDED}, {"attn_mask": CAUSAL, "key_padding_mask": PADDED},
-        {"attn_mask": draw(5, 5)}, {"attn_mask": draw(4, 5, 5) > 1.0},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("kwargs", ATTENTIONS, ids=label)
 def test_self_attention_is_pytorchs(batch_first, kwargs):
     ours, theirs = (n.MultiheadAttention(6, 2, batch_first=batch_first) for n in (nn, tnn))
     x = draw(2, 5, 6) if batch_first else draw(5, 2, 6)
@@ -301,17 +223,10 @@ def test_attention_without_a_batch_axis_is_pytorchs():
     same(ours, theirs, draw(4, 6), draw(5, 6, seed=1), draw(5, 6, seed=2))
 
 
-@pytest.mark.parametrize(
-    "kwargs",
-    [
-        {}, {"is_causal": True}, {"scale": 0.3}, {"attn_mask": draw(4, 5)},
-        {"attn_mask": draw(2, 1, 4, 5) > -0.5},
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("kwargs", SCALED, ids=label)
 def test_scaled_dot_product_attention_is_pytorchs(kwargs):
-    arrays = [draw(2, 3, 4, 6), draw(2, 3, 5, 6, seed=1), draw(2, 3, 5, 2, seed=2)]
-    xs = [mg.tensor(a, requires_grad=True) for a in arrays]
-    ts = [torch.tensor(a, requires_grad=True) for a in arrays]
+    xs = [mg.tensor(a, requires_grad=True) for a in QUERIES]
+    ts = [torch.tensor(a, requires_grad=True) for a in QUERIES]
     y = F.scaled_dot_product_attention(*xs, **kwargs)
     ty = t_functional.scaled_dot_product_attention(*ts, **{k: _torch(v) for k, v in kwargs.items()})
     assert_close(y, ty, "output")

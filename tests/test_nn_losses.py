@@ -6,59 +6,11 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
+from tests.nn_cases import LABELS, LOG_P, LOGITS, LOSSES as CASES, SOFT, WEIGHT
 
 
 def draw(*shape, seed=0):
     return np.random.default_rng(seed).standard_normal(shape)
-
-
-LOGITS, IMAGES = draw(5, 3), draw(2, 3, 4, 2)
-LABELS = np.array([0, 2, 1, 1, 2])
-PIXELS = np.random.default_rng(1).integers(0, 3, (2, 4, 2))
-SOME = np.array([0, -100, 1, 7, 2])
-WEIGHT = np.array([0.2, 1.5, 3.0])
-SOFT = np.exp(draw(5, 3, seed=2))
-SOFT /= SOFT.sum(1, keepdims=True)
-SOFT_IMAGES = np.exp(draw(2, 3, 4, 2, seed=2))
-LOG_P = LOGITS - np.log(np.exp(LOGITS).sum(1, keepdims=True))
-PROBABILITIES = 1 / (1 + np.exp(-draw(4, 3)))
-TARGETS = np.random.default_rng(3).random((4, 3))
-
-CASES = [
-    ("mse_loss", draw(4, 3), draw(4, 3, seed=1), {}),
-    ("mse_loss", np.array(1.5), np.array(0.5), {}),
-    ("l1_loss", draw(4, 3), draw(4, 3, seed=1), {}),
-    ("huber_loss", draw(4, 3), draw(4, 3, seed=1), {"delta": 0.7}),
-    ("huber_loss", np.array([1.0, -1.0, 0.0]), np.zeros(3), {}),
-    ("smooth_l1_loss", draw(4, 3), draw(4, 3, seed=1), {"beta": 0.7}),
-    ("smooth_l1_loss", draw(4, 3), draw(4, 3, seed=1), {"beta": 0.0}),
-    ("cross_entropy", LOGITS, LABELS, {}),
-    ("cross_entropy", LOGITS, LABELS, {"weight": WEIGHT}),
-    ("cross_entropy", LOGITS, LABELS, {"label_smoothing": 0.1}),
-    ("cross_entropy", LOGITS, LABELS, {"weight": WEIGHT, "label_smoothing": 0.3}),
-    ("cross_entropy", LOGITS, np.where(SOME == 7, -100, SOME), {"label_smoothing": 0.3}),
-    ("cross_entropy", LOGITS, SOME, {"ignore_index": 7, "weight": WEIGHT}),
-    ("cross_entropy", LOGITS, SOFT, {}),
-    ("cross_entropy", LOGITS, SOFT, {"weight": WEIGHT, "label_smoothing": 0.3}),
-    ("cross_entropy", IMAGES, PIXELS, {"weight": WEIGHT, "label_smoothing": 0.3}),
-    ("cross_entropy", IMAGES, SOFT_IMAGES, {"weight": WEIGHT}),
-    ("cross_entropy", LOGITS[0], np.array(2), {"weight": WEIGHT}),
-    ("cross_entropy", LOGITS[0], SOFT[0], {}),
-    ("nll_loss", LOG_P, LABELS, {}),
-    ("nll_loss", LOG_P, np.where(SOME == 7, -100, SOME), {"weight": WEIGHT}),
-    ("nll_loss", IMAGES, PIXELS, {}),
-    ("nll_loss", LOG_P[0], np.array(1), {}),
-    ("binary_cross_entropy", PROBABILITIES, TARGETS, {}),
-    ("binary_cross_entropy", PROBABILITIES, TARGETS, {"weight": WEIGHT}),
-    ("binary_cross_entropy_with_logits", draw(4, 3), TARGETS, {}),
-    ("binary_cross_entropy_with_logits", draw(4, 3) * 1000, TARGETS, {"pos_weight": WEIGHT}),
-    ("binary_cross_entropy_with_logits", draw(4, 3), TARGETS, {"weight": WEIGHT}),
-]
-# The label 7 means "ignore" only where ignore_index says so.
-CASES = [
-    (n, x, np.where(y == -100, 7, y) if k.get("ignore_index") == 7 else y, k)
-    for n, x, y, k in CASES
-]
 
 
 @pytest.mark.parity

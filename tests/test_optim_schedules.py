@@ -5,33 +5,12 @@ import math
 
 import numpy as np
 import pytest
+from optim_cases import PLATEAUS, SCHEDULES as CASES
 
 import minigrad as mg
 from minigrad import optim
 from minigrad.optim import lr_scheduler
 
-#: Each schedule with settings, for an optimizer with two groups.
-CASES = [
-    ("LambdaLR", {"lr_lambda": lambda step: 0.9**step}),
-    ("LambdaLR", {"lr_lambda": [lambda step: 1 / (1 + step), lambda step: min(1.0, step / 5)]}),
-    ("LinearLR", {}),
-    ("LinearLR", {"start_factor": 0.1, "end_factor": 0.8, "total_iters": 7}),
-    ("StepLR", {"step_size": 1}),
-    ("StepLR", {"step_size": 4, "gamma": 0.5}),
-    ("MultiStepLR", {"milestones": [3, 9, 9, 20]}),
-    ("MultiStepLR", {"milestones": [10, 2], "gamma": 0.5}),
-    ("ExponentialLR", {"gamma": 0.9}),
-    ("CosineAnnealingLR", {"T_max": 25}),
-    ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}),
-    ("CosineAnnealingLR", {"T_max": 1}),
-    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31}),
-    ("OneCycleLR", {"max_lr": [1.0, 2.0], "epochs": 4, "steps_per_epoch": 8, "pct_start": 0.5}),
-    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "anneal_strategy": "linear"}),
-    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "three_phase": True, "div_factor": 10.0}),
-    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "final_div_factor": 10.0,
-                    "base_momentum": [0.5, 0.6], "max_momentum": 0.7}),
-    ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "cycle_momentum": False}),
-]  # fmt: skip
 STEPS = 30
 
 
@@ -77,20 +56,7 @@ def test_equals_pytorch_step_for_step(name, settings, optimizer, options):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"patience": 2},
-        {"patience": 0, "factor": 0.5},
-        {"patience": 1, "mode": "max", "threshold": 0.05},
-        {"patience": 1, "threshold": 0.05, "threshold_mode": "abs"},
-        {"patience": 1, "mode": "max", "threshold": 0.05, "threshold_mode": "abs"},
-        {"patience": 1, "cooldown": 3},
-        {"patience": 0, "factor": 0.5, "min_lr": [0.1, 0.15]},
-        {"patience": 0, "factor": 0.9, "eps": 0.04},
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize("settings", PLATEAUS, ids=str)
 def test_reduce_on_plateau_equals_pytorch(settings):
     torch = pytest.importorskip("torch")
     mine, oracle = ours(), theirs(torch)

@@ -5,32 +5,12 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
+from tests.nn_cases import AVERAGES, INTERPOLATIONS, MAX_POOLS, SIZES
 from tests.parity import compare
 
 
 def draw(*shape, seed=0):
     return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape)
-
-
-MAX_POOLS = [
-    ((2, 3, 6, 8), {"kernel_size": 2}),
-    ((2, 3, 7, 9), {"kernel_size": 2}),
-    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
-    ((1, 2, 7, 7), {"kernel_size": 3, "stride": 1, "padding": 1}),
-    ((1, 2, 7, 8), {"kernel_size": (3, 2), "stride": (1, 3)}),
-    ((1, 2, 7, 8), {"kernel_size": (2, 3), "stride": (2, 3), "padding": (1, 0)}),
-    ((1, 2, 9, 9), {"kernel_size": 3, "dilation": 2, "padding": 1}),
-    ((1, 2, 6, 7), {"kernel_size": 2, "dilation": 2}),
-    ((1, 2, 6, 6), {"kernel_size": 3, "padding": 1}),
-    ((1, 2, 5, 5), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
-    ((1, 2, 6, 7), {"kernel_size": 2, "stride": 2, "ceil_mode": True}),
-    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 3, "ceil_mode": True}),
-    ((1, 2, 6, 7), {"kernel_size": 10, "ceil_mode": True}),
-    ((1, 2, 6, 7), {"kernel_size": (8, 3), "stride": (3, 1), "padding": 1, "ceil_mode": True}),
-    ((1, 2, 4, 4), {"kernel_size": 4}),
-    ((1, 2, 4, 4), {"kernel_size": 1}),
-    ((0, 2, 4, 4), {"kernel_size": 2}),
-]
 
 
 @pytest.mark.parity
@@ -80,19 +60,6 @@ def test_overlapping_windows_add_up_their_gradients():
     assert x.grad.numpy().ravel().tolist() == [0, 2, 0]
 
 
-AVERAGES = [
-    ((1, 2, 6, 7), {"kernel_size": 10, "ceil_mode": True}),
-    ((2, 3, 6, 8), {"kernel_size": 2}),
-    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
-    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}),
-    ((1, 2, 7, 8), {"kernel_size": (3, 2), "stride": (1, 3)}),
-    ((1, 2, 5, 6), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
-    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 3, "padding": 1, "ceil_mode": True,
-                    "count_include_pad": False}),
-    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 2, "ceil_mode": True, "divisor_override": 5}),
-]  # fmt: skip
-
-
 @pytest.mark.parity
 @pytest.mark.parametrize(("shape", "geometry"), AVERAGES, ids=str)
 def test_avg_pool2d_is_pytorchs(shape, geometry):
@@ -105,7 +72,7 @@ def test_avg_pool2d_is_pytorchs(shape, geometry):
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("size", [1, 2, (3, 5), (7, 4), (None, 2), (10, 11)])
+@pytest.mark.parametrize("size", SIZES)
 def test_adaptive_avg_pool2d_is_pytorchs(size):
     torch = pytest.importorskip("torch")
     compare(
@@ -122,19 +89,7 @@ def test_global_pooling():
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize(
-    "how",
-    [
-        {"scale_factor": 2}, {"scale_factor": (3, 2)}, {"size": (5, 9)}, {"size": 2},
-        {"scale_factor": (1.6, 2.3)}, {"scale_factor": (1.1, 2.1)}, {"scale_factor": 2.2}, {"size": (6, 10), "mode": "bilinear"},
-        {"size": (2, 3), "mode": "bilinear"}, {"scale_factor": 2, "mode": "bilinear"},
-        {"scale_factor": (1.6, 0.7), "mode": "bilinear"},
-        {"scale_factor": (1.1, 2.1), "mode": "bilinear"},
-        {"size": (7, 1), "mode": "bilinear", "align_corners": True},
-        {"scale_factor": 2.5, "mode": "bilinear", "align_corners": True},
-    ],
-    ids=str,
-)  # fmt: skip
+@pytest.mark.parametrize("how", INTERPOLATIONS, ids=str)
 def test_interpolate_is_pytorchs(how):
     torch = pytest.importorskip("torch")
     compare(

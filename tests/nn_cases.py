@@ -1,0 +1,612 @@
+"""Layers, functions and losses with settings and inputs: what the oracles and PyTorch are asked.
+
+A new layer is a line in ``LAYERS``, a new function one in ``FUNCTIONS``. ``tools/write_oracles.py``
+asks PyTorch and keeps its figures, and ``tests/test_oracles.py`` compares with them where there is
+no PyTorch.
+"""
+
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def numbers(*shape: int, seed: int = 0) -> Array:
+    """Distinct numbers between -1.6 and 1.6, the same on every machine and with every NumPy."""
+    n = np.arange(1, int(np.prod(shape)) + 1, dtype=np.uint64) + np.uint64(10007 * seed + 1)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
+        n = (n ^ (n >> np.uint64(shift))) * np.uint64(factor)
+    return ((n >> np.uint64(11)).astype(float) * 2.0**-53 * 3.2 - 1.6).reshape(shape)
+
+
+class Library(NamedTuple):
+    """minigrad or PyTorch, as far as a case may ask for it."""
+
+    nn: Any
+    F: Any
+    tensor: Callable[[Any], Any]
+    call: Callable[..., Any]  # functional_call
+
+
+def _apply(layer: Any, *inputs: Any, **settings: Any) -> Any:
+    return layer(*inputs, **settings)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to compute: ``run(layer, *inputs)``, or without ``make`` ``run(library, *inputs)``.
+
+    ``theirs`` takes the place of ``run`` where PyTorch's names or arguments differ.
+    """
+
+    inputs: tuple[Array, ...]
+    run: Callable[..., Any] = _apply
+    make: Callable[[Any], Any] | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
+    training: bool = True
+    theirs: Callable[..., Any] | None = None
+    rtol: float = 1e-9
+    #: 1 where an input lies at a kink, so that there is no second derivative.
+    order: int = 2
+
+
+def initial(name: str, shape: tuple[int, ...]) -> Array:
+    """What a parameter or buffer of this name holds: no constants, and no negative variance."""
+    if name.endswith("num_batches_tracked"):
+        return np.array(3)
+    values = numbers(*shape, seed=zlib.crc32(name.encode()) % 1000)
+    return np.abs(values) + 0.3 if name.endswith("running_var") else values
+
+
+def cotangent(i: int, shape: tuple[int, ...]) -> Array:
+    """What output i is multiplied with before all are summed."""
+    return numbers(*shape, seed=2000 + i)
+
+
+def direction(i: int, shape: tuple[int, ...], seed: int) -> Array:
+    """A direction for input or parameter i; two of them make one number of the second order."""
+    return numbers(*shape, seed=3000 + 100 * seed + i)
+
+
+def kept(array: Array) -> Array:
+    """What is kept of an array: itself, or where it is long eight sums with drawn weights.
+
+    A wrong element, or two that have changed places, change every sum.
+    """
+    array = np.asarray(array, float)
+    if array.size <= 40:
+        return array.ravel()
+    sums = [np.vdot(array, numbers(*array.shape, seed=4000 + i)) for i in range(8)]
+    return np.array([*sums, np.abs(array).max()])
+
+
+# -- layers ----------------------------------------------------------------------------------------
+
+IMAGES = numbers(2, 4, 7, 6)
+TOKENS = np.array([[1, 5, 1], [0, 1, 1]])
+
+#: Each layer with settings, made of minigrad's nn or of PyTorch's, and an input.
+LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
+    "linear": (lambda n: n.Linear(4, 3), numbers(5, 4)),
+    "linear of three axes": (lambda n: n.Linear(4, 3, bias=False), numbers(2, 5, 4)),
+    "linear of a vector": (lambda n: n.Linear(4, 3), numbers(4)),
+    "identity": (lambda n: n.Identity(1, a=2), numbers(5, 4)),
+    "conv": (lambda n: n.Conv2d(4, 6, 3, padding=1), IMAGES),
+    "conv strided": (lambda n: n.Conv2d(4, 6, (3, 2), stride=(2, 3), padding=(1, 0)), IMAGES),
+    "conv dilated": (lambda n: n.Conv2d(4, 6, 2, dilation=2, groups=2, bias=False), IMAGES),
+    "conv depthwise": (lambda n: n.Conv2d(4, 8, 3, groups=4), IMAGES),
+    "conv same": (lambda n: n.Conv2d(4, 2, 3, padding="same"), IMAGES),
+    "conv valid": (lambda n: n.Conv2d(4, 2, 3, padding="valid"), IMAGES),
+    "transpose": (lambda n: n.ConvTranspose2d(4, 6, 3), IMAGES),
+    "transpose strided": (
+        lambda n: n.ConvTranspose2d(4, 6, 3, 2, 1, output_padding=1, groups=2, dilation=2), IMAGES,
+    ),
+    "transpose plain": (lambda n: n.ConvTranspose2d(4, 3, (2, 3), (3, 2), bias=False), IMAGES),
+    "max pool": (lambda n: n.MaxPool2d(2), IMAGES),
+    "max pool overlapping": (lambda n: n.MaxPool2d(3, 2, 1, ceil_mode=True), IMAGES),
+    "max pool dilated": (lambda n: n.MaxPool2d((2, 3), 1, dilation=(2, 1)), IMAGES),
+    "avg pool": (lambda n: n.AvgPool2d(2), IMAGES),
+    "avg pool padded": (lambda n: n.AvgPool2d(3, 2, 1, count_include_pad=False), IMAGES),
+    "avg pool divided": (lambda n: n.AvgPool2d((2, 3), 2, 1, True, divisor_override=5), IMAGES),
+    "adaptive": (lambda n: n.AdaptiveAvgPool2d((3, None)), IMAGES),
+    "upsample": (lambda n: n.Upsample(scale_factor=2), IMAGES),
+    "upsample bilinear": (lambda n: n.Upsample((9, 5), mode="bilinear"), IMAGES),
+    "upsample corners": (
+        lambda n: n.Upsample((9, 5), mode="bilinear", align_corners=True), IMAGES,
+    ),
+    "batch norm 1d": (lambda n: n.BatchNorm1d(4), numbers(5, 4)),
+    "batch norm 1d of signals": (lambda n: n.BatchNorm1d(4, momentum=0.3), numbers(2, 4, 3)),
+    "batch norm 2d": (lambda n: n.BatchNorm2d(4, eps=1e-3), IMAGES),
+    "batch norm average": (lambda n: n.BatchNorm2d(4, momentum=None), IMAGES),
+    "batch norm plain": (
+        lambda n: n.BatchNorm2d(4, affine=False, track_running_stats=False), IMAGES,
+    ),
+    "layer norm": (lambda n: n.LayerNorm(4), numbers(5, 4)),
+    "layer norm of two axes": (lambda n: n.LayerNorm((7, 6), eps=1e-3), IMAGES),
+    "layer norm plain": (lambda n: n.LayerNorm(4, elementwise_affine=False), numbers(5, 4)),
+    "layer norm without bias": (lambda n: n.LayerNorm(4, bias=False), numbers(5, 4)),
+    "group norm": (lambda n: n.GroupNorm(2, 4), IMAGES),
+    "group norm plain": (lambda n: n.GroupNorm(4, 4, eps=1e-2, affine=False), IMAGES),
+    "local response": (lambda n: n.LocalResponseNorm(3, alpha=0.3, beta=0.6, k=1.5), IMAGES),
+    "local response even": (lambda n: n.LocalResponseNorm(2, alpha=3.0), IMAGES),
+    "embedding": (lambda n: n.Embedding(6, 3), TOKENS),
+    "embedding padded": (lambda n: n.Embedding(6, 3, padding_idx=-5), TOKENS),
+    "flatten": (lambda n: n.Flatten(), IMAGES),
+    "flatten some": (lambda n: n.Flatten(1, 2), IMAGES),
+    "unflatten": (lambda n: n.Unflatten(1, (2, -1)), IMAGES),
+    "relu": (lambda n: n.ReLU(), IMAGES),
+    "leaky relu": (lambda n: n.LeakyReLU(0.2), IMAGES),
+    "elu": (lambda n: n.ELU(0.7), IMAGES),
+    "selu": (lambda n: n.SELU(), IMAGES),
+    "gelu": (lambda n: n.GELU(), IMAGES),
+    "gelu tanh": (lambda n: n.GELU(approximate="tanh"), IMAGES),
+    "silu": (lambda n: n.SiLU(), IMAGES),
+    "sigmoid": (lambda n: n.Sigmoid(), IMAGES),
+    "log sigmoid": (lambda n: n.LogSigmoid(), IMAGES),
+    "tanh": (lambda n: n.Tanh(), IMAGES),
+    "softplus": (lambda n: n.Softplus(1.7), IMAGES),
+    "softmax": (lambda n: n.Softmax(1), IMAGES),
+    "log softmax": (lambda n: n.LogSoftmax(-1), IMAGES),
+    "rnn": (lambda n: n.RNN(4, 3), numbers(5, 2, 4)),
+    "rnn relu": (lambda n: n.RNN(4, 3, 2, nonlinearity="relu", bias=False), numbers(5, 2, 4)),
+    "lstm": (lambda n: n.LSTM(4, 3), numbers(3, 2, 4)),
+    "lstm of one step": (lambda n: n.LSTM(4, 3), numbers(1, 2, 4)),
+    "lstm deep": (
+        lambda n: n.LSTM(4, 3, 2, bidirectional=True, batch_first=True), numbers(2, 5, 4),
+    ),
+    "lstm unbatched": (lambda n: n.LSTM(4, 3, bias=False), numbers(5, 4)),
+    "gru": (lambda n: n.GRU(4, 3), numbers(5, 2, 4)),
+    "gru deep": (
+        lambda n: n.GRU(4, 3, 3, bidirectional=True, batch_first=True), numbers(2, 7, 4),
+    ),
+    "gru unbatched": (lambda n: n.GRU(4, 3, batch_first=True), numbers(5, 4)),
+    "sequential": (lambda n: n.Sequential(n.Linear(4, 3), n.Tanh(), n.Linear(3, 2)), numbers(5, 4)),
+}  # fmt: skip
+
+CAUSAL = np.triu(np.ones((5, 5), bool), 1)
+PADDED = np.array([[False] * 5, [False, False, False, True, True]])
+#: What may be asked of attention of five queries to themselves, in two examples and two heads.
+ATTENTIONS: list[dict[str, Any]] = [
+    {}, {"need_weights": False}, {"average_attn_weights": False}, {"attn_mask": CAUSAL},
+    {"key_padding_mask": PADDED}, {"attn_mask": CAUSAL, "key_padding_mask": PADDED},
+    {"attn_mask": numbers(5, 5)}, {"attn_mask": numbers(4, 5, 5) > 1.0},
+]  # fmt: skip
+
+
+def _make(kind: str, *args: Any, **options: Any) -> Any:
+    """The layer of this kind in the nn that comes last."""
+    *args_, n = args
+    return getattr(n, kind)(*args_, **options)
+
+
+def _to_itself(layer: Any, x: Any, **settings: Any) -> Any:
+    return layer(x, x, x, **settings)
+
+
+def _with_state(layer: Any, x: Any, *state: Any) -> Any:
+    return layer(x, state if len(state) > 1 else state[0])
+
+
+def _layers() -> dict[str, Case]:
+    found = {name: Case((x,), make=make) for name, (make, x) in LAYERS.items()}
+    for name in [n for n in LAYERS if "norm" in n or "local" in n]:
+        make, x = LAYERS[name]
+        found[f"{name}, in evaluation"] = Case((x,), make=make, training=False)
+    found["LazyLinear"] = Case((numbers(5, 4),), make=lambda n: n.LazyLinear(3))
+    found["LazyConv2d"] = Case((IMAGES,), make=lambda n: n.LazyConv2d(3, (2, 3), 2, bias=False))
+    x, h, c = numbers(5, 2, 4), numbers(4, 2, 3), numbers(4, 2, 3, seed=1)
+    for kind, state in (("RNN", (h,)), ("GRU", (h,)), ("LSTM", (h, c))):
+        found[f"{kind} with a state"] = Case(
+            (x, *state), _with_state, partial(_make, kind, 4, 3, 2, bidirectional=True)
+        )
+    for settings in ATTENTIONS:
+        found[f"attention to itself, {label(settings)}"] = Case(
+            (numbers(5, 2, 6),), _to_itself, lambda n: n.MultiheadAttention(6, 2), settings
+        )
+    found["attention to itself, batch first"] = Case(
+        (numbers(2, 5, 6),), _to_itself, lambda n: n.MultiheadAttention(6, 2, batch_first=True)
+    )
+    sizes: tuple[dict[str, Any], ...] = ({}, {"bias": False}, {"kdim": 3, "vdim": 4})
+    for options in sizes:
+        k, v = options.get("kdim", 6), options.get("vdim", 6)
+        found[f"attention across, {options}"] = Case(
+            (numbers(4, 2, 6), numbers(5, 2, k, seed=1), numbers(5, 2, v, seed=2)),
+            make=partial(_make, "MultiheadAttention", 6, 3, **options),
+        )
+    found["attention without a batch"] = Case(
+        (numbers(4, 6), numbers(5, 6, seed=1), numbers(5, 6, seed=2)),
+        make=lambda n: n.MultiheadAttention(6, 3),
+    )
+    for name, x, y, options in LOSS_LAYERS:
+        for reduction in ("mean", "sum", "none"):
+            found[f"{name} {reduction}"] = Case(
+                (x, y),
+                lambda lib, x, y, name=name, options=options, reduction=reduction: getattr(
+                    lib.nn, name
+                )(reduction=reduction, **_given(lib, options))(x, y),
+            )
+    return found
+
+
+def label(settings: dict[str, Any]) -> str:
+    """The settings in words that are the same in every run."""
+    return ", ".join(
+        f"{k}={f'{v.dtype}{list(v.shape)}' if isinstance(v, np.ndarray) else v}"
+        for k, v in settings.items()
+        if not callable(v)
+    )
+
+
+def _given(lib: Library, settings: dict[str, Any]) -> dict[str, Any]:
+    return {k: lib.tensor(v) if isinstance(v, np.ndarray) else v for k, v in settings.items()}
+
+
+# -- losses ----------------------------------------------------------------------------------------
+
+
+def _softmax(x: Array) -> Array:
+    e: Array = np.exp(x)
+    return np.asarray(e / e.sum(1, keepdims=True))
+
+
+LOGITS, MAPS = numbers(5, 3), numbers(2, 3, 4, 2)
+LABELS, SOME = np.array([0, 2, 1, 1, 2]), np.array([0, -100, 1, -100, 2])
+PIXELS = (np.abs(numbers(2, 4, 2, seed=1)) * 1e6).astype(np.int64) % 3
+SOFT, SOFT_MAPS = _softmax(numbers(5, 3, seed=2)), _softmax(numbers(2, 3, 4, 2, seed=2))
+LOG_P = np.log(_softmax(LOGITS))
+WEIGHT = np.array([0.2, 1.5, 3.0])
+NUMBERS, OTHERS = numbers(4, 3), numbers(4, 3, seed=1)
+PROBABILITIES, TARGETS = (1.6 + NUMBERS) / 3.2, (1.6 + OTHERS) / 3.2
+
+#: Each loss with settings: name, input, target.
+LOSSES: list[tuple[str, Array, Array, dict[str, Any]]] = [
+    ("mse_loss", NUMBERS, OTHERS, {}),
+    ("mse_loss", np.array(1.5), np.array(0.5), {}),
+    ("l1_loss", NUMBERS, OTHERS, {}),
+    ("huber_loss", NUMBERS, OTHERS, {}),
+    ("huber_loss", NUMBERS, OTHERS, {"delta": 0.7}),
+    ("huber_loss", np.array([1.0, -1.0, 0.0]), np.zeros(3), {}),
+    ("smooth_l1_loss", NUMBERS, OTHERS, {"beta": 0.7}),
+    ("smooth_l1_loss", NUMBERS, OTHERS, {"beta": 0.0}),
+    ("cross_entropy", LOGITS, LABELS, {}),
+    ("cross_entropy", LOGITS, LABELS, {"weight": WEIGHT}),
+    ("cross_entropy", LOGITS, LABELS, {"label_smoothing": 0.1}),
+    ("cross_entropy", LOGITS, LABELS, {"weight": WEIGHT, "label_smoothing": 0.3}),
+    ("cross_entropy", LOGITS, SOME, {"label_smoothing": 0.3}),
+    ("cross_entropy", LOGITS, np.where(SOME == -100, 7, SOME), {"ignore_index": 7, "weight": WEIGHT}),
+    ("cross_entropy", LOGITS, LABELS, {"ignore_index": 1}),
+    ("cross_entropy", LOGITS, SOFT, {}),
+    ("cross_entropy", LOGITS, SOFT, {"weight": WEIGHT, "label_smoothing": 0.3}),
+    ("cross_entropy", MAPS, PIXELS, {"weight": WEIGHT, "label_smoothing": 0.3}),
+    ("cross_entropy", MAPS, SOFT_MAPS, {"weight": WEIGHT}),
+    ("cross_entropy", LOGITS[0], np.array(2), {"weight": WEIGHT}),
+    ("cross_entropy", LOGITS[0], SOFT[0], {}),
+    ("nll_loss", LOG_P, LABELS, {}),
+    ("nll_loss", LOG_P, LABELS, {"ignore_index": 1}),
+    ("nll_loss", LOG_P, SOME, {"weight": WEIGHT}),
+    ("nll_loss", MAPS, PIXELS, {}),
+    ("nll_loss", LOG_P[0], np.array(1), {}),
+    ("binary_cross_entropy", PROBABILITIES, TARGETS, {}),
+    ("binary_cross_entropy", PROBABILITIES, TARGETS, {"weight": WEIGHT}),
+    ("binary_cross_entropy_with_logits", NUMBERS, TARGETS, {}),
+    ("binary_cross_entropy_with_logits", NUMBERS * 1000, TARGETS, {"pos_weight": WEIGHT}),
+    ("binary_cross_entropy_with_logits", NUMBERS, TARGETS, {"pos_weight": WEIGHT}),
+    ("binary_cross_entropy_with_logits", NUMBERS, TARGETS, {"weight": WEIGHT}),
+]  # fmt: skip
+
+LOSS_LAYERS: list[tuple[str, Array, Array, dict[str, Any]]] = [
+    ("MSELoss", NUMBERS, OTHERS, {}),
+    ("L1Loss", NUMBERS, OTHERS, {}),
+    ("HuberLoss", NUMBERS, OTHERS, {"delta": 0.3}),
+    ("SmoothL1Loss", NUMBERS, OTHERS, {"beta": 0.3}),
+    ("CrossEntropyLoss", LOGITS, LABELS, {"weight": WEIGHT, "label_smoothing": 0.2, "ignore_index": 1}),
+    ("NLLLoss", LOG_P, LABELS, {"weight": WEIGHT, "ignore_index": 1}),
+    ("BCELoss", PROBABILITIES, TARGETS, {"weight": WEIGHT}),
+    ("BCEWithLogitsLoss", NUMBERS, TARGETS, {"pos_weight": WEIGHT, "weight": WEIGHT * 2}),
+]  # fmt: skip
+
+
+# -- convolution and pooling -----------------------------------------------------------------------
+
+# Geometries chosen so that each fast path of the kernels, and each way out of it, is taken.
+GEOMETRIES: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    # x, w, metadata
+    ((2, 3, 6, 5), (4, 3, 3, 3), {}),
+    ((2, 3, 6, 5), (4, 3, 3, 3), {"padding": 1}),
+    ((2, 3, 6, 5), (4, 3, 3, 3), {"padding": 2}),
+    ((1, 2, 5, 5), (3, 2, 3, 3), {"padding": (3, 4)}),
+    ((3, 1, 7, 7), (2, 1, 5, 5), {"padding": 2}),
+    ((2, 4, 5, 6), (3, 4, 1, 1), {}),
+    ((2, 4, 5, 6), (3, 4, 1, 1), {"stride": 2}),
+    ((2, 4, 5, 6), (3, 4, 1, 1), {"padding": 1}),
+    ((2, 3, 7, 8), (4, 3, 3, 3), {"stride": 2}),
+    ((2, 3, 7, 8), (4, 3, 3, 3), {"stride": 2, "padding": 1}),
+    ((2, 3, 8, 7), (4, 3, 2, 4), {"stride": (3, 2), "padding": (1, 2)}),
+    ((1, 2, 9, 9), (2, 2, 3, 3), {"dilation": 2}),
+    ((1, 2, 9, 9), (2, 2, 3, 2), {"dilation": (3, 2), "padding": 2, "stride": 2}),
+    ((2, 4, 6, 6), (6, 2, 3, 3), {"groups": 2, "padding": 1}),
+    ((2, 4, 6, 6), (4, 1, 3, 3), {"groups": 4, "padding": 1}),
+    ((2, 4, 6, 6), (8, 1, 3, 3), {"groups": 4, "stride": 2, "dilation": 2, "padding": 2}),
+    ((2, 3, 1, 9), (4, 3, 1, 3), {"padding": (0, 1)}),
+    ((2, 3, 9, 1), (4, 3, 3, 1), {"padding": (1, 0)}),
+    ((1, 1, 4, 4), (1, 1, 4, 4), {}),
+    ((5, 16, 8, 8), (16, 16, 3, 3), {"padding": 1}),
+    ((2, 3, 40, 40), (5, 3, 3, 3), {"padding": 1}),
+]  # fmt: skip
+SIGNALS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    ((2, 3, 8), (4, 3, 3), {}),
+    ((2, 4, 9), (4, 2, 3), {"stride": 2, "padding": 1, "groups": 2, "dilation": 2}),
+    ((2, 3, 8), (4, 3, 3), {"padding": "same"}),
+    ((2, 3, 8), (4, 3, 3), {"padding": "valid", "stride": (2,)}),
+]
+TRANSPOSED: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    ((2, 3, 4, 3), (3, 4, 3, 3), {}),
+    ((2, 3, 4, 3), (3, 4, 3, 3), {"stride": 2, "padding": 1, "output_padding": 1}),
+    ((2, 3, 4, 3), (3, 4, 3, 2), {"stride": (2, 3), "padding": (1, 0), "output_padding": (0, 2)}),
+    ((1, 4, 3, 3), (4, 3, 2, 2), {"groups": 2, "dilation": 2, "stride": 2}),
+    ((1, 4, 3, 3), (4, 3, 3, 3), {"dilation": 3, "output_padding": 2}),
+    ((1, 2, 3, 3), (2, 3, 3, 3), {"dilation": 3, "output_padding": 2, "padding": 1}),
+    ((1, 2, 4, 4), (2, 3, 1, 1), {"stride": 3}),
+]
+TRANSPOSED_SIGNALS: list[tuple[tuple[int, ...], tuple[int, ...], dict[str, Any]]] = [
+    ((2, 3, 5), (3, 2, 3), {"stride": 3, "padding": 1, "output_padding": 2, "dilation": 2}),
+    ((2, 4, 5), (4, 3, 3), {"groups": 2}),
+]
+WINDOWS: list[dict[str, Any]] = [
+    {"kernel_size": 3},
+    {"kernel_size": (2, 3), "padding": 1},
+    {"kernel_size": 2, "stride": 2, "padding": (1, 0)},
+    {"kernel_size": (3, 2), "stride": (1, 2), "dilation": 2, "padding": 2},
+    {"kernel_size": 1},
+]
+MAX_POOLS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((2, 3, 6, 8), {"kernel_size": 2}),
+    ((2, 3, 7, 9), {"kernel_size": 2}),
+    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((1, 2, 7, 7), {"kernel_size": 3, "stride": 1, "padding": 1}),
+    ((1, 2, 7, 8), {"kernel_size": (3, 2), "stride": (1, 3)}),
+    ((1, 2, 7, 8), {"kernel_size": (2, 3), "stride": (2, 3), "padding": (1, 0)}),
+    ((1, 2, 9, 9), {"kernel_size": 3, "dilation": 2, "padding": 1}),
+    ((1, 2, 6, 7), {"kernel_size": 2, "dilation": 2}),
+    ((1, 2, 6, 6), {"kernel_size": 3, "padding": 1}),
+    ((1, 2, 5, 5), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": 2, "stride": 2, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 3, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": 10, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": (8, 3), "stride": (3, 1), "padding": 1, "ceil_mode": True}),
+    ((1, 2, 4, 4), {"kernel_size": 4}),
+    ((1, 2, 4, 4), {"kernel_size": 1}),
+    ((0, 2, 4, 4), {"kernel_size": 2}),
+]
+AVERAGES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((1, 2, 6, 7), {"kernel_size": 10, "ceil_mode": True}),
+    ((2, 3, 6, 8), {"kernel_size": 2}),
+    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1}),
+    ((2, 3, 7, 9), {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False}),
+    ((1, 2, 7, 8), {"kernel_size": (3, 2), "stride": (1, 3)}),
+    ((1, 2, 5, 6), {"kernel_size": 2, "stride": 2, "padding": 1, "ceil_mode": True}),
+    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 3, "padding": 1, "ceil_mode": True,
+                    "count_include_pad": False}),
+    ((1, 2, 6, 7), {"kernel_size": 3, "stride": 2, "ceil_mode": True, "divisor_override": 5}),
+]  # fmt: skip
+SIZES: list[Any] = [1, 2, (3, 5), (7, 4), (None, 2), (10, 11)]
+INTERPOLATIONS: list[dict[str, Any]] = [
+    {"scale_factor": 2}, {"scale_factor": (3, 2)}, {"size": (5, 9)}, {"size": 2},
+    {"scale_factor": (1.6, 2.3)}, {"scale_factor": (1.1, 2.1)}, {"scale_factor": 2.2},
+    {"size": (6, 10), "mode": "bilinear"},
+    {"size": (2, 3), "mode": "bilinear"}, {"scale_factor": 2, "mode": "bilinear"},
+    {"scale_factor": (1.6, 0.7), "mode": "bilinear"},
+    {"scale_factor": (1.1, 2.1), "mode": "bilinear"},
+    {"size": (7, 1), "mode": "bilinear", "align_corners": True},
+    {"scale_factor": 2.5, "mode": "bilinear", "align_corners": True},
+]  # fmt: skip
+
+
+# -- functions -------------------------------------------------------------------------------------
+
+QUERIES = (numbers(2, 3, 4, 6), numbers(2, 3, 5, 6, seed=1), numbers(2, 3, 5, 2, seed=2))
+SCALED: list[dict[str, Any]] = [
+    {}, {"is_causal": True}, {"scale": 0.3}, {"attn_mask": numbers(4, 5)},
+    {"attn_mask": numbers(2, 1, 4, 5) > -0.5},
+]  # fmt: skip
+NORMS = {"axes 2": (5, 3), "axes 3": (4, 3, 6), "axes 4": (2, 3, 4, 5)}
+POINTS = numbers(3, 4)
+VALUE, BIAS, MEAN = numbers(3, seed=1), numbers(3, seed=2), numbers(3, seed=3)
+VAR = np.abs(numbers(3, seed=4)) + 0.3
+
+
+def _batch_norm(training: bool, statistics: bool = True) -> Callable[..., Any]:
+    def run(lib: Library, x: Any, w: Any = None, b: Any = None) -> Any:
+        running = (lib.tensor(MEAN), lib.tensor(VAR)) if statistics else (None, None)
+        y = lib.F.batch_norm(x, *running, w, b, training, 0.3, 1e-3)
+        return (y, *running)
+
+    return run
+
+
+def _weights(lib: Library, q: Any, k: Any, scale: float = 6**-0.5) -> Any:
+    """PyTorch's attention, of values that are the identity: the weights themselves."""
+    return lib.F.softmax(q * scale @ k.swapaxes(-1, -2), -1)
+
+
+#: Each function with its inputs: what PyTorch has by the same name and arguments.
+FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
+    "relu": (lambda F, x: F.relu(x), (POINTS,)),
+    "leaky_relu": (lambda F, x: F.leaky_relu(x), (POINTS,)),
+    "elu": (lambda F, x: F.elu(x, 0.7), (POINTS,)),
+    "elu by default": (lambda F, x: F.elu(x), (POINTS,)),
+    "selu": (lambda F, x: F.selu(x), (POINTS,)),
+    "gelu": (lambda F, x: F.gelu(x), (POINTS,)),
+    "gelu tanh": (lambda F, x: F.gelu(x, approximate="tanh"), (POINTS,)),
+    "silu": (lambda F, x: F.silu(x), (POINTS,)),
+    "sigmoid": (lambda F, x: F.sigmoid(x), (POINTS,)),
+    "logsigmoid": (lambda F, x: F.logsigmoid(x), (POINTS,)),
+    "tanh": (lambda F, x: F.tanh(x), (POINTS,)),
+    "softplus": (lambda F, x: F.softplus(x), (POINTS,)),
+    "softplus steep": (lambda F, x: F.softplus(x, 1.7), (POINTS,)),
+    "softmax": (lambda F, x: F.softmax(x, 0), (POINTS,)),
+    "log_softmax": (lambda F, x: F.log_softmax(x, 0), (POINTS,)),
+    "linear": (lambda F, x, w, b: F.linear(x, w, b), (POINTS, numbers(5, 4), numbers(5))),
+    "linear without bias": (lambda F, x, w: F.linear(x, w), (POINTS, numbers(5, 4, seed=1))),
+    "layer_norm": (
+        lambda F, x, w, b: F.layer_norm(x, (3, 5), w, b, 1e-3),
+        (numbers(2, 3, 5), numbers(3, 5, seed=1), numbers(3, 5, seed=2)),
+    ),
+    "layer_norm plain": (lambda F, x: F.layer_norm(x, (4,)), (POINTS,)),
+    "group_norm": (
+        lambda F, x, w, b: F.group_norm(x, 3, w, b, 1e-3),
+        (numbers(2, 6, 5), numbers(6, seed=1), numbers(6, seed=2)),
+    ),
+    "group_norm plain": (lambda F, x: F.group_norm(x, 2), (numbers(3, 6, 2, 3),)),
+    **{
+        f"local_response_norm {size}": (
+            lambda F, x, size=size: F.local_response_norm(x, size, 0.3, 0.6, 1.5),
+            (numbers(2, 5, 3, 4),),
+        )
+        for size in (1, 2, 3, 5)
+    },
+    "local_response_norm by default": (
+        lambda F, x: F.local_response_norm(x * 30.0, 4), (numbers(2, 5, 3, 4),),
+    ),
+    "embedding": (lambda F, i, w: F.embedding(i, w), (TOKENS, numbers(6, 3))),
+    "embedding padded": (lambda F, i, w: F.embedding(i, w, padding_idx=1), (TOKENS, numbers(6, 3))),
+    "one_hot": (lambda F, i: F.one_hot(i), (TOKENS,)),
+    "one_hot of seven": (lambda F, i: F.one_hot(i, 7), (TOKENS,)),
+    "dropout in evaluation": (lambda F, x: F.dropout(x, 0.4, training=False), (POINTS,)),
+    **{
+        f"pad {mode}": (lambda F, x, mode=mode: F.pad(x, (1, 2, 3, 0), mode), (IMAGES,))
+        for mode in ("constant", "reflect", "replicate", "circular")
+    },
+    "pad with a value": (lambda F, x: F.pad(x, (1, 0), value=2.5), (POINTS,)),
+}  # fmt: skip
+
+
+def _functions() -> dict[str, Case]:
+    found = {
+        name: Case(inputs, lambda lib, *xs, call=call: call(lib.F, *xs))
+        for name, (call, inputs) in FUNCTIONS.items()
+    }
+
+    def add(name: str, inputs: tuple[Array, ...], settings: dict[str, Any], **how: Any) -> None:
+        function, key = name.split(maxsplit=1)[0], f"{name} {label(settings)}"
+        if key in found:
+            raise ValueError(f"two cases named {key!r}")
+        found[key] = Case(
+            inputs,
+            lambda lib, *xs: getattr(lib.F, function)(*xs, **_given(lib, settings)),
+            **how,
+        )
+
+    for i, (name, x, y, settings) in enumerate(LOSSES):
+        for reduction in ("mean", "sum", "none"):
+            kink = name == "huber_loss" and bool(
+                (np.abs(x - y) == settings.get("delta", 1.0)).any()
+            )
+            add(f"{name} {i}", (x, y), settings | {"reduction": reduction}, order=1 if kink else 2)
+    for name, table in (("conv2d", GEOMETRIES), ("conv1d", SIGNALS)):
+        for shape, w, geometry in table:
+            inputs = (numbers(*shape), numbers(*w, seed=1))
+            add(f"{name} {shape} {w}", inputs, geometry)
+            add(f"{name} {shape} {w} with bias", (*inputs, numbers(w[0], seed=2)), geometry)
+    for name, table in (
+        ("conv_transpose2d", TRANSPOSED), ("conv_transpose1d", TRANSPOSED_SIGNALS),
+    ):  # fmt: skip
+        for shape, w, geometry in table:
+            bias = numbers(w[1] * geometry.get("groups", 1), seed=2)
+            add(f"{name} {shape}", (numbers(*shape), numbers(*w, seed=1), bias), geometry)
+            add(f"{name} {shape} without bias", (numbers(*shape), numbers(*w, seed=1)), geometry)
+    for shape, geometry in MAX_POOLS:
+        add(f"max_pool2d {shape}", (numbers(*shape),), geometry)
+        ties = np.maximum(np.round(numbers(*shape) * 2), 0)  # as after ReLU
+        add(f"max_pool2d with ties {shape}", (ties,), geometry)
+    for shape, geometry in AVERAGES:
+        add(f"avg_pool2d {shape}", (numbers(*shape),), geometry)
+    for size in SIZES:
+        add("adaptive_avg_pool2d", (numbers(2, 3, 7, 8),), {"output_size": size})
+    for how in INTERPOLATIONS:
+        # PyTorch computes the places of pixels in float32 for some modes.
+        add("interpolate", (numbers(2, 3, 4, 5),), how, rtol=1e-6)
+    for settings in SCALED:
+        add("scaled_dot_product_attention", QUERIES, settings)
+    for window in WINDOWS:
+        shape = (2, 3, 6, 7)
+        add(
+            "im2col", (numbers(*shape),), window,
+            theirs=lambda lib, x, window=window: lib.F.unfold(x, **window),
+        )  # fmt: skip
+        cols = _columns(shape, **window)
+        add(
+            "col2im", (numbers(*cols),), {"x_shape": shape, **window},
+            theirs=lambda lib, c, window=window: lib.F.fold(c, (6, 7), **window),
+        )  # fmt: skip
+    for name, shape in NORMS.items():
+        x = numbers(*shape) + 0.4
+        for training in (True, False):
+            mode = "training" if training else "evaluation"
+            run = _batch_norm(training)
+            found[f"batch_norm {name} {mode}"] = Case((x, VALUE, BIAS), run)
+            found[f"batch_norm {name} {mode} plain"] = Case((x,), run)
+        found[f"batch_norm {name} without statistics"] = Case(
+            (x, VALUE, BIAS), _batch_norm(True, statistics=False)
+        )
+    found |= {
+        "flatten": Case(
+            (IMAGES,), lambda lib, x: lib.F.flatten(x, 1, 2), theirs=lambda _lib, x: x.flatten(1, 2)
+        ),
+        "flatten all": Case(
+            (POINTS,), lambda lib, x: lib.F.flatten(x), theirs=lambda _lib, x: x.flatten()
+        ),
+        "attention_weights": Case(
+            QUERIES[:2], lambda lib, q, k: lib.F.attention_weights(q, k), theirs=_weights
+        ),
+        "attention_weights causal": Case(
+            QUERIES[:2],
+            lambda lib, q, k: lib.F.attention_weights(q, k, is_causal=True, scale=0.3),
+            theirs=lambda lib, q, k: lib.F.scaled_dot_product_attention(
+                q, k, lib.tensor(np.eye(5)).expand(2, 3, 5, 5), is_causal=True, scale=0.3
+            ),
+        ),
+        "global_avg_pool2d": Case(
+            (IMAGES,), lambda lib, x: lib.F.global_avg_pool2d(x), theirs=lambda _lib, x: x.mean((2, 3))
+        ),
+        "global_max_pool2d": Case(
+            (IMAGES,), lambda lib, x: lib.F.global_max_pool2d(x), theirs=lambda _lib, x: x.amax((2, 3))
+        ),
+        "where": Case(
+            (numbers(3, 4) > 0, POINTS, numbers(4)),
+            lambda lib, c, x, y: lib.F.where(c, x, y),
+            theirs=lambda _lib, c, x, y: x.where(c, y),
+        ),
+        "reshape": Case(
+            (POINTS,), lambda lib, x: lib.F.reshape(x, (2, -1)), theirs=lambda _lib, x: x.reshape(2, -1)
+        ),
+        "l2_penalty": Case(
+            (POINTS, VALUE),
+            lambda lib, *xs: lib.F.l2_penalty(xs, 0.3),
+            theirs=lambda _lib, x, y: 0.15 * ((x * x).sum() + (y * y).sum()),
+        ),
+        "functional_call": Case(
+            (POINTS, numbers(2, 4), numbers(2, seed=1)),
+            lambda lib, x, w, b: lib.call(lib.nn.Linear(4, 2).double(), {"weight": w, "bias": b}, (x,)),
+        ),
+    }  # fmt: skip
+    return {f"F.{name}": case for name, case in found.items()}
+
+
+def _columns(
+    shape: tuple[int, ...], kernel_size: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1
+) -> tuple[int, int, int]:
+    """The shape of all windows of such images as columns."""
+    k, s, p, d = (np.broadcast_to(a, 2) for a in (kernel_size, stride, padding, dilation))
+    places = [(shape[2 + i] + 2 * p[i] - d[i] * (k[i] - 1) - 1) // s[i] + 1 for i in range(2)]
+    return shape[0], shape[1] * int(k[0] * k[1]), int(places[0] * places[1])
+
+
+#: All of the above by name.
+CASES: dict[str, Case] = _layers() | _functions()
