@@ -132,11 +132,27 @@ class Tensor(ArrayMethods):
             depart(self._node, ".tolist()")
         return self._data.tolist()
 
+    def _number(self, kind: str) -> Any:
+        """The only element for Python, unless an open tape would lose sight of it unasked."""
+        mode = MODE.get()
+        if mode.recording and any(tape._node_of(self) is not None for tape in mode.tapes):
+            raise TypeError(
+                f"{kind}: inside a GradientTape or a derivative, a tensor that is followed does "
+                f"not turn into a Python number by itself, because the gradient would be lost "
+                f"without a word (array[0] = t, math.sqrt(t)). Put tensors together with "
+                f"np.stack([t, u]) and use NumPy's functions, or leave the graph on purpose with "
+                f"t.item(); f'{{t:.3f}}' is for printing"
+            )
+        return self.item()
+
     def __float__(self) -> float:
-        return float(self.item())
+        return float(self._number("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._number("int"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
 
     def __index__(self) -> int:
         if self._data.dtype.kind not in "iu" or self._data.ndim:

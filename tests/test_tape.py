@@ -1,5 +1,10 @@
 """GradientTape and backward(): what belongs to a tape, and what they refuse."""
 
+import array
+import math
+import operator
+import re
+import statistics
 import threading
 
 import numpy as np
@@ -374,3 +379,142 @@ def test_derivatives_of_nested_arguments_and_results():
         mg.hvp(f, p, {"a": mg.tensor(1.0), "b": mg.ones(2)})
     with pytest.raises(TypeError, match="one tensor, got tuple"):
         mg.grad(lambda x: (x, x))(1.0)
+
+
+# -- what would lose the gradient without a word ---------------------------------------------------
+
+
+def number(value):
+    return mg.tensor(np.array(value), requires_grad=True)
+
+
+def written(target, index, value):
+    target[index] = value
+    return target
+
+
+#: Ways in which a tensor turns into a number by itself, or is written into something else.
+INTO_NUMBERS = {
+    "float": float,
+    "int": int,
+    "complex": complex,
+    "np.float64": np.float64,
+    "np.float32": np.float32,
+    "math.sqrt": math.sqrt,
+    "math.floor": math.floor,
+    "math.fsum": lambda t: math.fsum([t, t]),
+    "statistics.fmean": lambda t: statistics.fmean([t, t]),
+    "array.array": lambda t: array.array("d", [t]),
+    "np.fromiter": lambda t: np.fromiter([t, t], float),
+    "np.full": lambda t: np.full(2, t, float),
+    "a.fill": lambda t: np.zeros(2).fill(t),
+    "a += t": lambda t: operator.iadd(np.zeros(2), t),
+    "np.put": lambda t: np.put(np.zeros(2), 0, t),
+    "np.copyto": lambda t: np.copyto(np.zeros(2), t),
+    "out=": lambda t: np.add(t, 1, out=np.zeros(())),
+    "np.array([t])": lambda t: np.array([t]),
+    "np.asarray": np.asarray,
+    "np.array([t], float)": lambda t: np.array([t], float),
+    "mg.tensor([t])": lambda t: mg.tensor([t]),
+    "mg.full": lambda t: mg.full((2,), t),
+    "[t] into an array": lambda t: written(np.zeros(2), [0, 1], [t, t]),
+    "into flat": lambda t: written(np.zeros(2).flat, 0, t),
+    "into a record": lambda t: written(np.zeros(2, [("a", float)]), 0, (t,)),
+    **{
+        f"{dtype.__name__} array[{index!r}]": (
+            lambda t, dtype=dtype, index=index, shape=shape: written(
+                np.zeros(shape, dtype), index, t
+            )
+        )
+        for dtype in (float, np.float32, complex, int)
+        for shape, index in [(2, 0), (2, (0,)), (2, [0]), (2, slice(None)), (2, ...), ((), ())]
+    },
+}
+#: As plain numbers these work, outside of tapes.
+FOR_LOGGING = [
+    "float", "int", "complex", "np.float64", "math.sqrt", "math.floor", "math.fsum",
+    "statistics.fmean", "array.array", "np.fromiter", "a.fill", "into flat", "into a record",
+    "float array[0]", "float32 array[0]", "complex array[0]", "int array[0]",
+    "float array[(0,)]", "float array[()]",
+]  # fmt: skip
+
+
+def followed_ways():
+    """Each way to be followed: the tensor, inside what follows it."""
+
+    def by_watching(use):
+        with mg.GradientTape() as tape:
+            t = mg.tensor(2.0)
+            tape.watch(t)
+            use(t)
+
+    def by_result(use):
+        t = number(2.0)
+        with mg.GradientTape():
+            use(t * 1.0)
+
+    def by_leaf(use):
+        t = number(2.0)
+        with mg.GradientTape():
+            use(t)
+
+    def by_grad(use):
+        mg.grad(lambda t: [use(t), t][1])(2.0)
+
+    def by_jvp(use):
+        mg.jvp(lambda t: [use(t * 1.0), t][1], 2.0, 1.0)
+
+    def under_no_grad(use):
+        with mg.no_grad():
+            mg.grad(lambda t: [use(t), t][1])(2.0)
+
+    def by_outer_tape(use):
+        t = number(2.0)
+        with mg.GradientTape():
+            t = t * 1.0
+            with mg.GradientTape():
+                use(t)
+
+    return [by_watching, by_result, by_leaf, by_grad, by_jvp, under_no_grad, by_outer_tape]
+
+
+@pytest.mark.parametrize("follow", followed_ways())
+@pytest.mark.parametrize("name", INTO_NUMBERS)
+def test_a_followed_tensor_is_never_lost_in_a_number(name, follow):
+    def use(t):
+        with pytest.raises((TypeError, ValueError)) as caught:
+            INTO_NUMBERS[name](t)
+        # Where NumPy asks for a number, it says "setting an array element" because of our error.
+        error = caught.value
+        while type(error) is ValueError:
+            error = error.__cause__
+        assert type(error) is TypeError
+        assert re.search(r"np\.stack|\.numpy\(\)|mg\.|np\.where", str(error))
+        assert t.item() == 2.0
+        assert (f"{t:.2f}", f"{t!s}"[:6], bool(t), round(t).item()) == ("2.00", "tensor", True, 2)
+
+    follow(use)
+
+
+@pytest.mark.parametrize("name", FOR_LOGGING)
+def test_outside_of_tapes_it_is_a_number(name):
+    t = number(2.0) * 1.0
+    INTO_NUMBERS[name](t)
+    with mg.GradientTape() as tape:
+        INTO_NUMBERS[name](t)  # it was made before the tape opened, and is constant to it
+        u = t * number(1.0)
+        with tape.stop_recording():
+            INTO_NUMBERS[name](u)
+        with mg.no_grad():
+            INTO_NUMBERS[name](u)
+        INTO_NUMBERS[name](mg.stop_gradient(u))
+    INTO_NUMBERS[name](u)
+
+
+def test_the_error_names_the_way_out():
+    with mg.GradientTape(), pytest.raises(TypeError, match=r"float: .*np\.stack.*t\.item\(\)"):
+        float(number(2.0) * 2)
+    with mg.GradientTape(), pytest.raises(ValueError, match="array element") as caught:
+        np.zeros(2)[0] = number(2.0) * 2
+    assert "np.stack" in str(caught.value.__cause__)
+    assert [float(number(2.5)), int(number(2.5)), complex(number(2.5))] == [2.5, 2, 2.5 + 0j]
