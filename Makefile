@@ -10,7 +10,7 @@ SETUP = @"$(PYTHON)" tools/setup_venv.py
 RUN = .venv/bin/python
 
 .NOTPARALLEL:
-.PHONY: help demo test lint bench docs parity prove clean
+.PHONY: help demo test lint bench docs parity prove mutants clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,12 @@ parity:  ## compare every operator with PyTorch, whose CPU build is installed wh
 prove:  ## check every gradient with thousands of drawn examples: minutes, not seconds
 	$(SETUP) test
 	$(RUN) -m pytest tests -m prove $(ARGS)
+
+mutants:  ## change the library in thousands of places and see whether the tests notice: hours
+	$(SETUP) mutants
+	$(RUN) tools/mutants.py reach
+	$(RUN) tools/mutants.py run --part 0/2 $(ARGS) & $(RUN) tools/mutants.py run --part 1/2 $(ARGS); wait
+	$(RUN) tools/mutants.py report
 
 clean:  ## remove what the targets have written, all but .venv
 	rm -rf build dist *.egg-info docs/_build demo-output .nox .hypothesis
