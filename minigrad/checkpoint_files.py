@@ -10,12 +10,13 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.files import read, write
+from minigrad.files import opened, write
 from minigrad.tensor import Tensor
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
@@ -60,12 +61,14 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     See :func:`save_checkpoint` for an example.
     """
-    arrays, metadata = read(path, "load_checkpoint")
-    check_kind(metadata, "checkpoint", VERSION, path, "load_checkpoint")
-    try:
-        state = dict(decode(json.loads(metadata["tree"]), arrays))
-    except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-        raise ValueError(f"load_checkpoint: {path} is damaged: {error!r}") from None
+    with opened(path, "load_checkpoint") as file:
+        check_kind(file.metadata, "checkpoint", VERSION, path, "load_checkpoint")
+        try:
+            state = decode(json.loads(file.metadata["tree"]), file.arrays)
+            if not isinstance(state, dict):
+                raise TypeError("its state is not a dict")  # noqa: TRY301
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ValueError(f"load_checkpoint: {path} is damaged: {error!r:.400}") from None
     return state
 
 
@@ -138,8 +141,16 @@ def _keep(array: Array, place: str, arrays: dict[str, Array]) -> str:
     return name
 
 
-def decode(value: Any, arrays: dict[str, Array]) -> Any:
+def _key(key: Any) -> str | int:
+    if type(key) not in (str, int):
+        raise ValueError(f"{key!r:.80} is no key")
+    return key  # type: ignore[no-any-return]
+
+
+def decode(value: Any, arrays: Mapping[str, Array]) -> Any:
     """The value that :func:`encode` turned into JSON."""
+    if isinstance(value, dict):
+        raise TypeError("a JSON object stands where a value should")
     if not isinstance(value, list):
         return value
     kind, content = value
@@ -155,7 +166,10 @@ def decode(value: Any, arrays: dict[str, Array]) -> Any:
         case "bytes":
             return bytes.fromhex(content)
         case "dict":
-            return {key: decode(one, arrays) for key, one in content}
+            found = {_key(key): decode(one, arrays) for key, one in content}
+            if len(found) != len(content):
+                raise ValueError("a key stands twice")
+            return found
         case "list":
             return [decode(one, arrays) for one in content]
         case "tuple":

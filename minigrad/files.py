@@ -1,22 +1,24 @@
 """Tensors on disk: safetensors files, written so that a crash never costs the old file.
 
 The format holds named arrays and text, and no code; PyTorch, JAX and others read and write it too.
+A file begins with a header, JSON that says of each array its dtype, its shape and where it lies.
+A file may come from anybody: the header is compared with the length of the file before an array is
+read, and an array is read when it is asked for.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
-import secrets
-import stat
-from collections.abc import Generator, Mapping
-from pathlib import Path
-from typing import Any, BinaryIO
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.file_system import as_path, checked_target, open_to_read, write_file
 from minigrad.tensor import Tensor
 
 __all__ = ["load", "load_metadata", "save"]
@@ -39,6 +41,24 @@ DTYPES = {
     "float64": "F64",
 }
 _LITTLE_ENDIAN = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in DTYPES.items()}
+#: bfloat16 is the upper half of a float32.
+_LITTLE_ENDIAN["BF16"] = np.dtype("<u2")
+#: How files of other formats begin, what they are, and what to do with them.
+_FOREIGN = {
+    b"PK": "a zip archive, as of .npz, .pt and .keras files: read an .npz with np.load(path), and "
+    "write a .pt anew where PyTorch is, with safetensors.torch.save_file",
+    b"\x93NUMPY": "an .npy file: read it with np.load(path)",
+    b"\x89HDF": "an HDF5 file, as of Keras: read it with h5py",
+    b"\x80": "a pickle, which could run code: where you trust it, read it and write it anew with "
+    "mg.save, or with safetensors.torch.save_file",
+    b"version https://git-lfs": "a pointer of Git LFS: run `git lfs pull`",
+}
+#: The longest header, in bytes, that the format allows.
+LONGEST_HEADER = 100_000_000
+#: More axes than NumPy has, so that nobody multiplies a million lengths.
+MOST_AXES = 64
+#: What JSON may raise that is damaged, or nested without end.
+_BAD_JSON = (ValueError, RecursionError)
 
 #: Suffixes of other formats: a file of ours under such a name would mislead its readers.
 _OTHER_FORMATS = (
@@ -55,14 +75,16 @@ def save(
 ) -> None:
     """Write named tensors (or ndarrays) to a safetensors file, e.g. ``model.state_dict()``.
 
-    The write is atomic: killed at any moment, it leaves the old file or the new one, whole (and
-    perhaps a hidden ``.tmp`` file beside it). A save that fails leaves the old one and no litter.
-    ``metadata``: a dict of strings to keep with them. PyTorch reads the file with
-    ``safetensors.torch.load_file``.
+    The write is atomic: killed at any moment, it leaves the old file or the new one, whole. A save
+    that fails leaves the old one and no litter; one that is killed may leave a hidden ``.tmp`` file
+    beside it, which the next save of that path removes. A symbolic link stays, and the file that
+    it points to is replaced. ``metadata``: a dict of strings to keep with them. PyTorch reads the
+    file with ``safetensors.torch.load_file``.
 
     Raises TypeError for anything but a dict of strings to tensors (nested state:
     :func:`save_checkpoint`; structure and weights: :func:`save_model`), ValueError for the suffix
-    of another format, and FileNotFoundError where the folder is missing. Format:
+    of another format and for a pipe or a device, FileNotFoundError where the folder is missing, and
+    PermissionError for a file or a folder that may only be read. Format:
     https://huggingface.co/docs/safetensors.
 
     >>> import minigrad as mg, tempfile, os
@@ -99,17 +121,19 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
     Hand it to ``model.load_state_dict``. bfloat16, which NumPy lacks, becomes float32 exactly.
 
-    Raises FileNotFoundError, and ValueError for a damaged file or one of another format. No code
-    in a file is ever run.
+    Raises FileNotFoundError, and ValueError for a damaged file or one of another format, before
+    more than its header is read. No code in a file is ever run.
 
     See :func:`save` for an example.
     """
-    arrays, _ = read(path, "load")
-    return {name: Tensor(array) for name, array in arrays.items()}
+    with opened(path, "load") as file:
+        return {name: Tensor(file.arrays[name]) for name in file.arrays}
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read the text kept with the tensors of a safetensors file. Raises as :func:`load`.
+    """Read the text kept with the tensors of a safetensors file, and nothing else of it.
+
+    Raises as :func:`load`.
 
     >>> import tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
@@ -117,7 +141,8 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     >>> mg.load_metadata(path)
     {'epoch': '3'}
     """
-    return read(path, "load_metadata")[1]
+    with opened(path, "load_metadata") as file:
+        return file.metadata
 
 
 def _checked_metadata(metadata: Any) -> dict[str, str]:
@@ -136,6 +161,59 @@ def _checked_metadata(metadata: Any) -> dict[str, str]:
 # -- the format ------------------------------------------------------------------------------------
 
 
+class Entry(NamedTuple):
+    """What the header says of one array."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    kind: str
+    start: int
+
+
+class Arrays(Mapping[str, Array]):
+    """The arrays of an open file, each read when it is first asked for."""
+
+    def __init__(self, file: BinaryIO, entries: dict[str, Entry], start: int, told: str) -> None:
+        self.entries = entries
+        self._file = file
+        self._start = start
+        self._told = told
+        self._read: dict[str, Array] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._read:
+            self._read[name] = self._fetch(name, self.entries[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def _fetch(self, name: str, entry: Entry) -> Array:
+        """An array of its own, aligned, in the machine's byte order."""
+        array = np.empty(math.prod(entry.shape), _LITTLE_ENDIAN[entry.kind])
+        self._file.seek(self._start + entry.start)
+        if self._file.readinto(array.view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
+            raise ValueError(f"{self._told} was cut short while it was read, at {name!r}")
+        if entry.kind == "BF16":
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        elif entry.kind == "BOOL":
+            array = array.view(np.uint8) != 0  # whatever a damaged file holds, True is 1
+        try:
+            return array.astype(entry.dtype, copy=False).reshape(entry.shape)
+        except (ValueError, OverflowError) as error:  # more axes, or longer ones, than NumPy has
+            raise ValueError(f"{self._told}: {name!r}: {error}") from None
+
+
+class TensorFile(NamedTuple):
+    """An open safetensors file: its text, and its arrays."""
+
+    metadata: dict[str, str]
+    arrays: Arrays
+
+
 def write(
     arrays: Mapping[str, Array],
     path: str | os.PathLike[str],
@@ -146,7 +224,13 @@ def write(
     from safetensors import SafetensorError
     from safetensors.numpy import save as serialize
 
-    target = _checked_path(path, function)
+    target = as_path(path, function)
+    if target.suffix.lower() in _OTHER_FORMATS:
+        raise ValueError(
+            f"{function}: {target.name}: {target.suffix} names another format; this one is "
+            f"safetensors, so name the file {target.with_suffix('.safetensors').name}"
+        )
+    checked_target(target, function)
     plain: dict[str, Array] = {}
     for name, array in arrays.items():
         if array.dtype.name not in DTYPES:
@@ -162,129 +246,111 @@ def write(
         plain[name] = np.ascontiguousarray(array, order).reshape(array.shape)
     try:
         content = serialize(plain, dict(metadata) or None)
-    except SafetensorError as error:
+    except (SafetensorError, UnicodeEncodeError) as error:
         raise ValueError(f"{function}: {target}: {error}") from error
-    with replacing(target) as file:
-        file.write(content)
+    write_file(target, content, function)
 
 
-def read(path: str | os.PathLike[str], function: str) -> tuple[dict[str, Array], dict[str, str]]:
-    """Read arrays and text from a safetensors file; ``function`` is for messages."""
-    from safetensors import SafetensorError, deserialize
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str], function: str) -> Generator[TensorFile]:
+    """Open a safetensors file to read; ``function`` is for messages.
 
-    source = _as_path(path, function)
-    try:
-        content = source.read_bytes()
-    except FileNotFoundError:
-        raise FileNotFoundError(_not_found(source, function)) from None
-    except IsADirectoryError:
-        raise IsADirectoryError(f"{function}: {source} is a folder, expected a file") from None
-    try:
-        entries: Any = deserialize(content)  # type: ignore[no-untyped-call]
-        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
-    except (SafetensorError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{function}: {source} is damaged or not a safetensors file "
-            f"({len(content)} bytes{_looks_like(content)}): {error}"
-        ) from None
-    arrays = {name: _as_array(name, entry, source, function) for name, entry in entries}
-    return arrays, header.get("__metadata__", {})
+    Raises FileNotFoundError, and ValueError unless the header is whole and the arrays in it fill
+    the file, each byte once.
+    """
+    with open_to_read(path, function) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(64)
+        told = f"{function}: {path}"
+        try:
+            metadata, entries, offset = _header(file, start, size)
+        except _UnknownDtypeError as error:
+            raise ValueError(f"{told}: {error}") from None
+        except _BAD_JSON as error:
+            raise ValueError(
+                f"{told} is damaged or not a safetensors file "
+                f"({size} bytes{_looks_like(start)}): {error}"
+            ) from None
+        yield TensorFile(metadata, Arrays(file, entries, offset, told))
 
 
-def _as_array(name: str, entry: dict[str, Any], source: Path, function: str) -> Array:
-    kind, shape, data = entry["dtype"], entry["shape"], entry["data"]
-    if kind == "BF16":
-        # bfloat16 is the upper half of a float32.
-        halves = np.frombuffer(data, "<u2").astype(np.uint32)
-        return (halves << 16).view(np.float32).reshape(shape)
+class _UnknownDtypeError(ValueError):
+    """An array of a dtype that cannot be read."""
+
+
+def _header(
+    file: BinaryIO, start: bytes, size: int
+) -> tuple[dict[str, str], dict[str, Entry], int]:
+    """The text and the entries of a file's header, checked, and where the arrays begin."""
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or length > min(size - 8, LONGEST_HEADER):
+        raise ValueError(f"its header would have {length} bytes")
+    if start[8:9] != b"{":
+        raise ValueError("its header does not begin with {")
+    file.seek(8)
+    header = strict_json(file.read(length).decode())
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(t, str) for t in metadata.values()):
+        raise ValueError("its metadata are not text")
+    entries: dict[str, Entry] = {}
+    ranges: list[tuple[int, int]] = []
+    for name, told in header.items():
+        name.encode()  # refuses halves of characters
+        entries[name], end = _entry(name, told)
+        ranges.append((entries[name].start, end))
+    place = 0
+    for begin, end in sorted(ranges):
+        if begin != place:
+            raise ValueError(f"its arrays overlap, or leave a gap, at byte {begin}")
+        place = end
+    if place != size - 8 - length:
+        raise ValueError(f"its arrays have {place} bytes, {size - 8 - length} are there")
+    return metadata, entries, 8 + length
+
+
+def _entry(name: str, told: Any) -> tuple[Entry, int]:
+    """An array's entry, and where the array ends."""
+    if not isinstance(told, dict) or set(told) != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
+    kind, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+    for numbers in (shape, offsets):
+        if not isinstance(numbers, list) or not all(type(n) is int and n >= 0 for n in numbers):
+            raise ValueError(f"the shape and the place of {name!r} are not lists of whole numbers")
+    if not isinstance(kind, str) or len(offsets) != 2 or len(shape) > MOST_AXES:
+        raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
     dtype = _LITTLE_ENDIAN.get(kind)
     if dtype is None:
-        raise ValueError(
-            f"{function}: {source}: {name!r} has dtype {kind}, which NumPy lacks; convert it to "
-            f"F32 where the file was made"
+        raise _UnknownDtypeError(
+            f"{name!r} has dtype {kind:.20}, which NumPy lacks; convert it to F32 where the file "
+            f"was made"
         )
-    # A copy: an array of its own, aligned, in the machine's byte order.
-    return np.frombuffer(data, dtype).reshape(shape).astype(dtype.newbyteorder("="))
+    begin, end = offsets
+    if end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name!r} has other bytes than its shape asks for")
+    read_as = np.dtype(np.float32) if kind == "BF16" else dtype.newbyteorder("=")
+    return Entry(read_as, tuple(shape), kind, begin), end
+
+
+def strict_json(text: str) -> dict[str, Any]:
+    """JSON that is a dict, in which no key stands twice. Raises ValueError and RecursionError."""
+    found = json.loads(text, object_pairs_hook=_without_duplicates)
+    if not isinstance(found, dict):
+        raise ValueError("its JSON is not a dict")  # noqa: TRY004
+    return found
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
 
 
 def _looks_like(content: bytes) -> str:
     """What a foreign file is, told by its first bytes."""
     if not content:
         return ", empty"
-    for start, meaning in (
-        (b"PK", "a zip archive, as of .npz, .pt and .keras files"),
-        (b"\x93NUMPY", "an .npy file"),
-        (b"\x89HDF", "an HDF5 file, as of Keras"),
-        (b"\x80", "a pickle"),
-        (b"version https://git-lfs", "a pointer of Git LFS: run `git lfs pull`"),
-    ):
+    for start, meaning in _FOREIGN.items():
         if content.startswith(start):
             return f"; it looks like {meaning}"
     return ""
-
-
-def _not_found(source: Path, function: str) -> str:
-    if not source.parent.is_dir():
-        return f"{function}: there is no folder {source.parent}, so no file {source}"
-    near = sorted(p.name for p in source.parent.glob("*.safetensors"))[:5]
-    hint = f"; the folder holds {', '.join(near)}" if near else "; nothing was saved there"
-    return f"{function}: there is no file {source}{hint}"
-
-
-# -- the file system -------------------------------------------------------------------------------
-
-
-def _as_path(path: Any, function: str) -> Path:
-    if not isinstance(path, (str, os.PathLike)) or not str(path):
-        raise TypeError(f"{function}: path must be a file name, got {path!r:.80}")
-    return Path(path).expanduser()
-
-
-def _checked_path(path: Any, function: str) -> Path:
-    target = _as_path(path, function)
-    if target.suffix.lower() in _OTHER_FORMATS:
-        raise ValueError(
-            f"{function}: {target.name}: {target.suffix} names another format; this one is "
-            f"safetensors: {target.with_suffix('.safetensors').name}"
-        )
-    if target.is_dir():
-        raise IsADirectoryError(f"{function}: {target} is a folder; add a file name")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(
-            f"{function}: there is no folder {target.parent}; make it with "
-            f"Path({str(target.parent)!r}).mkdir(parents=True)"
-        )
-    return target
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Generator[BinaryIO]:
-    """A file to write that takes the place of ``path`` at the end of the block, or never.
-
-    It is written beside ``path``, flushed to disk and renamed, which is one step to every reader;
-    then the folder is flushed, so that the rename outlives a power cut. An exception removes it.
-    """
-    target = path.resolve()  # a link stays, and what it points to is replaced
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        temporary.replace(target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    _flush_folder(target.parent)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return  # elsewhere a folder cannot be opened
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

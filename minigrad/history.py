@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from minigrad.callbacks import Callback
 from minigrad.extras import extra
+from minigrad.file_system import as_path, write_file
 from minigrad.metrics import best_is_smaller
 
 #: Colours that are told apart with any colour vision: blue for training, orange for validation.
@@ -80,7 +82,12 @@ class History(Callback):
         for one in axes[len(names) :]:
             one.set_axis_off()
         if path is not None:
-            figure.savefig(os.fspath(path))
+            target = as_path(path, "History.plot")
+            if not target.suffix:
+                target = target.with_name(f"{target.name}.png")
+            content = io.BytesIO()
+            figure.savefig(content, format=target.suffix[1:])
+            write_file(target, content.getvalue(), "History.plot")
         return figure
 
     def _draw(self, axes: Any, name: str) -> None:

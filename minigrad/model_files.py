@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from minigrad import nn
 from minigrad.checkpoint_files import KIND, check_kind, decode, encode
-from minigrad.files import read, write
+from minigrad.files import DTYPES, opened, strict_json, write
 from minigrad.nn import functional
 from minigrad.nn.module import Module
+from minigrad.nn.weights import TooManyError, as_parameter, shape_alone, shapes_only
 from minigrad.node import Leaf
 from minigrad.parameter import Parameter
-from minigrad.random import generator_restored
 from minigrad.tensor import Tensor
 
 __all__ = ["load_model", "save_model"]
@@ -39,7 +39,13 @@ VERSION = "1"
 #: Where arrays that are arguments stand, apart from the weights.
 ARGUMENTS = "arguments/"
 #: What values that make no sense may raise.
-DAMAGE = (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError)
+DAMAGE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+#: How many weights a description may ask for beyond those in the file, so that they can be listed.
+MORE_WEIGHTS = 1000
+#: How many paths modules may have besides the first: sharing what is shared doubles them each time.
+MORE_PATHS = 10_000
+#: How many problems are listed.
+MOST_PROBLEMS = 100
 #: Names that a file may not assign to: they are Python's, and the module's own records.
 RESERVED = frozenset(Module.__slots__)
 #: Layers in name only: what they are is what was put into them.
@@ -95,7 +101,7 @@ def save_model(
                 writer.problems,
             )
         )
-    reader = _Reader(layers, weights)
+    reader = _Reader(layers, weights, weights)
     reader.rebuild(structure)
     if reader.problems:
         raise ValueError(
@@ -113,7 +119,8 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
     """Build the model that :func:`save_model` wrote, with its weights.
 
     Only classes of the library and those in ``custom_layers`` (name -> class) are used; no code in
-    the file is run. The library's random numbers go on as if nothing had been built.
+    the file is run. No random numbers are drawn. The shapes that the layers ask for are compared
+    with those in the file before any weight takes memory.
 
     Raises FileNotFoundError, and ValueError for a damaged file, another kind or version of file,
     and, all listed at once, unknown layers, missing and extra keys and wrong shapes.
@@ -121,17 +128,17 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
     See :func:`save_model` for an example.
     """
     layers = _known(custom_layers, "load_model")
-    arrays, metadata = read(path, "load_model")
-    check_kind(metadata, "model", VERSION, path, "load_model")
-    reader = _Reader(layers, arrays)
-    try:
-        model = reader.rebuild(json.loads(metadata["structure"]))
-    except (*DAMAGE, RecursionError) as error:
-        raise ValueError(f"load_model: {path} is damaged: {error!r}") from error
-    if reader.problems or model is None:
-        raise ValueError(_listed(f"load_model: {path} does not fit:", reader.problems))
-    for name, tensor in model._state():
-        _fill(tensor, arrays[name])
+    with opened(path, "load_model") as file:
+        check_kind(file.metadata, "model", VERSION, path, "load_model")
+        reader = _Reader(layers, file.arrays, file.arrays.entries)
+        try:
+            model = reader.rebuild(strict_json(file.metadata["structure"]))
+        except (*DAMAGE, RecursionError) as error:
+            raise ValueError(f"load_model: {path} is damaged: {error!r:.400}") from error
+        if reader.problems or model is None:
+            raise ValueError(_listed(f"load_model: {path} does not fit:", reader.problems))
+        for name, tensor in model._state():
+            _fill(tensor, file.arrays[name])
     return model
 
 
@@ -184,7 +191,9 @@ def _is_function(value: Any, name: str) -> bool:
 
 
 def _listed(head: str, problems: list[str]) -> str:
-    return "\n  ".join([head, *problems])
+    more = len(problems) - MOST_PROBLEMS
+    rest = [f"and {more} more"] if more > 1 else problems[MOST_PROBLEMS:]
+    return "\n  ".join([head, *problems[:MOST_PROBLEMS], *rest])
 
 
 def _join(path: str, name: str) -> str:
@@ -298,14 +307,30 @@ class UnfitError(Exception):
     """A part cannot be built; why stands among the problems."""
 
 
+class GaveUpError(Exception):
+    """So much does not fit that the rest is not looked at."""
+
+
 class _Reader:
     """Builds modules from their description, and collects all that does not fit."""
 
-    def __init__(self, layers: dict[str, type[Module]], arrays: dict[str, Array]) -> None:
+    def __init__(
+        self,
+        layers: dict[str, type[Module]],
+        arrays: Mapping[str, Array],
+        entries: Mapping[str, Any],
+    ) -> None:
         self.layers = layers
         self.arrays = arrays
+        #: Of each array its shape and dtype.
+        self.entries = entries
         self.problems: list[str] = []
         self.built: dict[str, Module] = {}
+        self.begun: set[str] = set()
+        #: How many paths there are so far, and below each module; and how many by sharing.
+        self.paths = 0
+        self.paths_below: dict[str, int] = {}
+        self.shared_paths = 0
         #: The weights that were described, by path, also of modules that could not be built.
         self.tensors: dict[str, Tensor] = {}
         #: Modules that could not be built; of the opaque ones nobody knows what weights they have.
@@ -315,22 +340,36 @@ class _Reader:
     def rebuild(self, structure: dict[str, Any]) -> Module | None:
         """The model, its weights still to be filled in; ``problems`` tells what does not fit."""
         model = None
-        with contextlib.suppress(UnfitError), generator_restored():
-            model = self.module(structure["root"], "")
-            self.share(model, structure["shared"])
+        frozen, evaluated = set(_names(structure["frozen"])), set(_names(structure["eval"]))
+        try:
+            with contextlib.suppress(UnfitError), shapes_only(len(self.entries) + MORE_WEIGHTS):
+                model = self.module(structure["root"], "")
+                self.share(model, [_names(group) for group in structure["shared"]])
+        except GaveUpError:
+            self.problems[MOST_PROBLEMS:] = ["and more; the rest was not looked at"]
+            return None
         if model is not None:
             for name, p in model.named_parameters():
-                p.requires_grad = name not in structure["frozen"]
+                p.requires_grad = name not in frozen
             for name, module in model.named_modules():
-                module.training = name not in structure["eval"]
+                module.training = name not in evaluated
         self.check_keys()
         return model
 
     def module(self, description: list[Any], path: str) -> Module:
         """One module with its parts."""
         how, name, *rest = description
+        if path in self.begun:
+            raise ValueError(f"{path!r} is described twice")
+        self.begun.add(path)
+        before = self.paths
+        self.paths += 1
         if how == "same":
             if name in self.built:
+                self.paths += self.paths_below[name]
+                self.shared_paths += 1 + self.paths_below[name]
+                if self.shared_paths > MORE_PATHS:
+                    raise ValueError(f"shared modules have more than {MORE_PATHS:,} paths")
                 self.claim(self.built[name], path)
                 return self.built[name]
             if name in self.failed:
@@ -344,16 +383,20 @@ class _Reader:
             raise self.unfit(path, f"{name} is not described by its {how} form")
         build = self.layer if how == "layer" else self.assembled
         self.built[path] = module = build(kind, rest[0], path)
+        self.paths_below[path] = self.paths - before - 1
         return module
 
     def layer(self, kind: type[Module], arguments: dict[str, Any], path: str) -> Module:
         """A layer of the library, by its constructor."""
         try:
+            _check_dtype(arguments.get("dtype", "float32"))
             module = kind(**{k: decode(v, self.arrays) for k, v in arguments.items()})
             self.claim(module, path)
             return module
+        except TooManyError as error:
+            raise ValueError(f"{path or 'the model'}: {kind.__name__}: {error}") from None
         except DAMAGE as error:
-            raise self.unfit(path, f"{kind.__name__} cannot be built: {error!r}") from None
+            raise self.unfit(path, f"{kind.__name__} cannot be built: {error!r:.400}") from None
 
     def assembled(self, kind: type[Module], attributes: dict[str, Any], path: str) -> Module:
         """A module by its attributes; those that fail do not keep the rest from being looked at."""
@@ -387,14 +430,19 @@ class _Reader:
         kind, content = description[:2]
         match kind:
             case "parameter" | "buffer":
-                zeros = np.zeros(content, description[2])
-                self.tensors[path] = Parameter(zeros) if kind == "parameter" else Tensor(zeros)
-                return self.tensors[path]
+                _check_dtype(description[2])
+                tensor: Tensor = Tensor(shape_alone(tuple(content), description[2]))
+                if kind == "parameter":
+                    tensor = as_parameter(tensor)
+                self.tensors[path] = tensor
+                return tensor
             case "list" | "tuple":
                 items = self.values([(str(i), one) for i, one in enumerate(content)], path)
                 return items if kind == "list" else tuple(items)
             case "dict":
                 keys = [key for key, _ in content]
+                if len(set(keys)) != len(keys) or not all(type(key) in (str, int) for key in keys):
+                    raise ValueError(f"{path}: its keys are not different strings or integers")
                 return dict(zip(keys, self.values(content, path), strict=True))
             case "function":
                 found = getattr(functional, content, None)
@@ -424,40 +472,59 @@ class _Reader:
         self.failed.add(path)
         self.opaque.add(path)
         self.problems.append(f"{path or 'the model'}: {problem}")
+        if len(self.opaque) > MOST_PROBLEMS:
+            raise GaveUpError
         return UnfitError()
 
     def share(self, model: Module, groups: list[list[str]]) -> None:
         """Make one parameter of those that were one."""
+        if not groups:
+            return
+        holders = _holders(model)
         for first, *others in groups:
-            parameter = _holder(model, first)[-1]
+            parameter = holders[first][-1]
             for path in others:
-                module, name, found = _holder(model, path)
+                module, name, found = holders[path]
                 if found is not parameter and found.shape == parameter.shape:
                     setattr(module, name, parameter)
 
     def check_keys(self) -> None:
         """Compare the weights that the modules have with those that the file has."""
         for key, tensor in self.tensors.items():
-            array = self.arrays.get(key)
-            if array is None:
+            entry = self.entries.get(key)
+            if entry is None:
                 self.problems.append(f"missing {key!r} {tensor.shape}")
-            elif array.shape != tensor.shape:
-                self.problems.append(f"{key!r}: expected shape {tensor.shape}, got {array.shape}")
-            elif array.dtype.kind != tensor.dtype.kind:
-                self.problems.append(f"{key!r}: expected {tensor.dtype}, got {array.dtype}")
-        for key in self.arrays:
+            elif entry.shape != tensor.shape:
+                self.problems.append(f"{key!r}: expected shape {tensor.shape}, got {entry.shape}")
+            elif entry.dtype.kind != tensor.dtype.kind:
+                self.problems.append(f"{key!r}: expected {tensor.dtype}, got {entry.dtype}")
+        for key in self.entries:
             unknown = any(not path or key.startswith(f"{path}.") for path in self.opaque)
             if key not in self.tensors and not key.startswith(ARGUMENTS) and not unknown:
                 self.problems.append(f"unexpected {key!r}")
 
 
-def _holder(model: Module, path: str) -> tuple[Module, str, Parameter]:
-    """The module that holds the parameter at this path, its name there, and the parameter."""
-    for owner, module in model.named_modules(remove_duplicate=False):
-        for name, part in module._parts():
-            if isinstance(part, Parameter) and _join(owner, name) == path:
-                return module, name, part
-    raise KeyError(path)
+def _holders(model: Module) -> dict[str, tuple[Module, str, Parameter]]:
+    """By path: the module that holds a parameter, its name there, and the parameter."""
+    return {
+        _join(owner, name): (module, name, part)
+        for owner, module in model.named_modules(remove_duplicate=False)
+        for name, part in module._parts()
+        if isinstance(part, Parameter)
+    }
+
+
+def _names(given: Any) -> list[str]:
+    """A list of paths; ValueError for what is none."""
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise ValueError(f"expected a list of paths, got {given!r:.80}")
+    return given
+
+
+def _check_dtype(name: Any) -> None:
+    """Refuse dtypes that no file holds: text of a gigabyte among them."""
+    if name not in DTYPES:
+        raise ValueError(f"{name!r:.80} is no dtype of weights")
 
 
 def _fill(tensor: Tensor, array: Array) -> None:

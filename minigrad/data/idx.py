@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.file_system import open_to_read
+
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 LIMIT = 2**30
 PIECE = 2**20
@@ -40,9 +42,9 @@ def read_idx(path: str | os.PathLike[str], limit: int = LIMIT) -> NDArray[Any]:
     ...     read_idx(path)
     array([7, 9], dtype=uint8)
     """
-    path = Path(path)
-    length = path.stat().st_size
-    with path.open("rb") as raw:
+    with open_to_read(path, "read_idx") as raw:
+        path = Path(path)
+        length = os.fstat(raw.fileno()).st_size
         compressed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         stream: io.BufferedIOBase = gzip.GzipFile(fileobj=raw) if compressed else raw

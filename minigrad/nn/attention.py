@@ -8,6 +8,7 @@ from numpy.typing import DTypeLike
 from minigrad.nn import functional as F, init
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.weights import draw, new_parameter
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
@@ -66,16 +67,16 @@ class MultiheadAttention(Module):
         self.vdim = embed_dim if vdim is None else vdim
         self.batch_first = batch_first
         if self.kdim == self.vdim == embed_dim:
-            self.in_proj_weight = Parameter(np.empty((3 * embed_dim, embed_dim), dtype))
+            self.in_proj_weight = new_parameter((3 * embed_dim, embed_dim), dtype)
             self.q_proj_weight = self.k_proj_weight = self.v_proj_weight = None
         else:
             self.in_proj_weight = None
-            self.q_proj_weight = Parameter(np.empty((embed_dim, embed_dim), dtype))
-            self.k_proj_weight = Parameter(np.empty((embed_dim, self.kdim), dtype))
-            self.v_proj_weight = Parameter(np.empty((embed_dim, self.vdim), dtype))
-        self.in_proj_bias = Parameter(np.empty(3 * embed_dim, dtype)) if bias else None
+            self.q_proj_weight = new_parameter((embed_dim, embed_dim), dtype)
+            self.k_proj_weight = new_parameter((embed_dim, self.kdim), dtype)
+            self.v_proj_weight = new_parameter((embed_dim, self.vdim), dtype)
+        self.in_proj_bias = new_parameter(3 * embed_dim, dtype) if bias else None
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype)
-        self.reset_parameters()
+        draw(self)
 
     def reset_parameters(self) -> None:
         """Draw the weights anew: Glorot's for the projections in, biases 0."""

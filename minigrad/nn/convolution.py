@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from minigrad.nn import functional as F, init
 from minigrad.nn.lazy import LazyModule, UninitializedParameter
 from minigrad.nn.module import Module, as_float, check_sizes
+from minigrad.nn.weights import draw, new_parameter
 from minigrad.operators.windows import IntOrPair, Padding, Pair, pair
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
@@ -48,9 +49,9 @@ class _Conv2d(Module):
         self.padding = pair(name, "padding", padding, 0) if isinstance(padding, int) else padding
         self.dilation: Pair = pair(name, "dilation", dilation)
         self.groups = groups
-        self.weight = Parameter(np.empty(self._weight_shape(), dtype))
-        self.bias = Parameter(np.empty(out_channels, dtype)) if bias else None
-        self.reset_parameters()
+        self.weight = new_parameter(self._weight_shape(), dtype)
+        self.bias = new_parameter(out_channels, dtype) if bias else None
+        draw(self)
 
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)

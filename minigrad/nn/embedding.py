@@ -7,6 +7,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.weights import draw, new_parameter
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor
 
@@ -45,8 +46,8 @@ class Embedding(Module):
         self.num_embeddings = num_embeddings
         self.embedding_dim = embedding_dim
         self.padding_idx = padding_idx
-        self.weight = Parameter(np.empty((num_embeddings, embedding_dim), dtype))
-        self.reset_parameters()
+        self.weight = new_parameter((num_embeddings, embedding_dim), dtype)
+        draw(self)
 
     def reset_parameters(self) -> None:
         """Draw the vectors anew."""

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from minigrad.nn import functional as F, init
 from minigrad.nn.lazy import LazyModule, UninitializedParameter
 from minigrad.nn.module import Module, as_float, check_sizes
+from minigrad.nn.weights import draw, new_parameter
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
@@ -43,9 +44,9 @@ class Linear(Module):
         check_sizes(self, in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
-        self.weight = Parameter(np.empty((out_features, in_features), dtype))
-        self.bias = Parameter(np.empty(out_features, dtype)) if bias else None
-        self.reset_parameters()
+        self.weight = new_parameter((out_features, in_features), dtype)
+        self.bias = new_parameter(out_features, dtype) if bias else None
+        draw(self)
 
     def reset_parameters(self) -> None:
         """Draw the weights anew."""

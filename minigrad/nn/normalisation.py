@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.weights import draw, new_buffer, new_parameter
 from minigrad.operators.normalisation import lengths
 from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
@@ -42,14 +43,13 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self.weight = Parameter(np.ones(num_features, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(num_features, dtype)) if affine and bias else None
+        self.weight = new_parameter(num_features, dtype) if affine else None
+        self.bias = new_parameter(num_features, dtype) if affine and bias else None
         kept = track_running_stats
-        zeros, ones = np.zeros(num_features, dtype), np.ones(num_features, dtype)
-        self.register_buffer("running_mean", Tensor(zeros) if kept else None)
-        self.register_buffer("running_var", Tensor(ones) if kept else None)
-        count = Tensor(np.zeros((), np.int64))
-        self.register_buffer("num_batches_tracked", count if kept else None)
+        for name in ("running_mean", "running_var"):
+            self.register_buffer(name, new_buffer(num_features, dtype) if kept else None)
+        self.register_buffer("num_batches_tracked", new_buffer((), np.int64) if kept else None)
+        draw(self)
 
     def reset_running_stats(self) -> None:
         """Forget the batches seen so far."""
@@ -166,8 +166,9 @@ class LayerNorm(Module):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         shape = self.normalized_shape
-        self.weight = Parameter(np.ones(shape, dtype)) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(shape, dtype)) if elementwise_affine and bias else None
+        self.weight = new_parameter(shape, dtype) if elementwise_affine else None
+        self.bias = new_parameter(shape, dtype) if elementwise_affine and bias else None
+        draw(self)
 
     def reset_parameters(self) -> None:
         """Start anew: weight 1, bias 0."""
@@ -224,8 +225,9 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self.weight = Parameter(np.ones(num_channels, dtype)) if affine else None
-        self.bias = Parameter(np.zeros(num_channels, dtype)) if affine and bias else None
+        self.weight = new_parameter(num_channels, dtype) if affine else None
+        self.bias = new_parameter(num_channels, dtype) if affine and bias else None
+        draw(self)
 
     def reset_parameters(self) -> None:
         """Start anew: weight 1, bias 0."""

@@ -10,10 +10,10 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.module import Module, as_float, check_sizes
+from minigrad.nn.weights import draw, new_parameter
 from minigrad.operators.hyperbolic import tanh
 from minigrad.operators.joining import concatenate, stack
 from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
-from minigrad.parameter import Parameter
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 State = tuple[Tensor, ...]
@@ -66,8 +66,8 @@ class _Recurrent(Module):
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 for kind, shape in shapes.items():
-                    setattr(self, f"{kind}_l{layer}{end}", Parameter(np.empty(shape, dtype)))
-        self.reset_parameters()
+                    setattr(self, f"{kind}_l{layer}{end}", new_parameter(shape, dtype))
+        draw(self)
 
     def _directions(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)

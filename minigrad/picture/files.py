@@ -9,6 +9,7 @@ from typing import Any
 
 import graphviz
 
+from minigrad.file_system import write_file
 from minigrad.picture.dot import write
 from minigrad.picture.drawing import Drawing
 from minigrad.picture.page import page
@@ -44,14 +45,19 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
 
         Without a file name, writes DOT as ``graphviz.Digraph.save`` does. .svg, .png and .pdf are
         laid out by ``dot``, else by pygraphviz; RuntimeError says how to install either when there
-        is none. Raises ValueError for another suffix.
+        is none. Raises ValueError for another suffix, and otherwise as :func:`minigrad.save`, which
+        writes in the same way.
         """
         # graphviz's own render() and view() come through here for the DOT text: skip_existing=None.
-        if filename is None or skip_existing is None:
-            return str(super().save(filename, directory=directory, skip_existing=skip_existing))
-        path = Path(directory or "", filename)
+        by_graphviz = filename is None or skip_existing is None
+        if by_graphviz:
+            path = self._source_path(filename, directory)
+        else:
+            path = Path(directory or "", filename)
         suffix = path.suffix.lower()
-        if suffix in (".dot", ".gv"):
+        if skip_existing and path.exists():
+            return str(path)
+        if by_graphviz or suffix in (".dot", ".gv"):
             content = self.source.encode()
         elif suffix == ".html":
             content = self.html.encode()
@@ -63,8 +69,17 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
                 f".svg, .png, .pdf, .html, .dot, .gv"
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        write_file(path, content, "save")
         return str(path)
+
+    def _source_path(self, filename: Any, directory: Any) -> Path:
+        """Where ``graphviz.Digraph.save`` would write, and will the next time."""
+        known: Any = self
+        if filename is not None:
+            known.filename = filename
+        if directory is not None:
+            known.directory = directory
+        return Path(known.filepath)
 
     @property
     def html(self) -> str:

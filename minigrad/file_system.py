@@ -1,0 +1,238 @@
+"""Whole files or none: how everything that the library writes takes its place on disk.
+
+A new file is written under a hidden name beside the old one and renamed at the end. While it is
+written its process holds a lock on it, and the system takes the lock away with the process, however
+that ends. So a hidden file without a lock belongs to nobody, and the next save of the same path
+removes it: no process number that another process may have got since, no clock, no list to keep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import stat
+import sys
+import time
+import zlib
+from collections.abc import Generator, Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, BinaryIO
+
+if sys.platform != "win32":  # where nothing is locked, and so nothing is removed
+    import fcntl
+
+#: Other machines on a shared folder may hold locks that are not seen here: their files are left
+#: alone for a day (in seconds).
+DAY = 86_400.0
+#: What a file name may have in bytes, less what is added to it.
+LONGEST = 200
+_SPECIAL = (
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
+
+
+def as_path(path: Any, function: str) -> Path:
+    """A file name as a Path; TypeError for what is none."""
+    given = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
+    if not isinstance(given, str) or not given:
+        raise TypeError(f"{function}: path must be a file name, got {path!r:.80}")
+    if "\0" in given:
+        raise ValueError(f"{function}: a file name cannot hold a zero byte, got {given!r:.80}")
+    return Path(given).expanduser()
+
+
+def checked_target(path: Any, function: str) -> Path:
+    """Where to write: a file that may be made or replaced, with links followed.
+
+    Raises ValueError for a pipe, a device or a socket, IsADirectoryError, FileNotFoundError where
+    the folder is missing, and PermissionError for a file that may not be written.
+    """
+    given = as_path(path, function)
+    mode = None
+    try:
+        target = Path(os.path.realpath(given))  # a link stays, and what it points to is replaced
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            mode = target.stat().st_mode
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        message = f"{function}: {given} is a link that leads round in a circle"
+        raise OSError(errno.ELOOP, message) from None
+    if mode is not None and stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{function}: {given} is a folder; add a file name")
+    if mode is not None and not stat.S_ISREG(mode):
+        raise ValueError(
+            f"{function}: {given} is {_special(mode)}, which a save would replace by a file; give "
+            f"the name of a file"
+        )
+    if not target.parent.is_dir():
+        raise FileNotFoundError(
+            f"{function}: there is no folder {target.parent}; make it with "
+            f"Path({str(target.parent)!r}).mkdir(parents=True)"
+        )
+    if mode is not None and not os.access(target, os.W_OK):
+        raise PermissionError(
+            errno.EACCES, f"{function}: {given} may only be read; allow writing, or save elsewhere"
+        )
+    return target
+
+
+def open_to_read(path: Any, function: str) -> BufferedReader:
+    """Open a file; a pipe or a device, which might never end, is refused with ValueError."""
+    source = as_path(path, function)
+    try:
+        mode = source.stat().st_mode
+    except FileNotFoundError:
+        raise FileNotFoundError(_not_found(source, function)) from None
+    except NotADirectoryError:
+        raise NotADirectoryError(f"{function}: {source.parent} is a file, no folder") from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(f"{function}: {source} is a folder, expected a file")
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{function}: {source} is {_special(mode)}, expected a file")
+    return source.open("rb")
+
+
+def _special(mode: int) -> str:
+    return next((name for test, name in _SPECIAL if test(mode)), "no ordinary file")
+
+
+def _not_found(source: Path, function: str) -> str:
+    if not source.parent.is_dir():
+        return f"{function}: there is no folder {source.parent}, so no file {source}"
+    near: list[str] = []
+    with contextlib.suppress(OSError):  # a folder that may not be listed
+        near = sorted(p.name for p in source.parent.iterdir() if p.suffix == ".safetensors")[:5]
+    hint = f"; the folder holds {', '.join(near)}" if near else "; nothing was saved there"
+    return f"{function}: there is no file {source}{hint}"
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def replacing(path: Any, function: str) -> Generator[BinaryIO]:
+    """A file to write that takes the place of ``path`` at the end of the block, or never.
+
+    It is written beside ``path``, flushed to disk and renamed, which is one step to every reader;
+    then the folder is flushed, so that the rename outlives a power cut. An exception removes it.
+    Raises as :func:`checked_target`; ``function`` is for messages.
+    """
+    target = checked_target(path, function)
+    for abandoned in _abandoned(target):
+        _remove_if_abandoned(abandoned)
+    file, temporary = _new_file(target, function)
+    try:
+        with file:  # closed last, since the lock goes with it
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+            if target.exists():
+                temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+            if sys.platform == "win32":
+                file.close()  # it renames no open file
+            temporary.replace(target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _flush_folder(target.parent)
+
+
+def write_file(path: Any, content: bytes, function: str) -> None:
+    """Write a whole file; see :func:`replacing`."""
+    with replacing(path, function) as file:
+        file.write(content)
+
+
+def _new_file(target: Path, function: str) -> tuple[BinaryIO, Path]:
+    """A new file beside the target, with the lock on it."""
+    while True:
+        temporary = target.with_name(f".{_stem(target)}.{_machine()}-{secrets.token_hex(6)}.tmp")
+        try:
+            file = temporary.open("xb")
+        except PermissionError:
+            raise PermissionError(
+                errno.EACCES,
+                f"{function}: no permission to make files in {target.parent}, where the new file "
+                f"is written before it takes the place of the old one",
+            ) from None
+        try:
+            _lock(file.fileno())
+        except BlockingIOError:  # another save found it before it was locked, and removes it
+            file.close()
+            continue
+        except OSError:  # a file system without locks: there nothing can be locked, nor removed
+            return file, temporary
+        if os.fstat(file.fileno()).st_nlink:
+            return file, temporary
+        file.close()  # removed already
+
+
+def _lock(descriptor: int) -> None:
+    """Lock an open file until it is closed; BlockingIOError if it is locked already."""
+    if sys.platform != "win32":
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _stem(target: Path) -> str:
+    name = os.fsencode(target.name)
+    return target.name if len(name) <= LONGEST else f"{zlib.crc32(name):08x}"
+
+
+def _machine() -> str:
+    """Eight digits that tell this machine from others."""
+    name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
+    return f"{zlib.crc32(name.encode()):08x}"
+
+
+def _abandoned(target: Path) -> Iterator[Path]:
+    """Hidden files of saves to this path that may have been killed."""
+    if sys.platform == "win32":
+        return
+    pattern = re.compile(rf"\.{re.escape(_stem(target))}\.(?:([0-9a-f]{{8}})-)?[0-9a-f]{{12}}\.tmp")
+    try:
+        entries = [path.name for path in target.parent.iterdir()]
+    except OSError:  # a folder may be written to, but not listed
+        return
+    here = _machine()
+    for name in entries:
+        found = pattern.fullmatch(name)
+        if found is not None:
+            path = target.with_name(name)
+            with contextlib.suppress(OSError):
+                if found[1] == here or time.time() - path.lstat().st_mtime > DAY:
+                    yield path
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    """Remove a hidden file unless a living process holds it."""
+    with contextlib.suppress(OSError):  # held, gone, or somebody else's
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            _lock(descriptor)
+            path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # elsewhere a folder cannot be opened
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # only a folder that may be listed can be flushed; the file itself is safe
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that flush no folders
+            raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,81 @@
+"""How the layers make room for their weights; or only for their shapes, where a file has the rest.
+
+A file that describes a layer of 20,000 x 20,000 weights need not hold them. So while a model is
+built from a file, its weights take no memory and are not drawn, and their number is limited.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from minigrad.parameter import Parameter
+from minigrad.tensor import Tensor, new_leaf
+
+Shape = int | tuple[int, ...]
+
+
+class TooManyError(ValueError):
+    """More weights are asked for than a file can have."""
+
+
+class _Resettable(Protocol):
+    def reset_parameters(self) -> None: ...
+
+
+#: How many more weights may be made, by shape only; None where they are made in earnest.
+_left: ContextVar[list[int] | None] = ContextVar("minigrad_weights_left", default=None)
+
+
+@contextlib.contextmanager
+def shapes_only(limit: int) -> Generator[None]:
+    """Inside, new weights have a shape and a dtype, and no memory; at most ``limit`` are made.
+
+    Raises TooManyError (a ValueError) for more.
+    """
+    token = _left.set([limit])
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+def new_parameter(shape: Shape, dtype: DTypeLike) -> Parameter:
+    """A parameter whose values are still to be drawn."""
+    if _left.get() is None:
+        return Parameter(np.empty(shape, dtype))
+    return as_parameter(Tensor(shape_alone(shape, dtype)))
+
+
+def as_parameter(tensor: Tensor) -> Parameter:
+    """A parameter that shares the memory of a tensor: Parameter(tensor) would copy it."""
+    parameter = Parameter.__new__(Parameter)
+    Tensor.__init__(parameter, tensor._data)
+    parameter._node = new_leaf(parameter, trainable=True)
+    return parameter
+
+
+def new_buffer(shape: Shape, dtype: DTypeLike) -> Tensor:
+    """A tensor that is not trained, of zeros."""
+    return Tensor(np.zeros(shape, dtype) if _left.get() is None else shape_alone(shape, dtype))
+
+
+def draw(layer: _Resettable) -> None:
+    """Draw the values of a new layer, unless they come from a file."""
+    if _left.get() is None:
+        layer.reset_parameters()
+
+
+def shape_alone(shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
+    """An array of this shape and dtype that takes no memory, since its elements are one."""
+    left = _left.get()
+    if left is not None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise TooManyError("more weights than the file has")
+    return np.broadcast_to(np.zeros((), dtype), shape)
