@@ -175,14 +175,18 @@ def reciprocal(x: Array) -> Array:
 
 
 def _power_vjp_x(g: Any, _ans: Any, x: Any, y: Any) -> Any:
-    # y x**(y-1), but 0 for y = 0, also at x = 0 where the formula would be 0 * inf.
+    # y x**(y-1), but 0 for y = 0, also at x = 0 where the formula would be 0 * inf. Where x < 0
+    # y counts as a constant, here as below.
     flat = y == 0
+    y = np.where(x >= 0, y, engine.constant(y))
     return g * np.where(flat, 0.0, y * np.power(x, np.where(flat, 1.0, y - 1.0)))
 
 
 def _power_vjp_y(g: Any, ans: Any, x: Any, _y: Any) -> Any:
-    # ans log(x), and 0 where x <= 0: there only whole y have a value, and no derivative.
-    return g * ans * np.log(np.where(x > 0, x, 1.0))
+    # ans log(x), and 0 where x <= 0: there only whole y have a value, and no derivative. But for
+    # x = 0 and y < 0, where ans is infinite, it is infinite too.
+    pole = (x == 0) & np.isinf(ans)
+    return g * ans * np.log(np.where(pole, 0.0, np.where(x > 0, x, 1.0)))
 
 
 @operator(
@@ -213,6 +217,9 @@ def _power_constant(x: Array, exponent: float) -> Array:
 @composite(np.power, arrays=0, domain=(positive, anywhere), samples=PAIRS)
 def power(x: Array, y: Array) -> Array:
     """x to the power y, elementwise with broadcasting. The derivative of x**0 at 0 is 0.
+
+    Where x <= 0 the derivative by y is 0, because only whole y have a value there (on the left);
+    at x = 0 with y < 0 it is infinite, as the value is.
 
     >>> power(tensor([1.0, 2.0]), 3)
     tensor([1., 8.])
