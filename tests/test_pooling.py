@@ -46,6 +46,70 @@ def test_padding_of_a_maximum_is_minus_infinity():
     assert x.grad.numpy().sum() == 4
 
 
+def singular(shape, seed=0):
+    """Numbers among which whole regions are -inf or NaN, and some are inf or equal."""
+    x = np.round(draw(*shape, seed=seed) * 4)
+    kind = np.random.default_rng([seed, *shape]).integers(0, 6, shape)
+    x[kind < 2] = -np.inf
+    x[kind == 2] = np.nan if seed % 2 else np.inf
+    x[:, :1, : shape[2] // 2 + 1] = -np.inf
+    return x
+
+
+def pooled_in_loops(x, c, kernel_size, stride=None, padding=0, dilation=1, ceil_mode=False):
+    """Windows one by one, as PyTorch's loop: the maxima, and c gathered where they are."""
+    pair = [v if isinstance(v, tuple) else (v, v) for v in (kernel_size, padding, dilation)]
+    (kernel, frame, gap), step = pair, kernel_size if stride is None else stride
+    step = step if isinstance(step, tuple) else (step, step)
+    out = F.max_pool2d(mg.tensor(x), kernel_size, stride, padding, dilation, ceil_mode).shape
+    values, source = np.zeros(out), np.zeros(out, int)
+    for n, channel, i, j in np.ndindex(*out):
+        best, at = -np.inf, None
+        for a, b in np.ndindex(*kernel):
+            row, column = i * step[0] - frame[0] + a * gap[0], j * step[1] - frame[1] + b * gap[1]
+            if 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
+                value = x[n, channel, row, column]
+                if at is None or value > best or np.isnan(value):
+                    best, at = value, (n, channel, row, column)
+        values[n, channel, i, j] = best
+        source[n, channel, i, j] = np.ravel_multi_index(at, x.shape)
+    grad = np.bincount(source.ravel(), c.ravel(), x.size).reshape(x.shape)
+    return values, grad, lambda u: u.ravel()[source]
+
+
+@pytest.mark.parametrize(("shape", "geometry"), MAX_POOLS, ids=str)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_windows_without_a_finite_maximum(shape, geometry, seed):
+    x = singular(shape, seed)
+    c = draw(*F.max_pool2d(mg.tensor(x), **geometry).shape, seed=seed + 2)
+    values, grad, picked = pooled_in_loops(x, c, **geometry)
+    variable, cotangent = mg.tensor(x), mg.tensor(c)
+    with mg.GradientTape() as outer:
+        outer.watch(cotangent)
+        with mg.GradientTape() as tape:
+            tape.watch(variable)
+            y = F.max_pool2d(variable, **geometry)
+        g = tape.gradient(y, variable, cotangent)
+    np.testing.assert_array_equal(y.detach().numpy(), values)
+    np.testing.assert_allclose(g.detach().numpy(), grad, rtol=1e-12, atol=1e-15)
+    u = draw(*shape, seed=seed + 4)
+    np.testing.assert_array_equal(outer.gradient(g, cotangent, mg.tensor(u)).numpy(), picked(u))
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize(("shape", "geometry"), MAX_POOLS, ids=str)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_windows_without_a_finite_maximum_are_pytorchs(shape, geometry, seed):
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(singular(shape, seed), requires_grad=True)
+    y = torch.nn.functional.max_pool2d(x, **geometry)
+    c = draw(*y.shape, seed=seed + 2)
+    y.backward(torch.tensor(c))
+    values, grad, _ = pooled_in_loops(x.detach().numpy(), c, **geometry)
+    np.testing.assert_array_equal(values, y.detach().numpy())
+    np.testing.assert_allclose(grad, x.grad.numpy(), rtol=1e-12, atol=1e-15)
+
+
 def test_nan_shows_in_the_maximum():
     x = np.zeros((1, 1, 4, 4), np.float32)
     x[0, 0, 1, 1] = np.nan

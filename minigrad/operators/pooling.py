@@ -68,6 +68,9 @@ def _first_hits(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, 
 
     ``x`` is padded. The mask is used again for the next place.
     """
+    if not np.all(ans > -math.inf):
+        yield from _chosen(x, ans, windows)
+        return
     hit, free = (scratch(role, ans.shape, np.dtype(bool)) for role in ("hit", "free"))
     free.fill(True)
     for i, j in windows.taps:
@@ -75,6 +78,21 @@ def _first_hits(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, 
         np.logical_and(hit, free, out=hit)
         np.not_equal(free, hit, out=free)
         yield i, j, hit
+
+
+def _chosen(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, Any]]:
+    """The same where windows hold NaN or nothing above -inf, which is what the padding holds.
+
+    As in PyTorch, the last NaN of a window is its maximum; the padding never is.
+    """
+    image = pad_image(np.ones((1, 1, *windows.size), bool), windows, False)
+    place = np.full(ans.shape, -1)
+    for k, (i, j) in enumerate(windows.taps):
+        value = tap(x, windows, i, j)
+        first = (place < 0) & (value == ans) & tap(image, windows, i, j)
+        place[first | np.isnan(value)] = k
+    for k, (i, j) in enumerate(windows.taps):
+        yield i, j, place == k
 
 
 def _least(dtype: Any) -> Any:
@@ -110,7 +128,7 @@ def max_pool2d(
     """The largest element under each window, as PyTorch's; padding is -inf.
 
     input (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` when None; windows
-    may overlap. Of equal elements the first (row by row) gets the gradient.
+    may overlap. Of equal elements the first (row by row) gets the gradient, of NaN the last.
     Raises ValueError for a window that does not fit or padding of more than half the kernel.
 
     >>> max_pool2d(tensor([[[[1.0, 5.0], [3.0, 2.0]]]]), 2)
