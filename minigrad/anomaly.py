@@ -12,6 +12,7 @@ from minigrad.inspection import ApplyRules, Inspector
 from minigrad.node import MODE, Leaf, Node
 from minigrad.observation import Observation, Statistics, is_finite
 from minigrad.operators.declare import Operator
+from minigrad.printable import visible_lines
 from minigrad.source_line import SourceLine, current_line
 from minigrad.tape_table import leaf_name
 
@@ -38,7 +39,7 @@ class AnomalyError(FloatingPointError):
                 "run the forward pass, too, inside `with mg.detect_anomaly():` to learn the line"
             )
         parts = [where, *inputs, cause and f"usual cause: {cause}"]
-        super().__init__("\n  ".join([what, *filter(None, parts)]))
+        super().__init__(visible_lines("\n  ".join([what, *filter(None, parts)])))
 
 
 class detect_anomaly(Inspector):

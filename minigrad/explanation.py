@@ -12,6 +12,7 @@ from minigrad.backward import backward
 from minigrad.departures import Departure, recent
 from minigrad.inspection import ApplyRules, Inspector
 from minigrad.node import FREED, MODE, Leaf, Node
+from minigrad.printable import visible
 from minigrad.tape import GradientTape
 from minigrad.tape_table import leaf_name, op_name
 from minigrad.tensor import Tensor
@@ -32,7 +33,7 @@ class Explanation(str):
 
     def __new__(cls, text: str, path: Iterable[str] | None = None) -> Explanation:
         """A text about a path, or about the lack of one."""
-        explanation = str.__new__(cls, text)
+        explanation = str.__new__(cls, visible(text))
         explanation.connected = path is not None
         explanation.path = tuple(path or ())
         return explanation

@@ -19,6 +19,7 @@ from minigrad.nn import Module, UninitializedParameter
 from minigrad.nn.module import float_dtype, modes_restored
 from minigrad.node import Node
 from minigrad.operators.declare import Operator
+from minigrad.printable import visible
 from minigrad.random import generator_restored
 from minigrad.tape import no_grad
 from minigrad.tape_table import readable_bytes
@@ -61,7 +62,8 @@ class Layer:
         if self.is_parent and not self.params and not self.shared:
             params = ""
         work = "" if self.is_parent and not self.multiply_adds else f"{self.multiply_adds:,}"
-        return "  " * self.depth + self.name, self.kind, state, params, work
+        name = "  " * self.depth + visible(self.name)
+        return name, visible(self.kind), state, params, work
 
 
 @dataclass
@@ -106,7 +108,7 @@ class Summary:
         rows = [layer.cells() for layer in self.layers]
         widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
         rule = "─" * (sum(widths) + 2 * len(widths) - 2)
-        lines = [f"Model: {self.model}", rule, _aligned(HEADINGS, widths), rule]
+        lines = [f"Model: {visible(self.model)}", rule, _aligned(HEADINGS, widths), rule]
         lines += [_aligned(row, widths) for row in rows]
         return "\n".join([*lines, rule, *[f"{name}: {value}" for name, value in self.totals()]])
 
@@ -122,8 +124,9 @@ class Summary:
         ]
         body = "".join(f"<tr>{row}</tr>" for row in rows)
         totals = "<br>".join(f"{name}: {html.escape(value)}" for name, value in self.totals())
+        model = html.escape(visible(self.model))
         return (
-            f"<div><b>Model: {html.escape(self.model)}</b><table><thead><tr>{head}</tr></thead>"
+            f"<div><b>Model: {model}</b><table><thead><tr>{head}</tr></thead>"
             f"<tbody>{body}</tbody></table><p>{totals}</p></div>"
         )
 

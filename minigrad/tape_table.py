@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minigrad.node import FREED, Leaf, Node
+from minigrad.printable import visible
 
 if TYPE_CHECKING:
     from minigrad.tape import GradientTape
@@ -180,7 +181,7 @@ def _cell(key: str, value: Any) -> str:
 
 
 def _short(text: str) -> str:
-    one_line = " ".join(text.split())
+    one_line = visible(" ".join(text.split()))
     return one_line if len(one_line) <= 48 else f"{one_line[:47]}…"
 
 

@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike
 
 from minigrad.node import MODE, Leaf, Mode, Scope, next_number
 from minigrad.parameter import Parameter
+from minigrad.printable import visible
 from minigrad.tensor import Tensor, as_array
 
 PreHook = Callable[["Module", tuple[Any, ...]], Any]
@@ -527,9 +528,9 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        lines = [f"({name}): {child!r}" for name, child in self.named_children()]
+        lines = [f"({visible(name)}): {child!r}" for name, child in self.named_children()]
         extra = self.extra_repr()
-        head = type(self).__name__
+        head = visible(type(self).__name__)
         if not lines:
             return f"{head}({extra})"
         inner = "\n".join(([extra] if extra else []) + lines).replace("\n", "\n  ")

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-import re
 from typing import Any
-
-import graphviz
 
 from minigrad.picture.boxes import Box
 from minigrad.picture.drawing import Drawing
@@ -24,6 +21,7 @@ from minigrad.picture.style import (
     MUTED,
     REPEAT_LINE,
 )
+from minigrad.printable import clean
 from minigrad.tape_table import readable_bytes
 
 
@@ -204,18 +202,9 @@ def _seconds(value: float) -> str:
     return f"{value * 1e3:.3g} ms" if value < 1 else f"{value:.3g} s"
 
 
-# What XML and DOT cannot hold, in whatever way it is written.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
-
-
-def clean(text: str) -> str:
-    """The text without characters that XML cannot hold."""
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
-
-
 def _text(text: str) -> str:
-    """Any text inside an HTML-like label."""
-    lines = [html.escape(line, quote=True) for line in clean(text).splitlines()]
+    r"""Any text inside an HTML-like label, where ``\N`` would become the name of the node."""
+    lines = [html.escape(line).replace("\\", 2 * "&#92;") for line in clean(text).splitlines()]
     return "<BR/>".join(line or " " for line in lines) or " "
 
 
@@ -224,5 +213,11 @@ def _small(text: str, ink: str = "") -> str:
 
 
 def _attribute(text: str) -> str:
-    """Any text as the value of an attribute."""
-    return str(graphviz.escape(" ".join(clean(text).splitlines()))) or " "
+    r"""Any text as the value of an attribute.
+
+    A value like ``<...>`` would be taken for HTML, by the graphviz package and by layout engines
+    that write the graph anew; so what XML gives a meaning to is spelled out. Engines look for
+    ``\N``, ``\G``... twice, and each time halve the backslashes.
+    """
+    line = html.escape(" ".join(clean(text).splitlines())).replace("\\", 4 * "&#92;")
+    return line or " "

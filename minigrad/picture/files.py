@@ -50,10 +50,8 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         """
         # graphviz's own render() and view() come through here for the DOT text: skip_existing=None.
         by_graphviz = filename is None or skip_existing is None
-        if by_graphviz:
-            path = self._source_path(filename, directory)
-        else:
-            path = Path(directory or "", filename)
+        by = self._source_path if by_graphviz else _joined
+        path = by(filename, directory)
         suffix = path.suffix.lower()
         if skip_existing and path.exists():
             return str(path)
@@ -112,6 +110,10 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
             frame = f'<iframe srcdoc="{page}" width="100%" height="640" style="border:0"></iframe>'
             return {"text/html": frame}
         return bundle
+
+
+def _joined(filename: Any, directory: Any) -> Path:
+    return Path(directory or "", filename)
 
 
 def _pipe_in_process(source: str, format: str, engine: str) -> bytes:

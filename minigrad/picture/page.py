@@ -8,7 +8,6 @@ from typing import Any
 
 from minigrad.picture.boxes import Box
 from minigrad.picture.dot import (
-    clean,
     details,
     group_details,
     shape_text,
@@ -19,6 +18,7 @@ from minigrad.picture.dot import (
 from minigrad.picture.drawing import Drawing
 from minigrad.picture.modules import Group
 from minigrad.picture.style import BROKEN, LOOKS, MODULE_FILLS
+from minigrad.printable import clean
 from minigrad.tape_table import readable_bytes
 
 
@@ -57,7 +57,7 @@ def _data(plan: Drawing) -> dict[str, Any]:
         "legend": sorted(kinds),
         "broken": {mark: list(colours) for mark, colours in BROKEN.items()},
         "fills": MODULE_FILLS,
-        "remarks": plan.remarks,
+        "remarks": [clean(remark) for remark in plan.remarks],
         "direction": plan.direction,
     }
 
@@ -118,5 +118,5 @@ def _group(group: Group, show: tuple[str, ...]) -> dict[str, Any]:
         "depth": group.depth,
         "mark": "first" if "first" in marks else "after" if "after" in marks else "",
         "lines": lines,
-        "details": [row for row in rows if row[1]],
+        "details": [[label, clean(text)] for label, text in rows if text],
     }

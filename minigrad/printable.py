@@ -1,0 +1,35 @@
+"""Names and source lines come from anybody: how they are shown without doing anything."""
+
+from __future__ import annotations
+
+import re
+
+#: What XML and DOT cannot hold, in whatever way it is written; and what turns the direction of
+#: the text around it, so that it reads otherwise than it is.
+_FORBIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def clean(text: str) -> str:
+    """The text for a picture: a replacement character for each that it cannot hold."""
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", "    "))
+
+
+def visible(text: str) -> str:
+    r"""The text on one line of a terminal, where it cannot move the cursor or change colours.
+
+    >>> visible("weight \x1b[31m\n")
+    'weight \\x1b[31m\\n'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else c.encode("unicode_escape").decode()
+        for c in text
+    )
+
+
+def visible_lines(text: str) -> str:
+    """The same for a text of several lines."""
+    return "\n".join(map(visible, text.split("\n")))
