@@ -3,14 +3,16 @@
 # the folder may have spaces in its name.
 
 PYTHON ?= $(shell test -x .venv/bin/python && echo .venv/bin/python || echo python3)
-TORCH ?= torch==2.13.0+cpu
+TORCH ?= torch==2.13.0
 ARGS ?=
 
 SETUP = @"$(PYTHON)" tools/setup_venv.py
 RUN = .venv/bin/python
+# On as many processes as there are cores; one after the other with ARGS="-n 0".
+TEST = $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help demo test lint bench docs parity prove mutants clean
+.PHONY: help demo test slow lint bench docs parity prove mutants clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -21,7 +23,11 @@ demo:  ## learn to read handwritten digits in under two minutes; results in demo
 
 test:  ## run the tests, as `make test ARGS="-k conv2d"` only some
 	$(SETUP) test
-	$(RUN) -m pytest $(ARGS)
+	$(TEST) $(ARGS)
+
+slow:  ## run the tests that train networks, which `make test` leaves out
+	$(SETUP) test
+	$(TEST) tests -m slow $(ARGS)
 
 lint:  ## check style, types and spelling
 	$(SETUP) lint
@@ -39,12 +45,12 @@ docs:  ## build the documentation into docs/_build/html
 	$(SETUP) docs
 	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
 
-parity:  ## compare every operator with PyTorch, whose CPU build is installed where there is one
+parity:  ## compare every operator with PyTorch, which is installed into .venv
 	$(SETUP) test
 	@$(RUN) -c "import torch" 2>/dev/null || $(RUN) -m pip install --quiet "$(TORCH)" \
-		|| echo "No $(TORCH) for this Python on the package index: the tests below are skipped." \
-		"Install PyTorch into .venv, or name another build with TORCH=..."
-	$(RUN) -m pytest tests -m parity $(ARGS)
+		|| echo "pip could not install $(TORCH); name another build with make parity TORCH=..."
+	$(RUN) -c "import torch"
+	$(TEST) tests -m parity $(ARGS)
 
 prove:  ## check every gradient with thousands of drawn examples: minutes, not seconds
 	$(SETUP) test

@@ -1,5 +1,9 @@
 """What pytest must know before it collects anything."""
 
+import importlib.abc
+import os
+import sys
+from collections import defaultdict
 from contextlib import suppress
 
 import numpy as np
@@ -24,3 +28,51 @@ collect_ignore = [
 def _names_in_doctests(doctest_namespace):
     """Spare every docstring the imports that its reader has made anyway."""
     doctest_namespace.update(mg=mg, np=np, nn=mg.nn, optim=mg.optim, tensor=mg.tensor)
+
+
+class WithoutPyTorch(importlib.abc.MetaPathFinder):
+    """Where no comparison with PyTorch is asked for, the tests run as if it were not installed."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname == "torch":
+            raise ModuleNotFoundError("the tests marked parity may import torch", name=fullname)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item, call):
+        report = yield
+        if report.skipped and "import 'torch'" in str(call.excinfo.value):
+            report.outcome, report.longrepr = "failed", "needs PyTorch and is not marked parity"
+        return report
+
+
+class WithPyTorch:
+    """A comparison in which every test was skipped has compared nothing, and fails."""
+
+    executed = 0
+
+    def pytest_runtest_logreport(self, report):
+        self.executed += report.when == "call" and not report.skipped
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session, exitstatus):
+        if not self.executed and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter):
+        if not self.executed:
+            text = "no test was executed: nothing was compared with PyTorch. Is it installed?"
+            terminalreporter.write_line(text, red=True)
+
+
+def pytest_configure(config):
+    """Share the cores out, and hide PyTorch or demand it, as the options of this run ask."""
+    if getattr(config.option, "numprocesses", None):  # the processes inherit this
+        for library in ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM"):
+            os.environ.setdefault(f"{library}_THREADS", "1")
+    marks = config.option.markexpr
+    if marks and not eval(marks, {}, defaultdict(bool, parity=True)):
+        hidden = WithoutPyTorch()
+        sys.meta_path.insert(0, hidden)
+        config.pluginmanager.register(hidden)
+    if marks == "parity" and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(WithPyTorch())

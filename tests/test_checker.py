@@ -449,6 +449,7 @@ def test_higher_orders():
     assert check_grads(lambda x: x**3, np.array([0.5, 2.0]), order=3).verdict is Verdict.PASS
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("factor", [1.0, 1.01, -1.0, 0.0])
 @pytest.mark.parametrize(
     ("value", "slope"),

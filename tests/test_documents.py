@@ -22,17 +22,48 @@ def load():
 COURSE = load()
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(p, id=str(p.relative_to(ROOT))) for p in DOCUMENTS if COURSE.blocks(p)],
-)
+#: Chapters that train networks for seconds.
+TRAINING = {
+    "deep-convnet.md",
+    "family.md",
+    "initialisation.md",
+    "optimizers.md",
+    "regularisation.md",
+}
+
+
+def pages(torch=False):
+    """Those with Python in them, or with Python that needs PyTorch."""
+    found = []
+    for path in DOCUMENTS:
+        kinds = {kind for _, kind, _ in COURSE.blocks(path, torch)}
+        slow = path.name in TRAINING and path.parent.name == "learn"
+        if "torch" in kinds or (kinds and not torch):
+            marks = pytest.mark.slow if slow else ()
+            found.append(pytest.param(path, id=str(path.relative_to(ROOT)), marks=marks))
+    return found
+
+
+@pytest.mark.parametrize("path", pages())
 def test_blocks_run(path, tmp_path, monkeypatch):
     """And in the course, the pictures that a chapter shows are those that its code saves."""
     monkeypatch.chdir(tmp_path)
-    COURSE.run(path, torch=importlib.util.find_spec("torch") is not None)
+    COURSE.run(path)
     for name in PICTURE.findall(path.read_text(encoding="utf-8")):
         assert (tmp_path / name).is_file(), f"no block saves {name}"
         assert (ROOT / "docs" / "images" / "learn" / name).is_file(), "run docs/course.py"
+
+
+@pytest.mark.parity
+@pytest.mark.parametrize("path", pages(torch=True))
+def test_blocks_with_pytorch_run(path, tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    monkeypatch.chdir(tmp_path)
+    COURSE.run(path, torch=True)
+
+
+def test_the_chapters_that_train_are_there():
+    assert {path.name for path in (ROOT / "docs" / "learn").glob("*.md")} >= TRAINING
 
 
 def test_no_two_pictures_have_one_name():

@@ -79,6 +79,7 @@ def test_constants():
     assert init.eye_(parameter(2, 3)).tolist() == [[1, 0, 0], [0, 1, 0]]
 
 
+@pytest.mark.parity
 def test_gains_are_pytorchs():
     torch = pytest.importorskip("torch")
     for name in ("relu", "leaky_relu", "tanh", "selu", "linear", "sigmoid", "conv2d"):

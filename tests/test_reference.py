@@ -100,7 +100,7 @@ def says(where, name, found):
 
 @pytest.mark.parametrize("where", sorted(OWN | WHOLE))
 def test_every_name_has_an_example(where):
-    """And pytest runs it: those of operators in test_operators.py, all others as doctests."""
+    """And pytest runs it, with the other doctests."""
 
     def shown(doc):
         return any(">>>" in line and "+SKIP" not in line for line in doc.splitlines())
