@@ -28,6 +28,7 @@ from minigrad.operators.shapes import *
 from minigrad.operators.trigonometric import *
 from minigrad.random import *
 from minigrad.recompute import *
+from minigrad.switches import *
 from minigrad.tape import *
 from minigrad.tensor import *
 

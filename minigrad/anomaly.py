@@ -59,11 +59,14 @@ class detect_anomaly(Inspector):
     """
 
     def __enter__(self) -> detect_anomaly:
-        super().__enter__()
-        # NumPy's warning would come first, or as an error instead of ours.
-        self._numpy = np.errstate(all="ignore")
-        self._numpy.__enter__()
-        return self
+        self._numpy = np.geterr()
+        try:
+            # NumPy's warning would come first, or as an error instead of ours.
+            np.seterr(all="ignore")
+            return super().__enter__()
+        except BaseException:
+            np.seterr(**self._numpy)
+            raise
 
     def __exit__(
         self,
@@ -71,8 +74,10 @@ class detect_anomaly(Inspector):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._numpy.__exit__(kind, error, trace)
-        super().__exit__(kind, error, trace)
+        try:
+            np.seterr(**self._numpy)
+        finally:
+            super().__exit__(kind, error, trace)
 
     def __call__(
         self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None

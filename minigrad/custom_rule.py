@@ -13,7 +13,8 @@ from minigrad.node import MODE, NO_METADATA, Leaf, Node, next_number
 from minigrad.operators.declare import Operator
 from minigrad.operators.indexing import getitem
 from minigrad.operators.shapes import reshape
-from minigrad.tape import flatten, no_grad, rebuild
+from minigrad.switches import no_grad
+from minigrad.tape import flatten, rebuild
 from minigrad.tensor import Tensor, as_tensor
 
 __all__ = ["custom_gradient"]

@@ -7,8 +7,7 @@ a tracked tensor; otherwise it is a constant, and an array where the argument wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -51,19 +50,26 @@ def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[A
     return given, given[argnums], args[argnums]
 
 
-@contextmanager
-def _recording() -> Generator[bool]:
-    """A derivative is taken under ``no_grad`` too. Yields whether it may be tracked itself."""
-    mode = MODE.get()
-    if mode.recording:
-        yield True
-        return
-    token = MODE.set(mode)
-    try:
-        MODE.set(mode.but(recording=True, tapes=()))
-        yield False
-    finally:
-        MODE.reset(token)
+class _recording:
+    """A derivative is taken under ``no_grad`` too. Tells whether it may be tracked itself.
+
+    No generator: Python might finish one late, and this puts a whole mode back.
+    """
+
+    def __enter__(self) -> bool:
+        self._mode = mode = MODE.get()
+        if mode.recording:
+            return True
+        try:
+            MODE.set(mode.but(recording=True, tapes=(), pauses=()))
+            return False
+        except BaseException:  # Ctrl-C: then __exit__ is not called
+            MODE.set(mode)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if not self._mode.recording:
+            MODE.set(self._mode)
 
 
 def _tracked(tape: GradientTape, variables: Any, values: Any) -> bool:

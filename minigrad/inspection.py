@@ -6,7 +6,7 @@ has set it, and pays one comparison when nobody has.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,15 +18,24 @@ ApplyRules = Callable[[Node, list[tuple[int, Node]], Any, Any], list[Any]]
 
 
 class Inspector:
-    """A ``with`` block that is shown each operator that runs inside. Blocks nest."""
+    """A ``with`` block that is shown each operator that runs inside. Blocks nest.
+
+    Raises RuntimeError when it is opened inside itself.
+    """
 
     _outer: Inspector | None = None
 
     def __enter__(self) -> Self:
         mode = MODE.get()
-        self._outer = mode.inspect
-        MODE.set(mode.but(inspect=self))
-        return self
+        if self in _looking_on(mode.inspect):
+            raise RuntimeError(f"{type(self).__name__}: this block is open already; make another")
+        try:
+            self._outer = mode.inspect
+            MODE.set(mode.but(inspect=self))
+            return self
+        except BaseException:  # Ctrl-C: then __exit__ is not called
+            MODE.set(mode)
+            raise
 
     def __exit__(
         self,
@@ -34,7 +43,20 @@ class Inspector:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        MODE.set(MODE.get().but(inspect=self._outer))
+        try:
+            self._leave()
+        except BaseException:  # Ctrl-C in the middle of it
+            self._leave()
+            raise
+
+    def _leave(self) -> None:
+        """Take this one out, also from between others: generators may take turns."""
+        mode = MODE.get()
+        if mode.inspect is self:
+            MODE.set(mode.but(inspect=self._outer))
+        for other in _looking_on(mode.inspect):
+            if other._outer is self:
+                other._outer = self._outer
 
     def __call__(
         self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
@@ -53,3 +75,10 @@ class Inspector:
         if self._outer is not None:
             return self._outer.backward(apply, node, hits, g, tensor)
         return apply(node, hits, g, tensor)
+
+
+def _looking_on(latest: Inspector | None) -> Iterator[Inspector]:
+    """This inspector and those around it."""
+    while latest is not None:
+        yield latest
+        latest = latest._outer

@@ -21,7 +21,7 @@ from minigrad.node import Node
 from minigrad.operators.declare import Operator
 from minigrad.printable import visible
 from minigrad.random import generator_restored
-from minigrad.tape import no_grad
+from minigrad.switches import no_grad
 from minigrad.tape_table import readable_bytes
 from minigrad.tensor import Tensor
 
@@ -194,17 +194,30 @@ class _Trace(Inspector):
         self.work: dict[Module, int] = {}
 
     def __enter__(self) -> _Trace:
-        super().__enter__()
-        self.hooks: list[Any] = []
+        try:
+            for module in self.model.modules():
+                module.register_forward_pre_hook(self._enters)
+                module.register_forward_hook(self._leaves)
+            return super().__enter__()
+        except BaseException:  # Ctrl-C: then __exit__ is not called
+            self._unhook()
+            raise
+
+    def _unhook(self) -> None:
+        """By what they call: Ctrl-C may come before a handle is kept."""
         for module in self.model.modules():
-            self.hooks.append(module.register_forward_pre_hook(self._enters))
-            self.hooks.append(module.register_forward_hook(self._leaves))
-        return self
+            for hooks in (module._pre_hooks, module._hooks):
+                for key in [k for k, hook in hooks.items() if hook in (self._enters, self._leaves)]:
+                    hooks.pop(key, None)
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        for hook in self.hooks:
-            hook.remove()
-        super().__exit__(kind, error, trace)
+        try:
+            self._unhook()
+        except BaseException:  # Ctrl-C in the middle of it
+            self._unhook()
+            raise
+        finally:
+            super().__exit__(kind, error, trace)
 
     def _enters(self, module: Module, args: Any) -> None:
         self.running.append(module)

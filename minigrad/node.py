@@ -166,11 +166,11 @@ class Leaf(Node):
 class Mode:
     """What the current thread (or task) does with operations. Immutable: changed by replacing.
 
-    ``inspect`` is shown each operator and each derivative rule, when somebody looks on: anomaly
-    detection, or ``mg.observe()``.
+    ``pauses`` are the open blocks that keep it from recording. ``inspect`` is shown each operator
+    and each derivative rule, when somebody looks on: anomaly detection, or ``mg.observe()``.
     """
 
-    __slots__ = ("inspect", "recording", "scope", "tapes")
+    __slots__ = ("inspect", "pauses", "recording", "scope", "tapes")
 
     def __init__(
         self,
@@ -178,15 +178,17 @@ class Mode:
         tapes: tuple[GradientTape, ...] = (),
         scope: str = "",
         inspect: Inspector | None = None,
+        pauses: tuple[object, ...] = (),
     ) -> None:
         self.recording = recording
         self.tapes = tapes
         self.scope = scope
         self.inspect = inspect
+        self.pauses = pauses
 
     def but(self, **changes: Any) -> Mode:
         """A copy with these fields changed."""
-        mode = Mode(self.recording, self.tapes, self.scope, self.inspect)
+        mode = Mode(self.recording, self.tapes, self.scope, self.inspect, self.pauses)
         for name, value in changes.items():
             setattr(mode, name, value)
         return mode
@@ -194,7 +196,7 @@ class Mode:
 
 #: A context variable is per thread and per asyncio task, and cheaper to read than a thread-local.
 MODE: ContextVar[Mode] = ContextVar("minigrad_mode", default=Mode())  # noqa: B039 (a Mode is replaced, never changed)
-#: Where the values are noted that buffers lose by assignment, while they are to be put back.
-ASSIGNED: ContextVar[list[tuple[Tensor, Any]] | None] = ContextVar(
-    "minigrad_assigned", default=None
+#: Lists of the values that buffers lose by assignment, while these are to be put back.
+ASSIGNED: ContextVar[tuple[list[tuple[Tensor, Any]], ...]] = ContextVar(
+    "minigrad_assigned", default=()
 )

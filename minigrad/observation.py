@@ -118,9 +118,8 @@ class observe(Inspector):
         self._since = 0.0
 
     def __enter__(self) -> observe:
-        super().__enter__()
         self._since = perf_counter()
-        return self
+        return super().__enter__()
 
     def __call__(
         self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.switches import afterwards
 from minigrad.tensor import Tensor
 
 __all__ = ["manual_seed", "rand", "randn"]
@@ -49,10 +50,8 @@ def generator_restored() -> Generator[None]:
     """What is drawn inside is drawn again afterwards: the library's numbers go on as before."""
     generator = default_generator().bit_generator
     before = generator.state
-    try:
+    with afterwards(lambda: setattr(generator, "state", before)):
         yield
-    finally:
-        generator.state = before
 
 
 def randn(

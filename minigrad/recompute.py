@@ -18,6 +18,7 @@ from minigrad.custom_rule import attach, history_before, unpack
 from minigrad.node import ASSIGNED, MODE, Leaf, Node, Spec, next_number
 from minigrad.operators.arithmetic import positive
 from minigrad.random import default_generator, generator_restored
+from minigrad.switches import afterwards
 from minigrad.tape import flatten
 from minigrad.tensor import Tensor, gradients, new_leaf
 
@@ -31,12 +32,10 @@ AROUND: ContextVar[tuple[Block, ...]] = ContextVar("minigrad_around", default=()
 @contextmanager
 def also_when_recomputed(block: Block) -> Generator[None]:
     """Enter ``block()`` here, and again around whatever part of this is computed a second time."""
-    token = AROUND.set((*AROUND.get(), block))
-    try:
+    with afterwards(lambda: AROUND.set(tuple(b for b in AROUND.get() if b is not block))):
+        AROUND.set((*AROUND.get(), block))
         with block():
             yield
-    finally:
-        AROUND.reset(token)
 
 
 def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
@@ -71,11 +70,12 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             given[i] = tensor
         start = next_number()
         # Whether anything is recorded where the gradient is asked for is not f's concern.
-        token = MODE.set(MODE.get().but(tapes=tapes, scope=mode.scope, recording=True))
+        now = MODE.get()
         try:
+            MODE.set(now.but(tapes=tapes, scope=mode.scope, recording=True, pauses=()))
             return start, f(*given)
         finally:
-            MODE.reset(token)
+            MODE.set(now)
 
     # This first graph only tells which tensors f reads; it is dropped at once.
     variables = [_variable(args[i]) for i in places]
@@ -177,26 +177,30 @@ def _other(node: Node) -> str:
 def _followed(nodes: list[Node | None]) -> Generator[None]:
     """Inside, watched tensors have these nodes again, which they lost when their tape closed."""
     before: list[tuple[Tensor, Node | None]] = []
-    try:
+
+    def undo() -> None:
+        for tensor, own in before:
+            tensor._node = own
+
+    with afterwards(undo):
         for node in nodes:
             tensor = node.owner() if type(node) is Leaf else None
             if tensor is not None and tensor._node is not node:
                 before.append((tensor, tensor._node))
                 tensor._node = node
         yield
-    finally:
-        for tensor, own in before:
-            tensor._node = own
 
 
 @contextmanager
 def _unassigned() -> Generator[None]:
     """Afterwards, tensors that were assigned inside hold what they held before."""
     assigned: list[tuple[Tensor, Any]] = []
-    token = ASSIGNED.set(assigned)
-    try:
-        yield
-    finally:
-        ASSIGNED.reset(token)
+
+    def undo() -> None:
+        ASSIGNED.set(tuple(one for one in ASSIGNED.get() if one is not assigned))
         for tensor, data in reversed(assigned):
             tensor._data = data
+
+    with afterwards(undo):
+        ASSIGNED.set((*ASSIGNED.get(), assigned))
+        yield

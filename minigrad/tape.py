@@ -1,22 +1,20 @@
-"""GradientTape: an interval of history, after TensorFlow's, and switches for recording."""
+"""GradientTape: an interval of history, after TensorFlow's."""
 
 from __future__ import annotations
 
 import threading
 import weakref
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import _GeneratorContextManager, contextmanager
 from types import TracebackType
-from typing import Any, ClassVar, TypeVar, overload
+from typing import Any, ClassVar
 
 import numpy as np
 
 from minigrad.node import MODE, Leaf, Node, next_number
+from minigrad.switches import Switch, afterwards
 from minigrad.tensor import Tensor, as_tensor, gradients, new_leaf
 
-__all__ = ["GradientTape", "is_recording", "no_grad", "stop_gradient"]
-
-F = TypeVar("F", bound=Callable[..., Any])
+__all__ = ["GradientTape", "stop_gradient"]
 
 
 class GradientTape:
@@ -48,6 +46,7 @@ class GradientTape:
         self._watched: dict[int, tuple[Tensor, Node]] = {}
         # Numbers [start, end) during which this tape was recording; the last may be open.
         self._intervals: list[list[float]] = []
+        self._open = False
         self._alone = True
         self._spent = False
         # Whether its gradients are recorded; None when that depends on whether a tape is open.
@@ -87,15 +86,23 @@ class GradientTape:
             self._alone = False
             for tape in mode.tapes:
                 tape._alone = False
-        with _watching:
-            for tensor, node in self._watched.values():
-                if tensor._node is None:
-                    tensor._node = node
-                if type(node) is Leaf:
-                    node.watchers.add(id(self))
-        GradientTape.latest = weakref.ref(self)
-        self._resume()
-        return self
+        before = len(self._intervals)
+        try:
+            with _watching:
+                for tensor, node in self._watched.values():
+                    if tensor._node is None:
+                        tensor._node = node
+                    if type(node) is Leaf:
+                        node.watchers.add(id(self))
+            GradientTape.latest = weakref.ref(self)
+            self._open = True
+            self._resume()
+            return self
+        except BaseException:  # Ctrl-C: then __exit__ is not called
+            MODE.set(mode)
+            del self._intervals[before:]
+            self._unwatch()
+            raise
 
     def __exit__(
         self,
@@ -103,13 +110,21 @@ class GradientTape:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        try:
+            self._close()
+        except BaseException:  # Ctrl-C in the middle of it
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        self._open = False
         self._pause()
         self._unwatch()
 
     def _resume(self) -> None:
+        self._intervals.append([next_number(), float("inf")])
         mode = MODE.get()
         MODE.set(mode.but(tapes=(*mode.tapes, self)))
-        self._intervals.append([next_number(), float("inf")])
 
     def _pause(self) -> None:
         mode = MODE.get()
@@ -117,19 +132,24 @@ class GradientTape:
             self._intervals[-1][1] = next_number()
             MODE.set(mode.but(tapes=tuple(t for t in mode.tapes if t is not self)))
 
-    @contextmanager
-    def stop_recording(self) -> Generator[None]:
+    def stop_recording(self) -> Switch:
         """What runs inside is constant to this tape.
 
         Raises RuntimeError when the tape is not recording.
         """
+        return Switch(self._stopped, (), {})
+
+    def _stopped(self) -> Generator[None]:
         if self not in MODE.get().tapes:
             raise RuntimeError("stop_recording: this tape is not recording")
-        self._pause()
-        try:
+
+        def resume() -> None:
+            if self._open and self not in MODE.get().tapes:
+                self._resume()
+
+        with afterwards(resume):
+            self._pause()
             yield
-        finally:
-            self._resume()
 
     def reset(self) -> None:
         """Forget everything recorded and watched so far; recording goes on if it was on."""
@@ -154,12 +174,12 @@ class GradientTape:
                     f"convert it first, e.g. t.astype(np.float32)"
                 )
             with _watching:
-                node = one._node
-                if node is None:
-                    one._node = node = new_leaf(one, trainable=False)
+                node = one._node or new_leaf(one, trainable=False)
+                # Noted first: what Ctrl-C leaves here is then undone with the rest.
+                self._watched[id(one)] = (one, node)
                 if type(node) is Leaf:
                     node.watchers.add(id(self))
-            self._watched[id(one)] = (one, node)
+                one._node = node
 
     def _unwatch(self) -> None:
         """Make constants again of what was constant before tapes watched it."""
@@ -381,38 +401,6 @@ def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
     return next(leaves)
 
 
-# -- switches ----------------------------------------------------------------------------
-
-
-@contextmanager
-def _not_recording() -> Generator[None]:
-    mode = MODE.get()
-    MODE.set(mode.but(recording=False))
-    try:
-        yield
-    finally:
-        MODE.set(MODE.get().but(recording=mode.recording))
-
-
-@overload
-def no_grad() -> _GeneratorContextManager[None]: ...
-@overload
-def no_grad(function: F) -> F: ...
-def no_grad(function: Any = None) -> Any:
-    """Inside, nothing is recorded: faster, and the results are constants.
-
-    A context, ``with mg.no_grad():``, and a decorator, ``@mg.no_grad`` or ``@mg.no_grad()``.
-
-    >>> import minigrad as mg
-    >>> x = mg.tensor(2.0, requires_grad=True)
-    >>> with mg.no_grad():
-    ...     y = x * x
-    >>> y.requires_grad
-    False
-    """
-    return _not_recording() if function is None else _not_recording()(function)
-
-
 def stop_gradient(x: Any) -> Tensor:
     """The value of x as a constant: no gradient flows through it.
 
@@ -423,13 +411,3 @@ def stop_gradient(x: Any) -> Tensor:
     tensor(3.)
     """
     return as_tensor(x).detach()
-
-
-def is_recording() -> bool:
-    """Whether operations on tracked tensors are being recorded on this thread.
-
-    >>> with mg.no_grad():
-    ...     mg.is_recording()
-    False
-    """
-    return MODE.get().recording

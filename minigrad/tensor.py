@@ -338,8 +338,7 @@ class Tensor(ArrayMethods):
             node.assigned = next_number()
         else:
             # An untracked value may stand in a graph as a constant: replaced, never overwritten.
-            assigned = ASSIGNED.get()
-            if assigned is not None:
+            for assigned in ASSIGNED.get()[-1:]:
                 assigned.append((self, self._data))
             self._data = array.astype(self.dtype)
 
@@ -753,11 +752,11 @@ def gradients(
     ``recorded``: the pass itself is written down, for higher orders.
     """
     if recorded:
-        token = MODE.set(MODE.get())
+        mode = MODE.get()
         try:
             return backward(seeds, sources, inside=inside, tensor=Tensor)
         finally:
-            MODE.reset(token)
+            MODE.set(mode)
     raw = [(node, seed._data) for node, seed in seeds]
     found = backward(raw, sources, inside=inside, release=release)
     given = {id(seed) for _, seed in raw}

@@ -32,7 +32,7 @@ from minigrad.objective import BINARY, CLASSES, REGRESSION, Objective, check_fin
 from minigrad.observation import is_finite
 from minigrad.progress import Progress, progress
 from minigrad.random import default_generator
-from minigrad.tape import no_grad
+from minigrad.switches import no_grad
 from minigrad.tensor import Tensor
 
 __all__ = ["Trainer"]

@@ -16,7 +16,7 @@ from minigrad.extras import extra
 from minigrad.history import GREY, History
 from minigrad.nn.module import Module, RemovableHandle, modes_restored
 from minigrad.random import default_generator
-from minigrad.tape import no_grad
+from minigrad.switches import no_grad
 from minigrad.tensor import Tensor, as_array
 
 __all__ = [

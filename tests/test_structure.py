@@ -16,7 +16,7 @@ GROUPS = [
     | {"source_line", "workers"},  # Python and the machine
     {"operators"},
     {"arguments", "backward", "departures", "inspection", "methods", "node", "numpy_protocol"}
-    | {"tape", "tensor"},  # the engine
+    | {"switches", "tape", "tensor"},  # the engine
     {"creation", "custom_rule", "derivatives", "parameter", "random", "recompute"},
     {"anomaly", "checkpoint_files", "config", "explanation", "files", "metrics", "observation"}
     | {"tape_table"},

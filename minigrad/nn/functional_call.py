@@ -8,6 +8,7 @@ from typing import Any
 
 from minigrad.nn.module import Module
 from minigrad.recompute import also_when_recomputed
+from minigrad.switches import afterwards
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -48,7 +49,12 @@ def functional_call(
 def _holding(module: Module, replacement: Mapping[int, Tensor]) -> Generator[None]:
     """Inside, the module holds these tensors in place of its own."""
     before: list[tuple[Module, str, Any]] = []
-    try:
+
+    def undo() -> None:
+        for one, attribute, held in before:
+            one.__dict__[attribute] = held
+
+    with afterwards(undo):
         for one in module.modules():
             for attribute, held in list(one.__dict__.items()):
                 other = _replaced(held, replacement)
@@ -56,9 +62,6 @@ def _holding(module: Module, replacement: Mapping[int, Tensor]) -> Generator[Non
                     before.append((one, attribute, held))
                     one.__dict__[attribute] = other
         yield
-    finally:
-        for one, attribute, held in before:
-            one.__dict__[attribute] = held
 
 
 def _replaced(held: Any, replacement: Mapping[int, Tensor]) -> Any:

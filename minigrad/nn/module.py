@@ -20,6 +20,7 @@ from numpy.typing import DTypeLike
 from minigrad.node import MODE, Leaf, Mode, Scope, next_number
 from minigrad.parameter import Parameter
 from minigrad.printable import visible
+from minigrad.switches import afterwards
 from minigrad.tensor import Tensor, as_array
 
 PreHook = Callable[["Module", tuple[Any, ...]], Any]
@@ -104,14 +105,14 @@ class Module:
         run = self._run_with_hooks if self._hooks or self._pre_hooks else self.forward
         if scope is mode.scope:
             return run(*args, **kwargs)
-        token = MODE.set(Mode(mode.recording, mode.tapes, scope, mode.inspect))
         try:
+            MODE.set(Mode(mode.recording, mode.tapes, scope, mode.inspect, mode.pauses))
             return run(*args, **kwargs)
         except Exception as error:
             _tell_where(error, scope)
             raise
         finally:
-            MODE.reset(token)
+            MODE.set(mode)
 
     def _run_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
         for before in list(self._pre_hooks.values()):
@@ -582,11 +583,13 @@ def check_sizes(module: Module, **sizes: Any) -> None:
 def modes_restored(model: Module) -> Generator[None]:
     """Afterwards each module is in training or in evaluation, as it was before."""
     modes = [(module, module.training) for module in model.modules()]
-    try:
-        yield
-    finally:
+
+    def restore() -> None:
         for module, training in modes:
             module.training = training
+
+    with afterwards(restore):
+        yield
 
 
 def float_dtype(model: Module) -> np.dtype[Any]:
