@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad.files import save
 from minigrad.metrics import best_is_smaller
+from minigrad.settings import checked
 
 if TYPE_CHECKING:
     from minigrad.nn import Module
@@ -121,6 +122,7 @@ class EarlyStopping(_Monitor):
     3
     """
 
+    @checked(min_delta="[0, inf)", patience="[0, inf)", start_from_epoch="[0, inf)")
     def __init__(
         self,
         monitor: str = "val_loss",
@@ -132,8 +134,6 @@ class EarlyStopping(_Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        if patience < 0:
-            raise ValueError(f"EarlyStopping: patience must be 0 or more, got {patience}")
         self.patience = patience
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
@@ -207,6 +207,7 @@ class ModelCheckpoint(_Monitor):
     ['run-1.safetensors', 'run-2.safetensors']
     """
 
+    @checked()
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -266,6 +267,7 @@ class LearningRateScheduler(Callback):
     [0.1, 0.05, 0.025]
     """
 
+    @checked()
     def __init__(self, schedule: Any, monitor: str | None = None, every: str = "epoch") -> None:
         if every not in ("epoch", "batch"):
             raise ValueError(
@@ -337,6 +339,7 @@ class CSVLogger(Callback):
     'epoch,loss'
     """
 
+    @checked()
     def __init__(self, path: str | os.PathLike[str], separator: str = ",") -> None:
         self.path = Path(path)
         self.separator = separator
@@ -346,7 +349,7 @@ class CSVLogger(Callback):
         self.columns: list[str] = []
         self.path.write_text("", encoding="utf-8")
         earlier = self.trainer.history.history
-        for epoch in range(self.trainer.epoch):
+        for epoch in range(self.trainer.ended(self)):
             self._row(epoch, {name: values[epoch] for name, values in earlier.items()})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:

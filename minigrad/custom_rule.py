@@ -13,6 +13,7 @@ from minigrad.node import MODE, NO_METADATA, Leaf, Node, next_number
 from minigrad.operators.declare import Operator
 from minigrad.operators.indexing import getitem
 from minigrad.operators.shapes import reshape
+from minigrad.settings import checked
 from minigrad.switches import no_grad
 from minigrad.tape import flatten, rebuild
 from minigrad.tensor import Tensor, as_tensor
@@ -20,6 +21,7 @@ from minigrad.tensor import Tensor, as_tensor
 __all__ = ["custom_gradient"]
 
 
+@checked()
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function that returns its value and the function that gives its gradient.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from minigrad.node import MODE, Leaf, Node
 from minigrad.operators.arithmetic import positive
+from minigrad.settings import checked
 from minigrad.tape import GradientTape, flatten, rebuild
 from minigrad.tensor import Tensor, as_tensor
 
@@ -130,6 +131,7 @@ def _scalar(value: Any, what: str) -> Tensor:
     return tensor
 
 
+@checked()
 def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """A function that returns ``(f(*args), gradient)``.
 
@@ -162,6 +164,7 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
     return both
 
 
+@checked()
 def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """The gradient of a function with one number as result; apply it again for higher orders.
 
@@ -182,6 +185,7 @@ def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     return gradient
 
 
+@checked()
 def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """All first derivatives: shape ``f(x).shape + x.shape``.
 
@@ -207,6 +211,7 @@ def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., A
     return of
 
 
+@checked()
 def hessian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """All second derivatives of a function with one number as result: shape x.shape + x.shape.
 
@@ -220,6 +225,7 @@ def hessian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., An
     return jacobian(grad(f, argnums), argnums)
 
 
+@checked()
 def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
     """The value of f, and the function that takes a cotangent v to v times the Jacobian.
 
@@ -246,6 +252,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]
     return value if tracked else _constants(args, value), back
 
 
+@checked()
 def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     """The value of f at x, and the Jacobian times v: the derivative of f in the direction v.
 
@@ -280,6 +287,7 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     return (value, tangent) if tracked else (_constants(x, value), _constants(x, tangent))
 
 
+@checked()
 def hvp(f: Function, x: Any, v: Any) -> Any:
     """The Hessian of f at x times v, without forming the Hessian (Pearlmutter, 1994).
 

@@ -12,6 +12,7 @@ from minigrad.callbacks import Callback
 from minigrad.extras import extra
 from minigrad.file_system import as_path, write_file
 from minigrad.metrics import best_is_smaller
+from minigrad.settings import checked, entries
 
 #: Colours that are told apart with any colour vision: blue for training, orange for validation.
 TRAINING, VALIDATION = "#0072b2", "#d55e00"
@@ -33,11 +34,23 @@ class History(Callback):
 
     def __init__(self) -> None:
         self.history: dict[str, list[Any]] = {}
+        #: The names that have a value of the epoch that is ending.
+        self.noted: set[str] = set()
+        self._epoch: int | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Note the values of an epoch."""
+        """Note the values of an epoch; again, when there are more of them."""
+        if epoch != self._epoch:
+            if self._epoch is not None:
+                self.noted = set()
+            self._epoch = epoch
         for name, value in logs.items():
-            self.history.setdefault(name, []).append(value)
+            column = self.history.setdefault(name, [])
+            if name in self.noted:
+                column[-1] = value
+            else:
+                column.append(value)
+                self.noted.add(name)
 
     def __len__(self) -> int:
         return max(map(len, self.history.values()), default=0)
@@ -54,8 +67,16 @@ class History(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the values of another history."""
+        entries("History.load_state_dict", state)
+        for name, values in state.items():
+            if not isinstance(values, (list, tuple)):
+                raise TypeError(
+                    f"History.load_state_dict: expected a list of values of {name!r}, "
+                    f"got {type(values).__name__}"
+                )
         self.history = {name: list(values) for name, values in state.items()}
 
+    @checked()
     def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
         """Draw every quantity over the epochs, training beside validation; returns the figure.
 

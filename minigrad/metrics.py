@@ -10,6 +10,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.settings import checked
+
 Array: TypeAlias = NDArray[Any]
 
 __all__ = [
@@ -102,6 +104,7 @@ class Accuracy(_Mean):
     name = "accuracy"
     judges_classes = True
 
+    @checked()
     def __init__(self, threshold: float | None = None) -> None:
         self.threshold = threshold
 
@@ -131,9 +134,8 @@ class TopKAccuracy(_Mean):
 
     judges_classes = True
 
+    @checked(k="[1, inf)")
     def __init__(self, k: int = 5) -> None:
-        if k < 1:
-            raise ValueError(f"TopKAccuracy: k must be at least 1, got {k}")
         self.k = k
         self.name = f"top_{k}"
 
@@ -141,7 +143,8 @@ class TopKAccuracy(_Mean):
         """Count the targets of a batch that are among the first k."""
         if output.ndim < 2 or output.shape[1] < self.k:
             raise ValueError(
-                f"{self.name}: expected outputs of at least {self.k} classes, got {output.shape}"
+                f"TopKAccuracy: {self.name}: expected outputs of at least {self.k} classes, "
+                f"got {output.shape}"
             )
         if target.ndim == output.ndim:
             target = target.argmax(1)
@@ -201,6 +204,7 @@ class ConfusionMatrix(Metric):
     name = "confusion_matrix"
     judges_classes = True
 
+    @checked()
     def __init__(self, threshold: float | None = None) -> None:
         self.threshold = threshold
 
@@ -234,6 +238,7 @@ class _PerClass(ConfusionMatrix):
     (N, 1) it is the score of class 1.
     """
 
+    @checked()
     def __init__(self, average: str | None = "macro", threshold: float | None = None) -> None:
         super().__init__(threshold)
         if average not in ("macro", "micro", "weighted", None):

@@ -15,8 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad import nn
+from minigrad.inspection import Inspector
 from minigrad.nn import functional as F
+from minigrad.node import Node
 from minigrad.observation import is_finite
+from minigrad.operators.declare import Operator
 from minigrad.tensor import Tensor
 
 Array: TypeAlias = NDArray[Any]
@@ -105,6 +108,25 @@ class Objective:
         elif self.kind is not OTHER:
             self._check_like(y, output, name)
 
+    def trial(self, output: Tensor, target: Tensor) -> Any:
+        """The loss of the trial batch. Raises ValueError where it makes (N, N) of (N, 1) and (N,).
+
+        Losses by name get targets in the shape of the outputs. What another function makes of the
+        two is seen only when it runs.
+        """
+        shapes = output.shape, target.shape
+        if self.kind is not OTHER or shapes[0] != (*shapes[1], 1):
+            return self.function(output, target)
+        with _Spreading(shapes[0], shapes[1]) as spreading:
+            loss = self.function(output, target)
+        if spreading.found:
+            raise ValueError(
+                f"loss {self.name}: it spreads outputs {shapes[0]} and targets {shapes[1]} over "
+                f"{spreading.found}, every output against every target. Give y the shape of the "
+                f"outputs, y[..., None], or take output[..., 0] in the loss"
+            )
+        return loss
+
     def check_loss(self, loss: Any, output: Tensor, y: Array) -> None:
         """Raise TypeError unless the loss of the trial batch is a scalar tensor."""
         if not isinstance(loss, Tensor) or loss.shape != ():
@@ -164,6 +186,22 @@ class Objective:
             raise ValueError(
                 f"{name}: {self.name} takes targets from 0 to 1, got {y.min()} to {y.max()}"
             )
+
+
+class _Spreading(Inspector):
+    """Sees an operator broadcast outputs (..., 1) against targets (...)."""
+
+    def __init__(self, output: tuple[int, ...], target: tuple[int, ...]) -> None:
+        self.shapes = {output, target}
+        self.found: tuple[int, ...] = ()
+
+    def __call__(
+        self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
+    ) -> None:
+        super().__call__(op, arrays, metadata, value, node)
+        given = {np.shape(a) for a in arrays or () if a is not None}
+        if self.shapes <= given and np.shape(value) not in self.shapes and np.shape(value):
+            self.found = np.shape(value)
 
 
 def check_finite(array: Array, name: str) -> None:

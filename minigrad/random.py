@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.settings import checked
 from minigrad.switches import afterwards
 from minigrad.tensor import Tensor
 
@@ -18,6 +19,7 @@ __all__ = ["manual_seed", "rand", "randn"]
 _generators: list[np.random.Generator] = []
 
 
+@checked(seed="[0, inf)")
 def manual_seed(seed: int) -> np.random.Generator:
     """Start the library's generator anew: the same seed gives the same numbers. Returns it.
 
@@ -54,6 +56,7 @@ def generator_restored() -> Generator[None]:
         yield
 
 
+@checked(dtype="floating")
 def randn(
     *shape: Any,
     dtype: DTypeLike = np.float32,
@@ -72,6 +75,7 @@ def randn(
     return made
 
 
+@checked(dtype="floating")
 def rand(
     *shape: Any,
     dtype: DTypeLike = np.float32,

@@ -18,6 +18,7 @@ from minigrad.custom_rule import attach, history_before, unpack
 from minigrad.node import ASSIGNED, MODE, Leaf, Node, Spec, next_number
 from minigrad.operators.arithmetic import positive
 from minigrad.random import default_generator, generator_restored
+from minigrad.settings import checked
 from minigrad.switches import afterwards
 from minigrad.tape import flatten
 from minigrad.tensor import Tensor, gradients, new_leaf
@@ -38,6 +39,7 @@ def also_when_recomputed(block: Block) -> Generator[None]:
             yield
 
 
+@checked()
 def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     """``f(*args)``, keeping for the backward pass only the arguments; f runs again then.
 

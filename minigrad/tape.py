@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from minigrad.node import MODE, Leaf, Node, next_number
+from minigrad.settings import checked
 from minigrad.switches import Switch, afterwards
 from minigrad.tensor import Tensor, as_tensor, gradients, new_leaf
 
@@ -38,6 +39,7 @@ class GradientTape:
     #: The tape opened last, for mg.explain.
     latest: ClassVar[weakref.ref[GradientTape] | None] = None
 
+    @checked()
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
         self.persistent = persistent
         self.nodes: list[Node] = []

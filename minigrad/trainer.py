@@ -32,6 +32,7 @@ from minigrad.objective import BINARY, CLASSES, REGRESSION, Objective, check_fin
 from minigrad.observation import is_finite
 from minigrad.progress import Progress, progress
 from minigrad.random import default_generator
+from minigrad.settings import checked, entries
 from minigrad.switches import no_grad
 from minigrad.tensor import Tensor
 
@@ -66,6 +67,7 @@ class Trainer:
     True
     """
 
+    @checked()
     def __init__(
         self,
         model: Module,
@@ -93,9 +95,12 @@ class Trainer:
         self._inside = False  # whether an epoch has begun and not ended
         self._trained = False  # whether its steps are over, and only the validation is missing
         self._pending: dict[str, Any] | None = None
+        #: While an epoch ends: its values, and how many callbacks have seen them.
+        self._ending: dict[str, Any] | None = None
 
     # -- training ----------------------------------------------------------------------------------
 
+    @checked(epochs="[0, inf)", batch_size="[1, inf)", validation_split="[0, 1)")
     def fit(
         self,
         x: Any,
@@ -127,9 +132,6 @@ class Trainer:
         do not fit together, the model, or the loss; FloatingPointError for a loss that is NaN or
         infinite, with the first operator that made it.
         """
-        given: Any = epochs
-        if not isinstance(given, (int, np.integer)) or given < 0:
-            raise ValueError(f"fit: epochs must be a whole number from 0 on, got {given!r}")
         called = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
         for one in called:
             if not isinstance(one, Callback):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -153,6 +155,8 @@ class Trainer:
                 self.model.train()
                 for callback in self._callbacks:
                     callback.on_train_begin()
+                if self._ending is not None:
+                    self._end_epoch()
                 while self.epoch < epochs and not self.stop_training and not self.interrupted:
                     self._epoch(epochs, checked, shown, interrupt)
         except KeyboardInterrupt:
@@ -170,7 +174,7 @@ class Trainer:
 
     def _begin(self, callbacks: list[Callback]) -> None:
         """Set up a new run, or the one that a checkpoint holds."""
-        # The history takes what the others have added, and a checkpoint holds the state of all.
+        # A checkpoint holds the state of all.
         last = [c for c in callbacks if isinstance(c, ModelCheckpoint)]
         first = [c for c in callbacks if c not in last]
         pending, self._pending = self._pending, None
@@ -179,7 +183,9 @@ class Trainer:
         if pending is None:
             self.epoch, self.history = 0, History()
             self._inside = self._trained = False
-        self._callbacks = [*first, self.history, *last]
+            self._ending = None
+        self._callbacks = [*first, *last]
+        self.history.trainer = self
         for callback in self._callbacks:
             callback.trainer = self
         if pending is not None:
@@ -219,9 +225,29 @@ class Trainer:
             logs |= {f"val_{name}": value for name, value in judged.items()}
         self._inside = False
         self.epoch += 1
-        for callback in self._callbacks:
-            callback.on_epoch_end(self.epoch - 1, logs)
+        self._ending = {"logs": logs, "done": 0}
+        self._end_epoch()
         shown.end(logs)
+
+    def _end_epoch(self) -> None:
+        """Show the values of an epoch to the callbacks, or to those that a resumed run has left.
+
+        The history notes what each of them adds at once, and the next call of
+        :meth:`state_dict`, from within a callback, tells who has still to see them.
+        """
+        ending: Any = self._ending
+        logs = ending["logs"]
+        self.history.on_epoch_end(self.epoch - 1, logs)
+        for callback in self._callbacks[ending["done"] :]:
+            ending["done"] += 1
+            callback.on_epoch_end(self.epoch - 1, logs)
+            self.history.on_epoch_end(self.epoch - 1, logs)
+        self._ending = None
+
+    def ended(self, callback: Callback) -> int:
+        """How many epochs this callback has seen the end of."""
+        waits = self._ending is not None and callback in self._callbacks[self._ending["done"] :]
+        return self.epoch - waits
 
     def _steps(self, shown: Progress, interrupt: _Interrupt) -> None:
         model, optimizer, objective, running = (
@@ -299,6 +325,7 @@ class Trainer:
 
     # -- using -------------------------------------------------------------------------------------
 
+    @checked(batch_size="[1, inf)")
     def evaluate(self, x: Any, y: Any = None, *, batch_size: int = 32) -> Logs:
         """The loss and each metric over all samples, as a dict: ``{"loss": ..., "accuracy": ...}``.
 
@@ -309,6 +336,7 @@ class Trainer:
         self._check(source, "")
         return self._judge(source, self.metrics, None) or {}
 
+    @checked(batch_size="[1, inf)")
     def predict(self, x: Any, *, batch_size: int = 32) -> Array:
         """The model's outputs (N, ...) for all samples, as an ndarray.
 
@@ -334,6 +362,7 @@ class Trainer:
             raise ValueError("predict: there is no batch to predict for")
         return np.concatenate(outputs)
 
+    @checked(batch_size="[1, inf)")
     def score(self, x: Any, y: Any = None, *, batch_size: int = 32) -> float:
         """The accuracy over all samples, whatever the trainer's metrics are.
 
@@ -398,7 +427,7 @@ class Trainer:
                 trial = copy.deepcopy(one)
                 trial.reset()
                 trial.update(output._data, target)
-            loss: Any = self.objective.function(output, Tensor(target))
+            loss: Any = self.objective.trial(output, Tensor(target))
             self.objective.check_loss(loss, output, target)
 
     # -- saving and resuming -----------------------------------------------------------------------
@@ -420,7 +449,8 @@ class Trainer:
             "stop_training": self.stop_training,
             "running": self._running.state_dict(),
             "history": self.history.state_dict(),
-            "callbacks": [c for c in callbacks if c[0] != "History"],
+            "callbacks": callbacks,
+            "ending": self._ending and {**self._ending, "logs": dict(self._ending["logs"])},
             "loader": loader.state_dict() if isinstance(loader, DataLoader) else None,
             "generator": default_generator().bit_generator.state,
             "own_generators": {
@@ -429,11 +459,25 @@ class Trainer:
             },
         }
 
+    @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of another trainer; the next :meth:`fit` continues its run.
 
-        Raises KeyError or ValueError when the state does not fit this model or optimizer.
+        Raises ValueError when the state does not fit this model or optimizer; all is then as it
+        was before.
         """
+        known = self.state_dict()
+        known.pop("ending")  # which files of earlier versions lack
+        entries("Trainer.load_state_dict", state, *known)
+        before, attributes = self.state_dict(), dict(vars(self))
+        try:
+            self._take(state)
+        except Exception:
+            self._take(before)
+            vars(self).update(attributes)
+            raise
+
+    def _take(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch = state["epoch"]
@@ -441,13 +485,18 @@ class Trainer:
         self._running.load_state_dict(state["running"])
         self.history = History()
         self.history.load_state_dict(state["history"])
+        ending = state.get("ending")
+        self._ending = ending and {**ending, "logs": dict(ending["logs"])}
+        self.history.noted = set(ending["logs"]) if ending else set()
         self._restore_generators(state)
         self._pending = state
 
+    @checked()
     def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write :meth:`state_dict` to a file, atomically. See ``mg.save_checkpoint``."""
         save_checkpoint(path, **self.state_dict())
 
+    @checked()
     def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Read a file of :meth:`save_checkpoint`; the next :meth:`fit` continues that run.
 
@@ -520,12 +569,12 @@ class _Running:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.total, self.count, self.batches = state["total"], state["count"], state["batches"]
         if len(state["metrics"]) not in (0, len(self.metrics)):
             raise ValueError(
                 f"Trainer: the run was saved with {len(state['metrics'])} metrics, this trainer "
                 f"has {len(self.metrics)}"
             )
+        self.total, self.count, self.batches = state["total"], state["count"], state["batches"]
         for one, saved in zip(self.metrics, state["metrics"], strict=False):
             one.load_state_dict(saved)
 
@@ -618,6 +667,8 @@ def _metrics(given: Any, objective: Objective) -> list[Metric]:
         given = ("accuracy",) if kind in (CLASSES, BINARY) else ()
     if isinstance(given, (str, Metric)) or callable(given):
         given = (given,)
+    if not hasattr(given, "__iter__"):
+        raise TypeError(f"Trainer: metrics must be names, metrics or functions, got {given!r:.80}")
     made = [metric(one) for one in given]
     for one in made:
         if isinstance(one, (Accuracy, ConfusionMatrix)) and one.threshold is None:

@@ -209,9 +209,9 @@ def test_bad_arguments_are_told():
         ArrayDataset()
     with pytest.raises(ValueError, match="single number"):
         ArrayDataset(3.0)
-    with pytest.raises(ValueError, match="whole number of at least 1, got 0"):
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         DataLoader(np.zeros(3), 0)
-    with pytest.raises(ValueError, match="not be negative, got -1"):
+    with pytest.raises(ValueError, match="prefetch must be 0 or more, got -1"):
         DataLoader(np.zeros(3), prefetch=-1)
     with pytest.raises(ValueError, match="not both"):
         DataLoader(np.zeros(3), seed=0, generator=np.random.default_rng(0))
@@ -312,5 +312,5 @@ def test_flips_mirror_whole_images_as_often_as_asked():
     assert 70 < changed.sum() < 130
     np.testing.assert_array_equal(RandomHorizontalFlip(0.0)(images), images)
     assert RandomHorizontalFlip(1.0)(images[0]).shape == (1, 2, 3)
-    with pytest.raises(ValueError, match=r"in \[0, 1\], got 2"):
+    with pytest.raises(ValueError, match="between 0 and 1, got 2"):
         RandomHorizontalFlip(2)

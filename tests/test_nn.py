@@ -285,7 +285,7 @@ def test_load_without_strict_returns_what_did_not_match():
     assert model.bias.tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="expected shape"):
         model.load_state_dict({"bias": np.ones(4)}, strict=False)
-    with pytest.raises(TypeError, match="mapping"):
+    with pytest.raises(TypeError, match="a mapping"):
         model.load_state_dict([1, 2])
 
 

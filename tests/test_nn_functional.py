@@ -323,7 +323,7 @@ def test_errors_without_a_path_get_a_note():
     ("make", "kind", "message"),
     [
         (lambda: nn.Linear(3.0, 2), TypeError, "in_features must be an int, got 3.0"),
-        (lambda: nn.Linear(3, -2), ValueError, "out_features must not be negative"),
+        (lambda: nn.Linear(3, -2), ValueError, "out_features must be 0 or more"),
         (lambda: nn.Conv2d(3, 4, 3, groups=2), ValueError, "groups=2 must divide in_channels=3"),
         (lambda: nn.Conv2d(3, 4, 0), ValueError, "kernel_size must be at least 1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=0), ValueError, "stride must be at least 1"),

@@ -51,9 +51,41 @@ def test_truncated_normal():
     assert x.min() >= -1.0
     assert x.max() <= 1.5
     assert abs(x.mean() - 0.275) < 0.03  # by the formula of the truncated normal
-    for bad in ({"a": 1.0, "b": 1.0}, {"mean": 20.0}):
-        with pytest.raises(ValueError, match="a < b within five std"):
+    assert init.trunc_normal_(parameter(2), 1.0, 0.0).tolist() == [1.0, 1.0]
+    for bad in ({"a": 1.0, "b": 1.0}, {"mean": 20.0, "std": 0.0}):
+        with pytest.raises(ValueError, match="trunc_normal_: expected a < b, and a mean between"):
             init.trunc_normal_(parameter(2), **bad)
+
+
+INF = math.inf
+
+
+@pytest.mark.parametrize(
+    ("mean", "std", "a", "b"),
+    [
+        (0.0, 1.0, -2.0, 2.0), (0.0, 1e9, -2.0, 2.0), (0.0, 1.0, -0.1, 0.3), (0.0, 1.0, 8.0, INF),
+        (0.0, 1.0, -INF, -3.0), (100.0, 2.0, -2.0, 90.0), (0.0, 1.0, 0.7, 2.1), (0.0, 1.0, 5.0, 5.1),
+        (0.0, 1.0, -30.0, -2.5), (3.0, 0.5, -INF, INF),
+    ],
+)  # fmt: skip
+def test_truncated_normal_follows_its_distribution_function(mean, std, a, b):
+    n = 20000
+    drawn = nn.Parameter(np.zeros((n,)))
+    x = np.sort(init.trunc_normal_(drawn, mean, std, a, b, np.random.default_rng(5)).numpy())
+    assert a <= x[0] <= x[-1] <= b
+    sign = -1.0 if b <= mean else 1.0  # of two small tails, not of two numbers near 1
+    beyond = [math.erfc(sign * (one - mean) / std / math.sqrt(2.0)) for one in (a, b)]
+    share = [math.erfc(sign * (one - mean) / std / math.sqrt(2.0)) for one in x.tolist()]
+    below = (beyond[0] - np.array(share)) / (beyond[0] - beyond[1])
+    distance = np.abs(below - (np.arange(n) + 0.5) / n).max()
+    assert distance < 1.63 / math.sqrt(n)  # Kolmogorov and Smirnov, at 1 %
+
+
+def test_truncated_normal_ends_for_any_bounds():
+    for std in (1e-300, 1e-9, 1.0, 1e9, 1e300):
+        for a, b in ((-2.0, 2.0), (1e9, 2e9), (-1e300, -1e299), (0.0, 1e-300)):
+            x = init.trunc_normal_(nn.Parameter(np.zeros(50)), 0.0, std, a, b).numpy()
+            assert ((a <= x) & (x <= b)).all()
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (3, 5), (5, 3), (4, 2, 3, 3), (0, 3)])

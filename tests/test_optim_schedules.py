@@ -175,11 +175,11 @@ def test_a_schedule_before_the_first_step_warns():
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda o: lr_scheduler.StepLR([1], 3), TypeError, "expected an optimizer first, got list"),
-        (lambda o: lr_scheduler.StepLR(o, 0), ValueError, "step_size must be a positive integer"),
+        (lambda o: lr_scheduler.StepLR([1], 3), TypeError, "optimizer must be an Optimizer, got .1."),
+        (lambda o: lr_scheduler.StepLR(o, 0), ValueError, "step_size must be at least 1"),
         (lambda o: lr_scheduler.CosineAnnealingLR(o, 0), ValueError, "T_max"),
         (lambda o: lr_scheduler.StepLR(o, 3, last_epoch=4), ValueError, "no 'initial_lr'"),
-        (lambda o: lr_scheduler.LinearLR(o, 0.0), ValueError, "0 < start_factor"),
+        (lambda o: lr_scheduler.LinearLR(o, 0.0), ValueError, "start_factor must be in .0, 1., got 0.0"),
         (lambda o: lr_scheduler.LambdaLR(o, [abs]), ValueError, "1 values, the optimizer 2"),
         (lambda o: lr_scheduler.OneCycleLR(o, 1.0), ValueError, "total_steps, or both"),
         (lambda o: lr_scheduler.OneCycleLR(o, 1.0, 9, pct_start=2.0), ValueError, "pct_start"),

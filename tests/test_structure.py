@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minigrad"
 #: What each part may import at module level: its own group and those above it.
 GROUPS = [
-    {"blas", "extras", "file_system", "memory", "printable", "progress"}
+    {"blas", "extras", "file_system", "memory", "printable", "progress", "settings"}
     | {"source_line", "workers"},  # Python and the machine
     {"operators"},
     {"arguments", "backward", "departures", "inspection", "methods", "node", "numpy_protocol"}

@@ -279,5 +279,5 @@ def test_creation_refuses_a_tracked_value_and_a_loose_shape():
     with pytest.raises(TypeError, match=r"full: the value is a tracked tensor.*broadcast_to"):
         mg.full((2,), mg.tensor(3.0, requires_grad=True))
     for make in (mg.zeros, mg.ones):
-        with pytest.raises(TypeError, match=rf"{make.__name__}\(\(2, 3\)\)"):
+        with pytest.raises(TypeError, match="got 3; a shape is one tuple"):
             make(2, 3)

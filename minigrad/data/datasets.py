@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from minigrad.data.download import FASHION_MNIST, MNIST, Source, fetch
 from minigrad.data.idx import read_idx
 from minigrad.extras import extra
+from minigrad.settings import checked
 
 Split: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 
@@ -34,6 +35,7 @@ def load_digits() -> tuple[Split, Split]:
     return (images[~held_out], labels[~held_out]), (images[held_out], labels[held_out])
 
 
+@checked()
 def load_mnist(root: str | os.PathLike[str] | None = None) -> tuple[Split, Split]:
     """MNIST: 60,000 + 10,000 handwritten digits, as ``(x_train, y_train), (x_test, y_test)``.
 
@@ -51,6 +53,7 @@ def load_mnist(root: str | os.PathLike[str] | None = None) -> tuple[Split, Split
     return _load(MNIST, root)
 
 
+@checked()
 def load_fashion_mnist(root: str | os.PathLike[str] | None = None) -> tuple[Split, Split]:
     """Fashion-MNIST: 60,000 + 10,000 pictures of clothes in 10 classes; see :func:`load_mnist`.
 

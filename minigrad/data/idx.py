@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.file_system import open_to_read
+from minigrad.settings import checked
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 LIMIT = 2**30
@@ -27,6 +28,7 @@ PIECE = 2**20
 MOST_COMPRESSED = 1032
 
 
+@checked(limit="[0, inf)")
 def read_idx(path: str | os.PathLike[str], limit: int = LIMIT) -> NDArray[Any]:
     """The array in an IDX file, plain or compressed with gzip, in the machine's byte order.
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from minigrad.data.transforms import RandomTransform
 from minigrad.random import default_generator
+from minigrad.settings import checked, entries
 from minigrad.tape import flatten, rebuild
 from minigrad.tensor import Tensor, as_array
 
@@ -35,6 +36,29 @@ class Takes(Protocol):
         ...
 
 
+def check_dataset(name: str, dataset: Any) -> None:
+    """Raise TypeError unless this can be a data set."""
+    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+        raise TypeError(
+            f"{name}: a data set needs a length and samples by number (__len__ and __getitem__), "
+            f"got {type(dataset).__name__}"
+        )
+
+
+def numbers_of(name: str, indices: Any, count: int) -> Indices:
+    """Numbers of samples as an array. Raises TypeError for others, IndexError out of range."""
+    array = np.asarray(indices)
+    if array.ndim != 1 or not (array.dtype.kind in "iu" or array.size == 0):
+        raise TypeError(
+            f"{name}: indices must be integers (n,), got {array.dtype} of shape {array.shape}"
+        )
+    if array.size and not -count <= array.min() <= array.max() < count:
+        raise IndexError(
+            f"{name}: indices go up to {count - 1}, got {array.min()} to {array.max()}"
+        )
+    return array.astype(np.int64)
+
+
 class ArrayDataset:
     """Arrays (or tensors) side by side: sample i is the tuple of row i of each.
 
@@ -47,6 +71,7 @@ class ArrayDataset:
 
     arrays: tuple[NDArray[Any], ...]
 
+    @checked()
     def __init__(self, *arrays: Any) -> None:
         if not arrays:
             raise ValueError("ArrayDataset: expected at least one array, got none")
@@ -65,6 +90,8 @@ class ArrayDataset:
 
     def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
         """The rows with these numbers, copied."""
+        if getattr(indices, "dtype", None) != np.int64:
+            indices = numbers_of("ArrayDataset.take", indices, len(self))
         return tuple([a.take(indices, axis=0) for a in self.arrays])
 
 
@@ -78,9 +105,11 @@ class Subset:
     (2, 30)
     """
 
+    @checked()
     def __init__(self, dataset: Dataset, indices: Any) -> None:
+        check_dataset("Subset", dataset)
         self.dataset = dataset
-        self.indices: Indices = np.asarray(indices, dtype=np.int64)
+        self.indices = numbers_of("Subset", indices, len(dataset))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -90,6 +119,8 @@ class Subset:
 
     def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
         """The samples with these numbers, stacked."""
+        if getattr(indices, "dtype", None) != np.int64:
+            indices = numbers_of("Subset.take", indices, len(self))
         chosen = self.indices[indices]
         if isinstance(self.dataset, Takes):
             return self.dataset.take(chosen)
@@ -119,6 +150,7 @@ class DataLoader:
     (3, [[0, 1], [2, 3], [4]])
     """
 
+    @checked(batch_size="[1, inf)", seed="[0, inf)", prefetch="[0, inf)")
     def __init__(
         self,
         dataset: Any,
@@ -134,18 +166,7 @@ class DataLoader:
     ) -> None:
         if isinstance(dataset, (np.ndarray, Tensor)):
             dataset = ArrayDataset(dataset)
-        if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
-            raise TypeError(
-                f"DataLoader: a data set needs a length and samples by number (__len__ and "
-                f"__getitem__), got {type(dataset).__name__}"
-            )
-        size: Any = batch_size
-        if not isinstance(size, (int, np.integer)) or size < 1:
-            raise ValueError(
-                f"DataLoader: batch_size must be a whole number of at least 1, got {size!r}"
-            )
-        if prefetch < 0:
-            raise ValueError(f"DataLoader: prefetch must not be negative, got {prefetch}")
+        check_dataset("DataLoader", dataset)
         if seed is not None and generator is not None:
             raise ValueError("DataLoader: give a seed or a generator, not both")
         self.dataset: Dataset = dataset
@@ -200,6 +221,7 @@ class DataLoader:
 
         Raises ValueError when that one, in the middle of an epoch, had other data or batches.
         """
+        entries("DataLoader.load_state_dict", state, *self.state_dict())
         mine = {"samples": len(self.dataset), "batch_size": self.batch_size}
         theirs = {key: state[key] for key in mine}
         if state["epoch_seed"] is not None and mine != theirs:
@@ -248,6 +270,7 @@ class DataLoader:
         return _tensors(batch)
 
 
+@checked()
 def default_collate(samples: Sequence[Any]) -> Any:
     """Stack samples to one batch: in tuples, lists and dicts part by part; text becomes a list.
 
@@ -256,6 +279,8 @@ def default_collate(samples: Sequence[Any]) -> Any:
     >>> default_collate([(np.zeros(2), 0), (np.ones(2), 1)])
     (array([[0., 0.], [1., 1.]]), array([0, 1]))
     """
+    if not len(samples):
+        raise ValueError("default_collate: expected at least one sample, got none")
     first = samples[0]
     if isinstance(first, dict):
         keys: list[Any] = list(first)  # pyright: ignore[reportUnknownArgumentType]

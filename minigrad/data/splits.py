@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.data.loader import ArrayDataset, Dataset, Subset
+from minigrad.data.loader import ArrayDataset, Dataset, Subset, check_dataset
 from minigrad.random import default_generator
+from minigrad.settings import checked
 
 
+@checked(seed="[0, inf)")
 def random_split(
     dataset: Dataset,
     lengths: Sequence[float],
@@ -28,6 +30,7 @@ def random_split(
     >>> [len(part) for part in random_split(ArrayDataset(np.arange(10)), [0.7, 0.3])]
     [7, 3]
     """
+    check_dataset("random_split", dataset)
     count = len(dataset)
     if any(n < 0 for n in lengths):
         raise ValueError(f"random_split: lengths must not be negative, got {list(lengths)}")
@@ -51,6 +54,7 @@ def random_split(
     return [Subset(dataset, order[end - n : end]) for n, end in zip(sizes, ends, strict=True)]
 
 
+@checked(seed="[0, inf)")
 def train_test_split(
     *arrays: Any,
     test_size: float = 0.25,

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.random import default_generator
+from minigrad.settings import checked
 
 Images: TypeAlias = NDArray[Any]
 
@@ -49,6 +50,7 @@ class Compose(RandomTransform):
     array([[[1., 1.]]])
     """
 
+    @checked()
     def __init__(self, transforms: Sequence[Callable[..., Any]]) -> None:
         self.transforms = list(transforms)
 
@@ -70,6 +72,7 @@ class Normalize:
     array([[[ 0. ,  0. ]], [[-0.5, -0.5]]])
     """
 
+    @checked()
     def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
         self.mean, self.std = np.atleast_1d(mean), np.atleast_1d(std)
         if not (self.std > 0).all():
@@ -99,14 +102,10 @@ class RandomCrop(RandomTransform):
     (2, 1, 4, 4)
     """
 
+    @checked(size="[1, inf)", padding="[0, inf)")
     def __init__(self, size: int | tuple[int, int], padding: int = 0) -> None:
         self.size = (size, size) if isinstance(size, int) else size
         self.padding = padding
-        if min(self.size) < 1 or padding < 0:
-            raise ValueError(
-                f"RandomCrop: expected a positive size and padding of at least 0, "
-                f"got {size} and {padding}"
-            )
 
     def draw(self, images: Images, generator: np.random.Generator) -> Images:
         """Crop a batch (N, C, H, W)."""
@@ -134,9 +133,8 @@ class RandomHorizontalFlip(RandomTransform):
     array([[[3, 2, 1]]])
     """
 
+    @checked(p="[0, 1]")
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"RandomHorizontalFlip: p must be in [0, 1], got {p}")
         self.p = p
 
     def draw(self, images: Images, generator: np.random.Generator) -> Images:

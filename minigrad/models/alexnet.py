@@ -8,6 +8,7 @@ convolutional neural networks", 2012, with local response normalisation, for the
 from __future__ import annotations
 
 from minigrad import nn
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor
 
 
@@ -19,6 +20,7 @@ class AlexNet(nn.Module):
     See :func:`alexnet`.
     """
 
+    @checked(num_classes="[0, inf)", dropout="[0, 1]")
     def __init__(self, num_classes: int = 1000, dropout: float = 0.5) -> None:
         super().__init__()
         self.features = nn.Sequential(
@@ -77,6 +79,7 @@ class SmallAlexNet(nn.Module):
         return ans
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
     """AlexNet with 61,100,840 parameters (for 1,000 classes), as ``torchvision.models.alexnet``.
 
@@ -86,6 +89,7 @@ def alexnet(num_classes: int = 1000, dropout: float = 0.5) -> AlexNet:
     return AlexNet(num_classes, dropout)
 
 
+@checked(num_classes="[0, inf)", in_channels="[0, inf)", dropout="[0, 1]")
 def alexnet_small(
     num_classes: int = 10, in_channels: int = 1, dropout: float = 0.5
 ) -> SmallAlexNet:

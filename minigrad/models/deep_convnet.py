@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import nn
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor
 
 
@@ -25,6 +26,7 @@ class DeepConvNet(nn.Module):
     (2, 10)
     """
 
+    @checked(num_classes="[0, inf)", dropout="[0, 1]")
     def __init__(self, num_classes: int = 10, dropout: float = 0.5) -> None:
         super().__init__()
         # The fourth padding is 2, so that the images go from 28 to 14, 8 and 4 pixels.
@@ -85,6 +87,7 @@ class DeepConvNet(nn.Module):
         self.load_state_dict(state)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def deep_convnet(num_classes: int = 10, dropout: float = 0.5) -> DeepConvNet:
     """DeepConvNet with 123,552 parameters (for 10 classes), for images (N, 1, 28, 28).
 

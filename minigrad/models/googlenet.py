@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad import nn
 from minigrad.operators.joining import concatenate
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -30,6 +31,7 @@ class GoogLeNetOutputs(NamedTuple):
 class BasicConv2d(nn.Module):
     """Convolution without bias, batch normalisation (eps 0.001), ReLU."""
 
+    @checked(in_channels="[0, inf)", out_channels="[0, inf)")
     def __init__(self, in_channels: int, out_channels: int, **geometry: Any) -> None:
         super().__init__()
         self.conv = nn.Conv2d(in_channels, out_channels, bias=False, **geometry)
@@ -53,6 +55,7 @@ class Inception(nn.Module):
     (1, 256, 7, 7)
     """
 
+    @checked(in_channels="[0, inf)")
     def __init__(
         self,
         in_channels: int,
@@ -87,6 +90,7 @@ class Inception(nn.Module):
 class InceptionAux(nn.Module):
     """An auxiliary head, which brings gradients to the middle of the network in training."""
 
+    @checked(in_channels="[0, inf)", num_classes="[0, inf)", dropout="[0, 1]")
     def __init__(self, in_channels: int, num_classes: int, dropout: float = 0.7) -> None:
         super().__init__()
         self.avgpool = nn.AdaptiveAvgPool2d((4, 4))
@@ -118,6 +122,7 @@ class GoogLeNet(nn.Module):
     (2, 3)
     """
 
+    @checked(num_classes="[0, inf)", dropout="[0, 1]")
     def __init__(
         self,
         num_classes: int = 1000,
@@ -173,6 +178,7 @@ class GoogLeNet(nn.Module):
 class SmallGoogLeNet(nn.Module):
     """Four Inception modules, for small images; see googlenet_small."""
 
+    @checked(num_classes="[0, inf)", in_channels="[0, inf)", dropout="[0, 1]")
     def __init__(self, num_classes: int, in_channels: int, dropout: float) -> None:
         super().__init__()
         self.conv1 = BasicConv2d(in_channels, 32, kernel_size=3, padding=1)
@@ -195,6 +201,7 @@ class SmallGoogLeNet(nn.Module):
         return ans
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def googlenet(
     num_classes: int = 1000,
     aux_logits: bool = True,
@@ -212,6 +219,7 @@ def googlenet(
     return GoogLeNet(num_classes, aux_logits, transform_input, init_weights, dropout, dropout_aux)
 
 
+@checked(num_classes="[0, inf)", in_channels="[0, inf)", dropout="[0, 1]")
 def googlenet_small(
     num_classes: int = 10, in_channels: int = 3, dropout: float = 0.2
 ) -> SmallGoogLeNet:

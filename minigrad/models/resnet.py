@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from minigrad import nn
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor
 
 Norm = Callable[[int], nn.Module]
@@ -28,6 +29,13 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
+    @checked(
+        inplanes="[0, inf)",
+        planes="[0, inf)",
+        stride="[1, inf)",
+        groups="[1, inf)",
+        base_width="[1, inf)",
+    )
     def __init__(
         self,
         inplanes: int,
@@ -74,6 +82,13 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
+    @checked(
+        inplanes="[0, inf)",
+        planes="[0, inf)",
+        stride="[1, inf)",
+        groups="[1, inf)",
+        base_width="[1, inf)",
+    )
     def __init__(
         self,
         inplanes: int,
@@ -125,6 +140,7 @@ class ResNet(nn.Module):
     (2, 10)
     """
 
+    @checked(num_classes="[0, inf)", groups="[1, inf)")
     def __init__(
         self,
         block: Block,
@@ -178,6 +194,7 @@ class ResNet(nn.Module):
 class SmallResNet(nn.Module):
     """The residual network of the paper's section 4.2, for small images; see resnet_small."""
 
+    @checked(num_classes="[0, inf)", in_channels="[0, inf)", width="[0, inf)")
     def __init__(self, blocks: int, num_classes: int, in_channels: int, width: int) -> None:
         super().__init__()
         self.conv1 = _conv3x3(in_channels, width)
@@ -198,6 +215,7 @@ class SmallResNet(nn.Module):
         return ans
 
 
+@checked(num_classes="[0, inf)")
 def resnet18(
     num_classes: int = 1000,
     zero_init_residual: bool = False,
@@ -211,6 +229,7 @@ def resnet18(
     return ResNet(BasicBlock, (2, 2, 2, 2), num_classes, zero_init_residual, norm_layer=norm_layer)
 
 
+@checked(num_classes="[0, inf)")
 def resnet34(
     num_classes: int = 1000,
     zero_init_residual: bool = False,
@@ -220,6 +239,7 @@ def resnet34(
     return ResNet(BasicBlock, (3, 4, 6, 3), num_classes, zero_init_residual, norm_layer=norm_layer)
 
 
+@checked(num_classes="[0, inf)", groups="[1, inf)")
 def resnet50(
     num_classes: int = 1000,
     zero_init_residual: bool = False,
@@ -235,6 +255,7 @@ def resnet50(
     )  # fmt: skip
 
 
+@checked(num_classes="[0, inf)", in_channels="[0, inf)", width="[0, inf)")
 def resnet_small(
     num_classes: int = 10, in_channels: int = 3, blocks: int = 1, width: int = 16
 ) -> SmallResNet:

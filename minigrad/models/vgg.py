@@ -7,6 +7,7 @@ and Zisserman, "Very deep convolutional networks for large-scale image recogniti
 from __future__ import annotations
 
 from minigrad import nn
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor
 
 #: The paper's configurations A, B, D and E: how many convolutions stand in each stage.
@@ -25,6 +26,7 @@ class VGG(nn.Module):
     See :func:`vgg11`.
     """
 
+    @checked(num_classes="[0, inf)", dropout="[0, 1]")
     def __init__(
         self,
         features: nn.Module,
@@ -70,6 +72,7 @@ def _vgg(depth: int, batch_norm: bool, num_classes: int, init_weights: bool, dro
     return VGG(features, num_classes, init_weights, dropout)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def vgg11(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
     """VGG with 11 layers (A): 132,863,336 parameters for 1,000 classes.
 
@@ -80,36 +83,43 @@ def vgg11(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0
     return _vgg(11, False, num_classes, init_weights, dropout)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def vgg11_bn(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
     """VGG with 11 layers and batch normalisation: 132,868,840 parameters, as :func:`vgg11`."""
     return _vgg(11, True, num_classes, init_weights, dropout)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def vgg13(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
     """VGG with 13 layers (B): 133,047,848 parameters, as :func:`vgg11`."""
     return _vgg(13, False, num_classes, init_weights, dropout)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def vgg13_bn(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
     """VGG with 13 layers and batch normalisation: 133,053,736 parameters, as :func:`vgg11`."""
     return _vgg(13, True, num_classes, init_weights, dropout)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def vgg16(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
     """VGG with 16 layers (D): 138,357,544 parameters, as :func:`vgg11`."""
     return _vgg(16, False, num_classes, init_weights, dropout)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def vgg16_bn(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
     """VGG with 16 layers and batch normalisation: 138,365,992 parameters, as :func:`vgg11`."""
     return _vgg(16, True, num_classes, init_weights, dropout)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def vgg19(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
     """VGG with 19 layers (E): 143,667,240 parameters, as :func:`vgg11`."""
     return _vgg(19, False, num_classes, init_weights, dropout)
 
 
+@checked(num_classes="[0, inf)", dropout="[0, 1]")
 def vgg19_bn(num_classes: int = 1000, init_weights: bool = True, dropout: float = 0.5) -> VGG:
     """VGG with 19 layers and batch normalisation: 143,678,248 parameters, as :func:`vgg11`."""
     return _vgg(19, True, num_classes, init_weights, dropout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor
 
 
@@ -26,6 +27,7 @@ class LeakyReLU(Module):
     tensor([-0.1,  2. ])
     """
 
+    @checked(negative_slope="(-inf, inf)")
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
         self.negative_slope = negative_slope
@@ -46,6 +48,7 @@ class ELU(Module):
     tensor([0., 2.])
     """
 
+    @checked(alpha="(-inf, inf)")
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
         self.alpha = alpha
@@ -80,6 +83,7 @@ class GELU(Module):
     tensor([0.])
     """
 
+    @checked()
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
         self.approximate = approximate
@@ -150,6 +154,7 @@ class Softplus(Module):
     tensor([1000.])
     """
 
+    @checked(beta="(0, inf)")
     def __init__(self, beta: float = 1.0) -> None:
         super().__init__()
         self.beta = beta
@@ -170,6 +175,7 @@ class Softmax(Module):
     tensor([0.5, 0.5])
     """
 
+    @checked()
     def __init__(self, axis: int = -1) -> None:
         super().__init__()
         self.axis = axis

@@ -7,9 +7,10 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.linear import Linear
-from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.module import Module
 from minigrad.nn.weights import draw, new_parameter
 from minigrad.parameter import Parameter
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -40,6 +41,14 @@ class MultiheadAttention(Module):
     v_proj_weight: Parameter | None
     in_proj_bias: Parameter | None
 
+    @checked(
+        embed_dim="[1, inf)",
+        num_heads="[1, inf)",
+        dropout="[0, 1]",
+        kdim="[0, inf)",
+        vdim="[0, inf)",
+        dtype="floating",
+    )
     def __init__(
         self,
         embed_dim: int,
@@ -53,8 +62,7 @@ class MultiheadAttention(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        check_sizes(self, embed_dim=embed_dim, num_heads=num_heads)
-        if not embed_dim or not num_heads or embed_dim % num_heads:
+        if embed_dim % num_heads:
             raise ValueError(
                 f"MultiheadAttention: embed_dim must be divisible by num_heads, "
                 f"got {embed_dim} and {num_heads}"

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
 from minigrad.nn.module import Module
+from minigrad.settings import checked
 
 
 class _Row(Module):
@@ -150,6 +151,7 @@ class ModuleList(_Row):
     (3, 6)
     """
 
+    @checked()
     def __init__(self, modules: Iterable[Module] = ()) -> None:
         super().__init__()
         self.extend(modules)

@@ -9,10 +9,11 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.lazy import LazyModule, UninitializedParameter
-from minigrad.nn.module import Module, as_float, check_sizes
+from minigrad.nn.module import Module, as_float, padding_of
 from minigrad.nn.weights import draw, new_parameter
 from minigrad.operators.windows import IntOrPair, Padding, Pair, pair
 from minigrad.parameter import Parameter
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -36,8 +37,7 @@ class _Conv2d(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        check_sizes(self, in_channels=in_channels, out_channels=out_channels, groups=groups)
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        if in_channels % groups or out_channels % groups:
             raise ValueError(
                 f"{name}: groups={groups} must divide in_channels={in_channels} and "
                 f"out_channels={out_channels}"
@@ -46,6 +46,7 @@ class _Conv2d(Module):
         self.out_channels = out_channels
         self.kernel_size: Pair = pair(name, "kernel_size", kernel_size)
         self.stride: Pair = pair(name, "stride", stride)
+        padding = padding_of(self, padding)
         self.padding = pair(name, "padding", padding, 0) if isinstance(padding, int) else padding
         self.dilation: Pair = pair(name, "dilation", dilation)
         self.groups = groups
@@ -73,7 +74,7 @@ class _Conv2d(Module):
                 f"expected {self.in_channels} channels, got {shape[1]} "
                 f"(input of shape {shape}){hint}"
             )
-        return as_float(x, self.weight)
+        return as_float(self, x, self.weight)
 
     def _extra_size(self) -> str:
         """What the repr shows of arguments that only some of these layers have."""
@@ -102,7 +103,8 @@ class Conv2d(_Conv2d):
     out_h = (H + padding - dilation * (kh - 1) - 1) // stride + 1. ``weight`` has shape
     (out_channels, in_channels / groups, kh, kw), ``bias`` (out_channels,); both start uniform in
     [-k, k], k = 1 / sqrt(in_channels / groups * kh * kw). ``padding``: an int, a pair,
-    ((top, bottom), (left, right)), "same" (as TensorFlow's, also with a stride) or "valid".
+    ((top, bottom), (left, right)), "same" (as TensorFlow's, also with a stride) or "valid", in
+    small letters or capitals.
 
     Raises ValueError for inputs that are no images or have another number of channels.
 
@@ -111,6 +113,16 @@ class Conv2d(_Conv2d):
     (2, 8, 16, 16)
     """
 
+    @checked(
+        in_channels="[0, inf)",
+        out_channels="[0, inf)",
+        groups="[1, inf)",
+        kernel_size="[1, inf)",
+        stride="[1, inf)",
+        padding="[0, inf)",
+        dilation="[1, inf)",
+        dtype="floating",
+    )
     def __init__(
         self,
         in_channels: int,
@@ -155,6 +167,15 @@ class LazyConv2d(LazyModule, Conv2d):
 
     becomes = Conv2d
 
+    @checked(
+        out_channels="[0, inf)",
+        groups="[1, inf)",
+        kernel_size="[1, inf)",
+        stride="[1, inf)",
+        padding="[0, inf)",
+        dilation="[1, inf)",
+        dtype="floating",
+    )
     def __init__(
         self,
         out_channels: int,
@@ -170,7 +191,6 @@ class LazyConv2d(LazyModule, Conv2d):
         super().__init__(
             0, 0, kernel_size, stride, padding, dilation, groups, bias=False, dtype=dtype
         )
-        check_sizes(self, out_channels=out_channels)
         self.out_channels = out_channels
         self.weight = UninitializedParameter(dtype)
         self.bias = UninitializedParameter(dtype) if bias else None
@@ -193,8 +213,9 @@ class ConvTranspose2d(_Conv2d):
     """The transpose of a convolution, which enlarges images, as ``torch.nn.ConvTranspose2d``.
 
     x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with out_h = (H - 1) * stride -
-    2 * padding + dilation * (kh - 1) + output_padding + 1. ``weight`` has shape (in_channels,
-    out_channels / groups, kh, kw). Zeiler et al., "Deconvolutional networks", 2010.
+    2 * padding + dilation * (kh - 1) + output_padding + 1; with ``padding`` "same", as in
+    TensorFlow, out_h = H * stride. ``weight`` has shape (in_channels, out_channels / groups, kh,
+    kw). Zeiler et al., "Deconvolutional networks", 2010.
 
     Raises ValueError for inputs that are no images or have another number of channels.
 
@@ -203,13 +224,24 @@ class ConvTranspose2d(_Conv2d):
     (2, 3, 10, 10)
     """
 
+    @checked(
+        in_channels="[0, inf)",
+        out_channels="[0, inf)",
+        groups="[1, inf)",
+        kernel_size="[1, inf)",
+        stride="[1, inf)",
+        padding="[0, inf)",
+        output_padding="[0, inf)",
+        dilation="[1, inf)",
+        dtype="floating",
+    )
     def __init__(
         self,
         in_channels: int,
         out_channels: int,
         kernel_size: IntOrPair,
         stride: IntOrPair = 1,
-        padding: IntOrPair = 0,
+        padding: IntOrPair | str = 0,
         output_padding: IntOrPair = 0,
         groups: int = 1,
         bias: bool = True,

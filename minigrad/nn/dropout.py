@@ -6,6 +6,7 @@ import numpy as np
 
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -21,10 +22,9 @@ class Dropout(Module):
     tensor([1., 1., 1.])
     """
 
+    @checked(p="[0, 1]")
     def __init__(self, p: float = 0.5, generator: np.random.Generator | None = None) -> None:
         super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"{type(self).__name__}: p must be between 0 and 1, got {p}")
         self.p = p
         self.generator = generator
 

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
-from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.module import Module
 from minigrad.nn.weights import draw, new_parameter
 from minigrad.parameter import Parameter
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor
 
 
@@ -26,6 +27,7 @@ class Embedding(Module):
 
     weight: Parameter
 
+    @checked(num_embeddings="[0, inf)", embedding_dim="[0, inf)", dtype="floating")
     def __init__(
         self,
         num_embeddings: int,
@@ -35,7 +37,6 @@ class Embedding(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        check_sizes(self, num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         if padding_idx is not None:
             if not -num_embeddings <= padding_idx < num_embeddings:
                 raise ValueError(

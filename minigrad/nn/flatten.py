@@ -7,6 +7,7 @@ import math
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
 from minigrad.operators.shapes import reshape
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -17,6 +18,7 @@ class Flatten(Module):
     (2, 12)
     """
 
+    @checked()
     def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
         super().__init__()
         self.start_axis = start_axis
@@ -40,6 +42,7 @@ class Unflatten(Module):
     (2, 3, 4)
     """
 
+    @checked()
     def __init__(self, axis: int, unflattened_size: tuple[int, ...]) -> None:
         super().__init__()
         self.axis = axis

@@ -8,10 +8,12 @@ from typing import Any
 
 from minigrad.nn.module import Module
 from minigrad.recompute import also_when_recomputed
+from minigrad.settings import checked
 from minigrad.switches import afterwards
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
+@checked()
 def functional_call(
     module: Module, parameters: Mapping[str, ArrayLike], *args: Any, **kwargs: Any
 ) -> Any:

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from minigrad.nn.module import Module
 from minigrad.node import Leaf
 from minigrad.parameter import Parameter
+from minigrad.settings import checked
 from minigrad.tensor import Tensor, as_tensor, new_leaf
 
 
@@ -25,6 +26,7 @@ class UninitializedParameter(Parameter):
 
     __slots__ = ()
 
+    @checked(dtype="floating")
     def __init__(self, dtype: DTypeLike = np.float32) -> None:
         super().__init__(np.empty(0, dtype))
 

@@ -9,9 +9,10 @@ from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
 from minigrad.nn.lazy import LazyModule, UninitializedParameter
-from minigrad.nn.module import Module, as_float, check_sizes
+from minigrad.nn.module import Module, as_float
 from minigrad.nn.weights import draw, new_parameter
 from minigrad.parameter import Parameter
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -32,6 +33,7 @@ class Linear(Module):
     weight: Parameter
     bias: Parameter | None
 
+    @checked(in_features="[0, inf)", out_features="[0, inf)", dtype="floating")
     def __init__(
         self,
         in_features: int,
@@ -41,7 +43,6 @@ class Linear(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        check_sizes(self, in_features=in_features, out_features=out_features)
         self.in_features = in_features
         self.out_features = out_features
         self.weight = new_parameter((out_features, in_features), dtype)
@@ -59,7 +60,7 @@ class Linear(Module):
         if not shape or shape[-1] != self.in_features:
             got = f"{shape[-1]} (input of shape {shape})" if shape else "a number"
             raise self._error(f"expected {self.in_features} features, got {got}")
-        return F.linear(as_float(x, self.weight), self.weight, self.bias)
+        return F.linear(as_float(self, x, self.weight), self.weight, self.bias)
 
     def extra_repr(self) -> str:
         """Show the sizes."""
@@ -83,11 +84,11 @@ class LazyLinear(LazyModule, Linear):
 
     becomes = Linear
 
+    @checked(out_features="[0, inf)", dtype="floating")
     def __init__(
         self, out_features: int, bias: bool = True, *, dtype: DTypeLike = np.float32
     ) -> None:
         super().__init__(0, 0, False, dtype=dtype)
-        check_sizes(self, out_features=out_features)
         self.out_features = out_features
         self.weight = UninitializedParameter(dtype)
         self.bias = UninitializedParameter(dtype) if bias else None

@@ -8,10 +8,12 @@ import numpy as np
 
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
+from minigrad.settings import checked
 from minigrad.tensor import Tensor, as_tensor
 
 
 class _Loss(Module):
+    @checked()
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
         if reduction not in ("mean", "sum", "none"):
@@ -25,6 +27,10 @@ class _Loss(Module):
         """Keep weights as buffers, so that they follow ``to`` and ``state_dict``."""
         for name, weight in weights.items():
             tensor = None if weight is None else as_tensor(weight).detach()
+            if tensor is not None and not (tensor._data >= 0).all():
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be 0 or more, got {np.min(tensor._data)}"
+                )
             if tensor is not None and tensor.dtype.kind != "f":
                 tensor = tensor.astype(np.float32)
             self.register_buffer(name, tensor)
@@ -67,10 +73,9 @@ class HuberLoss(_Loss):
     tensor(2.5)
     """
 
+    @checked(delta="(0, inf)")
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        if delta <= 0:
-            raise ValueError(f"HuberLoss: delta must be positive, got {delta}")
         self.delta = delta
 
     def forward(self, input: Any, target: Any) -> Tensor:
@@ -91,10 +96,9 @@ class SmoothL1Loss(_Loss):
     tensor(2.5)
     """
 
+    @checked(beta="[0, inf)")
     def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        if beta < 0:
-            raise ValueError(f"SmoothL1Loss: beta must not be negative, got {beta}")
         self.beta = beta
 
     def forward(self, input: Any, target: Any) -> Tensor:
@@ -117,6 +121,7 @@ class CrossEntropyLoss(_Loss):
 
     weight: Tensor | None
 
+    @checked(label_smoothing="[0, 1]")
     def __init__(
         self,
         weight: Any = None,
@@ -125,10 +130,6 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
-        if not 0.0 <= label_smoothing <= 1.0:
-            raise ValueError(
-                f"CrossEntropyLoss: label_smoothing must be between 0 and 1, got {label_smoothing}"
-            )
         self._hold(weight=weight)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
@@ -153,6 +154,7 @@ class NLLLoss(_Loss):
 
     weight: Tensor | None
 
+    @checked()
     def __init__(
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
@@ -174,6 +176,7 @@ class BCELoss(_Loss):
 
     weight: Tensor | None
 
+    @checked()
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self._hold(weight=weight)
@@ -193,6 +196,7 @@ class BCEWithLogitsLoss(_Loss):
     weight: Tensor | None
     pos_weight: Tensor | None
 
+    @checked()
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         super().__init__(reduction)
         self._hold(weight=weight, pos_weight=pos_weight)

@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.node import MODE, Leaf, Mode, Scope, next_number
+from minigrad.operators.windows import padding_word
 from minigrad.parameter import Parameter
 from minigrad.printable import visible
+from minigrad.settings import checked
 from minigrad.switches import afterwards
 from minigrad.tensor import Tensor, as_array
 
@@ -276,6 +278,7 @@ class Module:
         """The modules that this one holds itself; shared ones once."""
         return (child for _, child in self.named_children())
 
+    @checked()
     def named_modules(
         self, prefix: str = "", *, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
@@ -301,6 +304,7 @@ class Module:
         """This module and all below it; shared ones once."""
         return (module for _, module in self.named_modules())
 
+    @checked()
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, *, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
@@ -320,10 +324,12 @@ class Module:
                     seen.add(id(part))
                     yield _join(path, name), part
 
+    @checked()
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
         """All parameters; shared ones once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
+    @checked()
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
         """All buffers with their paths; shared ones once."""
         seen: set[int] = set()
@@ -334,10 +340,12 @@ class Module:
                     seen.add(id(buffer))
                     yield _join(path, name), buffer
 
+    @checked()
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
         """All buffers; shared ones once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
+    @checked()
     def get_submodule(self, path: str) -> Module:
         """The module at this path, e.g. ``"encoder.0"``. Raises KeyError listing the known ones."""
         for name, module in self.named_modules(remove_duplicate=False):
@@ -359,6 +367,7 @@ class Module:
                 if persistent and buffer is not None:
                     yield _join(path, name), buffer
 
+    @checked()
     def state_dict(self) -> OrderedDict[str, Tensor]:
         """A copy of all parameters and persistent buffers by path, with PyTorch's keys.
 
@@ -370,6 +379,7 @@ class Module:
         """
         return OrderedDict((name, tensor.detach()) for name, tensor in self._state())
 
+    @checked()
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Incompatible:
         """Write these values into the parameters and buffers; dtypes stay as they are.
 
@@ -420,12 +430,14 @@ class Module:
 
     # -- for the whole model -----------------------------------------------------------------
 
+    @checked()
     def apply(self, function: Callable[[Module], Any]) -> Self:
         """Call ``function`` on every module below this one and on itself, children first."""
         for _, module in reversed(list(self.named_modules())):
             function(module)
         return self
 
+    @checked()
     def train(self, mode: bool = True) -> Self:
         """Switch to training (dropout drops, batch norm uses the batch); returns the module."""
         if not isinstance(mode, bool):
@@ -438,6 +450,7 @@ class Module:
         """Switch to evaluation; returns the module."""
         return self.train(False)
 
+    @checked()
     def requires_grad_(self, requires_grad: bool = True) -> Self:
         """Train all parameters, or freeze them; returns the module."""
         for name, parameter in self.named_parameters():
@@ -453,6 +466,7 @@ class Module:
             keep = old is not None and not set_to_none
             parameter.grad = Tensor(np.zeros_like(parameter._data)) if keep else None
 
+    @checked()
     def to(self, dtype: DTypeLike) -> Self:
         """Convert floating-point parameters, their gradients and buffers in place.
 
@@ -570,15 +584,6 @@ def _read(value: Any) -> Any:
     return as_array(np.asarray(value) if foreign else value)
 
 
-def check_sizes(module: Module, **sizes: Any) -> None:
-    """Refuse sizes that are no whole numbers, or negative."""
-    for name, size in sizes.items():
-        if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
-            raise TypeError(f"{type(module).__name__}: {name} must be an int, got {size!r}")
-        if size < 0:
-            raise ValueError(f"{type(module).__name__}: {name} must not be negative, got {size}")
-
-
 @contextlib.contextmanager
 def modes_restored(model: Module) -> Generator[None]:
     """Afterwards each module is in training or in evaluation, as it was before."""
@@ -597,6 +602,19 @@ def float_dtype(model: Module) -> np.dtype[Any]:
     return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
 
 
-def as_float(x: Tensor, weight: Tensor) -> Tensor:
+def as_float(module: Module, x: Tensor, weight: Tensor) -> Tensor:
     """Integers, e.g. pixels, in the dtype of the weight: NumPy would make int64 to float64."""
-    return x if x._data.dtype.kind == "f" else x.astype(weight._data.dtype)
+    kind = x._data.dtype.kind
+    if kind == "f":
+        return x
+    if kind == "c":
+        raise TypeError(
+            f"{module._path or type(module).__name__}: expected real numbers, got {x.dtype}; pass "
+            f"x.real and x.imag as features of their own"
+        )
+    return x.astype(weight._data.dtype)
+
+
+def padding_of(module: Module, padding: Any) -> Any:
+    """Padding as the layer keeps it: words in small letters, else as it was given."""
+    return padding_word(type(module).__name__, padding) if isinstance(padding, str) else padding

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
-from minigrad.nn.module import Module, check_sizes
+from minigrad.nn.module import Module
 from minigrad.nn.weights import draw, new_buffer, new_parameter
 from minigrad.operators.normalisation import lengths
 from minigrad.parameter import Parameter
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
@@ -25,6 +26,7 @@ class _BatchNorm(Module):
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
 
+    @checked(num_features="[0, inf)", eps="[0, inf)", momentum="[0, 1]", dtype="floating")
     def __init__(
         self,
         num_features: int,
@@ -37,7 +39,6 @@ class _BatchNorm(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        check_sizes(self, num_features=num_features)
         self.num_features = num_features
         self.eps = eps
         self.momentum = momentum
@@ -152,6 +153,7 @@ class LayerNorm(Module):
     weight: Parameter | None
     bias: Parameter | None
 
+    @checked(eps="[0, inf)", dtype="floating")
     def __init__(
         self,
         normalized_shape: int | tuple[int, ...],
@@ -205,6 +207,7 @@ class GroupNorm(Module):
     weight: Parameter | None
     bias: Parameter | None
 
+    @checked(num_groups="[1, inf)", num_channels="[0, inf)", eps="[0, inf)", dtype="floating")
     def __init__(
         self,
         num_groups: int,
@@ -216,8 +219,7 @@ class GroupNorm(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        check_sizes(self, num_groups=num_groups, num_channels=num_channels)
-        if num_groups < 1 or num_channels % num_groups:
+        if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: num_groups={num_groups} must divide num_channels={num_channels}"
             )
@@ -261,11 +263,9 @@ class LocalResponseNorm(Module):
     (1, 4, 2, 2)
     """
 
+    @checked(size="[1, inf)", alpha="(-inf, inf)", beta="(-inf, inf)", k="[0, inf)")
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
-        check_sizes(self, size=size)
-        if size < 1:
-            raise ValueError(f"LocalResponseNorm: size must be at least 1, got {size}")
         self.size = size
         self.alpha = alpha
         self.beta = beta

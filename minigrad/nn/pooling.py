@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from minigrad.nn import functional as F
-from minigrad.nn.module import Module
+from minigrad.nn.module import Module, padding_of
 from minigrad.operators.windows import IntOrPair
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor
 
 
@@ -18,18 +19,19 @@ class MaxPool2d(Module):
     (1, 3, 4, 4)
     """
 
+    @checked(kernel_size="[1, inf)", stride="[1, inf)", padding="[0, inf)", dilation="[1, inf)")
     def __init__(
         self,
         kernel_size: IntOrPair,
         stride: IntOrPair | None = None,
-        padding: IntOrPair = 0,
+        padding: IntOrPair | str = 0,
         dilation: IntOrPair = 1,
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
-        self.padding = padding
+        self.padding = padding_of(self, padding)
         self.dilation = dilation
         self.ceil_mode = ceil_mode
 
@@ -57,11 +59,17 @@ class AvgPool2d(Module):
     (1, 3, 4, 4)
     """
 
+    @checked(
+        kernel_size="[1, inf)",
+        stride="[1, inf)",
+        padding="[0, inf)",
+        divisor_override="[1, inf)",
+    )
     def __init__(
         self,
         kernel_size: IntOrPair,
         stride: IntOrPair | None = None,
-        padding: IntOrPair = 0,
+        padding: IntOrPair | str = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
@@ -69,7 +77,7 @@ class AvgPool2d(Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
-        self.padding = padding
+        self.padding = padding_of(self, padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
@@ -100,6 +108,7 @@ class AdaptiveAvgPool2d(Module):
     (2, 3, 1, 1)
     """
 
+    @checked(output_size="[1, inf)")
     def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
         super().__init__()
         self.output_size = output_size

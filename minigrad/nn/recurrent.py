@@ -9,14 +9,17 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.nn import functional as F, init
-from minigrad.nn.module import Module, as_float, check_sizes
+from minigrad.nn.module import Module, as_float
 from minigrad.nn.weights import draw, new_parameter
 from minigrad.operators.hyperbolic import tanh
 from minigrad.operators.joining import concatenate, stack
 from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 State = tuple[Tensor, ...]
+#: More weights than any memory holds; they are made layer by layer.
+MOST = 2**40
 
 
 class _Recurrent(Module):
@@ -28,6 +31,13 @@ class _Recurrent(Module):
     gates: ClassVar[int]
     states: ClassVar[int] = 1
 
+    @checked(
+        input_size="[0, inf)",
+        hidden_size="[1, inf)",
+        num_layers="[1, inf)",
+        dropout="[0, 1]",
+        dtype="floating",
+    )
     def __init__(
         self,
         input_size: int,
@@ -42,14 +52,11 @@ class _Recurrent(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        check_sizes(self, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        if num_layers < 1 or hidden_size < 1:
+        if num_layers * hidden_size**2 > MOST:
             raise ValueError(
-                f"{name}: num_layers and hidden_size must be at least 1, "
-                f"got {num_layers} and {hidden_size}"
+                f"{name}: num_layers={num_layers} and hidden_size={hidden_size} are too large for "
+                f"any memory"
             )
-        if not 0.0 <= dropout <= 1.0:
-            raise ValueError(f"{name}: dropout must be between 0 and 1, got {dropout}")
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers
@@ -128,7 +135,7 @@ class _Recurrent(Module):
             raise self._error(
                 f"expected {self.input_size} features, got {x.shape[-1]} (input of shape {x.shape})"
             )
-        x = as_float(x, self.__dict__["weight_ih_l0"])
+        x = as_float(self, x, self.__dict__["weight_ih_l0"])
         batched = x.ndim == 3
         turned = batched and self.batch_first
         x = x.swapaxes(0, 1) if turned else x if batched else x[:, None]
@@ -169,6 +176,7 @@ class RNN(_Recurrent):
 
     gates = 1
 
+    @checked()
     def __init__(
         self,
         input_size: int,

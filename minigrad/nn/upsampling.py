@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
+from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor
 
 
@@ -17,6 +18,7 @@ class Upsample(Module):
     (1, 3, 8, 8)
     """
 
+    @checked(size="[1, inf)", scale_factor="(0, inf)")
     def __init__(
         self,
         size: int | tuple[int, int] | None = None,

@@ -20,6 +20,7 @@ from minigrad.operators.windows import (
     Padding,
     Windows,
     check_rank,
+    padding_word,
     pair,
     reach,
     sliding,
@@ -264,7 +265,7 @@ def conv_transpose2d(
     weight: Array,
     bias: Array = None,
     stride: IntOrPair = 1,
-    padding: IntOrPair = 0,
+    padding: IntOrPair | str = 0,
     output_padding: IntOrPair = 0,
     groups: int = 1,
     dilation: IntOrPair = 1,
@@ -272,7 +273,8 @@ def conv_transpose2d(
     """The transpose of conv2d (its gradient by the input), as PyTorch's: it enlarges images.
 
     input (N, C, H, W), weight (C, O / groups, kh, kw), bias (O,) give (N, O, out_h, out_w) with
-    out_h = (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1.
+    out_h = (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1; with
+    ``padding`` "same", as in TensorFlow, out_h = H * stride, and "valid" is 0.
     ``output_padding`` (less than stride or dilation) chooses among the sizes that conv2d maps to
     H. Raises ValueError for shapes that do not fit.
 
@@ -290,26 +292,41 @@ def conv_transpose2d(
             f"{weight.shape[0]}; they must be equal, and divisible by groups={groups}"
         )
     steps, gaps = pair(name, "stride", stride), pair(name, "dilation", dilation)
-    cuts = pair(name, "padding", padding, 0)
-    extras = pair(name, "output_padding", output_padding, 0)
     kernel = weight.shape[2:]
+    reached = [reach(k, d) for k, d in zip(kernel, gaps, strict=True)]
+    extras = pair(name, "output_padding", output_padding, 0)
+    cuts: list[Any]
+    if not isinstance(padding, str):
+        cuts = [(p, p) for p in pair(name, "padding", padding, 0)]
+    elif padding_word(name, padding) == "valid":
+        cuts = [(0, 0), (0, 0)]
+    else:
+        # The image is that of a "same" convolution with this stride, which maps it to the input.
+        if any(extras):
+            raise ValueError(f"{name}: output_padding has no place beside padding={padding!r}")
+        beyond = [max(r - s, 0) for r, s in zip(reached, steps, strict=True)]
+        cuts = [(b // 2, b - b // 2) for b in beyond]
+        first, second = (max(s - r, 0) for r, s in zip(reached, steps, strict=True))
+        extras = first, second
     frame, inner, rest = [], [], []
-    for n_in, k, s, p, extra, d in zip(size, kernel, steps, cuts, extras, gaps, strict=True):
+    for n_in, r, s, (before, after), extra, d in zip(
+        size, reached, steps, cuts, extras, gaps, strict=True
+    ):
         if extra >= max(s, d):
             raise ValueError(
                 f"{name}: output_padding={output_padding!r} must be less than stride={stride!r} "
                 f"or dilation={dilation!r}"
             )
-        length = (n_in - 1) * s + reach(k, d) - 2 * p + extra
+        length = (n_in - 1) * s + r - before - after + extra
         if length < 1:
             raise ValueError(
                 f"{name}: padding={padding!r} leaves nothing of the output: it is at most "
-                f"{((n_in - 1) * s + reach(k, d) + extra - 1) // 2} here"
+                f"{((n_in - 1) * s + r + extra - 1) // 2} here"
             )
         # Output padding first takes back what padding cut off; beyond the reach of the kernel,
         # conv2d ignores up to stride - 1 rows, and more of them are added as plain zeros.
-        zeros = max(extra - p - (s - 1), 0)
-        frame.append((p, max(p - extra, 0)))
+        zeros = max(extra - after - (s - 1), 0)
+        frame.append((before, max(after - extra, 0)))
         inner.append(length - zeros)
         rest.append((0, zeros))
     x_shape = (n, weight.shape[1] * groups, *inner)
@@ -334,7 +351,7 @@ def conv_transpose1d(
     weight: Array,
     bias: Array = None,
     stride: int | tuple[int] = 1,
-    padding: int | tuple[int] = 0,
+    padding: int | tuple[int] | str = 0,
     output_padding: int | tuple[int] = 0,
     groups: int = 1,
     dilation: int | tuple[int] = 1,
@@ -354,7 +371,7 @@ def conv_transpose1d(
         weight[:, :, None],
         bias,
         (1, _one(name, "stride", stride)),
-        (0, _one(name, "padding", padding)),
+        padding if isinstance(padding, str) else (0, _one(name, "padding", padding)),
         (0, _one(name, "output_padding", output_padding)),
         groups,
         (1, _one(name, "dilation", dilation)),

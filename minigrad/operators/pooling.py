@@ -121,7 +121,7 @@ def max_pool2d(
     input: Array,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
+    padding: IntOrPair | str = 0,
     dilation: IntOrPair = 1,
     ceil_mode: bool = False,
 ) -> Array:
@@ -189,7 +189,7 @@ def max_pool2d_grad(
     ans: Array,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
+    padding: IntOrPair | str = 0,
     dilation: IntOrPair = 1,
     ceil_mode: bool = False,
 ) -> Array:
@@ -230,7 +230,7 @@ def max_pool2d_pick(
     ans: Array,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
+    padding: IntOrPair | str = 0,
     dilation: IntOrPair = 1,
     ceil_mode: bool = False,
 ) -> Array:
@@ -259,7 +259,7 @@ def sum_pool2d(
     input: Array,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
+    padding: IntOrPair | str = 0,
     ceil_mode: bool = False,
 ) -> Array:
     """The sum of the elements under each window."""
@@ -284,7 +284,7 @@ def sum_pool2d_grad(
     x_shape: tuple[int, ...],
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
+    padding: IntOrPair | str = 0,
     ceil_mode: bool = False,
 ) -> Array:
     """Each element of g added to all places under its window: the adjoint of ``sum_pool2d``."""
@@ -308,7 +308,7 @@ def avg_pool2d(
     input: Array,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
-    padding: IntOrPair = 0,
+    padding: IntOrPair | str = 0,
     ceil_mode: bool = False,
     count_include_pad: bool = True,
     divisor_override: int | None = None,
@@ -316,7 +316,8 @@ def avg_pool2d(
     """The mean of the elements under each window, as PyTorch's.
 
     input (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` when None. The
-    zeros of the padding count as elements unless ``count_include_pad=False``;
+    zeros of the padding count as elements unless ``count_include_pad=False`` (those of "same"
+    never do, as in TensorFlow);
     ``divisor_override`` divides by that number instead.
     Raises ValueError for a window that does not fit or padding of more than half the kernel.
 
@@ -332,7 +333,8 @@ def avg_pool2d(
         if divisor == 0:
             raise ValueError("avg_pool2d: divisor_override must not be 0")
         return total * (1.0 / divisor)
-    limit = pair("avg_pool2d", "padding", padding, 0) if count_include_pad else (0, 0)
+    counted = count_include_pad and not isinstance(padding, str)  # never in TensorFlow
+    limit = pair("avg_pool2d", "padding", padding, 0) if counted else (0, 0)
     rows, columns = (_covered(windows, axis, limit[axis]) for axis in (0, 1))
     if rows.min() == rows.max() and columns.min() == columns.max():
         return total * (1.0 / (int(rows[0]) * int(columns[0])))

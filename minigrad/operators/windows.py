@@ -63,6 +63,16 @@ def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
     return first, second
 
 
+def padding_word(name: str, word: str) -> str:
+    """The word same or valid, which TensorFlow writes in capitals; ValueError for others."""
+    if word.lower() not in ("same", "valid"):
+        raise ValueError(
+            f"{name}: unknown padding {word!r}; it is 'same', 'valid', an int, a pair, "
+            f"or ((top, bottom), (left, right))"
+        )
+    return word.lower()
+
+
 def sliding(
     name: str,
     size: tuple[int, ...],
@@ -148,16 +158,11 @@ def _padding(
     name: str, size: tuple[int, ...], kernel: Pair, stride: Pair, padding: Any, dilation: Pair
 ) -> tuple[Pair, Pair]:
     if isinstance(padding, str):
-        if padding == "valid":
+        if padding_word(name, padding) == "valid":
             return (0, 0), (0, 0)
-        if padding == "same":
-            both = zip(size, kernel, stride, dilation, strict=True)
-            first, second = (_same(n, reach(k, d), s) for n, k, s, d in both)
-            return first, second
-        raise ValueError(
-            f"{name}: unknown padding {padding!r}; it is 'same', 'valid', an int, a pair, "
-            f"or ((top, bottom), (left, right))"
-        )
+        both = zip(size, kernel, stride, dilation, strict=True)
+        first, second = (_same(n, reach(k, d), s) for n, k, s, d in both)
+        return first, second
     if isinstance(padding, tuple) and [len(p) for p in padding if isinstance(p, tuple)] == [2, 2]:
         return pair(name, "padding", padding[0], 0), pair(name, "padding", padding[1], 0)
     vertical, horizontal = pair(name, "padding", padding, 0)

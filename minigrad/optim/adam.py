@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.optim.flat import Part
 from minigrad.optim.optimizer import Group, Optimizer, Params
 from minigrad.optim.passes import add_decay, average, average_square
+from minigrad.settings import checked
 
 
 class Adam(Optimizer):
@@ -36,6 +37,7 @@ class Adam(Optimizer):
     [0.5, -1.5]
     """
 
+    @checked(lr="[0, inf)", betas="[0, 1)", eps="[0, inf)", weight_decay="[0, inf)")
     def __init__(
         self,
         params: Params = None,
@@ -84,8 +86,8 @@ class Adam(Optimizer):
                 np.multiply(p, 1.0 - lr * decay, out=p)
             add_decay(p, g, s, 0.0 if decoupled else decay, maximize)
             m, v = part.state["exp_avg"], part.state["exp_avg_sq"]
-            average(m, g, s, beta1)
             average_square(v, g, s, beta2)
+            average(m, g, s, beta1)
             if amsgrad:
                 v = np.maximum(part.state["max_exp_avg_sq"], v, out=part.state["max_exp_avg_sq"])
             np.sqrt(v, out=s)
@@ -115,6 +117,7 @@ class AdamW(Adam):
     [0.0, -0.5]
     """
 
+    @checked(lr="[0, inf)", betas="[0, 1)", eps="[0, inf)", weight_decay="[0, inf)")
     def __init__(
         self,
         params: Params = None,
@@ -161,6 +164,13 @@ class NAdam(Optimizer):
     0.4718
     """
 
+    @checked(
+        lr="[0, inf)",
+        betas="[0, 1)",
+        eps="[0, inf)",
+        weight_decay="[0, inf)",
+        momentum_decay="[0, inf)",
+    )
     def __init__(
         self,
         params: Params = None,
@@ -217,8 +227,8 @@ class NAdam(Optimizer):
                 np.multiply(p, 1.0 - lr * decay, out=p)
             add_decay(p, g, s, 0.0 if decoupled else decay, maximize)
             m, v = part.state["exp_avg"], part.state["exp_avg_sq"]
-            average(m, g, s, beta1)
             average_square(v, g, s, beta2)
+            average(m, g, s, beta1)
             np.multiply(g, size_of_g, out=g)
             np.multiply(m, size_of_m, out=s)
             np.add(g, s, out=g)

@@ -8,7 +8,8 @@ import numpy as np
 
 from minigrad.optim.flat import Part
 from minigrad.optim.optimizer import Group, Optimizer, Params
-from minigrad.optim.passes import add_decay, average, average_square
+from minigrad.optim.passes import add_decay, add_square, average, average_square
+from minigrad.settings import checked
 
 
 class Adagrad(Optimizer):
@@ -32,6 +33,13 @@ class Adagrad(Optimizer):
     [0.5, -1.5]
     """
 
+    @checked(
+        lr="[0, inf)",
+        lr_decay="[0, inf)",
+        weight_decay="[0, inf)",
+        initial_accumulator_value="[0, inf)",
+        eps="[0, inf)",
+    )
     def __init__(
         self,
         params: Params = None,
@@ -68,8 +76,7 @@ class Adagrad(Optimizer):
         def update(part: Part) -> None:
             p, g, s, v = part.p, part.g, part.s, part.state["sum"]
             add_decay(p, g, s, decay, maximize)
-            np.multiply(g, g, out=s)
-            np.add(v, s, out=v)
+            add_square(v, g, s)
             np.sqrt(v, out=s)
             np.add(s, eps, out=s)
             np.divide(g, s, out=s)
@@ -102,6 +109,9 @@ class RMSprop(Optimizer):
     [0.75, -1.75]
     """
 
+    @checked(
+        lr="[0, inf)", alpha="[0, 1]", eps="[0, inf)", weight_decay="[0, inf)", momentum="[0, inf)"
+    )
     def __init__(
         self,
         params: Params = None,
@@ -186,6 +196,7 @@ class Adadelta(Optimizer):
     [0.1056, -1.0299]
     """
 
+    @checked(lr="[0, inf)", rho="[0, 1]", eps="[0, inf)", weight_decay="[0, inf)")
     def __init__(
         self,
         params: Params = None,

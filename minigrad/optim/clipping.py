@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.settings import checked
 from minigrad.tensor import Tensor, as_tensor
 
 Array = NDArray[Any]
 
 
+@checked(max_norm="[0, inf)", norm_type="(0, inf]")
 def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor],
     max_norm: float,
@@ -38,10 +40,9 @@ def clip_grad_norm_(
     >>> w.grad.numpy().round(4).tolist()
     [0.6, 0.8]
     """
-    _check_limit("clip_grad_norm_", "max_norm", max_norm)
     owners = _with_gradients("clip_grad_norm_", parameters)
     gradients = [g._data for _, g in owners]
-    norm = _norm("clip_grad_norm_", gradients, norm_type)
+    norm = _norm(gradients, norm_type)
     if error_if_nonfinite and not math.isfinite(norm):
         bad = [_describe(p) for p, g in owners if not np.isfinite(g._data).all()]
         raise RuntimeError(
@@ -55,6 +56,7 @@ def clip_grad_norm_(
     return Tensor(np.asarray(norm, _dtype(gradients)))
 
 
+@checked(clip_value="[0, inf)")
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:
     """Limit every element of every ``.grad`` to [-clip_value, clip_value].
 
@@ -68,11 +70,11 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
     >>> w.grad
     tensor([ 1. , -1. ,  0.5])
     """
-    _check_limit("clip_grad_value_", "clip_value", clip_value)
     for p, g in _with_gradients("clip_grad_value_", parameters):
         p.grad = Tensor(np.clip(g._data, -float(clip_value), float(clip_value)))
 
 
+@checked(max_norm="[0, inf)")
 def clip_by_global_norm(
     grads: Sequence[Any], max_norm: float
 ) -> tuple[list[Tensor | None], Tensor]:
@@ -91,12 +93,11 @@ def clip_by_global_norm(
     >>> [None if g is None else round(g.item(), 4) for g in grads]
     [0.6, None, 0.8]
     """
-    _check_limit("clip_by_global_norm", "max_norm", max_norm)
     if isinstance(grads, (Tensor, np.ndarray)):
         raise TypeError("clip_by_global_norm: expected a list of gradients, got one; write [g]")
     given = [None if g is None else as_tensor(g)._data for g in grads]
     arrays = [g for g in given if g is not None]
-    norm = _norm("clip_by_global_norm", arrays, 2.0)
+    norm = _norm(arrays, 2.0)
     scale = _scale(max_norm, norm)
     clipped = [
         None if g is None else Tensor(g if scale >= 1.0 else _scaled(g, scale)) for g in given
@@ -116,14 +117,7 @@ def _with_gradients(function: str, parameters: Any) -> list[tuple[Tensor, Tensor
     return [(p, p.grad) for p in dict.fromkeys(given) if p.grad is not None]
 
 
-def _check_limit(function: str, name: str, value: Any) -> None:
-    if not 0.0 <= value < math.inf:
-        raise ValueError(f"{function}: {name} must be 0 or more and finite, got {value}")
-
-
-def _norm(function: str, arrays: list[Array], norm_type: float) -> float:
-    if not norm_type > 0.0:
-        raise ValueError(f"{function}: norm_type must be above 0, or inf; got {norm_type}")
+def _norm(arrays: list[Array], norm_type: float) -> float:
     if norm_type == math.inf:
         # np.max, unlike Python's, passes nan on.
         return float(np.max([np.max(np.abs(a)) for a in arrays if a.size] or [0.0]))

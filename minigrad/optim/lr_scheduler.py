@@ -12,7 +12,11 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
+import numpy as np
+
 from minigrad.optim.optimizer import Group, Optimizer
+from minigrad.settings import checked
+from minigrad.tensor import Tensor
 
 
 class LRScheduler:
@@ -31,6 +35,7 @@ class LRScheduler:
     [0.5]
     """
 
+    @checked(last_epoch="[-1, inf)")
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         self._attach(optimizer)
         self.last_epoch = last_epoch
@@ -108,6 +113,7 @@ class LRScheduler:
         """All but the optimizer: numbers, lists and strings."""
         return {k: copy.deepcopy(v) for k, v in vars(self).items() if k not in self._not_saved}
 
+    @checked()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned; load the optimizer's state too.
 
@@ -138,6 +144,7 @@ class LambdaLR(LRScheduler):
     4.0
     """
 
+    @checked(last_epoch="[-1, inf)")
     def __init__(
         self,
         optimizer: Optimizer,
@@ -172,10 +179,10 @@ class StepLR(LRScheduler):
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
+    @checked(step_size="[1, inf)", gamma="[0, inf)", last_epoch="[-1, inf)")
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
-        _check_positive("StepLR", "step_size", step_size)
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
@@ -198,6 +205,7 @@ class MultiStepLR(LRScheduler):
     [0.5]
     """
 
+    @checked(gamma="[0, inf)", last_epoch="[-1, inf)")
     def __init__(
         self,
         optimizer: Optimizer,
@@ -227,6 +235,7 @@ class ExponentialLR(LRScheduler):
     [0.5]
     """
 
+    @checked(gamma="[0, inf)", last_epoch="[-1, inf)")
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
@@ -252,6 +261,9 @@ class LinearLR(LRScheduler):
     [0.75]
     """
 
+    @checked(
+        start_factor="(0, 1]", end_factor="[0, 1]", total_iters="[0, inf)", last_epoch="[-1, inf)"
+    )
     def __init__(
         self,
         optimizer: Optimizer,
@@ -260,11 +272,6 @@ class LinearLR(LRScheduler):
         total_iters: int = 5,
         last_epoch: int = -1,
     ) -> None:
-        if not 0.0 < start_factor <= 1.0 or not 0.0 <= end_factor <= 1.0:
-            raise ValueError(
-                f"LinearLR: expected 0 < start_factor <= 1 and 0 <= end_factor <= 1, got "
-                f"{start_factor} and {end_factor}"
-            )
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 
@@ -296,10 +303,10 @@ class CosineAnnealingLR(LRScheduler):
     [0.5]
     """
 
+    @checked(T_max="[1, inf)", eta_min="[0, inf)", last_epoch="[-1, inf)")
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
-        _check_positive("CosineAnnealingLR", "T_max", T_max)
         self.T_max, self.eta_min = T_max, eta_min
         super().__init__(optimizer, last_epoch)
 
@@ -339,6 +346,18 @@ class OneCycleLR(LRScheduler):
     [1.0]
     """
 
+    @checked(
+        max_lr="[0, inf)",
+        total_steps="[1, inf)",
+        epochs="[1, inf)",
+        steps_per_epoch="[1, inf)",
+        pct_start="[0, 1]",
+        base_momentum="[0, 1)",
+        max_momentum="[0, 1)",
+        div_factor="(0, inf)",
+        final_div_factor="(0, inf)",
+        last_epoch="[-1, inf)",
+    )
     def __init__(
         self,
         optimizer: Optimizer,
@@ -360,16 +379,7 @@ class OneCycleLR(LRScheduler):
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: give total_steps, or both epochs and steps_per_epoch")
-            _check_positive("OneCycleLR", "epochs", epochs)
-            _check_positive("OneCycleLR", "steps_per_epoch", steps_per_epoch)
             total_steps = epochs * steps_per_epoch
-        _check_positive("OneCycleLR", "total_steps", total_steps)
-        if not 0.0 <= pct_start <= 1.0:
-            raise ValueError(f"OneCycleLR: pct_start must be in [0, 1], got {pct_start}")
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(
-                f"OneCycleLR: anneal_strategy must be 'cos' or 'linear', got {anneal_strategy!r}"
-            )
         self.total_steps, self.anneal_strategy = total_steps, anneal_strategy
         self.cycle_momentum, self.three_phase = cycle_momentum, three_phase
         ends = [pct_start * total_steps - 1.0]
@@ -446,6 +456,14 @@ class ReduceLROnPlateau(LRScheduler):
     [0.5]
     """
 
+    @checked(
+        factor="[0, 1)",
+        patience="[0, inf)",
+        threshold="[0, inf)",
+        cooldown="[0, inf)",
+        min_lr="[0, inf)",
+        eps="[0, inf)",
+    )
     def __init__(
         self,
         optimizer: Optimizer,
@@ -458,14 +476,6 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: float | list[float] = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        if not 0.0 <= factor < 1.0:
-            raise ValueError(f"ReduceLROnPlateau: factor must be in [0, 1), got {factor}")
-        if mode not in ("min", "max"):
-            raise ValueError(f"ReduceLROnPlateau: mode must be 'min' or 'max', got {mode!r}")
-        if threshold_mode not in ("rel", "abs"):
-            raise ValueError(
-                f"ReduceLROnPlateau: threshold_mode must be 'rel' or 'abs', got {threshold_mode!r}"
-            )
         self._attach(optimizer)
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode
@@ -484,7 +494,7 @@ class ReduceLROnPlateau(LRScheduler):
         if metrics is None:
             raise TypeError("ReduceLROnPlateau: step needs the measured value: step(val_loss)")
         self._warn_if_early()
-        value = float(metrics)
+        value = _number(metrics)
         if self._improves(value):
             self.best, self.num_bad_epochs = value, 0
         else:
@@ -507,6 +517,9 @@ class ReduceLROnPlateau(LRScheduler):
         return sign * value < sign * self.best - self.threshold
 
 
-def _check_positive(schedule: str, name: str, value: Any) -> None:
-    if not isinstance(value, int) or value <= 0:
-        raise ValueError(f"{schedule}: {name} must be a positive integer, got {value!r}")
+def _number(value: Any) -> float:
+    """A measured value: nan is one, too."""
+    array = np.asarray(value.detach().numpy() if isinstance(value, Tensor) else value)
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        raise TypeError(f"ReduceLROnPlateau: step needs one number, got {value!r:.80}")
+    return float(array.reshape(()))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from minigrad.node import Leaf
 from minigrad.optim.flat import Flat, Part
 from minigrad.parameter import Parameter
+from minigrad.settings import checked
 from minigrad.tensor import Tensor, as_tensor
 
 Array = NDArray[Any]
@@ -62,6 +63,7 @@ class Optimizer:
     (tensor([0.9], requires_grad=True), tensor([0.5], requires_grad=True))
     """
 
+    @checked()
     def __init__(self, params: Params, defaults: dict[str, Any]) -> None:
         self._name = type(self).__name__
         self.defaults = defaults
@@ -91,16 +93,19 @@ class Optimizer:
             value = group[name]
             if isinstance(value, (Tensor, np.generic)):
                 group[name] = value = value.item()  # NumPy's float64 would widen float32
-            if not isinstance(value, (int, float)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise TypeError(f"{self._name}: {name} must be a number, got {value!r:.80}")
             if not 0.0 <= value < float("inf"):
                 raise ValueError(f"{self._name}: {name} must be 0 or more, got {value}")
             if name in ("alpha", "rho") and value > 1.0:
-                raise ValueError(f"{self._name}: {name} must be in [0, 1], got {value}")
+                raise ValueError(f"{self._name}: {name} must be between 0 and 1, got {value}")
         if "betas" in group:
-            betas = group["betas"] = tuple(group["betas"])
+            betas: Any = group["betas"]
+            if not isinstance(betas, (tuple, list)) or any(isinstance(b, str) for b in betas):
+                raise TypeError(f"{self._name}: betas must be two numbers, got {betas!r:.80}")
+            group["betas"] = betas = tuple(betas)
             if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
-                raise ValueError(f"{self._name}: betas must be two numbers in [0, 1), got {betas}")
+                raise ValueError(f"{self._name}: betas must be in [0, 1), got {betas}")
 
     def initial_state(self, group: Group) -> dict[str, float]:
         """The arrays of state each parameter has: their names and start values."""
@@ -132,6 +137,11 @@ class Optimizer:
                 f"{self._name}: the first argument is params, got the number {params}; write "
                 f"{self._name}(lr={params})"
             )
+        if not hasattr(params, "__iter__") or isinstance(params, (str, bytes)):
+            raise TypeError(
+                f"{self._name}: params must be an iterable of tensors or of groups, got "
+                f"{params!r:.80}"
+            )
         given = list(params)
         if not given:
             raise ValueError(
@@ -157,7 +167,10 @@ class Optimizer:
                 f"{', '.join(self.defaults)}"
             )
         given: list[Any]
-        given = [group["params"]] if isinstance(group["params"], Tensor) else list(group["params"])
+        held: Any = group["params"]
+        if not hasattr(held, "__iter__"):
+            raise TypeError(f"{self._name}: 'params' must be a list of tensors, got {held!r:.80}")
+        given = [held] if isinstance(held, Tensor) else list(held)
         if not given:
             raise ValueError(f"{self._name}: group {len(self.param_groups)} has no parameters")
         names: list[str] = list(group.get("param_names", ()))
@@ -222,6 +235,7 @@ class Optimizer:
 
     # -- steps -------------------------------------------------------------------------------------
 
+    @checked()
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or with ``set_to_none=False`` make them zeros.
 
@@ -231,6 +245,7 @@ class Optimizer:
             if p.grad is not None:
                 p.grad = None if set_to_none else Tensor(np.zeros_like(p._data))
 
+    @checked()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters by their ``.grad``; returns what ``closure()`` returned, if given.
 
@@ -265,6 +280,11 @@ class Optimizer:
         >>> w.tolist()
         [0.5, 1.0]
         """
+        if not hasattr(grads_and_vars, "__iter__"):
+            raise TypeError(
+                f"{self._name}: apply_gradients takes (gradient, parameter) pairs: "
+                f"zip(grads, params), got {grads_and_vars!r:.80}"
+            )
         pairs: list[Any] = list(grads_and_vars)
         gradients: dict[Tensor, Array | None] = {}
         for i, pair in enumerate(pairs):
@@ -406,6 +426,7 @@ class Optimizer:
         state = {numbers[p]: one for p, one in self.state.items()}
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
+    @checked()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned, here or in PyTorch (arrays or tensors).
 

@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.optim.flat import Array, Part
 from minigrad.optim.optimizer import Group, Optimizer, Params, tensors
 from minigrad.optim.passes import add_decay
+from minigrad.settings import checked
 
 
 class SGD(Optimizer):
@@ -35,6 +36,7 @@ class SGD(Optimizer):
     [0.5, 1.0]
     """
 
+    @checked(lr="[0, inf)", momentum="[0, inf)", dampening="(-inf, inf)", weight_decay="[0, inf)")
     def __init__(
         self,
         params: Params = None,

@@ -1,0 +1,440 @@
+"""What a public function takes: kinds from its annotations, ranges from the line above it.
+
+``@checked(eps="[0, inf)")`` refuses, before the function runs, whatever an annotation does not
+allow (a boolean where a number belongs, a string where a flag does, NaN anywhere) and numbers
+outside the range. So the signature that people read is also what is held, in one place.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import opcode
+import operator
+import re
+from collections.abc import Callable, Iterator
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: The value does not suit this kind.
+UNFIT: Any = object()
+#: The instruction of a ``raise`` statement, by which our own words are told from NumPy's.
+RAISE = opcode.opmap["RAISE_VARARGS"]
+
+
+class Kind(NamedTuple):
+    """What one alternative of an annotation allows: in words, and as a function of the value.
+
+    The function returns the value as a plain Python one, or ``UNFIT``.
+    """
+
+    words: str
+    take: Callable[[Any], Any]
+    choices: bool = False
+    length: int | None = None
+
+
+class Interval(NamedTuple):
+    """A range as mathematics writes it: ``[0, 1)``; the text is shown in messages."""
+
+    text: str
+    low: float
+    high: float
+    open_low: bool
+    open_high: bool
+
+    def holds(self, value: float) -> bool:
+        """Whether a number lies inside."""
+        low = self.low < value if self.open_low else self.low <= value
+        return low and (value < self.high if self.open_high else value <= self.high)
+
+    def words(self) -> str:
+        """The range as a message says it."""
+        if self.text == "[0, 1]":
+            return "between 0 and 1"
+        low = f"{self.low:g}"
+        if self.text == "[0, inf)":
+            return "0 or more"
+        if self.high == math.inf and self.open_high and self.low > -math.inf:
+            return f"above {low}" if self.open_low else f"at least {low}"
+        return "finite" if self.text == "(-inf, inf)" else f"in {self.text}"
+
+
+def interval(text: str) -> Interval:
+    """The range that is written so.
+
+    >>> interval("(0, 1]").holds(0), interval("(0, 1]").holds(1)
+    (False, True)
+    """
+    low, high = (float(end) for end in text[1:-1].split(","))
+    return Interval(text, low, high, text[0] == "(", text[-1] == ")")
+
+
+def checked(**ranges: str) -> Callable[[F], F]:
+    """Decorate a function so that it refuses arguments its annotations and ranges do not allow.
+
+    A range is an interval for numbers, and "floating" for a dtype. Raises TypeError for values of
+    another kind, ValueError for NaN, numbers out of range, and sizes that no memory can hold.
+
+    >>> @checked(p="[0, 1]")
+    ... def drop(p: float) -> float:
+    ...     return p
+    >>> drop(True)
+    Traceback (most recent call last):
+    TypeError: drop: p must be a number, got True
+    """
+
+    def decorate(f: F) -> F:
+        of_class = f.__name__ == "__init__"
+        rules: dict[str, Rule] = {}
+        names: list[str] = []
+
+        @functools.wraps(f)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not names:  # at the first call, when every name of the annotations is defined
+                names.extend(_positional(f))
+                rules.update(_rules(f, ranges))
+            name = type(args[0]).__name__ if of_class else f.__name__
+            given = [
+                rules[key](name, value) if key in rules else value
+                for key, value in zip(names, args, strict=False)
+            ]
+            given += args[len(given) :]
+            for key, value in kwargs.items():
+                if key in rules:
+                    kwargs[key] = rules[key](name, value)
+            try:
+                return f(*given, **kwargs)
+            except FAILURES as error:
+                told = _told(name, call, tuple(given), kwargs, error)
+                if told is error:
+                    raise
+                raise told from error
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+class Rule:
+    """The check of one argument."""
+
+    def __init__(self, what: str, kinds: list[Kind], allowed: str, default: Any) -> None:
+        self.what = what
+        self.kinds = kinds
+        self.default = default
+        self.floating = allowed == "floating"
+        self.range = interval(allowed) if allowed and not self.floating else None
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """The value, as a plain Python one where it is a number."""
+        for kind in self.kinds:
+            taken = kind.take(value)
+            if taken is not UNFIT:
+                break
+        else:
+            if isinstance(value, str) and any(kind.choices for kind in self.kinds):
+                choices = " or ".join(k.words for k in self.kinds if k.choices)
+                raise ValueError(f"{name}: {self.what} must be {choices}, got {value!r}")
+            words = " or ".join(dict.fromkeys(kind.words for kind in self.kinds))
+            long = len(value) if isinstance(value, (tuple, list)) else None
+            lengths = [kind.length for kind in self.kinds if kind.length is not None]
+            wrong = ValueError if lengths and long not in (None, *lengths) else TypeError
+            hint = "; a shape is one tuple" if self.kinds == [DTYPE] and _is_whole(value) else ""
+            raise wrong(f"{name}: {self.what} must be {words}, got {_short(value)}{hint}")
+        if kind is DTYPE:
+            return self._dtype(name, value)
+        for number in _numbers(taken):
+            if isinstance(number, float) and math.isnan(number):
+                raise ValueError(f"{name}: {self.what} must be a number, got NaN")
+            if self.range is not None and not self.range.holds(number):
+                raise ValueError(
+                    f"{name}: {self.what} must be {self.range.words()}, got {_short(value)}"
+                )
+        return taken
+
+    def _dtype(self, name: str, value: Any) -> Any:
+        if value is None:
+            return self.default
+        if self.floating and np.dtype(value).kind != "f":
+            raise TypeError(
+                f"{name}: {self.what} must be floating-point, such as np.float32, got {value!r}"
+            )
+        return value
+
+
+def entries(name: str, state: Any, *keys: str) -> None:
+    """Raise TypeError unless a saved state is a dict, ValueError unless it has these entries."""
+    if not isinstance(state, dict):
+        raise TypeError(f"{name}: expected what state_dict() returned, got {_short(state)}")
+    missing = [key for key in keys if key not in state]
+    if missing:
+        raise ValueError(
+            f"{name}: expected what state_dict() returned; the state has no {', '.join(missing)}"
+        )
+
+
+# -- kinds -----------------------------------------------------------------------------------------
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, (bool, np.bool_)):
+        return UNFIT
+    try:
+        return operator.index(value)
+    except (TypeError, ValueError):
+        return UNFIT
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, (float, int)) and not isinstance(value, (bool, np.generic)):
+        return value
+    # NumPy's float64 would widen float32; so would that of an array or a tensor.
+    array: Any = value
+    single = getattr(value, "shape", None) == () and hasattr(value, "item")
+    return array.item() if single and array.dtype.kind in "fiu" else UNFIT
+
+
+def _dtype(value: Any) -> Any:
+    try:
+        return value if np.dtype(value).kind in "fiubc" else UNFIT
+    except Exception:  # noqa: BLE001 (NumPy raises several kinds of them)
+        return UNFIT
+
+
+DTYPE = Kind("a numeric dtype", _dtype)
+
+SIMPLE: dict[Any, Kind] = {
+    NoneType: Kind("None", lambda v: v if v is None else UNFIT),
+    bool: Kind("True or False", lambda v: bool(v) if isinstance(v, (bool, np.bool_)) else UNFIT),
+    int: Kind("an int", _whole),
+    float: Kind("a number", _number),
+    str: Kind("a string", lambda v: v if isinstance(v, str) else UNFIT),
+}
+
+
+FUNCTION = Kind("a function", lambda v: v if callable(v) else UNFIT)
+GENERATOR = [
+    SIMPLE[NoneType],
+    Kind(
+        "a np.random.Generator",
+        lambda v: v if type(v).__module__.startswith("numpy.random") and _draws(v) else UNFIT,
+    ),
+]
+
+
+def _draws(value: Any) -> bool:
+    return isinstance(value, np.random.Generator)
+
+
+def _kinds(meant: Any) -> list[Kind] | None:
+    """What this annotation allows; None where it says nothing that can be checked."""
+    meant = NoneType if meant is None else meant
+    if meant is DTypeLike:
+        return [DTYPE]
+    if meant in SIMPLE:
+        return [SIMPLE[meant]]
+    origin, parts = get_origin(meant), get_args(meant)
+    if origin is Literal:
+        words = " or ".join(map(repr, parts))
+        return [Kind(words, lambda v: v if isinstance(v, str) and v in parts else UNFIT, True)]
+    if origin in (Union, UnionType):
+        return _joined(_kinds(part) for part in parts)
+    if origin is tuple:
+        return _row(parts)
+    kind = origin or meant
+    if (
+        kind is Any
+        or not isinstance(kind, type)
+        or (getattr(kind, "_is_protocol", False) and origin is None)
+    ):
+        return None
+    if kind.__module__ == "collections.abc" and hasattr(kind, "__iter__"):
+        return [_iterable(kind, parts)]
+    if kind is list:
+        return [_iterable(kind, parts)]
+    if kind.__module__ == "collections.abc":
+        return [FUNCTION]
+    words = _article(kind.__name__)
+    return [Kind(words, lambda v: v if isinstance(v, kind) else UNFIT)]
+
+
+def _joined(alternatives: Iterator[list[Kind] | None]) -> list[Kind] | None:
+    """All of them; None when one of them can be anything."""
+    found: list[Kind] = []
+    for one in alternatives:
+        if one is None:
+            return None
+        found += one
+    return found
+
+
+def _row(parts: tuple[Any, ...]) -> list[Kind] | None:
+    """A tuple, or a list instead of it, of these kinds."""
+    any_length = parts[-1] is Ellipsis
+    each = [_kinds(part) for part in parts if part is not Ellipsis]
+    length = "several" if any_length else str(len(each))
+
+    def take(value: Any) -> Any:
+        if not isinstance(value, (tuple, list)) or (not any_length and len(value) != len(each)):
+            return UNFIT
+        taken: list[Any] = []
+        for i, one in enumerate(value):
+            kinds = each[0 if any_length else i]
+            options = [one] if kinds is None else [k.take(one) for k in kinds]
+            good = [option for option in options if option is not UNFIT]
+            if not good:
+                return UNFIT
+            taken.append(good[0])
+        return tuple(taken)
+
+    inner = " or ".join(kind.words for kind in each[0] or [Kind("value", _whole)])
+    words = f"a tuple of {length} values, each {inner}"
+    return [Kind(words, take, length=None if any_length else len(each))]
+
+
+def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
+    """What can be gone through; numbers, strings and functions in lists are looked at."""
+    mapping = hasattr(kind, "keys")
+    inner = (_kinds(parts[0]) or []) if len(parts) == 1 else []
+    if not all(one is FUNCTION or one in SIMPLE.values() for one in inner):
+        inner = []
+
+    def take(value: Any) -> Any:
+        if isinstance(value, (str, bytes)) or (mapping and not isinstance(value, kind)):
+            return UNFIT
+        # An array is no Sequence to Python, and a 0-d one cannot be gone through.
+        shape = getattr(value, "shape", None)
+        if shape == () or not hasattr(value, "__iter__"):
+            return UNFIT
+        looked_at: Any = value if inner and (shape or isinstance(value, (list, tuple))) else ()
+        if any(all(k.take(one) is UNFIT for k in inner) for one in looked_at):
+            return UNFIT
+        return value
+
+    words = _article(kind.__name__.lower())
+    return Kind(f"{words} of which each is {inner[0].words}" if inner else words, take)
+
+
+# -- annotations -----------------------------------------------------------------------------------
+
+
+def _positional(f: Callable[..., Any]) -> list[str]:
+    import inspect  # slow to import
+
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in inspect.signature(f).parameters.values() if p.kind in kinds]
+
+
+def _rules(f: Callable[..., Any], ranges: dict[str, str]) -> dict[str, Rule]:
+    found: dict[str, Rule] = {}
+    import inspect
+
+    parameters = inspect.signature(f).parameters
+    for name, parameter in parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        text = parameter.annotation
+        if not isinstance(text, str):
+            continue
+        kinds = (
+            GENERATOR
+            if name == "generator"  # its annotation is often Any: the class is imported late
+            else _joined(_kinds(_meant(part, f)) for part in _alternatives(text))
+        )
+        if kinds is not None:
+            found[name] = Rule(name, kinds, ranges.get(name, ""), parameter.default)
+    unused = set(ranges) - set(found)
+    if unused:
+        raise TypeError(f"checked: {f.__qualname__} has no checked argument {', '.join(unused)}")
+    return found
+
+
+def _meant(text: str, f: Callable[..., Any]) -> Any:
+    """What an annotation stands for where the function is defined; Any where nothing is known."""
+    try:
+        return eval(text, getattr(f, "__globals__", {}))  # noqa: S307 (it is our own source)
+    except NameError:  # imported for type checkers only
+        return Any
+
+
+def _alternatives(text: str) -> Iterator[str]:
+    """The parts of an annotation between bars that stand in no brackets."""
+    depth = start = 0
+    for i, letter in enumerate(text):
+        depth += (letter in "[(") - (letter in "])")
+        if letter == "|" and not depth:
+            yield text[start:i].strip()
+            start = i + 1
+    yield text[start:].strip()
+
+
+def _numbers(taken: Any) -> Iterator[Any]:
+    if isinstance(taken, (tuple, list)):
+        for one in taken:
+            yield from _numbers(one)
+    elif isinstance(taken, (int, float)) and not isinstance(taken, bool):
+        yield taken
+
+
+#: What may come out of a call with unfit arguments.
+FAILURES = (
+    ValueError, TypeError, LookupError, AttributeError, ZeroDivisionError, OverflowError,
+    MemoryError,
+)  # fmt: skip
+#: The beginning of a message that says where it comes from.
+NAMED = re.compile(r"[\w.]+( in [\w.]+)?: ")
+
+
+def _told(
+    name: str,
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    error: Exception,
+) -> Exception:
+    """The error itself, if it is the user's or says where it comes from; else one that does."""
+    text = str(error.args[0]) if error.args else ""
+    nameless = not NAMED.match(text) or text.startswith("tensor: ")
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    if last is None or not nameless:
+        return error
+    home = str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    if home not in ("minigrad", "numpy"):
+        return error  # raised in a function of the user's
+    if home == "minigrad" and last.tb_frame.f_code.co_code[last.tb_lasti] == RAISE:
+        if isinstance(error, (ValueError, TypeError)):  # in our words, but not by our name
+            error.args = (f"{name}: {text.removeprefix('tensor: ')}",)
+        return error
+    from minigrad.operators.errors import bound, refusal
+
+    given = bound(f, args, kwargs)
+    given.pop("self", None)
+    found = refusal(name, f, given, error)
+    return ValueError(*found.args) if isinstance(error, (MemoryError, LookupError)) else found
+
+
+def _article(word: str) -> str:
+    return f"{'an' if word[0] in 'AEIOUaeiou' else 'a'} {word}"
+
+
+def _short(value: Any) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 (it is only for a message)
+        text = type(value).__name__
+    shape = getattr(value, "shape", ())
+    if isinstance(shape, tuple) and math.prod(shape) > 8:
+        return f"{type(value).__name__} of shape {shape}"
+    return text if len(text) <= 80 else f"{text[:77]}..."
