@@ -314,7 +314,9 @@ def _entry(name: str, told: Any) -> tuple[Entry, int]:
         raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
     kind, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
     for numbers in (shape, offsets):
-        if not isinstance(numbers, list) or not all(type(n) is int and n >= 0 for n in numbers):
+        if not isinstance(numbers, list) or not all(
+            type(n) is int and 0 <= n < 2**63 for n in numbers
+        ):
             raise ValueError(f"the shape and the place of {name!r} are not lists of whole numbers")
     if not isinstance(kind, str) or len(offsets) != 2 or len(shape) > MOST_AXES:
         raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
