@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Operator, engine
+from minigrad.operators.declare import Operator, engine, lost
 
+#: What holds no tensors, and is common.
+_PLAIN = frozenset({bool, int, float, str, np.ndarray, slice})
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -34,6 +36,10 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         raise TypeError(f"{op.name}: missing argument {op.params[0]!r}")
     for key, value in metadata.items():
         if value is not None:
+            # An array in the place of a list of arrays has a better error, below.
+            known = type(value) in _PLAIN or (op.variadic and getattr(value, "ndim", 0) > 0)
+            if not known and engine.tracked(value):
+                raise TypeError(lost(op.name, key))
             metadata[key] = frozen(value)
     if op.variadic:
         if any(getattr(value, "ndim", 0) for value in metadata.values()):

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad import numpy_protocol
 from minigrad.arguments import bind, frozen
-from minigrad.backward import backward
+from minigrad.backward import backward, reachable
 from minigrad.departures import depart, depart_quickly
 from minigrad.methods import ArrayMethods
 from minigrad.node import ASSIGNED, MODE, NO_METADATA, Leaf, Mode, Node, Spec, next_number
@@ -776,7 +776,24 @@ def _leave_by(name: str, args: tuple[Any, ...]) -> None:
             depart(x._node, f"{name}, which has no derivative")
 
 
+def _tracked(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor):
+        return [value] if value._node is not None and MODE.get().recording else []
+    if isinstance(value, (tuple, list)):
+        return [tensor for one in value for tensor in _tracked(one)]
+    return []
+
+
+def _made_from(result: Any, tensor: Tensor, start: int) -> bool:
+    nodes = [one._node for one in _tracked(result)]
+    since = reachable((n for n in nodes if n is not None), lambda n: n.number > start)
+    return tensor._node in since
+
+
 engine.record = record
+engine.tracked = _tracked
+engine.now = next_number
+engine.made_from = _made_from
 engine.as_tensor = as_tensor
 engine.constant = plain
 engine.leave = _leave_by

@@ -169,9 +169,24 @@ class _Engine:
     as_tensor: Callable[[Any], Any]
     constant: Callable[[Any], Any]
     leave: Callable[[str, tuple[Any, ...]], None]
+    #: The tracked tensors in a value, also inside tuples and lists, while anything is recorded.
+    tracked: Callable[[Any], list[Any]]
+    #: A number smaller than that of any operation to come.
+    now: Callable[[], int]
+    #: Whether a tensor, or one in a nested result, was made from another one since that number.
+    made_from: Callable[[Any, Any, int], bool]
 
 
 engine = _Engine()
+
+
+def lost(name: str, argument: str) -> str:
+    """What to say of a tracked tensor that would get no gradient."""
+    return (
+        f"{name}: {argument}= is a setting, through which no gradient flows, and a tracked tensor "
+        f"was given. Leave the graph on purpose with .item() or .detach(), or write the formula "
+        f"with other operators"
+    )
 
 
 def _stands_for(function: Callable[..., Any], numpy: Any) -> None:
@@ -282,6 +297,7 @@ def composite(
         body: Callable[..., Any] = function
         label = name or function.__name__
         inputs = cast("FunctionType", function).__code__.co_varnames[:arrays]
+        settings = cast("FunctionType", function).__code__.co_varnames[arrays:]
 
         def tensors(value: Any, dtypes: Any = ()) -> Any:
             if dtypes and type(value) in (bool, int, float):  # weak beside an array
@@ -290,6 +306,13 @@ def composite(
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            held: list[tuple[str, Any]] = []
+            start = 0
+            if arrays and (kwargs or len(args) > arrays):
+                others = dict(zip(settings, args[arrays:], strict=False))
+                others.update((k, v) for k, v in kwargs.items() if k not in inputs)
+                held = [(k, t) for k, v in others.items() for t in engine.tracked(v)]
+                start = engine.now() if held else 0
             try:
                 named: Any = kwargs
                 dtypes: list[Any] = []
@@ -304,7 +327,11 @@ def composite(
                 result = body(*first, *args[arrays:], **named)
             except FAILURES as error:
                 raise refusal(label, function, bound(function, args, kwargs), error) from error
-            return _each(engine.as_tensor, result)
+            result = _each(engine.as_tensor, result)
+            for key, tensor in held:
+                if not engine.made_from(result, tensor, start):
+                    raise TypeError(lost(label, key))
+            return result
 
         first = numpy[0] if isinstance(numpy, tuple) else numpy
         if label in COMPOSITES:

@@ -207,7 +207,7 @@ def svd(
         return svdvals(x)
     m, n = x.shape[-2:]
     if full_matrices and m != n:
-        if x.requires_grad:
+        if engine.tracked(x):
             raise ValueError(f"pass full_matrices=False for shape {x.shape}: no other derivative")
         return SVDResult(*np.linalg.svd(engine.constant(x)))  # type: ignore[arg-type]
     u, s, v = _svd_parts(_svd(x), m)

@@ -24,6 +24,20 @@ __all__ = [
     "unpackbits", "unravel_index",
 ]  # fmt: skip
 
+#: Functions whose results change with a float input and are constants all the same, and why.
+ALTHOUGH = {
+    "heaviside": "its second input shows only where the first is exactly 0",
+    "histogram": "its edges follow the least and the largest element; it is made for looking",
+    "histogram2d": "as histogram",
+    "histogram_bin_edges": "as histogram",
+    "histogramdd": "as histogram",
+    "intersect1d": "a set; x[index], with the index from return_index=True of unique, is tracked",
+    "setdiff1d": "as intersect1d",
+    "setxor1d": "as intersect1d",
+    "union1d": "as intersect1d",
+    "unique": "as intersect1d",
+}
+
 
 @constant(np.equal)
 def equal(x: Array, y: Array) -> Array:
