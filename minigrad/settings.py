@@ -97,8 +97,8 @@ def checked(**ranges: str) -> Callable[[F], F]:
         @functools.wraps(f)
         def call(*args: Any, **kwargs: Any) -> Any:
             if not names:  # at the first call, when every name of the annotations is defined
-                names.extend(_positional(f))
                 rules.update(_rules(f, ranges))
+                names.extend(_positional(f))
             name = type(args[0]).__name__ if of_class else f.__name__
             given = [
                 rules[key](name, value) if key in rules else value
@@ -344,12 +344,14 @@ def _rules(f: Callable[..., Any], ranges: dict[str, str]) -> dict[str, Rule]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         text = parameter.annotation
-        if not isinstance(text, str):
+        if text is parameter.empty:
             continue
         kinds = (
             GENERATOR
             if name == "generator"  # its annotation is often Any: the class is imported late
             else _joined(_kinds(_meant(part, f)) for part in _alternatives(text))
+            if isinstance(text, str)
+            else _kinds(text)
         )
         if kinds is not None:
             found[name] = Rule(name, kinds, ranges.get(name, ""), parameter.default)

@@ -438,6 +438,8 @@ class Trainer:
         The model, the optimizer, the history, callbacks, the random generator, the order of the
         data, and the running sums of loss and metrics.
         """
+        if self._ending is not None:  # what the callback that asks has added so far
+            self.history.on_epoch_end(self.epoch - 1, self._ending["logs"])
         callbacks = [[type(c).__name__, c.state_dict()] for c in self._callbacks]
         loader = self._source
         return {

@@ -1,0 +1,173 @@
+"""Arguments by their annotations and ranges; words for padding; gradients too large to square."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import DTypeLike
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import nn, optim
+from minigrad.optim.passes import add_square, square
+from minigrad.settings import checked
+
+
+@checked(p="[0, 1)", size="[1, inf)", dtype="floating")
+def f(
+    p: float = 0.5,
+    size: int | tuple[int, int] = 1,
+    flag: bool = False,
+    word: str | None = None,
+    dtype: DTypeLike = np.float32,
+) -> tuple[object, ...]:
+    return p, size, flag, word
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"p": True}, TypeError, "f: p must be a number, got True"),
+        ({"p": "1"}, TypeError, "f: p must be a number, got '1'"),
+        ({"p": np.nan}, ValueError, "f: p must be a number, got NaN"),
+        ({"p": 1}, ValueError, r"f: p must be in \[0, 1\), got 1"),
+        ({"size": 0}, ValueError, "f: size must be at least 1, got 0"),
+        ({"size": (1, -1)}, ValueError, r"f: size must be at least 1, got \(1, -1\)"),
+        ({"size": (1, 2, 3)}, ValueError, "f: size must be an int or a tuple of 2 values"),
+        ({"size": 1.0}, TypeError, "f: size must be an int or a tuple of 2 values, each an int"),
+        ({"flag": 1}, TypeError, "f: flag must be True or False, got 1"),
+        ({"word": 3}, TypeError, "f: word must be a string or None, got 3"),
+        ({"other": 3}, TypeError, "other"),
+    ],
+)
+def test_what_an_annotation_or_a_range_rules_out(given, error, message):
+    with pytest.raises(error, match=message):
+        f(**given)
+
+
+def test_numbers_become_those_of_python():
+    p, size, flag, _ = f(np.float64(0.25), [np.int64(2), 3], np.True_)
+    assert [type(p), type(size[0]), type(flag)] == [float, int, bool]
+    assert (p, size, flag) == (0.25, (2, 3), True)
+
+
+# -- padding in words -----------------------------------------------------------------------------
+
+X = np.random.default_rng(0).normal(size=(2, 4, 7, 6))
+W = np.random.default_rng(1).normal(size=(4, 4, 3, 2))
+
+
+@pytest.mark.parametrize("word", ["SAME", "VALID", "Same", "valid"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, p: F.conv2d(x, W, padding=p, stride=2),
+        lambda x, p: F.conv1d(x[..., 0], W[..., 0], padding=p),
+        lambda x, p: F.conv_transpose2d(x, W, padding=p, stride=2),
+        lambda x, p: F.conv_transpose1d(x[..., 0], W[..., 0], padding=p),
+        lambda x, p: F.max_pool2d(x, 2, 1, padding=p),
+        lambda x, p: F.avg_pool2d(x, 3, 2, padding=p),
+        lambda x, p: F.im2col(x, 3, padding=p),
+        lambda x, p: nn.Conv2d(4, 4, 3, padding=p, dtype=np.float64)(x).shape,
+        lambda x, p: nn.ConvTranspose2d(4, 4, 3, padding=p, dtype=np.float64)(x).shape,
+        lambda x, p: nn.LazyConv2d(4, 3, padding=p, dtype=np.float64)(x).shape,
+        lambda x, p: nn.MaxPool2d(3, padding=p)(x),
+        lambda x, p: nn.AvgPool2d(3, padding=p)(x),
+    ],
+)
+def test_padding_may_be_written_as_in_tensorflow(function, word):
+    got, expected = function(X, word), function(X, word.lower())
+    np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
+    with pytest.raises(ValueError, match=r"unknown padding 'full'; it is 'same', 'valid'"):
+        function(X, "full")
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3, 5])
+@pytest.mark.parametrize("kernel", [1, 2, 3, 4])
+def test_transposed_convolution_with_same_padding_is_adjoint_to_convolution(stride, kernel):
+    rng = np.random.default_rng(2)
+    small, weight = rng.normal(size=(1, 2, 3, 4)), rng.normal(size=(2, 3, kernel, kernel))
+    large = rng.normal(size=(1, 3, 3 * stride, 4 * stride))
+    up = F.conv_transpose2d(small, weight, stride=stride, padding="same")
+    assert up.shape == large.shape
+    down = F.conv2d(large, weight, stride=stride, padding="same")
+    np.testing.assert_allclose((up.numpy() * large).sum(), (down.numpy() * small).sum())
+
+
+def test_same_padding_is_no_part_of_a_mean():
+    x = np.arange(9.0).reshape(1, 1, 3, 3)
+    got = F.avg_pool2d(x, 3, 1, padding="SAME").numpy()[0, 0]
+    expected = [
+        [x[0, 0, max(i - 1, 0) : i + 2, max(j - 1, 0) : j + 2].mean() for j in range(3)]
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(got, expected)
+
+
+# -- gradients too large to square ----------------------------------------------------------------
+
+ADAPTIVE = {
+    "Adam": {}, "AdamW": {}, "NAdam": {}, "RMSprop": {}, "Adadelta": {}, "Adagrad": {},
+    "Adam with amsgrad": {"amsgrad": True}, "RMSprop with momentum": {"momentum": 0.9},
+}  # fmt: skip
+
+
+def moved(kind: str, dtype: type, gradients: list[float]) -> np.ndarray:
+    w = mg.tensor(np.array([1.0, -1.0], dtype), requires_grad=True)
+    optimizer = getattr(optim, kind.split(maxsplit=1)[0])([w], lr=0.125, **ADAPTIVE[kind])
+    for g in gradients:
+        optimizer.apply_gradients([(mg.tensor(np.array([g, -g], dtype)), w)])
+    return w.numpy()
+
+
+@pytest.mark.parametrize("kind", ADAPTIVE)
+@pytest.mark.parametrize(("dtype", "large"), [(np.float32, 1e25), (np.float16, 6e4)])
+def test_a_gradient_whose_square_overflows_still_moves_its_parameter(kind, dtype, large):
+    tolerance = 1e-5 if dtype is np.float32 else 2e-2
+    steps = 1 if kind == "Adagrad" else 4
+    got, expected = moved(kind, dtype, [large] * steps), moved(kind, np.float64, [large] * steps)
+    np.testing.assert_allclose(got, expected, rtol=tolerance)
+    again = moved(kind, dtype, [large] * (steps + 3))
+    assert (np.abs(again - got) > 1e-3).all() or kind == "Adadelta"  # it is not frozen
+
+
+@pytest.mark.parametrize("kind", ADAPTIVE)
+def test_an_infinite_gradient_is_seen(kind):
+    assert not np.isfinite(moved(kind, np.float32, [np.inf, 1.0])).any()
+
+
+def test_squares_stop_at_the_largest_number_and_no_earlier():
+    most = np.finfo(np.float32).max
+    g, s = np.array([1e25, -1e25, 3.0, np.inf], np.float32), np.empty(4, np.float32)
+    square(g, s)
+    np.testing.assert_allclose(s, [most, most, 9.0, np.inf], rtol=1e-5)
+    np.testing.assert_allclose(g, [most**0.5, -(most**0.5), 3.0, np.inf], rtol=1e-5)
+    v = np.array([most, 1.0, 2.0, 1.0], np.float32)
+    add_square(v, g, s)
+    np.testing.assert_allclose(v, [most, most, 11.0, np.inf], rtol=1e-5)
+
+
+# -- layers and the numbers that they take --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"),
+    [
+        (nn.Linear(3, 2), (4, 3)), (nn.Conv2d(3, 2, 1), (1, 3, 4, 4)), (nn.RNN(3, 2), (5, 1, 3)),
+        (nn.LSTM(3, 2), (5, 1, 3)), (nn.GRU(3, 2), (5, 1, 3)),
+        (nn.ConvTranspose2d(3, 2, 1), (1, 3, 4, 4)),
+    ],
+)  # fmt: skip
+def test_complex_input_is_refused(layer, shape):
+    with pytest.raises(TypeError, match=rf"{type(layer).__name__}: expected real numbers, got"):
+        layer(np.ones(shape) * 1j)
+    whole = layer(np.ones(shape, np.int64))
+    whole = whole[0] if isinstance(whole, tuple) else whole
+    assert whole.dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss"])
+def test_negative_weights_are_refused(kind):
+    for bad in ([1.0, -1.0], [1.0, np.nan]):
+        with pytest.raises(ValueError, match=rf"{kind}: weight must be 0 or more"):
+            getattr(nn, kind)(weight=bad)
