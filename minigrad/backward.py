@@ -15,6 +15,7 @@ import numpy as np
 
 from minigrad.memory import keep_freed
 from minigrad.node import FREED, MODE, Leaf, Node, Scope, Spec
+from minigrad.operators.sums import total
 
 Inside = Callable[[Node], bool]
 
@@ -184,7 +185,7 @@ def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:
             f"{shape}; a rule returns the shape of its input, or one that it broadcasts to"
         )
     stretched = [i + extra for i, n in enumerate(shape) if n == 1 and h.shape[i + extra] != 1]
-    h = np.sum(h, axis=(*range(extra), *stretched))
+    h = total(h, (*range(extra), *stretched))
     return np.reshape(h, shape) if stretched else h
 
 

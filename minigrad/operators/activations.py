@@ -47,13 +47,23 @@ def _zeros(dtype: Any) -> Any:
 
 
 def logistic(x: Any) -> Any:
-    """The value of sigmoid, for rules and for other operators."""
-    return 0.5 * np.tanh(0.5 * x) + 0.5
+    """The value of sigmoid, for rules and for other operators; of a tensor it is recorded as one.
+
+    Right to the last digits everywhere; 1 minus it is logistic(-x), whose digits 1 - ans has lost.
+    """
+    if not isinstance(x, (np.ndarray, np.generic)):
+        return sigmoid(x)
+    e = np.exp(np.minimum(x, MOST.get(x.dtype.char, 50.0)))
+    return e / (1.0 + e)
 
 
-@operator(vjp=lambda g, ans, _x: g * (ans * (1.0 - ans)))
+#: Where sigmoid has become 1 and e^x does not overflow yet, by dtype; 50 in all wider ones.
+MOST = {"e": 11.0}
+
+
+@operator(vjp=lambda g, ans, x: g * (ans * logistic(-x)), wide=True)
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x), in (0, 1), written with tanh so that no x overflows.
+    """1 / (1 + e^-x), in (0, 1).
 
     >>> sigmoid(tensor([0.0]))
     tensor([0.5])
@@ -64,6 +74,7 @@ def sigmoid(x: Array) -> Array:
 @operator(
     vjp=lambda g, ans, _x, axis=-1: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)),
     samples=ALONG,
+    wide=True,
 )
 def softmax(x: Array, axis: int = -1) -> Array:
     """e^x / sum(e^x) along ``axis``: positive and of sum 1.
@@ -78,6 +89,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
 @operator(
     vjp=lambda g, ans, _x, axis=-1: g - np.exp(ans) * np.sum(g, axis=axis, keepdims=True),
     samples=ALONG,
+    wide=True,
 )
 def log_softmax(x: Array, axis: int = -1) -> Array:
     """The logarithm of softmax, exact also where softmax underflows.
@@ -95,6 +107,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     vjp=lambda g, _ans, x, negative_slope=0.01: np.where(x > 0, g, g * negative_slope),
     domain=nonzero,
     samples=[*EACH, sample((2, 3), negative_slope=0.3), sample((3,), negative_slope=-0.5)],
+    wide=True,
 )
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     """x where it is positive, negative_slope * x elsewhere; its derivative at 0 is the slope.
@@ -111,6 +124,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     vjp=lambda g, _ans, x, alpha=1.0: np.where(x > 0, g, g * (alpha * np.exp(np.minimum(x, 0.0)))),
     domain=nonzero,
     samples=[*EACH, sample((2, 3), alpha=0.3)],
+    wide=True,
 )
 def elu(x: Array, alpha: float = 1.0) -> Array:
     """x where it is positive, alpha * (e^x - 1) elsewhere.
@@ -132,6 +146,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
         SELU_SCALE * np.where(x > 0, g, g * (SELU_ALPHA * np.exp(np.minimum(x, 0.0))))
     ),
     domain=nonzero,
+    wide=True,
 )
 def selu(x: Array) -> Array:
     """elu with the alpha and the scale that keep mean 0 and variance 1 from layer to layer.
@@ -148,6 +163,7 @@ def selu(x: Array) -> Array:
 @operator(
     vjp=lambda g, _ans, x, beta=1.0: g * logistic(beta * x),
     samples=[*EACH, sample((2, 3), beta=2.5)],
+    wide=True,
 )
 def softplus(x: Array, beta: float = 1.0) -> Array:
     """log(1 + e^(beta x)) / beta, a smooth relu; exact and finite for every x.
@@ -173,18 +189,18 @@ def logsigmoid(x: Array) -> Array:
 
 def _silu_vjp(g: Any, _ans: Any, x: Any) -> Any:
     s = logistic(x)
-    return g * (s * (1.0 + x * (1.0 - s)))
+    return g * (s * (1.0 + x * logistic(-x)))
 
 
-@operator(vjp=_silu_vjp)
+@operator(vjp=_silu_vjp, wide=True)
 def silu(x: Array) -> Array:
     """x * sigmoid(x), also called swish.
 
     Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in
     reinforcement learning", 2018.
 
-    >>> silu(tensor([0.0, 2.0]))
-    tensor([0.       , 1.7615942])
+    >>> silu(tensor([0.0, 1.0]))
+    tensor([0.       , 0.7310586])
     """
     return x * logistic(x)
 
@@ -195,12 +211,16 @@ _ROOT, _CUBIC = math.sqrt(2.0 / math.pi), 0.044715
 
 def _gelu_tanh_vjp(g: Any, _ans: Any, x: Any) -> Any:
     near = np.clip(x, -20.0, 20.0)
-    t = np.tanh(_ROOT * (near + _CUBIC * near * near * near))
-    slope = _ROOT * (1.0 + 3.0 * _CUBIC * near * near)
-    return g * (0.5 * (1.0 + t) + 0.5 * near * (1.0 - t * t) * slope)
+    u = (2.0 * _ROOT) * (near + _CUBIC * near * near * near)
+    s = logistic(u)
+    slope = (2.0 * _ROOT) * (1.0 + 3.0 * _CUBIC * near * near)
+    return g * (s * (1.0 + near * slope * logistic(-u)))
 
 
-@operator(vjp=_gelu_tanh_vjp)
+@operator(
+    vjp=_gelu_tanh_vjp,
+    wide=True,
+)
 def gelu_tanh(x: Array) -> Array:
     """gelu with its distribution function approximated by tanh.
 
@@ -208,10 +228,13 @@ def gelu_tanh(x: Array) -> Array:
     tensor([0.841192])
     """
     near = np.clip(x, -20.0, 20.0)  # beyond, tanh is 1 and a cube would overflow
-    return 0.5 * x * (1.0 + np.tanh(_ROOT * (near + _CUBIC * near * near * near)))
+    return x * logistic((2.0 * _ROOT) * (near + _CUBIC * near * near * near))
 
 
-@composite(samples=[*EACH, sample((2, 3), approximate="tanh")])
+@composite(
+    samples=[*EACH, sample((2, 3), approximate="tanh")],
+    wide=True,
+)
 def gelu(x: Array, approximate: str = "none") -> Array:
     """x times the probability that a standard normal variable is below x.
 

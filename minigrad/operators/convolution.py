@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.operators import convolution_kernels as kernels, padding as padding_modes
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import sample
+from minigrad.operators.sums import total
 from minigrad.operators.windows import (
     IntOrPair,
     Padding,
@@ -72,7 +73,7 @@ def _conv2d_vjp_weight(g: Any, _ans: Any, x: Any, _w: Any, _b: Any, **geometry: 
 
 
 def _conv2d_vjp_bias(g: Any, *_: Any, **_geometry: Any) -> Any:
-    return np.sum(g, axis=(0, 2, 3))
+    return total(g, (0, 2, 3))
 
 
 @operator(
@@ -84,6 +85,7 @@ def _conv2d_vjp_bias(g: Any, *_: Any, **_geometry: Any) -> Any:
         sample((2, 3, 4, 4), (3, 1, 3, 3), groups=3, padding=((0, 2), (1, 1))),
         sample((1, 2, 3, 4), (3, 2, 1, 1), (3,)), sample((0, 2, 3, 3), (1, 2, 2, 2), (1,)),
     ],
+    wide=True,
 )  # fmt: skip
 def conv2d(
     input: Array,
@@ -132,6 +134,7 @@ def _input_grad_vjp_w(c: Any, _ans: Any, g: Any, _w: Any, x_shape: Any, **geomet
         sample((1, 4, 3, 3), (4, 1, 2, 2), x_shape=(1, 2, 5, 5), groups=2, dilation=2),
         sample((0, 1, 2, 2), (1, 1, 2, 2), x_shape=(0, 1, 3, 3)),
     ],
+    wide=True,
 )
 def conv2d_input_grad(
     g: Array,
@@ -170,6 +173,7 @@ def _weight_grad_vjp_g(c: Any, _ans: Any, x: Any, _g: Any, w_shape: Any, **geome
         sample((1, 2, 5, 5), (1, 4, 3, 3), w_shape=(4, 1, 2, 2), groups=2, dilation=2),
         sample((0, 1, 3, 3), (0, 1, 2, 2), w_shape=(1, 1, 2, 2)),
     ],
+    wide=True,
 )
 def conv2d_weight_grad(
     x: Array,

@@ -28,6 +28,7 @@ from minigrad.operators.convolution_blocks import (
     pitch,
 )
 from minigrad.operators.im2col import add_patches, pad_image, patches
+from minigrad.operators.sums import total
 from minigrad.operators.windows import Windows, reach
 from minigrad.operators.winograd import TILE, Winograd, saves
 from minigrad.workers import run
@@ -139,7 +140,7 @@ class Runs(Layout):
     @staticmethod
     def reduce(product: Any) -> Any:
         """The sum over images and parts."""
-        return np.sum(product, axis=(0, 1))
+        return total(product, (0, 1))
 
     def prepare_gradient(self, dtype: Any) -> None:
         """Memory for ``gradient``, zero where columns wrap around."""
@@ -322,7 +323,7 @@ def convolve_weight_grad(
         with _quiet(make):
             columns = make(shape, some, dtype)
             columns.prepare_gradient(dtype)
-            mine = np.zeros((), dtype)
+            mine = np.zeros((), np.float64)  # however many blocks there are
             for block in some:
                 cols, turned = columns.columns(x, block), columns.gradient(g, block)
                 product = scratch("product", (*cols.shape[:-1], turned.shape[-1]), dtype)
@@ -332,10 +333,10 @@ def convolve_weight_grad(
 
     run(work, blocks, seconds)
     # In an order that does not depend on which thread was first.
-    total = sum(sums[first] for first in sorted(sums))
-    if make is Winograd and not np.isfinite(total).all():
+    found = np.asarray(sum(sums[first] for first in sorted(sums)), dtype)
+    if make is Winograd and not np.isfinite(found).all():
         return convolve_weight_grad(x, g, windows, groups, plainly=True)
-    return make.weight(total, w_shape)
+    return make.weight(found, w_shape)
 
 
 def convolve_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:

@@ -30,7 +30,12 @@ def _cumsum_vjp(g: Any, _ans: Any, _x: Any, axis: int | None = None) -> Any:
     return np.reshape(np.flip(np.cumsum(np.flip(g, line), axis=line), line), _x.shape)
 
 
-@operator(np.cumsum, vjp=_cumsum_vjp, samples=ALONG)
+@operator(
+    np.cumsum,
+    vjp=_cumsum_vjp,
+    samples=ALONG,
+    wide=True,
+)
 def cumsum(x: Array, axis: int | None = None) -> Array:
     """The sum of each element and all before it along ``axis``; flattened first when None.
 
@@ -78,6 +83,7 @@ def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
         sample(np.array([0.0, 2.0, 0.0, 3.0, 0.5])),
         sample(np.array([[0.0, 2.0], [1.5, 0.0], [3.0, 2.0]]), axis=0),
     ],
+    wide=True,
 )  # fmt: skip
 def cumprod(x: Array, axis: int | None = None) -> Array:
     """The product of each element and all before it along ``axis``; flattened first when None.
@@ -194,11 +200,10 @@ def _slopes(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
     h = np.diff(spacing) if np.ndim(spacing) else np.full(n - 1, spacing)
     h = np.asarray(h, dtype=f.dtype)
     a, b = h[:-1], h[1:]
-    inner = (
-        f[..., :-2] * (-b / (a * (a + b)))
-        + f[..., 1:-1] * ((b - a) / (a * b))
-        + f[..., 2:] * (a / (b * (a + b)))
-    )
+    inner = f[..., :-2] * (-b / (a * (a + b))) + f[..., 2:] * (a / (b * (a + b)))
+    middle = (b - a) / (a * b)
+    if middle.any():  # with even spacing the point itself has no part, even inf
+        inner = inner + f[..., 1:-1] * middle
     if edge_order == 1:
         first = (f[..., 1:2] - f[..., :1]) / h[0]
         last = (f[..., -1:] - f[..., -2:-1]) / h[-1]

@@ -139,9 +139,53 @@ class Operator:
         return f"<operator {self.name}>"
 
 
+HALF = np.dtype(np.float16)
+
+
+def _widened(arrays: Sequence[Any]) -> list[Any] | None:
+    """The arrays and tensors with float32 in place of float16; None where there is no float16."""
+    if not any(getattr(x, "dtype", None) == HALF for x in arrays):
+        return None
+    return [
+        x.astype(np.float32) if getattr(x, "dtype", None) == HALF and hasattr(x, "astype") else x
+        for x in arrays
+    ]
+
+
+def _wide_value(value: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(value)
+    def wide(*arrays: Any, **metadata: Any) -> Any:
+        widened = _widened(arrays)
+        if widened is None:
+            return value(*arrays, **metadata)
+        dtype = np.result_type(*[x for x in arrays if x is not None])
+        with np.errstate(over="ignore"):
+            return value(*widened, **metadata).astype(dtype, copy=False)
+
+    return wide
+
+
+def _wide_call(inputs: Any, first: Any, named: Any) -> tuple[Any, Any, Any]:
+    """The dtype to round to, None without float16, and the inputs with float32 in its place."""
+    arrays = [*first, *[v for k, v in named.items() if k in inputs]]
+    if _widened(arrays) is None:
+        return None, first, named
+    wider = {k: (_widened([v]) or [v])[0] if k in inputs else v for k, v in named.items()}
+    return np.result_type(*[x.dtype for x in arrays]), _widened(first) or first, wider
+
+
+def _wide_rule(rule: Rule) -> Rule:
+    # The engine rounds what it gives to the dtype of the input.
+    @functools.wraps(rule)
+    def wide(*arrays: Any, **metadata: Any) -> Any:
+        return rule(*(_widened(arrays) or arrays), **metadata)
+
+    return wide
+
+
 def _wants(rule: Rule, count: int, skip: int) -> list[int]:
     """What the rule asks of (output, inputs...): the array, or only its shape, or nothing."""
-    code = rule.__code__
+    code = getattr(rule, "__wrapped__", rule).__code__
     names = list(code.co_varnames[skip : code.co_argcount])
     rest = code.co_varnames[code.co_argcount + code.co_kwonlyargcount] if code.co_flags & 4 else "_"
     names = names[:count] + [rest] * (count - len(names))
@@ -207,6 +251,7 @@ def operator(
     name: str | None = None,
     reference: Callable[..., Any] | None = None,
     real: bool = False,
+    wide: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a differentiable operator; the decorated function is its value in plain NumPy.
 
@@ -217,8 +262,11 @@ def operator(
     rule starts with the index of the input. ``view``: the output may share memory with its input.
     ``reference``: what the tests compare with when no function of NumPy is named.
     ``real``: for real numbers only; whole ones are taken as float64.
+    ``wide``: float16 is computed in float32, in the value and the rules, and rounded at the end.
     """
     rules: tuple[Rule | None, ...] = (vjp,) * max(joint, 1) if callable(vjp) else tuple(vjp)
+    if wide:
+        rules = tuple([rule and _wide_rule(rule) for rule in rules])
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
 
     def declare(value: Callable[P, Any]) -> Callable[P, Tensor]:
@@ -228,7 +276,11 @@ def operator(
         op = Operator(
             label,
             # A ufunc called directly saves a Python frame on every elementwise operator (60 ns).
-            functions[0] if isinstance(functions[0], np.ufunc) else value,
+            functions[0]
+            if isinstance(functions[0], np.ufunc)
+            else _wide_value(value)
+            if wide
+            else value,
             rules,
             params,
             joint=rules[0] if joint else None,
@@ -285,12 +337,13 @@ def composite(
     name: str | None = None,
     reference: Callable[..., Any] | None = None,
     real: bool = False,
+    wide: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that needs no rule of its own: its body calls other operators.
 
     ``arrays``: how many of the first parameters are arrays (the rest is metadata).
     ``sequence``: the first parameter is a sequence of arrays. ``real``: for real numbers only;
-    whole ones are taken as float64.
+    whole ones are taken as float64. ``wide``: float16 is computed in float32, and rounded.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
@@ -324,10 +377,15 @@ def composite(
                 first = [tensors(v, dtypes) for v in args[:arrays]]
                 if real:
                     first, named = _reals(label, inputs, first, named)
+                half = None
+                if wide:
+                    half, first, named = _wide_call(inputs, first, named)
                 result = body(*first, *args[arrays:], **named)
             except FAILURES as error:
                 raise refusal(label, function, bound(function, args, kwargs), error) from error
             result = _each(engine.as_tensor, result)
+            if half is not None and result.dtype != half:
+                result = result.astype(half)
             for key, tensor in held:
                 if not engine.made_from(result, tensor, start):
                     raise TypeError(lost(label, key))

@@ -29,21 +29,29 @@ def _einsum_vjp(i: int, g: Any, _ans: Any, *xs: Any, subscripts: str) -> Any:
     for term, x in sums:
         for letter, n in zip(term, x.shape, strict=True):
             lengths[letter] = n if lengths.get(letter, 1) == 1 else lengths[letter]
-    unused = iter(sorted(set(LETTERS) - set(subscripts)))
     result = ""
     for letter, n in zip(wanted, shape, strict=True):
         if letter in result:
-            # A repeated letter takes a diagonal: g stands on it, and there are zeros beside it.
-            twin = next(unused)
-            sums.append((letter + twin, np.eye(n, dtype=g.dtype)))
-            result += twin
             continue
         result += letter
         if letter not in lengths or lengths[letter] < n:
             # Summed out over this operand alone: g goes to every element.
             sums.append((letter, np.ones(n, dtype=g.dtype)))
     back = ",".join(term for term, _ in sums) + "->" + result
-    return np.einsum(back, *[x for _, x in sums], optimize=True)
+    found = np.einsum(back, *[x for _, x in sums], optimize=True)
+    return found if len(result) == len(wanted) else _on_diagonal(found, wanted, shape)
+
+
+def _on_diagonal(x: Any, letters: str, shape: tuple[int, ...]) -> Any:
+    """x where the places of all equal letters agree, and zeros beside it."""
+    places = np.indices(shape, sparse=True)
+    kept: Any = True
+    once = []
+    for i, letter in enumerate(letters):
+        first = letters.index(letter)
+        kept = kept & (places[i] == places[first])
+        once.append(shape[i] if first == i else 1)
+    return np.where(kept, np.reshape(x, once), 0.0)
 
 
 @operator(

@@ -42,7 +42,7 @@ def tanh(x: Array) -> Array:
     return np.tanh(x)
 
 
-@operator(np.arcsinh, vjp=lambda g, _ans, x: g / np.sqrt(x * x + 1.0))
+@operator(np.arcsinh, vjp=lambda g, _ans, x: g / np.hypot(x, 1.0))
 def arcsinh(x: Array) -> Array:
     """The inverse of sinh.
 
@@ -52,7 +52,11 @@ def arcsinh(x: Array) -> Array:
     return np.arcsinh(x)
 
 
-@operator(np.arccosh, vjp=lambda g, _ans, x: g / np.sqrt(x * x - 1.0), domain=above_one)
+@operator(
+    np.arccosh,
+    vjp=lambda g, _ans, x: g / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),
+    domain=above_one,
+)
 def arccosh(x: Array) -> Array:
     """The inverse of cosh, for x >= 1.
 
@@ -62,7 +66,7 @@ def arccosh(x: Array) -> Array:
     return np.arccosh(x)
 
 
-@operator(np.arctanh, vjp=lambda g, _ans, x: g / (1.0 - x * x), domain=inside_unit)
+@operator(np.arctanh, vjp=lambda g, _ans, x: g / ((1.0 - x) * (1.0 + x)), domain=inside_unit)
 def arctanh(x: Array) -> Array:
     """The inverse of tanh, for x in (-1, 1).
 

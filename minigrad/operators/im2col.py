@@ -111,6 +111,7 @@ def im2col(
         sample((1, 4, 6), x_shape=(1, 1, 4, 5), kernel_size=2, dilation=2),
         sample((0, 4, 4), x_shape=(0, 1, 3, 3), kernel_size=2),
     ],
+    wide=True,
 )
 def col2im(
     cols: Array,

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import positive, sample
+from minigrad.operators.sums import run_sums
 
 __all__ = [
     "choose", "compress", "extract", "getitem", "piecewise", "scatter", "select", "take",
@@ -74,8 +75,7 @@ def _add_rows(out: Any, rows: Any, x: Any) -> None:
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    summed = np.add.reduceat(x.reshape(rows.size, *out.shape[1:])[order], starts, axis=0)
-    out[ordered[starts]] = summed
+    out[ordered[starts]] = run_sums(x.reshape(rows.size, *out.shape[1:])[order], starts)
 
 
 @operator(
@@ -100,7 +100,10 @@ def scatter(x: Array, index: Any, shape: tuple[int, ...]) -> Array:
     elif isinstance(rows, np.ndarray) and rows.dtype.kind in "iu" and rows.ndim < x.ndim and x.size:
         _add_rows(out, rows, np.broadcast_to(x, rows.shape + out.shape[1:]))
     else:
-        np.add.at(out, index, x)
+        # In float64, so that many numbers in one place do not drift.
+        exact = out.astype(np.float64) if x.dtype.char in "ef" else out
+        np.add.at(exact, index, x)
+        out = exact.astype(x.dtype, copy=False)
     return out
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.products import rows
+from minigrad.operators.sums import total
 from minigrad.workers import small_product
 
 __all__ = ["linear"]
@@ -25,7 +26,7 @@ def _vjp_weight(g: Any, _ans: Any, x: Any, *_: Any) -> Any:
 
 
 @operator(
-    vjp=(_vjp_input, _vjp_weight, lambda g, *_: np.sum(rows(g), axis=0)),
+    vjp=(_vjp_input, _vjp_weight, lambda g, *_: total(rows(g), 0)),
     samples=[
         sample((2, 3), (4, 3), (4,)), sample((2, 3), (4, 3)), sample((3,), (2, 3), (2,)),
         sample((2, 1, 3), (2, 3), (2,)), sample((0, 3), (2, 3), (2,)),

@@ -6,11 +6,12 @@ or "none" for the loss of each element.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
-from minigrad.operators.activations import log_softmax, softplus
+from minigrad.operators.activations import log_softmax, logistic, softplus
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, sample
 
@@ -50,7 +51,11 @@ def _check_shapes(name: str, input: Any, target: Any) -> None:
         )
 
 
-@composite(arrays=2, samples=REDUCTIONS)
+@composite(
+    arrays=2,
+    samples=REDUCTIONS,
+    wide=True,
+)
 def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """(input - target)**2. Raises ValueError unless both have one shape.
 
@@ -61,7 +66,12 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     return _reduce("mse_loss", np.square(input - target), reduction)
 
 
-@composite(arrays=2, domain=(lattice, between), samples=REDUCTIONS)
+@composite(
+    arrays=2,
+    domain=(lattice, between),
+    samples=REDUCTIONS,
+    wide=True,
+)
 def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """abs(input - target). Raises ValueError unless both have one shape.
 
@@ -76,6 +86,7 @@ def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     arrays=2,
     domain=(lattice, between),
     samples=[*REDUCTIONS, sample((4, 3), (4, 3), delta=0.73)],
+    wide=True,
 )
 def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
     """d**2 / 2 where abs(d) <= delta, and delta * (abs(d) - delta / 2) beyond; d = input - target.
@@ -92,7 +103,8 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     delta = float(delta)  # a NumPy float64 would widen float32, here and below
     d = input - target
     size = np.abs(d)
-    losses = np.where(size <= delta, 0.5 * np.square(d), delta * (size - 0.5 * delta))
+    near = np.where(size <= delta, d, 0.0)  # the square of the others could overflow
+    losses = np.where(size <= delta, 0.5 * np.square(near), delta * (size - 0.5 * delta))
     return _reduce("huber_loss", losses, reduction)
 
 
@@ -100,6 +112,7 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     arrays=2,
     domain=(lattice, between),
     samples=[*REDUCTIONS, sample((4, 3), (4, 3), beta=0.73), sample((3,), (3,), beta=0.0)],
+    wide=True,
 )
 def smooth_l1_loss(
     input: Array, target: Array, reduction: str = "mean", beta: float = 1.0
@@ -186,6 +199,7 @@ def _picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
         sample((2, 3), target=np.array([1, 2]), reduction="sum", ignore_index=2),
         sample((0, 3), target=np.zeros(0, np.int64), reduction="sum"),
     ],
+    wide=True,
 )
 def nll_loss(
     input: Array,
@@ -203,7 +217,13 @@ def nll_loss(
     tensor(2.)
     """
     axis, labels = _check_classes("nll_loss", input, target, weight, ignore_index)
+    input = _without(input, labels == ignore_index, axis)
     return _nll(input, labels, axis, weight, ignore_index, reduction, "nll_loss")
+
+
+def _without(input: Any, ignored: Any, axis: int) -> Any:
+    """The input with zeros where the label is ignored: 0 times its inf or NaN would not be 0."""
+    return np.where(np.expand_dims(ignored, axis), 0.0, input) if ignored.any() else input
 
 
 def _nll(
@@ -216,8 +236,13 @@ def _nll(
     w = kept.astype(input.dtype) if weight is None else _weights(weight, input)[safe] * kept
     losses = -_picked(input, safe, axis) * w
     if reduction == "mean":
-        return np.sum(losses) / w.sum()
+        return _share_of(np.sum(losses), kept, w)
     return _reduce(name, losses, reduction)
+
+
+def _share_of(summed: Any, kept: Any, weights: Any) -> Any:
+    """The weighted mean; with every label ignored NaN, a constant: the gradients are then 0."""
+    return summed / weights.sum() if kept.any() or not kept.size else summed + math.nan
 
 
 def _are_indices(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool:
@@ -249,6 +274,7 @@ def _index_cross_entropy_vjp(g: Any, _ans: Any, logits: Any, labels: Any, reduct
         sample((2, 3), labels=np.array([2, 2]), reduction="none"),
         sample((0, 3), labels=np.zeros(0, int), reduction="sum"),
     ],
+    wide=True,
 )
 def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
     """logsumexp(logits[n]) - logits[n, labels[n]], reduced."""
@@ -270,6 +296,7 @@ def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
         sample((3,), target=np.array(1), reduction="none"),
         sample((0, 3), target=np.zeros(0, np.int64), reduction="sum"),
     ],
+    wide=True,
 )  # fmt: skip
 def cross_entropy(
     input: Array,
@@ -305,6 +332,7 @@ def cross_entropy(
         if _are_indices(labels, input.shape, ignore_index):
             return index_cross_entropy(input, labels, reduction)
     axis, labels = _check_classes("cross_entropy", input, target, weight, ignore_index)
+    input = _without(input, labels == ignore_index, axis)
     log_p = log_softmax(input, axis)
     hard = _nll(log_p, labels, axis, weight, ignore_index, reduction, "cross_entropy")
     if not label_smoothing:
@@ -315,8 +343,7 @@ def cross_entropy(
     spread = np.reshape(w, (-1,) + (1,) * (input.ndim - 1 - axis))
     even = -np.sum(log_p * spread, axis=axis) * kept.astype(input.dtype) * (1.0 / classes)
     if reduction == "mean":
-        total = (w[np.where(kept, labels, 0)] * kept).sum()
-        even = np.sum(even) / total
+        even = _share_of(np.sum(even), kept, w[np.where(kept, labels, 0)] * kept)
     else:
         even = _reduce("cross_entropy", even, reduction)
     return hard * (1.0 - label_smoothing) + even * label_smoothing
@@ -339,10 +366,26 @@ def _soft_cross_entropy(
     return _reduce("cross_entropy", np.sum(terms, axis=axis), reduction)
 
 
+@operator(
+    vjp=(
+        # sigmoid(x) - t, without the difference of two numbers near 1.
+        lambda g, _ans, x, t: g * ((1.0 - t) * logistic(x) - t * logistic(-x)),
+        lambda g, _ans, x, _t: -g * x,
+    ),
+    domain=(anywhere, _probability),
+    samples=[sample((3, 2), (3, 2)), sample((), ()), sample((0, 2), (0, 2))],
+    name="logistic_loss",
+)
+def _logistic_loss(x: Array, t: Array) -> Array:
+    # For t of 0 or 1 the first difference is exact, and 0 where the loss is small.
+    return (np.maximum(x, 0) - x * t) + np.log1p(np.exp(-np.abs(x)))
+
+
 @composite(
     arrays=2,
     domain=(anywhere, _probability),
     samples=[*REDUCTIONS, sample((3, 2), (3, 2), pos_weight=np.array([0.5, 3.0]), weight=2.0)],
+    wide=True,
 )
 def binary_cross_entropy_with_logits(
     input: Array,
@@ -364,35 +407,40 @@ def binary_cross_entropy_with_logits(
     if target.dtype != input.dtype:
         target = target.astype(input.dtype)
     if pos_weight is None:
-        losses = softplus(input) - input * target
+        losses = _logistic_loss(input, target)
     else:
         p = _weights(pos_weight, input)
-        losses = (1.0 - target) * input + (1.0 + (p - 1.0) * target) * softplus(-input)
+        losses = (1.0 - target) * softplus(input) + p * target * softplus(-input)
     if weight is not None:
         losses = losses * _weights(weight, input)
     return _reduce(name, losses, reduction)
 
 
-def _log_or_floor(p: Any) -> Any:
-    """log(p), not below -100, so that one wrong certainty does not make the loss infinite."""
+def _log_or_floor(log: Any, p: Any) -> Any:
+    """The logarithm, not below -100: one wrong certainty does not make the loss infinite."""
     with np.errstate(divide="ignore"):
-        return np.maximum(np.log(p), -100.0)
+        return np.maximum(log(p), -100.0)
 
 
 @operator(
     vjp=(
         lambda g, _ans, p, t: g * (p - t) / np.maximum(p * (1.0 - p), 1e-12),
-        lambda g, _ans, p, _t: g * (_log_or_floor(1.0 - p) - _log_or_floor(p)),
+        lambda g, _ans, p, _t: g * (_log_or_floor(np.log1p, -p) - _log_or_floor(np.log, p)),
     ),
     domain=_probability,
     samples=[sample((3, 2), (3, 2)), sample((), ()), sample((0, 2), (0, 2))],
     name="binary_cross_entropy_of_each",
 )
 def _binary_cross_entropy(p: Array, t: Array) -> Array:
-    return -(t * _log_or_floor(p) + (1.0 - t) * _log_or_floor(1.0 - p))
+    return -(t * _log_or_floor(np.log, p) + (1.0 - t) * _log_or_floor(np.log1p, -p))
 
 
-@composite(arrays=2, domain=_probability, samples=REDUCTIONS)
+@composite(
+    arrays=2,
+    domain=_probability,
+    samples=REDUCTIONS,
+    wide=True,
+)
 def binary_cross_entropy(
     input: Array, target: Array, weight: Array = None, reduction: str = "mean"
 ) -> Array:

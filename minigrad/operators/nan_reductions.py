@@ -35,7 +35,12 @@ def _filled(x: Any, value: float) -> Any:
 RUNNING = [sample((2, 3)), sample((2, 3), axis=1), sample((0, 3), axis=0)]
 
 
-@composite(np.nansum, domain=with_nan, samples=AXES)
+@composite(
+    np.nansum,
+    domain=with_nan,
+    samples=AXES,
+    wide=True,
+)
 def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over the axes without NaN; of nothing, 0.
 
@@ -45,7 +50,12 @@ def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.sum(_filled(x, 0.0), axis=axis, keepdims=keepdims)
 
 
-@composite(np.nanprod, domain=with_nan, samples=AXES)
+@composite(
+    np.nanprod,
+    domain=with_nan,
+    samples=AXES,
+    wide=True,
+)
 def nanprod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over the axes without NaN; of nothing, 1.
 
@@ -60,7 +70,12 @@ def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
     return np.sum((~np.isnan(x)).astype(as_float(x).dtype), axis=axis, keepdims=keepdims)
 
 
-@composite(np.nanmean, domain=with_nan, samples=AXES)
+@composite(
+    np.nanmean,
+    domain=with_nan,
+    samples=AXES,
+    wide=True,
+)
 def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The mean over the axes without NaN; of nothing, NaN.
 
@@ -70,7 +85,12 @@ def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return nansum(x, axis, keepdims) / _count(x, axis, keepdims)
 
 
-@composite(np.nanvar, domain=with_nan, samples=AXES)
+@composite(
+    np.nanvar,
+    domain=with_nan,
+    samples=AXES,
+    wide=True,
+)
 def nanvar(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The variance over the axes without NaN, as in :func:`minigrad.var`.
 
@@ -83,7 +103,12 @@ def nanvar(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     return np.sum(squares, axis=axis, keepdims=keepdims) / np.where(n > 0, n, float("nan"))
 
 
-@composite(np.nanstd, domain=with_nan, samples=[*AXES[1:5], AXES[-1]])
+@composite(
+    np.nanstd,
+    domain=with_nan,
+    samples=[*AXES[1:5], AXES[-1]],
+    wide=True,
+)
 def nanstd(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The standard deviation over the axes without NaN; of a constant the gradient is 0.
 

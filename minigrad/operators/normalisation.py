@@ -12,6 +12,8 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
+from minigrad.operators.sums import mean as mean_of, total
+from minigrad.operators.weighing import weigh
 from minigrad.operators.windows import whole
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
@@ -19,15 +21,15 @@ __all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
 
 def _moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
     """The mean and the biased variance over ``axis``, axes kept."""
-    mean = np.mean(x, axis=axis, keepdims=True)
+    mean = mean_of(x, axis, keepdims=True)
     centred = x - mean
-    return mean, np.mean(centred * centred, axis=axis, keepdims=True)
+    return mean, mean_of(centred * centred, axis, keepdims=True)
 
 
 def _sum_to(x: Any, like: Any) -> Any:
     """The sum over the axes along which ``like``, of as many axes, has length 1."""
     axes = tuple(i for i, n in enumerate(like.shape) if n == 1 and x.shape[i] != 1)
-    return np.sum(x, axis=axes, keepdims=True) if axes else x
+    return total(x, axes, keepdims=True) if axes else x
 
 
 def _normalize_vjp(
@@ -53,8 +55,8 @@ def _normalize_vjp(
     for i in wanted:
         if i == 0:
             gw = g if weight is None else g * weight
-            level = np.mean(gw, axis=axis, keepdims=True)
-            along = np.mean(gw * normal, axis=axis, keepdims=True)
+            level = mean_of(gw, axis, keepdims=True)
+            along = mean_of(gw * normal, axis, keepdims=True)
             found.append((gw - level - normal * along) * inv)
         else:
             found.append(_sum_to(g * normal, weight) if i == 1 else _sum_to(g, _bias))
@@ -90,7 +92,7 @@ def _array_gradients(
         found[1] = (
             _sum_to(product * inv, weight)
             if not _folds(weight, mean)
-            else (np.sum(product, axis=axis, keepdims=True) * inv)
+            else (total(product, axis, keepdims=True) * inv)
         )
     if 2 in wanted:
         found[2] = _sum_to(g, bias)
@@ -101,8 +103,8 @@ def _array_gradients(
         elif weight is not None:
             gw = g * weight
             product *= weight
-        level = np.sum(gw, axis=axis, keepdims=True) / count
-        along = np.sum(product, axis=axis, keepdims=True) / count
+        level = total(gw, axis, keepdims=True) / count
+        along = total(product, axis, keepdims=True) / count
         centred *= along * (inv * inv)
         np.subtract(gw, centred, out=product)
         product -= level
@@ -120,6 +122,7 @@ def _array_gradients(
         sample((2, 5), axis=(1,), eps=1e-5),
         sample((0, 2), (1, 2), (1, 2), axis=(1,), eps=1e-5),
     ],
+    wide=True,
 )
 def normalize(
     x: Array,
@@ -149,6 +152,28 @@ def normalize(
     return ans
 
 
+@operator(
+    vjp=(
+        lambda g, _ans, _x, scale, _shift, mean: g * scale,
+        lambda g, _ans, x, _scale, _shift, mean: g * (x - mean),
+        lambda g, *_, mean: g,
+    ),
+    samples=[
+        sample((4, 2, 3), (1, 2, 1), (1, 2, 1), mean=np.array([[[0.5], [2.0]]])),
+        sample((2, 3), (1, 3), mean=np.array([[1.0, 0.0, -1.0]])),
+        sample((0, 2), (1, 2), (1, 2), mean=np.array([[1.0, 0.0]])),
+    ],
+    name="affine",
+)
+def _affine(x: Array, scale: Array, shift: Array = None, *, mean: Array) -> Array:
+    # The mean is taken away first: afterwards, a large one would have cost digits.
+    ans = x - mean
+    ans = np.multiply(ans, scale, out=ans if ans.dtype == np.result_type(ans, scale) else None)
+    if shift is None:
+        return ans
+    return np.add(ans, shift, out=ans if ans.dtype == np.result_type(ans, shift) else None)
+
+
 def _per_channel(name: str, what: str, array: Any, x: Any) -> Any:
     """One value per channel in shape (1, C, 1, ...)."""
     if array is None:
@@ -173,6 +198,7 @@ def _check_channels(name: str, x: Any) -> None:
         sample((2, 3, 2), running_mean=np.arange(3.0), running_var=np.arange(1.0, 4.0)),
         sample((0, 2, 2), running_mean=None, running_var=None, training=True),
     ],
+    wide=True,
 )
 def batch_norm(
     input: Array,
@@ -212,8 +238,7 @@ def batch_norm(
         dtype = np.result_type(input.dtype, 1.0)
         scale = (1.0 / np.sqrt(var + eps)).astype(dtype)
         scale = scale if weight is None else scale * weight
-        shift = -mean.astype(dtype) * scale
-        return input * scale + (shift if bias is None else shift + bias)
+        return _affine(input, scale, bias, mean=mean.astype(dtype))
     axis = (0, *range(2, input.ndim))
     count = input.size // input.shape[1] if input.shape[1] else 0
     if count == 1:
@@ -245,6 +270,7 @@ def _follow(running: Any, batch: Any, momentum: float) -> None:
         sample((2, 3, 4), normalized_shape=4), sample((3, 2, 3), normalized_shape=(2, 3), eps=1e-3),
         sample((0, 3), normalized_shape=(3,)),
     ],
+    wide=True,
 )  # fmt: skip
 def layer_norm(
     input: Array,
@@ -301,6 +327,7 @@ def lengths(name: str, normalized_shape: Any) -> tuple[int, ...]:
         sample((2, 4, 3), num_groups=2), sample((2, 6, 2, 2), num_groups=3, eps=1e-3),
         sample((0, 2, 2), num_groups=1),
     ],
+    wide=True,
 )  # fmt: skip
 def group_norm(
     input: Array, num_groups: int, weight: Array = None, bias: Array = None, eps: float = 1e-5
@@ -341,6 +368,7 @@ def group_norm(
         sample((2, 5, 3), size=3), sample((1, 4, 2, 2), size=2, alpha=0.5, beta=0.5, k=2.0),
         sample((0, 2, 2), size=2),
     ],
+    wide=True,
 )  # fmt: skip
 def local_response_norm(
     input: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
@@ -367,5 +395,5 @@ def local_response_norm(
     # The sum over neighbours as a product with a band of ones: one pass, at any size.
     band = ((ahead >= -(size // 2)) & (ahead <= (size - 1) // 2)) * (alpha / size)
     flat = np.reshape(input, (n, channels, math.prod(input.shape[2:])))
-    scale = band.astype(input.dtype) @ (flat * flat) + float(k)
+    scale = weigh(flat * flat, matrix=band, axis=-2) + float(k)
     return np.reshape(flat * scale ** (-float(beta)), input.shape)

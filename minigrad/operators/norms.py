@@ -34,6 +34,7 @@ NORMS = [
     domain=nonzero,
     samples=NORMS,
     name="euclidean_norm",
+    wide=True,
 )
 def _euclidean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
@@ -59,6 +60,7 @@ def _p_norm_vjp(
         sample((0, 2), p=3.0, axis=1), sample((3,), p=-2.0),
     ],
     name="p_norm",
+    wide=True,
 )  # fmt: skip
 def _p_norm(x: Array, p: float, axis: Axis = None, keepdims: bool = False) -> Array:
     return np.power(np.sum(np.power(np.abs(x), p), axis=axis, keepdims=keepdims), 1.0 / p)
@@ -72,6 +74,7 @@ def _p_norm(x: Array, p: float, axis: Axis = None, keepdims: bool = False) -> Ar
         sample((2, 3), ord=3, axis=(0, 1)), sample((4,), ord=-1.0),
     ],
     reference=getattr(np.linalg, "vector_norm", None),
+    wide=True,
 )  # fmt: skip
 def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Array:
     """The p-norm (sum |x|^p)^(1/p), with p = ``ord``, of all elements over the axes.
@@ -109,6 +112,7 @@ MATRIX_ORDERS = ["fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf]
         sample((0, 2, 2), ord="nuc"),
     ],
     reference=getattr(np.linalg, "matrix_norm", None),
+    wide=True,
 )  # fmt: skip
 def matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
     """A norm of matrices (..., m, n), by ``ord``.
@@ -145,6 +149,7 @@ def matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
         sample((2, 2, 3), axis=(1, 2), keepdims=True),
         sample((2, 3), ord="fro", keepdims=True),
     ],
+    wide=True,
 )  # fmt: skip
 def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Array:
     """The norm of vectors along an axis, of matrices along two, or of all elements.

@@ -17,6 +17,7 @@ from minigrad.memory import scratch
 from minigrad.operators.declare import OPERATORS, Array, composite, operator
 from minigrad.operators.domain import Sample, distinct, sample
 from minigrad.operators.im2col import add_patches, crop_image, pad_image, tap
+from minigrad.operators.weighing import weigh
 from minigrad.operators.windows import (
     IntOrPair,
     Windows,
@@ -254,6 +255,7 @@ def _sum_pool2d_vjp(g: Any, _ans: Any, _x: Any, **geometry: Any) -> Any:
         sample((1, 2, 5, 5), kernel_size=3, stride=2, padding=1),
         sample((0, 2, 4, 4), kernel_size=2),
     ],
+    wide=True,
 )  # fmt: skip
 def sum_pool2d(
     input: Array,
@@ -278,6 +280,7 @@ def sum_pool2d(
         sample((1, 2, 3, 3), x_shape=(1, 2, 5, 5), kernel_size=3, stride=2, padding=1),
         sample((0, 1, 2, 2), x_shape=(0, 1, 4, 4), kernel_size=2),
     ],
+    wide=True,
 )  # fmt: skip
 def sum_pool2d_grad(
     g: Array,
@@ -303,6 +306,7 @@ def sum_pool2d_grad(
         sample((1, 1, 4, 4), kernel_size=2, divisor_override=3),
         sample((0, 2, 4, 4), kernel_size=2),
     ],
+    wide=True,
 )
 def avg_pool2d(
     input: Array,
@@ -353,6 +357,7 @@ def _covered(windows: Windows, axis: int, frame: int) -> Any:
         sample((2, 1, 5, 7), output_size=(2, 3)), sample((1, 2, 4, 4), output_size=1),
         sample((1, 1, 2, 3), output_size=(None, 5)), sample((0, 1, 4, 4), output_size=2),
     ],
+    wide=True,
 )  # fmt: skip
 def adaptive_avg_pool2d(input: Array, output_size: int | tuple[int | None, int | None]) -> Array:
     """The means over windows chosen to give ``output_size``, as PyTorch's.
@@ -374,15 +379,15 @@ def adaptive_avg_pool2d(input: Array, output_size: int | tuple[int | None, int |
     out = pair(name, "output_size", filled)
     if out == (1, 1):
         return np.mean(input, axis=(2, 3), keepdims=True)
-    across, down = (_averaging(n, m, input.dtype) for n, m in zip(size, out, strict=True))
-    return across @ input @ down.T
+    across, down = (_averaging(n, m) for n, m in zip(size, out, strict=True))
+    return weigh(weigh(input, matrix=across, axis=-2), matrix=down, axis=-1)
 
 
-def _averaging(size: int, out: int, dtype: Any) -> Any:
+def _averaging(size: int, out: int) -> Any:
     """The matrix (out, size) that takes the means of adaptive windows."""
     i, place = np.arange(out)[:, None], np.arange(size)
     inside = (place >= i * size // out) & (place < -(-(i + 1) * size // out))
-    return (inside / inside.sum(axis=1, keepdims=True)).astype(np.result_type(dtype, 1.0))
+    return inside / inside.sum(axis=1, keepdims=True)
 
 
 @composite(samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))])

@@ -155,6 +155,7 @@ ROWS = [
     (getattr(np, "vecdot", None), getattr(np.linalg, "vecdot", None)),
     arrays=2,
     samples=[*ROWS, sample((3, 2), (3, 2), axis=0)],
+    wide=True,
 )
 def vecdot(x: Array, y: Array, axis: int = -1) -> Array:
     """The sum of products along one axis; the others broadcast.
@@ -237,6 +238,7 @@ def kron(x: Array, y: Array) -> Array:
         sample((0, 3), (3,)), sample((3, 2), (2, 3), axisa=0, axisc=0),
     ],
     reference=np.cross,
+    wide=True,
 )  # fmt: skip
 def cross(
     x: Array, y: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None

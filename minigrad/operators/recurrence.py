@@ -39,7 +39,7 @@ def _lstm_cell_vjp(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
             g * new * (enter * (1.0 - enter)),
             g * cell * (forget * (1.0 - forget)),
             g * enter * (1.0 - new * new),
-            g * 0.0,
+            np.zeros_like(g),
         ],
         axis=-1,
     )
@@ -48,6 +48,7 @@ def _lstm_cell_vjp(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
 @operator(
     vjp=(_lstm_cell_vjp, lambda g, _ans, gates, _cell: g * logistic(_part(gates, 1, 4))),
     samples=[sample((2, 12), (2, 3)), sample((8,), (2,)), sample((0, 4), (0, 1))],
+    wide=True,
 )
 def lstm_cell(gates: Array, cell: Array) -> Array:
     """The new cell state of an LSTM: sigmoid(f) * cell + sigmoid(i) * tanh(g).
@@ -64,7 +65,7 @@ def lstm_cell(gates: Array, cell: Array) -> Array:
 
 def _lstm_hidden_vjp(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
     out = logistic(_part(gates, 3, 4))
-    none = g * 0.0
+    none = np.zeros_like(g)
     last = g * np.tanh(cell) * (out * (1.0 - out))
     return np.concatenate([none, none, none, last], axis=-1)
 
@@ -77,6 +78,7 @@ def _lstm_hidden_vjp_cell(g: Any, _ans: Any, gates: Any, cell: Any) -> Any:
 @operator(
     vjp=(_lstm_hidden_vjp, _lstm_hidden_vjp_cell),
     samples=[sample((2, 12), (2, 3)), sample((8,), (2,)), sample((0, 4), (0, 1))],
+    wide=True,
 )
 def lstm_hidden(gates: Array, cell: Array) -> Array:
     """The new hidden state of an LSTM: sigmoid(o) * tanh(cell), of the new cell state.
@@ -118,6 +120,7 @@ def _gru_vjp(g: Any, a: Any, b: Any, hidden: Any, scaled: bool) -> Any:
         sample((6,), (6,), (2,)),
         sample((0, 3), (0, 3), (0, 1)),
     ],
+    wide=True,
 )
 def gru_hidden(input_gates: Array, hidden_gates: Array, hidden: Array) -> Array:
     """The new hidden state of a GRU: (1 - z) * n + z * hidden.

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.operators import sums
 from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample
@@ -45,6 +46,7 @@ def _per_element(x: Any, ans: Any, ddof: float) -> float:
         spread(g, axis, keepdims), _x.shape
     ),
     samples=AXES + EMPTY,
+    wide=True,
 )
 def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over the axes; over all of them when ``axis`` is None.
@@ -52,7 +54,7 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> sum(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    return np.sum(x, axis=axis, keepdims=keepdims)
+    return sums.total(x, axis, keepdims)
 
 
 @operator(
@@ -61,6 +63,7 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
         spread(g / _count(_x, _ans), axis, keepdims), _x.shape
     ),
     samples=AXES,
+    wide=True,
 )
 def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The arithmetic mean over the axes.
@@ -68,11 +71,21 @@ def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> mean(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
-    return np.mean(x, axis=axis, keepdims=keepdims)
+    return sums.mean(x, axis, keepdims)
 
 
 def _centred(x: Any, axis: Axis) -> Any:
-    return x - np.mean(x, axis=axis, keepdims=True)
+    return x - sums.mean(x, axis, keepdims=True)
+
+
+def _variance(x: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
+    """The variance, in two passes; of float32 with sums that do not drift, else by NumPy."""
+    if x.dtype.char in "ef" and x.size:
+        wide = x.astype(np.float32) if x.dtype == np.float16 else x
+        squares = sums.total(np.square(_centred(wide, axis)), axis, keepdims)
+        if (n := x.size // squares.size - ddof) > 0:
+            return (squares / float(n)).astype(x.dtype, copy=False)
+    return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
 @operator(
@@ -81,6 +94,7 @@ def _centred(x: Any, axis: Axis) -> Any:
         spread(g * (2.0 * _per_element(x, _ans, ddof)), axis, keepdims) * _centred(x, axis)
     ),
     samples=[*AXES, sample((4, 3), axis=0, ddof=1)],
+    wide=True,
 )
 def var(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The variance, mean((x - mean(x))**2), divided by n - ddof instead of n.
@@ -88,7 +102,7 @@ def var(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) ->
     >>> var(tensor([1.0, 3.0]))
     tensor(1.)
     """
-    return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return _variance(x, axis, ddof, keepdims)
 
 
 def _std_vjp(
@@ -103,6 +117,7 @@ def _std_vjp(
     vjp=_std_vjp,
     domain=distinct,
     samples=[sample((5,)), *AXES[1:5], sample((4, 3), axis=0, ddof=1), sample((0, 2), axis=1)],
+    wide=True,
 )
 def std(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The standard deviation, the root of the variance; of a constant the gradient is 0.
@@ -110,12 +125,12 @@ def std(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) ->
     >>> std(tensor([1.0, 3.0]))
     tensor(1.)
     """
-    return np.std(x, axis=axis, ddof=ddof, keepdims=keepdims)
+    return np.sqrt(_variance(x, axis, ddof, keepdims))
 
 
 def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     hit = (x == spread(ans, axis, keepdims)).astype(x.dtype)
-    return spread(g, axis, keepdims) * (hit / np.sum(hit, axis=axis, keepdims=True))
+    return spread(g, axis, keepdims) * (hit / sums.total(hit, axis, keepdims=True))
 
 
 @operator((np.max, np.amax), vjp=_extreme_vjp, domain=distinct, samples=AXES)
@@ -186,6 +201,7 @@ def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = Fals
         sample(np.array([[0.0, 2.0, 0.0], [3.0, 0.0, 1.5]]), axis=(0, 1)),
         EMPTY[1],
     ],
+    wide=True,
 )
 def prod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over the axes; right also where factors are 0.
@@ -203,7 +219,7 @@ def _finite_or_zero(x: Any) -> Any:
 def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     e = np.exp(x - spread(_finite_or_zero(ans), axis, keepdims))
     # The sum is 1 but for the rounding of ans, which for large x would show in the shares.
-    total = np.sum(e, axis=axis, keepdims=True)
+    total = sums.total(e, axis, keepdims=True)
     return spread(g, axis, keepdims) * (e / np.where(total == 0, 1.0, total))
 
 
@@ -211,6 +227,7 @@ def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool =
     vjp=_logsumexp_vjp,
     domain=anywhere,
     samples=AXES,
+    wide=True,
 )
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """log(sum(exp(x))) without overflow; of nothing but -inf it is -inf, with gradient 0.
@@ -220,7 +237,7 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """
     shift = _finite_or_zero(np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     with np.errstate(divide="ignore"):
-        total = np.log(np.sum(np.exp(x - shift), axis=axis, keepdims=True)) + shift
+        total = np.log(sums.total(np.exp(x - shift), axis, keepdims=True)) + shift
     return total if keepdims else np.squeeze(total, axis=axis)
 
 

@@ -69,6 +69,7 @@ COVARIANCES = [
         sample((2, 4), ddof=0),
         sample((1, 4), y=np.array([1.0, 0.5, 2.0, 0.0])),
     ],
+    wide=True,
 )
 def cov(
     x: Array, y: Array = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
@@ -100,6 +101,7 @@ def cov(
     np.corrcoef,
     domain=distinct,
     samples=[sample((2, 4)), sample((4, 3), rowvar=False), sample((5,))],
+    wide=True,
 )
 def corrcoef(x: Array, y: Array = None, rowvar: bool = True) -> Array:
     """The correlations of variables: their covariance divided by both standard deviations.

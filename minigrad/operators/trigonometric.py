@@ -69,7 +69,11 @@ def arccos(x: Array) -> Array:
     return np.arccos(x)
 
 
-@operator(np.arctan, vjp=lambda g, _ans, x: g / (1.0 + x * x))
+@operator(
+    np.arctan,
+    vjp=lambda g, _ans, x: g / (1.0 + x * x),
+    wide=True,
+)
 def arctan(x: Array) -> Array:
     """The inverse tangent, in (-pi/2, pi/2).
 
@@ -87,6 +91,7 @@ def arctan(x: Array) -> Array:
     ),
     domain=(nonzero, nonzero),
     samples=PAIRS,
+    wide=True,
 )
 def arctan2(y: Array, x: Array) -> Array:
     """The angle of the point (x, y) from the x axis, in [-pi, pi]; at the origin the gradient is 0.
@@ -164,7 +169,11 @@ def _sinc(x: Array, order: int) -> Array:
     return np.where(near, series, far)
 
 
-@composite(np.sinc, samples=[sample((7,)), sample(()), sample((0, 2))])
+@composite(
+    np.sinc,
+    samples=[sample((7,)), sample(()), sample((0, 2))],
+    wide=True,
+)
 def sinc(x: Array) -> Array:
     """sin(pi x) / (pi x), and 1 at x = 0, with the right derivatives there too.
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite
 from minigrad.operators.domain import sample
+from minigrad.operators.weighing import weigh
 from minigrad.operators.windows import check_image, pair
 
 __all__ = ["interpolate"]
@@ -23,6 +24,7 @@ __all__ = ["interpolate"]
         sample((1, 2, 3, 4), scale_factor=1.7, mode="bilinear"),
         sample((1, 1, 3, 4), size=(5, 1), mode="bilinear", align_corners=True),
     ],
+    wide=True,
 )  # fmt: skip
 def interpolate(
     input: Array,
@@ -52,10 +54,10 @@ def interpolate(
     if mode != "bilinear":
         raise ValueError(f"interpolate: mode must be 'nearest' or 'bilinear', got {mode!r}")
     rows, columns = (
-        _between(n, m, step, bool(align_corners)).astype(np.result_type(input.dtype, 1.0))
+        _between(n, m, step, bool(align_corners))
         for n, m, step in zip(before, after, steps, strict=True)
     )
-    return rows @ input @ columns.T
+    return weigh(weigh(input, matrix=rows, axis=-2), matrix=columns, axis=-1)
 
 
 def _sizes(

@@ -27,6 +27,7 @@ from minigrad.operators.convolution_blocks import (
     Shape,
     pitch,
 )
+from minigrad.operators.sums import total as sum_of
 
 #: Output rows of one tile, input rows that they take, and products that they cost.
 TILE, TALL = 4, 6
@@ -247,7 +248,7 @@ class Winograd:
     @staticmethod
     def reduce(product: Any) -> Any:
         """The sum over parts."""
-        return np.sum(product, axis=1)
+        return sum_of(product, 1)
 
     @staticmethod
     def weight(total: Any, shape: tuple[int, ...]) -> Any:

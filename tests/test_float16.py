@@ -1,0 +1,76 @@
+"""float16 is computed in float32 and rounded: large numbers do not overflow on the way.
+
+Generated over all operators: large but representable float16 arguments give what float32 gives.
+"""
+
+import numpy as np
+import pytest
+from operator_calls import DIFFERENTIABLE, call, samples
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad.tape import flatten
+
+LARGE = 200.0
+#: What NumPy's own float16 does, or a product that does overflow on the way to what is small.
+EXCEPTIONS = {
+    "mg.multi_dot": "the products in between are tensors of float16 themselves",
+    "mg.polyval": "as are the powers of x",
+    "mg.matrix_power": "as are the lower powers",
+    "prod": "its gradient is the product, which overflows, divided by the factor",
+    "cumprod": "as prod",
+    "mg.cumulative_prod": "its gradient divides products that overflow",
+    "mg.nancumprod": "as cumulative_prod",
+    "mg.sinc": "NumPy's own is computed in float16", "sinc": "as mg.sinc",
+    "unwrap": "it counts the turns of angles in float16, as NumPy does",
+}  # fmt: skip
+
+
+def results(f, xs, dtype):
+    """Values and gradients."""
+    tensors = [mg.tensor(x.astype(dtype), requires_grad=True) for x in xs]
+    ys = [y for y in flatten(f(*tensors)) if y.dtype.kind == "f"]
+    for y in ys:
+        if y.requires_grad:
+            c = np.linspace(0.5, 1.5, y.size).reshape(y.shape).astype(np.float16)
+            y.backward(mg.Tensor(c.astype(y.dtype)), retain_graph=True)
+    grads = [t.grad.numpy() for t in tensors if t.grad is not None]
+    return [y.numpy() for y in ys] + grads
+
+
+@pytest.mark.parametrize("name", [n for n in DIFFERENTIABLE if n not in EXCEPTIONS])
+def test_large_numbers_give_what_float32_gives(name):
+    for sample in samples(name):
+        f, xs = call(name, sample, np.random.default_rng(0))
+        xs = [(x * LARGE).astype(np.float16) for x in xs]
+        with np.errstate(all="ignore"):
+            try:
+                half = results(f, xs, np.float16)
+            except (TypeError, ValueError) as error:
+                # Refused in words: linear algebra in float16, probabilities of 200.
+                assert "float16" in str(error) or "must be" in str(error)  # noqa: PT017
+                continue
+            single = results(f, xs, np.float32)
+            for found, expected in zip(half, single, strict=True):
+                if found.dtype == np.float16:
+                    agree(found, expected, sample)
+
+
+def agree(found, expected, sample):
+    rounded = expected.astype(np.float16)
+    finite = np.isfinite(rounded)
+    size = np.abs(rounded[finite]).max(initial=0).astype(float)
+    np.testing.assert_allclose(
+        found.astype(float),
+        rounded.astype(float),
+        rtol=0.01,
+        atol=0.002 * size + 2e-7,
+        err_msg=str(sample),
+    )
+
+
+def test_running_statistics_of_float16_are_assigned():
+    running = [mg.tensor(np.zeros(2, np.float16)), mg.tensor(np.ones(2, np.float16))]
+    x = (np.arange(8).reshape(4, 2) * 10).astype(np.float16)
+    F.batch_norm(mg.Tensor(x), *running, training=True, momentum=1.0)
+    np.testing.assert_array_equal(running[0].numpy(), np.float16([30, 40]))
