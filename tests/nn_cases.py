@@ -5,6 +5,7 @@ asks PyTorch and keeps its figures, and ``tests/test_oracles.py`` compares with 
 no PyTorch.
 """
 
+import math
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -122,7 +123,12 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     ),
     "batch norm 1d": (lambda n: n.BatchNorm1d(4), numbers(5, 4)),
     "batch norm 1d of signals": (lambda n: n.BatchNorm1d(4, momentum=0.3), numbers(2, 4, 3)),
+    "batch norm 1d plain": (
+        lambda n: n.BatchNorm1d(4, 1e-2, affine=False, track_running_stats=False), numbers(5, 4),
+    ),
+    "batch norm 1d without bias": (lambda n: n.BatchNorm1d(4, bias=False), numbers(5, 4)),
     "batch norm 2d": (lambda n: n.BatchNorm2d(4, eps=1e-3), IMAGES),
+    "batch norm 2d without bias": (lambda n: n.BatchNorm2d(4, bias=False), IMAGES),
     "batch norm average": (lambda n: n.BatchNorm2d(4, momentum=None), IMAGES),
     "batch norm plain": (
         lambda n: n.BatchNorm2d(4, affine=False, track_running_stats=False), IMAGES,
@@ -132,6 +138,7 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "layer norm plain": (lambda n: n.LayerNorm(4, elementwise_affine=False), numbers(5, 4)),
     "layer norm without bias": (lambda n: n.LayerNorm(4, bias=False), numbers(5, 4)),
     "group norm": (lambda n: n.GroupNorm(2, 4), IMAGES),
+    "group norm without bias": (lambda n: n.GroupNorm(2, 4, bias=False), IMAGES),
     "group norm plain": (lambda n: n.GroupNorm(4, 4, eps=1e-2, affine=False), IMAGES),
     "local response": (lambda n: n.LocalResponseNorm(3, alpha=0.3, beta=0.6, k=1.5), IMAGES),
     "local response even": (lambda n: n.LocalResponseNorm(2, alpha=3.0), IMAGES),
@@ -139,6 +146,7 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "embedding padded": (lambda n: n.Embedding(6, 3, padding_idx=-5), TOKENS),
     "flatten": (lambda n: n.Flatten(), IMAGES),
     "flatten some": (lambda n: n.Flatten(1, 2), IMAGES),
+    "flatten the last": (lambda n: n.Flatten(2), IMAGES),
     "unflatten": (lambda n: n.Unflatten(1, (2, -1)), IMAGES),
     "relu": (lambda n: n.ReLU(), IMAGES),
     "leaky relu": (lambda n: n.LeakyReLU(0.2), IMAGES),
@@ -153,7 +161,9 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "softplus": (lambda n: n.Softplus(1.7), IMAGES),
     "softmax": (lambda n: n.Softmax(1), IMAGES),
     "log softmax": (lambda n: n.LogSoftmax(-1), IMAGES),
+    "log softmax of channels": (lambda n: n.LogSoftmax(1), IMAGES),
     "rnn": (lambda n: n.RNN(4, 3), numbers(5, 2, 4)),
+    "rnn batch first": (lambda n: n.RNN(4, 3, batch_first=True), numbers(2, 5, 4)),
     "rnn relu": (lambda n: n.RNN(4, 3, 2, nonlinearity="relu", bias=False), numbers(5, 2, 4)),
     "lstm": (lambda n: n.LSTM(4, 3), numbers(3, 2, 4)),
     "lstm of one step": (lambda n: n.LSTM(4, 3), numbers(1, 2, 4)),
@@ -162,6 +172,7 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     ),
     "lstm unbatched": (lambda n: n.LSTM(4, 3, bias=False), numbers(5, 4)),
     "gru": (lambda n: n.GRU(4, 3), numbers(5, 2, 4)),
+    "gru without bias": (lambda n: n.GRU(4, 3, bias=False), numbers(5, 2, 4)),
     "gru deep": (
         lambda n: n.GRU(4, 3, 3, bidirectional=True, batch_first=True), numbers(2, 7, 4),
     ),
@@ -198,8 +209,13 @@ def _layers() -> dict[str, Case]:
     for name in [n for n in LAYERS if "norm" in n or "local" in n]:
         make, x = LAYERS[name]
         found[f"{name}, in evaluation"] = Case((x,), make=make, training=False)
-    found["LazyLinear"] = Case((numbers(5, 4),), make=lambda n: n.LazyLinear(3))
-    found["LazyConv2d"] = Case((IMAGES,), make=lambda n: n.LazyConv2d(3, (2, 3), 2, bias=False))
+    lazy: dict[str, tuple[Callable[[Any], Any], Array]] = {
+        "LazyLinear": (lambda n: n.LazyLinear(3), numbers(5, 4)),
+        "LazyLinear without bias": (lambda n: n.LazyLinear(3, bias=False), numbers(5, 4)),
+        "LazyConv2d": (lambda n: n.LazyConv2d(3, (2, 3), 2, bias=False), IMAGES),
+        "LazyConv2d grouped": (lambda n: n.LazyConv2d(6, 2, 1, (2, 1), 3, 2), IMAGES),
+    }
+    found |= {name: Case((x,), make=make) for name, (make, x) in lazy.items()}
     x, h, c = numbers(5, 2, 4), numbers(4, 2, 3), numbers(4, 2, 3, seed=1)
     for kind, state in (("RNN", (h,)), ("GRU", (h,)), ("LSTM", (h, c))):
         found[f"{kind} with a state"] = Case(
@@ -430,15 +446,16 @@ def _batch_norm(training: bool, statistics: bool = True) -> Callable[..., Any]:
     return run
 
 
-def _weights(lib: Library, q: Any, k: Any, scale: float = 6**-0.5) -> Any:
-    """PyTorch's attention, of values that are the identity: the weights themselves."""
-    return lib.F.softmax(q * scale @ k.swapaxes(-1, -2), -1)
+def _weights(lib: Library, q: Any, k: Any, mask: Any = 0.0) -> Any:
+    """The weights of attention, which PyTorch keeps to itself."""
+    return lib.F.softmax(q @ k.swapaxes(-1, -2) / math.sqrt(6) + mask, -1)
 
 
 #: Each function with its inputs: what PyTorch has by the same name and arguments.
 FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
     "relu": (lambda F, x: F.relu(x), (POINTS,)),
-    "leaky_relu": (lambda F, x: F.leaky_relu(x), (POINTS,)),
+    "leaky_relu": (lambda F, x: F.leaky_relu(x, 0.3), (POINTS,)),
+    "leaky_relu by default": (lambda F, x: F.leaky_relu(x), (POINTS,)),
     "elu": (lambda F, x: F.elu(x, 0.7), (POINTS,)),
     "elu by default": (lambda F, x: F.elu(x), (POINTS,)),
     "selu": (lambda F, x: F.selu(x), (POINTS,)),
@@ -571,6 +588,11 @@ def _functions() -> dict[str, Case]:
             theirs=lambda lib, q, k: lib.F.scaled_dot_product_attention(
                 q, k, lib.tensor(np.eye(5)).expand(2, 3, 5, 5), is_causal=True, scale=0.3
             ),
+        ),
+        "attention_weights masked": Case(
+            QUERIES[:2],
+            lambda lib, q, k: lib.F.attention_weights(q, k, lib.tensor(numbers(4, 5))),
+            theirs=lambda lib, q, k: _weights(lib, q, k, mask=lib.tensor(numbers(4, 5))),
         ),
         "global_avg_pool2d": Case(
             (IMAGES,), lambda lib, x: lib.F.global_avg_pool2d(x), theirs=lambda _lib, x: x.mean((2, 3))

@@ -39,7 +39,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     )],
     *[("RMSprop", kw) for kw in (
         {},
-        {"alpha": 0.8},
+        {"lr": 0.1, "alpha": 0.8},
         {"eps": 1e-2},
         {"momentum": 0.9},
         {"centered": True},
@@ -103,6 +103,7 @@ SCHEDULES: list[tuple[str, dict[str, Any]]] = [
 PLATEAUS: list[dict[str, Any]] = [
     {"patience": 2},
     {"patience": 0, "factor": 0.5},
+    {"patience": 1, "threshold": 0.1},
     {"patience": 1, "mode": "max", "threshold": 0.05},
     {"patience": 1, "threshold": 0.05, "threshold_mode": "abs"},
     {"patience": 1, "mode": "max", "threshold": 0.05, "threshold_mode": "abs"},
@@ -175,12 +176,13 @@ def _rates(
 
 
 def _plateaus(settings: dict[str, Any], optim: Any, tensor: Callable[..., Any]) -> Array:
-    """The rates, and the best value, after each of 60 values that fall less and less."""
+    """The rates, and the best value, after each of 60 values that improve less and less."""
     optimizer = _two_groups(optim, tensor, "SGD")
     schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, **settings)
     noise, found = numbers(60), []
     for step in range(60):
         value = 1.0 + 2.0 ** (-step / 8) + 0.05 * float(noise[step])
+        value = 5.0 - value if settings.get("mode") == "max" else 3.0 * value
         optimizer.step()
         schedule.step(math.nan if step == 7 else value)
         found.append([*(group["lr"] for group in optimizer.param_groups), schedule.best])

@@ -4,6 +4,7 @@
 stand beside their textbook formulas in ``test_oracles_by_hand.py``.
 """
 
+import inspect
 import json
 import math
 import sys
@@ -19,12 +20,19 @@ from minigrad import nn, optim
 from tests import nn_cases, optim_cases
 
 FOLDER = Path(__file__).parent / "oracles"
-LIBRARY = nn_cases.Library(
-    nn,
-    F,
-    mg.tensor,
-    lambda module, parameters, inputs: nn.functional_call(module, parameters, *inputs),
-)
+
+
+def library(dtype):
+    """minigrad with numbers of this dtype."""
+
+    def tensor(data):
+        data = np.asarray(data)
+        return mg.tensor(data.astype(dtype) if data.dtype.kind == "f" else data)
+
+    def call(module, parameters, inputs):
+        return nn.functional_call(module, parameters, *inputs)
+
+    return nn_cases.Library(nn, F, tensor, call)
 
 
 def oracle(name):
@@ -62,24 +70,27 @@ def flat(output):
     return [] if output is None else [output]
 
 
-def computed(case):
+def computed(case, dtype=np.float64):
     """The layer, the tensors that have a gradient, the outputs and their weighted sum."""
-    xs = [mg.tensor(x, requires_grad=x.dtype.kind == "f") for x in case.inputs]
+    lib = library(dtype)
+    xs = [lib.tensor(x) for x in case.inputs]
+    for x in xs:
+        x.requires_grad = x.dtype == dtype
     sources = {f"input {i}": x for i, x in enumerate(xs) if x.requires_grad}
     layer = None
     if case.make is not None:
         layer = case.make(nn)
         if any(isinstance(p, nn.UninitializedParameter) for p in layer.parameters()):
             layer(mg.tensor(case.inputs[0].astype(np.float32)))
-        layer = layer.double().train(case.training)
+        layer = layer.to(dtype).train(case.training)
         state = {k: nn_cases.initial(k, v.shape) for k, v in layer.state_dict().items()}
-        layer.load_state_dict({k: mg.tensor(v) for k, v in state.items()})
+        layer.load_state_dict({k: lib.tensor(v) for k, v in state.items()})
         sources |= dict(layer.named_parameters())
     settings = {
-        k: mg.tensor(v) if isinstance(v, np.ndarray) else v for k, v in case.settings.items()
+        k: lib.tensor(v) if isinstance(v, np.ndarray) else v for k, v in case.settings.items()
     }
-    outputs = flat(case.run(layer or LIBRARY, *xs, **settings))
-    pairs = [(y, mg.tensor(nn_cases.cotangent(i, y.shape))) for i, y in enumerate(outputs)]
+    outputs = flat(case.run(lib if layer is None else layer, *xs, **settings))
+    pairs = [(y, lib.tensor(nn_cases.cotangent(i, y.shape))) for i, y in enumerate(outputs)]
     return layer, sources, outputs, sum((y * g).sum() for y, g in pairs)
 
 
@@ -108,21 +119,30 @@ def figures(case):
 def test_layers_and_functions(name):
     case, expected = nn_cases.CASES[name], ORACLES["nn"][name]
     compare(figures(case), expected, case.rtol)
-    # The rules once more on plain arrays, as when no tape listens to them.
-    _, sources, _, total = computed(case)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-9), (np.float32, 1e-4)])
+@pytest.mark.parametrize("name", nn_cases.CASES)
+def test_layers_and_functions_without_a_tape(name, dtype, rtol):
+    """The rules on plain arrays, and what the kernels do for float32."""
+    case, expected = nn_cases.CASES[name], ORACLES["nn"][name]
+    _, sources, outputs, total = computed(case, dtype)
+    parts = {f"output {i}": y for i, y in enumerate(outputs)}
     if total.requires_grad:
         total.backward()
-        plain = {
-            f"gradient of {k}": np.zeros(x.shape) if x.grad is None else x.grad.numpy()
-            for k, x in sources.items()
-        }
-        compare(plain, {k: v for k, v in expected.items() if k in plain}, case.rtol)
+        parts |= {f"gradient of {k}": x.grad for k, x in sources.items() if x.grad is not None}
+        assert {part.dtype for part in parts.values()} <= {np.dtype(dtype), np.dtype(np.int64)}
+        for k, x in sources.items():
+            parts.setdefault(f"gradient of {k}", mg.zeros(x.shape))
+    first = {k: v for k, v in expected.items() if k.startswith(("output", "gradient"))}
+    compare({k: parts[k].numpy() for k in first}, first, max(rtol, case.rtol))
 
 
+@pytest.mark.parametrize(("dtype", "rtol"), [(np.float64, 1e-12), (np.float32, 1e-5)])
 @pytest.mark.parametrize("name", optim_cases.RUNS)
-def test_optimizers_and_schedules(name):
-    run = optim_cases.RUNS[name]
-    compare({"all": run(optim, mg.tensor)}, ORACLES["optim"][name], 1e-12)
+def test_optimizers_and_schedules(name, dtype, rtol):
+    found = optim_cases.RUNS[name](optim, library(dtype).tensor)
+    compare({"all": found}, ORACLES["optim"][name], rtol)
 
 
 def test_the_figures_are_of_these_cases():
@@ -175,6 +195,61 @@ def test_every_public_name_has_an_oracle(space):
     bare = BARE[space.__name__.split(".")[-1]]
     assert public(space) - bare - held(space) == set(), "give it a case (tests/nn_cases.py)"
     assert bare <= public(space)
+
+
+class Watched:
+    """A module, and which options of its functions have been given other values than by default."""
+
+    def __init__(self, space):
+        self.space, self.called, self.tried = space, set(), set()
+
+    def __getattr__(self, name):
+        function = getattr(self.space, name)
+        self.called.add(name)
+
+        def call(*args, **kwargs):
+            signature = inspect.signature(function)
+            for option, value in signature.bind(*args, **kwargs).arguments.items():
+                default = signature.parameters[option].default
+                if type(value) is not type(default) or value != default:
+                    self.tried.add((name, option))
+            return function(*args, **kwargs)
+
+        return call
+
+    def untried(self):
+        return sorted(
+            (name, option)
+            for name in self.called
+            for option, p in inspect.signature(getattr(self.space, name)).parameters.items()
+            if p.default is not inspect.Parameter.empty and option not in BY_HAND
+            if (name, option) not in self.tried
+        )
+
+
+#: Options that the tests by hand, or those of dtypes, are about.
+BY_HAND = {"dtype", "generator", "dropout", "dropout_p", "p"}
+
+
+def test_every_option_of_a_layer_or_a_function_is_tried():
+    watched = library(np.float64)._replace(nn=Watched(nn), F=Watched(F))
+    for case in nn_cases.CASES.values():
+        if case.make is None:
+            case.run(watched, *map(watched.tensor, case.inputs))
+        else:
+            case.make(watched.nn)
+    assert watched.nn.untried() == []
+    assert watched.F.untried() == []
+
+
+def test_every_option_of_an_optimizer_or_a_schedule_is_tried():
+    tried = {}
+    plateaus = [("ReduceLROnPlateau", settings) for settings in optim_cases.PLATEAUS]
+    for name, settings in optim_cases.CASES + optim_cases.SCHEDULES + plateaus:
+        tried.setdefault(name, {"params", "optimizer", "last_epoch"}).update(settings)
+    for name, options in tried.items():
+        kind = getattr(optim, name, None) or getattr(optim.lr_scheduler, name)
+        assert set(inspect.signature(kind).parameters) <= options, name
 
 
 def test_the_numbers_of_the_cases_are_the_same_everywhere():
