@@ -159,8 +159,8 @@ BARE = {
         "Module", "ModuleDict", "ModuleList", "Parameter", "UninitializedParameter",
         "functional", "init",
     },
-    "functional": {"Tensor"},
-    "init": {"Tensor"},
+    "functional": set(),
+    "init": set(),
     "optim": {"Optimizer", "lr_scheduler"},
     "lr_scheduler": {"LRScheduler"},
     "metrics": {"Metric"},
@@ -169,16 +169,18 @@ SPACES = [nn, F, nn.init, optim, optim.lr_scheduler, mg.metrics]
 
 
 def public(space):
-    """All of ``__all__``, or what is defined here or listed in the ``__all__`` of a file of ours."""
+    """All of ``__all__``; or else what is defined here, and the operators that are passed on."""
     listed = getattr(space, "__all__", None)
     if listed is not None:
         return set(listed)
     found = set()
     for name, value in vars(space).items():
         file = getattr(value, "__module__", None) or ""
-        if callable(value) and not name.startswith("_") and file.startswith("minigrad."):
-            known = name in getattr(sys.modules[file], "__all__", ()) or file == space.__name__
-            found |= {name} if known else set()
+        if name.startswith("_") or not callable(value):
+            continue
+        passed_on = file.startswith("minigrad.operators.") and name in sys.modules[file].__all__
+        if file == space.__name__ or passed_on:
+            found.add(name)
     return found
 
 
