@@ -188,3 +188,18 @@ def test_a_function_that_only_returns_what_it_is_given(returned):
         [1.0, None] if returned == "x" else [None, 1.0]
     )
     assert slope.item() == (1.0 if returned == "x" else 0.0)
+
+
+@pytest.mark.parametrize("transform", TRANSFORMS)
+def test_only_what_it_closes_over_is_tracked(transform):
+    """The result of an operation, or a tensor that an open tape watches; x is a constant."""
+    loss = loss_of(TRANSFORMS[transform])
+    wanted = central_differences(loss, X, W)[1]
+    leaf = mg.tensor(W, requires_grad=True)
+    loss(mg.tensor(X), leaf * 1.0).backward()
+    np.testing.assert_allclose(leaf.grad.numpy(), wanted, rtol=1e-7, atol=1e-8)
+    watched = mg.tensor(W)
+    with mg.GradientTape() as tape:
+        tape.watch(watched)
+        y = loss(mg.tensor(X), watched)
+    np.testing.assert_allclose(tape.gradient(y, watched).numpy(), wanted, rtol=1e-7, atol=1e-8)

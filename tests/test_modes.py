@@ -372,3 +372,13 @@ def test_an_inspector_is_not_opened_inside_itself():
         pass
     with watch:  # one after the other is fine
         squared(X)
+
+
+def test_recording_comes_back_with_the_last_of_several_blocks():
+    with mg.no_grad():
+        with mg.no_grad():
+            assert not mg.is_recording()
+        assert not mg.is_recording()
+        assert mg.grad(lambda x: squared(x).sum())(PLAIN).tolist() == [2.0, 4.0]
+        assert not mg.is_recording()
+    assert mg.is_recording()
