@@ -9,7 +9,6 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import positive, sample
-from minigrad.operators.sums import run_sums
 
 __all__ = [
     "choose", "compress", "extract", "getitem", "piecewise", "scatter", "select", "take",
@@ -75,7 +74,8 @@ def _add_rows(out: Any, rows: Any, x: Any) -> None:
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    out[ordered[starts]] = run_sums(x.reshape(rows.size, *out.shape[1:])[order], starts)
+    summed = np.add.reduceat(x.reshape(rows.size, *out.shape[1:])[order], starts, axis=0)
+    out[ordered[starts]] = summed
 
 
 @operator(
