@@ -61,6 +61,7 @@ class Callback:
         """What a resumed run needs to know of this callback."""
         return {}
 
+    @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned."""
 
@@ -182,6 +183,7 @@ class EarlyStopping(_Monitor):
         names = ("best", "wait", "best_epoch", "stopped_epoch", "best_weights")
         return {name: copy.copy(getattr(self, name)) for name in names}
 
+    @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on waiting where another left off."""
         self.__dict__.update(state)
@@ -244,6 +246,7 @@ class ModelCheckpoint(_Monitor):
         """The best value so far."""
         return {"best": self.best} if self.save_best_only else {}
 
+    @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Know the best value of another run."""
         self.best = state.get("best", self.best)
@@ -318,6 +321,7 @@ class LearningRateScheduler(Callback):
         """The learning rate of the epoch, and the state of the schedule if it has one."""
         return {"lr": self.lr, "schedule": self.schedule.state_dict() if self.steps else None}
 
+    @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Set the schedule back to that state."""
         self.lr = state["lr"]
@@ -349,7 +353,7 @@ class CSVLogger(Callback):
         self.columns: list[str] = []
         self.path.write_text("", encoding="utf-8")
         earlier = self.trainer.history.history
-        for epoch in range(self.trainer.ended(self)):
+        for epoch in range(self.trainer.epochs_seen_by(self)):
             self._row(epoch, {name: values[epoch] for name, values in earlier.items()})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:

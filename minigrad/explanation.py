@@ -13,6 +13,7 @@ from minigrad.departures import Departure, recent
 from minigrad.inspection import ApplyRules, Inspector
 from minigrad.node import FREED, MODE, Leaf, Node
 from minigrad.printable import visible
+from minigrad.settings import checked
 from minigrad.tape import GradientTape
 from minigrad.tape_table import leaf_name, op_name
 from minigrad.tensor import Tensor
@@ -42,6 +43,7 @@ class Explanation(str):
         return str(self)
 
 
+@checked()
 def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Explanation:
     """Say why ``target`` has no gradient with respect to ``source``, or a zero one, and where.
 

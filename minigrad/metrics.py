@@ -57,6 +57,7 @@ class Metric:
         """Forget all batches."""
         raise NotImplementedError(f"{type(self).__name__} has no reset method")
 
+    @checked()
     def update(self, output: Array, target: Array) -> None:
         """Take one batch of the model's outputs and what they should have been."""
         raise NotImplementedError(f"{type(self).__name__} has no update method")
@@ -69,6 +70,7 @@ class Metric:
         """A copy of what has been gathered."""
         return copy.deepcopy(self.__dict__)
 
+    @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what another has gathered."""
         self.__dict__.update(copy.deepcopy(state))
@@ -108,6 +110,7 @@ class Accuracy(_Mean):
     def __init__(self, threshold: float | None = None) -> None:
         self.threshold = threshold
 
+    @checked()
     def update(self, output: Array, target: Array) -> None:
         """Count the right predictions of a batch."""
         if output.ndim > 1 and output.shape[1] > 1 and target.ndim == output.ndim - 1:
@@ -139,6 +142,7 @@ class TopKAccuracy(_Mean):
         self.k = k
         self.name = f"top_{k}"
 
+    @checked()
     def update(self, output: Array, target: Array) -> None:
         """Count the targets of a batch that are among the first k."""
         if output.ndim < 2 or output.shape[1] < self.k:
@@ -169,6 +173,7 @@ class MeanAbsoluteError(_Mean):
 
     name = "mae"
 
+    @checked()
     def update(self, output: Array, target: Array) -> None:
         """Add the errors of a batch."""
         self.total += float(np.abs(_difference(self.name, output, target)).sum(dtype=np.float64))
@@ -180,6 +185,7 @@ class MeanSquaredError(_Mean):
 
     name = "mse"
 
+    @checked()
     def update(self, output: Array, target: Array) -> None:
         """Add the squared errors of a batch."""
         difference = _difference(self.name, output, target)
@@ -212,6 +218,7 @@ class ConfusionMatrix(Metric):
         """Forget all batches."""
         self.counts = np.zeros((0, 0), dtype=np.int64)
 
+    @checked()
     def update(self, output: Array, target: Array) -> None:
         """Count the pairs of a batch."""
         predicted, true = _classes(output, target, self.threshold)
@@ -253,6 +260,7 @@ class _PerClass(ConfusionMatrix):
         super().reset()
         self.binary = False
 
+    @checked()
     def update(self, output: Array, target: Array) -> None:
         """Count the pairs of a batch."""
         self.binary = output.ndim == 1 or output.shape[1] == 1
@@ -324,6 +332,7 @@ class MeanOf(_Mean):
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
 
+    @checked()
     def update(self, output: Array, target: Array) -> None:
         """Add a batch, weighted by its samples."""
         self.total += float(self.function(output, target)) * len(output)

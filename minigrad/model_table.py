@@ -21,6 +21,7 @@ from minigrad.node import Node
 from minigrad.operators.declare import Operator
 from minigrad.printable import visible
 from minigrad.random import generator_restored
+from minigrad.settings import checked
 from minigrad.switches import no_grad
 from minigrad.tape_table import readable_bytes
 from minigrad.tensor import Tensor
@@ -131,6 +132,7 @@ class Summary:
         )
 
 
+@checked()
 def summary(
     model: Module,
     input_shape: int | Sequence[Any],

@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.inspection import ApplyRules, Inspector
 from minigrad.node import Node
 from minigrad.operators.declare import Operator
+from minigrad.settings import checked
 from minigrad.source_line import SourceLine, current_line
 
 __all__ = ["Observation", "Statistics", "observe"]
@@ -111,6 +112,7 @@ class observe(Inspector):
     'min 1, mean 1.5, max 2'
     """
 
+    @checked()
     def __init__(self, *, lines: bool = True, time: bool = True, values: bool = True) -> None:
         self._lines = lines
         self._time = time

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from minigrad.settings import checked
 from minigrad.tensor import Tensor, as_array, new_leaf
 
 
@@ -19,6 +20,7 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
+    @checked()
     def __init__(self, data: Any, requires_grad: bool = True) -> None:
         super().__init__(as_array(data))
         if requires_grad:

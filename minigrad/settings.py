@@ -12,7 +12,7 @@ import math
 import opcode
 import operator
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
@@ -90,7 +90,7 @@ def checked(**ranges: str) -> Callable[[F], F]:
     """
 
     def decorate(f: F) -> F:
-        of_class = f.__name__ == "__init__"
+        of_class = f.__name__ in ("__init__", "__call__")
         rules: dict[str, Rule] = {}
         names: list[str] = []
 
@@ -146,6 +146,8 @@ class Rule:
             lengths = [kind.length for kind in self.kinds if kind.length is not None]
             wrong = ValueError if lengths and long not in (None, *lengths) else TypeError
             hint = "; a shape is one tuple" if self.kinds == [DTYPE] and _is_whole(value) else ""
+            if isinstance(value, type) and _article(value.__name__) != words:
+                hint = f"; write {value.__name__}()"
             raise wrong(f"{name}: {self.what} must be {words}, got {_short(value)}{hint}")
         if kind is DTYPE:
             return self._dtype(name, value)
@@ -297,8 +299,8 @@ def _row(parts: tuple[Any, ...]) -> list[Kind] | None:
             taken.append(good[0])
         return tuple(taken)
 
-    inner = " or ".join(kind.words for kind in each[0] or [Kind("value", _whole)])
-    words = f"a tuple of {length} values, each {inner}"
+    inner = " or ".join(kind.words for kind in each[0] or ())
+    words = f"a tuple of {length} values" + (f", each {inner}" if inner else "")
     return [Kind(words, take, length=None if any_length else len(each))]
 
 
@@ -311,6 +313,8 @@ def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
 
     def take(value: Any) -> Any:
         if isinstance(value, (str, bytes)) or (mapping and not isinstance(value, kind)):
+            return UNFIT
+        if isinstance(value, dict) and kind in (list, Sequence):
             return UNFIT
         # An array is no Sequence to Python, and a 0-d one cannot be gone through.
         shape = getattr(value, "shape", None)

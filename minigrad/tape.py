@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.node import MODE, Leaf, Node, next_number
 from minigrad.settings import checked
 from minigrad.switches import Switch, afterwards
-from minigrad.tensor import Tensor, as_tensor, gradients, new_leaf
+from minigrad.tensor import Tensor, gradients, named, new_leaf
 
 __all__ = ["GradientTape", "stop_gradient"]
 
@@ -229,7 +229,8 @@ class GradientTape:
     def _gradient(
         self, target: Any, sources: Any, cotangents: Any, unconnected: str, release: bool = True
     ) -> Any:
-        if unconnected not in ("none", "zero"):
+        given: Any = unconnected
+        if not isinstance(given, str) or given not in ("none", "zero"):
             raise ValueError(
                 f"gradient: unconnected_gradients must be 'none' or 'zero', got {unconnected!r}"
             )
@@ -354,7 +355,7 @@ class GradientTape:
         for one, g in zip(targets, given, strict=True):
             if not isinstance(one, Tensor):
                 raise TypeError(f"gradient: a target must be a tensor, got {type(one).__name__}")
-            seed = Tensor(np.ones_like(one._data)) if g is None else one._seed(as_tensor(g))
+            seed = Tensor(np.ones_like(one._data)) if g is None else one._seed(named("gradient", g))
             node = self._node_of(one)
             if node is not None:
                 pairs.append((node, seed))
@@ -412,4 +413,4 @@ def stop_gradient(x: Any) -> Tensor:
     >>> x.grad
     tensor(3.)
     """
-    return as_tensor(x).detach()
+    return named("stop_gradient", x).detach()

@@ -227,8 +227,6 @@ class Tensor(ArrayMethods):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
-        if not isinstance(wanted, (bool, np.bool_)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"requires_grad: expected True or False, got {wanted!r}")
         if wanted == self.requires_grad:
             return
         if wanted:
@@ -290,6 +288,9 @@ class Tensor(ArrayMethods):
         >>> x.grad
         tensor([2., 4.])
         """
+        for name, flag in (("retain_graph", retain_graph), ("create_graph", create_graph)):
+            if flag is not False and flag is not True:
+                raise TypeError(f"backward: {name} must be True or False, got {flag!r:.80}")
         node = self._node
         if node is None:
             raise RuntimeError(
@@ -314,7 +315,7 @@ class Tensor(ArrayMethods):
                     f"y.backward(gradient=mg.ones_like(y))"
                 )
             return Tensor(np.ones(self._data.shape, self._data.dtype))
-        seed = as_tensor(gradient)
+        seed = named("backward", gradient)
         if seed.shape != self.shape:
             raise ValueError(f"backward: gradient has shape {seed.shape}, expected {self.shape}")
         return seed if seed.dtype == self.dtype else seed.astype(self.dtype)
@@ -330,7 +331,7 @@ class Tensor(ArrayMethods):
         node = self._node
         if node is not None and type(node) is not Leaf:
             raise RuntimeError("assign: a result of operations is a value; make a new tensor")
-        array = as_array(value)
+        array = named("assign", value)._data
         if array.shape != self.shape:
             raise ValueError(f"assign: expected shape {self.shape}, got {array.shape}")
         if array.dtype.kind == "c" and self.dtype.kind != "c":
@@ -474,6 +475,15 @@ def as_tensor(data: Any) -> Tensor:
     return data if isinstance(data, Tensor) else Tensor(as_array(data))
 
 
+def named(function: str, data: Any) -> Tensor:
+    """:func:`as_tensor`, whose errors name this function."""
+    try:
+        return as_tensor(data)
+    except (TypeError, ValueError) as error:
+        text = str(error).removeprefix("tensor: ")
+        raise type(error)(f"{function}: {text}") from None
+
+
 def plain(value: Any) -> Any:
     """The arrays behind tensors, also inside tuples and lists; other things as they are."""
     if isinstance(value, Tensor):
@@ -527,12 +537,12 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
         else:
             arrays.append(x)
             parents.append(None)
-            if x is not None or len(arrays) == 1:
+            if x is not None:
                 foreign = True
     try:
         if foreign:
             arrays = _arrays(op, arrays, concrete)
-        if op.numbers and not tracked:
+        if op.real and not tracked:
             arrays = _real(op, arrays)
         value = op.value(arrays, **metadata) if op.variadic else op.value(*arrays, **metadata)
     except FAILURES as error:
@@ -620,7 +630,7 @@ def _unary(op: Operator, x: Tensor) -> Tensor:
     """``record`` for one tensor and no metadata."""
     parent = x._node
     try:
-        if parent is None and op.numbers:
+        if parent is None and op.real:
             value = op.value(*_real(op, [x._data]))
         else:
             value = op.value(x._data)
@@ -689,23 +699,19 @@ def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
     """
     found = []
     for i, x in enumerate(inputs):
-        name = op.params[0 if op.variadic else i]
-        if x is None and (op.variadic or not i):
-            raise TypeError(f"{op.name}: {name} must be an array, got None")
         dtype = getattr(x, "dtype", None)
-        if isinstance(dtype, np.dtype) and dtype.kind not in NUMERIC:
-            raise TypeError(f"{op.name}: {name} must hold numbers, got {dtype}")
-        kept = x is None or isinstance(x, (Tensor, ndarray))
-        weak = concrete and isinstance(x, (int, float, complex, np.generic))
-        found.append(x if kept or weak else as_array(x))
+        if dtype is not None and dtype.kind not in NUMERIC:
+            name = op.params[0 if op.variadic else i]
+            raise TypeError(f"{op.name}: {name} must hold numbers, got {dtype} {x.shape}")
+        weak = concrete and not isinstance(x, (list, tuple))
+        found.append(x if x is None or type(x) is ndarray or weak else as_array(x))
     return found
 
 
 def _real(op: Operator, arrays: list[Any]) -> list[Any]:
     if op.variadic:
         return arrays
-    given = dict(zip(op.params, arrays, strict=False))
-    return [*in_real_numbers(op.name, op.numbers, given).values()]
+    return [*in_real_numbers(op.name, dict(zip(op.params, arrays, strict=False))).values()]
 
 
 def _operand(x: Any) -> Any:

@@ -244,8 +244,8 @@ class Trainer:
             self.history.on_epoch_end(self.epoch - 1, logs)
         self._ending = None
 
-    def ended(self, callback: Callback) -> int:
-        """How many epochs this callback has seen the end of."""
+    def epochs_seen_by(self, callback: Callback) -> int:
+        """How many epochs this callback has seen the end of; for callbacks, in on_train_begin."""
         waits = self._ending is not None and callback in self._callbacks[self._ending["done"] :]
         return self.epoch - waits
 

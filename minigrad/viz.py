@@ -16,6 +16,7 @@ from minigrad.extras import extra
 from minigrad.history import GREY, History
 from minigrad.nn.module import Module, RemovableHandle, modes_restored
 from minigrad.random import default_generator
+from minigrad.settings import checked
 from minigrad.switches import no_grad
 from minigrad.tensor import Tensor, as_array
 
@@ -49,6 +50,7 @@ def _plain(axes: Any) -> None:
     axes.tick_params(colors=GREY, labelsize=8, length=0)
 
 
+@checked()
 def learning_curves(history: History | Mapping[str, Sequence[float]]) -> Any:
     """Loss and metrics over the epochs, training beside validation.
 
@@ -68,6 +70,7 @@ def learning_curves(history: History | Mapping[str, Sequence[float]]) -> Any:
 # -- images ----------------------------------------------------------------------------------------
 
 
+@checked(columns="[1, inf)", limit="[1, inf)")
 def filters(weight: Any, columns: int | None = None, limit: int = 64) -> Any:
     """The filters of a convolution as images: blue is negative, red positive, white zero.
 
@@ -97,6 +100,7 @@ def filters(weight: Any, columns: int | None = None, limit: int = 64) -> Any:
     return _grid(images[:limit], columns, "filters", cmap="RdBu_r", vmin=-most, vmax=most)
 
 
+@checked(limit="[1, inf)")
 def feature_maps(
     model: Module, x: Any, layers: Sequence[str] | None = None, limit: int = 16
 ) -> Any:
@@ -184,6 +188,7 @@ def _grid(images: Any, columns: int | None, purpose: str, **options: Any) -> Any
 # -- classification --------------------------------------------------------------------------------
 
 
+@checked()
 def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None = None) -> Any:
     """How often each class was taken for which: rows are the truth, columns the answers.
 
@@ -221,6 +226,7 @@ def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None 
     return figure
 
 
+@checked(limit="[1, inf)")
 def misclassified(
     images: Any,
     labels: Any,
@@ -302,6 +308,7 @@ class LayerHistograms:
     >>> figure = layers.plot("activations")
     """
 
+    @checked()
     def __init__(self, model: Module) -> None:
         self._model = model
         self._latest: dict[str, NDArray[Any]] = {}
@@ -329,6 +336,7 @@ class LayerHistograms:
             handle.remove()
         self._handles = []
 
+    @checked()
     def record(self, gradients: Mapping[str, Any] | Sequence[Any] | None = None) -> None:
         """Note this step. ``gradients``: by name, or in the order of ``model.parameters()``."""
         named = dict(self._model.named_parameters())
@@ -351,6 +359,7 @@ class LayerHistograms:
         for rows in samples.values():
             rows.extend([None] * (self.steps + 1 - len(rows)))
 
+    @checked()
     def plot(self, kind: str = "activations") -> Any:
         """A panel per layer: a histogram for each step, dark where values are many.
 
@@ -415,6 +424,7 @@ def _draw_distributions(axes: Any, found: list[NDArray[Any] | None]) -> None:
 # -- loss landscape --------------------------------------------------------------------------------
 
 
+@checked()
 def loss_landscape(
     model: Module,
     loss: Callable[[], Any],

@@ -353,7 +353,9 @@ def test_between_draws_a_part():
         mg.make_dot(z, between=("last", "first"))
     with pytest.raises(ValueError, match=r"no module or parameter 'nowhere'.*blocks\.0"):
         mg.make_dot(z, between=("nowhere", "last"))
-    with pytest.raises(TypeError, match=r"\(from, to\)"):
+    with pytest.raises(
+        TypeError, match=r"between must be a tuple of 2 values or None, got .first."
+    ):
         mg.make_dot(z, between="first")
 
 

@@ -90,7 +90,7 @@ class ArrayDataset:
 
     def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
         """The rows with these numbers, copied."""
-        if getattr(indices, "dtype", None) != np.int64:
+        if type(indices) is not np.ndarray or indices.dtype != np.int64:
             indices = numbers_of("ArrayDataset.take", indices, len(self))
         return tuple([a.take(indices, axis=0) for a in self.arrays])
 
@@ -119,7 +119,7 @@ class Subset:
 
     def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
         """The samples with these numbers, stacked."""
-        if getattr(indices, "dtype", None) != np.int64:
+        if type(indices) is not np.ndarray or indices.dtype != np.int64:
             indices = numbers_of("Subset.take", indices, len(self))
         chosen = self.indices[indices]
         if isinstance(self.dataset, Takes):

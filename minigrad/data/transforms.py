@@ -30,6 +30,7 @@ class RandomTransform:
     (2, 1, 4, 4)
     """
 
+    @checked()
     def __call__(self, images: Images, generator: np.random.Generator | None = None) -> Images:
         """Transform (N, C, H, W) or (C, H, W) with numbers from the generator."""
         _check_images(type(self).__name__, images)

@@ -55,6 +55,7 @@ class DeepConvNet(nn.Module):
         ans: Tensor = self.classifier(nn.functional.flatten(self.features(x), 1))
         return ans
 
+    @checked()
     def load_book(self, arrays: Mapping[str, Any]) -> None:
         """Take the weights that come with the book: W1 to W8 and b1 to b8, as ``np.load`` gives.
 

@@ -38,18 +38,21 @@ class _Row(Module):
         for module in given:
             self.append(module)
 
+    @checked()
     def append(self, module: Module) -> Self:
         """Put a module at the end; returns the container."""
         self._check(module)
         setattr(self, str(len(self)), module)
         return self
 
+    @checked()
     def extend(self, modules: Iterable[Module]) -> Self:
         """Put these modules at the end; returns the container."""
         for module in list(modules):
             self.append(module)
         return self
 
+    @checked()
     def insert(self, index: int, module: Module) -> Self:
         """Put a module before the one at ``index``; the modules are numbered anew."""
         self._check(module)
@@ -58,6 +61,7 @@ class _Row(Module):
         self._renew(modules)
         return self
 
+    @checked()
     def pop(self, index: int = -1) -> Module:
         """Take a module out and return it; the modules are numbered anew."""
         module: Module = self[index]
@@ -123,6 +127,7 @@ class Sequential(_Row):
             for each in modules:
                 self.add(each)  # type: ignore[arg-type]
 
+    @checked()
     def add(self, module: Module, name: str | None = None) -> Self:
         """Put a module at the end, under a name if one is given; returns the Sequential."""
         if name is None:
@@ -170,6 +175,7 @@ class ModuleDict(Module):
     ['left', 'right']
     """
 
+    @checked()
     def __init__(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]] = ()) -> None:
         super().__init__()
         self.update(modules)
@@ -211,11 +217,13 @@ class ModuleDict(Module):
         """Pairs of name and module."""
         return self._named().items()
 
+    @checked()
     def update(self, modules: Mapping[str, Module] | Iterable[tuple[str, Module]]) -> None:
         """Add these modules, replacing those of the same name."""
         for key, module in dict(modules).items():
             self[key] = module
 
+    @checked()
     def pop(self, key: str) -> Module:
         """Take a module out and return it."""
         module: Module = self[key]

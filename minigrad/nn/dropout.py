@@ -53,6 +53,7 @@ class Dropout2d(Dropout):
         if x.ndim != 4:
             raise self._error(f"expected 4 axes (N, C, H, W), got shape {x.shape}")
         if not self.training or self.p == 0.0:
-            return x
-        ones = Tensor(np.ones((*x.shape[:2], 1, 1), x.dtype))
+            return F.dropout(x, self.p, False)
+        whole = x.dtype.kind in "iub"
+        ones = Tensor(np.ones((*x.shape[:2], 1, 1), np.float32 if whole else x.dtype))
         return x * F.dropout(ones, self.p, True, self.generator)

@@ -11,7 +11,7 @@ from minigrad.nn.module import Module
 from minigrad.node import Leaf
 from minigrad.parameter import Parameter
 from minigrad.settings import checked
-from minigrad.tensor import Tensor, as_tensor, new_leaf
+from minigrad.tensor import Tensor, named, new_leaf
 
 
 class UninitializedParameter(Parameter):
@@ -30,6 +30,7 @@ class UninitializedParameter(Parameter):
     def __init__(self, dtype: DTypeLike = np.float32) -> None:
         super().__init__(np.empty(0, dtype))
 
+    @checked()
     def materialize(self, shape: tuple[int, ...]) -> None:
         """Become a Parameter of this shape; its values are still to be drawn."""
         trained = self.requires_grad
@@ -62,6 +63,7 @@ class LazyModule(Module):
         if not any(isinstance(p, UninitializedParameter) for p in self.parameters()):
             super().reset_parameters()  # type: ignore[misc]
 
+    @checked()
     def materialize(self, shapes: dict[str, tuple[int, ...]]) -> None:
         """Give the parameters these shapes and turn into the ordinary layer."""
         for name, shape in shapes.items():
@@ -74,5 +76,5 @@ class LazyModule(Module):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Take the sizes from the first argument, then run as the ordinary layer."""
         first = args[0] if args else next(iter(kwargs.values()))
-        self.materialize(self.parameter_shapes(as_tensor(first)))
+        self.materialize(self.parameter_shapes(named(type(self).__name__, first)))
         return self(*args, **kwargs)

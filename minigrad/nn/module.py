@@ -111,7 +111,7 @@ class Module:
             MODE.set(Mode(mode.recording, mode.tapes, scope, mode.inspect, mode.pauses))
             return run(*args, **kwargs)
         except Exception as error:
-            _tell_where(error, scope)
+            _tell_where(error, scope, type(self).__name__)
             raise
         finally:
             MODE.set(mode)
@@ -207,6 +207,10 @@ class Module:
                 f"register_buffer: expected a tensor or None for {name!r}, "
                 f"got {type(tensor).__name__}; convert it with mg.tensor(value)"
             )
+        if not isinstance(persistent, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(
+                f"register_buffer: persistent must be True or False, got {persistent!r:.80}"
+            )
         setattr(self, name, tensor)
         self._buffers[name] = persistent
 
@@ -222,6 +226,8 @@ class Module:
     register_module = add_module
 
     def _check_name(self, name: str) -> None:
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"{type(self).__name__}: expected a name, got {name!r:.80}")
         if not name or "." in name:
             raise KeyError(f"expected a name without dots, got {name!r}")
         old = getattr(self, name, None)
@@ -459,6 +465,7 @@ class Module:
                 parameter._node.name = parameter._node.name or _join(self._path, name)
         return self
 
+    @checked()
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients of all parameters; with ``set_to_none=False`` make them zeros."""
         for parameter in self.parameters():
@@ -516,12 +523,14 @@ class Module:
 
     # -- hooks -------------------------------------------------------------------------------
 
+    @checked()
     def register_forward_pre_hook(self, hook: PreHook) -> RemovableHandle:
         """Call ``hook(module, args)`` before each forward; what it returns replaces the args."""
         key = next_number()
         self._pre_hooks[key] = hook
         return RemovableHandle(self._pre_hooks, key)
 
+    @checked()
     def register_forward_hook(self, hook: Hook) -> RemovableHandle:
         """Call ``hook(module, args, output)`` after each forward; its result replaces the output.
 
@@ -552,8 +561,10 @@ class Module:
         return f"{head}(\n  {inner}\n)"
 
 
-def _tell_where(error: Exception, path: str) -> None:
+def _tell_where(error: Exception, path: str, kind: str) -> None:
     """Say in an error that passes through a module, the innermost first, where it arose."""
+    if str(error).startswith("tensor: "):  # of input that is no array of numbers
+        error.args = (f"{path or kind}: {str(error).removeprefix('tensor: ')}",)
     if not path or hasattr(error, "module_path"):
         return
     with contextlib.suppress(AttributeError):  # some exceptions take no attributes

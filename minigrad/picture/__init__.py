@@ -7,12 +7,14 @@ from typing import Any
 
 from minigrad.picture.drawing import drawing
 from minigrad.picture.files import Picture, picture
+from minigrad.settings import checked
 
 __all__ = ["Picture", "make_dot"]
 
 _DIRECTIONS = ("TB", "LR", "BT", "RL")
 
 
+@checked(depth="[0, inf)", max_nodes="[1, inf)")
 def make_dot(
     target: Any,
     params: Mapping[str, Any] | None = None,

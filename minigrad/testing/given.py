@@ -10,10 +10,12 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
+from minigrad.settings import checked
 from minigrad.testing.check import called, check_grads
 from minigrad.testing.report import GradientInconclusive
 
 
+@checked(order="[1, inf)")
 def given_grads(
     *drawn: st.SearchStrategy[Any],
     order: int = 2,
