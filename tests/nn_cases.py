@@ -147,7 +147,7 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "flatten": (lambda n: n.Flatten(), IMAGES),
     "flatten some": (lambda n: n.Flatten(1, 2), IMAGES),
     "flatten the last": (lambda n: n.Flatten(2), IMAGES),
-    "unflatten": (lambda n: n.Unflatten(1, (2, -1)), IMAGES),
+    "unflatten": (lambda n: n.Unflatten(-1, (2, -1)), IMAGES),
     "relu": (lambda n: n.ReLU(), IMAGES),
     "leaky relu": (lambda n: n.LeakyReLU(0.2), IMAGES),
     "elu": (lambda n: n.ELU(0.7), IMAGES),
