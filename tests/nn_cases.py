@@ -579,6 +579,28 @@ def _functions() -> dict[str, Case]:
         "flatten all": Case(
             (POINTS,), lambda lib, x: lib.F.flatten(x), theirs=lambda _lib, x: x.flatten()
         ),
+        # What PyTorch has no word for: the odd pixel of "same" goes to the bottom and right.
+        "conv2d same with a stride": Case(
+            (numbers(2, 3, 7, 8), numbers(4, 3, 3, 3, seed=1)),
+            lambda lib, x, w: lib.F.conv2d(x, w, stride=2, padding="same"),
+            theirs=lambda lib, x, w: lib.F.conv2d(lib.F.pad(x, (0, 1, 1, 1)), w, stride=2),
+        ),
+        "conv2d with four paddings": Case(
+            (numbers(2, 3, 7, 8), numbers(4, 3, 3, 3, seed=1)),
+            lambda lib, x, w: lib.F.conv2d(x, w, padding=((1, 2), (0, 3))),
+            theirs=lambda lib, x, w: lib.F.conv2d(lib.F.pad(x, (0, 3, 1, 2)), w),
+        ),
+        "max_pool2d same": Case(
+            (numbers(2, 3, 7, 8),),
+            lambda lib, x: lib.F.max_pool2d(x, 3, 2, padding="same"),
+            theirs=lambda lib, x: lib.F.max_pool2d(lib.F.pad(x, (0, 1, 1, 1), value=-9.0), 3, 2),
+        ),
+        "avg_pool2d same": Case(
+            (numbers(2, 3, 7, 8),),
+            lambda lib, x: lib.F.avg_pool2d(x, 3, 2, padding="same"),
+            theirs=lambda lib, x: lib.F.avg_pool2d(lib.F.pad(x, (0, 1, 1, 1)), 3, 2)
+            / lib.F.avg_pool2d(lib.F.pad(lib.tensor(np.ones((1, 1, 7, 8))), (0, 1, 1, 1)), 3, 2),
+        ),
         "attention_weights": Case(
             QUERIES[:2], lambda lib, q, k: lib.F.attention_weights(q, k), theirs=_weights
         ),
