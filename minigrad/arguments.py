@@ -54,7 +54,9 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
                 f"{op.name}: {op.params[0]} must be a list of arrays, got {inputs[0]!r}"
             ) from error
         if not inputs:
-            raise ValueError(f"{op.name}: expected at least one array, got an empty sequence")
+            raise ValueError(
+                f"{op.name}: {op.params[0]} must hold at least one array, got an empty sequence"
+            )
     return inputs, metadata
 
 

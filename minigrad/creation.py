@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.operators.declare import NUMPY
+from minigrad.operators.declare import NUMPY, named
 from minigrad.settings import checked
 from minigrad.tensor import Tensor, as_array, as_tensor
 
@@ -27,6 +27,7 @@ __all__ = [
 Shape = int | tuple[int, ...]
 
 
+@named
 @checked()
 def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False) -> Tensor:
     """A new tensor with a copy of ``data``: a number, nested lists, an ndarray, a tensor.
@@ -54,6 +55,7 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     return made
 
 
+@named
 @checked()
 def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = False) -> Tensor:
     """Zeros everywhere; ``shape`` is a number or a tuple.
@@ -64,6 +66,7 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fal
     return _track(np.zeros(shape, _dtype("zeros", shape, dtype)), requires_grad)
 
 
+@named
 @checked()
 def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = False) -> Tensor:
     """Ones everywhere; ``shape`` is a number or a tuple.
@@ -74,6 +77,7 @@ def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fals
     return _track(np.ones(shape, _dtype("ones", shape, dtype)), requires_grad)
 
 
+@named
 @checked()
 def full(
     shape: Shape, value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False
@@ -94,6 +98,7 @@ def full(
     return _track(np.full(shape, fill, fill.dtype), requires_grad)
 
 
+@named
 @checked()
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: DTypeLike | None = None) -> Tensor:
     """Numbers from start (0 when only one bound is given) up to, without, stop.
@@ -107,6 +112,7 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: DTypeLike | None 
     return Tensor(_default_float(numbers, dtype, first, last, step))
 
 
+@named
 @checked(num="[0, inf)")
 def linspace(start: Any, stop: Any, num: int = 50, dtype: DTypeLike | None = None) -> Tensor:
     """``num`` numbers evenly from start to stop, both included.
@@ -117,6 +123,7 @@ def linspace(start: Any, stop: Any, num: int = 50, dtype: DTypeLike | None = Non
     return Tensor(_default_float(np.linspace(start, stop, num, dtype=dtype), dtype, start, stop))
 
 
+@named
 @checked(n="[0, inf)", m="[0, inf)")
 def eye(n: int, m: int | None = None, dtype: DTypeLike = np.float32) -> Tensor:
     """Ones on the main diagonal of an (n, m) matrix; m = n by default.
@@ -128,6 +135,7 @@ def eye(n: int, m: int | None = None, dtype: DTypeLike = np.float32) -> Tensor:
     return Tensor(np.eye(n, m, dtype=dtype))
 
 
+@named
 @checked()
 def zeros_like(x: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros of the shape and dtype of x.
@@ -138,6 +146,7 @@ def zeros_like(x: Any, dtype: DTypeLike | None = None) -> Tensor:
     return Tensor(np.zeros_like(as_tensor(x)._data, dtype=dtype))
 
 
+@named
 @checked()
 def ones_like(x: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Ones of the shape and dtype of x.
@@ -148,6 +157,7 @@ def ones_like(x: Any, dtype: DTypeLike | None = None) -> Tensor:
     return Tensor(np.ones_like(as_tensor(x)._data, dtype=dtype))
 
 
+@named
 @checked()
 def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor:
     """One value everywhere, in the shape and dtype of x.

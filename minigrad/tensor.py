@@ -227,6 +227,8 @@ class Tensor(ArrayMethods):
 
     @requires_grad.setter
     def requires_grad(self, wanted: bool) -> None:
+        if not isinstance(wanted, (bool, np.bool_)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"requires_grad: expected True or False, got {wanted!r}")
         if wanted == self.requires_grad:
             return
         if wanted:
@@ -537,12 +539,12 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
         else:
             arrays.append(x)
             parents.append(None)
-            if x is not None:
+            if x is not None or len(arrays) == 1:
                 foreign = True
     try:
         if foreign:
             arrays = _arrays(op, arrays, concrete)
-        if op.real and not tracked:
+        if op.numbers and not tracked:
             arrays = _real(op, arrays)
         value = op.value(arrays, **metadata) if op.variadic else op.value(*arrays, **metadata)
     except FAILURES as error:
@@ -630,7 +632,7 @@ def _unary(op: Operator, x: Tensor) -> Tensor:
     """``record`` for one tensor and no metadata."""
     parent = x._node
     try:
-        if parent is None and op.real:
+        if parent is None and op.numbers:
             value = op.value(*_real(op, [x._data]))
         else:
             value = op.value(x._data)
@@ -699,19 +701,23 @@ def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
     """
     found = []
     for i, x in enumerate(inputs):
+        name = op.params[0 if op.variadic else i]
+        if x is None and (op.variadic or not i):
+            raise TypeError(f"{op.name}: {name} must be an array, got None")
         dtype = getattr(x, "dtype", None)
-        if dtype is not None and dtype.kind not in NUMERIC:
-            name = op.params[0 if op.variadic else i]
-            raise TypeError(f"{op.name}: {name} must hold numbers, got {dtype} {x.shape}")
-        weak = concrete and not isinstance(x, (list, tuple))
-        found.append(x if x is None or type(x) is ndarray or weak else as_array(x))
+        if isinstance(dtype, np.dtype) and dtype.kind not in NUMERIC:
+            raise TypeError(f"{op.name}: {name} must hold numbers, got {dtype}")
+        kept = x is None or isinstance(x, (Tensor, ndarray))
+        weak = concrete and isinstance(x, (int, float, complex, np.generic))
+        found.append(x if kept or weak else as_array(x))
     return found
 
 
 def _real(op: Operator, arrays: list[Any]) -> list[Any]:
     if op.variadic:
         return arrays
-    return [*in_real_numbers(op.name, dict(zip(op.params, arrays, strict=False))).values()]
+    given = dict(zip(op.params, arrays, strict=False))
+    return [*in_real_numbers(op.name, op.numbers, given).values()]
 
 
 def _operand(x: Any) -> Any:

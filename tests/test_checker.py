@@ -2,6 +2,7 @@
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -602,3 +603,70 @@ def test_an_error_inside_the_function_comes_through():
 
     with pytest.raises(KeyError, match="inside"):
         check_grads(f, X)
+
+
+# -- ill-conditioned matrices ----------------------------------------------------------------------
+
+
+def ill_conditioned(condition, seed, shape=(4, 4)):
+    """A matrix whose singular values fall evenly, on a scale of logarithms, from 1."""
+    rng = np.random.default_rng(seed)
+    u, _ = np.linalg.qr(rng.standard_normal(shape))
+    v, _ = np.linalg.qr(rng.standard_normal(shape[1:] * 2))
+    return (u * np.geomspace(1.0, 1.0 / condition, shape[1])) @ v.T
+
+
+B = np.array([0.5, -1.2, 0.8, 1.5, -0.4])
+INVERSES = {
+    "pinv": lambda x: np.linalg.pinv(x),
+    "tall pinv": lambda x: np.linalg.pinv(x),
+    "inv": lambda x: np.linalg.inv(x),
+    "solve": lambda x: np.linalg.solve(x, B[:4]),
+    "lstsq": lambda x: np.linalg.lstsq(x, B, rcond=None)[0],
+    "cholesky": lambda x: np.linalg.cholesky(x @ x.T),
+}
+
+
+def matrix_for(name, condition, seed):
+    """For the Cholesky factor of its square, the root of the condition."""
+    shape = (5, 3) if name in ("tall pinv", "lstsq") else (4, 4)
+    return ill_conditioned(condition**0.5 if name == "cholesky" else condition, seed, shape)
+
+
+@pytest.mark.parametrize("condition", [5e3, 1e5])
+@pytest.mark.parametrize("name", INVERSES)
+def test_rounding_is_no_mistake_of_the_rule(name, condition):
+    for seed in range(4):
+        x = matrix_for(name, condition, seed)
+        assert check_grads(INVERSES[name], x, seed=seed).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("name", ["pinv", "tall pinv", "lstsq"])
+def test_where_rounding_leaves_no_digits_nothing_is_refuted(name):
+    for seed in range(2):
+        with suppress(GradientInconclusive):
+            assert check_grads(INVERSES[name], matrix_for(name, 1e7, seed), seed=seed).inconclusive
+
+
+@pytest.mark.parametrize("condition", [5e3, 1e5])
+@pytest.mark.parametrize("name", INVERSES)
+def test_rounding_excuses_no_wrong_rule(name, condition):
+    """One percent too much, in the gradient or only in the gradient of the gradient."""
+    f = INVERSES[name]
+
+    def wrong(order):
+        @mg.custom_gradient
+        def scaled(y):
+            return y * 1.0, lambda g: times(g * 1.01 if order == 1 else g)
+
+        @mg.custom_gradient
+        def times(g):
+            return g * 1.0, lambda h: h * (1.01 if order == 2 else 1.0)
+
+        return lambda x: scaled(f(x))
+
+    x = matrix_for(name, condition, 0)
+    for order in (1, 2):
+        with pytest.raises(GradientMismatch) as caught:
+            check_grads(wrong(order), x)
+        assert caught.value.order == order

@@ -241,7 +241,7 @@ W = np.float64(0.3)
         lambda x: F.softplus(x, W), lambda x: F.huber_loss(x, x, delta=W),
         lambda x: F.smooth_l1_loss(x, x, beta=W), lambda x: F.l2_penalty([x], W),
         lambda x: F.cross_entropy(x, mg.tensor([0, 1]), label_smoothing=W),
-        lambda x: F.cross_entropy(x, x, label_smoothing=W), lambda x: F.pad(x, (1, 1), value=W),
+        lambda x: F.cross_entropy(x, F.softmax(x), label_smoothing=W), lambda x: F.pad(x, (1, 1), value=W),
         lambda x: F.scaled_dot_product_attention(x, x, x, scale=W),
         lambda x: F.layer_norm(x, 2, eps=W), lambda x: F.group_norm(x, 1, eps=W),
         lambda x: F.batch_norm(x, None, None, training=True, eps=W),

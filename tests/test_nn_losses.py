@@ -168,3 +168,13 @@ def test_bad_input_is_refused_with_the_remedy(call, message):
 def test_integer_targets_of_a_regression_are_converted():
     assert F.mse_loss(mg.tensor([1.0, 2.0]), mg.tensor([1, 0])).item() == 2.0
     assert F.binary_cross_entropy_with_logits(mg.tensor([0.0]), mg.tensor([1])).dtype == np.float32
+
+
+@pytest.mark.parametrize("weight", [None, np.array([1.0, 2.0, 3.0], np.float32)])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_with_every_label_ignored_the_mean_is_nan_and_the_gradient_zero(weight, smoothing):
+    x = mg.tensor([[1.0, 2.0, np.inf]], requires_grad=True)  # and no warning of 0 / 0
+    loss = F.cross_entropy(x, np.array([-100]), weight, label_smoothing=smoothing)
+    loss.backward()
+    assert np.isnan(loss.item())
+    np.testing.assert_array_equal(x.grad.numpy(), np.zeros((1, 3)))

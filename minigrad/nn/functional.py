@@ -17,6 +17,7 @@ from minigrad.node import MODE
 from minigrad.operators.activations import *
 from minigrad.operators.activations import softmax
 from minigrad.operators.convolution import *
+from minigrad.operators.declare import in_real_numbers, named
 from minigrad.operators.hyperbolic import tanh as tanh
 from minigrad.operators.im2col import *
 from minigrad.operators.indexing import where
@@ -32,6 +33,7 @@ from minigrad.settings import checked
 from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
+@named
 def dropout(
     input: ArrayLike,
     p: float = 0.5,
@@ -61,6 +63,7 @@ def dropout(
     return x * Tensor((drawn >= p) * scale)
 
 
+@named
 def flatten(input: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
     """The axes from ``start_axis`` to ``end_axis`` joined into one, as ``torch.flatten``.
 
@@ -85,6 +88,7 @@ def flatten(input: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor
     return reshape(x, (*x.shape[:start], joined, *x.shape[end + 1 :]))
 
 
+@named
 def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = None) -> Tensor:
     """The rows of ``weight`` (num_embeddings, embedding_dim) at these indices.
 
@@ -116,6 +120,7 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
     return where((index != padding_idx % count)[..., None], found, constant)
 
 
+@named
 def scaled_dot_product_attention(
     query: ArrayLike,
     key: ArrayLike,
@@ -147,6 +152,7 @@ def scaled_dot_product_attention(
     return dropout(weights, dropout_p) @ v
 
 
+@named
 def attention_weights(
     query: ArrayLike,
     key: ArrayLike,
@@ -162,13 +168,14 @@ def attention_weights(
     >>> attention_weights(mg.zeros((1, 2)), mg.zeros((4, 2)))
     tensor([[0.25, 0.25, 0.25, 0.25]])
     """
-    q, k = as_tensor(query), as_tensor(key)
+    given = {"query": as_tensor(query), "key": as_tensor(key)}
+    q, k = in_real_numbers("scaled_dot_product_attention", "float", given).values()
     if q.ndim < 2 or k.ndim < 2 or q.shape[-1] != k.shape[-1]:
         raise ValueError(
             f"{_place('scaled_dot_product_attention')}: expected query (..., L, E) and key "
             f"(..., S, E), got {q.shape} and {k.shape}"
         )
-    scores = (q * (q.shape[-1] ** -0.5 if scale is None else float(scale))) @ k.mT
+    scores = (q * _scale(scale, q.shape[-1])) @ k.mT
     allowed = None
     if attn_mask is not None:
         mask = as_tensor(attn_mask)
@@ -198,6 +205,7 @@ def attention_weights(
     return where(blind, 0.0, weights) if blind.any() else weights
 
 
+@named
 def one_hot(input: ArrayLike, num_classes: int = -1) -> Tensor:
     """Integers (...) as rows of 0 and 1: (..., num_classes), by default the largest plus one.
 
@@ -224,6 +232,7 @@ PAD_MODES = {
 }  # fmt: skip
 
 
+@named
 def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
     """The last axes made longer: pad = (left, right, top, bottom, ...), as PyTorch's.
 
@@ -250,6 +259,7 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
     return pad_axes(x, widths, mode=PAD_MODES[mode])
 
 
+@named
 @checked(weight="(-inf, inf)")
 def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Tensor:
     """Weight / 2 times the sum of the squares of all parameters, to be added to a loss.
@@ -263,8 +273,19 @@ def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Te
     given = parameters.parameters() if isinstance(parameters, Module) else parameters
     total = Tensor(np.zeros((), np.float32))
     for p in {id(p): p for p in given}.values():
+        p = p.astype(np.float64) if p.dtype.kind in "iub" else p
         total = total + (p * p).sum()
     return total * (0.5 * float(weight))
+
+
+def _scale(scale: float | None, width: int) -> float:
+    if scale is None:
+        return width**-0.5 if width else 1.0
+    if not -math.inf < scale < math.inf:
+        raise ValueError(
+            f"{_place('scaled_dot_product_attention')}: scale must be a finite number, got {scale}"
+        )
+    return float(scale)
 
 
 def _place(name: str) -> str:

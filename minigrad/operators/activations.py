@@ -21,7 +21,7 @@ EACH = [sample(()), sample((3,)), sample((2, 3)), sample((0, 2))]
 ALONG = [sample((3,)), sample((2, 3)), sample((2, 3), axis=0), sample((0, 3))]
 
 
-@operator(vjp=lambda g, ans, _x: g * (ans > 0), domain=nonzero)
+@operator(vjp=lambda g, ans, _x: g * (ans > 0), domain=nonzero, numbers="real")
 def relu(x: Array) -> Array:
     """max(x, 0); its derivative at 0 is 0.
 
@@ -61,7 +61,7 @@ def logistic(x: Any) -> Any:
 MOST = {"e": 11.0}
 
 
-@operator(vjp=lambda g, ans, x: g * (ans * logistic(-x)), wide=True)
+@operator(vjp=lambda g, ans, x: g * (ans * logistic(-x)), wide=True, numbers="inexact")
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x), in (0, 1).
 
@@ -72,6 +72,7 @@ def sigmoid(x: Array) -> Array:
 
 
 @operator(
+    numbers="inexact",
     vjp=lambda g, ans, _x, axis=-1: ans * (g - np.sum(g * ans, axis=axis, keepdims=True)),
     samples=ALONG,
     wide=True,
@@ -87,6 +88,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
 
 
 @operator(
+    numbers="inexact",
     vjp=lambda g, ans, _x, axis=-1: g - np.exp(ans) * np.sum(g, axis=axis, keepdims=True),
     samples=ALONG,
     wide=True,
@@ -104,6 +106,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
 
 
 @operator(
+    numbers="float",
     vjp=lambda g, _ans, x, negative_slope=0.01: np.where(x > 0, g, g * negative_slope),
     domain=nonzero,
     samples=[*EACH, sample((2, 3), negative_slope=0.3), sample((3,), negative_slope=-0.5)],
@@ -121,6 +124,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
 
 
 @operator(
+    numbers="float",
     vjp=lambda g, _ans, x, alpha=1.0: np.where(x > 0, g, g * (alpha * np.exp(np.minimum(x, 0.0)))),
     domain=nonzero,
     samples=[*EACH, sample((2, 3), alpha=0.3)],
@@ -142,6 +146,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 
 @operator(
+    numbers="float",
     vjp=lambda g, _ans, x: (
         SELU_SCALE * np.where(x > 0, g, g * (SELU_ALPHA * np.exp(np.minimum(x, 0.0))))
     ),
@@ -161,6 +166,7 @@ def selu(x: Array) -> Array:
 
 
 @operator(
+    numbers="float",
     vjp=lambda g, _ans, x, beta=1.0: g * logistic(beta * x),
     samples=[*EACH, sample((2, 3), beta=2.5)],
     wide=True,
@@ -177,7 +183,7 @@ def softplus(x: Array, beta: float = 1.0) -> Array:
     return ans if beta == 1.0 else ans * (1.0 / beta)
 
 
-@composite()
+@composite(numbers="float")
 def logsigmoid(x: Array) -> Array:
     """log(sigmoid(x)), exact also where sigmoid underflows.
 
@@ -192,7 +198,7 @@ def _silu_vjp(g: Any, _ans: Any, x: Any) -> Any:
     return g * (s * (1.0 + x * logistic(-x)))
 
 
-@operator(vjp=_silu_vjp, wide=True)
+@operator(vjp=_silu_vjp, wide=True, numbers="inexact")
 def silu(x: Array) -> Array:
     """x * sigmoid(x), also called swish.
 
@@ -220,6 +226,7 @@ def _gelu_tanh_vjp(g: Any, _ans: Any, x: Any) -> Any:
 @operator(
     vjp=_gelu_tanh_vjp,
     wide=True,
+    numbers="float",
 )
 def gelu_tanh(x: Array) -> Array:
     """gelu with its distribution function approximated by tanh.
@@ -234,6 +241,7 @@ def gelu_tanh(x: Array) -> Array:
 @composite(
     samples=[*EACH, sample((2, 3), approximate="tanh")],
     wide=True,
+    numbers="float",
 )
 def gelu(x: Array, approximate: str = "none") -> Array:
     """x times the probability that a standard normal variable is below x.

@@ -77,6 +77,7 @@ def _conv2d_vjp_bias(g: Any, *_: Any, **_geometry: Any) -> Any:
 
 
 @operator(
+    numbers="float",
     vjp=(_conv2d_vjp_input, _conv2d_vjp_weight, _conv2d_vjp_bias),
     samples=[
         sample((2, 3, 5, 4), (4, 3, 3, 2), (4,)), sample((1, 2, 5, 5), (3, 2, 3, 3), padding=1),
@@ -200,6 +201,7 @@ def _check_output(name: str, g: Any, expected: tuple[int, ...]) -> None:
 
 
 @composite(
+    numbers="float",
     arrays=2,
     samples=[
         sample((2, 3, 6), (4, 3, 3)),
@@ -256,6 +258,7 @@ def _beside(name: str, padding: Any) -> Any:
 
 
 @composite(
+    numbers="float",
     arrays=2,
     samples=[
         sample((2, 3, 3, 2), (3, 4, 3, 2)),
@@ -343,6 +346,7 @@ def conv_transpose2d(
 
 
 @composite(
+    numbers="float",
     arrays=2,
     samples=[
         sample((2, 3, 4), (3, 4, 3)),

@@ -63,6 +63,8 @@ def _weighted_tails(g: Any, x: Any) -> Any:
 
 
 def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
+    if not x.ndim:
+        return np.reshape(g, ())
     line = 0 if axis is None else axis
     if np.all(ans != 0):
         total = np.flip(np.cumsum(np.flip(g * ans, line), axis=line), line)
@@ -104,9 +106,10 @@ _ONE_OR_GIVEN = [
 
 def _cumulative(running: Any, empty: Any, x: Any, axis: int | None, include_initial: bool) -> Any:
     """Running sums or products, where wanted behind that of no element."""
-    if axis is None and x.ndim != 1:
+    if axis is None and x.ndim > 1:
         raise ValueError(f"expected axis= for {x.ndim} axes; it may be left out for one axis only")
     axis = 0 if axis is None else axis
+    x = np.atleast_1d(x)
     total = running(x, axis=axis)
     if not include_initial:
         return total
@@ -136,6 +139,8 @@ def cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = F
 def _beside(value: Any, x: Any) -> Any:
     """A number as a tensor that does not widen x."""
     made = engine.as_tensor(value)
+    if made.dtype.kind == "c":
+        raise TypeError(f"prepend and append must be real, got {value!r}")
     return made.astype(x.dtype) if x.dtype.kind == "f" else made
 
 
@@ -159,10 +164,10 @@ def diff(
     """
     if n < 0:
         raise ValueError(f"n must not be negative, got {n}")
-    if x.ndim == 0:
-        raise ValueError("expected at least one axis, got shape ()")
     if n == 0:
         return x
+    if x.ndim == 0:
+        raise ValueError("expected at least one axis, got shape ()")
     parts = [part for part in (prepend, x, append) if part is not None]
     if len(parts) > 1:
         one = [*x.shape]
@@ -171,7 +176,7 @@ def diff(
             [p if np.ndim(p) else np.broadcast_to(_beside(p, x), one) for p in parts],
             axis=axis,
         )
-    for _ in range(n):
+    for _ in range(min(n, x.shape[one_axis(axis, x.ndim)])):
         after, before = along(x, axis, slice(1, None)), along(x, axis, slice(None, -1))
         x = np.not_equal(after, before) if x.dtype.kind == "b" else after - before
     return x
@@ -183,12 +188,22 @@ def diff(
 def ediff1d(x: Array, to_end: Array = None, to_begin: Array = None) -> Array:
     """The differences of neighbours of the flattened x, with values put before and after.
 
+    Raises TypeError for ends that would not fit x's kind of numbers.
+
     >>> ediff1d(tensor([1.0, 4.0, 9.0]), to_end=[0.0])
     tensor([3., 5., 0.])
     """
     x = np.ravel(x)
-    parts = [to_begin, x[1:] - x[:-1], to_end]
-    return np.concatenate([np.ravel(engine.as_tensor(p)) for p in parts if p is not None])
+    parts = [x[1:] - x[:-1]]
+    for name, ends in (("to_begin", to_begin), ("to_end", to_end)):
+        if ends is None:
+            continue
+        ends = np.ravel(engine.as_tensor(ends))
+        if not np.can_cast(ends.dtype, x.dtype, "same_kind"):
+            raise TypeError(f"{name} has dtype {ends.dtype}, which does not fit {x.dtype}")
+        ends = ends if ends.dtype == x.dtype else ends.astype(x.dtype)
+        parts = [ends, *parts] if name == "to_begin" else [*parts, ends]
+    return np.concatenate(parts)
 
 
 def _slopes(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
@@ -230,11 +245,15 @@ def gradient(f: Array, *spacing: Any, axis: Any = None, edge_order: int = 1) -> 
     """The slopes of sampled values f along each axis, as np.gradient: one tensor or a tuple.
 
     ``spacing``: nothing (1), one step for all axes, or a step or coordinates for each axis.
-    Raises ValueError for an ``edge_order`` other than 1 or 2 and for too few elements.
+    Raises ValueError for an ``edge_order`` other than 1 or 2, for one axis named twice and for too
+    few elements, TypeError for booleans.
 
     >>> gradient(tensor([1.0, 4.0, 9.0]))
     tensor([3., 4., 5.])
     """
+    if f.dtype.kind == "b":
+        raise TypeError(f"f must hold numbers, got {f.dtype}")
+    f = f if f.dtype.kind in "fc" else f.astype(np.float64)
     if edge_order not in (1, 2):
         raise ValueError(f"edge_order must be 1 or 2, got {edge_order!r}")
     given = range(f.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)

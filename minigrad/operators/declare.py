@@ -46,8 +46,8 @@ class Operator:
     *inputs, **metadata)`` gives a list, the cotangents of the inputs with the indices ``wanted``.
     ``rules`` then only tell which inputs have a derivative.
 
-    ``real``: whole numbers and booleans, where no input is of floating point, are taken as float64,
-    and complex numbers are refused.
+    ``numbers``: "real" refuses complex numbers; "inexact" takes whole numbers and booleans as
+    float64, where no input is of floating point; "float" does both.
     """
 
     joint: Rule | None
@@ -69,12 +69,12 @@ class Operator:
         reference: Callable[..., Any] | None = None,
         domains: tuple[Domain, ...] = (anywhere,),
         samples: Sequence[Sample] = (),
-        real: bool = False,
+        numbers: str = "",
         declared: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
         self.value = value
-        self.real = real
+        self.numbers = numbers
         self.declared = declared or value
         self.rules = tuple(rules)
         self.arity = len(self.rules)
@@ -250,7 +250,7 @@ def operator(
     view: bool = False,
     name: str | None = None,
     reference: Callable[..., Any] | None = None,
-    real: bool = False,
+    numbers: str = "",
     wide: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a differentiable operator; the decorated function is its value in plain NumPy.
@@ -261,7 +261,7 @@ def operator(
     them all. ``variadic``: the first argument is a sequence of arrays and the single
     rule starts with the index of the input. ``view``: the output may share memory with its input.
     ``reference``: what the tests compare with when no function of NumPy is named.
-    ``real``: for real numbers only; whole ones are taken as float64.
+    ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.
     ``wide``: float16 is computed in float32, in the value and the rules, and rounded at the end.
     """
     rules: tuple[Rule | None, ...] = (vjp,) * max(joint, 1) if callable(vjp) else tuple(vjp)
@@ -289,7 +289,7 @@ def operator(
             reference=reference or functions[0],
             domains=domain if isinstance(domain, tuple) else (domain,),
             samples=samples or [sample(*[shape] * len(rules)) for shape in _SHAPES],
-            real=real,
+            numbers=numbers,
             declared=value,
         )
         if label in OPERATORS:
@@ -336,14 +336,14 @@ def composite(
     samples: Sequence[Sample] = (),
     name: str | None = None,
     reference: Callable[..., Any] | None = None,
-    real: bool = False,
+    numbers: str = "",
     wide: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that needs no rule of its own: its body calls other operators.
 
     ``arrays``: how many of the first parameters are arrays (the rest is metadata).
-    ``sequence``: the first parameter is a sequence of arrays. ``real``: for real numbers only;
-    whole ones are taken as float64. ``wide``: float16 is computed in float32, and rounded.
+    ``sequence``: the first parameter is a sequence of arrays. ``numbers``: as for an operator.
+    ``wide``: float16 is computed in float32, and rounded.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
@@ -375,8 +375,8 @@ def composite(
                 if kwargs:
                     named = {k: tensors(v, dtypes) if k in inputs else v for k, v in kwargs.items()}
                 first = [tensors(v, dtypes) for v in args[:arrays]]
-                if real:
-                    first, named = _reals(label, inputs, first, named)
+                if numbers:
+                    first, named = _reals(label, numbers, inputs, first, named)
                 half = None
                 if wide:
                     half, first, named = _wide_call(inputs, first, named)
@@ -415,25 +415,43 @@ def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]
     return declare
 
 
-def in_real_numbers(name: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Arrays or tensors, the whole numbers among them as float64 when all are such.
+def in_real_numbers(name: str, numbers: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    """Arrays or tensors; whole numbers as float64 when all are such, except for "real".
 
     Raises TypeError for complex numbers and what are no numbers.
     """
     kinds = {k: v.dtype.kind for k, v in inputs.items() if hasattr(v, "dtype")}
     for k, kind in kinds.items():
-        if kind not in "fiub":
+        if kind not in ("fiubc" if numbers == "inexact" else "fiub"):
             raise TypeError(f"{name}: {k} must hold real numbers, got {inputs[k].dtype}")
-    if "f" in kinds.values():
+    if numbers == "real" or not {"f", "c"}.isdisjoint(kinds.values()):
         return inputs
     return {k: v.astype(np.float64) if k in kinds else v for k, v in inputs.items()}
 
 
-def _reals(name: str, inputs: Sequence[str], first: Any, named: dict[str, Any]) -> Any:
+def _reals(
+    name: str, numbers: str, inputs: Sequence[str], first: Any, named: dict[str, Any]
+) -> Any:
     """The arguments of a composite, its arrays in real numbers."""
     given = dict(zip(inputs, first, strict=False))
-    found = in_real_numbers(name, {**given, **{k: v for k, v in named.items() if k in inputs}})
+    found = in_real_numbers(
+        name, numbers, {**given, **{k: v for k, v in named.items() if k in inputs}}
+    )
     return [found[k] for k in given], {k: found.get(k, v) for k, v in named.items()}
+
+
+def named(function: Callable[P, R]) -> Callable[P, R]:
+    """For a public function of Python: what fails inside is raised again with its name."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except FAILURES as error:
+            given = bound(function, args, kwargs)
+            raise refusal(function.__name__, function, given, error) from error
+
+    return call
 
 
 def _each(make: Callable[[Any], Any], result: Any) -> Any:

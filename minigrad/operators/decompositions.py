@@ -6,6 +6,7 @@ that it has one rule.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -88,7 +89,7 @@ def cholesky(x: Array, upper: bool = False) -> Array:
     tensor([[2., 0.],
             [1., 1.]])
     """
-    lower = _cholesky(square(x))
+    lower = _cholesky(as_float(square(x)))
     return turned(lower) if upper else lower
 
 
@@ -131,7 +132,7 @@ def eigh(x: Array, UPLO: str = "L") -> EighResult:
     """
     if UPLO not in ("L", "U"):
         raise ValueError(f"UPLO must be 'L' or 'U', got {UPLO!r}")
-    both = _eigh(square(x))
+    both = _eigh(as_float(square(x)))
     return EighResult(both[..., 0, :], both[..., 1:, :])
 
 
@@ -203,6 +204,7 @@ def svd(
     >>> svd(tensor([[3.0, 0.0], [0.0, 4.0]])).S
     tensor([4., 3.])
     """
+    x = as_float(x)
     if not compute_uv:
         return svdvals(x)
     m, n = x.shape[-2:]
@@ -228,7 +230,7 @@ def svdvals(x: Array) -> Array:
     >>> svdvals(tensor([[3.0, 0.0], [0.0, 4.0]]))
     tensor([4., 3.])
     """
-    return _svd(x)[..., x.shape[-2], :]
+    return _svd(as_float(x))[..., x.shape[-2], :]
 
 
 def _qr_vjp(g: Any, ans: Any, _x: Any) -> Any:
@@ -269,6 +271,7 @@ def qr(x: Array, mode: str = "reduced") -> Any:
     """
     if mode not in ("reduced", "r"):
         raise ValueError(f"mode must be 'reduced' or 'r', got {mode!r}")
+    x = as_float(x)
     m, n = x.shape[-2:]
     packed = _qr(x[..., :m] if n > m else x)
     q: Any = packed[..., :m, :]
@@ -290,7 +293,8 @@ def lstsq(x: Array, y: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
     """(z, residuals, rank, singular values): z makes the sum of squares of y - x @ z least.
 
     As np.linalg.lstsq, by the pseudo-inverse: the derivative supposes that the rank stays. x (m, n)
-    and y (m,) or (m, k) give z (n,) or (n, k). Raises ValueError for a stack of matrices.
+    and y (m,) or (m, k) give z (n,) or (n, k). Raises ValueError for a stack of matrices and
+    an ``rcond`` that is no number.
 
     >>> lstsq(tensor([[2.0], [0.0]]), tensor([4.0, 3.0]))[0]
     tensor([2.])
@@ -300,6 +304,8 @@ def lstsq(x: Array, y: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
     x = as_float(x)
     m, n = x.shape
     eps = float(np.finfo(x.dtype).eps)
+    if rcond is not None and not rcond < math.inf:
+        raise ValueError(f"rcond must be a number, got {rcond}")
     cut = eps * max(m, n) if rcond is None else eps if rcond < 0 else rcond
     z = np.linalg.pinv(x, cut) @ y
     singular = svdvals(x)

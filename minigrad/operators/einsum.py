@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import sample
+from minigrad.operators.indexing import one_axis
 
 __all__ = ["einsum", "tensordot"]
 
@@ -163,9 +164,11 @@ def tensordot(x: Array, y: Array, axes: Any = 2) -> Array:
     tensor([[11.]])
     """
     if isinstance(axes, (int, np.integer)):
+        if not 0 <= axes <= min(x.ndim, y.ndim):
+            raise ValueError(f"axes must be 0 to {min(x.ndim, y.ndim)}, or two lists, got {axes}")
         axes = (range(x.ndim - int(axes), x.ndim), range(int(axes)))
     first, second = (
-        [a % t.ndim for a in ([one] if isinstance(one, (int, np.integer)) else one)]
+        [one_axis(a, t.ndim) for a in ([one] if isinstance(one, (int, np.integer)) else one)]
         for one, t in zip(axes, (x, y), strict=True)
     )
     lengths = [x.shape[a] for a in first], [y.shape[a] for a in second]

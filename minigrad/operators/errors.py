@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ FAILURES = (
 #: The kinds of errors that are raised again with more words, the special ones first. NumPy's own
 #: subclasses of TypeError are not among them: they cannot be made from a message.
 _KINDS = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, MemoryError)
+UNFIT = "these arguments do not fit together: "
 #: Errors that tell of our insides rather than of the call: by their kind, and by their words.
 _INSIDE = (AttributeError, KeyError, AssertionError, ZeroDivisionError, RecursionError)
 _WORDS = re.compile(
@@ -34,7 +36,8 @@ def explain(
 ) -> Exception:
     """The same kind of exception, with the operator, its module path and the shapes in it."""
     where = f"{op.name} in {scope}" if scope else op.name
-    given: dict[str, Any] = dict(zip(op.params, arrays, strict=False))
+    pairs = zip(op.params, arrays, strict=False)
+    given: dict[str, Any] = {k: v for k, v in pairs if v is not None}
     if op.variadic:
         given = {op.params[0]: arrays}
     shapes: list[tuple[int, ...]] = [getattr(a, "shape", ()) for a in arrays if a is not None]
@@ -59,17 +62,22 @@ def refusal(
 
     ``function`` tells by its annotations what each argument may be.
     """
-    where, said = where or name, str(error)
+    where, said = where or name, str(error).partition(" (got ")[0]
+    got = ", ".join(f"{k}={_describe(v)}" for k, v in given.items())
     if not text and said.startswith((f"{name}: ", f"{name} in ")) and "gufunc" not in said:
-        return _kind(error)(f"{where}: {said.partition(': ')[2]}")
+        head = where if where != name else said.partition(": ")[0]
+        told = any(k in said for k in given)
+        rest = "" if told else f" (got {got})"
+        return _kind(error)(f"{head}: {said.partition(': ')[2]}{rest}")
+    if error.__cause__ is not None:  # told once already, by an operator further in
+        said = re.sub(r"^[\w.]+: ", "", said).removeprefix(UNFIT)
     wrong = _misfit(function, given)
     words = isinstance(error, (TypeError, IndexError)) or "unpack" in said
     inside = isinstance(error, _INSIDE) or (words and _WORDS.search(said))
     if not text and wrong:
         text = wrong
     elif not text and inside:
-        text = f"these arguments do not fit together: {said}"
-    got = ", ".join(f"{k}={_describe(v)}" for k, v in given.items() if not _is_left_out(v))
+        text = f"{UNFIT}{said}"
     return _kind(error)(f"{where}: {text or said} (got {got}){advice}")
 
 
@@ -91,11 +99,16 @@ def _kind(error: Exception) -> type[Exception]:
         return ValueError  # of a tuple of ours, not of an array
     if isinstance(error, AttributeError):
         return TypeError
+    if isinstance(error, MemoryError) and _beyond_any_memory(error):
+        return ValueError
     return next((kind for kind in _KINDS if isinstance(error, kind)), ValueError)
 
 
-def _is_left_out(value: Any) -> bool:
-    return value is None
+def _beyond_any_memory(error: MemoryError) -> bool:
+    """Whether so much was asked for that the size was a mistake, not the machine too small."""
+    shape: Any = getattr(error, "shape", None)
+    dtype: Any = getattr(error, "dtype", None)
+    return shape is None or math.prod(shape) * dtype.itemsize > 1 << 47
 
 
 # -- what an argument may be -----------------------------------------------------------------------
@@ -121,12 +134,16 @@ def _is_array(value: Any) -> bool:
 #: For an annotation: what fits, and how to say so.
 _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_is_whole, "an int"),
+    "bool": (_is_whole, "True or False"),
     "float": (_is_number, "a number"),
     "str": (lambda value: isinstance(value, str), "a string"),
     "Axis": (_are_whole, "an int or a tuple of ints"),
     "tuple[int, ...]": (_are_whole, "a tuple of ints"),
     "int | tuple[int, ...]": (_are_whole, "an int or a tuple of ints"),
-    "tuple[int, int]": (lambda v: _are_whole(v) and len(v) == 2, "a pair of ints"),
+    "tuple[int, int]": (
+        lambda v: isinstance(v, (tuple, list)) and len(v) == 2 and _are_whole(v),
+        "a pair of ints",
+    ),
     "Array": (_is_array, "an array"),
     "ArrayLike": (_is_array, "an array"),
     "Sequence[Array]": (lambda value: hasattr(value, "__len__"), "a list of arrays"),

@@ -104,6 +104,7 @@ def im2col(
 
 
 @operator(
+    numbers="float",
     vjp=lambda g, _ans, _cols, x_shape, **geometry: im2col(g, **geometry),
     samples=[
         sample((2, 12, 6), x_shape=(2, 3, 3, 4), kernel_size=2),

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from operator import index as operator_index
 from typing import Any
 
 import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import positive, sample
-from minigrad.operators.sums import run_sums
 
 __all__ = [
     "choose", "compress", "extract", "getitem", "piecewise", "scatter", "select", "take",
@@ -17,11 +17,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-def one_axis(axis: int, ndim: int) -> int:
+def one_axis(axis: Any, ndim: int) -> int:
     """The axis, counted from the front. Raises AxisError for one that is not there."""
+    axis = operator_index(axis)
     if not -ndim <= axis < ndim:
         raise np.exceptions.AxisError(axis, ndim)
-    return axis % ndim
+    return int(axis % ndim)
 
 
 def along(x: Any, axis: int, index: Any) -> Any:
@@ -75,7 +76,8 @@ def _add_rows(out: Any, rows: Any, x: Any) -> None:
     order = np.argsort(rows, kind="stable")
     ordered = rows[order]
     starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-    out[ordered[starts]] = run_sums(x.reshape(rows.size, *out.shape[1:])[order], starts)
+    summed = np.add.reduceat(x.reshape(rows.size, *out.shape[1:])[order], starts, axis=0)
+    out[ordered[starts]] = summed
 
 
 @operator(
@@ -209,8 +211,10 @@ def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise")
     >>> take(tensor([1.0, 2.0, 3.0]), [2, 0])
     tensor([3., 1.])
     """
-    x, line = one_line(x, axis)
-    places = _inside(np.asarray(engine.constant(indices)), x.shape[line], mode)
+    x, line = one_line(x if np.ndim(x) else np.reshape(x, 1), axis)
+    places = np.asarray(engine.constant(indices))
+    places = places.astype(np.intp) if places.dtype.kind == "b" else places
+    places = _inside(places, x.shape[line], mode)
     return along(x, line, places)
 
 
@@ -257,10 +261,15 @@ def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Array:
 def compress(condition: Array, x: Array, axis: int | None = None) -> Array:
     """The elements of x along ``axis`` where the condition, of one axis, holds.
 
+    Raises ValueError for a condition of several axes.
+
     >>> compress([True, False], tensor([1.0, 2.0]))
     tensor([1.])
     """
-    return take(x, np.flatnonzero(engine.constant(condition)), axis)
+    chosen = np.asarray(engine.constant(condition))
+    if chosen.ndim != 1:
+        raise ValueError(f"condition must have one axis, got shape {chosen.shape}")
+    return take(x, np.flatnonzero(chosen), axis)
 
 
 @composite(
@@ -290,13 +299,16 @@ def choose(a: Array, choices: Sequence[Array], mode: str = "raise") -> Array:
     """For each element i of ``a``, the element at its place of choices[i]; all broadcast.
 
     ``mode``: what becomes of an index outside: "raise" (ValueError), "wrap" round or "clip". Raises
-    ValueError for another mode.
+    ValueError for another mode, TypeError for an ``a`` that holds no whole numbers.
 
     >>> choose([1, 0], [tensor([1.0, 2.0]), tensor([10.0, 20.0])])
     tensor([10.,  2.])
     """
     n = len(choices)
-    which = _inside(np.asarray(engine.constant(a)), n, mode)
+    which = np.asarray(engine.constant(a))
+    if which.dtype.kind not in "iub" and which.size:
+        raise TypeError(f"a must hold whole numbers, got {which.dtype}")
+    which = _inside(which, n, mode)
     if which.size and not 0 <= which.min() <= which.max() < n:
         raise ValueError(f"indices {which.min()} to {which.max()} for {n} choices; see mode=")
     chosen = engine.as_tensor(choices[0])

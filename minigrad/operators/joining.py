@@ -282,12 +282,16 @@ def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
 def insert(x: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
     """x with ``values`` put before the places ``obj`` along ``axis``; flattened first when None.
 
+    Raises TypeError for complex values among real ones.
+
     >>> insert(tensor([1.0, 3.0]), 1, 2.0)
     tensor([1., 2., 3.])
     """
     if axis is None:
         x, axis = np.ravel(x), 0
     values = engine.as_tensor(values)
+    if values.dtype.kind == "c" and x.dtype.kind != "c":
+        raise TypeError(f"values must be real, as x is, got {values.dtype}")
     values = values if values.dtype == x.dtype else values.astype(x.dtype)
     # Where everything comes from: NumPy inserts the numbers of the new elements among the old.
     n, places = x.shape[axis], engine.constant(obj)

@@ -26,6 +26,7 @@ def _vjp_weight(g: Any, _ans: Any, x: Any, *_: Any) -> Any:
 
 
 @operator(
+    numbers="float",
     vjp=(_vjp_input, _vjp_weight, lambda g, *_: total(rows(g), 0)),
     samples=[
         sample((2, 3), (4, 3), (4,)), sample((2, 3), (4, 3)), sample((3,), (2, 3), (2,)),

@@ -51,10 +51,22 @@ def _check_shapes(name: str, input: Any, target: Any) -> None:
         )
 
 
+def _probabilities(name: str, target: Any, dtype: Any, most: float = 1.0) -> Any:
+    """Targets in the dtype of the input. Raises ValueError for those outside [0, most]."""
+    values = engine.constant(target)
+    # NaN passes: it says that something went wrong before, and shows in the loss.
+    if values.size and (values.min() < 0 or values.max() > most):
+        raise ValueError(
+            f"{name}: target must hold probabilities, got {values.min()} to {values.max()}"
+        )
+    return target if target.dtype == dtype else target.astype(dtype)
+
+
 @composite(
     arrays=2,
     samples=REDUCTIONS,
     wide=True,
+    numbers="float",
 )
 def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """(input - target)**2. Raises ValueError unless both have one shape.
@@ -71,6 +83,7 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     domain=(lattice, between),
     samples=REDUCTIONS,
     wide=True,
+    numbers="float",
 )
 def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """abs(input - target). Raises ValueError unless both have one shape.
@@ -83,6 +96,7 @@ def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
 
 
 @composite(
+    numbers="float",
     arrays=2,
     domain=(lattice, between),
     samples=[*REDUCTIONS, sample((4, 3), (4, 3), delta=0.73)],
@@ -98,7 +112,7 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     tensor([0.125, 2.5  ])
     """
     _check_shapes("huber_loss", input, target)
-    if delta <= 0:
+    if not 0 < delta < math.inf:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     delta = float(delta)  # a NumPy float64 would widen float32, here and below
     d = input - target
@@ -109,6 +123,7 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
 
 
 @composite(
+    numbers="float",
     arrays=2,
     domain=(lattice, between),
     samples=[*REDUCTIONS, sample((4, 3), (4, 3), beta=0.73), sample((3,), (3,), beta=0.0)],
@@ -124,8 +139,8 @@ def smooth_l1_loss(
     >>> smooth_l1_loss(tensor([0.5, 3.0]), tensor([0.0, 0.0]), reduction="none", beta=2.0)
     tensor([0.0625, 2.    ])
     """
-    if beta < 0:
-        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
+    if not 0 <= beta < math.inf:
+        raise ValueError(f"smooth_l1_loss: beta must be 0 or a positive number, got {beta}")
     _check_shapes("smooth_l1_loss", input, target)
     if beta == 0:
         return l1_loss(input, target, reduction)
@@ -188,6 +203,7 @@ def _picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
 
 
 @composite(
+    numbers="float",
     domain=_log_probability,
     samples=[
         sample((3, 4), target=np.array([0, 3, 3])),
@@ -286,6 +302,7 @@ def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
 
 
 @composite(
+    numbers="float",
     samples=[
         sample((3, 4), target=np.array([0, 3, 3])),
         sample((3, 4), target=np.array([0, -100, 3])),
@@ -354,9 +371,7 @@ def _soft_cross_entropy(
 ) -> Any:
     classes = input.shape[axis]
     _check_weight("cross_entropy", weight, classes)
-    target = engine.as_tensor(target)
-    if target.dtype != input.dtype:
-        target = target.astype(input.dtype)
+    target = _probabilities("cross_entropy", engine.as_tensor(target), input.dtype, math.inf)
     if label_smoothing:
         target = target * (1.0 - label_smoothing) + label_smoothing / classes
     terms = -log_softmax(input, axis) * target
@@ -382,6 +397,7 @@ def _logistic_loss(x: Array, t: Array) -> Array:
 
 
 @composite(
+    numbers="float",
     arrays=2,
     domain=(anywhere, _probability),
     samples=[*REDUCTIONS, sample((3, 2), (3, 2), pos_weight=np.array([0.5, 3.0]), weight=2.0)],
@@ -404,8 +420,7 @@ def binary_cross_entropy_with_logits(
     """
     name = "binary_cross_entropy_with_logits"
     _check_shapes(name, input, target)
-    if target.dtype != input.dtype:
-        target = target.astype(input.dtype)
+    target = _probabilities(name, target, input.dtype)
     if pos_weight is None:
         losses = _logistic_loss(input, target)
     else:
@@ -440,6 +455,7 @@ def _binary_cross_entropy(p: Array, t: Array) -> Array:
     domain=_probability,
     samples=REDUCTIONS,
     wide=True,
+    numbers="float",
 )
 def binary_cross_entropy(
     input: Array, target: Array, weight: Array = None, reduction: str = "mean"
@@ -455,13 +471,12 @@ def binary_cross_entropy(
     """
     _check_shapes("binary_cross_entropy", input, target)
     p = engine.constant(input)
-    if ((p < 0) | (p > 1)).any():
+    if not ((p >= 0) & (p <= 1) | np.isnan(p)).all():
         raise ValueError(
             "binary_cross_entropy: the input must be probabilities in [0, 1]; "
             "for logits use binary_cross_entropy_with_logits"
         )
-    if target.dtype != input.dtype:
-        target = target.astype(input.dtype)
+    target = _probabilities("binary_cross_entropy", target, input.dtype)
     losses = _binary_cross_entropy(input, target)
     if weight is not None:
         losses = losses * _weights(weight, input)

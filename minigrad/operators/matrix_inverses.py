@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index as operator_index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -195,8 +196,9 @@ def matrix_power(x: Array, n: int) -> Array:
             [0., 1.]])
     """
     square(x)
+    n = operator_index(n)
     if n == 0:
-        return 0 * x + np.eye(x.shape[-1], dtype=x.dtype)
+        return x.astype(x.dtype) * np.zeros((), x.dtype) + np.eye(x.shape[-1], dtype=x.dtype)
     if n < 0:
         x, n = np.linalg.inv(x), -n
     power = None
@@ -231,8 +233,8 @@ def tensorinv(x: Array, ind: int = 2) -> Array:
     >>> tensorinv(tensor([[2.0, 0.0], [0.0, 4.0]]), ind=1)[0, 0]
     tensor(0.5)
     """
-    if ind < 1:
-        raise ValueError(f"ind must be positive, got {ind}")
+    if not 1 <= ind <= x.ndim:
+        raise ValueError(f"ind must be 1 to {x.ndim} for shape {x.shape}, got {ind}")
     first, last = x.shape[:ind], x.shape[ind:]
     n = 1
     for length in last:

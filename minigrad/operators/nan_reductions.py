@@ -40,6 +40,7 @@ RUNNING = [sample((2, 3)), sample((2, 3), axis=1), sample((0, 3), axis=0)]
     domain=with_nan,
     samples=AXES,
     wide=True,
+    numbers="real",
 )
 def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over the axes without NaN; of nothing, 0.
@@ -55,6 +56,7 @@ def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     domain=with_nan,
     samples=AXES,
     wide=True,
+    numbers="real",
 )
 def nanprod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over the axes without NaN; of nothing, 1.
@@ -75,6 +77,7 @@ def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
     domain=with_nan,
     samples=AXES,
     wide=True,
+    numbers="real",
 )
 def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The mean over the axes without NaN; of nothing, NaN.
@@ -82,6 +85,8 @@ def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> nanmean(tensor([1.0, float("nan"), 2.0]))
     tensor(1.5)
     """
+    if x.dtype.kind != "f":
+        return np.mean(x, axis=axis, keepdims=keepdims)
     return nansum(x, axis, keepdims) / _count(x, axis, keepdims)
 
 
@@ -90,6 +95,7 @@ def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     domain=with_nan,
     samples=AXES,
     wide=True,
+    numbers="real",
 )
 def nanvar(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The variance over the axes without NaN, as in :func:`minigrad.var`.
@@ -97,6 +103,8 @@ def nanvar(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     >>> nanvar(tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
+    if x.dtype.kind != "f":
+        return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
     mean = nanmean(x, axis, True)
     squares = np.square(np.where(np.isnan(x), mean, x) - mean)
     n = _count(x, axis, keepdims) - ddof
@@ -108,6 +116,7 @@ def nanvar(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     domain=with_nan,
     samples=[*AXES[1:5], AXES[-1]],
     wide=True,
+    numbers="real",
 )
 def nanstd(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The standard deviation over the axes without NaN; of a constant the gradient is 0.
@@ -127,7 +136,7 @@ def _or_nan(found: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
     return np.where(np.all(np.isnan(x), axis=axis, keepdims=keepdims), float("nan"), found)
 
 
-@composite(np.nanmax, domain=with_nan, samples=AXES)
+@composite(np.nanmax, domain=with_nan, numbers="real", samples=AXES)
 def nanmax(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest number over the axes, NaN left out; equal ones share the gradient evenly.
 
@@ -138,7 +147,7 @@ def nanmax(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return _or_nan(found, x, axis, keepdims)
 
 
-@composite(np.nanmin, domain=with_nan, samples=AXES)
+@composite(np.nanmin, domain=with_nan, numbers="real", samples=AXES)
 def nanmin(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The smallest number over the axes, NaN left out; equal ones share the gradient evenly.
 
@@ -149,7 +158,7 @@ def nanmin(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return _or_nan(found, x, axis, keepdims)
 
 
-@composite(np.nancumsum, domain=with_nan, samples=RUNNING)
+@composite(np.nancumsum, domain=with_nan, numbers="real", samples=RUNNING)
 def nancumsum(x: Array, axis: int | None = None) -> Array:
     """Running sums with NaN counted as 0.
 
@@ -159,7 +168,7 @@ def nancumsum(x: Array, axis: int | None = None) -> Array:
     return np.cumsum(_filled(x, 0.0), axis=axis)
 
 
-@composite(np.nancumprod, domain=with_nan, samples=RUNNING)
+@composite(np.nancumprod, domain=with_nan, numbers="real", samples=RUNNING)
 def nancumprod(x: Array, axis: int | None = None) -> Array:
     """Running products with NaN counted as 1.
 

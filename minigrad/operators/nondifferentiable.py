@@ -301,11 +301,13 @@ def argmin(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
 
 @constant(np.argsort)
 def argsort(x: Array, axis: int | None = -1, kind: str | None = None) -> Array:
-    """The indices that sort x, stable.
+    """The indices that sort x, stable, whatever the ``kind``. Raises ValueError for an unknown one.
 
     >>> argsort(tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
+    if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
+        raise ValueError(f"kind must be 'stable' or another of NumPy's, got {kind!r}")
     return np.argsort(x, axis=axis, kind="stable")
 
 

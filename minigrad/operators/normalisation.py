@@ -152,6 +152,11 @@ def normalize(
     return ans
 
 
+def _check_eps(name: str, eps: Any) -> None:
+    if not 0 <= eps < math.inf:
+        raise ValueError(f"{name}: eps must be 0 or a positive number, got {eps!r}")
+
+
 @operator(
     vjp=(
         lambda g, _ans, _x, scale, _shift, mean: g * scale,
@@ -192,6 +197,7 @@ def _check_channels(name: str, x: Any) -> None:
 
 
 @composite(
+    numbers="float",
     samples=[
         sample((4, 2), running_mean=None, running_var=None, training=True),
         sample((3, 2, 2, 3), running_mean=None, running_var=None, training=True, eps=1e-3),
@@ -202,8 +208,8 @@ def _check_channels(name: str, x: Any) -> None:
 )
 def batch_norm(
     input: Array,
-    running_mean: Array,
-    running_var: Array,
+    running_mean: Array | None,
+    running_var: Array | None,
     weight: Array = None,
     bias: Array = None,
     training: bool = False,
@@ -224,6 +230,9 @@ def batch_norm(
             [ 1.]])
     """
     name = "batch_norm"
+    _check_eps(name, eps)
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"{name}: momentum must be between 0 and 1, got {momentum!r}")
     _check_channels(name, input)
     weight, bias = (
         _per_channel(name, what, a, input) for what, a in (("weight", weight), ("bias", bias))
@@ -266,6 +275,7 @@ def _follow(running: Any, batch: Any, momentum: float) -> None:
 
 
 @composite(
+    numbers="float",
     samples=[
         sample((2, 3, 4), normalized_shape=4), sample((3, 2, 3), normalized_shape=(2, 3), eps=1e-3),
         sample((0, 3), normalized_shape=(3,)),
@@ -287,6 +297,7 @@ def layer_norm(
     >>> layer_norm(tensor([[1.0, 3.0]]), 2, eps=0.0)
     tensor([[-1.,  1.]])
     """
+    _check_eps("layer_norm", eps)
     shape = lengths("layer_norm", normalized_shape)
     if input.shape[-len(shape) :] != shape:
         raise ValueError(
@@ -323,6 +334,7 @@ def lengths(name: str, normalized_shape: Any) -> tuple[int, ...]:
 
 
 @composite(
+    numbers="float",
     samples=[
         sample((2, 4, 3), num_groups=2), sample((2, 6, 2, 2), num_groups=3, eps=1e-3),
         sample((0, 2, 2), num_groups=1),
@@ -341,6 +353,7 @@ def group_norm(
     tensor([[[-1.,  1.],
              [-1.,  1.]]])
     """
+    _check_eps("group_norm", eps)
     _check_channels("group_norm", input)
     n, channels, *inner = input.shape
     num_groups = whole("group_norm", "num_groups", num_groups)
@@ -363,6 +376,7 @@ def group_norm(
 
 
 @composite(
+    numbers="float",
     domain=nonzero,
     samples=[
         sample((2, 5, 3), size=3), sample((1, 4, 2, 2), size=2, alpha=0.5, beta=0.5, k=2.0),
@@ -386,6 +400,9 @@ def local_response_norm(
         raise ValueError(
             f"local_response_norm: input must have shape (N, C, ...), got {input.shape}"
         )
+    for what, value in (("alpha", alpha), ("beta", beta), ("k", k)):
+        if not -math.inf < value < math.inf:
+            raise ValueError(f"local_response_norm: {what} must be finite, got {value!r}")
     if whole("local_response_norm", "size", size) < 1:
         raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
     if input.dtype.kind in "iub":  # whose squares would overflow

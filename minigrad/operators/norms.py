@@ -10,6 +10,7 @@ from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.decompositions import distinct_singular, svdvals
 from minigrad.operators.domain import nonzero, sample, well_conditioned
+from minigrad.operators.indexing import one_axis
 from minigrad.operators.shapes import as_float
 
 __all__ = ["cond", "matrix_norm", "norm", "vector_norm"]
@@ -86,6 +87,8 @@ def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 
     tensor(5.)
     """
     x = as_float(x)
+    for a in axis if isinstance(axis, tuple) else () if axis is None else (axis,):
+        one_axis(a, x.ndim)
     if ord == 2:
         return _euclidean(x, axis=axis, keepdims=keepdims)
     if ord == 1:
@@ -125,6 +128,8 @@ def matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
     tensor(7.)
     """
     x = as_float(x)
+    if x.ndim < 2:
+        raise ValueError(f"expected matrices, got shape {x.shape}")
     if ord in ("fro", "f"):
         return _euclidean(x, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):
@@ -163,6 +168,8 @@ def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
     tensor(5.)
     """
     x = as_float(x)
+    for a in axis if isinstance(axis, tuple) else () if axis is None else (axis,):
+        one_axis(a, x.ndim)
     if ord is None:
         return _euclidean(x, axis=axis, keepdims=keepdims)
     if axis is None:

@@ -70,6 +70,19 @@ def _ramp(x: Any, axis: int, widths: Any, ends: Any) -> Any:
     return np.concatenate([ramps[0], x, ramps[1]], axis=axis)
 
 
+def _refuse_unused(mode: str, reflect_type: str, end_values: Any, stat_length: Any) -> None:
+    """Raise ValueError for a setting that this mode would pass over."""
+    if reflect_type != "even":
+        known = "'even'" if mode in ("reflect", "symmetric") else f"left out for mode {mode!r}"
+        raise ValueError(f"reflect_type must be {known}, got {reflect_type!r}")
+    if mode != "linear_ramp" and np.any(np.not_equal(end_values, 0)):
+        raise ValueError(f"end_values is for mode 'linear_ramp', got mode {mode!r}")
+    if mode not in STATISTICS and stat_length is not None:
+        raise ValueError(
+            f"stat_length is for {', '.join(map(repr, STATISTICS))}, got mode {mode!r}"
+        )
+
+
 @composite(
     np.pad,
     domain=distinct,
@@ -103,6 +116,7 @@ def pad(
     >>> pad(tensor([1.0, 2.0, 3.0]), 1, mode="reflect")
     tensor([2., 1., 2., 3., 2.])
     """
+    _refuse_unused(mode, reflect_type, end_values, stat_length)
     if mode == "constant":
         return _pad_constant(x, pad_width, constant_values)
     known = (*REPEATING, *STATISTICS, "linear_ramp")
@@ -110,11 +124,16 @@ def pad(
         raise ValueError(
             f"unknown mode {mode!r}; expected 'constant', {', '.join(map(repr, known))}"
         )
-    if reflect_type != "even":
-        raise ValueError(f"reflect_type must be 'even', got {reflect_type!r}")
+    between = (
+        ("linear_ramp", "mean", "median") if x.dtype.kind == "b" else (*STATISTICS, "linear_ramp")
+    )
+    if x.dtype.kind in "bc" and mode in between:
+        raise TypeError(f"mode {mode!r} is for real numbers, got x of {x.dtype}")
     for axis, widths in enumerate(np.broadcast_to(pad_width, (x.ndim, 2))):
         if not np.any(widths):
             continue
+        if not x.shape[axis]:
+            raise ValueError(f"axis {axis} is empty: mode {mode!r} has nothing to pad with")
         if mode in REPEATING:
             numbers: Any = np.pad(np.arange(x.shape[axis]), widths, mode=mode)  # type: ignore[call-overload]
             x = along(x, axis, numbers)

@@ -108,6 +108,7 @@ def _max_pool2d_vjp(g: Any, ans: Any, x: Any, **geometry: Any) -> Any:
 
 
 @operator(
+    numbers="real",
     vjp=_max_pool2d_vjp,
     domain=distinct,
     samples=[
@@ -299,6 +300,7 @@ def sum_pool2d_grad(
 
 
 @composite(
+    numbers="float",
     samples=[
         sample((2, 1, 4, 6), kernel_size=2),
         sample((1, 2, 5, 5), kernel_size=3, stride=2, padding=1, count_include_pad=False),
@@ -353,6 +355,7 @@ def _covered(windows: Windows, axis: int, frame: int) -> Any:
 
 
 @composite(
+    numbers="float",
     samples=[
         sample((2, 1, 5, 7), output_size=(2, 3)), sample((1, 2, 4, 4), output_size=1),
         sample((1, 1, 2, 3), output_size=(None, 5)), sample((0, 1, 4, 4), output_size=2),
@@ -390,7 +393,7 @@ def _averaging(size: int, out: int) -> Any:
     return inside / inside.sum(axis=1, keepdims=True)
 
 
-@composite(samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))])
+@composite(samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))], numbers="float")
 def global_avg_pool2d(input: Array) -> Array:
     """The mean of each channel: (N, C, H, W) gives (N, C), as Keras's GlobalAveragePooling2D.
 
@@ -401,7 +404,7 @@ def global_avg_pool2d(input: Array) -> Array:
     return np.mean(input, axis=(2, 3))
 
 
-@composite(domain=distinct, samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))])
+@composite(domain=distinct, samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))], numbers="real")
 def global_max_pool2d(input: Array) -> Array:
     """The largest element of each channel: (N, C, H, W) gives (N, C).
 

@@ -97,6 +97,7 @@ def dot(x: Array, y: Array) -> Array:
 
 @composite(
     np.vdot,
+    numbers="real",
     arrays=2,
     samples=[sample((3,), (3,)), sample((2, 2), (4,)), sample((), ()), sample((0,), (0,))],
 )
@@ -153,6 +154,7 @@ ROWS = [
 
 @composite(
     (getattr(np, "vecdot", None), getattr(np.linalg, "vecdot", None)),
+    numbers="real",
     arrays=2,
     samples=[*ROWS, sample((3, 2), (3, 2), axis=0)],
     wide=True,
@@ -165,7 +167,10 @@ def vecdot(x: Array, y: Array, axis: int = -1) -> Array:
     >>> vecdot(tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    return np.sum(np.moveaxis(x, axis, -1) * np.moveaxis(y, axis, -1), axis=-1)
+    x, y = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
+    if x.dtype.kind in "iub" and y.dtype.kind in "iub":  # a sum would widen them
+        return np.matmul(np.expand_dims(x, -2), np.expand_dims(y, -1))[..., 0, 0]
+    return np.sum(x * y, axis=-1)
 
 
 @composite(
@@ -189,6 +194,7 @@ def matvec(x: Array, y: Array) -> Array:
 
 @composite(
     getattr(np, "vecmat", None),
+    numbers="real",
     arrays=2,
     samples=[
         sample((3,), (3, 2)),
@@ -277,6 +283,8 @@ def multi_dot(arrays: Array) -> Array:
     """
     if len(arrays) < 2:
         raise ValueError(f"expected at least two arrays, got {len(arrays)}")
+    if len(arrays) == 2:
+        return np.dot(*arrays)
     lengths = [1 if arrays[0].ndim == 1 else arrays[0].shape[0]]
     lengths += [a.shape[0] if i and a.ndim == 1 else a.shape[-1] for i, a in enumerate(arrays)]
     if arrays[-1].ndim == 1:

@@ -156,8 +156,6 @@ def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 def axes_of(axis: Axis, ndim: int) -> list[int]:
     """The axes to reduce, counted from the front. Raises AxisError for one that is not there."""
     axes = range(ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    if not ndim and axis in (0, -1):
-        return []  # NumPy's reductions let it pass
     for a in axes:
         if not -ndim <= a < ndim:
             raise np.exceptions.AxisError(a, ndim)
@@ -166,7 +164,7 @@ def axes_of(axis: Axis, ndim: int) -> list[int]:
 
 def _along_last(x: Any, axis: Axis) -> tuple[Any, list[int], tuple[int, ...]]:
     """x with its reduced axes joined into the last; then how to undo that: order and shape."""
-    last = axes_of(axis, x.ndim)
+    last = axes_of(axis, x.ndim) if x.ndim else []  # NumPy's prod lets -1 pass
     order = [a for a in range(x.ndim) if a not in last] + last
     moved = np.transpose(x, order)
     lengths = moved.shape
@@ -224,6 +222,7 @@ def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool =
 
 
 @operator(
+    numbers="inexact",
     vjp=_logsumexp_vjp,
     domain=anywhere,
     samples=AXES,

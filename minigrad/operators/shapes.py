@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from operator import index as operator_index
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,10 +42,15 @@ __all__ = [
 def astype(x: Array, dtype: Any = np.float32) -> Array:
     """The elements converted to ``dtype``; a conversion to integers or booleans is constant.
 
+    Raises TypeError for a dtype that is not one of numbers.
+
     >>> astype(tensor([1.5, 2.5]), "int64")
     tensor([1, 2])
     """
-    return np.asarray(x).astype(dtype, copy=False)
+    wanted = np.dtype(dtype)
+    if wanted.kind not in "fiubc":
+        raise TypeError(f"dtype must be one of numbers, got {wanted}")
+    return np.asarray(x).astype(wanted, copy=False)
 
 
 @operator(
@@ -457,7 +463,7 @@ def tile(x: Array, reps: Any) -> Array:
     >>> tile(tensor([1.0, 2.0]), 2)
     tensor([1., 2., 1., 2.])
     """
-    times = tuple(int(n) for n in np.atleast_1d(engine.constant(reps)))
+    times = tuple(operator_index(n) for n in np.atleast_1d(engine.constant(reps)))
     ndim = max(x.ndim, len(times))
     times = (1,) * (ndim - len(times)) + times
     shape = (1,) * (ndim - x.ndim) + x.shape
@@ -477,10 +483,14 @@ def tile(x: Array, reps: Any) -> Array:
 def resize(x: Array, new_shape: Any) -> Array:
     """A new shape, filled with as many copies of the elements of x as it takes.
 
+    Raises ValueError for negative lengths.
+
     >>> resize(tensor([1.0, 2.0]), (3,))
     tensor([1., 2., 1.])
     """
     size = math.prod(new_shape) if isinstance(new_shape, (tuple, list)) else new_shape
+    if size < 0:
+        raise ValueError(f"new_shape must not be negative, got {new_shape}")
     if not x.size:
         return np.zeros(new_shape, dtype=x.dtype)
     return np.reshape(np.ravel(x)[np.arange(size) % x.size], new_shape)

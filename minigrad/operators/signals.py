@@ -55,10 +55,11 @@ def convolve(x: Array, y: Array, mode: str = "full") -> Array:
     >>> convolve(tensor([1.0, 2.0, 3.0]), tensor([0.0, 1.0]))
     tensor([0., 1., 2., 3.])
     """
+    x, y = np.atleast_1d(x), np.atleast_1d(y)
     return _middle(_convolve_full(x, y), x.size, y.size, mode)
 
 
-@composite(np.correlate, arrays=2, samples=MODES)
+@composite(np.correlate, numbers="real", arrays=2, samples=MODES)
 def correlate(x: Array, y: Array, mode: str = "valid") -> Array:
     """The cross-correlation of two sequences, z[k] = sum over i of x[i + k] y[i].
 
@@ -68,6 +69,8 @@ def correlate(x: Array, y: Array, mode: str = "valid") -> Array:
     >>> correlate(tensor([1.0, 2.0, 3.0]), tensor([0.0, 1.0]))
     tensor([2., 3.])
     """
+    if x.ndim != 1 or y.ndim != 1:
+        raise ValueError(f"expected sequences of one axis, got shapes {x.shape} and {y.shape}")
     if x.size < y.size:  # as NumPy does it, which decides where the middle is
         return np.flip(correlate(y, x, mode))
     return _middle(_convolve_full(x, np.flip(y)), x.size, y.size, mode)
@@ -84,6 +87,7 @@ _BETWEEN = Domain(
 
 @composite(
     np.interp,
+    numbers="real",
     arrays=3,
     domain=(_BETWEEN, _KNOTS, anywhere),
     samples=[
@@ -104,7 +108,8 @@ def interp(
 
     Outside, ``left`` and ``right`` (by default the first and last of fp); with a ``period`` the
     points repeat, in any order. Differentiable in x, xp and fp; at a point, the slope in x is that
-    of the line to its right. Raises ValueError when xp and fp differ in length or are empty.
+    of the line to its right. Raises ValueError when xp and fp differ in length or are empty,
+    TypeError for ends that are no real numbers.
 
     >>> interp(tensor([0.5, 3.0]), tensor([0.0, 1.0]), tensor([10.0, 20.0]))
     tensor([15., 20.])
@@ -130,5 +135,8 @@ def interp(
         found = f0 + (x - x0) * ((f1 - f0) / (x1 - x0))
     else:
         found = np.broadcast_to(fp[0], x.shape)
+    for name, end in (("left", left), ("right", right)):
+        if end is not None and np.asarray(engine.constant(end)).dtype.kind not in "fiub":
+            raise TypeError(f"{name} must be a real number, got {end!r}")
     found = np.where(x < xp[0], fp[0] if left is None else left, found)
     return np.where(x > xp[-1], fp[-1] if right is None else right, found)

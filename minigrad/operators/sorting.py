@@ -106,6 +106,8 @@ def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -
     if not np.all((q >= 0) & (q <= 1)):
         raise ValueError("quantiles must be in the range [0, 1]")
     whole = method in ("lower", "higher", "nearest")
+    if x.dtype.kind == "b" and not whole:
+        raise TypeError(f"x must hold numbers to go between, got {x.dtype}")
     rows = np.sort(_rows(x if whole else as_float(x), axis), axis=-1)
     wide = q.reshape(q.shape + (1,) * (rows.ndim - 1))
     low, high, weight = _place(wide, n, method)
@@ -146,6 +148,7 @@ def _length(x: Any, axis: Axis) -> int:
 
 @composite(
     np.quantile,
+    numbers="real",
     domain=distinct,
     samples=[*QUANTILES, *[sample((2, 5), q=0.37, axis=1, method=m) for m in (*METHODS, *ROUNDED)]],
 )
@@ -176,7 +179,7 @@ PERCENTILES = [
 ]
 
 
-@composite(np.percentile, domain=distinct, samples=PERCENTILES)
+@composite(np.percentile, numbers="real", domain=distinct, samples=PERCENTILES)
 def percentile(
     x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
@@ -188,17 +191,22 @@ def percentile(
     return quantile(x, _hundredths(q), axis, method, keepdims)
 
 
-@composite(np.median, domain=distinct, samples=[*AXES, sample((4, 3), axis=0), sample((2, 2))])
+@composite(
+    np.median,
+    numbers="real",
+    domain=distinct,
+    samples=[*AXES, sample((4, 3), axis=0), sample((2, 2))],
+)
 def median(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The middle element over the axes; of an even number, the mean of the two in the middle.
 
     >>> median(tensor([5.0, 1.0, 2.0]))
     tensor(2.)
     """
-    return quantile(x, 0.5, axis, "linear", keepdims)
+    return quantile(as_float(x), 0.5, axis, "linear", keepdims)
 
 
-@composite(np.nanquantile, domain=with_nan, samples=QUANTILES)
+@composite(np.nanquantile, numbers="real", domain=with_nan, samples=QUANTILES)
 def nanquantile(
     x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
@@ -212,7 +220,7 @@ def nanquantile(
     return _quantile(x, q, n, axis, method, keepdims)
 
 
-@composite(np.nanpercentile, domain=with_nan, samples=PERCENTILES)
+@composite(np.nanpercentile, numbers="real", domain=with_nan, samples=PERCENTILES)
 def nanpercentile(
     x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
@@ -224,11 +232,11 @@ def nanpercentile(
     return nanquantile(x, _hundredths(q), axis, method, keepdims)
 
 
-@composite(np.nanmedian, domain=with_nan, samples=[*AXES, sample((4, 3), axis=0)])
+@composite(np.nanmedian, numbers="real", domain=with_nan, samples=[*AXES, sample((4, 3), axis=0)])
 def nanmedian(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The median over the axes, NaN left out; of nothing, NaN.
 
     >>> nanmedian(tensor([1.0, float("nan"), 4.0]))
     tensor(2.5)
     """
-    return nanquantile(x, 0.5, axis, "linear", keepdims)
+    return nanquantile(as_float(x), 0.5, axis, "linear", keepdims)

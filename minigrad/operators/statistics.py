@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import index as operator_index
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, composite, engine
 from minigrad.operators.domain import anywhere, distinct, positive, sample
 from minigrad.operators.indexing import one_axis, scatter
+from minigrad.operators.shapes import as_float
 
 __all__ = ["average", "bincount", "corrcoef", "cov"]
 
@@ -63,6 +65,7 @@ COVARIANCES = [
 
 @composite(
     np.cov,
+    numbers="real",
     domain=distinct,
     samples=[
         *COVARIANCES,
@@ -77,7 +80,8 @@ def cov(
     """The covariance matrix of variables in the rows of x (columns with ``rowvar=False``).
 
     ``y``: more variables. Divided by n - 1, by n with ``bias``, or by n - ``ddof``. x (variables,
-    n) gives (variables, variables). Raises ValueError for more than two axes.
+    n) gives (variables, variables). Raises ValueError for more than two axes, and a
+    ``ddof`` that is not whole.
 
     >>> cov(tensor([1.0, 3.0]))
     tensor(2.)
@@ -90,6 +94,8 @@ def cov(
         more = np.atleast_2d(engine.as_tensor(y))
         more = more if rowvar or np.ndim(y) == 1 else np.swapaxes(more, 0, 1)
         rows = np.concatenate([rows, more], axis=0)
+    if ddof is not None and ddof != int(ddof):
+        raise ValueError(f"ddof must be whole, got {ddof}")
     n = rows.shape[-1] - (ddof if ddof is not None else 0 if bias else 1)
     centred = rows - np.mean(rows, axis=-1, keepdims=True)
     return np.squeeze(
@@ -99,6 +105,7 @@ def cov(
 
 @composite(
     np.corrcoef,
+    numbers="real",
     domain=distinct,
     samples=[sample((2, 4)), sample((4, 3), rowvar=False), sample((5,))],
     wide=True,
@@ -127,13 +134,16 @@ def corrcoef(x: Array, y: Array = None, rowvar: bool = True) -> Array:
         sample(np.array([0])[:0], (0,)),
     ],
     # Of nothing NumPy makes integers, whatever the weights are.
-    reference=lambda x, w, **kw: np.bincount(x, w, **kw).astype(w.dtype),
+    reference=lambda x, w, **kw: np.bincount(x, w, **kw).astype(
+        w.dtype if w.dtype.kind == "f" else float
+    ),
 )  # fmt: skip
 def bincount(x: Array, weights: Array = None, minlength: int = 0) -> Array:
     """How often each whole number from 0 occurs in x; or the sums of the ``weights`` beside them.
 
     Differentiable in the weights. x (n,) and weights (n,) give (max(x) + 1,), or ``minlength`` if
-    that is more. Raises ValueError for other weights.
+    that is more. Whole weights are summed as float64. Raises ValueError for other weights and for
+    negative numbers, TypeError for an x that holds no whole ones.
 
     >>> bincount([0, 2, 2], tensor([1.0, 2.0, 3.0]))
     tensor([1., 0., 5.])
@@ -141,8 +151,13 @@ def bincount(x: Array, weights: Array = None, minlength: int = 0) -> Array:
     places = np.asarray(engine.constant(x))
     if weights is None:
         return np.bincount(places, minlength=minlength)
-    weights = engine.as_tensor(weights)
-    if places.shape != weights.shape:
+    weights = as_float(engine.as_tensor(weights))
+    if places.dtype.kind not in "iu" and places.size:
+        raise TypeError(f"x must hold whole numbers, got {places.dtype}")
+    if places.ndim != 1 or places.shape != weights.shape:
         raise ValueError(f"x has shape {places.shape}, the weights {weights.shape}")
+    if operator_index(minlength) < 0 or places.min(initial=0) < 0:
+        raise ValueError("x and minlength must not be negative")
+    places = places.astype(np.intp)
     n = max(int(places.max(initial=-1)) + 1, minlength)
     return scatter(weights, (places,), (n,))

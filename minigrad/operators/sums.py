@@ -102,13 +102,3 @@ def _along(x: Any, axis: int) -> Any:
         sums = np.sum(cut, axis=axis + 1)
     rest = np.sum(x[(*start, slice(blocks * BLOCK, None))], axis=axis, keepdims=True)
     return _along(sums, axis) + rest
-
-
-def run_sums(x: Any, starts: Any) -> Any:
-    """The sums of runs of rows of x, each from its start to the next one's."""
-    whole = starts
-    while len(x) > MANY and np.diff(whole, append=len(x)).max() > MANY:
-        cuts = np.union1d(whole, np.arange(0, len(x), BLOCK))
-        x = np.add.reduceat(x, cuts, axis=0)
-        whole = np.searchsorted(cuts, whole)
-    return np.add.reduceat(x, whole, axis=0)

@@ -17,6 +17,7 @@ __all__ = ["interpolate"]
 
 
 @composite(
+    numbers="real",
     samples=[
         sample((2, 1, 2, 3), scale_factor=2), sample((1, 2, 3, 4), size=(5, 3)),
         sample((1, 1, 3, 4), scale_factor=(1.5, 2.5)), sample((0, 1, 2, 2), size=3),

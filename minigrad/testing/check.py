@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from minigrad.testing.subject import Argument, Subject, check_arity, spread
 #: Arguments up to this size are checked element by element, larger ones along some directions.
 SMALL = 40
 DIRECTIONS, ELEMENTS, COTANGENTS = 4, 12, 2
+#: At so many points, a few rounding units away, a refuted gradient is taken again.
+NEARBY = 8
 #: More outputs than this are added up, with random weights, to this many.
 MANY = 512
 
@@ -167,6 +170,7 @@ class Check:
         steps = [float(np.min(np.abs(u), initial=np.inf)) for _, d in self.directions for _, u in d]
         largest = float(np.max(np.abs(self.weights) @ np.abs(self.value), initial=0.0))
         gradient.magnitude = max(largest, self.subject.magnitude) / min([*steps, 1.0])
+        gradient.beside_kinks = self.subject.beside_kinks or self.differences.kinked
         return gradient
 
     def _directions(self, argument: Argument) -> Directions:
@@ -213,8 +217,44 @@ class Check:
         for depth in depths:
             comparisons = self._comparisons(rows, self.differences.estimate(depth))
             if all(c.settled(depth) for c in comparisons):
+                break
+        else:
+            comparisons = self._sharpened(rows, comparisons)
+        along = [directions for _, directions in self.directions]
+        return self.with_rounding(comparisons, along, self.cotangents)
+
+    def with_rounding(
+        self,
+        comparisons: list[Comparison],
+        along: list[Directions],
+        cotangents: Sequence[Vector],
+    ) -> list[Comparison]:
+        """The same, where a gradient is refuted, with the rounding in the rule as an error, too.
+
+        That shows in how the gradient scatters between points a few rounding units apart. The
+        gradient at the point itself is left out, or one that is wrong just there would seem rough.
+        At a kink the gradient jumps, which is no rounding.
+        """
+        if not any(np.any(c.refuted) for c in comparisons):
+            return comparisons
+        subject = self.subject
+        if subject.beside_kinks or self.differences.kinked:
+            return comparisons
+        rng = np.random.default_rng(subject.order)
+        near = []
+        for _ in range(NEARBY):
+            move = rng.choice([-4.0, 4.0], subject.point.shape) * subject.epsilon
+            try:
+                near.append(subject.pullback(subject.point * (1 + move), cotangents)[1])
+            except (ValueError, ArithmeticError):  # outside of its domain
                 return comparisons
-        return self._sharpened(rows, comparisons)
+        found = []
+        for comparison, directions in zip(comparisons, along, strict=True):
+            values = np.array([_along(directions, rows) for rows in near])
+            scatter = np.max(np.abs(values - np.median(values, axis=0)), axis=0)
+            known = np.where(np.isfinite(scatter), scatter, 0.0)
+            found.append(replace(comparison, error=comparison.error + known))
+        return found
 
     def _sharpened(self, rows: Vector, comparisons: list[Comparison]) -> list[Comparison]:
         """Decide by the complex step what differences could not, where it is to be trusted."""

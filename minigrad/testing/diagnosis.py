@@ -41,6 +41,7 @@ def diagnose(check: Check, argument: Argument) -> GradientMismatch:
         _, rows = subject.pullback(subject.point, list(each))
         directions = check.along_elements(argument, chosen)
         plain = check.comparison(argument, directions, estimate, rows, each)
+        (plain,) = check.with_rounding([plain], [directions], list(each))
         if plain.wrong.any():
             comparison, output = plain, ""
             wrong = wrong | np.any(plain.wrong, axis=0)
@@ -96,6 +97,7 @@ def _along(
     directions = check.along_elements(argument, chosen)
     estimate = check.differences_along(directions).estimate(LADDER)
     comparison = check.comparison(argument, directions, estimate, rows, check.weights)
+    (comparison,) = check.with_rounding([comparison], [directions], check.cotangents)
     return estimate, comparison, np.array([unit for _, unit in directions])
 
 

@@ -103,6 +103,11 @@ class Differences:
         """How many steps of the ladder have been climbed."""
         return len(self._rungs)
 
+    @property
+    def kinked(self) -> bool:
+        """Whether a kink has been found, which takes all steps of the ladder."""
+        return self.depth == LADDER and bool(self.estimate(LADDER).kink.any())
+
     def _rung(self, number: int) -> Slopes:
         rows, size = len(self._directions), len(self._value)
         h = np.full((rows, 1), self._first / SHRINK**number)
@@ -199,12 +204,20 @@ def _known(value: Vector, error: Vector) -> tuple[Vector, Vector]:
 def _noise(rungs: list[Slopes]) -> Vector:
     """The rounding error in each output, seen in how the differences scatter at small steps.
 
-    The values alone do not tell: a small output may be what is left of large numbers.
+    The values alone do not tell: a small output may be what is left of large numbers. Three
+    differences may agree by chance, so they are believed to scatter as those along the other
+    directions do: what rounding does to an output hardly depends on the direction.
     """
-    if len(rungs) < LADDER:
+    if len(rungs) < LADDER or not rungs[0].central.size:
         return np.zeros_like(rungs[0].central)
     scatter = np.stack([rung.central_error * rung.step for rung in rungs[-3:]])
-    return 4.0 * np.median(np.where(np.isfinite(scatter), scatter, 0.0), axis=0)
+    scatter = np.where(np.isfinite(scatter), scatter, 0.0)
+    each = np.median(scatter, axis=0)
+    ordered = np.sort(each, axis=0)
+    still = np.sum(each == 0, axis=0)  # directions in which the output stays exactly as it is
+    middle = (still + len(each) - 1) // 2
+    typical = np.take_along_axis(ordered, middle[None], axis=0)
+    return 4.0 * np.where(each > 0, np.maximum(each, typical), 0.0)
 
 
 def _confirmed(rungs: list[Slopes], value: Vector, error: Vector) -> Vector:
@@ -235,7 +248,7 @@ def _combine(rungs: list[Slopes]) -> Estimate:
         error = np.where(better, its_error, error)
     error = np.where(_confirmed(rungs, value, error), error, np.maximum(error, np.abs(value)))
     kink = np.zeros_like(value)
-    bent = last.bent
+    bent = last.bent & (np.abs(last.right - last.left) > SAFETY * 8 * noise / last.step)
     if len(rungs) == LADDER and bent.any():
         # Whatever the step, left and right disagree: the derivative is between the two. Their
         # best known values come from the rung with the smallest error.

@@ -115,6 +115,8 @@ class Subject:
             self.point[argument.at] = argument.given.ravel()
         #: How large the numbers are that have gone into this function's values.
         self.magnitude = 0.0
+        #: Of a gradient: whether what it is the gradient of has a kink at the point.
+        self.beside_kinks = False
         #: Of a gradient: what it is the gradient of, one label for each output.
         self.sources: list[str] = []
         self.output_shapes: list[tuple[int, ...]] = []
