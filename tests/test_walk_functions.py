@@ -408,3 +408,37 @@ def test_nonsense_for_one_argument_is_taken_or_refused_by_name(name):
                     call.function(*bound.args, **bound.kwargs)
                 except Exception as error:  # noqa: BLE001 (its kind is what is tested)
                     assert_refused(call, error, parameter.name)
+
+
+NAN, ONE, HALF = float("nan"), np.ones((2, 3)), np.full((2, 3), 0.5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        *[(lambda e=e: F.layer_norm(ONE, 3, eps=e), "layer_norm: eps") for e in (-1.0, NAN)],
+        *[(lambda e=e: F.group_norm(ONE, 1, eps=e), "group_norm: eps") for e in (-1.0, NAN)],
+        *[
+            (lambda e=e: F.batch_norm(ONE, None, None, training=True, eps=e), "batch_norm: eps")
+            for e in (-1.0, NAN)
+        ],
+        (lambda: F.batch_norm(ONE, None, None, training=True, momentum=NAN), "momentum"),
+        (lambda: F.local_response_norm(ONE[None], 2, alpha=NAN), "local_response_norm: alpha"),
+        (lambda: F.cross_entropy(ONE, -HALF), "cross_entropy: target must hold probabilities"),
+        (lambda: F.cross_entropy(ONE, HALF, label_smoothing=NAN), "label_smoothing"),
+        (lambda: F.binary_cross_entropy(HALF, 2 * ONE), "binary_cross_entropy: target"),
+        (lambda: F.binary_cross_entropy(HALF, -HALF), "binary_cross_entropy: target"),
+        (lambda: F.binary_cross_entropy_with_logits(ONE, 2 * ONE), "with_logits: target"),
+        (lambda: F.huber_loss(ONE, HALF, delta=NAN), "huber_loss: delta"),
+        (lambda: F.smooth_l1_loss(ONE, HALF, beta=NAN), "smooth_l1_loss: beta"),
+        (lambda: F.dropout(ONE, NAN), "dropout: p"),
+        (lambda: F.scaled_dot_product_attention(ONE, ONE, ONE, scale=NAN), "scale"),
+        (lambda: mg.pad(ONE, 1, reflect_type="odd"), "pad: reflect_type"),
+        (lambda: mg.pad(ONE, 1, mode="edge", reflect_type="odd"), "pad: reflect_type"),
+        (lambda: mg.pad(ONE, 1, stat_length=2), "pad: stat_length"),
+        (lambda: mg.pad(ONE, 1, end_values=2), "pad: end_values"),
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
