@@ -103,10 +103,14 @@ def full(
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: DTypeLike | None = None) -> Tensor:
     """Numbers from start (0 when only one bound is given) up to, without, stop.
 
+    Raises ValueError for a step of 0.
+
     >>> arange(3)
     tensor([0, 1, 2])
     """
     first, last = (0, start) if stop is None else (start, stop)
+    if isinstance(step, (int, float)) and step == 0:
+        raise ValueError("arange: step must not be 0")
     numbers: Any = np.arange(first, last, step)
     numbers = numbers if dtype is None else numbers.astype(dtype)
     return Tensor(_default_float(numbers, dtype, first, last, step))

@@ -110,6 +110,13 @@ def test_embedding_refuses_what_is_no_index():
     assert model(mg.zeros((0, 3), dtype=np.int64)).shape == (0, 3, 2)
 
 
+def test_embedding_refuses_a_weight_that_is_no_table():
+    with pytest.raises(ValueError, match=r"weight must have shape \(num_embeddings"):
+        F.embedding(mg.tensor([0]), mg.ones(3))
+    with pytest.raises(ValueError, match="weight must have shape"):
+        F.embedding(mg.tensor([0]), mg.ones(()))
+
+
 def test_one_hot():
     assert F.one_hot(mg.tensor([[1], [0]]), 3).tolist() == [[[0, 1, 0]], [[1, 0, 0]]]
     with pytest.raises(ValueError, match="classes 0 to 1, got 0 to 2"):

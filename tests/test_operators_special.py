@@ -205,3 +205,72 @@ def test_dtypes_are_kept_by_composites(dtype):
         if dtype == np.float16 and y.dtype == np.float32:
             continue  # beside lists of Python floats, which are float32
         assert y.dtype == dtype
+
+
+@pytest.mark.parametrize("f", [np.logaddexp, np.logaddexp2])
+@pytest.mark.parametrize(
+    ("x", "y", "shares"),
+    [
+        (np.inf, 1.0, [1.0, 0.0]), (1.0, np.inf, [0.0, 1.0]), (np.inf, -np.inf, [1.0, 0.0]),
+        (np.inf, np.inf, [0.5, 0.5]), (-np.inf, 1.0, [0.0, 1.0]), (-np.inf, -np.inf, [0.0, 0.0]),
+    ],
+)  # fmt: skip
+def test_an_infinite_term_has_all_of_an_infinite_sum(f, x, y, shares):
+    x, y = (mg.tensor(np.array([z]), requires_grad=True) for z in (x, y))
+    with mg.GradientTape() as outer:
+        with mg.GradientTape() as tape:
+            total = f(x, y)
+        found = tape.gradient(total, [x, y])
+        along = found[0] - 2.0 * found[1]
+    assert [g.item() for g in found] == shares
+    assert [g.item() for g in outer.gradient(along, [x, y])] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda number, t: np.float_power(number, t), lambda number, t: np.float_power(t, number),
+        lambda number, t: np.ediff1d(t, to_end=number), lambda number, t: np.ediff1d(t, number, number),
+        lambda number, t: np.power(number, t), lambda number, t: np.arctan2(number, t),
+        lambda number, t: np.clip(t, number, None), lambda number, t: np.append(t, number * t),
+        lambda number, t: np.where(t > 0.5, number, t), lambda number, t: np.insert(t, 1, number),
+        lambda number, t: np.heaviside(t - 0.3, number), lambda number, t: np.pad(t, 1, constant_values=number),
+    ],
+)  # fmt: skip
+def test_python_numbers_keep_the_digits_of_the_array_beside_them(call):
+    values = np.array([0.3, 0.7])
+    np.testing.assert_allclose(call(0.1, mg.tensor(values)).numpy(), call(0.1, values), rtol=1e-15)
+    assert call(0.1, mg.tensor(values.astype(np.float32))).dtype == np.float32
+
+
+@pytest.mark.parametrize("split", [np.split, np.array_split, np.hsplit, np.vsplit, np.dsplit])
+@pytest.mark.parametrize("parts", [0, -1])
+def test_a_split_into_no_parts_is_refused(split, parts):
+    with pytest.raises(ValueError, match="at least one part, got"):
+        split(mg.ones((2, 2, 2)), parts)
+
+
+def test_axes_that_are_not_there_are_refused_by_what_cuts():
+    for call in (
+        lambda: mg.unstack(mg.ones(2), 1), lambda: mg.unstack(mg.ones(())),
+        lambda: np.split(mg.ones(2), 1, 2), lambda: np.array_split(mg.ones(2), [1], -2),
+    ):  # fmt: skip
+        with pytest.raises(np.exceptions.AxisError, match="out of bounds"):
+            call()
+    with pytest.raises(ValueError, match="at least one axis"):
+        np.hsplit(mg.ones(()), 1)
+    with pytest.raises(ValueError, match="need at least one array"):
+        mg.hstack([])
+
+
+def test_no_step_of_nothing():
+    with pytest.raises(ValueError, match="arange: step must not be 0"):
+        mg.arange(0, 3, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, bool])
+def test_bincount_adds_whole_weights_in_float64(dtype):
+    x, weights = np.array([0, 2, 2]), np.array([1, 200, 100]).astype(dtype)
+    found = mg.bincount(x, mg.tensor(weights))
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found.numpy(), np.bincount(x, weights))

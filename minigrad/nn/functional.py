@@ -93,7 +93,8 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
     """The rows of ``weight`` (num_embeddings, embedding_dim) at these indices.
 
     Integers of shape (...) give (..., embedding_dim). The row ``padding_idx`` gets no gradient.
-    Raises TypeError for indices that are no integers, IndexError for those out of range.
+    Raises TypeError for indices that are no integers, IndexError for those out of range, and
+    ValueError for a weight of another number of axes than 2.
 
     >>> embedding(mg.tensor([1, 1, 0]), mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[3., 4.],
@@ -105,6 +106,11 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
         raise TypeError(
             f"{_place('embedding')}: indices must be integers, got {index.dtype}; "
             f"convert them with .astype(np.int64)"
+        )
+    if rows.ndim != 2:
+        raise ValueError(
+            f"{_place('embedding')}: weight must have shape (num_embeddings, embedding_dim), "
+            f"got {rows.shape}"
         )
     count = rows.shape[0]
     if index.size and not 0 <= index.min() <= index.max() < count:

@@ -123,9 +123,14 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     return np.where(x > 0, x, x * negative_slope)
 
 
+def _exp_below_0(x: Any) -> Any:
+    """e^x for x < 0, else 1, for the slope of elu, whose own slope at 0 is that of the right."""
+    return np.exp(np.where(x >= 0.0, 0.0, x))
+
+
 @operator(
     numbers="float",
-    vjp=lambda g, _ans, x, alpha=1.0: np.where(x > 0, g, g * (alpha * np.exp(np.minimum(x, 0.0)))),
+    vjp=lambda g, _ans, x, alpha=1.0: np.where(x > 0, g, g * (alpha * _exp_below_0(x))),
     domain=nonzero,
     samples=[*EACH, sample((2, 3), alpha=0.3)],
     wide=True,
@@ -147,9 +152,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 
 @operator(
     numbers="float",
-    vjp=lambda g, _ans, x: (
-        SELU_SCALE * np.where(x > 0, g, g * (SELU_ALPHA * np.exp(np.minimum(x, 0.0))))
-    ),
+    vjp=lambda g, _ans, x: SELU_SCALE * np.where(x > 0, g, g * (SELU_ALPHA * _exp_below_0(x))),
     domain=nonzero,
     wide=True,
 )

@@ -198,6 +198,8 @@ def ediff1d(x: Array, to_end: Array = None, to_begin: Array = None) -> Array:
     for name, ends in (("to_begin", to_begin), ("to_end", to_end)):
         if ends is None:
             continue
+        if isinstance(ends, (int, float)):  # the digits of x
+            ends = np.asarray(ends, np.result_type(x.dtype, ends))
         ends = np.ravel(engine.as_tensor(ends))
         if not np.can_cast(ends.dtype, x.dtype, "same_kind"):
             raise TypeError(f"{name} has dtype {ends.dtype}, which does not fit {x.dtype}")

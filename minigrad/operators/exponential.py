@@ -93,7 +93,12 @@ def log1p(x: Array) -> Array:
 
 def _share(power: Any, x: Any, y: Any, ans: Any) -> Any:
     """The part that b^x has in b^x + b^y = b^ans; none where both are 0."""
-    shift = np.where(np.isfinite(ans), ans, 0.0)
+    shift, over = np.where(np.isfinite(ans), ans, 0.0), ans == np.inf
+    # An infinite power has all of an infinite sum; of two, each has half.
+    x, y = (
+        np.where(over & (z == np.inf), 0.0, np.where(over & (z < np.inf), -np.inf, z))
+        for z in (x, y)
+    )
     mine, other = power(x - shift), power(y - shift)
     # The sum is 1 but for the rounding of ans, which for large x would show in the share.
     total = mine + other
@@ -238,6 +243,8 @@ def float_power(x: Array, y: Array) -> Array:
     >>> float_power(tensor([1, 2]), -1)
     tensor([1. , 0.5], dtype=float64)
     """
+    if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
+        return np.power(float(x), as_float(engine.as_tensor(y)))  # the dtype is that of y
     return np.power(as_float(engine.as_tensor(x)), y)
 
 

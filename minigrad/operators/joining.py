@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
 from minigrad.operators.domain import sample
-from minigrad.operators.indexing import along
+from minigrad.operators.indexing import along, one_axis
 
 if TYPE_CHECKING:
     from minigrad.tensor import Tensor
@@ -85,7 +85,7 @@ def hstack(arrays: Array) -> Array:
     tensor([1., 2., 3.])
     """
     flat = [np.atleast_1d(a) for a in arrays]
-    return np.concatenate(flat, axis=0 if flat[0].ndim == 1 else 1)
+    return np.concatenate(flat, axis=0 if not flat or flat[0].ndim == 1 else 1)
 
 
 @composite(np.vstack, sequence=True, samples=[sample([(3,), (2, 3)]), sample([(0, 2), (1, 2)])])
@@ -189,7 +189,7 @@ def array_split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tenso
     >>> array_split(tensor([1.0, 2.0, 3.0]), 2)
     [tensor([1., 2.]), tensor([3.])]
     """
-    n = x.shape[axis]
+    n = x.shape[one_axis(axis, x.ndim)]
     where = engine.constant(indices_or_sections)
     if np.ndim(where) == 0:
         if where < 1:
@@ -215,10 +215,10 @@ def split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
     >>> split(tensor([1.0, 2.0, 3.0]), [1])
     [tensor([1.]), tensor([2., 3.])]
     """
-    parts = engine.constant(indices_or_sections)
-    if np.ndim(parts) == 0 and x.shape[axis] % parts:
+    parts, n = engine.constant(indices_or_sections), x.shape[one_axis(axis, x.ndim)]
+    if np.ndim(parts) == 0 and parts > 0 and n % parts:
         raise ValueError(
-            f"axis {axis} has length {x.shape[axis]}, not a multiple of {parts}; "
+            f"axis {axis} has length {n}, not a multiple of {parts}; "
             f"array_split makes unequal parts"
         )
     return array_split(x, parts, axis)
@@ -226,11 +226,13 @@ def split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
 
 @composite_of_many(np.hsplit, samples=[sample((4,), 2), sample((2, 3), [1]), sample((0, 2), 2)])
 def hsplit(x: Array, indices_or_sections: Any) -> list[Tensor]:
-    """x cut into parts side by side; see :func:`minigrad.hstack`.
+    """x cut into parts side by side; see :func:`minigrad.hstack`. Raises ValueError for 0-d x.
 
     >>> hsplit(tensor([1.0, 2.0]), 2)
     [tensor([1.]), tensor([2.])]
     """
+    if not x.ndim:
+        raise ValueError(f"expected at least one axis, got shape {x.shape}")
     return split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
 
 
@@ -267,7 +269,7 @@ def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
     >>> unstack(tensor([1.0, 2.0]))
     (tensor(1.), tensor(2.))
     """
-    return tuple([along(x, axis, i) for i in range(x.shape[axis])])
+    return tuple([along(x, axis, i) for i in range(x.shape[one_axis(axis, x.ndim)])])
 
 
 @composite(
@@ -289,7 +291,8 @@ def insert(x: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
     """
     if axis is None:
         x, axis = np.ravel(x), 0
-    values = engine.as_tensor(values)
+    number = isinstance(values, (int, float))
+    values = engine.as_tensor(np.asarray(values, x.dtype) if number else values)
     if values.dtype.kind == "c" and x.dtype.kind != "c":
         raise TypeError(f"values must be real, as x is, got {values.dtype}")
     values = values if values.dtype == x.dtype else values.astype(x.dtype)
