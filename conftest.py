@@ -20,7 +20,7 @@ with suppress(ImportError):
 
 collect_ignore = [
     "nn", "optim",  # links to parts of minigrad/, which is collected itself
-    "tests/torch_models.py",  # no tests, and no PyTorch on most machines
+    "tests/torch_models.py", "tests/opinfo_conventions.py",  # no tests, and mostly no PyTorch
 ]  # fmt: skip
 
 
@@ -35,7 +35,7 @@ class WithoutPyTorch(importlib.abc.MetaPathFinder):
 
     def find_spec(self, fullname, path=None, target=None):
         if fullname == "torch":
-            raise ModuleNotFoundError("the tests marked parity may import torch", name=fullname)
+            raise ModuleNotFoundError("only marked tests may import torch", name=fullname)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item, call):
@@ -70,9 +70,9 @@ def pytest_configure(config):
         for library in ("OMP_NUM", "OPENBLAS_NUM", "MKL_NUM", "VECLIB_MAXIMUM"):
             os.environ.setdefault(f"{library}_THREADS", "1")
     marks = config.option.markexpr
-    if marks and not eval(marks, {}, defaultdict(bool, parity=True)):
+    if marks and not eval(marks, {}, defaultdict(bool, parity=True, opinfo=True)):
         hidden = WithoutPyTorch()
         sys.meta_path.insert(0, hidden)
         config.pluginmanager.register(hidden)
-    if marks == "parity" and not hasattr(config, "workerinput"):
+    if marks in {"parity", "opinfo"} and not hasattr(config, "workerinput"):
         config.pluginmanager.register(WithPyTorch())
