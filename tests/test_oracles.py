@@ -178,7 +178,9 @@ def public(space):
         file = getattr(value, "__module__", None) or ""
         if name.startswith("_") or not callable(value):
             continue
-        passed_on = file.startswith("minigrad.operators.") and name in sys.modules[file].__all__
+        passed_on = file.startswith("minigrad.operators.") and name in getattr(
+            sys.modules[file], "__all__", ()
+        )
         if file == space.__name__ or passed_on:
             found.add(name)
     return found

@@ -55,5 +55,5 @@ class Dropout2d(Dropout):
         if not self.training or self.p == 0.0:
             return F.dropout(x, self.p, False)
         whole = x.dtype.kind in "iub"
-        ones = Tensor(np.ones((*x.shape[:2], 1, 1), np.float32 if whole else x.dtype))
+        ones = Tensor(np.ones((*x.shape[:2], 1, 1), np.float64 if whole else x.dtype))
         return x * F.dropout(ones, self.p, True, self.generator)

@@ -52,10 +52,9 @@ def dropout(
     if not 0.0 <= p <= 1.0:
         raise ValueError(f"dropout: p must be between 0 and 1, got {p}")
     x = as_tensor(input)
-    if x.dtype.kind in "iub":  # which a factor of 1 / (1 - p) would not leave whole
-        x = x.astype(np.float32)
     if not training or p == 0.0:
         return x
+    x = x.astype(np.float64) if x.dtype.kind in "iub" else x
     if p == 1.0:
         return where(np.zeros(x.shape, bool), x, 0.0)
     drawn = (generator or default_generator()).random(x.shape, np.float32)
@@ -265,7 +264,6 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
     return pad_axes(x, widths, mode=PAD_MODES[mode])
 
 
-@named
 @checked(weight="(-inf, inf)")
 def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Tensor:
     """Weight / 2 times the sum of the squares of all parameters, to be added to a loss.
