@@ -27,6 +27,12 @@ def angle(x: Any) -> Any:
     return torch.where(torch.signbit(x), math.pi, torch.angle(x)) + 0.0 * x.detach()
 
 
+def acosh(x: Any) -> Any:
+    outside = x < 1
+    nothing = torch.where(outside, x, 1.0) ** 3 * math.nan
+    return torch.where(outside, nothing, torch.acosh(torch.where(outside, 2.0, x)))
+
+
 def flat_at_the_origin(function: Callable[..., Any]) -> Callable[..., Any]:
     def flat(x: Any, y: Any) -> Any:
         origin = (x == 0) & (y == 0)
@@ -123,6 +129,7 @@ CONVENTIONS: dict[str, tuple[Callable[..., Any], str]] = {
     "sign": (sign, "`sign` and `heaviside` of NaN"),
     "sgn": (sign, "`sign` and `heaviside` of NaN"),
     "heaviside": (heaviside, "`sign` and `heaviside` of NaN"),
+    "acosh": (acosh, "`arccosh` below -1"),
     "angle": (angle, "`angle` of -0.0"),
     "atan2": (flat_at_the_origin(torch.atan2), "| `np.arctan2(x, y)` | `x=0, y=0` |"),
     "hypot": (flat_at_the_origin(torch.hypot), "| `np.hypot(x, y)` | `x=0, y=0` |"),

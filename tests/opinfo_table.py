@@ -162,6 +162,8 @@ def unique(
 
 
 def diff(x: Any, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Any:
+    if not n and (prepend is not None or append is not None):
+        raise Unsupported("n=0 with values put before or after")
     return mg.diff(x, n, dim, prepend, append)
 
 
@@ -386,6 +388,7 @@ def matrix_rank(
 def vector_norm(
     x: Any, ord: Any = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Any:
+    not_of_scalars(x, dim)
     x = x if dtype is None else mg.astype(x, dtype)
     return mg.linalg.vector_norm(x, None if dim in ((), []) else axes_of(dim), keepdim, ord)
 
@@ -476,10 +479,24 @@ def pad(x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
     return F.pad(x, pad, mode, value or 0.0)
 
 
+def sensible(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Normalisations refuse what means nothing: eps below 0, momentum outside [0, 1]."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **settings: Any) -> Any:
+        for name in ("eps", "momentum"):
+            value = settings.get(name)
+            if value is not None and (value < 0 or (name == "momentum" and value > 1)):
+                raise Unsupported(f"{name} outside its range")
+        return function(*args, **settings)
+
+    return run
+
+
 def batch_norm(x: Any, *args: Any, **settings: Any) -> Any:
     if x.ndim < 2:
         raise Unsupported("an input without channels")
-    return F.batch_norm(x, *args, **settings)
+    return sensible(F.batch_norm)(x, *args, **settings)
 
 
 batch_norm.__wrapped__ = F.batch_norm  # type: ignore[attr-defined]
@@ -551,7 +568,7 @@ COMPARED: dict[str, Callable[..., Any]] = {
        "svdvals", "tensorinv", "matrix_power")},
     **{f"nn.functional.{n}": getattr(F, n) for n in (
         "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
-        "gelu", "group_norm", "huber_loss", "l1_loss", "linear", "mse_loss", "nll_loss",
+        "gelu", "huber_loss", "l1_loss", "linear", "mse_loss", "nll_loss",
         "one_hot", "smooth_l1_loss")},
     # arithmetic
     "add": scaled(mg.add), "sub": scaled(mg.subtract), "mul": mg.multiply, "div.no_rounding_mode": divide,
@@ -642,7 +659,7 @@ COMPARED: dict[str, Callable[..., Any]] = {
     "nn.functional.conv_transpose2d": batches(F.conv_transpose2d, 4),
     "nn.functional.avg_pool2d": batches(F.avg_pool2d, 4), "nn.functional.max_pool2d": batches(max_pool2d, 4),
     "nn.functional.adaptive_avg_pool2d": batches(F.adaptive_avg_pool2d, 4),
-    "nn.functional.layer_norm": F.layer_norm, "nn.functional.local_response_norm": F.local_response_norm,
+    "nn.functional.layer_norm": sensible(F.layer_norm), "nn.functional.group_norm": sensible(F.group_norm), "nn.functional.local_response_norm": F.local_response_norm,
     "nn.functional.embedding": lambda weight, indices, padding_idx=None: F.embedding(indices, weight, padding_idx), "nn.functional.unfold": unfold,
     "nn.functional.interpolate.nearest": interpolate, "nn.functional.interpolate.bilinear": interpolate,
     "nn.functional.upsample_nearest": interpolate,
