@@ -26,7 +26,7 @@ import numpy as np
 
 from benchmarks import profile
 from benchmarks.models import MODELS, Model, work
-from minigrad import config
+from minigrad.debug import environment as config
 
 ROOT = Path(__file__).parent.parent
 PEERS = (

@@ -11,8 +11,8 @@ import numpy as np
 
 import minigrad as mg
 from minigrad import nn, optim
+from minigrad.graph import Picture
 from minigrad.nn import functional as F
-from minigrad.picture import Picture
 
 
 def main() -> None:

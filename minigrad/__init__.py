@@ -13,9 +13,14 @@ tensor([2., 4., 6.])
 import sys
 from typing import TYPE_CHECKING, Any
 
-from minigrad.creation import *
-from minigrad.custom_rule import *
-from minigrad.derivatives import *
+from minigrad.engine.checkpoint import *
+from minigrad.engine.creation import *
+from minigrad.engine.custom_gradient import *
+from minigrad.engine.random import *
+from minigrad.engine.switches import *
+from minigrad.engine.tape import *
+from minigrad.engine.tensor import *
+from minigrad.engine.transforms import *
 from minigrad.operators.arithmetic import *
 from minigrad.operators.exponential import *
 from minigrad.operators.hyperbolic import *
@@ -26,11 +31,6 @@ from minigrad.operators.products import *
 from minigrad.operators.reductions import *
 from minigrad.operators.shapes import *
 from minigrad.operators.trigonometric import *
-from minigrad.random import *
-from minigrad.recompute import *
-from minigrad.switches import *
-from minigrad.tape import *
-from minigrad.tensor import *
 
 __version__ = "0.1.0"
 
@@ -45,48 +45,51 @@ if TYPE_CHECKING:
         testing as testing,
         viz as viz,
     )
-    from minigrad.anomaly import AnomalyError as AnomalyError, detect_anomaly as detect_anomaly
-    from minigrad.checkpoint_files import (
+    from minigrad.debug.anomaly import (
+        AnomalyError as AnomalyError,
+        detect_anomaly as detect_anomaly,
+    )
+    from minigrad.debug.environment import show_config as show_config
+    from minigrad.debug.explain import explain as explain
+    from minigrad.debug.profile import observe as observe
+    from minigrad.debug.summary import Summary as Summary, summary as summary
+    from minigrad.graph import make_dot as make_dot
+    from minigrad.io.checkpoints import (
         load_checkpoint as load_checkpoint,
         save_checkpoint as save_checkpoint,
     )
-    from minigrad.config import show_config as show_config
-    from minigrad.explanation import explain as explain
-    from minigrad.files import load as load, load_metadata as load_metadata, save as save
-    from minigrad.history import History as History
-    from minigrad.model_files import load_model as load_model, save_model as save_model
-    from minigrad.model_table import Summary as Summary, summary as summary
-    from minigrad.observation import observe as observe
+    from minigrad.io.models import load_model as load_model, save_model as save_model
+    from minigrad.io.tensors import load as load, load_metadata as load_metadata, save as save
     from minigrad.operators.on_demand import *
-    from minigrad.picture import make_dot as make_dot
-    from minigrad.trainer import Trainer as Trainer
+    from minigrad.training.history import History as History
+    from minigrad.training.trainer import Trainer as Trainer
 
 #: Public names that not every program needs, and the modules they come from at first use. The rest,
 #: those of rarely used operators, need no list: they all come together.
 _LAZY = {
-    "AnomalyError": "minigrad.anomaly",
-    "History": "minigrad.history",
-    "Summary": "minigrad.model_table",
-    "Trainer": "minigrad.trainer",
+    "AnomalyError": "minigrad.debug.anomaly",
+    "History": "minigrad.training.history",
+    "Summary": "minigrad.debug.summary",
+    "Trainer": "minigrad.training.trainer",
     "callbacks": "minigrad.callbacks",
     "data": "minigrad.data",
-    "detect_anomaly": "minigrad.anomaly",
-    "explain": "minigrad.explanation",
-    "make_dot": "minigrad.picture",
-    "load": "minigrad.files",
-    "load_checkpoint": "minigrad.checkpoint_files",
-    "load_metadata": "minigrad.files",
-    "load_model": "minigrad.model_files",
+    "detect_anomaly": "minigrad.debug.anomaly",
+    "explain": "minigrad.debug.explain",
+    "make_dot": "minigrad.graph",
+    "load": "minigrad.io.tensors",
+    "load_checkpoint": "minigrad.io.checkpoints",
+    "load_metadata": "minigrad.io.tensors",
+    "load_model": "minigrad.io.models",
     "metrics": "minigrad.metrics",
     "models": "minigrad.models",
     "nn": "minigrad.nn",
-    "observe": "minigrad.observation",
+    "observe": "minigrad.debug.profile",
     "optim": "minigrad.optim",
-    "save": "minigrad.files",
-    "save_checkpoint": "minigrad.checkpoint_files",
-    "save_model": "minigrad.model_files",
-    "show_config": "minigrad.config",
-    "summary": "minigrad.model_table",
+    "save": "minigrad.io.tensors",
+    "save_checkpoint": "minigrad.io.checkpoints",
+    "save_model": "minigrad.io.models",
+    "show_config": "minigrad.debug.environment",
+    "summary": "minigrad.debug.summary",
     "testing": "minigrad.testing",
     "viz": "minigrad.viz",
 }

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.extras import extra
-from minigrad.history import GREY, History
+from minigrad.engine.random import default_generator
+from minigrad.engine.settings import checked
+from minigrad.engine.switches import no_grad
+from minigrad.engine.tensor import Tensor, as_array
+from minigrad.lazy import extra
 from minigrad.nn.module import Module, RemovableHandle, modes_restored
-from minigrad.random import default_generator
-from minigrad.settings import checked
-from minigrad.switches import no_grad
-from minigrad.tensor import Tensor, as_array
+from minigrad.training.history import GREY, History
 
 __all__ = [
     "LayerHistograms",

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 import minigrad.operators
+from minigrad.engine.tape import flatten, rebuild
 from minigrad.operators.declare import COMPOSITES, OPERATORS, Operator, engine
 from minigrad.operators.domain import Sample
-from minigrad.tape import flatten, rebuild
 
 for _module in pkgutil.iter_modules(minigrad.operators.__path__):
     importlib.import_module(f"minigrad.operators.{_module.name}")

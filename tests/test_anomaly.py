@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.node import MODE
+from minigrad.engine.node import MODE
 
 
 class Log(nn.Module):

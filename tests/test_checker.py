@@ -9,8 +9,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.engine.node import MODE
 from minigrad.nn.functional import softmax
-from minigrad.node import MODE
 from minigrad.testing import GradientInconclusive, GradientMismatch, Verdict, check_grads
 
 X = np.array([0.3, -1.2, 2.0])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import blas, config, memory, workers
+from minigrad.debug import environment as config
+from minigrad.kernels import blas, scratch as memory, threads as workers
 
 
 def test_show_config_names_what_matters(capsys):
@@ -70,7 +71,7 @@ def test_blas_threads_are_put_back():
 def test_blas_threads_are_put_back_when_threads_overlap_and_fail():
     script = """
 import threading
-from minigrad import blas
+from minigrad.kernels import blas
 before = blas.threads()
 barrier = threading.Barrier(4)
 def work(fail):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.engine.tape import flatten
 from minigrad.operators.declare import CONSTANTS, Operator, engine
 from minigrad.operators.nondifferentiable import ALTHOUGH
-from minigrad.tape import flatten
 from tests.operator_calls import DIFFERENTIABLE, call, entry
 from tests.test_numpy_namespace import CALLS
 

@@ -330,7 +330,7 @@ def test_a_shape_that_is_none_is_a_type_error(shape):
 
 
 def test_the_input_gradient_of_a_first_layer_is_not_computed(monkeypatch):
-    from minigrad.operators import convolution_kernels
+    from minigrad.kernels import convolution as convolution_kernels
 
     def refuse(*args):
         raise AssertionError("the images are constant: nobody asked for their gradient")

@@ -5,8 +5,9 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.inspection import Inspector
-from minigrad.tape import flatten
+from minigrad.engine.hooks import Inspector
+from minigrad.engine.random import generator_restored
+from minigrad.engine.tape import flatten
 
 X, W = np.array([0.3, -0.7, 1.1]), np.array([0.8, 0.4, -0.6])
 V = np.array([0.5, 1.5, -2.0])
@@ -153,7 +154,7 @@ class Count(Inspector):
         self.names.append(op.name)
 
 
-@pytest.mark.parametrize("around", [mg.no_grad, mg.GradientTape, mg.random.generator_restored])
+@pytest.mark.parametrize("around", [mg.no_grad, mg.GradientTape, generator_restored])
 def test_it_records_nothing_for_nobody(around):
     x, w = mg.tensor(X), mg.tensor(W)
     with around(), Count() as plain:

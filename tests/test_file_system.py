@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import file_system, nn
-from minigrad.file_system import replacing, write_file
+from minigrad import nn
+from minigrad.io import file_system
+from minigrad.io.file_system import replacing, write_file
 
 posix = pytest.mark.skipif(os.name != "posix", reason="needs locks, pipes and signals of POSIX")
 
@@ -211,7 +212,7 @@ def test_pipes_and_devices_are_not_read(read, tmp_path):
 HALFWAY = textwrap.dedent(
     """
     import sys
-    from minigrad.file_system import replacing
+    from minigrad.io.file_system import replacing
 
     with replacing(sys.argv[1], "test") as file:
         file.write(b"half")
@@ -357,7 +358,7 @@ def test_threads_and_processes_that_save_at_once_leave_one_whole_file(tmp_path):
     program = textwrap.dedent(
         """
         import sys
-        from minigrad.file_system import write_file
+        from minigrad.io.file_system import write_file
         for _ in range(30):
             write_file(sys.argv[1], b"p" * 1000, "test")
         """

@@ -15,7 +15,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn, optim
-from minigrad.files import DTYPES
+from minigrad.io.tensors import DTYPES
 
 #: What reading a damaged file of a few kilobytes may take at most, in bytes.
 SOME_MEMORY = 4_000_000

@@ -9,7 +9,7 @@ from operator_calls import DIFFERENTIABLE, call, samples
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.tape import flatten
+from minigrad.engine.tape import flatten
 
 LARGE = 200.0
 #: What NumPy's own float16 does, or a product that does overflow on the way to what is small.
@@ -43,6 +43,8 @@ def test_large_numbers_give_what_float32_gives(name):
     for sample in samples(name):
         f, xs = call(name, sample, np.random.default_rng(0))
         xs = [(x * LARGE).astype(np.float16) for x in xs]
+        if name == "mg.binary_cross_entropy_with_logits":
+            xs[1] = np.clip(xs[1], 0, 1)  # it takes large logits, and probabilities
         with np.errstate(all="ignore"):
             try:
                 half = results(f, xs, np.float16)

@@ -9,8 +9,8 @@ import pytest
 from operator_calls import DIFFERENTIABLE, call, entry, samples
 
 import minigrad as mg
+from minigrad.engine.tape import flatten
 from minigrad.operators.declare import COMPOSITES
-from minigrad.tape import flatten
 
 #: The files with the functions of nn.functional, and others whose sums take in a neighbourhood.
 FILES = (

@@ -10,10 +10,10 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.model_table import _Trace
+from minigrad.debug.summary import _Trace
+from minigrad.engine.node import MODE
+from minigrad.engine.random import default_generator, generator_restored
 from minigrad.nn.module import modes_restored
-from minigrad.node import MODE
-from minigrad.random import default_generator, generator_restored
 
 MODEL = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5))
 X = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -142,9 +142,9 @@ class Interrupted:
 
 
 FILES = (
-    "minigrad/tape.py", "minigrad/switches.py", "minigrad/inspection.py", "minigrad/anomaly.py",
-    "minigrad/observation.py", "minigrad/derivatives.py", "minigrad/recompute.py",
-    "minigrad/nn/functional_call.py", "minigrad/model_table.py", "minigrad/random.py",
+    "minigrad/engine/tape.py", "minigrad/engine/switches.py", "minigrad/engine/hooks.py", "minigrad/debug/anomaly.py",
+    "minigrad/debug/profile.py", "minigrad/engine/transforms.py", "minigrad/engine/checkpoint.py",
+    "minigrad/nn/functional_call.py", "minigrad/debug/summary.py", "minigrad/engine/random.py",
     "contextlib.py",
 )  # fmt: skip
 

@@ -14,10 +14,10 @@ import pytest
 from operator_calls import call
 
 import minigrad as mg
-from minigrad import backward
+from minigrad.engine import backward
+from minigrad.engine.tape import flatten
 from minigrad.operators.declare import KEEP, OPERATORS
 from minigrad.operators.domain import Sample, sample
-from minigrad.tape import flatten
 from minigrad.testing.check import Check
 from minigrad.testing.report import GradientMismatch, Verdict
 from minigrad.testing.subject import Subject

@@ -12,8 +12,8 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.node import Leaf
-from minigrad.printable import clean, visible
+from minigrad.engine.node import Leaf
+from minigrad.engine.printable import clean, visible
 
 PLAIN = "plain"
 NAMES = [

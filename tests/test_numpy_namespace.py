@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad import numpy_protocol
-from minigrad.numpy_protocol import PLAIN, REASONS
+from minigrad.engine import numpy_protocol
+from minigrad.engine.numpy_protocol import PLAIN, REASONS
 from minigrad.operators import on_demand  # noqa: F401 (it fills the tables)
 from minigrad.operators.declare import COMPOSITES, CONSTANTS, NUMPY, OPERATORS
 
@@ -48,7 +48,7 @@ def test_every_function_of_numpy_has_its_class(function, name):
         ours = NUMPY[function]
         kinds = [ours.__name__ in OPERATORS, ours.__name__ in CONSTANTS]
         kinds.append(any(c.function is ours for c in COMPOSITES.values()))
-        creation = ours.__module__ == "minigrad.creation"
+        creation = ours.__module__ == "minigrad.engine.creation"
         assert any(kinds) or creation, f"{name} stands for {ours}, which no table knows"
     elif function in PLAIN:
         return
@@ -316,7 +316,7 @@ def test_constants_have_numpys_value_and_no_history(name):
     expected = reference(*args)
     for function in (getattr(mg, name), reference):
         found = function(*map(tensors, args))
-        flat = mg.tape.flatten(list(found) if isinstance(found, tuple) else [found])
+        flat = mg.engine.tape.flatten(list(found) if isinstance(found, tuple) else [found])
         other = np.atleast_1d(expected) if not isinstance(expected, tuple) else expected
         other = [expected] if not isinstance(expected, tuple) else flat_arrays(other)
         assert len(flat) == len(other)

@@ -18,8 +18,8 @@ import pytest
 from operator_calls import DECLARED, DIFFERENTIABLE
 
 import minigrad as mg
+from minigrad.engine.tape import flatten
 from minigrad.operators.declare import COMPOSITES, CONSTANTS, OPERATORS, engine
-from minigrad.tape import flatten
 
 # -- the cases -------------------------------------------------------------------------------------
 

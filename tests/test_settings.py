@@ -9,8 +9,8 @@ from numpy.typing import DTypeLike
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
+from minigrad.engine.settings import checked
 from minigrad.optim.passes import add_square, square
-from minigrad.settings import checked
 
 
 @checked(p="[0, 1)", size="[1, inf)", dtype="floating")

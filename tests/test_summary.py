@@ -164,9 +164,9 @@ def test_nothing_is_left_behind():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), Counts())
     net[2].eval()
     state = {name: value.numpy() for name, value in net.state_dict().items()}
-    expected = mg.random.default_generator().bit_generator.state
+    expected = mg.engine.random.default_generator().bit_generator.state
     mg.summary(net, 3)
-    assert mg.random.default_generator().bit_generator.state == expected
+    assert mg.engine.random.default_generator().bit_generator.state == expected
     assert [m.training for m in net.modules()] == [True, True, True, False, True]
     for name, value in net.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), state[name], err_msg=name)
@@ -229,6 +229,6 @@ def test_bad_arguments_are_told():
 
 
 def test_the_name_is_the_function_however_it_is_imported():
-    import minigrad.model_table
+    import minigrad.debug.summary
 
-    assert mg.summary is minigrad.model_table.summary
+    assert mg.summary is minigrad.debug.summary.summary

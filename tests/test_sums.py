@@ -5,8 +5,8 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
+from minigrad.kernels.sums import mean, total
 from minigrad.operators.indexing import scatter
-from minigrad.operators.sums import mean, total
 
 MANY = 1_000_000
 

@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.node import MODE
+from minigrad.engine.node import MODE
 
 
 class Affine(nn.Module):

@@ -11,8 +11,8 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
-from minigrad.callbacks import Callback
 from minigrad.data import ArrayDataset, DataLoader
+from minigrad.training.callbacks import Callback
 
 
 @pytest.fixture
@@ -409,7 +409,7 @@ def test_the_bar_is_for_terminals_and_lines_are_for_files(points, capsys, monkey
 def test_the_first_use_loads_the_trainer():
     import subprocess
 
-    code = "import sys, minigrad; print([m for m in ('minigrad.trainer', 'tqdm', 'matplotlib') if m in sys.modules])"
+    code = "import sys, minigrad; print([m for m in ('minigrad.training.trainer', 'tqdm', 'matplotlib') if m in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
 

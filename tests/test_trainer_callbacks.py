@@ -7,7 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn, optim
-from minigrad.callbacks import (
+from minigrad.training.callbacks import (
     Callback,
     CSVLogger,
     EarlyStopping,

@@ -180,9 +180,9 @@ def test_the_trial_batch_leaves_no_trace():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(0.5))
     state = {name: value.numpy() for name, value in net.state_dict().items()}
     loader = DataLoader(ArrayDataset(X, Y), 8, shuffle=True, seed=3)
-    before = mg.random.default_generator().bit_generator.state
+    before = mg.engine.random.default_generator().bit_generator.state
     mg.Trainer(net).fit(loader, epochs=0, verbose=0)
-    assert mg.random.default_generator().bit_generator.state == before
+    assert mg.engine.random.default_generator().bit_generator.state == before
     for name, value in net.state_dict().items():
         np.testing.assert_array_equal(value.numpy(), state[name])
     first = next(iter(loader))[1].numpy()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minigrad import metrics
+from minigrad.training import metrics
 
 
 def over_batches(metric, output, target, sizes=(7, 7, 1, 15)):

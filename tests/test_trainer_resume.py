@@ -7,14 +7,14 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn, optim
-from minigrad.callbacks import (
+from minigrad.data import ArrayDataset, Compose, DataLoader, RandomCrop, RandomHorizontalFlip
+from minigrad.training.callbacks import (
     Callback,
     CSVLogger,
     EarlyStopping,
     LearningRateScheduler,
     ModelCheckpoint,
 )
-from minigrad.data import ArrayDataset, Compose, DataLoader, RandomCrop, RandomHorizontalFlip
 
 X = np.random.default_rng(0).random((43, 1, 4, 4)).astype(np.float32)
 Y = (X.mean(axis=(1, 2, 3)) > 0.5).astype(int)

@@ -12,8 +12,8 @@ from test_numpy_namespace import CALLS
 
 import minigrad as mg
 import minigrad.nn.functional as F
+from minigrad.engine.tape import flatten
 from minigrad.operators.declare import CONSTANTS, Operator
-from minigrad.tape import flatten
 
 # -- calls that once crashed -----------------------------------------------------------------------
 
@@ -40,7 +40,7 @@ def test_arrays_that_hold_no_numbers_never_reach_a_kernel(call, message):
 
 
 def test_memory_for_kernels_is_never_read_as_references():
-    from minigrad.memory import scratch
+    from minigrad.kernels.scratch import scratch
 
     with pytest.raises(TypeError, match="object"):
         scratch("image", (2,), np.dtype(object))
@@ -157,7 +157,7 @@ ELSEWHERE = {
 }  # fmt: skip
 
 #: Where what declares functions is at home.
-HELPERS = {"minigrad.operators.declare", "minigrad.operators.domain", "minigrad.settings"}
+HELPERS = {"minigrad.operators.declare", "minigrad.operators.domain", "minigrad.engine.settings"}
 
 
 class Call:

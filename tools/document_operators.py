@@ -19,7 +19,7 @@ import numpy as np
 import minigrad as mg
 import minigrad.nn.functional as F
 import minigrad.operators
-from minigrad.numpy_protocol import PLAIN, reason
+from minigrad.engine.numpy_protocol import PLAIN, reason
 from minigrad.operators.declare import COMPOSITES, CONSTANTS, NUMPY, OPERATORS
 
 PAGE = Path(__file__).parent.parent / "docs" / "operators.md"

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from minigrad.data.download import FASHION_MNIST, MNIST, Source, fetch
 from minigrad.data.idx import read_idx
-from minigrad.extras import extra
-from minigrad.settings import checked
+from minigrad.engine.settings import checked
+from minigrad.lazy import extra
 
 Split: TypeAlias = tuple[NDArray[Any], NDArray[Any]]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minigrad.extras import extra
+from minigrad.lazy import extra
 
 
 @dataclass(frozen=True)

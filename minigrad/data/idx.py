@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.file_system import open_to_read
-from minigrad.settings import checked
+from minigrad.engine.settings import checked
+from minigrad.io.file_system import open_to_read
 
 DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 LIMIT = 2**30

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.data.transforms import RandomTransform
-from minigrad.random import default_generator
-from minigrad.settings import checked, entries
-from minigrad.tape import flatten, rebuild
-from minigrad.tensor import Tensor, as_array
+from minigrad.engine.random import default_generator
+from minigrad.engine.settings import checked, entries
+from minigrad.engine.tape import flatten, rebuild
+from minigrad.engine.tensor import Tensor, as_array
 
 Indices: TypeAlias = NDArray[np.int64]
 

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.data.loader import ArrayDataset, Dataset, Subset, check_dataset
-from minigrad.random import default_generator
-from minigrad.settings import checked
+from minigrad.engine.random import default_generator
+from minigrad.engine.settings import checked
 
 
 @checked(seed="[0, inf)")

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.random import default_generator
-from minigrad.settings import checked
+from minigrad.engine.random import default_generator
+from minigrad.engine.settings import checked
 
 Images: TypeAlias = NDArray[Any]
 

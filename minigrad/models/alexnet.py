@@ -8,8 +8,8 @@ convolutional neural networks", 2012, with local response normalisation, for the
 from __future__ import annotations
 
 from minigrad import nn
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor
 
 
 class AlexNet(nn.Module):

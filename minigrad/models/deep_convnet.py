@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from minigrad import nn
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor
 
 
 class DeepConvNet(nn.Module):

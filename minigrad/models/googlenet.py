@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad import nn
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.operators.joining import concatenate
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
 class GoogLeNetOutputs(NamedTuple):

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from minigrad import nn
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor
 
 Norm = Callable[[int], nn.Module]
 

@@ -5,6 +5,7 @@
 (5, 2)
 """
 
+from minigrad.engine.parameter import Parameter
 from minigrad.nn import functional as functional, init as init
 from minigrad.nn.activation import (
     ELU,
@@ -51,7 +52,6 @@ from minigrad.nn.normalisation import (
 from minigrad.nn.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from minigrad.nn.recurrent import GRU, LSTM, RNN
 from minigrad.nn.upsampling import Upsample
-from minigrad.parameter import Parameter
 
 __all__ = [
     "AdaptiveAvgPool2d", "AvgPool2d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor
 
 
 class ReLU(Module):

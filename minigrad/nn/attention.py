@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.engine.parameter import Parameter
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F, init
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
 from minigrad.nn.weights import draw, new_parameter
-from minigrad.parameter import Parameter
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
 class MultiheadAttention(Module):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self, overload
 
+from minigrad.engine.settings import checked
 from minigrad.nn.module import Module
-from minigrad.settings import checked
 
 
 class _Row(Module):

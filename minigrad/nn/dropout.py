@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
 class Dropout(Module):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
 from minigrad.operators.shapes import reshape
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
 class Flatten(Module):

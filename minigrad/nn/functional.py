@@ -12,8 +12,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from minigrad.engine.node import MODE
+from minigrad.engine.random import default_generator
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn.module import Module
-from minigrad.node import MODE
 from minigrad.operators.activations import *
 from minigrad.operators.activations import softmax
 from minigrad.operators.convolution import *
@@ -28,9 +31,6 @@ from minigrad.operators.padding import pad as pad_axes
 from minigrad.operators.pooling import *
 from minigrad.operators.shapes import reshape
 from minigrad.operators.upsampling import *
-from minigrad.random import default_generator
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
 @named

@@ -6,11 +6,11 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from minigrad.engine.checkpoint import also_when_recomputed
+from minigrad.engine.settings import checked
+from minigrad.engine.switches import afterwards
+from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn.module import Module
-from minigrad.recompute import also_when_recomputed
-from minigrad.settings import checked
-from minigrad.switches import afterwards
-from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
 @checked()

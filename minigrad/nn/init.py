@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.random import default_generator
-from minigrad.settings import checked
-from minigrad.tensor import Tensor
+from minigrad.engine.random import default_generator
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import Tensor
 
 Generator = Any  # np.random.Generator: naming it would import numpy.random, which takes 10 ms
 
 
 @checked(a="(-inf, inf)", b="(-inf, inf)")
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generator = None) -> Tensor:
-    """Uniform in [a, b).
+    """Uniform in [a, b). Raises ValueError if a is larger than b.
 
     >>> w = nn.init.uniform_(nn.Parameter(mg.zeros(3)), 2.0, 3.0)
     >>> bool((w >= 2).all())

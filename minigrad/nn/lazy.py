@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.engine.node import Leaf
+from minigrad.engine.parameter import Parameter
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import Tensor, named, new_leaf
 from minigrad.nn.module import Module
-from minigrad.node import Leaf
-from minigrad.parameter import Parameter
-from minigrad.settings import checked
-from minigrad.tensor import Tensor, named, new_leaf
 
 
 class UninitializedParameter(Parameter):

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.engine.parameter import Parameter
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F, init
 from minigrad.nn.lazy import LazyModule, UninitializedParameter
 from minigrad.nn.module import Module, as_float
 from minigrad.nn.weights import draw, new_parameter
-from minigrad.parameter import Parameter
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 
 class Linear(Module):

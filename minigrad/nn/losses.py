@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module
-from minigrad.settings import checked
-from minigrad.tensor import Tensor, as_tensor
 
 
 class _Loss(Module):

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.node import MODE, Leaf, Mode, Scope, next_number
-from minigrad.operators.windows import padding_word
-from minigrad.parameter import Parameter
-from minigrad.printable import visible
-from minigrad.settings import checked
-from minigrad.switches import afterwards
-from minigrad.tensor import Tensor, as_array
+from minigrad.engine.node import MODE, Leaf, Mode, Scope, next_number
+from minigrad.engine.parameter import Parameter
+from minigrad.engine.printable import visible
+from minigrad.engine.settings import checked
+from minigrad.engine.switches import afterwards
+from minigrad.engine.tensor import Tensor, as_array
+from minigrad.kernels.windows import padding_word
 
 PreHook = Callable[["Module", tuple[Any, ...]], Any]
 Hook = Callable[["Module", tuple[Any, ...], Any], Any]

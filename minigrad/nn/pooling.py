@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor
+from minigrad.kernels.windows import IntOrPair
 from minigrad.nn import functional as F
 from minigrad.nn.module import Module, padding_of
-from minigrad.operators.windows import IntOrPair
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor
 
 
 class MaxPool2d(Module):

@@ -8,14 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F, init
 from minigrad.nn.module import Module, as_float
 from minigrad.nn.weights import draw, new_parameter
 from minigrad.operators.hyperbolic import tanh
 from minigrad.operators.joining import concatenate, stack
 from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
-from minigrad.settings import checked
-from minigrad.tensor import ArrayLike, Tensor, as_tensor
 
 State = tuple[Tensor, ...]
 #: More weights than any memory holds; they are made layer by layer.

@@ -14,8 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from minigrad.parameter import Parameter
-from minigrad.tensor import Tensor, new_leaf
+from minigrad.engine.parameter import Parameter
+from minigrad.engine.tensor import Tensor, new_leaf
 
 Shape = int | tuple[int, ...]
 

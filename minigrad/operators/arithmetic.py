@@ -11,7 +11,7 @@ from minigrad.operators.domain import Domain, anywhere, between, lattice, nonzer
 from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Tensor
+    from minigrad.engine.tensor import Tensor
 
 __all__ = [
     "abs", "absolute", "add", "clip", "copysign", "divide", "divmod", "fabs", "floor_divide",

@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators import convolution_kernels as kernels, padding as padding_modes
-from minigrad.operators.declare import Array, composite, operator
-from minigrad.operators.domain import sample
-from minigrad.operators.sums import total
-from minigrad.operators.windows import (
+from minigrad.kernels import convolution as kernels
+from minigrad.kernels.sums import total
+from minigrad.kernels.windows import (
     IntOrPair,
     Padding,
     Windows,
@@ -27,6 +25,9 @@ from minigrad.operators.windows import (
     sliding,
     whole,
 )
+from minigrad.operators import padding as padding_modes
+from minigrad.operators.declare import Array, composite, operator
+from minigrad.operators.domain import sample
 
 __all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
 

@@ -1,8 +1,8 @@
 """How an operator is declared: value, derivative rules, domain and samples in one place.
 
-A declaration is pure NumPy and knows nothing of tensors. The engine (``minigrad/tensor.py``) reads
-it to run the operator, the backward pass reads it to find the rules, and the tests read it to
-check every rule against finite differences. An operator that stands here is therefore tested.
+A declaration is pure NumPy and knows nothing of tensors. The engine reads it
+to run the operator, the backward pass reads it to find the rules, and the tests read it to check
+every rule against finite differences. An operator that stands here is therefore tested.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minigrad.operators.domain import Domain, Sample, anywhere, sample
 from minigrad.operators.errors import FAILURES, bound, refusal
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Tensor
+    from minigrad.engine.tensor import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -26,7 +26,7 @@ from minigrad.operators.products import turned
 from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Tensor
+    from minigrad.engine.tensor import Tensor
 
 __all__ = ["cholesky", "eigh", "eigvalsh", "lstsq", "matrix_rank", "qr", "svd", "svdvals"]
 

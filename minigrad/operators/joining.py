@@ -12,7 +12,7 @@ from minigrad.operators.domain import sample
 from minigrad.operators.indexing import along, one_axis
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Tensor
+    from minigrad.engine.tensor import Tensor
 
 __all__ = [
     "append", "array_split", "block", "column_stack", "concat", "concatenate", "delete", "dsplit",

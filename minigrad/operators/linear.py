@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels.sums import total
+from minigrad.kernels.threads import small_product
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.products import rows
-from minigrad.operators.sums import total
-from minigrad.workers import small_product
 
 __all__ = ["linear"]
 

@@ -12,7 +12,7 @@ from minigrad.operators.domain import Domain, anywhere, sample, well_conditioned
 from minigrad.operators.products import turned
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Tensor
+    from minigrad.engine.tensor import Tensor
 
 __all__ = ["det", "inv", "matrix_power", "pinv", "slogdet", "solve", "tensorinv", "tensorsolve"]
 

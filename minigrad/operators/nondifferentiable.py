@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, constant, constant_of_many
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Tensor
+    from minigrad.engine.tensor import Tensor
 
 __all__ = [
     "all", "angle", "any", "argmax", "argmin", "argpartition", "argsort", "argwhere",

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels.sums import mean as mean_of, total
+from minigrad.kernels.windows import whole
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
-from minigrad.operators.sums import mean as mean_of, total
 from minigrad.operators.weighing import weigh
-from minigrad.operators.windows import whole
 
 __all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
 

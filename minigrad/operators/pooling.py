@@ -13,12 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.memory import scratch
-from minigrad.operators.declare import OPERATORS, Array, composite, operator
-from minigrad.operators.domain import Sample, distinct, sample
-from minigrad.operators.im2col import add_patches, crop_image, pad_image, tap
-from minigrad.operators.weighing import weigh
-from minigrad.operators.windows import (
+from minigrad.kernels.im2col import add_patches, crop_image, pad_image, tap
+from minigrad.kernels.scratch import scratch
+from minigrad.kernels.threads import run
+from minigrad.kernels.windows import (
     IntOrPair,
     Windows,
     check_image,
@@ -27,7 +25,9 @@ from minigrad.operators.windows import (
     pooling,
     whole,
 )
-from minigrad.workers import run
+from minigrad.operators.declare import OPERATORS, Array, composite, operator
+from minigrad.operators.domain import Sample, distinct, sample
+from minigrad.operators.weighing import weigh
 
 __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool2d",

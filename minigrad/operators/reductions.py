@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators import sums
+from minigrad.kernels import sums
 from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample

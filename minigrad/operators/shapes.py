@@ -22,7 +22,7 @@ from minigrad.operators.domain import sample
 from minigrad.operators.indexing import along, one_axis, one_line
 
 if TYPE_CHECKING:
-    from minigrad.tensor import Tensor
+    from minigrad.engine.tensor import Tensor
 
 __all__ = [
     "astype", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy",

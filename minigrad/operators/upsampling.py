@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels.windows import check_image, pair
 from minigrad.operators.declare import Array, composite
 from minigrad.operators.domain import sample
 from minigrad.operators.weighing import weigh
-from minigrad.operators.windows import check_image, pair
 
 __all__ = ["interpolate"]
 

@@ -34,7 +34,7 @@ def weigh(x: Array, matrix: Array, axis: int) -> Array:
 
     A weight of 0 leaves an element out, even inf or NaN.
 
-    >>> weigh(tensor([1.0, math.inf]), np.eye(2), -1)
+    >>> weigh(tensor([1.0, np.inf]), np.eye(2), -1)
     tensor([ 1., inf])
     """
     matrix = matrix.astype(np.result_type(x.dtype, 1.0), copy=False)

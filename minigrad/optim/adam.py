@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from minigrad.engine.settings import checked
 from minigrad.optim.flat import Part
 from minigrad.optim.optimizer import Group, Optimizer, Params
 from minigrad.optim.passes import add_decay, average, average_square
-from minigrad.settings import checked
 
 
 class Adam(Optimizer):

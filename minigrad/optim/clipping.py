@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.settings import checked
-from minigrad.tensor import Tensor, as_tensor
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import Tensor, as_tensor
 
 Array = NDArray[Any]
 

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.node import Leaf, next_number
-from minigrad.tensor import Tensor
+from minigrad.engine.node import Leaf, next_number
+from minigrad.engine.tensor import Tensor
 
 Array = NDArray[Any]
 

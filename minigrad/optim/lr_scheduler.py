@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import Tensor
 from minigrad.optim.optimizer import Group, Optimizer
-from minigrad.settings import checked
-from minigrad.tensor import Tensor
 
 
 class LRScheduler:

@@ -10,11 +10,11 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.node import Leaf
+from minigrad.engine.node import Leaf
+from minigrad.engine.parameter import Parameter
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.optim.flat import Flat, Part
-from minigrad.parameter import Parameter
-from minigrad.settings import checked
-from minigrad.tensor import Tensor, as_tensor
 
 Array = NDArray[Any]
 Group: TypeAlias = dict[str, Any]

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.engine.settings import checked
 from minigrad.optim.flat import Array, Part
 from minigrad.optim.optimizer import Group, Optimizer, Params, tensors
 from minigrad.optim.passes import add_decay
-from minigrad.settings import checked
 
 
 class SGD(Optimizer):

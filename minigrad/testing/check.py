@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.node import MODE
-from minigrad.operators.windows import whole
-from minigrad.settings import checked
+from minigrad.engine.node import MODE
+from minigrad.engine.settings import checked
+from minigrad.kernels.windows import whole
 from minigrad.testing import report
 from minigrad.testing.comparison import Comparison
 from minigrad.testing.diagnosis import diagnose, recorded_differs

@@ -10,7 +10,7 @@ from typing import Any
 import hypothesis
 from hypothesis import strategies as st
 
-from minigrad.settings import checked
+from minigrad.engine.settings import checked
 from minigrad.testing.check import called, check_grads
 from minigrad.testing.report import GradientInconclusive
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minigrad.tensor import Tensor
+from minigrad.engine.tensor import Tensor
 from minigrad.testing.subject import Subject, argument_names, paths
 
 

@@ -19,8 +19,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from hypothesis import strategies as st
 
+from minigrad.kernels.windows import whole
 from minigrad.operators.domain import Domain
-from minigrad.operators.windows import whole
 
 __all__ = [
     "arrays", "away_from", "broadcastable", "indices", "non_contiguous", "positive",

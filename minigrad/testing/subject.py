@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.tape import GradientTape, flatten, rebuild
-from minigrad.tensor import Tensor
+from minigrad.engine.tape import GradientTape, flatten, rebuild
+from minigrad.engine.tensor import Tensor
 from minigrad.testing.differences import Vector
 from minigrad.testing.report import place
 

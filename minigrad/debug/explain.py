@@ -1,0 +1,377 @@
+"""Why is this gradient None, or zero? In a sentence or two, with the place."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from minigrad.debug.tape_table import leaf_name, op_name
+from minigrad.engine.backward import backward
+from minigrad.engine.detachments import Departure, recent
+from minigrad.engine.hooks import ApplyRules, Inspector
+from minigrad.engine.node import FREED, MODE, Leaf, Node
+from minigrad.engine.printable import visible
+from minigrad.engine.settings import checked
+from minigrad.engine.tape import GradientTape
+from minigrad.engine.tensor import Tensor
+
+__all__ = ["Explanation", "explain"]
+
+#: A longer path is shown by its beginning and its end.
+STEPS_SHOWN = 12
+
+
+class Explanation(str):
+    """A text. ``connected``: whether a gradient flows; ``path``: the operators it flows through."""
+
+    __slots__ = ("connected", "path")
+
+    connected: bool
+    path: tuple[str, ...]
+
+    def __new__(cls, text: str, path: Iterable[str] | None = None) -> Explanation:
+        """A text about a path, or about the lack of one."""
+        explanation = str.__new__(cls, visible(text))
+        explanation.connected = path is not None
+        explanation.path = tuple(path or ())
+        return explanation
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@checked()
+def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Explanation:
+    """Say why ``target`` has no gradient with respect to ``source``, or a zero one, and where.
+
+    When there is a gradient, the text shows the path it takes. ``tape``: the tape that was asked;
+    by default the one opened last, if it still exists. Your own source lines appear when the
+    computation ran inside ``with mg.observe():``.
+
+    Raises TypeError when source is no tensor.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> mg.explain((mg.stop_gradient(x) * 3).sum(), x)  # doctest: +ELLIPSIS
+    No gradient: ... left the graph through stop_gradient (or .detach()) at ...
+    >>> mg.explain((x * 3).sum(), x)
+    A gradient flows: source -> multiply -> sum -> target.
+    """
+    if not isinstance(source, Tensor):
+        raise TypeError(
+            f"explain: the source must be a tensor, got {type(source).__name__}; call it once "
+            f"for each tensor, as mg.explain(target, source)"
+        )
+    if not isinstance(target, Tensor):
+        return _no(
+            f"the target is no tensor but {_article(type(target).__name__)}: only tensors carry a "
+            f"history",
+            _latest_departure(),
+            remedy="compute with the tensor itself; NumPy's functions take it",
+        )
+    if source.dtype.kind != "f":
+        return _no(
+            f"the source is an integer tensor ({source.dtype}), and only floating-point numbers "
+            f"have gradients",
+            remedy="convert it first: x.astype(np.float32)",
+        )
+    given = tape is not None
+    tape = tape if tape is not None else _latest_tape()
+    start = source._node if tape is None else tape._node_of(source) or source._node
+    if start is None:
+        return _no(
+            "the source is not watched: it is a constant, and nothing that used it was recorded",
+            "If it was computed from tracked tensors, it lost its history on the way: under "
+            "no_grad(), or through stop_gradient, .detach() or .numpy()",
+            remedy="make it with requires_grad=True, or call tape.watch(x) before it is used",
+        )
+    if target is source:
+        return Explanation("A gradient flows: the target is the source itself; it is 1.", [])
+    end = target._node
+    if end is None and tape is not None:
+        end = tape._node_of(target)
+    if end is None:
+        return _target_is_constant(target, start, tape)
+    path = _path(start, end, lambda _: True)
+    if path is None:
+        return _not_connected(start, end, tape)
+    if tape is not None:
+        beyond = _outside(tape, source, path)
+        if beyond is not None and (given or tape._inside()(end)):
+            return beyond
+        if beyond is not None:  # perhaps backward() was asked, perhaps that tape
+            return _flows(path, end, f" (For the tape opened last there is none: {_why(beyond)})")
+    return _flows(path, end)
+
+
+def _no(why: str, *more: str, remedy: str = "") -> Explanation:
+    sentences = [f"No gradient: {why}", *more]
+    text = ". ".join(s for s in sentences if s) + "."
+    return Explanation(f"{text} Remedy: {remedy}." if remedy else text)
+
+
+def _why(explanation: Explanation) -> str:
+    return explanation.removeprefix("No gradient: ")
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _article(name: str) -> str:
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+
+
+# -- the parts of the graph ------------------------------------------------------------------------
+
+
+def _latest_tape() -> GradientTape | None:
+    latest = GradientTape.latest
+    return None if latest is None else latest()
+
+
+def _path(start: Node, end: Node, inside: Callable[[Node], bool]) -> list[Node] | None:
+    """A shortest way from start to end along inputs that have a derivative; both ends included."""
+    next_of: dict[Node, Node] = {}
+    queue = deque([end])
+    while queue:
+        node = queue.popleft()
+        if node is start:
+            path = [node]
+            while path[-1] is not end:
+                path.append(next_of[path[-1]])
+            return path
+        if node.number < start.number or not inside(node):
+            continue
+        for i, parent in enumerate(node.parents):
+            if parent is not None and parent not in next_of and _has_rule(node, i):
+                next_of[parent] = node
+                queue.append(parent)
+    return None
+
+
+def _has_rule(node: Node, i: int) -> bool:
+    return node.op.joint is not None or node.op.rule(i) is not None
+
+
+def _depend_on(start: Node, tape: GradientTape) -> dict[int, Node]:
+    """What the tape recorded that was computed from a node, by number, and the node itself."""
+    found = {start.number: start}
+    members = {start}
+    for node in tape.nodes:
+        if any(parent in members for parent in node.parents if parent is not None):
+            members.add(node)
+            found[node.number] = node
+    return found
+
+
+def name_of(node: Node) -> str:
+    """An operator or a leaf with its place, as ``multiply in fc1 (train.py:12)``."""
+    if isinstance(node, Leaf):
+        return leaf_name(node) if node.name else "source"
+    scope = f" in {node.scope}" if node.scope else ""
+    line = f" ({node.seen.line})" if node.seen is not None and node.seen.line is not None else ""
+    return f"{op_name(node)}{scope}{line}"
+
+
+# -- no path ---------------------------------------------------------------------------------------
+
+
+def _departure_text(departure: Departure, source: Node | None) -> str:
+    scope = f" in {departure.scope}" if departure.scope else ""
+    direct = source is not None and departure.number == source.number
+    what = "the source" if direct else f"the result of {departure.op}{scope}"
+    line = departure.line
+    at = f" at {line}{f' ({line.text})' if line.text else ''}" if line is not None else ""
+    if departure.how == "no_grad()":
+        return f"{what} was used under no_grad(), where nothing is recorded"
+    return f"{what} left the graph through {departure.how}{at}"
+
+
+def _departures(source: Node, tape: GradientTape | None) -> str:
+    """How the source, or values computed from it, became constants, the latest first."""
+    known = {source.number} if tape is None else set(_depend_on(source, tape))
+    found = [_departure_text(d, source) for d in reversed(recent()) if d.number in known]
+    return "; ".join(list(dict.fromkeys(found))[:3])
+
+
+def _latest_departure(since: int = 0) -> str:
+    """What became a constant most recently, whether it has to do with the source or not."""
+    later = [d for d in recent() if d.number > since]
+    return f"Most recently, {_departure_text(later[-1], None)}" if later else ""
+
+
+def _target_is_constant(target: Tensor, start: Node, tape: GradientTape | None) -> Explanation:
+    why = _departures(start, tape)
+    if target.dtype.kind != "f":
+        kind = f"the target is {_article(str(target.dtype))} tensor, which has no gradient"
+        return _no(kind, _sentence(why) or _latest_departure(start.number))
+    if why:
+        return _no(f"the target has no history, because {why}", remedy=_remedy(why))
+    if not MODE.get().recording:
+        return _no("recording is off here (no_grad()), so the target has no history")
+    return _no(
+        "the target has no history: it was computed from constants only",
+        _latest_departure(start.number),
+    )
+
+
+def _remedy(why: str) -> str:
+    if "no_grad()" in why:
+        return "compute it outside no_grad()"
+    if ".numpy()" in why or ".item()" in why or ".tolist()" in why:
+        return "stay with tensors: NumPy's functions and operators take them"
+    if "stop_gradient" in why:
+        return "leave stop_gradient (or .detach()) out if the gradient should pass"
+    return "use a function that has a derivative"
+
+
+def _not_connected(start: Node, end: Node, tape: GradientTape | None) -> Explanation:
+    blocked = _blocked(start, end)
+    if blocked:
+        return _no(blocked)
+    if isinstance(start, Leaf) and start.number > end.number:
+        return _no(
+            "the source was watched (or got requires_grad=True) only after the target had been "
+            "computed",
+            remedy="watch it first",
+        )
+    why = _departures(start, tape)
+    if why:
+        return _no(
+            f"there is no path from the source to the target. On the way, {why}",
+            remedy=_remedy(why),
+        )
+    text = "there is no path: nothing that the target was computed from depends on the source"
+    if tape is None:
+        return _no(text, _latest_departure(start.number))
+    users = [node for node in tape.nodes if start in node.parents]
+    if not users:
+        return _no(
+            text,
+            "This tape recorded no operator that uses the source; what used it before it was "
+            "watched (or got requires_grad=True) is constant",
+        )
+    return _no(text, f"The source is used by {name_of(users[-1])}, which leads elsewhere")
+
+
+def _blocked(start: Node, end: Node) -> str:
+    """The operator on the way that has no derivative for the input the way goes through."""
+    seen = {end}
+    stack = [end]
+    while stack:
+        node = stack.pop()
+        for i, parent in enumerate(node.parents):
+            if parent is None or parent in seen:
+                continue
+            if not _has_rule(node, i) and (parent is start or _path(start, parent, lambda _: True)):
+                return (
+                    f"the only path leads into input {i} of {name_of(node)}, for which "
+                    f"{node.op.name} has no derivative"
+                )
+            seen.add(parent)
+            stack.append(parent)
+    return ""
+
+
+def _outside(tape: GradientTape, source: Tensor, path: list[Node]) -> Explanation | None:
+    """Why a path that exists is none for this tape."""
+    start, end = path[0], path[-1]
+    if tape._node_of(source) is None and isinstance(start, Leaf):
+        return _no(
+            "this tape does not watch the source",
+            remedy="call tape.watch(x) inside the tape, or leave watch_accessed_variables on",
+        )
+    inside = tape._inside()
+    if _path(start, end, inside) is not None:
+        return None
+    strays = [node for node in path if not isinstance(node, Leaf) and not inside(node)]
+    stray = strays[-1]
+    first, last = tape._intervals[0][0], tape._intervals[-1][1]
+    if stray.number < first:
+        when = "was made before the tape opened, so it is constant to the tape"
+        remedy = "compute it inside the tape"
+    elif stray.number >= last:
+        when = "was made after the tape had closed"
+        remedy = "compute it inside the tape"
+    else:
+        when = "was made inside stop_recording(), so it is constant to the tape"
+        remedy = "compute it outside stop_recording()"
+    return _no(f"the result of {name_of(stray)} on the way {when}", remedy=remedy)
+
+
+# -- a path ----------------------------------------------------------------------------------------
+
+
+def _flows(path: list[Node], end: Node, note: str = "") -> Explanation:
+    steps = [name_of(node) for node in path]
+    shown = list(steps)
+    if len(shown) > STEPS_SHOWN:
+        half = STEPS_SHOWN // 2
+        shown = [*shown[:half], f"({len(steps) - 2 * half} more)", *shown[-half:]]
+    route = " -> ".join([*shown, "target"])
+    dead = _zero_on(path, end)
+    if dead:
+        text = f"The gradient is zero, although there is a path: {dead}. Path: {route}.{note}"
+        return Explanation(text, steps)
+    return Explanation(f"A gradient flows: {route}.{note}", steps)
+
+
+#: What makes a whole gradient zero, by operator.
+_ZERO = {
+    "relu": "no element of its input is positive (a dead unit)",
+    "clip": "every element of its input lies outside the bounds",
+    "maximum": "the other input is larger everywhere",
+    "minimum": "the other input is smaller everywhere",
+    "where": "the other branch was taken everywhere",
+    "multiply": "the other factor is zero",
+    "matmul": "the other factor is zero",
+    "tanh": "it is saturated: its input is far from zero",
+    "sigmoid": "it is saturated: its input is far from zero",
+    "getitem": "the part that was taken is not used further on",
+    "std": "all elements are equal",
+    "var": "all elements are equal",
+}
+
+
+class _ZeroFinder(Inspector):
+    """Notes where cotangents are zero: of nodes, and of what one node hands to another."""
+
+    def __init__(self) -> None:
+        self.zero: dict[Node, bool] = {}
+        self.zero_from: dict[tuple[Node, Node], bool] = {}
+
+    def backward(
+        self, apply: ApplyRules, node: Node, hits: list[tuple[int, Node]], g: Any, tensor: Any
+    ) -> list[Any]:
+        """Look at the cotangent, and at those of the inputs."""
+        self.zero[node] = not np.any(g)
+        found = apply(node, hits, g, tensor)
+        for (_, parent), h in zip(hits, found, strict=True):
+            zero = h is None or not np.any(getattr(h, "_data", h))
+            self.zero_from[node, parent] = self.zero_from.get((node, parent), True) and zero
+        return found
+
+
+def _zero_on(path: list[Node], end: Node) -> str:
+    """Where on the path the gradient becomes zero; nothing when it does not, or is unknown."""
+    if any(node.saved is FREED for node in path):
+        return ""
+    finder = _ZeroFinder()
+    try:
+        with finder:
+            backward([(end, np.ones(end.shape, end.dtype))], [path[0]])
+    except RuntimeError:
+        return ""  # another part of the graph is used up, or a parameter has changed since
+    if not finder.zero.get(path[0], False):
+        return ""
+    for node, user in zip(reversed(path[:-1]), reversed(path[1:]), strict=True):
+        if finder.zero.get(node, False) and not finder.zero.get(user, True):
+            if not finder.zero_from.get((user, node), True):
+                return f"the contributions of several uses of {name_of(node)} cancel"
+            cause = _ZERO.get(user.op.name, "")
+            return f"it vanishes in {name_of(user)}{', where ' + cause if cause else ''}"
+    return ""

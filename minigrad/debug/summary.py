@@ -1,0 +1,375 @@
+"""mg.summary: a model as a table of its layers, found by running it once."""
+
+from __future__ import annotations
+
+import copy
+import html
+import math
+import sys
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad.debug.tape_table import readable_bytes
+from minigrad.engine.hooks import Inspector
+from minigrad.engine.node import Node
+from minigrad.engine.printable import visible
+from minigrad.engine.random import generator_restored
+from minigrad.engine.settings import checked
+from minigrad.engine.switches import no_grad
+from minigrad.engine.tensor import Tensor
+from minigrad.nn import Module, UninitializedParameter
+from minigrad.nn.module import float_dtype, modes_restored
+from minigrad.operators.declare import Operator
+
+__all__ = ["Layer", "Summary", "summary"]
+
+Shape: TypeAlias = tuple[int, ...]
+
+#: Samples in the batch that is run: more than one, so that a batch axis shows.
+BATCH = 2
+#: The operators that multiply and add; conv2d_input_grad is the transposed convolution.
+PRODUCTS = {"matmul", "linear", "conv2d", "conv2d_input_grad"}
+HEADINGS = ("Layer", "Type", "Output shape", "Params", "Multiply-adds")
+
+
+@dataclass
+class Layer:
+    """A row of the table: a module, with its own parameters and work, without its children's."""
+
+    path: str
+    name: str
+    depth: int
+    kind: str
+    #: The shape of the output as text, with None for the batch; "" when it was not run.
+    output_shape: str = ""
+    params: int = 0
+    #: Whether all its parameters are those of a layer above, and counted there.
+    shared: bool = False
+    #: For one sample, over all calls.
+    multiply_adds: int = 0
+    is_parent: bool = False
+    #: "failed here", or "failed inside" for the modules around, when the run broke off.
+    failure: str = ""
+
+    def cells(self) -> tuple[str, ...]:
+        """What stands in the columns."""
+        state = self.failure or self.output_shape or "not run"
+        params = "shared" if self.shared else f"{self.params:,}"
+        if self.is_parent and not self.params and not self.shared:
+            params = ""
+        work = "" if self.is_parent and not self.multiply_adds else f"{self.multiply_adds:,}"
+        name = "  " * self.depth + visible(self.name)
+        return name, visible(self.kind), state, params, work
+
+
+@dataclass
+class Summary:
+    """The table: ``print`` it, or let a notebook show it; its totals are attributes.
+
+    >>> mg.summary(nn.Linear(3, 2), (3,)).total_params
+    8
+    """
+
+    model: str
+    layers: list[Layer] = field(default_factory=list["Layer"])
+    total_params: int = 0
+    trainable_params: int = 0
+    #: Bytes of all parameters.
+    size: int = 0
+    #: Numbers in buffers, such as running statistics.
+    buffers: int = 0
+
+    @property
+    def non_trainable_params(self) -> int:
+        """Parameters with ``requires_grad=False``."""
+        return self.total_params - self.trainable_params
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiplications with an addition in products and convolutions, for one sample."""
+        return sum(layer.multiply_adds for layer in self.layers)
+
+    def totals(self) -> list[tuple[str, str]]:
+        """The lines below the table."""
+        lines = [
+            ("Total params", f"{self.total_params:,} ({readable_bytes(self.size)})"),
+            ("Trainable params", f"{self.trainable_params:,}"),
+            ("Non-trainable params", f"{self.non_trainable_params:,}"),
+        ]
+        if self.buffers:
+            lines.append(("Buffers", f"{self.buffers:,}"))
+        return [*lines, ("Multiply-adds", f"{self.multiply_adds:,} per sample")]
+
+    def __str__(self) -> str:
+        rows = [layer.cells() for layer in self.layers]
+        widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
+        rule = "─" * (sum(widths) + 2 * len(widths) - 2)
+        lines = [f"Model: {visible(self.model)}", rule, _aligned(HEADINGS, widths), rule]
+        lines += [_aligned(row, widths) for row in rows]
+        return "\n".join([*lines, rule, *[f"{name}: {value}" for name, value in self.totals()]])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks."""
+        sides = ["left"] * 3 + ["right"] * 2
+        head = "".join(_cell("th", h, s) for h, s in zip(HEADINGS, sides, strict=True))
+        rows = [
+            "".join(_cell("td", c, s) for c, s in zip(layer.cells(), sides, strict=True))
+            for layer in self.layers
+        ]
+        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        totals = "<br>".join(f"{name}: {html.escape(value)}" for name, value in self.totals())
+        model = html.escape(visible(self.model))
+        return (
+            f"<div><b>Model: {model}</b><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table><p>{totals}</p></div>"
+        )
+
+
+@checked()
+def summary(
+    model: Module,
+    input_shape: int | Sequence[Any],
+    *,
+    dtype: DTypeLike | Sequence[DTypeLike] | None = None,
+) -> Summary:
+    """A table of the layers of a model: type, output shape, parameters, multiply-adds.
+
+    ``input_shape``: the shape of one sample, without the batch: ``(1, 28, 28)``; a list of shapes
+    for a model of several inputs. ``dtype``: that of the input, or a list; by default that of the
+    parameters. Use an integer one for indices (they are 0).
+
+    The model is run once, on a batch of 2, in evaluation mode and without a graph; its weights,
+    statistics and modes, and the random numbers, stay as they were. Lazy layers stay lazy. Shared
+    layers and parameters count once; the work of a layer is that of all its calls.
+
+    If the model fails, the table so far is printed, and the error raised. Raises TypeError for
+    what is no model or no shape, ValueError for another number of dtypes than of shapes.
+
+    >>> print(mg.summary(nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10)), 784))
+    Model: Sequential
+    ───────────────────────────────────────────────────────────
+    Layer       Type        Output shape  Params  Multiply-adds
+    ───────────────────────────────────────────────────────────
+    Sequential  Sequential  (None, 10)
+      0         Linear      (None, 100)   78,500         78,400
+      1         ReLU        (None, 100)        0              0
+      2         Linear      (None, 10)     1,010          1,000
+    ───────────────────────────────────────────────────────────
+    Total params: 79,510 (318 kB)
+    Trainable params: 79,510
+    Non-trainable params: 0
+    Multiply-adds: 79,400 per sample
+    """
+    if not isinstance(model, Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"summary: expected an nn.Module, got {type(model).__name__}")
+    shapes = _shapes(input_shape)
+    if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
+        model = copy.deepcopy(model)
+    inputs = _inputs(shapes, dtype, model)
+    trace = _Trace(model)
+    failed = True
+    try:
+        with _undisturbed(model), trace, no_grad(), np.errstate(all="ignore"):
+            model(*inputs)
+        failed = False
+    finally:
+        table = trace.table(failed)
+        if failed:
+            sys.stdout.write(f"{table}\n")
+    return table
+
+
+class _Trace(Inspector):
+    """Notes for each module what it gave out, and counts the work done in it."""
+
+    def __init__(self, model: Module) -> None:
+        self.model = model
+        self.running: list[Module] = []
+        self.outputs: dict[Module, str] = {}
+        self.work: dict[Module, int] = {}
+
+    def __enter__(self) -> _Trace:
+        try:
+            for module in self.model.modules():
+                module.register_forward_pre_hook(self._enters)
+                module.register_forward_hook(self._leaves)
+            return super().__enter__()
+        except BaseException:  # Ctrl-C: then __exit__ is not called
+            self._unhook()
+            raise
+
+    def _unhook(self) -> None:
+        """By what they call: Ctrl-C may come before a handle is kept."""
+        for module in self.model.modules():
+            for hooks in (module._pre_hooks, module._hooks):
+                for key in [k for k, hook in hooks.items() if hook in (self._enters, self._leaves)]:
+                    hooks.pop(key, None)
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            self._unhook()
+        except BaseException:  # Ctrl-C in the middle of it
+            self._unhook()
+            raise
+        finally:
+            super().__exit__(kind, error, trace)
+
+    def _enters(self, module: Module, args: Any) -> None:
+        self.running.append(module)
+
+    def _leaves(self, module: Module, args: Any, output: Any) -> None:
+        self.running.pop()
+        self.outputs[module] = _shape_text(output)
+
+    def __call__(
+        self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
+    ) -> None:
+        """Count the multiply-adds of an operator for the module that runs it."""
+        super().__call__(op, arrays, metadata, value, node)
+        if op.name in PRODUCTS and self.running:
+            module = self.running[-1]
+            self.work[module] = self.work.get(module, 0) + _multiply_adds(op.name, arrays, value)
+
+    def _failure(self, module: Module) -> str:
+        if module not in self.running:
+            return ""
+        return "failed here" if module is self.running[-1] else "failed inside"
+
+    def table(self, failed: bool) -> Summary:
+        """The table of all modules, or of those up to the one that failed."""
+        table = Summary(type(self.model).__name__)
+        seen: set[int] = set()
+        depths = {"": -1}
+        for path, module in self.model.named_modules():
+            if failed and module not in self.outputs and module not in self.running:
+                continue
+            parent = _parent(path, depths)
+            depths[path] = depths[parent] + 1 if path else 0
+            own = dict(module.named_parameters(recurse=False))
+            new = [p for p in own.values() if id(p) not in seen]
+            seen.update(id(p) for p in new)
+            table.layers.append(
+                Layer(
+                    path,
+                    path[len(parent) :].lstrip(".") if path else type(self.model).__name__,
+                    depths[path],
+                    type(module).__name__,
+                    self.outputs.get(module, ""),
+                    sum(p.size for p in new),
+                    bool(own) and not new,
+                    self.work.get(module, 0) // BATCH,
+                    next(module.children(), None) is not None,
+                    self._failure(module) if failed else "",
+                )
+            )
+            table.total_params += sum(p.size for p in new)
+            table.trainable_params += sum(p.size for p in new if p.requires_grad)
+            table.size += sum(p.nbytes for p in new)
+        table.buffers = sum(b.size for b in self.model.buffers())
+        return table
+
+
+def _multiply_adds(name: str, arrays: Any, value: Any) -> int:
+    if name == "matmul":
+        return int(value.size) * int(arrays[0].shape[-1])
+    if name == "linear":
+        return int(value.size) * int(arrays[1].shape[1])
+    if name == "conv2d":
+        return int(value.size) * int(math.prod(arrays[1].shape[1:]))
+    return int(arrays[0].size) * int(math.prod(arrays[1].shape[1:]))
+
+
+@contextmanager
+def _undisturbed(model: Module) -> Generator[None]:
+    """Evaluation mode; afterwards modes, buffers and the random generator are as before."""
+    buffers = [(buffer, buffer._data.copy()) for buffer in model.buffers()]
+    try:
+        with modes_restored(model), generator_restored():
+            model.eval()
+            yield
+    finally:
+        for buffer, values in buffers:
+            buffer.assign(values)
+
+
+def _inputs(shapes: list[Shape], dtype: Any, model: Module) -> list[Tensor]:
+    own = float_dtype(model)
+    dtypes: list[Any] = list(dtype) if isinstance(dtype, (list, tuple)) else [dtype] * len(shapes)
+    if len(dtypes) != len(shapes):
+        raise ValueError(f"summary: got {len(shapes)} shapes and {len(dtypes)} dtypes")
+    generator = np.random.default_rng(0)
+    inputs: list[Tensor] = []
+    for shape, one in zip(shapes, dtypes, strict=True):
+        kind = own if one is None else np.dtype(one)
+        if kind.kind == "f":
+            array = generator.standard_normal((BATCH, *shape)).astype(kind)
+        else:
+            array = np.zeros((BATCH, *shape), kind)
+        inputs.append(Tensor(array))
+    return inputs
+
+
+def _shapes(given: Any) -> list[Shape]:
+    """One shape per input, without the batch."""
+    if isinstance(given, (int, np.integer)):
+        return [(int(given),)]
+    several = isinstance(given, (list, tuple)) and any(isinstance(s, (list, tuple)) for s in given)
+    shapes: list[Shape] = []
+    for shape in given if several else [given]:
+        if not isinstance(shape, (list, tuple)):
+            raise TypeError(
+                f"summary: input_shape must be a shape or a list of them, got {given!r}"
+            )
+        sizes: list[Any] = list(shape)  # pyright: ignore[reportUnknownArgumentType]
+        sizes = sizes[1:] if sizes[:1] == [None] else sizes
+        if not all(isinstance(n, (int, np.integer)) and n >= 0 for n in sizes):
+            raise ValueError(
+                f"summary: a shape is a tuple of numbers, without the batch, got {shape!r}"
+            )
+        shapes.append(tuple(int(n) for n in sizes))
+    return shapes
+
+
+def _shape_text(output: Any) -> str:
+    if isinstance(output, Tensor):
+        batch = output.shape[:1] == (BATCH,)
+        numbers = [str(n) for n in output.shape]
+        numbers = ["None", *numbers[1:]] if batch else numbers
+        return f"({', '.join(numbers)}{',' * (len(numbers) == 1)})"
+    if isinstance(output, dict):
+        values: list[Any] = list(output.values())  # pyright: ignore[reportUnknownArgumentType]
+        return ", ".join(map(_shape_text, values))
+    if isinstance(output, (list, tuple)):
+        parts: Sequence[Any] = output  # pyright: ignore[reportUnknownVariableType]
+        return ", ".join(_shape_text(part) for part in parts if part is not None)
+    return type(output).__name__
+
+
+def _parent(path: str, known: dict[str, int]) -> str:
+    """The longest path above this one: a list in between has no module of its own."""
+    while path:
+        path = path.rpartition(".")[0]
+        if path in known:
+            return path
+    return ""
+
+
+def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
+    padded = [
+        cell.ljust(width) if i < 3 else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(padded).rstrip()
+
+
+def _cell(tag: str, text: str, side: str) -> str:
+    indent = (len(text) - len(text.lstrip())) / 2
+    style = f"text-align:{side};padding-left:{0.5 + 1.5 * indent:g}em"
+    return f'<{tag} style="{style}">{html.escape(text.strip())}</{tag}>'

@@ -1,0 +1,1 @@
+"""Tensors, how operations on them are recorded, and the backward pass."""

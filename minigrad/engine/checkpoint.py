@@ -1,0 +1,208 @@
+"""Recompute instead of keeping: memory traded for time (Chen et al., 2016, arXiv:1604.06174).
+
+What ran once must run the same again, later: with the same tensors tracked, the same replacements
+in force and the same random numbers. What cannot be the same again is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from minigrad.engine.backward import reachable
+from minigrad.engine.custom_gradient import attach, history_before, unpack
+from minigrad.engine.node import ASSIGNED, MODE, Leaf, Node, Spec, next_number
+from minigrad.engine.random import default_generator, generator_restored
+from minigrad.engine.settings import checked
+from minigrad.engine.switches import afterwards
+from minigrad.engine.tape import flatten
+from minigrad.engine.tensor import Tensor, gradients, new_leaf
+from minigrad.operators.arithmetic import positive
+
+__all__ = ["checkpoint"]
+
+Block = Callable[[], AbstractContextManager[Any]]
+#: Blocks that are open around the code that runs, and must be open again when it is recomputed.
+AROUND: ContextVar[tuple[Block, ...]] = ContextVar("minigrad_around", default=())
+
+
+@contextmanager
+def also_when_recomputed(block: Block) -> Generator[None]:
+    """Enter ``block()`` here, and again around whatever part of this is computed a second time."""
+    with afterwards(lambda: AROUND.set(tuple(b for b in AROUND.get() if b is not block))):
+        AROUND.set((*AROUND.get(), block))
+        with block():
+            yield
+
+
+@checked()
+def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
+    """``f(*args)``, keeping for the backward pass only the arguments; f runs again then.
+
+    f may use parameters and other tracked tensors besides its arguments, and random numbers of
+    the library (a dropout mask comes out the same again); buffers that it assigns, such as running
+    means, are assigned once. It must compute the same thing twice.
+
+    Raises TypeError when f returns something other than tensors (nested as it likes), and on the
+    backward pass RuntimeError when f used other operators or other tensors than the first time.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+    >>> mg.checkpoint(lambda x: (mg.exp(x) * x).sum(), x).backward()
+    >>> x.grad
+    tensor([ 5.43656, 22.16717])
+    """
+    mode = MODE.get()
+    if not mode.recording:
+        return f(*args)
+    generator = default_generator()
+    before = generator.bit_generator.state
+    around = AROUND.get()
+    places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a._node is not None]
+    nodes: list[Node | None] = [args[i]._node for i in places]
+
+    def run(inputs: list[Tensor], tapes: Any) -> tuple[int, Any]:
+        """``f`` on these tensors, and the number after which it ran."""
+        given = list(args)
+        for i, tensor in zip(places, inputs, strict=True):
+            given[i] = tensor
+        start = next_number()
+        # Whether anything is recorded where the gradient is asked for is not f's concern.
+        now = MODE.get()
+        try:
+            MODE.set(now.but(tapes=tapes, scope=mode.scope, recording=True, pauses=()))
+            return start, f(*given)
+        finally:
+            MODE.set(now)
+
+    # This first graph only tells which tensors f reads; it is dropped at once.
+    variables = [_variable(args[i]) for i in places]
+    start, values = run(variables, ())
+    flat = flatten(values)
+    for value in flat:
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"checkpoint: the function must return tensors, got {type(value).__name__}"
+            )
+    own = {v._node for v in variables}
+    made = [v._node for v in flat]
+    others: list[Node | None] = [n for n in history_before(start, made) if n not in own]
+    specs = [Spec(v.shape, v.dtype) for v in flat]
+    steps = _steps(start, made)
+
+    def rule(g: Any, wanted: list[int], _ans: Any, *inputs: Any) -> list[Any]:
+        recorded = isinstance(g, Tensor)
+        again = [
+            positive(x) if isinstance(x, Tensor) else _variable(Tensor(x))
+            for x in inputs[: len(places)]
+        ]
+        with ExitStack() as stack:
+            stack.enter_context(generator_restored())
+            generator.bit_generator.state = before
+            stack.enter_context(_unassigned())
+            for block in around:
+                stack.enter_context(also_when_recomputed(block))
+            stack.enter_context(_followed(others))
+            start, values = run(again, MODE.get().tapes if recorded else ())
+            # What it returned may be one of the others, so this is read before they are let go.
+            made = [value._node for value in flatten(values)]
+        candidates = [*(v._node for v in again), *others]
+        _check_same(steps, _steps(start, made))
+        for read in history_before(start, made):
+            if read not in candidates and read.number <= start:
+                raise RuntimeError(_other(read))
+        cotangents = unpack(g if recorded else Tensor(np.asarray(g)), specs)
+        seeds = [
+            (node, cotangent)
+            for node, cotangent in zip(made, cotangents, strict=True)
+            if node is not None
+        ]
+        sources = [node for i in wanted if (node := candidates[i]) is not None]
+        found = gradients(
+            seeds,
+            sources,
+            inside=lambda n: n.number > start,
+            recorded=recorded,
+            release=not recorded,
+        )
+        return [found.get(node) for node in sources]
+
+    saved = (None, *(args[i]._data for i in places), *(None for _ in others))
+    return attach("checkpoint", values, nodes + others, saved, rule)
+
+
+def _variable(tensor: Tensor) -> Tensor:
+    """The same value as the beginning of a history of its own."""
+    made = Tensor(tensor._data)
+    made._node = new_leaf(made, trainable=False)
+    return made
+
+
+# -- the same again --------------------------------------------------------------------------------
+
+
+def _steps(start: int, made: list[Node | None]) -> list[tuple[str, tuple[int, ...]]]:
+    """The operators since number ``start`` that led to these nodes, with their shapes."""
+    inside = reachable((n for n in made if n is not None), lambda n: n.number > start)
+    return [(n.op.name, n.shape) for n in inside if n.parents and n.number > start]
+
+
+def _check_same(first: list[Any], second: list[Any]) -> None:
+    if first == second:
+        return
+    pairs = [*zip(first, second, strict=False)]
+    at = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+    was, now = (
+        f"{steps[at][0]} {steps[at][1]}" if at < len(steps) else "nothing"
+        for steps in (first, second)
+    )
+    raise RuntimeError(
+        f"checkpoint: the function computed something else when it ran again for the backward "
+        f"pass: operator {at} was {was}, and is {now}. It must not depend on what changes in "
+        f"between, such as train() and eval() or the variable of a loop"
+    )
+
+
+def _other(node: Node) -> str:
+    return (
+        f"checkpoint: when it ran again for the backward pass, the function used a tracked tensor "
+        f"of shape {node.shape} that it had not used before. Pass what changes, such as the "
+        f"variable of a loop, as an argument"
+    )
+
+
+@contextmanager
+def _followed(nodes: list[Node | None]) -> Generator[None]:
+    """Inside, watched tensors have these nodes again, which they lost when their tape closed."""
+    before: list[tuple[Tensor, Node | None]] = []
+
+    def undo() -> None:
+        for tensor, own in before:
+            tensor._node = own
+
+    with afterwards(undo):
+        for node in nodes:
+            tensor = node.owner() if type(node) is Leaf else None
+            if tensor is not None and tensor._node is not node:
+                before.append((tensor, tensor._node))
+                tensor._node = node
+        yield
+
+
+@contextmanager
+def _unassigned() -> Generator[None]:
+    """Afterwards, tensors that were assigned inside hold what they held before."""
+    assigned: list[tuple[Tensor, Any]] = []
+
+    def undo() -> None:
+        ASSIGNED.set(tuple(one for one in ASSIGNED.get() if one is not assigned))
+        for tensor, data in reversed(assigned):
+            tensor._data = data
+
+    with afterwards(undo):
+        ASSIGNED.set((*ASSIGNED.get(), assigned))
+        yield

@@ -1,0 +1,202 @@
+"""The history of a tensor: nodes that point backwards, and whether history is being written.
+
+A node never refers to its output nor to a tape, so no cycle arises and a graph is freed by
+reference counting the moment its output is.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from minigrad.operators.declare import Operator
+
+if TYPE_CHECKING:
+    from minigrad.debug.profile import Observation
+    from minigrad.engine.hooks import Inspector
+    from minigrad.engine.tape import GradientTape
+    from minigrad.engine.tensor import Tensor
+
+#: Numbers every recorded operation; a larger number was recorded later. Safe between threads.
+next_number = itertools.count(1).__next__
+
+NO_METADATA: dict[str, Any] = {}
+#: Stands where the arrays of a node were, once a backward pass has used and released them.
+FREED: Any = ("freed",)
+
+
+class Scope(str):
+    """Where an operation was recorded: the path of the module, and whether in a gradient of it.
+
+    As text it reads well in a message. ``kinds`` maps the paths of the model to class names;
+    ``order`` is 0 for what the user computes, 1 for the operations of a derivative of that, ...
+    """
+
+    __slots__ = ("kinds", "order", "path")
+
+    kinds: dict[str, str]
+    order: int
+    path: str
+
+    def __new__(cls, path: str, kinds: dict[str, str] = NO_METADATA, order: int = 0) -> Scope:
+        """A scope of this path."""
+        name = f"{path} (gradient)" if path else "the gradient"
+        scope = str.__new__(cls, name if order else path)
+        scope.path, scope.kinds, scope.order = path, kinds, order
+        return scope
+
+    @classmethod
+    def of(cls, scope: str) -> Scope:
+        """Any scope as a Scope."""
+        return scope if isinstance(scope, Scope) else cls(scope)
+
+    def gradient(self) -> Scope:
+        """The scope of the derivatives of what was recorded in this one."""
+        return Scope(self.path, self.kinds, self.order + 1)
+
+
+class Spec:
+    """The shape and dtype of an array that is not kept."""
+
+    __slots__ = ("dtype", "shape")
+
+    shape: tuple[int, ...]
+    dtype: Any
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        size = 1
+        for n in self.shape:
+            size *= n
+        return size
+
+
+class Node(Spec):
+    """One recorded operation, and with its inherited shape and dtype the spec of its output.
+
+    ``saved`` is (output, input 0, input 1, ...), each the array where a rule needs it, a ``Spec``
+    or None where it does not; None altogether when no rule needs any. ``seen`` is what
+    ``mg.observe()`` noted, when somebody looked.
+    """
+
+    __slots__ = ("metadata", "number", "op", "parents", "saved", "scope", "seen")
+
+    op: Operator
+    parents: tuple[Node | None, ...]
+    saved: tuple[Any, ...] | None
+    metadata: dict[str, Any]
+    number: int
+    scope: str
+    seen: Observation | None
+
+    def __init__(
+        self,
+        op: Operator,
+        parents: tuple[Node | None, ...],
+        saved: tuple[Any, ...] | None,
+        metadata: dict[str, Any],
+        scope: str,
+        shape: tuple[int, ...],
+        dtype: Any,
+    ) -> None:
+        self.op = op
+        self.parents = parents
+        self.saved = saved
+        self.metadata = metadata
+        self.scope = scope
+        self.shape = shape
+        self.dtype = dtype
+        self.number = next_number()
+        self.seen = None
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} #{self.number} {self.shape}>"
+
+
+#: The operator of leaves: it computes nothing and has no rules.
+LEAF = Operator("leaf", lambda: None, (), ())
+
+
+class Leaf(Node):
+    """The beginning of a history: a watched tensor, or one with ``requires_grad``.
+
+    ``assigned`` is the number at which its buffer was last written in place. A node with a smaller
+    number that kept the buffer is out of date: no other bookkeeping of versions is needed.
+    ``watchers`` are the ids of the tapes that watch a tensor which is a constant without them.
+    """
+
+    __slots__ = ("assigned", "grad", "name", "owner", "trainable", "watchers")
+
+    assigned: int
+    grad: Tensor | None
+    name: str
+    owner: Callable[[], Tensor | None]
+    trainable: bool
+    watchers: set[int]
+
+    def __init__(self, tensor: Tensor, trainable: bool) -> None:
+        Node.__init__(self, LEAF, (), None, NO_METADATA, "", tensor.shape, tensor.dtype)
+        self.owner = weakref.ref(tensor)
+        self.assigned = 0
+        self.grad = None
+        self.name = ""
+        self.trainable = trainable
+        self.watchers = set()
+
+    def copy_for(self, tensor: Tensor) -> Leaf:
+        """A leaf of the same kind for a copy of the tensor."""
+        leaf = Leaf(tensor, self.trainable)
+        leaf.grad, leaf.name = self.grad, self.name
+        return leaf
+
+
+class Mode:
+    """What the current thread (or task) does with operations. Immutable: changed by replacing.
+
+    ``pauses`` are the open blocks that keep it from recording. ``inspect`` is shown each operator
+    and each derivative rule, when somebody looks on: anomaly detection, or ``mg.observe()``.
+    """
+
+    __slots__ = ("inspect", "pauses", "recording", "scope", "tapes")
+
+    def __init__(
+        self,
+        recording: bool = True,
+        tapes: tuple[GradientTape, ...] = (),
+        scope: str = "",
+        inspect: Inspector | None = None,
+        pauses: tuple[object, ...] = (),
+    ) -> None:
+        self.recording = recording
+        self.tapes = tapes
+        self.scope = scope
+        self.inspect = inspect
+        self.pauses = pauses
+
+    def but(self, **changes: Any) -> Mode:
+        """A copy with these fields changed."""
+        mode = Mode(self.recording, self.tapes, self.scope, self.inspect, self.pauses)
+        for name, value in changes.items():
+            setattr(mode, name, value)
+        return mode
+
+
+#: A context variable is per thread and per asyncio task, and cheaper to read than a thread-local.
+MODE: ContextVar[Mode] = ContextVar("minigrad_mode", default=Mode())  # noqa: B039 (a Mode is replaced, never changed)
+#: Lists of the values that buffers lose by assignment, while these are to be put back.
+ASSIGNED: ContextVar[tuple[list[tuple[Tensor, Any]], ...]] = ContextVar(
+    "minigrad_assigned", default=()
+)

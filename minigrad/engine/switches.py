@@ -1,0 +1,164 @@
+"""Switches for recording: blocks that end as they began, whatever happens in between.
+
+Ctrl-C may come between any two steps. So a block takes effect inside its ``try``, its end may run
+twice, and each block takes away only what it has brought: blocks of two generators that take
+turns need not end in the order in which they began.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Generator
+from contextlib import _GeneratorContextManager, contextmanager
+from typing import Any, TypeVar, overload
+
+from minigrad.engine.node import MODE
+
+__all__ = ["is_recording", "no_grad"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@contextmanager
+def afterwards(undo: Callable[[], object]) -> Generator[None]:
+    """Call ``undo`` at the end of the block, and again should Ctrl-C come in the middle of it."""
+    try:
+        yield
+    finally:
+        try:
+            undo()
+        except BaseException:
+            undo()
+            raise
+
+
+class Switch(_GeneratorContextManager[None]):
+    """A block that is a decorator, too: of functions, generators, coroutines and both in one."""
+
+    def __call__(self, function: F) -> F:
+        """The function with each of its steps inside the block."""
+        made: F = _in_steps(self._recreate_cm, function)
+        return made
+
+
+def _not_recording() -> Generator[None]:
+    pause = object()
+
+    def resume() -> None:
+        mode = MODE.get()
+        rest = tuple(p for p in mode.pauses if p is not pause)
+        if len(rest) < len(mode.pauses):
+            MODE.set(mode.but(recording=not rest, pauses=rest))
+
+    with afterwards(resume):
+        mode = MODE.get()
+        MODE.set(mode.but(recording=False, pauses=(*mode.pauses, pause)))
+        yield
+
+
+@overload
+def no_grad() -> Switch: ...
+@overload
+def no_grad(function: F) -> F: ...
+def no_grad(function: Any = None) -> Any:
+    """Inside, nothing is recorded: faster, and the results are constants.
+
+    A context, ``with mg.no_grad():``, and a decorator, ``@mg.no_grad`` or ``@mg.no_grad()``. A
+    decorated generator or coroutine records nothing while it runs; where it is consumed, recording
+    goes on. (A generator with the context around its ``yield`` would leave it off there.)
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(2.0, requires_grad=True)
+    >>> with mg.no_grad():
+    ...     y = x * x
+    >>> y.requires_grad
+    False
+    """
+    switch = Switch(_not_recording, (), {})
+    return switch if function is None else switch(function)
+
+
+def is_recording() -> bool:
+    """Whether operations on tracked tensors are being recorded on this thread.
+
+    >>> with mg.no_grad():
+    ...     mg.is_recording()
+    False
+    """
+    return MODE.get().recording
+
+
+# -- functions that stop and go on -----------------------------------------------------------------
+
+
+def _in_steps(block: Callable[[], Any], function: Any) -> Any:
+    import inspect  # slow to import, and rarely needed
+
+    if inspect.isgeneratorfunction(function):
+
+        def generator(*args: Any, **kwargs: Any) -> Any:
+            return (yield from _steps(block, function(*args, **kwargs)))
+
+        return functools.wraps(function)(generator)
+    if inspect.iscoroutinefunction(function):
+
+        async def coroutine(*args: Any, **kwargs: Any) -> Any:
+            return await _Steps(block, function(*args, **kwargs))
+
+        return functools.wraps(function)(coroutine)
+    if inspect.isasyncgenfunction(function):
+
+        async def both(*args: Any, **kwargs: Any) -> Any:
+            inner = function(*args, **kwargs)
+            step, value = inner.asend, None
+            while True:
+                try:
+                    out = await _Steps(block, step(value))
+                except StopAsyncIteration:
+                    return
+                try:
+                    value = yield out
+                    step = inner.asend
+                except GeneratorExit:
+                    await _Steps(block, inner.aclose())
+                    raise
+                except BaseException as error:  # noqa: BLE001 (thrown in, and handed on)
+                    step, value = inner.athrow, error
+
+        return functools.wraps(function)(both)
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        with block():
+            return function(*args, **kwargs)
+
+    return functools.wraps(function)(call)
+
+
+class _Steps:
+    """Awaits something with each step inside a block."""
+
+    def __init__(self, block: Callable[[], Any], awaited: Any) -> None:
+        self._block, self._awaited = block, awaited
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return _steps(self._block, self._awaited.__await__())
+
+
+def _steps(block: Callable[[], Any], inner: Any) -> Generator[Any, Any, Any]:
+    """What ``yield from inner`` does, with each step of ``inner`` inside a block of its own."""
+    step, value = inner.send, None
+    while True:
+        try:
+            with block():
+                out = step(value)
+        except StopIteration as end:
+            return end.value
+        try:
+            value = yield out
+            step = inner.send
+        except GeneratorExit:
+            with block():
+                inner.close()
+            raise
+        except BaseException as error:  # noqa: BLE001 (thrown in, and handed on)
+            step, value = inner.throw, error

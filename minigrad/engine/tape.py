@@ -1,0 +1,416 @@
+"""GradientTape: an interval of history, after TensorFlow's."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Generator, Iterable, Iterator
+from types import TracebackType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from minigrad.engine.node import MODE, Leaf, Node, next_number
+from minigrad.engine.settings import checked
+from minigrad.engine.switches import Switch, afterwards
+from minigrad.engine.tensor import Tensor, gradients, named, new_leaf
+
+__all__ = ["GradientTape", "stop_gradient"]
+
+
+class GradientTape:
+    """Records what runs inside its ``with`` block and differentiates it, as ``tf.GradientTape``.
+
+    Parameters and other tensors with ``requires_grad=True`` are watched by themselves (unless
+    ``watch_accessed_variables=False``); others need :meth:`watch`. What ran before the tape opened
+    is constant to it. A tape gives one gradient, then it is spent, unless ``persistent=True``.
+    Tapes nest to any order: a gradient taken while another tape is open is itself recorded. Raises
+    RuntimeError when it is used after it is spent or opened twice, TypeError for what is no tensor
+    or has no derivative.
+
+    >>> import numpy as np, minigrad as mg
+    >>> x = mg.tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
+    >>> with mg.GradientTape() as tape:
+    ...     y = x**3 + 2*x + 5
+    >>> tape.gradient(y, x)
+    tensor([ 5., 14., 29.], dtype=float64)
+    """
+
+    #: The tape opened last, for mg.explain.
+    latest: ClassVar[weakref.ref[GradientTape] | None] = None
+
+    @checked()
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True) -> None:
+        self.persistent = persistent
+        self.nodes: list[Node] = []
+        self._watch_accessed = watch_accessed_variables
+        # By identity, because a watched tensor loses its node when the tape closes.
+        self._watched: dict[int, tuple[Tensor, Node]] = {}
+        # Numbers [start, end) during which this tape was recording; the last may be open.
+        self._intervals: list[list[float]] = []
+        self._open = False
+        self._alone = True
+        self._spent = False
+        # Whether its gradients are recorded; None when that depends on whether a tape is open.
+        self._recorded: bool | None = None
+
+    # -- reading -----------------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        from minigrad.debug.tape_table import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from minigrad.debug.tape_table import as_html
+
+        return as_html(self)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """One dict per recorded operator, oldest first: what ``print(tape)`` shows, for programs.
+
+        Keys: number, module, op, inputs (numbers of rows, or names of leaves), shape, dtype,
+        bytes (kept for the backward pass; None once released), metadata, line; and what
+        ``mg.observe()`` noted: file, line_number, seconds, backward_seconds, values,
+        gradient_norm.
+        """
+        from minigrad.debug.tape_table import records
+
+        return records(self)
+
+    # -- recording ---------------------------------------------------------------------------
+
+    def __enter__(self) -> GradientTape:
+        mode = MODE.get()
+        if self in mode.tapes:
+            raise RuntimeError("GradientTape: this tape is already recording")
+        if mode.tapes:
+            self._alone = False
+            for tape in mode.tapes:
+                tape._alone = False
+        before = len(self._intervals)
+        try:
+            with _watching:
+                for tensor, node in self._watched.values():
+                    if tensor._node is None:
+                        tensor._node = node
+                    if type(node) is Leaf:
+                        node.watchers.add(id(self))
+            GradientTape.latest = weakref.ref(self)
+            self._open = True
+            self._resume()
+            return self
+        except BaseException:  # Ctrl-C: then __exit__ is not called
+            MODE.set(mode)
+            del self._intervals[before:]
+            self._unwatch()
+            raise
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            self._close()
+        except BaseException:  # Ctrl-C in the middle of it
+            self._close()
+            raise
+
+    def _close(self) -> None:
+        self._open = False
+        self._pause()
+        self._unwatch()
+
+    def _resume(self) -> None:
+        self._intervals.append([next_number(), float("inf")])
+        mode = MODE.get()
+        MODE.set(mode.but(tapes=(*mode.tapes, self)))
+
+    def _pause(self) -> None:
+        mode = MODE.get()
+        if self in mode.tapes:
+            self._intervals[-1][1] = next_number()
+            MODE.set(mode.but(tapes=tuple(t for t in mode.tapes if t is not self)))
+
+    def stop_recording(self) -> Switch:
+        """What runs inside is constant to this tape.
+
+        Raises RuntimeError when the tape is not recording.
+        """
+        return Switch(self._stopped, (), {})
+
+    def _stopped(self) -> Generator[None]:
+        if self not in MODE.get().tapes:
+            raise RuntimeError("stop_recording: this tape is not recording")
+
+        def resume() -> None:
+            if self._open and self not in MODE.get().tapes:
+                self._resume()
+
+        with afterwards(resume):
+            self._pause()
+            yield
+
+    def reset(self) -> None:
+        """Forget everything recorded and watched so far; recording goes on if it was on."""
+        recording = self in MODE.get().tapes
+        self.nodes = []
+        self._unwatch()
+        self._watched = {}
+        self._spent = False
+        self._intervals = [[next_number(), float("inf")]] if recording else []
+
+    def watch(self, tensor: Any) -> None:
+        """Follow this tensor (or each of a nested list, tuple or dict) although it is a constant.
+
+        Raises TypeError for integer tensors and for what is no tensor.
+        """
+        for one in flatten(tensor):
+            if not isinstance(one, Tensor):
+                raise TypeError(f"watch: expected a tensor, got {type(one).__name__}")
+            if one.dtype.kind != "f":
+                raise TypeError(
+                    f"watch: only floating-point tensors have gradients, got {one.dtype}; "
+                    f"convert it first, e.g. t.astype(np.float32)"
+                )
+            with _watching:
+                node = one._node or new_leaf(one, trainable=False)
+                # Noted first: what Ctrl-C leaves here is then undone with the rest.
+                self._watched[id(one)] = (one, node)
+                if type(node) is Leaf:
+                    node.watchers.add(id(self))
+                one._node = node
+
+    def _unwatch(self) -> None:
+        """Make constants again of what was constant before tapes watched it."""
+        with _watching:
+            for tensor, node in self._watched.values():
+                if type(node) is Leaf:
+                    node.watchers.discard(id(self))
+                    if not node.watchers and not node.trainable and tensor._node is node:
+                        tensor._node = None
+
+    def watched_variables(self) -> tuple[Tensor, ...]:
+        """The tensors watched by hand and the leaves that recorded operations have used."""
+        found: dict[Node, Tensor] = {node: tensor for tensor, node in self._watched.values()}
+        if self._watch_accessed:
+            for node in self.nodes:
+                for parent in node.parents:
+                    if type(parent) is Leaf and parent.trainable and parent not in found:
+                        owner = parent.owner()
+                        if owner is not None:
+                            found[parent] = owner
+        return tuple(found.values())
+
+    # -- gradients ---------------------------------------------------------------------------
+
+    def gradient(
+        self,
+        target: Any,
+        sources: Any,
+        output_gradients: Any = None,
+        unconnected_gradients: str = "none",
+    ) -> Any:
+        """D target / d source for each source, in the nesting (list, tuple, dict) of ``sources``.
+
+        Several targets, and the elements of a target that is no scalar, are summed, weighted by
+        ``output_gradients`` (of the targets' shapes). A source that the target does not depend
+        on, or that this tape does not watch, gives None, or zeros with
+        ``unconnected_gradients="zero"``; ``mg.explain(target, source)`` says why.
+
+        Raises RuntimeError when the tape is spent, TypeError for sources that are no tensors,
+        ValueError for an unknown ``unconnected_gradients`` or ill-shaped ``output_gradients``.
+        """
+        self._refuse_if_spent()
+        return self._gradient(target, sources, output_gradients, unconnected_gradients)
+
+    def _gradient(
+        self, target: Any, sources: Any, cotangents: Any, unconnected: str, release: bool = True
+    ) -> Any:
+        given: Any = unconnected
+        if not isinstance(given, str) or given not in ("none", "zero"):
+            raise ValueError(
+                f"gradient: unconnected_gradients must be 'none' or 'zero', got {unconnected!r}"
+            )
+        flat = flatten(sources)
+        for one in flat:
+            if not isinstance(one, Tensor):
+                raise TypeError(f"gradient: a source must be a tensor, got {type(one).__name__}")
+        nodes = [self._node_of(one) for one in flat]
+        seeds = self._seeds(target, cotangents)
+        self._use_up()  # only now: a call that is refused leaves the tape as it was
+        recorded = bool(MODE.get().tapes) if self._recorded is None else self._recorded
+        found = gradients(
+            seeds,
+            [n for n in nodes if n is not None],
+            inside=self._inside(),
+            recorded=recorded,
+            release=release and self._spent and self._alone and not recorded,
+        )
+        result: list[Tensor | None] = []
+        for one, node in zip(flat, nodes, strict=True):
+            g = None if node is None else found.get(node)
+            if g is None and unconnected == "zero":
+                g = Tensor(np.zeros_like(one._data))
+            result.append(g)
+        return rebuild(sources, iter(result))
+
+    def jacobian(self, target: Tensor, sources: Any, unconnected_gradients: str = "none") -> Any:
+        """All derivatives: shape target.shape + source.shape for each source.
+
+        One backward pass per element of the target. Raises as :meth:`gradient`.
+
+        >>> import minigrad as mg
+        >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
+        >>> with mg.GradientTape() as tape:
+        ...     y = x * x
+        >>> tape.jacobian(y, x)
+        tensor([[2., 0.],
+                [0., 4.]])
+        """
+        self._check("jacobian", "target", target)
+        units = (_units(target, i) for i in np.ndindex(target.shape))
+        columns = self._passes(target, sources, units, unconnected_gradients)
+        blocks = (
+            _assemble(column, 0, target.shape + source.shape, source.dtype)
+            for column, source in zip(columns, flatten(sources), strict=True)
+        )
+        return rebuild(sources, blocks)
+
+    def batch_jacobian(
+        self, target: Tensor, source: Tensor, unconnected_gradients: str = "none"
+    ) -> Any:
+        """The Jacobian of each row: shapes (N, ...) and (N, ...) give (N, ..., ...).
+
+        Row n of the target may depend on row n of the source only (else the result mixes rows).
+        Raises ValueError when the first axes differ, else as :meth:`gradient`.
+        """
+        self._check("batch_jacobian", "target", target)
+        self._check("batch_jacobian", "source", source)
+        if not target.ndim or not source.ndim or target.shape[0] != source.shape[0]:
+            raise ValueError(
+                f"batch_jacobian: expected target and source with the same first axis, "
+                f"got {target.shape} and {source.shape}"
+            )
+        units = (_units(target, (slice(None), *i)) for i in np.ndindex(target.shape[1:]))
+        (column,) = self._passes(target, source, units, unconnected_gradients)
+        return _assemble(column, 1, target.shape + source.shape[1:], source.dtype)
+
+    def _passes(
+        self, target: Tensor, sources: Any, cotangents: Iterable[Tensor], unconnected: str
+    ) -> list[list[Any]]:
+        """For each source, its gradients for the cotangents in turn."""
+        self._refuse_if_spent()
+        passes = [
+            flatten(self._gradient(target, sources, g, unconnected, release=False))
+            for g in cotangents
+        ]
+        self._use_up()
+        return [[one[i] for one in passes] for i in range(len(flatten(sources)))]
+
+    # -- what belongs to this tape -----------------------------------------------------------
+
+    def _refuse_if_spent(self) -> None:
+        if self._spent and not self.persistent:
+            raise RuntimeError(
+                "this tape has given its gradient and is spent. Ask for all sources in one "
+                "call, or open it as GradientTape(persistent=True)"
+            )
+
+    def _use_up(self) -> None:
+        if not self.persistent:
+            self._spent = True
+            self._pause()
+
+    def _check(self, function: str, role: str, one: Any) -> None:
+        if not isinstance(one, Tensor):
+            raise TypeError(f"{function}: expected a tensor as {role}, got {type(one).__name__}")
+
+    def _inside(self) -> Callable[[Node], bool]:
+        """A test whether a node was recorded while this tape was on."""
+        if len(self._intervals) == 1:
+            ((start, end),) = self._intervals
+            return lambda node: start <= node.number < end
+        return lambda node: any(start <= node.number < end for start, end in self._intervals)
+
+    def _node_of(self, source: Tensor) -> Node | None:
+        """The source's node, if this tape follows it."""
+        if id(source) in self._watched:
+            return self._watched[id(source)][1]
+        node = source._node
+        if type(node) is Leaf:
+            return node if node.trainable and self._watch_accessed else None
+        return node if node is not None and self._inside()(node) else None
+
+    def _seeds(self, target: Any, output_gradients: Any) -> list[tuple[Node, Tensor]]:
+        targets = flatten(target)
+        given = [None] * len(targets) if output_gradients is None else flatten(output_gradients)
+        if len(given) != len(targets):
+            raise ValueError(
+                f"gradient: got {len(given)} output_gradients for {len(targets)} targets"
+            )
+        pairs = []
+        for one, g in zip(targets, given, strict=True):
+            if not isinstance(one, Tensor):
+                raise TypeError(f"gradient: a target must be a tensor, got {type(one).__name__}")
+            seed = Tensor(np.ones_like(one._data)) if g is None else one._seed(named("gradient", g))
+            node = self._node_of(one)
+            if node is not None:
+                pairs.append((node, seed))
+        return pairs
+
+
+#: A constant may be watched by tapes on several threads: it is one leaf to all of them.
+_watching = threading.Lock()
+
+
+def _units(like: Tensor, index: Any) -> Tensor:
+    """Zeros with ones at ``index``."""
+    array = np.zeros_like(like._data)
+    array[index] = 1
+    return Tensor(array)
+
+
+def _assemble(parts: list[Any], axis: int, shape: tuple[int, ...], dtype: Any) -> Any:
+    """A Jacobian of the gradients that are its slices along ``axis``; None of Nones."""
+    if not parts:
+        return Tensor(np.zeros(shape, dtype))
+    return None if parts[0] is None else np.reshape(np.stack(parts, axis=axis), shape)
+
+
+# -- nested structures -------------------------------------------------------------------
+
+
+def flatten(structure: Any) -> list[Any]:
+    """The leaves of nested lists, tuples and dicts, in order."""
+    if isinstance(structure, dict):
+        return [leaf for value in structure.values() for leaf in flatten(value)]
+    if isinstance(structure, (list, tuple)):
+        return [leaf for value in structure for leaf in flatten(value)]
+    return [structure]
+
+
+def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
+    """The same nesting with these leaves."""
+    if isinstance(structure, dict):
+        return {key: rebuild(value, leaves) for key, value in structure.items()}
+    if isinstance(structure, (list, tuple)):
+        parts = [rebuild(value, leaves) for value in structure]
+        if hasattr(structure, "_fields"):
+            return type(structure)(*parts)
+        return parts if isinstance(structure, list) else tuple(parts)
+    return next(leaves)
+
+
+def stop_gradient(x: Any) -> Tensor:
+    """The value of x as a constant: no gradient flows through it.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(3.0, requires_grad=True)
+    >>> (x * mg.stop_gradient(x)).backward()
+    >>> x.grad
+    tensor(3.)
+    """
+    return named("stop_gradient", x).detach()

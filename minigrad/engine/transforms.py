@@ -1,0 +1,320 @@
+"""Functions in, derivatives out: grad, jacobian, hessian and products with them.
+
+Each argument enters as a fresh variable, so that nested derivatives cannot mistake one level's
+variable for another's. What comes out is tracked when an argument is, or when the function uses
+a tracked tensor; otherwise it is a constant, and an array where the argument was one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minigrad.engine.node import MODE, Leaf, Node
+from minigrad.engine.settings import checked
+from minigrad.engine.tape import GradientTape, flatten, rebuild
+from minigrad.engine.tensor import Tensor, as_tensor
+from minigrad.operators.arithmetic import positive
+
+__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
+
+Function = Callable[..., Any]
+
+
+def _fresh(argument: Any) -> Any:
+    """New variables with the same values: connected to the old ones where those are tracked."""
+    tensors = [as_tensor(one) for one in flatten(argument)]
+    for one in tensors:
+        if one.dtype.kind != "f":
+            raise TypeError(
+                f"a derivative needs floating-point arguments, got {one.dtype} of shape "
+                f"{one.shape}; pass 2.0 instead of 2, or convert with .astype(np.float64)"
+            )
+    made = (positive(t) if t._node is not None else Tensor(t._data) for t in tensors)
+    return rebuild(argument, made)
+
+
+def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[Any], Any, Any]:
+    """The call's arguments with fresh variables at ``argnums``, those, and what they stand for."""
+    numbers = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    name = getattr(f, "__name__", "the function")
+    for n in numbers:
+        if not isinstance(n, int) or not -len(args) <= n < len(args):
+            raise ValueError(f"argnums={argnums}: {name} was called with {len(args)} arguments")
+    given = list(args)
+    for n in numbers:
+        given[n] = _fresh(args[n])
+    if isinstance(argnums, (tuple, list)):
+        return given, tuple(given[n] for n in numbers), tuple(args[n] for n in numbers)
+    return given, given[argnums], args[argnums]
+
+
+class _recording:
+    """A derivative is taken under ``no_grad`` too. Tells whether it may be tracked itself.
+
+    No generator: Python might finish one late, and this puts a whole mode back.
+    """
+
+    def __enter__(self) -> bool:
+        self._mode = mode = MODE.get()
+        if mode.recording:
+            return True
+        try:
+            MODE.set(mode.but(recording=True, tapes=(), pauses=()))
+            return False
+        except BaseException:  # Ctrl-C: then __exit__ is not called
+            MODE.set(mode)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if not self._mode.recording:
+            MODE.set(self._mode)
+
+
+def _tracked(tape: GradientTape, variables: Any, values: Any) -> bool:
+    """Whether what ran under this tape hangs on anything tracked besides its own variables."""
+    start = tape._intervals[0][0]
+    if any(type(one._node) is Node for one in flatten(variables)):
+        return True
+    nodes = [one._node for one in flatten(values) if isinstance(one, Tensor)]
+    for node in tape.nodes:
+        nodes += node.parents
+    return any(
+        node is not None and (node.number < start or (type(node) is Leaf and node.trainable))
+        for node in nodes
+    )
+
+
+def _is_array(one: Any) -> bool:
+    return isinstance(one, (np.ndarray, np.generic))
+
+
+def _as_given(given: Any, results: Any) -> Any:
+    """The results (nested as what was given) as arrays where arrays were given."""
+    pairs = zip(flatten(given), flatten(results), strict=True)
+    return rebuild(given, iter([np.array(r._data) if _is_array(a) else r for a, r in pairs]))
+
+
+def _constants(given: Any, values: Any) -> Any:
+    """The values without their history; as arrays when nothing but arrays was given."""
+    arrays = all(map(_is_array, flatten(given)))
+    made = (np.array(one._data) if arrays else one.detach() for one in flatten(values))
+    return rebuild(values, made)
+
+
+def _tensors(value: Any, what: str) -> list[Tensor]:
+    """The tensors of a nested result."""
+    found = flatten(value)
+    for one in found:
+        if not isinstance(one, Tensor):
+            raise TypeError(
+                f"{what}: the function must return a tensor, got {type(one).__name__}. Inside it, "
+                f"stay with tensors: .numpy(), float() and .item() leave the graph"
+            )
+    return found
+
+
+def _scalar(value: Any, what: str) -> Tensor:
+    if isinstance(value, (list, tuple, dict)):
+        raise TypeError(
+            f"{what}: the function must return one tensor, got {type(value).__name__}; "
+            f"add up what it holds, or use mg.jacobian"
+        )
+    (tensor,) = _tensors(value, what)
+    if tensor.size != 1:
+        raise ValueError(
+            f"{what}: the function must return one number, got shape {tensor.shape}; "
+            f"reduce it, e.g. with .sum(), or use mg.jacobian"
+        )
+    return tensor
+
+
+@checked()
+def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """A function that returns ``(f(*args), gradient)``.
+
+    The gradient has the nesting of the argument: a tensor, or a list, tuple or dict of them; with
+    a tuple of ``argnums``, a tuple. Zero where f does not depend on an argument. As JAX's.
+
+    Value and gradient are tracked when an argument is, or when f uses a tracked tensor, such as a
+    parameter; so a loss may hold a gradient. Otherwise they are constants, and for NumPy arrays
+    NumPy arrays. This holds for all functions here.
+
+    Raises ValueError when f does not return exactly one number, TypeError for integer arguments.
+
+    >>> import minigrad as mg
+    >>> mg.value_and_grad(lambda x: (x * x).sum())(mg.tensor([1.0, 2.0]))
+    (tensor(5.), tensor([2., 4.]))
+    """
+
+    def both(*args: Any, **kwargs: Any) -> Any:
+        with _recording() as open_:
+            given, wanted, asked = _variables(f, argnums, args)
+            with GradientTape() as tape:
+                tape.watch(wanted)
+                value = _scalar(f(*given, **kwargs), "grad")
+            tape._recorded = tracked = open_ and _tracked(tape, wanted, value)
+            gradient = tape.gradient(value, wanted, unconnected_gradients="zero")
+        if tracked:
+            return value, gradient
+        return _constants(asked, value), _as_given(asked, gradient)
+
+    return both
+
+
+@checked()
+def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """The gradient of a function with one number as result; apply it again for higher orders.
+
+    See :func:`value_and_grad` for arguments and errors.
+
+    >>> import minigrad as mg
+    >>> df = mg.grad(lambda x: x ** 3)
+    >>> df(2.0), mg.grad(df)(2.0)
+    (tensor(12.), tensor(12.))
+    >>> mg.grad(lambda x: (x ** 3).sum())(np.array([1.0, 2.0]))
+    array([ 3., 12.])
+    """
+    both = value_and_grad(f, argnums)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return gradient
+
+
+@checked()
+def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """All first derivatives: shape ``f(x).shape + x.shape``.
+
+    For nested arguments, or results, so nested; those of the result outside. As JAX's.
+
+    >>> import minigrad as mg
+    >>> mg.jacobian(lambda x: x * x)(mg.tensor([1.0, 3.0]))
+    tensor([[2., 0.],
+            [0., 6.]])
+    """
+
+    def of(*args: Any, **kwargs: Any) -> Any:
+        with _recording() as open_:
+            given, wanted, asked = _variables(f, argnums, args)
+            with GradientTape(persistent=True) as tape:
+                tape.watch(wanted)
+                value = f(*given, **kwargs)
+            tensors = _tensors(value, "jacobian")
+            tape._recorded = tracked = open_ and _tracked(tape, wanted, tensors)
+            blocks = [tape.jacobian(one, wanted, unconnected_gradients="zero") for one in tensors]
+        return rebuild(value, iter(blocks if tracked else [_as_given(asked, b) for b in blocks]))
+
+    return of
+
+
+@checked()
+def hessian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
+    """All second derivatives of a function with one number as result: shape x.shape + x.shape.
+
+    For nested arguments, a block for each pair of them, as in JAX.
+
+    >>> import minigrad as mg
+    >>> mg.hessian(lambda x: (x ** 3).sum())(mg.tensor([1.0, 2.0]))
+    tensor([[ 6.,  0.],
+            [ 0., 12.]])
+    """
+    return jacobian(grad(f, argnums), argnums)
+
+
+@checked()
+def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The value of f, and the function that takes a cotangent v to v times the Jacobian.
+
+    Returns one product per argument, in a tuple. As ``jax.vjp``.
+
+    >>> import minigrad as mg
+    >>> value, back = mg.vjp(lambda x: x * x, mg.tensor([1.0, 3.0]))
+    >>> back(mg.tensor([1.0, 10.0]))
+    (tensor([ 2., 60.]),)
+    """
+    with _recording() as open_:
+        variables = tuple(_fresh(a) for a in args)
+        with GradientTape(persistent=True) as tape:
+            tape.watch(variables)
+            value = f(*variables)
+        tensors = _tensors(value, "vjp")
+        tracked = open_ and _tracked(tape, variables, tensors)
+
+    def back(v: Any) -> tuple[Any, ...]:
+        tape._recorded = again = tracked or _any_tracked(v)
+        found = tape.gradient(value, variables, v, unconnected_gradients="zero")
+        return tuple(found if again else _as_given(args, found))
+
+    return value if tracked else _constants(args, value), back
+
+
+@checked()
+def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
+    """The value of f at x, and the Jacobian times v: the derivative of f in the direction v.
+
+    ``x`` and ``v``: a tensor each, or tuples of them for a function of several arguments.
+    Computed by differentiating the vector-Jacobian product, which is linear in its cotangent.
+    Raises ValueError when x and v differ in shape.
+
+    >>> import minigrad as mg
+    >>> mg.jvp(lambda x: x * x, mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
+    (tensor([1., 9.]), tensor([2., 6.]))
+    """
+    xs = x if isinstance(x, tuple) else (x,)
+    vs = v if isinstance(v, tuple) else (v,)
+    with _recording() as open_:
+        variables = tuple(_fresh(one) for one in xs)
+        directions = [as_tensor(one) for one in vs]
+        shapes = [t.shape for t in variables]
+        if shapes != [t.shape for t in directions]:
+            raise ValueError(f"jvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
+        with GradientTape() as outer:
+            with GradientTape() as inner:
+                inner.watch(variables)
+                value = f(*variables)
+            if not isinstance(value, Tensor):
+                _scalar(value, "jvp")
+            cotangent = Tensor(np.zeros_like(value._data))
+            outer.watch(cotangent)
+            products = inner.gradient(value, variables, cotangent, unconnected_gradients="zero")
+        tracked = open_ and (_tracked(outer, variables, value) or _any_tracked(directions))
+        outer._recorded = tracked
+        tangent = outer.gradient(products, cotangent, directions, unconnected_gradients="zero")
+    return (value, tangent) if tracked else (_constants(x, value), _constants(x, tangent))
+
+
+@checked()
+def hvp(f: Function, x: Any, v: Any) -> Any:
+    """The Hessian of f at x times v, without forming the Hessian (Pearlmutter, 1994).
+
+    x may be a list, tuple or dict of tensors, v and the result then are too.
+    Raises ValueError when x and v differ in shape.
+
+    >>> import minigrad as mg
+    >>> mg.hvp(lambda x: (x ** 3).sum(), mg.tensor([1.0, 2.0]), mg.tensor([1.0, 1.0]))
+    tensor([ 6., 12.])
+    """
+    with _recording() as open_:
+        variable = _fresh(x)
+        directions = [as_tensor(one) for one in flatten(v)]
+        shapes = [one.shape for one in flatten(variable)]
+        if shapes != [one.shape for one in directions]:
+            raise ValueError(f"hvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
+        with GradientTape() as outer:
+            outer.watch(variable)
+            with GradientTape() as inner:
+                inner.watch(variable)
+                value = _scalar(f(variable), "hvp")
+            gradient = inner.gradient(value, variable, unconnected_gradients="zero")
+        tracked = open_ and (_tracked(outer, variable, value) or _any_tracked(directions))
+        outer._recorded = tracked
+        product = outer.gradient(gradient, variable, directions, unconnected_gradients="zero")
+    return product if tracked else _as_given(x, product)
+
+
+def _any_tracked(given: Any) -> bool:
+    return any(isinstance(one, Tensor) and one._node is not None for one in flatten(given))

@@ -1,0 +1,133 @@
+"""The picture as a graphviz.Digraph, and as the files that layout engines make of it."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from pathlib import Path
+from typing import Any
+
+import graphviz
+
+from minigrad.graph.dot import write
+from minigrad.graph.layout import Drawing
+from minigrad.graph.page import page
+from minigrad.io.file_system import write_file
+
+INSTALL = (
+    "no layout engine was found. Install one of: (1) Graphviz, with `apt install graphviz`, "
+    "`brew install graphviz` or `winget install graphviz`; (2) `pip install 'minigrad[viz]'`, "
+    "whose pygraphviz wheel carries one. Or save as .html or .dot, which need neither"
+)
+_LAID_OUT = (".svg", ".png", ".pdf")
+
+
+class Picture(graphviz.Digraph):  # type: ignore[misc]
+    """A ``graphviz.Digraph`` of a computation, as :func:`minigrad.make_dot` makes it.
+
+    Everything the graphviz package offers works, display in notebooks included; in addition
+    :meth:`save` writes a file of the kind that its suffix says.
+    """
+
+    #: What the interactive page is made of.
+    plan: Drawing | None = None
+
+    def copy(self) -> Picture:
+        """An independent copy."""
+        copy: Picture = super().copy()
+        copy.plan = self.plan
+        return copy
+
+    def save(
+        self, filename: Any = None, directory: Any = None, *, skip_existing: Any = False
+    ) -> str:
+        """Write the picture and give the path: .svg, .png, .pdf, .html (interactive), .dot or .gv.
+
+        Without a file name, writes DOT as ``graphviz.Digraph.save`` does. .svg, .png and .pdf are
+        laid out by ``dot``, else by pygraphviz; RuntimeError says how to install either when there
+        is none. Raises ValueError for another suffix, and otherwise as :func:`minigrad.save`, which
+        writes in the same way.
+        """
+        # graphviz's own render() and view() come through here for the DOT text: skip_existing=None.
+        by_graphviz = filename is None or skip_existing is None
+        by = self._source_path if by_graphviz else _joined
+        path = by(filename, directory)
+        suffix = path.suffix.lower()
+        if skip_existing and path.exists():
+            return str(path)
+        if by_graphviz or suffix in (".dot", ".gv"):
+            content = self.source.encode()
+        elif suffix == ".html":
+            content = self.html.encode()
+        elif suffix in _LAID_OUT:
+            content = self.pipe(suffix[1:])
+        else:
+            raise ValueError(
+                f"save: cannot write {path.name!r}: the suffix must be one of "
+                f".svg, .png, .pdf, .html, .dot, .gv"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, content, "save")
+        return str(path)
+
+    def _source_path(self, filename: Any, directory: Any) -> Path:
+        """Where ``graphviz.Digraph.save`` would write, and will the next time."""
+        known: Any = self
+        if filename is not None:
+            known.filename = filename
+        if directory is not None:
+            known.directory = directory
+        return Path(known.filepath)
+
+    @property
+    def html(self) -> str:
+        """The interactive page, self-contained."""
+        if self.plan is None:
+            raise ValueError("html: only a picture that make_dot made has a page")
+        return page(self.plan)
+
+    def pipe(
+        self, format: str | None = None, *args: Any, encoding: Any = None, **kwargs: Any
+    ) -> Any:
+        """The laid-out picture as bytes (or text, with ``encoding``), as ``graphviz.Digraph.pipe``.
+
+        Raises RuntimeError when there is neither ``dot`` nor pygraphviz.
+        """
+        engine = kwargs.get("engine") or self.engine
+        if shutil.which(engine) is not None:
+            return super().pipe(format, *args, encoding=encoding, **kwargs)
+        content = _pipe_in_process(self.source, format or self.format, engine)
+        return content.decode(encoding) if encoding else content
+
+    def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """What a notebook shows: the laid-out picture, or without an engine the page."""
+        try:
+            bundle: dict[str, Any] = super()._repr_mimebundle_(*args, **kwargs)
+        except RuntimeError:
+            if self.plan is None:
+                raise
+            page = html.escape(self.html, quote=True)
+            frame = f'<iframe srcdoc="{page}" width="100%" height="640" style="border:0"></iframe>'
+            return {"text/html": frame}
+        return bundle
+
+
+def _joined(filename: Any, directory: Any) -> Path:
+    return Path(directory or "", filename)
+
+
+def _pipe_in_process(source: str, format: str, engine: str) -> bytes:
+    try:
+        import pygraphviz
+    except ImportError:
+        raise RuntimeError(f"{format}: {INSTALL}") from None
+    drawn: Any = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
+    return bytes(drawn)
+
+
+def picture(plan: Drawing) -> Picture:
+    """The picture of a plan."""
+    graph = Picture("computation")
+    write(graph, plan)
+    graph.plan = plan
+    return graph

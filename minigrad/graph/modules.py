@@ -1,0 +1,158 @@
+"""The modules of a picture: a tree of groups with the boxes as its leaves.
+
+What a call of a module records is a run of consecutive operators. A group is such a run, never
+"everything with this path": a module that is called twice gives two groups, so that no arrow leads
+from a group through another and back into it, and any group can be closed without making a loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minigrad.engine.node import Scope
+from minigrad.graph.nodes import Box, consumers
+
+
+class Group:
+    """One call of a module, or a stretch that stands for several: groups and boxes, in order."""
+
+    __slots__ = (
+        "children", "closed", "count", "depth", "first", "id", "key", "kind", "last", "level",
+        "order", "parent", "path",
+    )  # fmt: skip
+
+    def __init__(self, path: str, kind: str, parent: Group | None, order: int = 0) -> None:
+        self.path = path
+        self.kind = kind
+        self.order = order
+        self.parent = parent
+        self.depth: int = 0 if parent is None else parent.depth + 1
+        #: 0 for a model, 1 for its parts, ...; -1 for what is around models.
+        self.level: int = -1 if parent is None else parent.level + 1
+        self.children: list[Group | Box] = []
+        self.id = ""
+        self.key: object = None
+        self.closed = False
+        #: How many equal groups in a row this one stands for, and the paths of both ends.
+        self.count = 1
+        self.first = self.last = path
+
+    def __repr__(self) -> str:
+        return f"<group {self.path or self.kind or '(all)'} of {len(self.children)}>"
+
+    @property
+    def name(self) -> str:
+        """The path, or both ends of the paths it stands for."""
+        return self.path if self.first == self.last else f"{self.first} … {self.last}"
+
+    def boxes(self) -> Iterator[Box]:
+        """All boxes inside."""
+        for child in self.children:
+            if isinstance(child, Group):
+                yield from child.boxes()
+            else:
+                yield child
+
+    def groups(self) -> Iterator[Group]:
+        """All groups inside, outer ones first."""
+        for child in self.children:
+            if isinstance(child, Group):
+                yield child
+                yield from child.groups()
+
+
+def tree(boxes: list[Box]) -> Group:
+    """The operators and outputs in the groups of their modules."""
+    root = Group("", "", None)
+    open_groups = [root]
+    for box in boxes:
+        if box.kind in ("parameter", "input"):
+            continue
+        chain = _chain(box.scope)
+        same = 0
+        for group, (key, *_) in zip(open_groups[1:], chain, strict=False):
+            if group.key != key:
+                break
+            same += 1
+        del open_groups[same + 1 :]
+        for key, path, kind in chain[same:]:
+            parent = open_groups[-1]
+            group = Group(path, kind, parent, box.scope.order)
+            group.key = key
+            if kind and not path and key[0] == "gradient":
+                group.level -= 1
+            parent.children.append(group)
+            open_groups.append(group)
+        open_groups[-1].children.append(box)
+    _inline(root)
+    return root
+
+
+def _chain(scope: Scope) -> list[tuple[tuple[object, ...], str, str]]:
+    """(what makes it the same group, path, class) of each module around an operator."""
+    chain: list[tuple[tuple[object, ...], str, str]] = []
+    if scope.order:
+        kind = "gradient" if scope.order == 1 else f"gradient of order {scope.order}"
+        chain.append((("gradient", scope.order), "", kind))
+    parts = scope.path.split(".") if scope.path else []
+    paths = [".".join(parts[:i]) for i in range(0 if "" in scope.kinds else 1, len(parts) + 1)]
+    model = id(scope.kinds)  # two models may have equal paths
+    return chain + [((scope.order, model, path), path, scope.kinds.get(path, "")) for path in paths]
+
+
+def _inline(group: Group) -> None:
+    """Draw a module that is one operator without parameters as that operator."""
+    for i, child in enumerate(group.children):
+        if not isinstance(child, Group):
+            continue
+        _inline(child)
+        if len(child.children) == 1 and child.path:
+            (only,) = child.children
+            if isinstance(only, Box) and not any(s.kind == "parameter" for s in only.inputs):
+                only.module = ": ".join(filter(None, (child.path, child.kind)))
+                group.children[i] = only
+
+
+def place_leaves(root: Group, boxes: list[Box]) -> None:
+    """Put each parameter and input that is used into the smallest group that holds all its uses."""
+    home: dict[Box, Group] = {}
+    for group in (root, *root.groups()):
+        home.update({child: group for child in group.children if isinstance(child, Box)})
+    uses = consumers(box for box in boxes if box in home)
+    inserts: dict[tuple[Group, Group | Box], list[Box]] = {}
+    for box in boxes:
+        users = uses.get(box)
+        if box.kind not in ("parameter", "input") or not users:
+            continue
+        # What was given to the computation stands outside it, unless a module made it itself.
+        outside = box.kind == "input" and (box.name != "constant" or box is boxes[0])
+        group = root if outside else _common([home[user] for user in users], root)
+        first: Group | Box = users[0]
+        where = home[users[0]]
+        while where is not group:
+            first, where = where, where.parent or root
+        inserts.setdefault((group, first), []).append(box)
+    for group in {group: None for group, _ in inserts}:
+        children: list[Group | Box] = []
+        for child in group.children:
+            children.extend(inserts.get((group, child), ()))
+            children.append(child)
+        group.children = children
+
+
+def _common(groups: list[Group], root: Group) -> Group:
+    found = groups[0]
+    for group in groups[1:]:
+        other = group
+        while found is not other:
+            if found.depth >= other.depth:
+                found = found.parent or root
+            else:
+                other = other.parent or root
+    return found
+
+
+def number(root: Group) -> None:
+    """Give the groups their ids, once they stand."""
+    for rank, group in enumerate(root.groups(), 1):
+        group.id = f"module{rank}"

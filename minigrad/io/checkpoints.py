@@ -1,0 +1,178 @@
+"""Nested state on disk: dicts and lists of tensors, numbers and text, kept bit for bit.
+
+This is what an interrupted training run needs to go on: the state of the model, of the optimizer,
+of schedules and of random generators. The tensors are those of a safetensors file; how they nest,
+and everything else, is JSON in its metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.engine.tensor import Tensor
+from minigrad.io.tensors import opened, write
+
+__all__ = ["load_checkpoint", "save_checkpoint"]
+
+Array = NDArray[Any]
+
+KIND = "minigrad.kind"
+VERSION = "1"
+
+
+def save_checkpoint(path: str | os.PathLike[str], /, **state: Any) -> None:
+    """Write nested state to one file, atomically (see :func:`minigrad.save`).
+
+    Values: tensors, ndarrays, numbers, strings, bytes, None, booleans, and dicts, lists and tuples
+    of them, to any depth; keys are strings or integers. An object with ``state_dict()`` is asked
+    for it; a ``np.random.Generator`` stands for its state.
+
+    Raises TypeError that names the place of a value of another type.
+
+    >>> import minigrad as mg, tempfile, os
+    >>> from minigrad import optim
+    >>> w = mg.tensor([1.0], requires_grad=True)
+    >>> optimizer = optim.Adam([w])
+    >>> path = os.path.join(tempfile.mkdtemp(), "run.safetensors")
+    >>> mg.save_checkpoint(path, weights={"w": w}, optimizer=optimizer, epoch=3)
+    >>> state = mg.load_checkpoint(path)
+    >>> optimizer.load_state_dict(state["optimizer"])
+    >>> state["epoch"], state["weights"]
+    (3, {'w': tensor([1.])})
+    """
+    arrays: dict[str, Array] = {}
+    tree = encode(state, "", arrays)
+    metadata = {KIND: "checkpoint", "version": VERSION, "tree": json.dumps(tree)}
+    write(arrays, path, metadata, "save_checkpoint")
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read what :func:`save_checkpoint` wrote: the same nesting, types and bits.
+
+    Raises FileNotFoundError, and ValueError for a damaged file or one that is no checkpoint. No
+    code in a file is ever run.
+
+    See :func:`save_checkpoint` for an example.
+    """
+    with opened(path, "load_checkpoint") as file:
+        check_kind(file.metadata, "checkpoint", VERSION, path, "load_checkpoint")
+        try:
+            state = decode(json.loads(file.metadata["tree"]), file.arrays)
+            if not isinstance(state, dict):
+                raise TypeError("its state is not a dict")  # noqa: TRY301
+        except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
+            raise ValueError(f"load_checkpoint: {path} is damaged: {error!r:.400}") from None
+    return state
+
+
+def check_kind(metadata: dict[str, str], kind: str, version: str, path: Any, function: str) -> None:
+    """Raise ValueError unless the file is of this kind and version of ours."""
+    found = metadata.get(KIND)
+    if found != kind:
+        hint = {
+            None: "a file of tensors: use mg.load",
+            "checkpoint": "a checkpoint: use mg.load_checkpoint",
+            "model": "a model: use mg.load_model",
+        }.get(found, f"a {found!r}")
+        raise ValueError(f"{function}: {path} is not a {kind}, but {hint}")
+    if metadata.get("version") != version:
+        raise ValueError(
+            f"{function}: {path} has format version {metadata.get('version')!r}, this minigrad "
+            f"reads {version!r}; load it with the version that wrote it"
+        )
+
+
+# A value in JSON: text, integers, booleans and None are themselves; everything else is a list
+# that starts with its type.
+
+
+def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
+    """A value as JSON; its arrays are put among the others, under the name of their place."""
+    if value is None or type(value) in (bool, int, str):
+        return value
+    if type(value) is float:
+        return value if math.isfinite(value) else ["float", repr(value)]
+    if isinstance(value, Tensor):
+        return ["tensor", _keep(value._data, place, arrays)]
+    if isinstance(value, np.ndarray):
+        return ["array", _keep(value, place, arrays)]
+    if isinstance(value, np.generic):
+        return ["scalar", _keep(np.asarray(value), place, arrays)]
+    if isinstance(value, (bytes, bytearray)):
+        return ["bytes", bytes(value).hex()]
+    if isinstance(value, dict):
+        for key in value:
+            if type(key) not in (str, int):
+                raise TypeError(
+                    f"keys are strings or integers, got {key!r:.80} in {place or 'the state'}"
+                )
+        return ["dict", [[k, encode(v, _inside(place, k), arrays)] for k, v in value.items()]]
+    if isinstance(value, (list, tuple)):
+        items = [encode(v, _inside(place, i), arrays) for i, v in enumerate(value)]
+        return ["list" if isinstance(value, list) else "tuple", items]
+    if isinstance(value, np.random.Generator):
+        return encode(value.bit_generator.state, place, arrays)
+    if callable(getattr(value, "state_dict", None)):
+        return encode(value.state_dict(), place, arrays)
+    raise TypeError(
+        f"{place} is {type(value).__name__}, expected tensors, numbers, text, or "
+        f"dicts, lists and tuples of them"
+    )
+
+
+def _inside(place: str, key: Any) -> str:
+    return f"{place}.{key}" if place else str(key)
+
+
+def _keep(array: Array, place: str, arrays: dict[str, Array]) -> str:
+    """Put an array under the name of its place; keys with dots in them may need a number more."""
+    name, count = place, 1
+    while name in arrays:
+        count += 1
+        name = f"{place} ({count})"
+    arrays[name] = array
+    return name
+
+
+def _key(key: Any) -> str | int:
+    if type(key) not in (str, int):
+        raise ValueError(f"{key!r:.80} is no key")
+    return key  # type: ignore[no-any-return]
+
+
+def decode(value: Any, arrays: Mapping[str, Array]) -> Any:
+    """The value that :func:`encode` turned into JSON."""
+    if isinstance(value, dict):
+        raise TypeError("a JSON object stands where a value should")
+    if not isinstance(value, list):
+        return value
+    kind, content = value
+    match kind:
+        case "float":
+            return float(content)
+        case "tensor":
+            return Tensor(arrays[content])
+        case "array":
+            return arrays[content]
+        case "scalar":
+            return arrays[content][()]
+        case "bytes":
+            return bytes.fromhex(content)
+        case "dict":
+            found = {_key(key): decode(one, arrays) for key, one in content}
+            if len(found) != len(content):
+                raise ValueError("a key stands twice")
+            return found
+        case "list":
+            return [decode(one, arrays) for one in content]
+        case "tuple":
+            return tuple(decode(one, arrays) for one in content)
+        case _:
+            raise ValueError(f"unknown type {kind!r}")

@@ -1,0 +1,358 @@
+"""Tensors on disk: safetensors files, written so that a crash never costs the old file.
+
+The format holds named arrays and text, and no code; PyTorch, JAX and others read and write it too.
+A file begins with a header, JSON that says of each array its dtype, its shape and where it lies.
+A file may come from anybody: the header is compared with the length of the file before an array is
+read, and an array is read when it is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.engine.tensor import Tensor
+from minigrad.io.file_system import as_path, checked_target, open_to_read, write_file
+
+__all__ = ["load", "load_metadata", "save"]
+
+Array = NDArray[Any]
+
+#: Names of the format for NumPy's dtypes.
+DTYPES = {
+    "bool": "BOOL",
+    "uint8": "U8",
+    "uint16": "U16",
+    "uint32": "U32",
+    "uint64": "U64",
+    "int8": "I8",
+    "int16": "I16",
+    "int32": "I32",
+    "int64": "I64",
+    "float16": "F16",
+    "float32": "F32",
+    "float64": "F64",
+}
+_LITTLE_ENDIAN = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in DTYPES.items()}
+#: bfloat16 is the upper half of a float32.
+_LITTLE_ENDIAN["BF16"] = np.dtype("<u2")
+#: How files of other formats begin, what they are, and what to do with them.
+_FOREIGN = {
+    b"PK": "a zip archive, as of .npz, .pt and .keras files: read an .npz with np.load(path), and "
+    "write a .pt anew where PyTorch is, with safetensors.torch.save_file",
+    b"\x93NUMPY": "an .npy file: read it with np.load(path)",
+    b"\x89HDF": "an HDF5 file, as of Keras: read it with h5py",
+    b"\x80": "a pickle, which could run code: where you trust it, read it and write it anew with "
+    "mg.save, or with safetensors.torch.save_file",
+    b"version https://git-lfs": "a pointer of Git LFS: run `git lfs pull`",
+}
+#: The longest header, in bytes, that the format allows.
+LONGEST_HEADER = 100_000_000
+#: More axes than NumPy has, so that nobody multiplies a million lengths.
+MOST_AXES = 64
+#: What JSON may raise that is damaged, or nested without end.
+_BAD_JSON = (ValueError, RecursionError)
+
+#: Suffixes of other formats: a file of ours under such a name would mislead its readers.
+_OTHER_FORMATS = (
+    *(".pt", ".pth", ".pkl", ".pickle", ".npz", ".npy", ".h5", ".hdf5", ".keras", ".onnx"),
+    *(".json", ".yaml", ".csv", ".zip", ".msgpack"),
+)
+
+
+def save(
+    state_dict: Mapping[str, Any],
+    path: str | os.PathLike[str],
+    *,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write named tensors (or ndarrays) to a safetensors file, e.g. ``model.state_dict()``.
+
+    The write is atomic: killed at any moment, it leaves the old file or the new one, whole. A save
+    that fails leaves the old one and no litter; one that is killed may leave a hidden ``.tmp`` file
+    beside it, which the next save of that path removes. A symbolic link stays, and the file that
+    it points to is replaced. ``metadata``: a dict of strings to keep with them. PyTorch reads the
+    file with ``safetensors.torch.load_file``.
+
+    Raises TypeError for anything but a dict of strings to tensors (nested state:
+    :func:`save_checkpoint`; structure and weights: :func:`save_model`), ValueError for the suffix
+    of another format and for a pipe or a device, FileNotFoundError where the folder is missing, and
+    PermissionError for a file or a folder that may only be read. Format:
+    https://huggingface.co/docs/safetensors.
+
+    >>> import minigrad as mg, tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
+    >>> mg.save({"weight": mg.ones((2, 3))}, path)
+    >>> mg.load(path)["weight"].shape
+    (2, 3)
+    """
+    given: Any = state_dict
+    if not isinstance(given, Mapping):
+        hint = (
+            "; pass model.state_dict(), or use mg.save_model(model, path)"
+            if hasattr(state_dict, "state_dict")
+            else "; name it: {'x': tensor}"
+        )
+        raise TypeError(
+            f"save: expected a dict of names to tensors, got {type(state_dict).__name__}{hint}"
+        )
+    arrays: dict[str, Array] = {}
+    for name, value in given.items():
+        if not isinstance(name, str):
+            raise TypeError(f"save: names are strings, got {name!r:.80} ({type(name).__name__})")
+        if not isinstance(value, (Tensor, np.ndarray, np.generic)):
+            raise TypeError(
+                f"save: {name!r} is {type(value).__name__}, expected a tensor or an ndarray; for "
+                f"nested state with numbers and text use mg.save_checkpoint(path, ...)"
+            )
+        arrays[name] = value._data if isinstance(value, Tensor) else np.asarray(value)
+    write(arrays, path, _checked_metadata(metadata), "save")
+
+
+def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
+    """Read a safetensors file, of :func:`save` or of PyTorch: a dict of names to constant tensors.
+
+    Hand it to ``model.load_state_dict``. bfloat16, which NumPy lacks, becomes float32 exactly.
+
+    Raises FileNotFoundError, and ValueError for a damaged file or one of another format, before
+    more than its header is read. No code in a file is ever run.
+
+    See :func:`save` for an example.
+    """
+    with opened(path, "load") as file:
+        return {name: Tensor(file.arrays[name]) for name in file.arrays}
+
+
+def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Read the text kept with the tensors of a safetensors file, and nothing else of it.
+
+    Raises as :func:`load`.
+
+    >>> import tempfile, os
+    >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
+    >>> mg.save({"x": mg.ones(2)}, path, metadata={"epoch": "3"})
+    >>> mg.load_metadata(path)
+    {'epoch': '3'}
+    """
+    with opened(path, "load_metadata") as file:
+        return file.metadata
+
+
+def _checked_metadata(metadata: Any) -> dict[str, str]:
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping) or not all(
+        isinstance(text, str) for pair in metadata.items() for text in pair
+    ):
+        raise TypeError(
+            f"save: metadata is a dict of strings to strings, got {metadata!r:.80}; "
+            f"use json.dumps for other values"
+        )
+    return dict(metadata)
+
+
+# -- the format ------------------------------------------------------------------------------------
+
+
+class Entry(NamedTuple):
+    """What the header says of one array."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    kind: str
+    start: int
+
+
+class Arrays(Mapping[str, Array]):
+    """The arrays of an open file, each read when it is first asked for."""
+
+    def __init__(self, file: BinaryIO, entries: dict[str, Entry], start: int, told: str) -> None:
+        self.entries = entries
+        self._file = file
+        self._start = start
+        self._told = told
+        self._read: dict[str, Array] = {}
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._read:
+            self._read[name] = self._fetch(name, self.entries[name])
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def _fetch(self, name: str, entry: Entry) -> Array:
+        """An array of its own, aligned, in the machine's byte order."""
+        array = np.empty(math.prod(entry.shape), _LITTLE_ENDIAN[entry.kind])
+        self._file.seek(self._start + entry.start)
+        if self._file.readinto(array.view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
+            raise ValueError(f"{self._told} was cut short while it was read, at {name!r}")
+        if entry.kind == "BF16":
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        elif entry.kind == "BOOL":
+            array = array.view(np.uint8) != 0  # whatever a damaged file holds, True is 1
+        try:
+            return array.astype(entry.dtype, copy=False).reshape(entry.shape)
+        except (ValueError, OverflowError) as error:  # more axes, or longer ones, than NumPy has
+            raise ValueError(f"{self._told}: {name!r}: {error}") from None
+
+
+class TensorFile(NamedTuple):
+    """An open safetensors file: its text, and its arrays."""
+
+    metadata: dict[str, str]
+    arrays: Arrays
+
+
+def write(
+    arrays: Mapping[str, Array],
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, str],
+    function: str,
+) -> None:
+    """Write arrays and text to a safetensors file, atomically; ``function`` is for messages."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import save as serialize
+
+    target = as_path(path, function)
+    if target.suffix.lower() in _OTHER_FORMATS:
+        raise ValueError(
+            f"{function}: {target.name}: {target.suffix} names another format; this one is "
+            f"safetensors, so name the file {target.with_suffix('.safetensors').name}"
+        )
+    checked_target(target, function)
+    plain: dict[str, Array] = {}
+    for name, array in arrays.items():
+        if array.dtype.name not in DTYPES:
+            raise TypeError(
+                f"{function}: {name!r} has dtype {array.dtype}, which the format cannot hold; "
+                f"expected one of {', '.join(DTYPES)}"
+            )
+        if name == "__metadata__":
+            raise ValueError(f"{function}: the name '__metadata__' is the format's own")
+        # safetensors writes the memory as it lies, whatever the strides. (ascontiguousarray alone
+        # gives shape () an axis.)
+        order = array.dtype.newbyteorder("=")
+        plain[name] = np.ascontiguousarray(array, order).reshape(array.shape)
+    try:
+        content = serialize(plain, dict(metadata) or None)
+    except (SafetensorError, UnicodeEncodeError) as error:
+        raise ValueError(f"{function}: {target}: {error}") from error
+    write_file(target, content, function)
+
+
+@contextlib.contextmanager
+def opened(path: str | os.PathLike[str], function: str) -> Generator[TensorFile]:
+    """Open a safetensors file to read; ``function`` is for messages.
+
+    Raises FileNotFoundError, and ValueError unless the header is whole and the arrays in it fill
+    the file, each byte once.
+    """
+    with open_to_read(path, function) as file:
+        size = os.fstat(file.fileno()).st_size
+        start = file.read(64)
+        told = f"{function}: {path}"
+        try:
+            metadata, entries, offset = _header(file, start, size)
+        except _UnknownDtypeError as error:
+            raise ValueError(f"{told}: {error}") from None
+        except _BAD_JSON as error:
+            raise ValueError(
+                f"{told} is damaged or not a safetensors file "
+                f"({size} bytes{_looks_like(start)}): {error}"
+            ) from None
+        yield TensorFile(metadata, Arrays(file, entries, offset, told))
+
+
+class _UnknownDtypeError(ValueError):
+    """An array of a dtype that cannot be read."""
+
+
+def _header(
+    file: BinaryIO, start: bytes, size: int
+) -> tuple[dict[str, str], dict[str, Entry], int]:
+    """The text and the entries of a file's header, checked, and where the arrays begin."""
+    length = int.from_bytes(start[:8], "little")
+    if size < 8 or length > min(size - 8, LONGEST_HEADER):
+        raise ValueError(f"its header would have {length} bytes")
+    if start[8:9] != b"{":
+        raise ValueError("its header does not begin with {")
+    file.seek(8)
+    header = strict_json(file.read(length).decode())
+    metadata = header.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(t, str) for t in metadata.values()):
+        raise ValueError("its metadata are not text")
+    entries: dict[str, Entry] = {}
+    ranges: list[tuple[int, int]] = []
+    for name, told in header.items():
+        name.encode()  # refuses halves of characters
+        entries[name], end = _entry(name, told)
+        ranges.append((entries[name].start, end))
+    place = 0
+    for begin, end in sorted(ranges):
+        if begin != place:
+            raise ValueError(f"its arrays overlap, or leave a gap, at byte {begin}")
+        place = end
+    if place != size - 8 - length:
+        raise ValueError(f"its arrays have {place} bytes, {size - 8 - length} are there")
+    return metadata, entries, 8 + length
+
+
+def _entry(name: str, told: Any) -> tuple[Entry, int]:
+    """An array's entry, and where the array ends."""
+    if not isinstance(told, dict) or set(told) != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
+    kind, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+    for numbers in (shape, offsets):
+        if not isinstance(numbers, list) or not all(
+            type(n) is int and 0 <= n < 2**63 for n in numbers
+        ):
+            raise ValueError(f"the shape and the place of {name!r} are not lists of whole numbers")
+    if not isinstance(kind, str) or len(offsets) != 2 or len(shape) > MOST_AXES:
+        raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
+    dtype = _LITTLE_ENDIAN.get(kind)
+    if dtype is None:
+        raise _UnknownDtypeError(
+            f"{name!r} has dtype {kind:.20}, which NumPy lacks; convert it to F32 where the file "
+            f"was made"
+        )
+    begin, end = offsets
+    if end - begin != math.prod(shape) * dtype.itemsize:
+        raise ValueError(f"{name!r} has other bytes than its shape asks for")
+    read_as = np.dtype(np.float32) if kind == "BF16" else dtype.newbyteorder("=")
+    return Entry(read_as, tuple(shape), kind, begin), end
+
+
+def strict_json(text: str) -> dict[str, Any]:
+    """JSON that is a dict, in which no key stands twice. Raises ValueError and RecursionError."""
+    found = json.loads(text, object_pairs_hook=_without_duplicates)
+    if not isinstance(found, dict):
+        raise ValueError("its JSON is not a dict")  # noqa: TRY004
+    return found
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _looks_like(content: bytes) -> str:
+    """What a foreign file is, told by its first bytes."""
+    if not content:
+        return ", empty"
+    for start, meaning in _FOREIGN.items():
+        if content.startswith(start):
+            return f"; it looks like {meaning}"
+    return ""

@@ -1,0 +1,1 @@
+"""The Trainer, and what it works with: batches, losses, metrics, callbacks, history."""

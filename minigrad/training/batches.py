@@ -1,0 +1,118 @@
+"""What a Trainer is given to train on: arrays or batches, and the batches that are made of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.data.loader import ArrayDataset, DataLoader, Subset
+from minigrad.engine.random import generator_restored
+from minigrad.engine.tensor import Tensor, as_array, as_tensor
+
+Array = NDArray[Any]
+
+
+def batches_of(
+    x: Any, y: Any, batch_size: int, shuffle: bool, caller: str, *, targets: bool = True
+) -> Any:
+    """Batches of the arrays, or the iterable of batches that was given."""
+    if isinstance(x, (ArrayDataset, Subset)) and y is None:
+        return DataLoader(x, batch_size, shuffle)
+    if hasattr(x, "__iter__") and not hasattr(x, "__array__") and not isinstance(x, (list, tuple)):
+        if y is not None:
+            raise ValueError(f"{caller}: leave y out beside a loader: its batches are (x, y)")
+        return x
+    if targets and y is None:
+        raise ValueError(f"{caller}: targets are missing: pass y, or a DataLoader of (x, y)")
+    xs = [_array(a) for a in x] if isinstance(x, tuple) else [_array(x)]
+    arrays = [*xs, _array(y)] if targets else xs
+    names = ["x"] if len(xs) == 1 else [f"x[{i}]" for i in range(len(xs))]
+    for name, array in zip([*names, "y"], arrays, strict=False):
+        if array.ndim == 0 or array.size == 0:
+            raise ValueError(f"{caller}: {name} is empty: its shape is {array.shape}")
+        if len(array) != len(arrays[0]):
+            raise ValueError(
+                f"{caller}: {names[0]} has {len(arrays[0])} samples and {name} has {len(array)}; "
+                f"they must be as many"
+            )
+    return DataLoader(ArrayDataset(*arrays), batch_size, shuffle)
+
+
+def split_off(x: Any, y: Any, fraction: float, validation_data: Any) -> tuple[Any, Any, Any]:
+    """The first part of the arrays, and the last as validation data."""
+    if validation_data is not None:
+        raise ValueError("fit: give validation_split or validation_data, not both")
+    if y is None:
+        raise ValueError("fit: validation_split needs arrays; give validation_data beside a loader")
+    if not 0 < fraction < 1:
+        raise ValueError(f"fit: validation_split must be in [0, 1), got {fraction}")
+    xs, y = tuple(map(_array, x)) if isinstance(x, tuple) else (_array(x),), _array(y)
+    lengths = {a.shape[:1] for a in (*xs, y)}
+    if len(lengths) > 1 or not len(y):
+        batches_of(x, y, 1, False, "fit")  # says what is wrong
+    at = math.floor(len(y) * (1 - fraction))
+    if not 0 < at < len(y):
+        raise ValueError(
+            f"fit: validation_split={fraction} leaves {at} of {len(y)} samples to train on and "
+            f"{len(y) - at} to validate with; both need at least one"
+        )
+    return tuple([a[:at] for a in xs]), y[:at], (tuple([a[at:] for a in xs]), y[at:])
+
+
+def pair_of(data: Any) -> tuple[Any, Any]:
+    """The arrays (x, y) of validation data, or the loader and no y."""
+    if isinstance(data, (tuple, list)):
+        parts: Sequence[Any] = data  # pyright: ignore[reportUnknownVariableType]
+        if len(parts) != 2:
+            raise ValueError(f"fit: validation_data must be (x, y) or a loader, got {len(parts)}")
+        return parts[0], parts[1]
+    return data, None
+
+
+def first_batch(source: Any) -> Any:
+    """The first batch, without changing what comes later."""
+    if isinstance(source, DataLoader):
+        if not len(source):
+            raise ValueError(
+                f"the loader has no batch: {len(source.dataset)} samples, batch_size="
+                f"{source.batch_size}, drop_last={source.drop_last}"
+            )
+        return source.peek()
+    if iter(source) is source:
+        raise TypeError(
+            "an iterator is used up after one pass; pass a DataLoader or another collection of "
+            "batches that can be gone through again"
+        )
+    with generator_restored():
+        try:
+            return next(iter(source))
+        except StopIteration:
+            raise ValueError("the data are empty: there is no batch") from None
+
+
+def parts_of(batch: Any, dtype: Any) -> tuple[list[Tensor], Array]:
+    """The inputs of the model as tensors, and the targets as an array."""
+    *inputs, y = batch
+    return [model_input(x, dtype) for x in inputs], (y._data if type(y) is Tensor else _array(y))
+
+
+def model_input(x: Any, dtype: Any) -> Tensor:
+    """One input as a tensor; floating-point numbers, booleans and uint8 images in this dtype."""
+    tensor = as_tensor(x)
+    given = tensor._data.dtype
+    if given != dtype and (given.kind in "fb" or given == np.uint8):
+        return Tensor(tensor._data.astype(dtype))
+    return tensor
+
+
+def _array(data: Any) -> Array:
+    if isinstance(data, Tensor):
+        return data.numpy()
+    array = np.asarray(data) if hasattr(data, "__array__") else as_array(data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"expected arrays of numbers, got dtype {array.dtype}")
+    return array

@@ -1,0 +1,384 @@
+"""Callbacks: what happens between the epochs of ``Trainer.fit``, with the names of Keras."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import inspect
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from minigrad.engine.settings import checked
+from minigrad.io.tensors import save
+from minigrad.training.metrics import best_is_smaller
+
+if TYPE_CHECKING:
+    from minigrad.nn import Module
+    from minigrad.training.trainer import Trainer
+
+__all__ = ["CSVLogger", "Callback", "EarlyStopping", "LearningRateScheduler", "ModelCheckpoint"]
+
+
+class Callback:
+    """Base of callbacks; override what you need. ``self.trainer`` and ``self.model`` are set.
+
+    ``logs`` holds the loss and metrics of the epoch; what a callback adds to it stands in the
+    history. ``self.trainer.stop_training = True`` ends training after the epoch.
+
+    >>> class Warmer(Callback):
+    ...     def on_epoch_begin(self, epoch):
+    ...         self.trainer.optimizer.param_groups[0]["lr"] *= 1.1
+    """
+
+    trainer: Trainer
+
+    @property
+    def model(self) -> Module:
+        """The model that is trained."""
+        return self.trainer.model
+
+    def on_train_begin(self) -> None:
+        """Before the first epoch."""
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Before an epoch; the first is 0."""
+
+    def on_batch_end(self, batch: int) -> None:
+        """After a step; the first of an epoch is 0. ``self.trainer.logs()`` tells how it goes."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """After an epoch and its validation."""
+
+    def on_train_end(self) -> None:
+        """After the last epoch, also when training was interrupted or failed."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a resumed run needs to know of this callback."""
+        return {}
+
+    @checked()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what :meth:`state_dict` returned."""
+
+
+class _Monitor(Callback):
+    """A callback that follows one quantity and knows when it is better than ever."""
+
+    MODES: ClassVar[tuple[str, ...]] = ("auto", "min", "max")
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        if mode not in self.MODES:
+            raise ValueError(
+                f"{type(self).__name__}: mode must be one of {', '.join(self.MODES)}, got {mode!r}"
+            )
+        self.monitor = monitor
+        self.smaller = mode == "min" or (mode == "auto" and best_is_smaller(monitor))
+        self.min_delta = abs(min_delta)
+        self.best = math.inf if self.smaller else -math.inf
+
+    def on_train_begin(self) -> None:
+        """Raise ValueError unless the quantity is one of those this training has."""
+        known = self.trainer.quantities
+        if self.monitor not in known:
+            hint = (
+                "; pass validation_data= or validation_split= to fit"
+                if self.monitor.startswith("val_") and self.monitor[4:] in known
+                else ""
+            )
+            raise ValueError(
+                f"{type(self).__name__}: there is no {self.monitor!r} to monitor, only "
+                f"{', '.join(known)}{hint}"
+            )
+
+    def improves(self, value: Any) -> bool:
+        """Whether this is better than the best so far by more than ``min_delta``."""
+        if np.ndim(value):
+            raise ValueError(f"{type(self).__name__}: {self.monitor} is no single number")
+        if self.smaller:
+            return bool(value < self.best - self.min_delta)
+        return bool(value > self.best + self.min_delta)
+
+
+class EarlyStopping(_Monitor):
+    """Stop when a quantity has not become better for ``patience`` epochs, as Keras's.
+
+    ``min_delta``: a smaller change is none. ``mode``: "min", "max" or "auto" (by the name).
+    ``baseline``: a value to beat. ``start_from_epoch``: epochs to pass over first.
+    ``restore_best_weights``: when training ends (not when it is interrupted, so that it can be
+    resumed), give the model the state it had after its best epoch.
+
+    ``stopped_epoch`` is then the epoch that was the last, and ``best_epoch`` the best one.
+
+    Raises ValueError for an unknown mode, negative patience, and in ``fit`` for a quantity that
+    this training does not have.
+
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), optim.SGD(lr=0.0), loss="mse")
+    >>> len(trainer.fit(x, y, epochs=9, verbose=0, callbacks=[EarlyStopping("loss", patience=2)]))
+    3
+    """
+
+    @checked(min_delta="[0, inf)", patience="[0, inf)", start_from_epoch="[0, inf)")
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience = patience
+        self.baseline = baseline
+        self.restore_best_weights = restore_best_weights
+        self.start_from_epoch = start_from_epoch
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best = math.inf if self.smaller else -math.inf
+        self.wait = 0
+        self.best_epoch: int | None = None
+        self.stopped_epoch: int | None = None
+        self.best_weights: dict[str, Any] | None = None
+
+    def on_train_begin(self) -> None:
+        """Start anew, unless the run is resumed."""
+        super().on_train_begin()
+        if not self.trainer.resumed:
+            self._forget()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Compare with the best epoch; stop when patience is at its end."""
+        if epoch < self.start_from_epoch:
+            return
+        value = logs[self.monitor]
+        self.wait += 1
+        if self.improves(value):
+            self.best, self.best_epoch = float(value), epoch
+            if self.restore_best_weights:
+                self.best_weights = dict(self.model.state_dict())
+            beats = self.baseline is None or (
+                value < self.baseline if self.smaller else value > self.baseline
+            )
+            if beats:
+                self.wait = 0
+        elif self.wait >= max(self.patience, 1):
+            self.stopped_epoch = epoch
+            self.trainer.stop_training = True
+
+    def on_train_end(self) -> None:
+        """Give the model its best weights back."""
+        if self.best_weights is not None and not self.trainer.interrupted:
+            self.model.load_state_dict(self.best_weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best epoch and how long ago it was."""
+        names = ("best", "wait", "best_epoch", "stopped_epoch", "best_weights")
+        return {name: copy.copy(getattr(self, name)) for name in names}
+
+    @checked()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on waiting where another left off."""
+        self.__dict__.update(state)
+
+
+class ModelCheckpoint(_Monitor):
+    """Write the run (or the weights alone) to a file after each epoch, atomically.
+
+    ``path`` may hold the epoch and quantities: ``"run-{epoch:02d}-{val_loss:.3f}.safetensors"``,
+    with the first epoch as 1. ``save_best_only``: only when ``monitor`` is better than ever.
+    ``save_weights_only``: a file for ``mg.load``; else one for ``trainer.load_checkpoint``, from
+    which the run goes on bit for bit.
+
+    Raises ValueError as :class:`EarlyStopping`.
+
+    >>> import tempfile, os
+    >>> folder = tempfile.mkdtemp()
+    >>> each = ModelCheckpoint(os.path.join(folder, "run-{epoch}.safetensors"))
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), loss="mse")
+    >>> history = trainer.fit(x, y, epochs=2, verbose=0, callbacks=[each])
+    >>> sorted(os.listdir(folder))
+    ['run-1.safetensors', 'run-2.safetensors']
+    """
+
+    @checked()
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.path = os.fspath(path)
+        self.save_best_only = save_best_only
+        self.save_weights_only = save_weights_only
+
+    def on_train_begin(self) -> None:
+        """Look for the quantity only if it is needed."""
+        if self.save_best_only:
+            super().on_train_begin()
+        if not self.trainer.resumed:
+            self.best = math.inf if self.smaller else -math.inf
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Write the file."""
+        if self.save_best_only:
+            if not self.improves(logs[self.monitor]):
+                return
+            self.best = float(logs[self.monitor])
+        path = self.path.format(epoch=epoch + 1, **logs)
+        if self.save_weights_only:
+            save(self.model.state_dict(), path)
+        else:
+            self.trainer.save_checkpoint(path)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The best value so far."""
+        return {"best": self.best} if self.save_best_only else {}
+
+    @checked()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Know the best value of another run."""
+        self.best = state.get("best", self.best)
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate by a function, or by a schedule of ``optim.lr_scheduler``.
+
+    ``schedule``: ``f(epoch)`` or ``f(epoch, lr)``, asked before each epoch; or an object with
+    ``step()``, which is called after each epoch (``every="batch"``: after each step), with the
+    value of ``monitor`` if that is given, as ReduceLROnPlateau needs it. The history gets the
+    learning rate of each epoch as ``lr``.
+
+    Raises TypeError for anything else, and in ``fit`` ValueError for a negative rate or the
+    schedule of another optimizer.
+
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> halve = LearningRateScheduler(lambda epoch: 0.1 * 0.5**epoch)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), "sgd", loss="mse")
+    >>> trainer.fit(x, y, epochs=3, verbose=0, callbacks=[halve]).history["lr"]
+    [0.1, 0.05, 0.025]
+    """
+
+    @checked()
+    def __init__(self, schedule: Any, monitor: str | None = None, every: str = "epoch") -> None:
+        if every not in ("epoch", "batch"):
+            raise ValueError(
+                f"LearningRateScheduler: every must be 'epoch' or 'batch', got {every!r}"
+            )
+        self.steps: bool = hasattr(schedule, "step")
+        if not self.steps and not callable(schedule):
+            raise TypeError(
+                f"LearningRateScheduler: expected a function of the epoch or a schedule with "
+                f"step(), got {type(schedule).__name__}"
+            )
+        self.schedule: Any = schedule
+        self.monitor = monitor
+        self.every = every
+        self.lr = 0.0  # that of the running epoch
+
+    def on_train_begin(self) -> None:
+        """Check that the schedule belongs to this training."""
+        optimizer = getattr(self.schedule, "optimizer", None)
+        if optimizer is not None and optimizer is not self.trainer.optimizer:
+            raise ValueError(
+                "LearningRateScheduler: the schedule changes another optimizer than the trainer's; "
+                "make it with trainer.optimizer"
+            )
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Ask the function for the learning rate."""
+        if not self.steps:
+            for group in self.trainer.optimizer.param_groups:
+                group["lr"] = _asked(self.schedule, epoch, group["lr"])
+        self.lr = float(self.trainer.optimizer.param_groups[0]["lr"])
+
+    def on_batch_end(self, batch: int) -> None:
+        """Step a schedule that goes by batches."""
+        if self.steps and self.every == "batch":
+            self.schedule.step()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Note the learning rate; step a schedule that goes by epochs."""
+        logs["lr"] = self.lr
+        if self.steps and self.every == "epoch":
+            if self.monitor is None:
+                self.schedule.step()
+            else:
+                self.schedule.step(logs[self.monitor])
+
+    def state_dict(self) -> dict[str, Any]:
+        """The learning rate of the epoch, and the state of the schedule if it has one."""
+        return {"lr": self.lr, "schedule": self.schedule.state_dict() if self.steps else None}
+
+    @checked()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set the schedule back to that state."""
+        self.lr = state["lr"]
+        if self.steps:
+            self.schedule.load_state_dict(state["schedule"])
+
+
+class CSVLogger(Callback):
+    """Write a row with every single-number quantity after each epoch, the first epoch as 0.
+
+    A resumed run gets the rows of its earlier epochs too.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "run.csv")
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), loss="mse")
+    >>> history = trainer.fit(x, y, epochs=2, verbose=0, callbacks=[CSVLogger(path)])
+    >>> path.read_text().splitlines()[0]
+    'epoch,loss'
+    """
+
+    @checked()
+    def __init__(self, path: str | os.PathLike[str], separator: str = ",") -> None:
+        self.path = Path(path)
+        self.separator = separator
+
+    def on_train_begin(self) -> None:
+        """Begin the file, with the epochs that a resumed run has behind it."""
+        self.columns: list[str] = []
+        self.path.write_text("", encoding="utf-8")
+        earlier = self.trainer.history.history
+        for epoch in range(self.trainer.epochs_seen_by(self)):
+            self._row(epoch, {name: values[epoch] for name, values in earlier.items()})
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Write a row."""
+        self._row(epoch, logs)
+
+    def _row(self, epoch: int, logs: dict[str, Any]) -> None:
+        first = not self.columns
+        self.columns = self.columns or [name for name, v in logs.items() if np.ndim(v) == 0]
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, delimiter=self.separator, lineterminator="\n")
+            if first:
+                writer.writerow(["epoch", *self.columns])
+            writer.writerow([epoch, *[logs.get(name, "") for name in self.columns]])
+
+
+def _asked(schedule: Callable[..., Any], epoch: int, lr: float) -> float:
+    """The learning rate by a function that takes (epoch) or (epoch, lr)."""
+    takes = inspect.signature(schedule).parameters.values()
+    positional = [p for p in takes if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    rest = any(p.kind is p.VAR_POSITIONAL for p in takes)
+    asked = schedule(epoch, lr) if len(positional) > 1 or rest else schedule(epoch)
+    if not isinstance(asked, (int, float, np.floating, np.integer)) or not 0 <= asked < math.inf:
+        raise ValueError(
+            f"LearningRateScheduler: the function gave {asked!r} for epoch {epoch}, "
+            f"expected a learning rate of at least 0"
+        )
+    return float(asked)

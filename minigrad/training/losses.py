@@ -1,0 +1,225 @@
+"""What training minimises: losses by name, and what each asks of outputs and targets.
+
+Most mistakes in training code are a target that does not fit the output: wrong length, labels out
+of range, floats for classes, (N,) against (N, 1). They are found here before the first step, and
+said with the numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad import nn
+from minigrad.debug.profile import is_finite
+from minigrad.engine.hooks import Inspector
+from minigrad.engine.node import Node
+from minigrad.engine.tensor import Tensor
+from minigrad.nn import functional as F
+from minigrad.operators.declare import Operator
+
+Array: TypeAlias = NDArray[Any]
+
+CLASSES, BINARY, REGRESSION, OTHER = "classes", "binary", "regression", "other"
+
+#: Each loss of nn.functional, and the kind of targets that it takes.
+KINDS: dict[str, str] = {
+    "cross_entropy": CLASSES,
+    "nll_loss": CLASSES,
+    "binary_cross_entropy_with_logits": BINARY,
+    "binary_cross_entropy": BINARY,
+    "mse_loss": REGRESSION,
+    "l1_loss": REGRESSION,
+    "huber_loss": REGRESSION,
+    "smooth_l1_loss": REGRESSION,
+}
+#: Shorter names, as in Keras, and the modules of the same formulas.
+SHORT = {"mse": "mse_loss", "mae": "l1_loss", "huber": "huber_loss"}
+MODULES: dict[type[nn.Module], str] = {
+    nn.CrossEntropyLoss: "cross_entropy",
+    nn.NLLLoss: "nll_loss",
+    nn.BCEWithLogitsLoss: "binary_cross_entropy_with_logits",
+    nn.BCELoss: "binary_cross_entropy",
+    nn.MSELoss: "mse_loss",
+    nn.L1Loss: "l1_loss",
+    nn.HuberLoss: "huber_loss",
+    nn.SmoothL1Loss: "smooth_l1_loss",
+}
+#: The label that cross_entropy and nll_loss leave out.
+IGNORED = -100
+
+#: How many elements are looked at in one go: few enough to stay in cache.
+PIECE = 2**16
+
+
+class Objective:
+    """A loss, and how targets are brought into the form that it takes.
+
+    ``loss``: a name, or a function of (output, target) tensors that gives a scalar tensor.
+    Raises ValueError for an unknown name, with the known ones, TypeError for anything else.
+    """
+
+    def __init__(self, loss: Any) -> None:
+        if isinstance(loss, str):
+            self.name = SHORT.get(loss, loss)
+            if self.name not in KINDS:
+                raise ValueError(f"unknown loss {loss!r}; known are {', '.join((*KINDS, *SHORT))}")
+            self.function: Callable[..., Any] = getattr(F, self.name)
+        elif not callable(loss):
+            raise TypeError(
+                f"loss: expected a name or a function of (output, target), "
+                f"got {type(loss).__name__}; known names are {', '.join((*KINDS, *SHORT))}"
+            )
+        else:
+            self.function = loss
+            inner: Any = loss.func if isinstance(loss, functools.partial) else loss
+            name = getattr(inner, "__name__", type(inner).__name__)
+            ours = name in KINDS and inner is getattr(F, name)
+            self.name = name if ours else MODULES.get(type(inner), f"{name} (your own)")
+        self.kind = KINDS.get(self.name, OTHER)
+        #: Where an output (N,) or (N, 1) begins to mean class 1.
+        self.threshold = 0.5 if self.name == "binary_cross_entropy" else 0.0
+
+    def target(self, y: Array, shape: tuple[int, ...], dtype: Any) -> Array:
+        """One batch of targets in the form the loss takes, for outputs of this shape and dtype."""
+        if self.kind is CLASSES:
+            return y.astype(np.int64) if y.dtype.kind == "b" else y
+        if self.kind is OTHER:
+            return y
+        if y.ndim + 1 == len(shape) and shape[-1] == 1:
+            y = y[..., None]
+        return y if y.dtype == dtype else y.astype(dtype)
+
+    def check_targets(self, y: Array, output: Tensor, name: str) -> None:
+        """Raise ValueError or TypeError, with the numbers, unless targets and outputs fit.
+
+        ``y`` may be longer than the batch that ``output`` was made of.
+        """
+        if y.dtype.kind == "f":
+            check_finite(y, name)
+        elif y.dtype.kind not in "iub":
+            raise TypeError(f"{name}: expected numbers, got dtype {y.dtype}")
+        if self.kind is CLASSES:
+            self._check_classes(y, output, name)
+        elif self.kind is not OTHER:
+            self._check_like(y, output, name)
+
+    def trial(self, output: Tensor, target: Tensor) -> Any:
+        """The loss of the trial batch. Raises ValueError where it makes (N, N) of (N, 1) and (N,).
+
+        Losses by name get targets in the shape of the outputs. What another function makes of the
+        two is seen only when it runs.
+        """
+        shapes = output.shape, target.shape
+        if self.kind is not OTHER or shapes[0] != (*shapes[1], 1):
+            return self.function(output, target)
+        with _Spreading(shapes[0], shapes[1]) as spreading:
+            loss = self.function(output, target)
+        if spreading.found:
+            raise ValueError(
+                f"loss {self.name}: it spreads outputs {shapes[0]} and targets {shapes[1]} over "
+                f"{spreading.found}, every output against every target. Give y the shape of the "
+                f"outputs, y[..., None], or take output[..., 0] in the loss"
+            )
+        return loss
+
+    def check_loss(self, loss: Any, output: Tensor, y: Array) -> None:
+        """Raise TypeError unless the loss of the trial batch is a scalar tensor."""
+        if not isinstance(loss, Tensor) or loss.shape != ():
+            got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
+            raise TypeError(
+                f"loss {self.name}: expected a scalar tensor, got {got} for an output "
+                f"{output.shape} and targets {y.shape}; reduce it, e.g. with .mean()"
+            )
+
+    def _check_classes(self, y: Array, output: Tensor, name: str) -> None:
+        shape = output.shape
+        if len(shape) < 2 or shape[1] < 2:
+            raise ValueError(
+                f"{self.name} needs one output per class, (N, C) with C of at least 2; the model "
+                f"gives {shape}. For yes or no use loss='binary_cross_entropy_with_logits', for "
+                f"numbers loss='mse'"
+            )
+        count = shape[1]
+        if y.ndim == len(shape) and y.shape[1:] == shape[1:]:
+            if self.name == "cross_entropy" and y.dtype.kind == "f":
+                return
+            raise TypeError(
+                f"{name}: {self.name} takes class indices (N,); got {y.dtype} {y.shape}, which "
+                f"looks one-hot: pass {name}.argmax(1)"
+            )
+        if y.dtype.kind == "f":
+            raise TypeError(
+                f"{name}: {self.name} takes integer class indices, got {y.dtype}; "
+                f"pass {name}.astype(np.int64), or loss='mse' if they are no classes"
+            )
+        expected = (*shape[2:],)
+        if y.shape[1:] != expected:
+            hint = f"; pass {name}.ravel()" if y.shape[1:] == (1,) and not expected else ""
+            raise ValueError(
+                f"{name}: for outputs (N, {', '.join(map(str, shape[1:]))}) {self.name} takes "
+                f"class indices (N{''.join(f', {n}' for n in expected)}{',' * (not expected)}), "
+                f"got {y.shape}{hint}"
+            )
+        wrong = ((y < 0) | (y >= count)) & (y != IGNORED)
+        if wrong.any():
+            where = np.unravel_index(int(wrong.argmax()), y.shape)
+            raise ValueError(
+                f"{name}: the model has {count} outputs, so labels go from 0 to {count - 1}; "
+                f"{np.count_nonzero(wrong)} of {y.size} are outside, from {y.min()} to {y.max()}, "
+                f"the first at {_place(where)}"
+            )
+
+    def _check_like(self, y: Array, output: Tensor, name: str) -> None:
+        shape = output.shape
+        column = len(shape) == y.ndim + 1 and shape[-1] == 1 and y.shape[1:] == shape[1:-1]
+        if y.shape[1:] != shape[1:] and not column:
+            raise ValueError(
+                f"{self.name}: the model gives {_rows(shape)} and {name} is {_rows(y.shape)}; "
+                f"apart from the number of samples they must have one shape"
+            )
+        if self.kind is BINARY and y.size and not 0 <= y.min() <= y.max() <= 1:
+            raise ValueError(
+                f"{name}: {self.name} takes targets from 0 to 1, got {y.min()} to {y.max()}"
+            )
+
+
+class _Spreading(Inspector):
+    """Sees an operator broadcast outputs (..., 1) against targets (...)."""
+
+    def __init__(self, output: tuple[int, ...], target: tuple[int, ...]) -> None:
+        self.shapes = {output, target}
+        self.found: tuple[int, ...] = ()
+
+    def __call__(
+        self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
+    ) -> None:
+        super().__call__(op, arrays, metadata, value, node)
+        given = {np.shape(a) for a in arrays or () if a is not None}
+        if self.shapes <= given and np.shape(value) not in self.shapes and np.shape(value):
+            self.found = np.shape(value)
+
+
+def check_finite(array: Array, name: str) -> None:
+    """Raise ValueError that counts the NaNs and infinities, if there are any."""
+    flat = array.reshape(-1)
+    if all(is_finite(flat[i : i + PIECE]) for i in range(0, flat.size, PIECE)):
+        return
+    wrong = ~np.isfinite(array)
+    where = np.unravel_index(int(wrong.argmax()), array.shape)
+    raise ValueError(
+        f"{name}: {np.count_nonzero(wrong)} of {array.size} values are not finite, the first is "
+        f"{array[where]} at {_place(where)}; drop or replace them, e.g. with np.nan_to_num"
+    )
+
+
+def _place(where: Any) -> str:
+    return f"index {int(where[0]) if len(where) == 1 else tuple(int(i) for i in where)}"
+
+
+def _rows(shape: tuple[int, ...]) -> str:
+    return f"(N{''.join(f', {n}' for n in shape[1:])}{',' * (len(shape) == 1)})"

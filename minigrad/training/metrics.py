@@ -1,0 +1,423 @@
+"""Metrics: how good predictions are, gathered batch by batch and right for batches of any size."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.engine.settings import checked
+
+Array: TypeAlias = NDArray[Any]
+
+__all__ = [
+    "Accuracy",
+    "ConfusionMatrix",
+    "F1",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "Precision",
+    "Recall",
+    "TopKAccuracy",
+]
+
+
+class Metric:
+    """Base of metrics: ``reset()``, then ``update(output, target)`` per batch, then ``result()``.
+
+    ``name`` is the metric's name in the history. A subclass keeps all it has gathered in attributes
+    that :meth:`reset` sets, and nowhere else, so that a run can be saved and resumed. Raises
+    NotImplementedError for a method that a subclass lacks.
+
+    >>> class Largest(Metric):
+    ...     name = "largest"
+    ...     def reset(self):
+    ...         self.value = -np.inf
+    ...     def update(self, output, target):
+    ...         self.value = max(self.value, output.max())
+    ...     def result(self):
+    ...         return float(self.value)
+    >>> metric = Largest()
+    >>> metric.reset()
+    >>> metric.update(np.array([1.0, 3.0]), np.array([0.0, 0.0]))
+    >>> metric.result()
+    3.0
+    """
+
+    name = "metric"
+    #: Whether outputs and targets are taken for classes rather than numbers.
+    judges_classes: ClassVar[bool] = False
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        raise NotImplementedError(f"{type(self).__name__} has no reset method")
+
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Take one batch of the model's outputs and what they should have been."""
+        raise NotImplementedError(f"{type(self).__name__} has no update method")
+
+    def result(self) -> Any:
+        """The value over all batches since the last reset."""
+        raise NotImplementedError(f"{type(self).__name__} has no result method")
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of what has been gathered."""
+        return copy.deepcopy(self.__dict__)
+
+    @checked()
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what another has gathered."""
+        self.__dict__.update(copy.deepcopy(state))
+
+
+class _Mean(Metric):
+    """The mean over all elements of a score that is summed per batch."""
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.total, self.count = 0.0, 0
+
+    def result(self) -> float:
+        """The mean; NaN before the first batch."""
+        return self.total / self.count if self.count else float("nan")
+
+
+class Accuracy(_Mean):
+    """The fraction of predictions that are right.
+
+    Outputs (N, C, ...) predict the class of the largest along axis 1; outputs (N,) or (N, 1)
+    predict class 1 where they exceed ``threshold`` (0 suits logits, 0.5 probabilities; by default
+    what suits the trainer's loss). Targets are class indices (N, ...), or probabilities of the
+    outputs' shape.
+
+    >>> metric = Accuracy()
+    >>> metric.reset()
+    >>> metric.update(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
+    >>> metric.result()
+    0.5
+    """
+
+    name = "accuracy"
+    judges_classes = True
+
+    @checked()
+    def __init__(self, threshold: float | None = None) -> None:
+        self.threshold = threshold
+
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Count the right predictions of a batch."""
+        if output.ndim > 1 and output.shape[1] > 1 and target.ndim == output.ndim - 1:
+            right = output.argmax(1) == target  # the common case, without the checks below
+        else:
+            predicted, true = _classes(output, target, self.threshold)
+            right = predicted == true
+        self.total += int(np.count_nonzero(right))
+        self.count += right.size
+
+
+class TopKAccuracy(_Mean):
+    """The fraction of targets that are among the ``k`` classes with the largest outputs (N, C).
+
+    Among equal outputs those of lower index come first. Raises ValueError for k below 1 and for
+    fewer classes than k.
+
+    >>> metric = TopKAccuracy(2)
+    >>> metric.reset()
+    >>> metric.update(np.array([[1.0, 2.0, 3.0]]), np.array([1]))
+    >>> metric.name, metric.result()
+    ('top_2', 1.0)
+    """
+
+    judges_classes = True
+
+    @checked(k="[1, inf)")
+    def __init__(self, k: int = 5) -> None:
+        self.k = k
+        self.name = f"top_{k}"
+
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Count the targets of a batch that are among the first k."""
+        if output.ndim < 2 or output.shape[1] < self.k:
+            raise ValueError(
+                f"TopKAccuracy: {self.name}: expected outputs of at least {self.k} classes, "
+                f"got {output.shape}"
+            )
+        if target.ndim == output.ndim:
+            target = target.argmax(1)
+        index = np.expand_dims(target, 1)
+        chosen = np.take_along_axis(output, index, 1)
+        classes = np.arange(output.shape[1]).reshape(-1, *[1] * (output.ndim - 2))
+        before = (output > chosen) | ((output == chosen) & (classes < index))
+        within = np.count_nonzero(before, axis=1) < self.k
+        self.total += int(np.count_nonzero(within))
+        self.count += within.size
+
+
+class MeanAbsoluteError(_Mean):
+    """The mean of abs(output - target) over all elements.
+
+    >>> metric = MeanAbsoluteError()
+    >>> metric.reset()
+    >>> metric.update(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+    >>> metric.result()
+    1.0
+    """
+
+    name = "mae"
+
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Add the errors of a batch."""
+        self.total += float(np.abs(_difference(self.name, output, target)).sum(dtype=np.float64))
+        self.count += output.size
+
+
+class MeanSquaredError(_Mean):
+    """The mean of (output - target)^2 over all elements, as :class:`MeanAbsoluteError`."""
+
+    name = "mse"
+
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Add the squared errors of a batch."""
+        difference = _difference(self.name, output, target)
+        self.total += float(np.square(difference).sum(dtype=np.float64))
+        self.count += output.size
+
+
+class ConfusionMatrix(Metric):
+    """How often class i (row) was taken for class j (column): int64 (C, C).
+
+    Outputs and targets as for :class:`Accuracy`; the history then holds arrays. Raises ValueError
+    for labels that no output stands for.
+
+    >>> metric = ConfusionMatrix()
+    >>> metric.reset()
+    >>> metric.update(np.array([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
+    >>> metric.result()
+    array([[1, 1],
+           [0, 0]])
+    """
+
+    name = "confusion_matrix"
+    judges_classes = True
+
+    @checked()
+    def __init__(self, threshold: float | None = None) -> None:
+        self.threshold = threshold
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.counts = np.zeros((0, 0), dtype=np.int64)
+
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Count the pairs of a batch."""
+        predicted, true = _classes(output, target, self.threshold)
+        size = output.shape[1] if output.ndim > 1 and output.shape[1] > 1 else 2
+        if true.size and not 0 <= true.min() <= true.max() < size:
+            raise ValueError(
+                f"{self.name}: expected labels from 0 to {size - 1}, "
+                f"got {true.min()} to {true.max()}"
+            )
+        pairs = true.astype(np.int64).ravel() * size + predicted.ravel()
+        counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
+        self.counts = counts + self.counts if self.counts.size else counts
+
+    def result(self) -> Any:
+        """The counts over all batches."""
+        return self.counts.copy()
+
+
+class _PerClass(ConfusionMatrix):
+    """A score of each class, and its average as scikit-learn's; 0 where nothing can be divided.
+
+    ``average``: "macro" (mean over the classes that occur), "micro" (over all samples), "weighted"
+    (by how often a class occurs) or None (an array, one score per class). With outputs (N,) or
+    (N, 1) it is the score of class 1.
+    """
+
+    @checked()
+    def __init__(self, average: str | None = "macro", threshold: float | None = None) -> None:
+        super().__init__(threshold)
+        if average not in ("macro", "micro", "weighted", None):
+            raise ValueError(
+                f"{type(self).__name__}: average must be 'macro', 'micro', 'weighted' or None, "
+                f"got {average!r}"
+            )
+        self.average = average
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        super().reset()
+        self.binary = False
+
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Count the pairs of a batch."""
+        self.binary = output.ndim == 1 or output.shape[1] == 1
+        super().update(output, target)
+
+    def score(self, right: Any, predicted: Any, true: Any) -> Any:
+        """The score from how often a class was right, predicted, and true."""
+        raise NotImplementedError
+
+    def result(self) -> Any:
+        """The average score over all batches."""
+        right = self.counts.diagonal()
+        predicted, true = self.counts.sum(axis=0), self.counts.sum(axis=1)
+        if self.average == "micro":
+            return float(self.score(right.sum(), predicted.sum(), true.sum()))
+        scores = self.score(right, predicted, true)
+        if self.average is None:
+            return scores
+        if self.binary:
+            return float(scores[1])
+        weights = true if self.average == "weighted" else (predicted + true > 0).astype(int)
+        return float(_ratio((scores * weights).sum(), weights.sum()))
+
+
+class Precision(_PerClass):
+    """Of what was taken for a class, the fraction that belongs to it.
+
+    ``average``: "macro" (the mean over the classes that occur), "micro", "weighted" or None (an
+    array), as in scikit-learn; with outputs (N,) or (N, 1) it is the precision of class 1.
+
+    >>> metric = Precision()
+    >>> metric.reset()
+    >>> metric.update(np.array([2.0, 1.0, -3.0]), np.array([1, 0, 1]))
+    >>> metric.result()
+    0.5
+    """
+
+    name = "precision"
+
+    def score(self, right: Any, predicted: Any, true: Any) -> Any:
+        """Right predictions / predictions."""
+        return _ratio(right, predicted)
+
+
+class Recall(_PerClass):
+    """Of what belongs to a class, the fraction that was taken for it; see :class:`Precision`."""
+
+    name = "recall"
+
+    def score(self, right: Any, predicted: Any, true: Any) -> Any:
+        """Right predictions / samples."""
+        return _ratio(right, true)
+
+
+class F1(_PerClass):
+    """The harmonic mean of precision and recall; see :class:`Precision`."""
+
+    name = "f1"
+
+    def score(self, right: Any, predicted: Any, true: Any) -> Any:
+        """2 * right predictions / (predictions + samples)."""
+        return _ratio(2 * right, predicted + true)
+
+
+class MeanOf(_Mean):
+    """The mean over samples of a function of (output, target) arrays that averages one batch."""
+
+    def __init__(self, function: Callable[[Array, Array], Any]) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Add a batch, weighted by its samples."""
+        self.total += float(self.function(output, target)) * len(output)
+        self.count += len(output)
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of what has been gathered."""
+        return {"total": self.total, "count": self.count}
+
+
+KNOWN: dict[str, Callable[[], Metric]] = {
+    "accuracy": Accuracy,
+    "top_5": TopKAccuracy,
+    "precision": Precision,
+    "recall": Recall,
+    "f1": F1,
+    "confusion_matrix": ConfusionMatrix,
+    "mae": MeanAbsoluteError,
+    "mse": MeanSquaredError,
+}
+
+
+def metric(given: Any) -> Metric:
+    """The metric that a name stands for, or an object or a function is.
+
+    Raises ValueError for an unknown name, with the known ones, and TypeError for anything else.
+
+    >>> metric("top_3").name
+    'top_3'
+    """
+    if isinstance(given, Metric):
+        return copy.deepcopy(given)
+    if isinstance(given, str):
+        if given in KNOWN:
+            return KNOWN[given]()
+        top = re.fullmatch(r"top_(\d+)", given)
+        if top:
+            return TopKAccuracy(int(top[1]))
+        known = ", ".join(KNOWN)
+        raise ValueError(f"unknown metric {given!r}; known are {known} (top_k for any k)")
+    if isinstance(given, type) and issubclass(given, Metric):
+        return given()
+    if callable(given):
+        return MeanOf(given)
+    raise TypeError(
+        f"a metric is a name, a Metric or a function of (output, target), "
+        f"got {type(given).__name__}"
+    )
+
+
+def best_is_smaller(name: str) -> bool:
+    """Whether less of this quantity is better: losses and errors, as against scores."""
+    bare = name.removeprefix("val_")
+    scores = ("accuracy", "precision", "recall", "f1", "auc", "score", "top_")
+    return not any(word in bare for word in scores)
+
+
+def _classes(output: Array, target: Array, threshold: float | None) -> tuple[Array, Array]:
+    """Predicted and true classes, as integers of one shape."""
+    if output.ndim > 1 and output.shape[1] > 1:
+        predicted = output.argmax(1)
+        if target.shape == output.shape:
+            target = target.argmax(1)
+    else:
+        predicted = (output > (threshold or 0.0)).astype(np.int64)
+        if target.dtype.kind == "f":
+            target = (target > 0.5).astype(np.int64)
+        if target.size == predicted.size:
+            predicted = predicted.reshape(target.shape)
+    if predicted.shape != target.shape:
+        raise ValueError(
+            f"cannot compare outputs of shape {output.shape} with targets of shape {target.shape}; "
+            f"expected class indices of shape {predicted.shape}"
+        )
+    return predicted, target
+
+
+def _difference(name: str, output: Array, target: Array) -> Array:
+    if output.shape != target.shape:
+        raise ValueError(
+            f"{name}: outputs have shape {output.shape}, targets {target.shape}; they must agree"
+        )
+    return output - target
+
+
+def _ratio(a: Any, b: Any) -> Any:
+    """The quotient, and 0 where b is 0."""
+    return np.divide(a, b, out=np.zeros(np.shape(b)), where=np.asarray(b) != 0)
