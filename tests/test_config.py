@@ -47,16 +47,44 @@ def test_no_advice_for_other_processors(monkeypatch):
     assert config.advise("ARMV8", ["NEON"]) is None
 
 
-def test_show_config_without_openblas(monkeypatch, capsys):
-    monkeypatch.setattr(blas, "_openblas", lambda name: None)
+def test_show_config_where_the_blas_is_not_known(monkeypatch, capsys):
+    monkeypatch.setattr(blas, "_library", lambda: None)
     mg.show_config()
     assert "unknown" in capsys.readouterr().out
+    with blas.one_thread():  # which changes nothing
+        assert blas.threads() is None
 
 
-needs_openblas = pytest.mark.skipif(blas.threads() is None, reason="NumPy has another BLAS")
+class OtherBlas:
+    """Another BLAS, as threadpoolctl describes it."""
+
+    internal_api, version, dynlib, architecture = "blis", "1.0", None, "zen3"
+
+    def __init__(self):
+        self.seen = [4]
+
+    def get_num_threads(self):
+        return self.seen[-1]
+
+    def set_num_threads(self, count):
+        self.seen.append(count)
 
 
-@needs_openblas
+def test_a_blas_other_than_openblas_is_asked_through_threadpoolctl(monkeypatch):
+    other = OtherBlas()
+    monkeypatch.setattr(blas, "_library", lambda: other)
+    assert (blas.name(), blas.architecture(), blas.threads()) == ("blis 1.0", None, 4)
+    with blas.one_thread():
+        assert blas.threads() == 1
+    assert other.seen == [4, 1, 4]
+
+
+needs_known_blas = pytest.mark.skipif(
+    blas.threads() is None, reason="threadpoolctl does not know this BLAS"
+)
+
+
+@needs_known_blas
 def test_blas_threads_are_put_back():
     before = blas.threads()
     with blas.one_thread():
@@ -67,7 +95,7 @@ def test_blas_threads_are_put_back():
     assert blas.threads() == before
 
 
-@needs_openblas
+@needs_known_blas
 def test_blas_threads_are_put_back_when_threads_overlap_and_fail():
     script = """
 import threading

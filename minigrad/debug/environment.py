@@ -32,7 +32,7 @@ def show_config() -> None:
     found = describe()
     width = max(map(len, found))
     lines = [f"{name:{width}}  {value}" for name, value in found.items()]
-    advice = advise(blas.kernel(), cpu_features())
+    advice = advise(blas.architecture(), cpu_features())
     if advice:
         lines += ["", advice]
     sys.stdout.write("\n".join(lines) + "\n")
@@ -50,8 +50,8 @@ def describe() -> dict[str, str]:
         "NumPy": np.__version__,
         "processor": f"{processor()}, {cores()} cores for this process",
         "features": " ".join(cpu_features()) or "unknown",
-        "BLAS": blas.config() or f"{library.get('name', 'unknown')} {library.get('version', '')}",
-        "kernel": blas.kernel() or "unknown",
+        "BLAS": blas.name() or f"{library.get('name', 'unknown')} {library.get('version', '')}",
+        "kernel": blas.architecture() or "unknown",
         "threads": "unknown" if threads is None else str(threads),
     }
 

@@ -39,7 +39,7 @@ class Windows(NamedTuple):
         return [(i, j) for i in range(self.kernel[0]) for j in range(self.kernel[1])]
 
 
-def whole(name: str, what: str, value: Any, form: str = "an int") -> int:
+def as_int(name: str, what: str, value: Any, form: str = "an int") -> int:
     """``value`` as an int. Raises TypeError for booleans and anything that is no whole number."""
     if type(value) is int:
         return value
@@ -57,7 +57,7 @@ def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
     both = tuple(value) if isinstance(value, (tuple, list)) else (value, value)
     if len(both) != 2:
         raise ValueError(f"{name}: {what} must be {form}, got {value!r}")
-    first, second = (whole(name, what, one, form) for one in both)
+    first, second = (as_int(name, what, one, form) for one in both)
     if min(first, second) < least:
         raise ValueError(f"{name}: {what} must be at least {least}, got {value!r}")
     return first, second
@@ -105,7 +105,7 @@ def _key(name: str, what: str, value: Any) -> Any:
         return value
     if isinstance(value, (list, tuple)):
         return tuple([_key(name, what, one) for one in value])
-    return whole(name, what, value, "an int or a pair of ints")
+    return as_int(name, what, value, "an int or a pair of ints")
 
 
 # Every call of a layer asks for the same windows: remembered, they cost 0.4 us instead of 6 us.

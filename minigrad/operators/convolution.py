@@ -18,12 +18,12 @@ from minigrad.kernels.windows import (
     IntOrPair,
     Padding,
     Windows,
+    as_int,
     check_rank,
     padding_word,
     pair,
     reach,
     sliding,
-    whole,
 )
 from minigrad.operators import padding as padding_modes
 from minigrad.operators.declare import Array, composite, operator
@@ -45,7 +45,7 @@ def _windows(
     check_rank(name, "input", x_shape, "(N, C, H, W)")
     check_rank(name, "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
     channels, out_channels = x_shape[1], w_shape[0]
-    groups = whole(name, "groups", groups)
+    groups = as_int(name, "groups", groups)
     if groups < 1 or channels % groups or out_channels % groups:
         raise ValueError(
             f"{name}: groups={groups} must divide the input's {channels} channels and the "
@@ -293,7 +293,7 @@ def conv_transpose2d(
     check_rank(name, "input", input.shape, "(N, C, H, W)")
     check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, kh, kw)")
     n, channels, *size = input.shape
-    groups = whole(name, "groups", groups)
+    groups = as_int(name, "groups", groups)
     if channels != weight.shape[0] or groups < 1 or channels % groups:
         raise ValueError(
             f"{name}: the input has {channels} channels and the weight {weight.shape} takes "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.kernels.im2col import add_patches, pad_image, patches
-from minigrad.kernels.windows import IntOrPair, Padding, check_rank, sliding, whole
+from minigrad.kernels.windows import IntOrPair, Padding, as_int, check_rank, sliding
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 
@@ -84,7 +84,7 @@ def col2im(
     if not isinstance(x_shape, (tuple, list)):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"col2im: x_shape must be four ints (N, C, H, W), got {x_shape!r}")
     check_rank("col2im", "x_shape", tuple(x_shape), "(N, C, H, W)")
-    n, c, h, w = (whole("col2im", "x_shape", m, "four ints (N, C, H, W)") for m in x_shape)
+    n, c, h, w = (as_int("col2im", "x_shape", m, "four ints (N, C, H, W)") for m in x_shape)
     if min(n, c, h, w) < 0:
         raise ValueError(f"col2im: x_shape must not have negative lengths, got {tuple(x_shape)}")
     windows = sliding("col2im", (h, w), kernel_size, stride, padding, dilation)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.sums import mean as mean_of, total
-from minigrad.kernels.windows import whole
+from minigrad.kernels.windows import as_int
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.weighing import weigh
@@ -324,7 +324,7 @@ def lengths(name: str, normalized_shape: Any) -> tuple[int, ...]:
     """``normalized_shape`` as a tuple of at least one length. Raises TypeError, ValueError."""
     form = "an int or a tuple of ints"
     given = normalized_shape if isinstance(normalized_shape, (tuple, list)) else [normalized_shape]
-    shape = tuple([whole(name, "normalized_shape", n, form) for n in given])
+    shape = tuple([as_int(name, "normalized_shape", n, form) for n in given])
     if not shape or min(shape) < 0:
         raise ValueError(
             f"{name}: normalized_shape must have at least one axis and no negative length, "
@@ -356,7 +356,7 @@ def group_norm(
     _check_eps("group_norm", eps)
     _check_channels("group_norm", input)
     n, channels, *inner = input.shape
-    num_groups = whole("group_norm", "num_groups", num_groups)
+    num_groups = as_int("group_norm", "num_groups", num_groups)
     if num_groups < 1 or channels % num_groups:
         raise ValueError(
             f"group_norm: num_groups={num_groups} does not divide the input's {channels} channels"
@@ -403,7 +403,7 @@ def local_response_norm(
     for what, value in (("alpha", alpha), ("beta", beta), ("k", k)):
         if not -math.inf < value < math.inf:
             raise ValueError(f"local_response_norm: {what} must be finite, got {value!r}")
-    if whole("local_response_norm", "size", size) < 1:
+    if as_int("local_response_norm", "size", size) < 1:
         raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
     if input.dtype.kind in "iub":  # whose squares would overflow
         input = input.astype(float)

@@ -19,11 +19,11 @@ from minigrad.kernels.threads import run
 from minigrad.kernels.windows import (
     IntOrPair,
     Windows,
+    as_int,
     check_image,
     check_rank,
     pair,
     pooling,
-    whole,
 )
 from minigrad.operators.declare import OPERATORS, Array, composite, operator
 from minigrad.operators.domain import Sample, distinct, sample
@@ -335,7 +335,7 @@ def avg_pool2d(
         input = input.astype(float)
     total = sum_pool2d(input, kernel_size, stride, padding, ceil_mode)
     if divisor_override is not None:
-        divisor = whole("avg_pool2d", "divisor_override", divisor_override)
+        divisor = as_int("avg_pool2d", "divisor_override", divisor_override)
         if divisor == 0:
             raise ValueError("avg_pool2d: divisor_override must not be 0")
         return total * (1.0 / divisor)

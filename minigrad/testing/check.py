@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.engine.node import MODE
 from minigrad.engine.settings import checked
-from minigrad.kernels.windows import whole
+from minigrad.kernels.windows import as_int
 from minigrad.testing import report
 from minigrad.testing.comparison import Comparison
 from minigrad.testing.diagnosis import diagnose, recorded_differs
@@ -58,9 +58,9 @@ def check_grads(
     >>> mg.testing.check_grads(lambda x, y: x / y, np.array([1.0, 2.0]), 3.0, name="x / y")
     <gradients of x / y: pass, 16 derivatives to order 2>
     """
-    if whole("check_grads", "order", order) < 1:
+    if as_int("check_grads", "order", order) < 1:
         raise ValueError(f"check_grads: order must be 1, 2, ..., got {order!r}")
-    if whole("check_grads", "seed", seed) < 0:
+    if as_int("check_grads", "seed", seed) < 0:
         raise ValueError(f"check_grads: seed must not be negative, got {seed}")
     label = name or called(f)
     check_arity(f, args, label)

@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from hypothesis import strategies as st
 
-from minigrad.kernels.windows import whole
+from minigrad.kernels.windows import as_int
 from minigrad.operators.domain import Domain
 
 __all__ = [
@@ -58,7 +58,7 @@ def _shape(shape: Shape | st.SearchStrategy[Shape] | None) -> st.SearchStrategy[
     given: Any = shape
     lengths = given if isinstance(given, (tuple, list)) else [given]
     form = "a tuple of ints, or a strategy for one"
-    sides = tuple([whole("strategies", "shape", n, form) for n in lengths])
+    sides = tuple([as_int("strategies", "shape", n, form) for n in lengths])
     if min(sides, default=0) < 0:
         raise ValueError(f"strategies: shape must not have negative lengths, got {shape}")
     return st.just(sides)
@@ -215,7 +215,7 @@ def positive_definite(
     elif isinstance(n, st.SearchStrategy):
         sides = n
     else:
-        side = whole("positive_definite", "n", n, "an int, or a strategy for one")
+        side = as_int("positive_definite", "n", n, "an int, or a strategy for one")
         if side < 0:
             raise ValueError(f"positive_definite: n must not be negative, got {n}")
         sides = st.just(side)
@@ -240,7 +240,7 @@ def broadcastable(
     >>> (x + y).shape
     (2, 3)
     """
-    if whole("broadcastable", "count", count) < 1:
+    if as_int("broadcastable", "count", count) < 1:
         raise ValueError(f"broadcastable: count must be at least 1, got {count}")
     full = draw(_shape(shape))
     makers = of if isinstance(of, (list, tuple)) else [of] * count
@@ -292,7 +292,7 @@ def indices(
     >>> find(indices(3, (4,)), lambda index: True)
     array([ 0,  0,  0, -3])
     """
-    if whole("indices", "length", length) < 1:
+    if as_int("indices", "length", length) < 1:
         raise ValueError("indices: an axis of length 0 has no index")
     lengths = draw(shapes(1, 2, 0, 4) if shape is None else _shape(shape))
     size = math.prod(lengths)
