@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.engine.node import MODE
+from minigrad.engine.node import STATE
 from minigrad.nn.functional import softmax
 from minigrad.testing import GradientInconclusive, GradientMismatch, Verdict, check_grads
 
@@ -398,7 +398,7 @@ def test_a_wrong_derivative_of_the_cotangent_is_found():
 def test_a_gradient_that_changes_under_a_tape_is_found():
     @mg.custom_gradient
     def f(x):
-        return 2.0 * x, lambda g: g * (2.02 if MODE.get().tapes else 2.0)
+        return 2.0 * x, lambda g: g * (2.02 if STATE.get().tapes else 2.0)
 
     with pytest.raises(GradientMismatch, match="when it is recorded on a tape"):
         check_grads(f, X)

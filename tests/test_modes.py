@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.debug.summary import _Trace
-from minigrad.engine.node import MODE
+from minigrad.engine.node import STATE
 from minigrad.engine.random import default_generator, generator_restored
 from minigrad.nn.module import modes_restored
 
@@ -22,13 +22,13 @@ PLAIN = mg.tensor([1.0, 2.0])
 
 def state():
     """All that a block may change."""
-    mode = MODE.get()
+    now = STATE.get()
     return {
-        "recording": mode.recording,
-        "pauses": mode.pauses,
-        "tapes": mode.tapes,
-        "scope": mode.scope,
-        "inspect": mode.inspect,
+        "recording": now.recording,
+        "pauses": now.pauses,
+        "tapes": now.tapes,
+        "scope": now.scope,
+        "inspect": now.inspect,
         "training": [m.training for m in MODEL.modules()],
         "hooks": [len(m._hooks) + len(m._pre_hooks) for m in MODEL.modules()],
         "drawn": default_generator().bit_generator.state,

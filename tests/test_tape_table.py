@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.engine.node import MODE
+from minigrad.engine.node import STATE
 
 
 class Affine(nn.Module):
@@ -121,7 +121,7 @@ def test_lines_are_of_the_users_program_and_only_on_request():
         assert row["file"] == __file__
         assert row["line"].startswith("test_tape_table.py:")
     assert "np.mean(mg.sin(x), axis=0)" in tape.nodes[0].seen.line.text
-    assert MODE.get().inspect is None
+    assert STATE.get().inspect is None
 
 
 def test_values_times_and_gradients_are_observed():
@@ -143,7 +143,7 @@ def test_observers_nest():
     x = mg.tensor([1.0], requires_grad=True)
     with mg.observe(values=False) as outer, mg.observe(lines=False, time=False):
         mg.sin(x)
-        assert MODE.get().inspect is not outer
+        assert STATE.get().inspect is not outer
         y = mg.cos(x)
     assert y._node.seen.line is not None
     assert y._node.seen.values is not None

@@ -11,7 +11,7 @@ import numpy as np
 from minigrad.debug.profile import Observation, Statistics, is_finite
 from minigrad.debug.tape_table import leaf_name
 from minigrad.engine.hooks import ApplyRules, Inspector
-from minigrad.engine.node import MODE, Leaf, Node
+from minigrad.engine.node import STATE, Leaf, Node
 from minigrad.engine.printable import visible_lines
 from minigrad.engine.source_line import SourceLine, current_line
 from minigrad.operators.declare import Operator
@@ -91,7 +91,7 @@ class detect_anomaly(Inspector):
             return
         if any(x is not None and not is_finite(x) for x in arrays):
             return  # what came in broken is not this operator's doing
-        scope = MODE.get().scope
+        scope = STATE.get().scope
         where = f" in {scope}" if scope else ""
         names = _names(node, len(arrays))
         raise AnomalyError(

@@ -12,7 +12,7 @@ from minigrad.debug.tape_table import leaf_name, op_name
 from minigrad.engine.backward import backward
 from minigrad.engine.detachments import Departure, recent
 from minigrad.engine.hooks import ApplyRules, Inspector
-from minigrad.engine.node import FREED, MODE, Leaf, Node
+from minigrad.engine.node import FREED, STATE, Leaf, Node
 from minigrad.engine.printable import visible
 from minigrad.engine.settings import checked
 from minigrad.engine.tape import GradientTape
@@ -211,7 +211,7 @@ def _target_is_constant(target: Tensor, start: Node, tape: GradientTape | None) 
         return _no(kind, _sentence(why) or _latest_departure(start.number))
     if why:
         return _no(f"the target has no history, because {why}", remedy=_remedy(why))
-    if not MODE.get().recording:
+    if not STATE.get().recording:
         return _no("recording is off here (no_grad()), so the target has no history")
     return _no(
         "the target has no history: it was computed from constants only",

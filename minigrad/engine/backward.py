@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.node import FREED, MODE, Leaf, Node, Scope, Spec
+from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.kernels.scratch import keep_freed
 from minigrad.kernels.sums import total
 
@@ -78,8 +78,8 @@ def backward(
     # Arrays that this pass made by adding, and may therefore add to in place.
     own: set[Node] = set()
     found: dict[Node, Any] = {}
-    mode = MODE.get()
-    inspect = mode.inspect
+    state = STATE.get()
+    inspect = state.inspect
     apply = _apply_rules if inspect is None else partial(inspect.backward, _apply_rules)
     for node in reversed(order):
         g = cotangents.pop(node, None)
@@ -94,7 +94,7 @@ def backward(
             continue
         if tensor is not None:
             # Whoever draws the history can then tell derivatives from what the user computed.
-            MODE.set(mode.but(scope=Scope.of(node.scope).gradient()))
+            STATE.set(state.replace(scope=Scope.of(node.scope).gradient()))
         for (_, parent), h in zip(hits, apply(node, hits, g, tensor), strict=True):
             if h is None:
                 continue
@@ -157,7 +157,7 @@ def _arguments(node: Node, tensor: Callable[[Any, Node | None], Any] | None) -> 
     for array, parent in zip(saved[1:], node.parents, strict=True):
         if array is None:
             found.append(parent)
-        elif parent is None or isinstance(array, Spec):
+        elif parent is None or isinstance(array, ShapeDtype):
             found.append(array)
         else:
             found.append(tensor(array, parent))

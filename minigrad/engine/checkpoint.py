@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad.engine.backward import reachable
 from minigrad.engine.custom_gradient import attach, history_before, unpack
-from minigrad.engine.node import ASSIGNED, MODE, Leaf, Node, Spec, next_number
+from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, ShapeDtype, next_number
 from minigrad.engine.random import default_generator, generator_restored
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
@@ -56,8 +56,8 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     >>> x.grad
     tensor([ 5.43656, 22.16717])
     """
-    mode = MODE.get()
-    if not mode.recording:
+    state = STATE.get()
+    if not state.recording:
         return f(*args)
     generator = default_generator()
     before = generator.bit_generator.state
@@ -72,12 +72,12 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             given[i] = tensor
         start = next_number()
         # Whether anything is recorded where the gradient is asked for is not f's concern.
-        now = MODE.get()
+        now = STATE.get()
         try:
-            MODE.set(now.but(tapes=tapes, scope=mode.scope, recording=True, pauses=()))
+            STATE.set(now.replace(tapes=tapes, scope=state.scope, recording=True, pauses=()))
             return start, f(*given)
         finally:
-            MODE.set(now)
+            STATE.set(now)
 
     # This first graph only tells which tensors f reads; it is dropped at once.
     variables = [_variable(args[i]) for i in places]
@@ -91,7 +91,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     own = {v._node for v in variables}
     made = [v._node for v in flat]
     others: list[Node | None] = [n for n in history_before(start, made) if n not in own]
-    specs = [Spec(v.shape, v.dtype) for v in flat]
+    specs = [ShapeDtype(v.shape, v.dtype) for v in flat]
     steps = _steps(start, made)
 
     def rule(g: Any, wanted: list[int], _ans: Any, *inputs: Any) -> list[Any]:
@@ -107,7 +107,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             for block in around:
                 stack.enter_context(also_when_recomputed(block))
             stack.enter_context(_followed(others))
-            start, values = run(again, MODE.get().tapes if recorded else ())
+            start, values = run(again, STATE.get().tapes if recorded else ())
             # What it returned may be one of the others, so this is read before they are let go.
             made = [value._node for value in flatten(values)]
         candidates = [*(v._node for v in again), *others]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.backward import reachable
-from minigrad.engine.node import MODE, NO_METADATA, Leaf, Node, next_number
+from minigrad.engine.node import NO_METADATA, STATE, Leaf, Node, next_number
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import no_grad
 from minigrad.engine.tape import flatten, rebuild
@@ -112,17 +112,17 @@ def attach(
     Several values are packed into one array, so that the engine knows single outputs only.
     """
     flat = [as_tensor(v) for v in flatten(values)]
-    mode = MODE.get()
-    if not mode.recording or all(p is None for p in parents):
+    state = STATE.get()
+    if not state.recording or all(p is None for p in parents):
         return rebuild(values, (v.detach() for v in flat))
     packed = flat[0]._data if len(flat) == 1 else np.concatenate([v._data.ravel() for v in flat])
     op = Operator(name, custom_gradient, (None,) * len(parents), ())
     op.joint = rule
-    node = Node(op, tuple(parents), saved, NO_METADATA, mode.scope, packed.shape, packed.dtype)
-    for tape in mode.tapes:
+    node = Node(op, tuple(parents), saved, NO_METADATA, state.scope, packed.shape, packed.dtype)
+    for tape in state.tapes:
         tape.nodes.append(node)
-    if mode.inspect is not None:
-        mode.inspect(op, None, NO_METADATA, packed, node)
+    if state.inspect is not None:
+        state.inspect(op, None, NO_METADATA, packed, node)
     return rebuild(values, iter(unpack(Tensor(packed, node), flat)))
 
 

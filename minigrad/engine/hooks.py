@@ -1,6 +1,6 @@
 """Looking on while operators run: what anomaly detection and observation have in common.
 
-The engine calls ``MODE.inspect`` after each operator and around each derivative rule when somebody
+The engine calls ``STATE.inspect`` after each operator and around each derivative rule when somebody
 has set it, and pays one comparison when nobody has.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
-from minigrad.engine.node import MODE, Node
+from minigrad.engine.node import STATE, Node
 from minigrad.operators.declare import Operator
 
 #: Applies the derivative rules of a node: (node, wanted inputs, cotangent, tensor maker) -> list.
@@ -26,15 +26,15 @@ class Inspector:
     _outer: Inspector | None = None
 
     def __enter__(self) -> Self:
-        mode = MODE.get()
-        if self in _looking_on(mode.inspect):
+        state = STATE.get()
+        if self in _looking_on(state.inspect):
             raise RuntimeError(f"{type(self).__name__}: this block is open already; make another")
         try:
-            self._outer = mode.inspect
-            MODE.set(mode.but(inspect=self))
+            self._outer = state.inspect
+            STATE.set(state.replace(inspect=self))
             return self
         except BaseException:  # Ctrl-C: then __exit__ is not called
-            MODE.set(mode)
+            STATE.set(state)
             raise
 
     def __exit__(
@@ -51,10 +51,10 @@ class Inspector:
 
     def _leave(self) -> None:
         """Take this one out, also from between others: generators may take turns."""
-        mode = MODE.get()
-        if mode.inspect is self:
-            MODE.set(mode.but(inspect=self._outer))
-        for other in _looking_on(mode.inspect):
+        state = STATE.get()
+        if state.inspect is self:
+            STATE.set(state.replace(inspect=self._outer))
+        for other in _looking_on(state.inspect):
             if other._outer is self:
                 other._outer = self._outer
 

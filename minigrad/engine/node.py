@@ -58,7 +58,7 @@ class Scope(str):
         return Scope(self.path, self.kinds, self.order + 1)
 
 
-class Spec:
+class ShapeDtype:
     """The shape and dtype of an array that is not kept."""
 
     __slots__ = ("dtype", "shape")
@@ -84,11 +84,11 @@ class Spec:
         return size
 
 
-class Node(Spec):
-    """One recorded operation, and with its inherited shape and dtype the spec of its output.
+class Node(ShapeDtype):
+    """One recorded operation, and with its inherited shape and dtype what is known of its output without its array.
 
-    ``saved`` is (output, input 0, input 1, ...), each the array where a rule needs it, a ``Spec``
-    or None where it does not; None altogether when no rule needs any. ``seen`` is what
+    ``saved`` is (output, input 0, input 1, ...), each the array where a rule needs it, a
+    ``ShapeDtype`` or None where it does not; None altogether when no rule needs any. ``seen`` is what
     ``mg.observe()`` noted, when somebody looked.
     """
 
@@ -163,7 +163,7 @@ class Leaf(Node):
         return leaf
 
 
-class Mode:
+class State:
     """What the current thread (or task) does with operations. Immutable: changed by replacing.
 
     ``pauses`` are the open blocks that keep it from recording. ``inspect`` is shown each operator
@@ -186,16 +186,16 @@ class Mode:
         self.inspect = inspect
         self.pauses = pauses
 
-    def but(self, **changes: Any) -> Mode:
+    def replace(self, **changes: Any) -> State:
         """A copy with these fields changed."""
-        mode = Mode(self.recording, self.tapes, self.scope, self.inspect, self.pauses)
+        state = State(self.recording, self.tapes, self.scope, self.inspect, self.pauses)
         for name, value in changes.items():
-            setattr(mode, name, value)
-        return mode
+            setattr(state, name, value)
+        return state
 
 
 #: A context variable is per thread and per asyncio task, and cheaper to read than a thread-local.
-MODE: ContextVar[Mode] = ContextVar("minigrad_mode", default=Mode())  # noqa: B039 (a Mode is replaced, never changed)
+STATE: ContextVar[State] = ContextVar("minigrad_state", default=State())  # noqa: B039 (a State is replaced, never changed)
 #: Lists of the values that buffers lose by assignment, while these are to be put back.
 ASSIGNED: ContextVar[tuple[list[tuple[Tensor, Any]], ...]] = ContextVar(
     "minigrad_assigned", default=()

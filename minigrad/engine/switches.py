@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import _GeneratorContextManager, contextmanager
 from typing import Any, TypeVar, overload
 
-from minigrad.engine.node import MODE
+from minigrad.engine.node import STATE
 
 __all__ = ["is_recording", "no_grad"]
 
@@ -45,14 +45,14 @@ def _not_recording() -> Generator[None]:
     pause = object()
 
     def resume() -> None:
-        mode = MODE.get()
-        rest = tuple(p for p in mode.pauses if p is not pause)
-        if len(rest) < len(mode.pauses):
-            MODE.set(mode.but(recording=not rest, pauses=rest))
+        state = STATE.get()
+        rest = tuple(p for p in state.pauses if p is not pause)
+        if len(rest) < len(state.pauses):
+            STATE.set(state.replace(recording=not rest, pauses=rest))
 
     with afterwards(resume):
-        mode = MODE.get()
-        MODE.set(mode.but(recording=False, pauses=(*mode.pauses, pause)))
+        state = STATE.get()
+        STATE.set(state.replace(recording=False, pauses=(*state.pauses, pause)))
         yield
 
 
@@ -85,7 +85,7 @@ def is_recording() -> bool:
     ...     mg.is_recording()
     False
     """
-    return MODE.get().recording
+    return STATE.get().recording
 
 
 # -- functions that stop and go on -----------------------------------------------------------------

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from minigrad.engine.node import MODE, Leaf, Node, next_number
+from minigrad.engine.node import STATE, Leaf, Node, next_number
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import Switch, afterwards
 from minigrad.engine.tensor import Tensor, gradients, named, new_leaf
@@ -81,12 +81,12 @@ class GradientTape:
     # -- recording ---------------------------------------------------------------------------
 
     def __enter__(self) -> GradientTape:
-        mode = MODE.get()
-        if self in mode.tapes:
+        state = STATE.get()
+        if self in state.tapes:
             raise RuntimeError("GradientTape: this tape is already recording")
-        if mode.tapes:
+        if state.tapes:
             self._alone = False
-            for tape in mode.tapes:
+            for tape in state.tapes:
                 tape._alone = False
         before = len(self._intervals)
         try:
@@ -101,7 +101,7 @@ class GradientTape:
             self._resume()
             return self
         except BaseException:  # Ctrl-C: then __exit__ is not called
-            MODE.set(mode)
+            STATE.set(state)
             del self._intervals[before:]
             self._unwatch()
             raise
@@ -125,14 +125,14 @@ class GradientTape:
 
     def _resume(self) -> None:
         self._intervals.append([next_number(), float("inf")])
-        mode = MODE.get()
-        MODE.set(mode.but(tapes=(*mode.tapes, self)))
+        state = STATE.get()
+        STATE.set(state.replace(tapes=(*state.tapes, self)))
 
     def _pause(self) -> None:
-        mode = MODE.get()
-        if self in mode.tapes:
+        state = STATE.get()
+        if self in state.tapes:
             self._intervals[-1][1] = next_number()
-            MODE.set(mode.but(tapes=tuple(t for t in mode.tapes if t is not self)))
+            STATE.set(state.replace(tapes=tuple(t for t in state.tapes if t is not self)))
 
     def stop_recording(self) -> Switch:
         """What runs inside is constant to this tape.
@@ -142,11 +142,11 @@ class GradientTape:
         return Switch(self._stopped, (), {})
 
     def _stopped(self) -> Generator[None]:
-        if self not in MODE.get().tapes:
+        if self not in STATE.get().tapes:
             raise RuntimeError("stop_recording: this tape is not recording")
 
         def resume() -> None:
-            if self._open and self not in MODE.get().tapes:
+            if self._open and self not in STATE.get().tapes:
                 self._resume()
 
         with afterwards(resume):
@@ -155,7 +155,7 @@ class GradientTape:
 
     def reset(self) -> None:
         """Forget everything recorded and watched so far; recording goes on if it was on."""
-        recording = self in MODE.get().tapes
+        recording = self in STATE.get().tapes
         self.nodes = []
         self._unwatch()
         self._watched = {}
@@ -241,7 +241,7 @@ class GradientTape:
         nodes = [self._node_of(one) for one in flat]
         seeds = self._seeds(target, cotangents)
         self._use_up()  # only now: a call that is refused leaves the tape as it was
-        recorded = bool(MODE.get().tapes) if self._recorded is None else self._recorded
+        recorded = bool(STATE.get().tapes) if self._recorded is None else self._recorded
         found = gradients(
             seeds,
             [n for n in nodes if n is not None],

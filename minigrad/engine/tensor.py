@@ -15,7 +15,16 @@ from minigrad.engine.arguments import bind, frozen
 from minigrad.engine.backward import backward, reachable
 from minigrad.engine.detachments import depart, depart_quickly
 from minigrad.engine.methods import ArrayMethods
-from minigrad.engine.node import ASSIGNED, MODE, NO_METADATA, Leaf, Mode, Node, Spec, next_number
+from minigrad.engine.node import (
+    ASSIGNED,
+    NO_METADATA,
+    STATE,
+    Leaf,
+    Node,
+    ShapeDtype,
+    State,
+    next_number,
+)
 from minigrad.operators import arithmetic, indexing, products, shapes
 from minigrad.operators.declare import (
     KEEP,
@@ -134,8 +143,8 @@ class Tensor(ArrayMethods):
 
     def _number(self, kind: str) -> Any:
         """The only element for Python, unless an open tape would lose sight of it unasked."""
-        mode = MODE.get()
-        if mode.recording and any(tape._node_of(self) is not None for tape in mode.tapes):
+        state = STATE.get()
+        if state.recording and any(tape._node_of(self) is not None for tape in state.tapes):
             raise TypeError(
                 f"{kind}: inside a GradientTape or a derivative, a tensor that is followed does "
                 f"not turn into a Python number by itself, because the gradient would be lost "
@@ -299,7 +308,7 @@ class Tensor(ArrayMethods):
                 "backward: this tensor has no history. Make its inputs with requires_grad=True "
                 "(Parameters are), and compute it outside no_grad()"
             )
-        record_it = create_graph or bool(MODE.get().tapes)
+        record_it = create_graph or bool(STATE.get().tapes)
         seed = self._seed(gradient)
         release = not (retain_graph or record_it)
         grads = gradients([(node, seed)], None, recorded=record_it, release=release)
@@ -548,23 +557,23 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             arrays = _real(op, arrays)
         value = op.value(arrays, **metadata) if op.variadic else op.value(*arrays, **metadata)
     except FAILURES as error:
-        raise explain(op, arrays, metadata, error, MODE.get().scope) from error
+        raise explain(op, arrays, metadata, error, STATE.get().scope) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(inputs[0]):
         value = value.copy()
-    mode = MODE.get()
+    state = STATE.get()
     node = None
-    if tracked and mode.recording and value.dtype.kind == "f":
+    if tracked and state.recording and value.dtype.kind == "f":
         plan = op.plan(tuple([n is not None for n in parents]))
         if plan:
             saved = _save(plan, value, inputs, arrays, parents)
-            node = Node(op, tuple(parents), saved, metadata, mode.scope, value.shape, value.dtype)
+            node = Node(op, tuple(parents), saved, metadata, state.scope, value.shape, value.dtype)
     if tracked and node is None:
-        if mode.recording and value.dtype.kind == "c":
+        if state.recording and value.dtype.kind == "c":
             raise _complex(op)
-        _leave(op, parents, mode)
-    return _result(op, arrays, metadata, value, node, mode)
+        _leave(op, parents, state)
+    return _result(op, arrays, metadata, value, node, state)
 
 
 def binary(op: Operator, x: Any, y: Any) -> Tensor:
@@ -588,19 +597,19 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
     try:
         value = op.value(a, b)
     except FAILURES as error:
-        raise explain(op, [a, b], NO_METADATA, error, MODE.get().scope) from error
+        raise explain(op, [a, b], NO_METADATA, error, STATE.get().scope) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
-    mode = MODE.get()
+    state = STATE.get()
     if m is not None:
         keeps = op.keeps_x if n is None else op.keeps_both
     elif n is not None:
         keeps = op.keeps_y
     else:
-        return _result(op, (a, b), NO_METADATA, value, None, mode)
-    if not mode.recording:
-        _leave(op, (m, n), mode)
-        return _result(op, (a, b), NO_METADATA, value, None, mode)
+        return _result(op, (a, b), NO_METADATA, value, None, state)
+    if not state.recording:
+        _leave(op, (m, n), state)
+        return _result(op, (a, b), NO_METADATA, value, None, state)
     if value.dtype.kind == "c":
         raise _complex(op)
     if keeps is None:
@@ -618,13 +627,13 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
     node.parents = (m, n)
     node.saved = saved
     node.metadata = NO_METADATA
-    node.scope = mode.scope
+    node.scope = state.scope
     node.shape = value.shape
     node.dtype = value.dtype
     node.seen = None
     node.number = next_number()
-    if mode.tapes or mode.inspect is not None:
-        return _result(op, (a, b), NO_METADATA, value, node, mode)
+    if state.tapes or state.inspect is not None:
+        return _result(op, (a, b), NO_METADATA, value, node, state)
     return Tensor(value, node)
 
 
@@ -637,14 +646,14 @@ def _unary(op: Operator, x: Tensor) -> Tensor:
         else:
             value = op.value(x._data)
     except FAILURES as error:
-        raise explain(op, [x._data], NO_METADATA, error, MODE.get().scope) from error
+        raise explain(op, [x._data], NO_METADATA, error, STATE.get().scope) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(x):
         value = value.copy()
-    mode = MODE.get()
+    state = STATE.get()
     node = None
-    if parent is not None and mode.recording and value.dtype.kind == "f":
+    if parent is not None and state.recording and value.dtype.kind == "f":
         keeps = op.keeps_x
         node = _new_node(Node)
         node.op = op
@@ -653,35 +662,35 @@ def _unary(op: Operator, x: Tensor) -> Tensor:
             None if keeps is None else (value if keeps[0] else None, x._data if keeps[1] else None)
         )
         node.metadata = NO_METADATA
-        node.scope = mode.scope
+        node.scope = state.scope
         node.shape = value.shape
         node.dtype = value.dtype
         node.seen = None
         node.number = next_number()
     elif parent is not None:
-        _leave(op, (parent,), mode)
-    if mode.tapes or mode.inspect is not None:
-        return _result(op, (x._data,), NO_METADATA, value, node, mode)
+        _leave(op, (parent,), state)
+    if state.tapes or state.inspect is not None:
+        return _result(op, (x._data,), NO_METADATA, value, node, state)
     return Tensor(value, node)
 
 
 def _result(
-    op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None, mode: Mode
+    op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None, state: State
 ) -> Tensor:
     """The output tensor, shown to whoever looks on: open tapes and inspection."""
     if node is not None:
-        for tape in mode.tapes:
+        for tape in state.tapes:
             tape.nodes.append(node)
-    if mode.inspect is not None:
-        mode.inspect(op, arrays, metadata, value, node)
+    if state.inspect is not None:
+        state.inspect(op, arrays, metadata, value, node)
     return Tensor(value, node)
 
 
-def _leave(op: Operator, parents: Any, mode: Mode) -> None:
+def _leave(op: Operator, parents: Any, state: State) -> None:
     """Note that the values of these nodes went into a constant."""
     for node in parents:
         if node is not None:
-            if mode.recording:
+            if state.recording:
                 depart(node, f"{op.name}, which has no derivative")
             else:
                 depart_quickly(node, "no_grad()")
@@ -743,7 +752,7 @@ def _save(
         elif parent is not None or not isinstance(array, ndarray):
             saved.append(None)
         else:
-            saved.append(Spec(array.shape, array.dtype) if use == SHAPE_ONLY else None)
+            saved.append(ShapeDtype(array.shape, array.dtype) if use == SHAPE_ONLY else None)
     return tuple(saved)
 
 
@@ -770,11 +779,11 @@ def gradients(
     ``recorded``: the pass itself is written down, for higher orders.
     """
     if recorded:
-        mode = MODE.get()
+        state = STATE.get()
         try:
             return backward(seeds, sources, inside=inside, tensor=Tensor)
         finally:
-            MODE.set(mode)
+            STATE.set(state)
     raw = [(node, seed._data) for node, seed in seeds]
     found = backward(raw, sources, inside=inside, release=release)
     given = {id(seed) for _, seed in raw}
@@ -796,7 +805,7 @@ def _leave_by(name: str, args: tuple[Any, ...]) -> None:
 
 def _tracked(value: Any) -> list[Tensor]:
     if isinstance(value, Tensor):
-        return [value] if value._node is not None and MODE.get().recording else []
+        return [value] if value._node is not None and STATE.get().recording else []
     if isinstance(value, (tuple, list)):
         return [tensor for one in value for tensor in _tracked(one)]
     return []

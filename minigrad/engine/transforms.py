@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.node import MODE, Leaf, Node
+from minigrad.engine.node import STATE, Leaf, Node
 from minigrad.engine.settings import checked
 from minigrad.engine.tape import GradientTape, flatten, rebuild
 from minigrad.engine.tensor import Tensor, as_tensor
@@ -54,23 +54,23 @@ def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[A
 class _recording:
     """A derivative is taken under ``no_grad`` too. Tells whether it may be tracked itself.
 
-    No generator: Python might finish one late, and this puts a whole mode back.
+    No generator: Python might finish one late, and this puts a whole state back.
     """
 
     def __enter__(self) -> bool:
-        self._mode = mode = MODE.get()
-        if mode.recording:
+        self._state = state = STATE.get()
+        if state.recording:
             return True
         try:
-            MODE.set(mode.but(recording=True, tapes=(), pauses=()))
+            STATE.set(state.replace(recording=True, tapes=(), pauses=()))
             return False
         except BaseException:  # Ctrl-C: then __exit__ is not called
-            MODE.set(mode)
+            STATE.set(state)
             raise
 
     def __exit__(self, *_: object) -> None:
-        if not self._mode.recording:
-            MODE.set(self._mode)
+        if not self._state.recording:
+            STATE.set(self._state)
 
 
 def _tracked(tape: GradientTape, variables: Any, values: Any) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.debug.profile import Statistics
 from minigrad.debug.tape_table import op_name
 from minigrad.engine.backward import reachable
-from minigrad.engine.node import FREED, Leaf, Node, Scope, Spec
+from minigrad.engine.node import FREED, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.source_line import SourceLine
 from minigrad.engine.tape import GradientTape, flatten
@@ -205,7 +205,9 @@ def _operator(node: Node, names: _Names, content: Content, wanted: set[Node] | N
         else:
             kept = None if saved is None else saved[i]
             if kept is None and parameters == len(node.parents) - 1:
-                kept = Spec((), None)  # nothing is known, yet an operator on nothing looks wrong
+                kept = ShapeDtype(
+                    (), None
+                )  # nothing is known, yet an operator on nothing looks wrong
             constant = _constant(kept, names, content)
             if constant is not None:
                 box.inputs.append(constant)
@@ -242,7 +244,7 @@ def _constant(kept: Any, names: _Names, content: Content) -> Box | None:
         name = names.of_array.get(id(kept), "")
         if kept.size == 1 and not name:
             return None
-    elif isinstance(kept, Spec):
+    elif isinstance(kept, ShapeDtype):
         name = ""
     else:
         return None

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minigrad.engine.node import MODE
+from minigrad.engine.node import STATE
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
@@ -294,5 +294,5 @@ def _scale(scale: float | None, width: int) -> float:
 
 def _place(name: str) -> str:
     """The function and the module that calls it, for messages."""
-    scope = MODE.get().scope
+    scope = STATE.get().scope
     return f"{name} in {scope}" if scope else name

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.engine.node import MODE, Leaf, Mode, Scope, next_number
+from minigrad.engine.node import STATE, Leaf, Scope, State, next_number
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.printable import visible
 from minigrad.engine.settings import checked
@@ -99,22 +99,22 @@ class Module:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run ``forward`` and the hooks; what is recorded carries this module's path."""
-        mode = MODE.get()
+        state = STATE.get()
         # A module that no model holds works in the name of the one that calls it.
-        scope = mode.scope if mode.scope and not self._path else self._path
+        scope = state.scope if state.scope and not self._path else self._path
         if self._grows:
             self._adopt_new()
         run = self._run_with_hooks if self._hooks or self._pre_hooks else self.forward
-        if scope is mode.scope:
+        if scope is state.scope:
             return run(*args, **kwargs)
         try:
-            MODE.set(Mode(mode.recording, mode.tapes, scope, mode.inspect, mode.pauses))
+            STATE.set(State(state.recording, state.tapes, scope, state.inspect, state.pauses))
             return run(*args, **kwargs)
         except Exception as error:
             _tell_where(error, scope, type(self).__name__)
             raise
         finally:
-            MODE.set(mode)
+            STATE.set(state)
 
     def _run_with_hooks(self, *args: Any, **kwargs: Any) -> Any:
         for before in list(self._pre_hooks.values()):

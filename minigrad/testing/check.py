@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.node import MODE
+from minigrad.engine.node import STATE
 from minigrad.engine.settings import checked
 from minigrad.kernels.windows import as_int
 from minigrad.testing import report
@@ -72,9 +72,9 @@ def check_grads(
         )
     result = GradientReport(subject.name, order)
     # Open tapes must not see the thousands of calls made here.
-    mode = MODE.get()
+    state = STATE.get()
     try:
-        MODE.set(mode.but(recording=True, tapes=(), pauses=()))
+        STATE.set(state.replace(recording=True, tapes=(), pauses=()))
         with np.errstate(all="ignore"):
             for each in range(1, order + 1):
                 check = Check(subject, seed, lambda: _snippet(f, args, name, order, seed))
@@ -82,7 +82,7 @@ def check_grads(
                 if each < order:
                     subject = check.gradient()
     finally:
-        MODE.set(mode)
+        STATE.set(state)
     if result.verdict is Verdict.INCONCLUSIVE:
         raise GradientInconclusive(
             f"{subject.name}: {result.inconclusive} of {result.compared} derivatives could not be "
