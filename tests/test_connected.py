@@ -70,7 +70,9 @@ def settings():
     """(operator, sample, parameter, value): what may be given besides the arrays, as a number."""
     for name in DIFFERENTIABLE:
         declared = entry(name)
-        value = declared.value if isinstance(declared, Operator) else declared.function.__wrapped__
+        value = (
+            declared.forward if isinstance(declared, Operator) else declared.function.__wrapped__
+        )
         if not isinstance(value, types.FunctionType):
             continue
         parameters = list(inspect.signature(value).parameters.values())

@@ -80,9 +80,9 @@ class Mutated:
 
     def __enter__(self):
         op = self.op
-        self.true = op.rules, op.joint
-        if op.joint is not None:
-            op.joint = partial(self.joint, op.joint)
+        self.true = op.rules, op.vjp_all
+        if op.vjp_all is not None:
+            op.vjp_all = partial(self.vjp_all, op.vjp_all)
         elif op.variadic:
             true_rule = op.rule
             op.rule = lambda i: partial(self.change, true_rule(i), i)
@@ -91,14 +91,14 @@ class Mutated:
             op.rules = (*op.rules[: self.i], changed, *op.rules[self.i + 1 :])
 
     def __exit__(self, *_):
-        self.op.rules, self.op.joint = self.true
+        self.op.rules, self.op.vjp_all = self.true
         self.op.__dict__.pop("rule", None)
 
-    def joint(self, true_joint, g, wanted, *arguments, **metadata):
+    def vjp_all(self, true_rule, g, wanted, *arguments, **metadata):
         def alone(g, *arguments, **metadata):
-            return true_joint(g, [self.i], *arguments, **metadata)[0]
+            return true_rule(g, [self.i], *arguments, **metadata)[0]
 
-        found = list(true_joint(g, wanted, *arguments, **metadata))
+        found = list(true_rule(g, wanted, *arguments, **metadata))
         if self.i in wanted:
             changed = self.change(alone, self.i, g, *arguments, **metadata)
             found[list(wanted).index(self.i)] = changed

@@ -235,6 +235,6 @@ def test_gates_keep_their_digits(dtype):
         "gru_hidden": (gates[:, :9], np.zeros_like(gates[:, :9]), states),
     }.items():  # fmt: skip
         values = [
-            OPERATORS[name].value(*[a.astype(d) for a in arrays]) for d in (dtype, WIDER[dtype])
+            OPERATORS[name].forward(*[a.astype(d) for a in arrays]) for d in (dtype, WIDER[dtype])
         ]
         check(units(*values, np.finfo(dtype).eps).ravel(), 8, [values[1].ravel()])

@@ -154,7 +154,7 @@ def _path(start: Node, end: Node, inside: Callable[[Node], bool]) -> list[Node] 
 
 
 def _has_rule(node: Node, i: int) -> bool:
-    return node.op.joint is not None or node.op.rule(i) is not None
+    return node.op.vjp_all is not None or node.op.rule(i) is not None
 
 
 def _depend_on(start: Node, tape: GradientTape) -> dict[int, Node]:

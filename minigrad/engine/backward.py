@@ -135,8 +135,8 @@ def _apply_rules(
         _check_current(node, node.saved)
     op = node.op
     arguments = _arguments(node, tensor)
-    if op.joint is not None:
-        together: list[Any] = op.joint(g, [i for i, _ in hits], *arguments, **node.metadata)
+    if op.vjp_all is not None:
+        together: list[Any] = op.vjp_all(g, [i for i, _ in hits], *arguments, **node.metadata)
         return together
     rules = [op.rule(i) for i, _ in hits] if op.variadic else [op.rules[i] for i, _ in hits]
     return [rule and rule(g, *arguments, **node.metadata) for rule in rules]
@@ -204,9 +204,9 @@ def _freed(node: Node) -> str:
 
 def _check_current(node: Node, saved: tuple[Any, ...]) -> None:
     """Refuse a node whose rules would read a leaf that was written since, asked for or not."""
-    joint = node.op.joint is not None  # may read its inputs again although it kept none
+    together = node.op.vjp_all is not None  # may read its inputs again although it kept none
     for array, leaf in zip(saved[1:], node.parents, strict=True):
-        if type(leaf) is Leaf and leaf.assigned > node.number and (joint or array is not None):
+        if type(leaf) is Leaf and leaf.assigned > node.number and (together or array is not None):
             name = f"parameter {leaf.name!r}" if leaf.name else f"a leaf of shape {leaf.shape}"
             raise RuntimeError(
                 f"{name} was updated in place after {place(node)} recorded it, so the gradient "

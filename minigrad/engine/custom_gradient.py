@@ -107,7 +107,7 @@ def attach(
     saved: tuple[Any, ...] | None,
     rule: Callable[..., list[Any]],
 ) -> Any:
-    """The same values (a tensor, or nested ones) with one node for a history: this joint rule.
+    """The same values (a tensor, or nested ones) with one node for a history, which has this rule.
 
     Several values are packed into one array, so that the engine knows single outputs only.
     """
@@ -117,7 +117,7 @@ def attach(
         return rebuild(values, (v.detach() for v in flat))
     packed = flat[0]._data if len(flat) == 1 else np.concatenate([v._data.ravel() for v in flat])
     op = Operator(name, custom_gradient, (None,) * len(parents), ())
-    op.joint = rule
+    op.vjp_all = rule
     node = Node(op, tuple(parents), saved, NO_METADATA, state.scope, packed.shape, packed.dtype)
     for tape in state.tapes:
         tape.nodes.append(node)

@@ -85,11 +85,11 @@ class ShapeDtype:
 
 
 class Node(ShapeDtype):
-    """One recorded operation, and with its inherited shape and dtype what is known of its output without its array.
+    """One recorded operation. The shape and dtype that it inherits are those of its output.
 
     ``saved`` is (output, input 0, input 1, ...), each the array where a rule needs it, a
-    ``ShapeDtype`` or None where it does not; None altogether when no rule needs any. ``seen`` is what
-    ``mg.observe()`` noted, when somebody looked.
+    ``ShapeDtype`` or None where it does not; None altogether when no rule needs any. ``seen`` is
+    what ``mg.observe()`` noted, when somebody looked.
     """
 
     __slots__ = ("metadata", "number", "op", "parents", "saved", "scope", "seen")

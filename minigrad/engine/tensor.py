@@ -555,7 +555,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             arrays = _arrays(op, arrays, concrete)
         if op.numbers and not tracked:
             arrays = _real(op, arrays)
-        value = op.value(arrays, **metadata) if op.variadic else op.value(*arrays, **metadata)
+        value = op.forward(arrays, **metadata) if op.variadic else op.forward(*arrays, **metadata)
     except FAILURES as error:
         raise explain(op, arrays, metadata, error, STATE.get().scope) from error
     if type(value) is not ndarray:
@@ -595,7 +595,7 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
         if b is NotImplemented:
             return NotImplemented  # type: ignore[no-any-return]
     try:
-        value = op.value(a, b)
+        value = op.forward(a, b)
     except FAILURES as error:
         raise explain(op, [a, b], NO_METADATA, error, STATE.get().scope) from error
     if type(value) is not ndarray:
@@ -642,9 +642,9 @@ def _unary(op: Operator, x: Tensor) -> Tensor:
     parent = x._node
     try:
         if parent is None and op.numbers:
-            value = op.value(*_real(op, [x._data]))
+            value = op.forward(*_real(op, [x._data]))
         else:
-            value = op.value(x._data)
+            value = op.forward(x._data)
     except FAILURES as error:
         raise explain(op, [x._data], NO_METADATA, error, STATE.get().scope) from error
     if type(value) is not ndarray:

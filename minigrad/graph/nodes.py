@@ -205,9 +205,8 @@ def _operator(node: Node, names: _Names, content: Content, wanted: set[Node] | N
         else:
             kept = None if saved is None else saved[i]
             if kept is None and parameters == len(node.parents) - 1:
-                kept = ShapeDtype(
-                    (), None
-                )  # nothing is known, yet an operator on nothing looks wrong
+                # Nothing is known of it, yet an operator on nothing looks wrong.
+                kept = ShapeDtype((), None)
             constant = _constant(kept, names, content)
             if constant is not None:
                 box.inputs.append(constant)

@@ -1,4 +1,4 @@
-"""How an operator is declared: value, derivative rules, domain and samples in one place.
+"""How an operator is declared: in one place, what it computes, its rules, domain and samples.
 
 A declaration is pure NumPy and knows nothing of tensors. The engine reads it
 to run the operator, the backward pass reads it to find the rules, and the tests read it to check
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: An ndarray inside a value or a rule; anything array-like where the public function is called.
+#: An ndarray inside an operator or a rule; anything array-like where the public function is called.
 Array: TypeAlias = Any
 Axis: TypeAlias = int | tuple[int, ...] | None
 Rule: TypeAlias = Callable[..., Any]
@@ -42,7 +42,7 @@ class Operator:
     twice without change: on plain arrays for a first derivative, on tensors (and is then recorded)
     for the higher ones. It returns a new array and never writes into what it is given.
 
-    ``joint``, where it is given, takes the place of the single rules: ``joint(g, wanted, ans,
+    ``vjp_all``, where it is given, takes the place of the single rules: ``vjp_all(g, wanted, ans,
     *inputs, **metadata)`` gives a list, the cotangents of the inputs with the indices ``wanted``.
     ``rules`` then only tell which inputs have a derivative.
 
@@ -50,7 +50,7 @@ class Operator:
     float64, where no input is of floating point; "float" does both.
     """
 
-    joint: Rule | None
+    vjp_all: Rule | None
 
     keeps_x: tuple[bool, ...] | None
     keeps_y: tuple[bool, ...] | None
@@ -59,11 +59,11 @@ class Operator:
     def __init__(
         self,
         name: str,
-        value: Callable[..., Any],
+        forward: Callable[..., Any],
         rules: Sequence[Rule | None],
         params: tuple[str, ...],
         *,
-        joint: Rule | None = None,
+        vjp_all: Rule | None = None,
         variadic: bool = False,
         view: bool = False,
         reference: Callable[..., Any] | None = None,
@@ -73,13 +73,13 @@ class Operator:
         declared: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
-        self.value = value
+        self.forward = forward
         self.numbers = numbers
-        self.declared = declared or value
+        self.declared = declared or forward
         self.rules = tuple(rules)
         self.arity = len(self.rules)
         self.params = params
-        self.joint = joint
+        self.vjp_all = vjp_all
         self.variadic = variadic
         self.view = view
         self.reference = reference
@@ -127,7 +127,7 @@ class Operator:
                 _wants(
                     rule,
                     1 + len(tracked),
-                    skip=1 if not self.variadic and self.joint is None else 2,
+                    skip=1 if not self.variadic and self.vjp_all is None else 2,
                 )
                 for rule, needed in each
                 if needed and rule is not None
@@ -152,15 +152,15 @@ def _widened(arrays: Sequence[Any]) -> list[Any] | None:
     ]
 
 
-def _wide_value(value: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(value)
+def _wide_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(forward)
     def wide(*arrays: Any, **metadata: Any) -> Any:
         widened = _widened(arrays)
         if widened is None:
-            return value(*arrays, **metadata)
+            return forward(*arrays, **metadata)
         dtype = np.result_type(*[x for x in arrays if x is not None])
         with np.errstate(over="ignore"):
-            return value(*widened, **metadata).astype(dtype, copy=False)
+            return forward(*widened, **metadata).astype(dtype, copy=False)
 
     return wide
 
@@ -242,8 +242,9 @@ def _stands_for(function: Callable[..., Any], numpy: Any) -> None:
 def operator(
     numpy: Any = None,
     *,
-    vjp: Rule | Sequence[Rule | None],
-    joint: int = 0,
+    vjp: Rule | Sequence[Rule | None] = (),
+    vjp_all: Rule | None = None,
+    arrays: int = 1,
     domain: Domain | tuple[Domain, ...] = anywhere,
     samples: Sequence[Sample] = (),
     variadic: bool = False,
@@ -253,50 +254,54 @@ def operator(
     numbers: str = "",
     wide: bool = False,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
-    """Declare a differentiable operator; the decorated function is its value in plain NumPy.
+    """Declare a differentiable operator; the decorated function computes it in plain NumPy.
 
     ``numpy``: the NumPy function it stands for (several for aliases), also the tests' reference.
     ``vjp``: one rule per array argument (None where there is no derivative); the parameters that
-    follow are metadata. ``joint``: the number of array arguments when ``vjp`` is the joint rule of
-    them all. ``variadic``: the first argument is a sequence of arrays and the single
-    rule starts with the index of the input. ``view``: the output may share memory with its input.
+    follow are metadata. ``vjp_all``, instead: one rule for all inputs, the first ``arrays`` of the
+    parameters. ``variadic``: the first argument is a sequence of arrays, and the single rule starts
+    with the index of the input. ``view``: the output may share memory with its input.
     ``reference``: what the tests compare with when no function of NumPy is named.
     ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.
-    ``wide``: float16 is computed in float32, in the value and the rules, and rounded at the end.
+    ``wide``: float16 is computed in float32, forward and in the rules, and rounded at the end.
     """
-    rules: tuple[Rule | None, ...] = (vjp,) * max(joint, 1) if callable(vjp) else tuple(vjp)
+    rules: tuple[Rule | None, ...]
+    if vjp_all is not None:
+        rules = (vjp_all,) * arrays
+    else:
+        rules = (vjp,) if callable(vjp) else tuple(vjp)
     if wide:
         rules = tuple([rule and _wide_rule(rule) for rule in rules])
     functions = numpy if isinstance(numpy, tuple) else (numpy,)
 
-    def declare(value: Callable[P, Any]) -> Callable[P, Tensor]:
-        label = name or value.__name__.rstrip("_")
-        code = cast("FunctionType", value).__code__
+    def declare(forward: Callable[P, Any]) -> Callable[P, Tensor]:
+        label = name or forward.__name__.rstrip("_")
+        code = cast("FunctionType", forward).__code__
         params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         op = Operator(
             label,
             # A ufunc called directly saves a Python frame on every elementwise operator (60 ns).
             functions[0]
             if isinstance(functions[0], np.ufunc)
-            else _wide_value(value)
+            else _wide_forward(forward)
             if wide
-            else value,
+            else forward,
             rules,
             params,
-            joint=rules[0] if joint else None,
+            vjp_all=None if vjp_all is None else rules[0],
             variadic=variadic,
             view=view,
             reference=reference or functions[0],
             domains=domain if isinstance(domain, tuple) else (domain,),
             samples=samples or [sample(*[shape] * len(rules)) for shape in _SHAPES],
             numbers=numbers,
-            declared=value,
+            declared=forward,
         )
         if label in OPERATORS:
             raise ValueError(f"operator {label!r} is declared twice")
         OPERATORS[label] = op
 
-        @functools.wraps(value)
+        @functools.wraps(forward)
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
             return cast("Tensor", engine.record(op, args, kwargs))
 

@@ -114,8 +114,8 @@ def _array_gradients(
 
 
 @operator(
-    vjp=_normalize_vjp,
-    joint=3,
+    vjp_all=_normalize_vjp,
+    arrays=3,
     samples=[
         sample((4, 2, 3), (1, 2, 1), (1, 2, 1), axis=(0, 2), eps=1e-3),
         sample((2, 5), (1, 5), (1, 5), axis=(1,), eps=1e-5),
