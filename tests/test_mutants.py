@@ -264,8 +264,8 @@ FORGETFUL = {
 def keeps_a_variable(op, i):
     """Whether rule i uses the output or an input that has a derivative."""
     if op.variadic:
-        return KEEP in op.plan((True, True))
-    output, *inputs = op.plan(tuple(at == i for at in range(op.arity)))
+        return KEEP in op.saves((True, True))
+    output, *inputs = op.saves(tuple(at == i for at in range(op.arity)))
     return output == KEEP or any(inputs[at] == KEEP for at in differentiated(op))
 
 

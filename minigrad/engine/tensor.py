@@ -565,9 +565,9 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
     state = STATE.get()
     node = None
     if tracked and state.recording and value.dtype.kind == "f":
-        plan = op.plan(tuple([n is not None for n in parents]))
-        if plan:
-            saved = _save(plan, value, inputs, arrays, parents)
+        saves = op.saves(tuple([n is not None for n in parents]))
+        if saves:
+            saved = _save(saves, value, inputs, arrays, parents)
             node = Node(op, tuple(parents), saved, metadata, state.scope, value.shape, value.dtype)
     if tracked and node is None:
         if state.recording and value.dtype.kind == "c":
@@ -602,9 +602,9 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
         value = np.asarray(value)
     state = STATE.get()
     if m is not None:
-        keeps = op.keeps_x if n is None else op.keeps_both
+        saves = op.saves_x if n is None else op.saves_both
     elif n is not None:
-        keeps = op.keeps_y
+        saves = op.saves_y
     else:
         return _result(op, (a, b), NO_METADATA, value, None, state)
     if not state.recording:
@@ -612,15 +612,15 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
         return _result(op, (a, b), NO_METADATA, value, None, state)
     if value.dtype.kind == "c":
         raise _complex(op)
-    if keeps is None:
+    if saves is None:
         saved = None
     else:
-        keep_ans, keep_x, keep_y = keeps
+        save_ans, save_x, save_y = saves
         # Somebody else's array could change before the backward pass; a tensor cannot.
         saved = (
-            value if keep_ans else None,
-            None if not keep_x else a.copy() if a is x and type(a) is ndarray else a,
-            None if not keep_y else b.copy() if b is y and type(b) is ndarray else b,
+            value if save_ans else None,
+            None if not save_x else a.copy() if a is x and type(a) is ndarray else a,
+            None if not save_y else b.copy() if b is y and type(b) is ndarray else b,
         )
     node = _new_node(Node)
     node.op = op
@@ -654,12 +654,12 @@ def _unary(op: Operator, x: Tensor) -> Tensor:
     state = STATE.get()
     node = None
     if parent is not None and state.recording and value.dtype.kind == "f":
-        keeps = op.keeps_x
+        saves = op.saves_x
         node = _new_node(Node)
         node.op = op
         node.parents = (parent,)
         node.saved = (
-            None if keeps is None else (value if keeps[0] else None, x._data if keeps[1] else None)
+            None if saves is None else (value if saves[0] else None, x._data if saves[1] else None)
         )
         node.metadata = NO_METADATA
         node.scope = state.scope
@@ -741,11 +741,11 @@ def _operand(x: Any) -> Any:
 
 
 def _save(
-    plan: tuple[int, ...], value: NDArray[Any], inputs: Any, arrays: Any, parents: Any
+    saves: tuple[int, ...], value: NDArray[Any], inputs: Any, arrays: Any, parents: Any
 ) -> tuple[Any, ...]:
-    """(output, inputs...) as the plan wants them."""
-    saved: list[Any] = [value if plan[0] == KEEP else None]
-    for use, given, array, parent in zip(plan[1:], inputs, arrays, parents, strict=True):
+    """(output, inputs...) as ``saves`` wants them."""
+    saved: list[Any] = [value if saves[0] == KEEP else None]
+    for use, given, array, parent in zip(saves[1:], inputs, arrays, parents, strict=True):
         if use == KEEP:
             # Somebody else's array could change before the backward pass; a tensor cannot.
             saved.append(array.copy() if given is array and isinstance(array, ndarray) else array)

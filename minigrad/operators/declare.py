@@ -52,9 +52,9 @@ class Operator:
 
     vjp_all: Rule | None
 
-    keeps_x: tuple[bool, ...] | None
-    keeps_y: tuple[bool, ...] | None
-    keeps_both: tuple[bool, ...] | None
+    saves_x: tuple[bool, ...] | None
+    saves_y: tuple[bool, ...] | None
+    saves_both: tuple[bool, ...] | None
 
     def __init__(
         self,
@@ -86,25 +86,25 @@ class Operator:
         self.domains = domains
         self.samples = tuple(samples)
         self.rules_for_one = self.arity == 1 and not variadic and self.rules[0] is not None
-        self._plans: dict[tuple[bool, ...], tuple[int, ...]] = {}
+        self._saves: dict[tuple[bool, ...], tuple[int, ...]] = {}
         if self.arity <= 2 and not variadic and None not in self.rules:
             self._prepare()
 
     def _prepare(self) -> None:
-        """The plans of one- and two-sided operators at hand, for the engine's short paths.
+        """Work out what operators of one and two inputs save, for the engine's short paths.
 
-        Each is (keep the output, keep x, keep y) or None when nothing is kept.
+        Each is (save the output, save x, save y), or None when nothing is saved.
         """
 
-        def keeps(*tracked: bool) -> tuple[bool, ...] | None:
-            plan = tuple(use == KEEP for use in self.plan(tracked))
-            return plan if True in plan else None
+        def saves(*tracked: bool) -> tuple[bool, ...] | None:
+            found = tuple(use == KEEP for use in self.saves(tracked))
+            return found if True in found else None
 
         if self.arity == 1:
-            self.keeps_x = keeps(True)
+            self.saves_x = saves(True)
         if self.arity == 2:
-            self.keeps_x, self.keeps_y = keeps(True, False), keeps(False, True)
-            self.keeps_both = keeps(True, True)
+            self.saves_x, self.saves_y = saves(True, False), saves(False, True)
+            self.saves_both = saves(True, True)
 
     def rule(self, i: int) -> Rule | None:
         """The rule of input ``i``; a variadic operator has one rule, told ``i`` first."""
@@ -113,18 +113,18 @@ class Operator:
             return None if each is None else functools.partial(each, i)
         return self.rules[i]
 
-    def plan(self, tracked: tuple[bool, ...]) -> tuple[int, ...]:
-        """What to keep of (output, input 0, input 1, ...) when just these inputs are tracked.
+    def saves(self, tracked: tuple[bool, ...]) -> tuple[int, ...]:
+        """What to save of (output, input 0, input 1, ...) when just these inputs are tracked.
 
         Empty when none of the tracked inputs has a rule: the output is then a constant.
         """
-        found = self._plans.get(tracked)
+        found = self._saves.get(tracked)
         if found is None:
             # The inputs of a variadic operator share one rule: to look at it once for each would
             # be quadratic in their number.
             each = [(self.rules[0], any(tracked))] if self.variadic else zip(self.rules, tracked)
             wanted = [
-                _wants(
+                _rule_saves(
                     rule,
                     1 + len(tracked),
                     skip=1 if not self.variadic and self.vjp_all is None else 2,
@@ -132,7 +132,7 @@ class Operator:
                 for rule, needed in each
                 if needed and rule is not None
             ]
-            found = self._plans[tracked] = tuple(min(uses) for uses in zip(*wanted, strict=True))
+            found = self._saves[tracked] = tuple(min(uses) for uses in zip(*wanted, strict=True))
         return found
 
     def __repr__(self) -> str:
@@ -183,7 +183,7 @@ def _wide_rule(rule: Rule) -> Rule:
     return wide
 
 
-def _wants(rule: Rule, count: int, skip: int) -> list[int]:
+def _rule_saves(rule: Rule, count: int, skip: int) -> list[int]:
     """What the rule asks of (output, inputs...): the array, or only its shape, or nothing."""
     code = getattr(rule, "__wrapped__", rule).__code__
     names = list(code.co_varnames[skip : code.co_argcount])
