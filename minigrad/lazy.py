@@ -23,3 +23,8 @@ def extra(module: str, name: str, purpose: str) -> Any:
             raise  # the package is there, and something that it needs itself is not
         package = {"sklearn": "scikit-learn"}.get(package, package)
         raise ImportError(f"{purpose} needs {package}: pip install 'minigrad[{name}]'") from None
+
+
+def load_late(module: str) -> Any:
+    """Import a module of the library where it is needed, because that is rarely."""
+    return importlib.import_module(module)

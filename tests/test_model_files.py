@@ -162,6 +162,24 @@ def test_what_is_shared_frozen_and_in_evaluation_stays_so(path):
     same_module(again, model)
 
 
+class Tied(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(2, 2)
+        scale = nn.Parameter(np.ones(3))
+        self.weights = [scale, (self.head.weight, scale)]
+
+
+def test_a_parameter_in_a_list_stays_shared(path):
+    model = nn.Sequential(Tied())
+    mg.save_model(model, path, custom_layers={"Tied": Tied})
+    again = mg.load_model(path, custom_layers={"Tied": Tied})
+    same_module(again, model)
+    assert again[0].weights[1][0] is again[0].head.weight
+    assert again[0].weights[1][1] is again[0].weights[0]
+    assert len(list(again.parameters())) == 3
+
+
 def test_a_model_of_another_dtype_keeps_it(path):
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)).to(np.float64)
     model.add(nn.Linear(3, 1))
@@ -319,7 +337,7 @@ def test_the_models_of_the_library_come_back_also_when_changed(make, path):
         (lambda p: mg.save_model(nn.ReLU, p), TypeError, "a Module, got type"),
         (lambda p: mg.save_model(nn.ReLU(), p.with_suffix(".pt")), ValueError, "another format"),
         (lambda p: mg.save_model(nn.ReLU(), p, custom_layers=[Scaled]), TypeError, "'Name': Name"),
-        (lambda p: mg.save_model(nn.ReLU(), p, custom_layers={"S": 3}), TypeError, "no Module class"),
+        (lambda p: mg.save_model(nn.ReLU(), p, custom_layers={"S": 3}), TypeError, "not a Module class"),
         (lambda p: mg.load_model(p, custom_layers={"ReLU": Scaled}), ValueError, "a layer of the library"),
         (lambda p: mg.load_model(p), FileNotFoundError, "load_model: there is no file"),
     ],
@@ -428,7 +446,7 @@ def test_a_file_cannot_assign_to_the_records_of_a_module(path, name):
     mg.save_model(nn.Sequential(nn.ReLU()), path)
     root = ["assembled", "Sequential", {name: ["value", ["dict", []]]}]
     change(path, lambda tree: {**tree, "root": root})
-    with pytest.raises(ValueError, match=f"'{name}' is no attribute of a model"):
+    with pytest.raises(ValueError, match=f"'{name}' is not an attribute of a model"):
         mg.load_model(path)
 
 
@@ -471,6 +489,12 @@ def alike(key):
     return ["assembled", "Sequential", twice]
 
 
+def hidden():
+    """A parameter that takes the place of a layer's under the same path, in another shape."""
+    inner = layer("Linear", in_features=2, out_features=2, bias=False)
+    return ["assembled", "Sequential", {"0": inner, "0.weight": ["parameter", [9], "float32"]}]
+
+
 #: Small files that ask for much: what a layer would take is compared with what the file has.
 GREEDY = {
     "wide": (layer("Linear", in_features=20_000, out_features=20_000), r"missing 'weight' \(20000, 20000\)"),
@@ -485,14 +509,15 @@ GREEDY = {
     "convolution": (layer("Conv2d", in_channels=1, out_channels=1, kernel_size=10**5), "missing 'weight'"),
     "transposed": (layer("ConvTranspose2d", in_channels=1, out_channels=1, kernel_size=10**5), "missing 'weight'"),
     "lazy": (layer("LazyConv2d", out_channels=10**9, kernel_size=10**9), "missing 'weight'"),
-    "dtype": (layer("Linear", in_features=2, out_features=2, dtype="S1000000000"), "no dtype of weights"),
+    "dtype": (layer("Linear", in_features=2, out_features=2, dtype="S1000000000"), "must be a numeric dtype"),
     "parameter": (["assembled", "Sequential", {"x": ["parameter", [10**9], "float64"]}], "missing 'x'"),
     "buffer": (["assembled", "Sequential", {"x": ["buffer", [10**9], "float64"]}], "missing 'x'"),
-    "element": (["assembled", "Sequential", {"x": ["buffer", [], "S1000000000"]}], "no dtype of weights"),
+    "element": (["assembled", "Sequential", {"x": ["buffer", [], "S1000000000"]}], "not a dtype of weights"),
     "many": (["assembled", "Sequential", {str(i): layer("Linear", in_features=9999, out_features=9999) for i in range(2000)}], "more weights than the file"),
     "unknown": (["assembled", "Sequential", {str(i): layer("Novel") for i in range(2000)}], "and more; the rest was not looked at"),
     "doubling": (doubling(), "more than 10,000 paths"),
     "alike": (alike("0.0"), "'0.0' is described twice"),
+    "hidden": (hidden(), r"(?s)missing '0.weight' \(9,\).*missing '0.weight' \(2, 2\)"),
     "itself": (["assembled", "Sequential", {"0": ["same", ""]}], "which is not there"),
 }  # fmt: skip
 

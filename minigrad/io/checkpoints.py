@@ -113,9 +113,9 @@ def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
                 raise TypeError(
                     f"keys are strings or integers, got {key!r:.80} in {place or 'the state'}"
                 )
-        return ["dict", [[k, encode(v, _inside(place, k), arrays)] for k, v in value.items()]]
+        return ["dict", [[k, encode(v, join_path(place, k), arrays)] for k, v in value.items()]]
     if isinstance(value, (list, tuple)):
-        items = [encode(v, _inside(place, i), arrays) for i, v in enumerate(value)]
+        items = [encode(v, join_path(place, i), arrays) for i, v in enumerate(value)]
         return ["list" if isinstance(value, list) else "tuple", items]
     if isinstance(value, np.random.Generator):
         return encode(value.bit_generator.state, place, arrays)
@@ -127,8 +127,9 @@ def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
     )
 
 
-def _inside(place: str, key: Any) -> str:
-    return f"{place}.{key}" if place else str(key)
+def join_path(path: str, key: Any) -> str:
+    """The path of a part: ``encoder.0``; the root has the path ""."""
+    return f"{path}.{key}" if path else str(key)
 
 
 def _keep(array: Array, place: str, arrays: dict[str, Array]) -> str:

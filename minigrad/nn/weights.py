@@ -78,4 +78,6 @@ def shape_alone(shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
         left[0] -= 1
         if left[0] < 0:
             raise TooManyError("more weights than the file has")
+    if np.dtype(dtype).kind not in "fiub":  # text may have a gigabyte in each element
+        raise ValueError(f"{dtype!r:.80} is not a dtype of weights")
     return np.broadcast_to(np.zeros((), dtype), shape)
