@@ -1,4 +1,7 @@
-"""Where did the NaN come from? Stop at the first operator that makes one, forward or backward."""
+"""``mg.detect_anomaly``: stop at the first operator that makes a NaN, forward or backward.
+
+The rest of the file is what the message says: what usually causes it there, and the remedy.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.debug.profile import Observation, Statistics, is_finite
-from minigrad.debug.tape_table import leaf_name
+from minigrad.debug.names import leaf_name, within
+from minigrad.debug.profile import Observation
+from minigrad.debug.statistics import Statistics, is_finite
 from minigrad.engine.hooks import ApplyRules, Inspector
 from minigrad.engine.node import STATE, Leaf, Node
 from minigrad.engine.printable import visible_lines
@@ -35,19 +39,18 @@ class AnomalyError(FloatingPointError):
         self.inputs = inputs
         where = f"recorded at {line.as_traceback()}" if line else ""
         if not line and "derivative" in what:
-            where = (
-                "run the forward pass, too, inside `with mg.detect_anomaly():` to learn the line"
-            )
-        parts = [where, *inputs, cause and f"usual cause: {cause}"]
-        super().__init__(visible_lines("\n  ".join([what, *filter(None, parts)])))
+            block = "`with mg.detect_anomaly():`"
+            where = f"run the forward pass, too, inside {block} to learn the line"
+        parts = [what, where, *inputs, cause and f"usual cause: {cause}"]
+        super().__init__(visible_lines("\n  ".join(filter(None, parts))))
 
 
 class detect_anomaly(Inspector):
     """Inside, the first NaN or infinity, forward or backward, raises where it is made.
 
-    The :class:`AnomalyError` (a FloatingPointError) names the operator, the module, your line that
-    recorded it, describes its inputs and says what usually causes it there. Slow: each result is
-    looked through; use it to find the place. As ``torch.autograd.detect_anomaly``, which looks at
+    The :class:`AnomalyError` (a FloatingPointError) names the operator, the module and the line of
+    your program that recorded it, describes the inputs, and says what usually causes this. It is
+    slow, because every result is checked. ``torch.autograd.detect_anomaly`` is similar, but checks
     the backward pass only.
 
     >>> import minigrad as mg
@@ -90,14 +93,13 @@ class detect_anomaly(Inspector):
         if arrays is None or is_finite(value):
             return
         if any(x is not None and not is_finite(x) for x in arrays):
-            return  # what came in broken is not this operator's doing
-        scope = STATE.get().scope
-        where = f" in {scope}" if scope else ""
-        names = _names(node, len(arrays))
+            return  # an input was broken already: another operator made that
+        names = _input_names(node, len(arrays))
         raise AnomalyError(
-            f"{op.name}{where} made {broken(value)} in its result of shape {value.shape}",
+            f"{within(op.name, STATE.get().scope)} made {broken(value)} in its result of shape "
+            f"{value.shape}",
             current_line(),
-            _describe(zip(names, arrays, strict=False)),
+            _descriptions(zip(names, arrays, strict=False)),
             FORWARD_CAUSES.get(op.name, ""),
         )
 
@@ -106,14 +108,19 @@ class detect_anomaly(Inspector):
     ) -> list[Any]:
         """Check the gradients of an operator's inputs."""
         line = None if node.seen is None else node.seen.line
-        if not is_finite(_array(g)):
+        scope: str = getattr(node.scope, "path", node.scope)
+        place = within(
+            f"a leaf of shape {node.shape}" if isinstance(node, Leaf) else node.op.name, scope
+        )
+        came = getattr(g, "_data", g)
+        if not is_finite(came):
             raise AnomalyError(
-                f"the gradient that reaches {_place(node)} has {broken(_array(g))}, although each "
-                f"rule gave finite numbers",
+                f"the gradient that reaches {place} has {broken(came)}, although each rule gave "
+                f"finite numbers",
                 line,
                 [],
-                "a cotangent that you gave yourself (gradient=, output_gradients=), or a sum of "
-                "very large gradients",
+                "a cotangent that you passed in (gradient=, output_gradients=), or a sum of very "
+                "large gradients",
             )
         saved: tuple[Any, ...] = node.saved or ()
         cause = BACKWARD_CAUSES.get(node.op.name, "")
@@ -121,30 +128,37 @@ class detect_anomaly(Inspector):
             found = super().backward(apply, node, hits, g, tensor)
         except AnomalyError as error:
             # The rule is being recorded, and an operator in it broke: say whose rule it is.
-            what = f"in the derivative of {_place(node)}: {error.what}"
+            what = f"in the derivative of {place}: {error.what}"
             raise AnomalyError(what, line, error.inputs, cause) from None
-        names = _names(node, len(node.parents))
+        names = _input_names(node, len(node.parents))
         for (i, parent), h in zip(hits, found, strict=True):
-            if h is None or is_finite(_array(h)):
+            h = getattr(h, "_data", h)
+            if h is None or is_finite(h):
                 continue
-            kept = zip(["its result", *names], saved, strict=False)
-            arrays = [(name, array) for name, array in kept if isinstance(array, np.ndarray)]
+            kept = [
+                (name, array)
+                for name, array in zip(["its result", *names], saved, strict=False)
+                if isinstance(array, np.ndarray)
+            ]
             raise AnomalyError(
-                f"the derivative of {_place(node)} made {broken(_array(h))} in the gradient of "
-                f"{names[i]}, of shape {parent.shape}",
+                f"the derivative of {place} made {broken(h)} in the gradient of {names[i]}, of "
+                f"shape {parent.shape}",
                 line,
-                _describe([("the gradient that came in", _array(g)), *arrays]),
+                _descriptions([("the gradient that came in", came), *kept]),
                 cause,
             )
         return found
 
 
+_DIVERGING = "overflowed. Are the values diverging? Lower the learning rate"
+_NO_ELEMENTS = "of no elements (or of one, with ddof=1) is NaN, or it overflowed"
+_LOG = "log of zero or of a negative number. Add a small number inside"
+_POWER = "a negative base with a fractional exponent, zero with a negative one, or an overflow"
 #: What usually makes an operator's result infinite or NaN, and the remedy.
-FORWARD_CAUSES: dict[str, str] = {
-    "log": "log of zero or of a negative number. Add a small number inside (mg.log(x + 1e-7)), or "
-    "work with logits: F.log_softmax, F.cross_entropy",
-    "log2": "log of zero or of a negative number. Add a small number inside",
-    "log10": "log of zero or of a negative number. Add a small number inside",
+FORWARD_CAUSES = {
+    "log": f"{_LOG} (mg.log(x + 1e-7)), or work with logits: F.log_softmax, F.cross_entropy",
+    "log2": _LOG,
+    "log10": _LOG,
     "log1p": "log1p of -1 or less. Clip the input",
     "divide": "a division by zero; 0/0 is NaN. Add a small number to the denominator, or choose "
     "with np.where before dividing",
@@ -156,17 +170,15 @@ FORWARD_CAUSES: dict[str, str] = {
     "sinh": "sinh overflowed: float32 holds it up to |x| = 89",
     "cosh": "cosh overflowed: float32 holds it up to |x| = 89",
     "sqrt": "the square root of a negative number. Clip the input at zero",
-    "power": "a negative base with a fractional exponent, zero with a negative one, or an overflow",
-    "power_constant": "a negative base with a fractional exponent, zero with a negative one, or an "
-    "overflow",
-    "square": "the square overflowed. Are the values diverging? Lower the learning rate",
-    "multiply": "the product overflowed. Are the values diverging? Lower the learning rate",
-    "matmul": "the product overflowed. Are the values diverging? Lower the learning rate, or clip "
-    "the gradients with optim.clip_grad_norm_",
-    "sum": "the sum overflowed. Are the values diverging? Lower the learning rate",
+    "power": _POWER,
+    "power_constant": _POWER,
+    "square": f"the square {_DIVERGING}",
+    "multiply": f"the product {_DIVERGING}",
+    "matmul": f"the product {_DIVERGING}, or clip the gradients with optim.clip_grad_norm_",
+    "sum": f"the sum {_DIVERGING}",
     "mean": "the mean of no elements is NaN, or the sum overflowed",
-    "var": "the variance of no elements (or of one, with ddof=1) is NaN, or it overflowed",
-    "std": "the deviation of no elements (or of one, with ddof=1) is NaN, or it overflowed",
+    "var": f"the variance {_NO_ELEMENTS}",
+    "std": f"the deviation {_NO_ELEMENTS}",
     "arccos": "arccos outside [-1, 1]: clip the input",
     "arcsin": "arcsin outside [-1, 1]: clip the input",
     "arccosh": "arccosh below 1: clip the input",
@@ -174,32 +186,33 @@ FORWARD_CAUSES: dict[str, str] = {
     "tan": "tan near an odd multiple of pi/2",
     "astype": "the value does not fit into the narrower dtype",
 }
-#: The same for an operator's derivative.
-BACKWARD_CAUSES: dict[str, str] = {
+#: Where a derivative is infinite.
+_POLES = {
+    "cbrt": "0", "log": "0", "log2": "0", "log10": "0", "log1p": "-1", "arccosh": "1",
+    "arccos": "-1 and 1", "arcsin": "-1 and 1", "arctanh": "-1 and 1",
+}  # fmt: skip
+#: What usually makes an operator's derivative infinite or NaN, and the remedy.
+BACKWARD_CAUSES = {
+    **{
+        name: f"the derivative of {name} at {pole} is infinite"
+        + (". Add a small number inside" if pole == "0" else "")
+        for name, pole in _POLES.items()
+    },
     "sqrt": "the derivative of sqrt at 0 is infinite (and 0 * inf is NaN). Add a small number "
     "inside: mg.sqrt(x + 1e-12)",
     "power": "the derivative of x**p at 0 is infinite for p < 1, and that of the exponent needs a "
     "positive base",
     "power_constant": "the derivative of x**p at 0 is infinite for p < 1. Add a small number to "
     "the base",
-    "cbrt": "the derivative of the cube root at 0 is infinite",
     "divide": "a division by zero or by a tiny number: its derivative divides by the square of the "
     "denominator",
     "reciprocal": "a division by zero or by a tiny number",
-    "log": "the derivative of log at 0 is infinite. Add a small number inside",
-    "log2": "the derivative of log2 at 0 is infinite. Add a small number inside",
-    "log10": "the derivative of log10 at 0 is infinite. Add a small number inside",
-    "log1p": "the derivative of log1p at -1 is infinite",
-    "arccos": "the derivative of arccos at -1 and 1 is infinite",
-    "arcsin": "the derivative of arcsin at -1 and 1 is infinite",
-    "arccosh": "the derivative of arccosh at 1 is infinite",
-    "arctanh": "the derivative of arctanh at -1 and 1 is infinite",
     "norm": "the norm of a tiny vector",
 }
 
 
 def broken(value: Any) -> str:
-    """As ``2 NaN and 1 infinite value``."""
+    """How many elements are not finite, as ``2 NaN and 1 infinite value``."""
     found = Statistics(value, histogram=False)
     parts = [f"{found.nan} NaN"] if found.nan else []
     if found.infinite:
@@ -207,18 +220,8 @@ def broken(value: Any) -> str:
     return " and ".join(parts)
 
 
-def _array(g: Any) -> Any:
-    return g._data if hasattr(g, "_data") else np.asarray(g)
-
-
-def _place(node: Node) -> str:
-    scope: str = getattr(node.scope, "path", node.scope)
-    name = f"a leaf of shape {node.shape}" if isinstance(node, Leaf) else node.op.name
-    return f"{name} in {scope}" if scope else name
-
-
-def _names(node: Node | None, count: int) -> list[str]:
-    """What the inputs of an operator are called."""
+def _input_names(node: Node | None, count: int) -> list[str]:
+    """The names of an operator's inputs: those of leaves, otherwise ``input 0``, ``input 1``."""
     names = []
     for i in range(count):
         parent = node.parents[i] if node is not None and i < len(node.parents) else None
@@ -229,7 +232,7 @@ def _names(node: Node | None, count: int) -> list[str]:
     return names
 
 
-def _describe(arrays: Iterable[tuple[str, Any]]) -> list[str]:
+def _descriptions(arrays: Iterable[tuple[str, Any]]) -> list[str]:
     lines = []
     for name, array in arrays:
         if array is None:

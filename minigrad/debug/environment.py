@@ -1,4 +1,7 @@
-"""What minigrad runs on: versions, processor, and the BLAS that does most of the work."""
+"""``mg.show_config``: versions, processor, and the BLAS library that does most of the work.
+
+It also says when OpenBLAS runs a slower kernel than the processor could, and how to change that.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,8 @@ from minigrad.kernels import blas
 
 __all__ = ["show_config"]
 
-#: OpenBLAS's kernels for x86, those with wider registers first, and NumPy's names for what a
-#: processor must have to run them.
+#: OpenBLAS's kernels for x86, those with wider registers first; NumPy's names for the instructions
+#: that they need; and the value for OPENBLAS_CORETYPE.
 KERNELS = (
     ({"SkylakeX", "Cooperlake", "Sapphirerapids"}, {"X86_V4", "AVX512_SKX"}, "SkylakeX"),
     ({"Haswell", "Zen"}, {"X86_V3", "AVX2"}, "Haswell"),
@@ -24,7 +27,7 @@ KERNELS = (
 
 
 def show_config() -> None:
-    """Print versions, processor, BLAS and threads; and advice where BLAS could be faster.
+    """Print versions, processor, BLAS and threads, and advice if BLAS could be faster.
 
     >>> mg.show_config()  # doctest: +ELLIPSIS
     minigrad ...
@@ -40,7 +43,6 @@ def show_config() -> None:
 
 def describe() -> dict[str, str]:
     """What ``show_config`` prints, by name."""
-    # NumPy's own list of dependencies is of the build: it names the library.
     built: Any = np.show_config(mode="dicts")
     library = built.get("Build Dependencies", {}).get("blas", {})
     threads = blas.threads()

@@ -1,4 +1,8 @@
-"""Why is this gradient None, or zero? In a sentence or two, with the place."""
+"""``mg.explain``: says in a sentence or two why a gradient is None or zero, and where.
+
+First the reasons that need no search (an integer source, a target that is no tensor), then a path
+through the graph or the lack of one, then whether the gradient vanishes on the path.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.debug.tape_table import leaf_name, op_name
+from minigrad.debug.names import leaf_name, op_name, within
 from minigrad.engine.backward import backward
 from minigrad.engine.detachments import Departure, recent
 from minigrad.engine.hooks import ApplyRules, Inspector
@@ -51,7 +55,7 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
     by default the one opened last, if it still exists. Your own source lines appear when the
     computation ran inside ``with mg.observe():``.
 
-    Raises TypeError when source is no tensor.
+    Raises TypeError if ``source`` is not a tensor.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -79,7 +83,8 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
             remedy="convert it first: x.astype(np.float32)",
         )
     given = tape is not None
-    tape = tape if tape is not None else _latest_tape()
+    if tape is None and GradientTape.latest is not None:
+        tape = GradientTape.latest()
     start = source._node if tape is None else tape._node_of(source) or source._node
     if start is None:
         return _no(
@@ -102,23 +107,16 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
         beyond = _outside(tape, source, path)
         if beyond is not None and (given or tape._inside()(end)):
             return beyond
-        if beyond is not None:  # perhaps backward() was asked, perhaps that tape
-            return _flows(path, end, f" (For the tape opened last there is none: {_why(beyond)})")
+        if beyond is not None:  # the question may be about backward() or about that tape
+            why = beyond.removeprefix("No gradient: ")
+            return _flows(path, end, f" (For the tape opened last there is none: {why})")
     return _flows(path, end)
 
 
 def _no(why: str, *more: str, remedy: str = "") -> Explanation:
     sentences = [f"No gradient: {why}", *more]
-    text = ". ".join(s for s in sentences if s) + "."
+    text = ". ".join(filter(None, sentences)) + "."
     return Explanation(f"{text} Remedy: {remedy}." if remedy else text)
-
-
-def _why(explanation: Explanation) -> str:
-    return explanation.removeprefix("No gradient: ")
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def _article(name: str) -> str:
@@ -128,13 +126,8 @@ def _article(name: str) -> str:
 # -- the parts of the graph ------------------------------------------------------------------------
 
 
-def _latest_tape() -> GradientTape | None:
-    latest = GradientTape.latest
-    return None if latest is None else latest()
-
-
 def _path(start: Node, end: Node, inside: Callable[[Node], bool]) -> list[Node] | None:
-    """A shortest way from start to end along inputs that have a derivative; both ends included."""
+    """A shortest path from start to end along inputs with a derivative; both ends included."""
     next_of: dict[Node, Node] = {}
     queue = deque([end])
     while queue:
@@ -158,7 +151,7 @@ def _has_rule(node: Node, i: int) -> bool:
 
 
 def _depend_on(start: Node, tape: GradientTape) -> dict[int, Node]:
-    """What the tape recorded that was computed from a node, by number, and the node itself."""
+    """A node and what the tape recorded that was computed from it, by number."""
     found = {start.number: start}
     members = {start}
     for node in tape.nodes:
@@ -169,21 +162,19 @@ def _depend_on(start: Node, tape: GradientTape) -> dict[int, Node]:
 
 
 def name_of(node: Node) -> str:
-    """An operator or a leaf with its place, as ``multiply in fc1 (train.py:12)``."""
+    """An operator or a leaf and where it stands, as ``multiply in fc1 (train.py:12)``."""
     if isinstance(node, Leaf):
         return leaf_name(node) if node.name else "source"
-    scope = f" in {node.scope}" if node.scope else ""
     line = f" ({node.seen.line})" if node.seen is not None and node.seen.line is not None else ""
-    return f"{op_name(node)}{scope}{line}"
+    return within(op_name(node), node.scope) + line
 
 
 # -- no path ---------------------------------------------------------------------------------------
 
 
 def _departure_text(departure: Departure, source: Node | None) -> str:
-    scope = f" in {departure.scope}" if departure.scope else ""
     direct = source is not None and departure.number == source.number
-    what = "the source" if direct else f"the result of {departure.op}{scope}"
+    what = "the source" if direct else f"the result of {within(departure.op, departure.scope)}"
     line = departure.line
     at = f" at {line}{f' ({line.text})' if line.text else ''}" if line is not None else ""
     if departure.how == "no_grad()":
@@ -192,14 +183,14 @@ def _departure_text(departure: Departure, source: Node | None) -> str:
 
 
 def _departures(source: Node, tape: GradientTape | None) -> str:
-    """How the source, or values computed from it, became constants, the latest first."""
+    """How the source or values computed from it became constants, the latest first."""
     known = {source.number} if tape is None else set(_depend_on(source, tape))
     found = [_departure_text(d, source) for d in reversed(recent()) if d.number in known]
     return "; ".join(list(dict.fromkeys(found))[:3])
 
 
 def _latest_departure(since: int = 0) -> str:
-    """What became a constant most recently, whether it has to do with the source or not."""
+    """What became a constant most recently, related to the source or not."""
     later = [d for d in recent() if d.number > since]
     return f"Most recently, {_departure_text(later[-1], None)}" if later else ""
 
@@ -208,7 +199,7 @@ def _target_is_constant(target: Tensor, start: Node, tape: GradientTape | None) 
     why = _departures(start, tape)
     if target.dtype.kind != "f":
         kind = f"the target is {_article(str(target.dtype))} tensor, which has no gradient"
-        return _no(kind, _sentence(why) or _latest_departure(start.number))
+        return _no(kind, why[:1].upper() + why[1:] or _latest_departure(start.number))
     if why:
         return _no(f"the target has no history, because {why}", remedy=_remedy(why))
     if not STATE.get().recording:
@@ -259,7 +250,7 @@ def _not_connected(start: Node, end: Node, tape: GradientTape | None) -> Explana
 
 
 def _blocked(start: Node, end: Node) -> str:
-    """The operator on the way that has no derivative for the input the way goes through."""
+    """Names the operator that has no derivative for the input through which the path leads."""
     seen = {end}
     stack = [end]
     while stack:
@@ -278,7 +269,7 @@ def _blocked(start: Node, end: Node) -> str:
 
 
 def _outside(tape: GradientTape, source: Tensor, path: list[Node]) -> Explanation | None:
-    """Why a path that exists is none for this tape."""
+    """Why this tape has no gradient although a path exists; None if it has one."""
     start, end = path[0], path[-1]
     if tape._node_of(source) is None and isinstance(start, Leaf):
         return _no(
@@ -320,7 +311,7 @@ def _flows(path: list[Node], end: Node, note: str = "") -> Explanation:
     return Explanation(f"A gradient flows: {route}.{note}", steps)
 
 
-#: What makes a whole gradient zero, by operator.
+#: Why the whole gradient of an operator's input is zero.
 _ZERO = {
     "relu": "no element of its input is positive (a dead unit)",
     "clip": "every element of its input lies outside the bounds",
@@ -338,7 +329,7 @@ _ZERO = {
 
 
 class _ZeroFinder(Inspector):
-    """Notes where cotangents are zero: of nodes, and of what one node hands to another."""
+    """Records which cotangents are zero: those of nodes, and those passed between two nodes."""
 
     def __init__(self) -> None:
         self.zero: dict[Node, bool] = {}
@@ -357,7 +348,7 @@ class _ZeroFinder(Inspector):
 
 
 def _zero_on(path: list[Node], end: Node) -> str:
-    """Where on the path the gradient becomes zero; nothing when it does not, or is unknown."""
+    """Where on the path the gradient becomes zero; "" if it does not, or if it is unknown."""
     if any(node.saved is FREED for node in path):
         return ""
     finder = _ZeroFinder()
@@ -365,7 +356,7 @@ def _zero_on(path: list[Node], end: Node) -> str:
         with finder:
             backward([(end, np.ones(end.shape, end.dtype))], [path[0]])
     except RuntimeError:
-        return ""  # another part of the graph is used up, or a parameter has changed since
+        return ""  # another part of the graph was released, or a parameter has changed since
     if not finder.zero.get(path[0], False):
         return ""
     for node, user in zip(reversed(path[:-1]), reversed(path[1:]), strict=True):

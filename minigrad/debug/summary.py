@@ -1,4 +1,8 @@
-"""mg.summary: a model as a table of its layers, found by running it once."""
+"""``mg.summary``: a model as a table of its layers, found by running it once.
+
+Hooks on the modules note the shapes of outputs, and a hook around the operators counts the
+multiply-adds.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.debug.tape_table import readable_bytes
+from minigrad.debug.table import aligned, column_widths, html_table, readable_bytes
 from minigrad.engine.hooks import Inspector
 from minigrad.engine.node import Node
 from minigrad.engine.printable import visible
@@ -35,11 +39,12 @@ BATCH = 2
 #: The operators that multiply and add; conv2d_input_grad is the transposed convolution.
 PRODUCTS = {"matmul", "linear", "conv2d", "conv2d_input_grad"}
 HEADINGS = ("Layer", "Type", "Output shape", "Params", "Multiply-adds")
+RIGHT = (False, False, False, True, True)
 
 
 @dataclass
 class Layer:
-    """A row of the table: a module, with its own parameters and work, without its children's."""
+    """A row of the table: a module, and its parameters and work without those of its children."""
 
     path: str
     name: str
@@ -48,16 +53,16 @@ class Layer:
     #: The shape of the output as text, with None for the batch; "" when it was not run.
     output_shape: str = ""
     params: int = 0
-    #: Whether all its parameters are those of a layer above, and counted there.
+    #: Whether all its parameters are counted at a layer above, which has the same ones.
     shared: bool = False
     #: For one sample, over all calls.
     multiply_adds: int = 0
     is_parent: bool = False
-    #: "failed here", or "failed inside" for the modules around, when the run broke off.
+    #: If the model failed: "failed here", or "failed inside" for the modules around it.
     failure: str = ""
 
     def cells(self) -> tuple[str, ...]:
-        """What stands in the columns."""
+        """Cell texts."""
         state = self.failure or self.output_shape or "not run"
         params = "shared" if self.shared else f"{self.params:,}"
         if self.is_parent and not self.params and not self.shared:
@@ -107,29 +112,20 @@ class Summary:
 
     def __str__(self) -> str:
         rows = [layer.cells() for layer in self.layers]
-        widths = [max(map(len, column)) for column in zip(HEADINGS, *rows, strict=True)]
+        widths = column_widths(HEADINGS, rows)
         rule = "─" * (sum(widths) + 2 * len(widths) - 2)
-        lines = [f"Model: {visible(self.model)}", rule, _aligned(HEADINGS, widths), rule]
-        lines += [_aligned(row, widths) for row in rows]
+        lines = [f"Model: {visible(self.model)}", rule, aligned(HEADINGS, widths, RIGHT), rule]
+        lines += [aligned(row, widths, RIGHT) for row in rows]
         return "\n".join([*lines, rule, *[f"{name}: {value}" for name, value in self.totals()]])
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """The table for notebooks."""
-        sides = ["left"] * 3 + ["right"] * 2
-        head = "".join(_cell("th", h, s) for h, s in zip(HEADINGS, sides, strict=True))
-        rows = [
-            "".join(_cell("td", c, s) for c, s in zip(layer.cells(), sides, strict=True))
-            for layer in self.layers
-        ]
-        body = "".join(f"<tr>{row}</tr>" for row in rows)
+        table = html_table(HEADINGS, [layer.cells() for layer in self.layers], RIGHT)
         totals = "<br>".join(f"{name}: {html.escape(value)}" for name, value in self.totals())
         model = html.escape(visible(self.model))
-        return (
-            f"<div><b>Model: {model}</b><table><thead><tr>{head}</tr></thead>"
-            f"<tbody>{body}</tbody></table><p>{totals}</p></div>"
-        )
+        return f"<div><b>Model: {model}</b>{table}<p>{totals}</p></div>"
 
 
 @checked()
@@ -149,8 +145,9 @@ def summary(
     statistics and modes, and the random numbers, stay as they were. Lazy layers stay lazy. Shared
     layers and parameters count once; the work of a layer is that of all its calls.
 
-    If the model fails, the table so far is printed, and the error raised. Raises TypeError for
-    what is no model or no shape, ValueError for another number of dtypes than of shapes.
+    If the model fails, the table so far is printed, and the error raised. Raises TypeError if
+    ``model`` is not a module or ``input_shape`` not a shape, and ValueError if the numbers of
+    shapes and dtypes differ or a size is negative.
 
     >>> print(mg.summary(nn.Sequential(nn.Linear(784, 100), nn.ReLU(), nn.Linear(100, 10)), 784))
     Model: Sequential
@@ -187,7 +184,7 @@ def summary(
 
 
 class _Trace(Inspector):
-    """Notes for each module what it gave out, and counts the work done in it."""
+    """Notes the output shape of each module, and counts the multiply-adds done in it."""
 
     def __init__(self, model: Module) -> None:
         self.model = model
@@ -206,7 +203,7 @@ class _Trace(Inspector):
             raise
 
     def _unhook(self) -> None:
-        """By what they call: Ctrl-C may come before a handle is kept."""
+        """Remove our hooks, found by what they call: Ctrl-C may come before a handle is kept."""
         for module in self.model.modules():
             for hooks in (module._pre_hooks, module._hooks):
                 for key in [k for k, hook in hooks.items() if hook in (self._enters, self._leaves)]:
@@ -288,7 +285,7 @@ def _multiply_adds(name: str, arrays: Any, value: Any) -> int:
 
 @contextmanager
 def _undisturbed(model: Module) -> Generator[None]:
-    """Evaluation mode; afterwards modes, buffers and the random generator are as before."""
+    """Evaluation mode inside; modes, buffers and the random generator are restored afterwards."""
     buffers = [(buffer, buffer._data.copy()) for buffer in model.buffers()]
     try:
         with modes_restored(model), generator_restored():
@@ -317,7 +314,7 @@ def _inputs(shapes: list[Shape], dtype: Any, model: Module) -> list[Tensor]:
 
 
 def _shapes(given: Any) -> list[Shape]:
-    """One shape per input, without the batch."""
+    """``input_shape`` as a list of one shape for each input, without the batch."""
     if isinstance(given, (int, np.integer)):
         return [(int(given),)]
     several = isinstance(given, (list, tuple)) and any(isinstance(s, (list, tuple)) for s in given)
@@ -353,23 +350,9 @@ def _shape_text(output: Any) -> str:
 
 
 def _parent(path: str, known: dict[str, int]) -> str:
-    """The longest path above this one: a list in between has no module of its own."""
+    """The longest known path above this one: a plain list in between has no module of its own."""
     while path:
         path = path.rpartition(".")[0]
         if path in known:
             return path
     return ""
-
-
-def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        cell.ljust(width) if i < 3 else cell.rjust(width)
-        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "  ".join(padded).rstrip()
-
-
-def _cell(tag: str, text: str, side: str) -> str:
-    indent = (len(text) - len(text.lstrip())) / 2
-    style = f"text-align:{side};padding-left:{0.5 + 1.5 * indent:g}em"
-    return f'<{tag} style="{style}">{html.escape(text.strip())}</{tag}>'

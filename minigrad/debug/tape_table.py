@@ -1,13 +1,15 @@
-"""The tape as a table: one row per recorded operator, for people and for programs."""
+"""The tape as a table: one row for each recorded operator, as text, as HTML and as records."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.debug.names import leaf_name, op_name
+from minigrad.debug.table import Row, aligned, column_widths, html_table, readable_bytes
 from minigrad.engine.node import FREED, Leaf, Node
 from minigrad.engine.printable import visible
 
@@ -16,32 +18,26 @@ if TYPE_CHECKING:
 
 #: A longer tape is shown by its beginning and its end.
 ROWS_SHOWN = 40
-
-_COLUMNS: dict[str, str] = {
-    "number": "#",
-    "module": "module",
-    "op": "operator",
-    "inputs": "inputs",
-    "shape": "shape",
-    "dtype": "dtype",
-    "bytes": "kept",
-    "line": "line",
-}
+#: The keys of a record that are shown, and their headings.
+_COLUMNS = {
+    "number": "#", "module": "module", "op": "operator", "inputs": "inputs", "shape": "shape",
+    "dtype": "dtype", "bytes": "kept", "line": "line",
+}  # fmt: skip
 _RIGHT = ("number", "bytes")
 
 
 def records(tape: GradientTape) -> list[dict[str, Any]]:
     """One dict per recorded operator, oldest first: see ``GradientTape.to_records``."""
-    rank = {node: i for i, node in enumerate(tape.nodes, 1)}
+    numbers = {node: i for i, node in enumerate(tape.nodes, 1)}
     count_new = kept_bytes()
     rows = []
-    for node, number in rank.items():
+    for node, number in numbers.items():
         seen = node.seen
         row: dict[str, Any] = {
             "number": number,
             "module": str(node.scope),
             "op": op_name(node),
-            "inputs": [_input(parent, rank) for parent in node.parents],
+            "inputs": [_input_text(parent, numbers) for parent in node.parents],
             "shape": node.shape,
             "dtype": str(node.dtype),
             "bytes": None if node.saved is FREED else count_new(node),
@@ -61,23 +57,13 @@ def records(tape: GradientTape) -> list[dict[str, Any]]:
     return rows
 
 
-def _input(parent: Node | None, rank: dict[Node, int]) -> int | str:
-    """A row of this tape, or the name of a leaf, or what else it is."""
+def _input_text(parent: Node | None, numbers: dict[Node, int]) -> int | str:
+    """The number of a row of this tape, the name of a leaf, "constant" or "earlier"."""
     if parent is None:
         return "constant"
     if isinstance(parent, Leaf):
         return leaf_name(parent)
-    return rank.get(parent, "earlier")
-
-
-def op_name(node: Node) -> str:
-    """The operator's name as its caller knows it: a constant exponent has a rule of its own."""
-    return node.op.name.removesuffix("_constant")
-
-
-def leaf_name(leaf: Leaf) -> str:
-    """The name of a leaf, e.g. ``conv1.weight``, or what it is when it has none."""
-    return leaf.name or ("leaf" if leaf.trainable else "watched")
+    return numbers.get(parent, "earlier")
 
 
 def kept_bytes() -> Callable[[Node], int]:
@@ -107,98 +93,45 @@ def kept_bytes() -> Callable[[Node], int]:
     return count_new
 
 
-def readable_bytes(count: int) -> str:
-    """As ``1.5 MB``."""
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.3g} {unit}"
-        size /= 1000
-    return f"{size:.3g} GB"
-
-
 def as_text(tape: GradientTape) -> str:
     """The table in a fixed-width font, and its totals."""
-    header, rows, elided = _cells(tape)
-    lines = [_justify(header, widths := _widths([header, *rows]))]
-    lines.append("  ".join("─" * width for width in widths.values()))
-    for i, row in enumerate(rows):
-        if elided and i == ROWS_SHOWN // 2:
-            lines.append(f"{'⋮':>{widths['number']}}  {_elision(elided)}")
-        lines.append(_justify(row, widths))
+    header, rows, right = _cells(tape)
+    widths = column_widths(header, rows)
+    lines = [aligned(header, widths, right), "  ".join("─" * width for width in widths)]
+    lines += [aligned(row, widths, right) for row in rows]
     return "\n".join([*lines, *_totals(tape)])
 
 
 def as_html(tape: GradientTape) -> str:
     """The table for notebooks."""
-    header, rows, elided = _cells(tape)
-    parts = ["<table><thead><tr>"]
-    parts += [f"<th>{html.escape(text)}</th>" for text in header.values()]
-    parts.append("</tr></thead><tbody>")
-    for i, row in enumerate(rows):
-        if elided and i == ROWS_SHOWN // 2:
-            parts.append(
-                f'<tr><td>⋮</td><td colspan="{len(header) - 1}">{_elision(elided)}</td></tr>'
-            )
-        parts.append("<tr>")
-        for key, text in row.items():
-            align = "right" if key in _RIGHT else "left"
-            parts.append(f'<td style="text-align:{align}">{html.escape(text)}</td>')
-        parts.append("</tr>")
-    parts.append("</tbody></table>")
-    parts += [f"<p>{html.escape(line)}</p>" for line in _totals(tape)]
-    return "".join(parts)
+    return html_table(*_cells(tape)) + "".join(f"<p>{html.escape(t)}</p>" for t in _totals(tape))
 
 
-def _elision(count: int) -> str:
-    return f"{count} more operators; tape.to_records() has them all"
-
-
-def _cells(tape: GradientTape) -> tuple[dict[str, str], list[dict[str, str]], int]:
-    """Header, rows as text, and how many rows were left out of the middle."""
+def _cells(tape: GradientTape) -> tuple[list[str], list[Row], list[bool]]:
+    """Headings, rows as text without the middle of a long tape, and which columns are numbers."""
     found = records(tape)
-    elided = max(0, len(found) - ROWS_SHOWN)
-    if elided:
-        half = ROWS_SHOWN // 2
-        found = found[:half] + found[len(found) - half :]
-    header = dict(_COLUMNS)
-    if not any(row["module"] for row in found):
-        del header["module"]
-    if not any(row["line"] for row in found):
-        del header["line"]
-    rows = [{key: _cell(key, row[key]) for key in header} for row in found]
-    return header, rows, elided
+    empty = {key for key in ("module", "line") if not any(row[key] for row in found)}
+    keys = [key for key in _COLUMNS if key not in empty]
+    half = ROWS_SHOWN // 2
+    left_out = max(0, len(found) - ROWS_SHOWN)
+    shown = found[:half] + found[-half:] if left_out else found
+    rows: list[Row] = [[_cell(key, row[key]) for key in keys] for row in shown]
+    if left_out:
+        rows.insert(half, f"{left_out} more operators; tape.to_records() has them all")
+    return [_COLUMNS[key] for key in keys], rows, [key in _RIGHT for key in keys]
 
 
 def _cell(key: str, value: Any) -> str:
     if key == "bytes":
         return "released" if value is None else readable_bytes(value) if value else "–"
     if key == "inputs":
-        return ", ".join(_short(str(one)) for one in value)
-    if value is None:
-        return ""
-    return _short(str(value))
+        return ", ".join(_shortened(str(one)) for one in value)
+    return "" if value is None else _shortened(str(value))
 
 
-def _short(text: str) -> str:
+def _shortened(text: str) -> str:
     one_line = visible(" ".join(text.split()))
     return one_line if len(one_line) <= 48 else f"{one_line[:47]}…"
-
-
-def _widths(rows: Iterable[dict[str, str]]) -> dict[str, int]:
-    widths: dict[str, int] = {}
-    for row in rows:
-        for key, text in row.items():
-            widths[key] = max(widths.get(key, 0), len(text))
-    return widths
-
-
-def _justify(row: dict[str, str], widths: dict[str, int]) -> str:
-    cells = [
-        text.rjust(widths[key]) if key in _RIGHT else text.ljust(widths[key])
-        for key, text in row.items()
-    ]
-    return "  ".join(cells).rstrip()
 
 
 def _totals(tape: GradientTape) -> list[str]:

@@ -6,7 +6,7 @@ import html
 import math
 from typing import Any
 
-from minigrad.debug.tape_table import readable_bytes
+from minigrad.debug.table import readable_bytes
 from minigrad.engine.printable import clean
 from minigrad.graph.layout import Drawing
 from minigrad.graph.modules import Group

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minigrad.debug.profile import Statistics
-from minigrad.debug.tape_table import op_name
+from minigrad.debug.names import op_name
+from minigrad.debug.statistics import Statistics
 from minigrad.engine.backward import reachable
 from minigrad.engine.node import FREED, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.parameter import Parameter

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.debug.profile import Statistics, is_finite
+from minigrad.debug.statistics import Statistics, is_finite
 from minigrad.debug.tape_table import kept_bytes
 from minigrad.engine.node import FREED, Leaf, Node
 from minigrad.graph.nodes import Box, Content

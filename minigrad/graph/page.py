@@ -6,7 +6,7 @@ import json
 from importlib import resources
 from typing import Any
 
-from minigrad.debug.tape_table import readable_bytes
+from minigrad.debug.table import readable_bytes
 from minigrad.engine.printable import clean
 from minigrad.graph.dot import (
     details,

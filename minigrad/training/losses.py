@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad import nn
-from minigrad.debug.profile import is_finite
+from minigrad.debug.statistics import is_finite
 from minigrad.engine.hooks import Inspector
 from minigrad.engine.node import Node
 from minigrad.engine.tensor import Tensor

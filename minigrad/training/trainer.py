@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from minigrad import optim
 from minigrad.data.loader import ArrayDataset, DataLoader
 from minigrad.debug.anomaly import AnomalyError, detect_anomaly
-from minigrad.debug.profile import is_finite
+from minigrad.debug.statistics import is_finite
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
 from minigrad.engine.switches import no_grad

@@ -1,0 +1,20 @@
+"""How operators and leaves are called in tables, messages and pictures."""
+
+from __future__ import annotations
+
+from minigrad.engine.node import Leaf, Node
+
+
+def op_name(node: Node) -> str:
+    """The operator's name as its caller knows it: a constant exponent has a rule of its own."""
+    return node.op.name.removesuffix("_constant")
+
+
+def leaf_name(leaf: Leaf) -> str:
+    """The name of a leaf, e.g. ``conv1.weight``; without a name, ``leaf`` or ``watched``."""
+    return leaf.name or ("leaf" if leaf.trainable else "watched")
+
+
+def within(name: str, scope: str) -> str:
+    """A name with the module around it, as ``multiply in fc1``."""
+    return f"{name} in {scope}" if scope else name

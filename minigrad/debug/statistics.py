@@ -1,0 +1,70 @@
+"""An array in a few numbers, for messages, tables and pictures; and whether it is finite."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+BINS = 24
+
+
+def is_finite(value: Any) -> bool:
+    """Whether the array has neither NaN nor infinity."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "fc":
+        return True
+    # One pass without a temporary array; a sum that overflows is looked at again.
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(array.sum()) or np.isfinite(array).all())
+
+
+def euclidean_norm(array: Any) -> float:
+    """The norm of all elements, summed in double precision."""
+    return float(np.linalg.norm(array.astype(np.float64).ravel()))
+
+
+class Statistics:
+    """Minimum, maximum, mean and deviation of the finite elements; how many are not finite."""
+
+    __slots__ = ("histogram", "infinite", "max", "mean", "min", "nan", "size", "std")
+
+    def __init__(self, array: Any, histogram: bool = True) -> None:
+        values = np.asarray(array).ravel()
+        self.size = values.size
+        self.nan = self.infinite = 0
+        if values.dtype.kind == "f":
+            finite = np.isfinite(values)
+            if not finite.all():
+                self.nan = int(np.isnan(values).sum())
+                self.infinite = self.size - int(finite.sum()) - self.nan
+                values = values[finite]
+        values = values.astype(np.float64, copy=False)
+        self.min, self.max, self.mean, self.std = (
+            (float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
+            if values.size
+            else (math.nan,) * 4
+        )
+        self.histogram: list[int] = []
+        if histogram and values.size > 1 and self.max > self.min:
+            self.histogram = np.histogram(values, BINS, (self.min, self.max))[0].tolist()
+
+    @property
+    def finite(self) -> bool:
+        """Whether there is neither NaN nor infinity."""
+        return not (self.nan or self.infinite)
+
+    def __str__(self) -> str:
+        if not self.size:
+            return "empty"
+        if self.size == 1 and self.finite:
+            return f"{self.mean:.4g}"
+        parts = []
+        if self.size > self.nan + self.infinite:
+            parts.append(f"min {self.min:.3g}, mean {self.mean:.3g}, max {self.max:.3g}")
+        if self.nan:
+            parts.append(f"{self.nan} NaN")
+        if self.infinite:
+            parts.append(f"{self.infinite} infinite")
+        return ", ".join(parts)
