@@ -1,5 +1,7 @@
 """What is installed is what is here: the wheel, the links, the cost of an import."""
 
+import ast
+import importlib
 import shutil
 import subprocess
 import sys
@@ -63,6 +65,33 @@ print(*sys.modules)
 )
 def test_rarely_used_operators_are_there_when_asked_for(use):
     assert not run(f"import numpy as np, minigrad as mg; t = mg.eye(2); {use}").stderr
+
+
+def test_dir_shows_the_public_names_only():
+    assert set(dir(mg)) == {*mg.__all__, "__version__"}
+    assert len(mg.__all__) == len(set(mg.__all__))
+
+
+def imports_of_the_package():
+    tree = ast.parse(Path(mg.__file__).read_text(encoding="utf-8"))
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    return [(node.module, alias.name) for node in found for alias in node.names]
+
+
+def test_a_late_name_is_what_type_checkers_take_it_for():
+    """The imports for type checkers and the table of lazy.py say the same."""
+    places = {name: module for module, name in imports_of_the_package()}
+    assert set(mg.__all__) <= set(places)
+    for name in mg.__all__:
+        home = importlib.import_module(places[name])
+        assert getattr(mg, name) is getattr(home, name), name
+
+
+def test_a_misspelled_name_gets_a_hint():
+    with pytest.raises(AttributeError, match="no attribute 'sofplus'"):
+        mg.sofplus
+    found = run("import minigrad as mg; mg.make_dott")
+    assert "Did you mean: 'make_dot'?" in found.stderr
 
 
 def test_one_version_everywhere():
