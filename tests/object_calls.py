@@ -550,7 +550,7 @@ def calls() -> dict[str, Callable[[], Call]]:
 
 #: Methods that a class only has for those who write subclasses, and what NumPy's protocols call.
 FOR_SUBCLASSES = {
-    *("forward", "draw", "check", "formula", "export", "restore", "initial_state"),
+    *("forward", "draw", "check", "update_rule", "export", "restore", "initial_state"),
     *("initial_scalars", "get_lr", "score", "parameter_shapes"),
     *("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end"),
     *("inspect", "backward", "improves"),

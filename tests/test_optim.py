@@ -81,8 +81,8 @@ def test_one_optimizer_takes_parameters_of_several_dtypes():
     assert [p.tolist() for p in params] == [[0.5, 0.5]] * 4
 
 
-def test_a_parameter_larger_than_a_stretch_is_updated_throughout(monkeypatch):
-    monkeypatch.setattr("minigrad.optim.flat.STRETCH", 5)
+def test_a_parameter_larger_than_a_chunk_is_updated_throughout(monkeypatch):
+    monkeypatch.setattr("minigrad.optim.buffer.CHUNK_SIZE", 5)
     shapes = [(3,), (4, 4), (0,), (2,), (11,)]
     params, whole = tensors(values(np.float64, shapes)), values(np.float64, shapes)
     optimizer = optim.SGD(params, lr=0.5, weight_decay=0.1)

@@ -1,4 +1,8 @@
-"""Optimizers: what turns gradients into steps."""
+"""Optimizers, learning-rate schedules and gradient clipping.
+
+``optimizer.py`` holds what all optimizers share; ``sgd.py``, ``adaptive.py`` and ``adam.py`` hold
+one update rule each, as its paper states it.
+"""
 
 from minigrad.optim import lr_scheduler as lr_scheduler
 from minigrad.optim.adam import Adam, AdamW, NAdam
@@ -8,16 +12,6 @@ from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.sgd import SGD
 
 __all__ = [
-    "SGD",
-    "Adadelta",
-    "Adagrad",
-    "Adam",
-    "AdamW",
-    "NAdam",
-    "Optimizer",
-    "RMSprop",
-    "clip_by_global_norm",
-    "clip_grad_norm_",
-    "clip_grad_value_",
-    "lr_scheduler",
-]
+    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSprop",
+    "clip_by_global_norm", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
+]  # fmt: skip

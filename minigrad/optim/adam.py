@@ -1,4 +1,8 @@
-"""Adam and its kin: steps scaled by running averages of the gradient and of its square."""
+"""Adam and its variants: steps from running averages of the gradient and of its square.
+
+Each class is one update rule: its formula is in the docstring, and ``update_rule`` computes it in
+place. ``maximize`` and weight decay are applied before, by the base class.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from minigrad.engine.settings import checked
-from minigrad.optim.flat import Part
-from minigrad.optim.optimizer import Group, Optimizer, Params
-from minigrad.optim.passes import add_decay, average, average_square
+from minigrad.optim.buffer import Chunk
+from minigrad.optim.in_place import average, average_square, scaled_step
+from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 
 
 class Adam(Optimizer):
@@ -27,8 +31,6 @@ class Adam(Optimizer):
     Raises ValueError for negative settings and betas outside [0, 1). Kingma and Ba 2015; amsgrad:
     Reddi et al. 2018.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([1.0, -2.0], requires_grad=True)
     >>> optimizer = optim.Adam([w], lr=0.5)
     >>> (w * w).sum().backward()
@@ -37,7 +39,7 @@ class Adam(Optimizer):
     [0.5, -1.5]
     """
 
-    @checked(lr="[0, inf)", betas="[0, 1)", eps="[0, inf)", weight_decay="[0, inf)")
+    @checked()
     def __init__(
         self,
         params: Params = None,
@@ -50,51 +52,31 @@ class Adam(Optimizer):
         maximize: bool = False,
         decoupled_weight_decay: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "amsgrad": amsgrad,
-                "maximize": maximize,
-                "decoupled_weight_decay": decoupled_weight_decay,
-            },
-        )
+        super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
         """The running averages of g and g², and for amsgrad the largest of the latter."""
         names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
         return dict.fromkeys(names, 0.0)
 
-    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
-        """See the class."""
-        scalars["step"] += 1
-        t = scalars["step"]
-        lr, decay, maximize = float(group["lr"]), float(group["weight_decay"]), group["maximize"]
+    def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """Kingma and Ba, algorithm 1: m and v average g and g², and p moves by m / sqrt(v)."""
+        t, amsgrad = scalars["step"], group["amsgrad"]
         beta1, beta2 = map(float, group["betas"])
-        amsgrad, decoupled = group["amsgrad"], group["decoupled_weight_decay"]
         # sqrt(v / c) + eps = (sqrt(v) + eps * sqrt(c)) / sqrt(c): one pass less.
         root = math.sqrt(1.0 - beta2**t)
         eps = group["eps"] * root
-        size = lr * root / (1.0 - beta1**t)
+        size = float(group["lr"]) * root / (1.0 - beta1**t)
 
-        def update(part: Part) -> None:
-            p, g, s = part.p, part.g, part.s
-            if decoupled:
-                np.multiply(p, 1.0 - lr * decay, out=p)
-            add_decay(p, g, s, 0.0 if decoupled else decay, maximize)
-            m, v = part.state["exp_avg"], part.state["exp_avg_sq"]
+        def update(chunk: Chunk) -> None:
+            p, g, s = chunk.p, chunk.g, chunk.s
+            m, v = chunk.state["exp_avg"], chunk.state["exp_avg_sq"]
             average_square(v, g, s, beta2)
             average(m, g, s, beta1)
             if amsgrad:
-                v = np.maximum(part.state["max_exp_avg_sq"], v, out=part.state["max_exp_avg_sq"])
-            np.sqrt(v, out=s)
-            np.add(s, eps, out=s)
-            np.divide(m, s, out=s)
-            np.multiply(s, size, out=s)
-            np.subtract(p, s, out=p)
+                largest = chunk.state["max_exp_avg_sq"]
+                v = np.maximum(largest, v, out=largest)
+            scaled_step(p, m, v, s, size, eps)
 
         return update
 
@@ -107,8 +89,6 @@ class AdamW(Adam):
 
     Raises as :class:`Adam`. Loshchilov and Hutter 2019.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([1.0, -2.0], requires_grad=True)
     >>> optimizer = optim.AdamW([w], lr=0.5, weight_decay=1.0)
     >>> (w * w).sum().backward()
@@ -117,7 +97,7 @@ class AdamW(Adam):
     [0.0, -0.5]
     """
 
-    @checked(lr="[0, inf)", betas="[0, 1)", eps="[0, inf)", weight_decay="[0, inf)")
+    @checked()
     def __init__(
         self,
         params: Params = None,
@@ -129,16 +109,7 @@ class AdamW(Adam):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            lr,
-            betas,
-            eps,
-            weight_decay,
-            amsgrad,
-            maximize=maximize,
-            decoupled_weight_decay=True,
-        )
+        super().__init__(params, **settings(locals()), decoupled_weight_decay=True)
 
 
 class NAdam(Optimizer):
@@ -154,8 +125,6 @@ class NAdam(Optimizer):
 
     Raises ValueError for negative settings and betas outside [0, 1). Dozat 2016.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([1.0], requires_grad=True)
     >>> optimizer = optim.NAdam([w], lr=0.5)
     >>> (w * w).sum().backward()
@@ -164,13 +133,7 @@ class NAdam(Optimizer):
     0.4718
     """
 
-    @checked(
-        lr="[0, inf)",
-        betas="[0, 1)",
-        eps="[0, inf)",
-        weight_decay="[0, inf)",
-        momentum_decay="[0, inf)",
-    )
+    @checked()
     def __init__(
         self,
         params: Params = None,
@@ -183,18 +146,7 @@ class NAdam(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "betas": betas,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "momentum_decay": momentum_decay,
-                "decoupled_weight_decay": decoupled_weight_decay,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
         """The running averages of g and g²."""
@@ -204,29 +156,23 @@ class NAdam(Optimizer):
         """The count of steps, and the product of the momenta so far."""
         return {"step": 0, "mu_product": 1.0}
 
-    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
-        """See the class."""
-        scalars["step"] += 1
-        t = scalars["step"]
-        lr, decay, maximize = float(group["lr"]), float(group["weight_decay"]), group["maximize"]
+    def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """Dozat, algorithm 8: Adam, with the gradient of this step beside the next momentum."""
+        t, lr = scalars["step"], float(group["lr"])
         beta1, beta2 = map(float, group["betas"])
-        decoupled = group["decoupled_weight_decay"]
         mu, mu_next = (
             beta1 * (1.0 - 0.5 * 0.96 ** (n * group["momentum_decay"])) for n in (t, t + 1)
         )
         scalars["mu_product"] *= mu
         product = scalars["mu_product"]
-        root = math.sqrt(1.0 - beta2**t)  # taken out of d, as in Adam
+        root = math.sqrt(1.0 - beta2**t)  # taken out of the denominator, as in Adam
         eps = group["eps"] * root
         size_of_g = lr * root * (1.0 - mu) / (1.0 - product)
         size_of_m = lr * root * mu_next / (1.0 - product * mu_next)
 
-        def update(part: Part) -> None:
-            p, g, s = part.p, part.g, part.s
-            if decoupled:
-                np.multiply(p, 1.0 - lr * decay, out=p)
-            add_decay(p, g, s, 0.0 if decoupled else decay, maximize)
-            m, v = part.state["exp_avg"], part.state["exp_avg_sq"]
+        def update(chunk: Chunk) -> None:
+            p, g, s = chunk.p, chunk.g, chunk.s
+            m, v = chunk.state["exp_avg"], chunk.state["exp_avg_sq"]
             average_square(v, g, s, beta2)
             average(m, g, s, beta1)
             np.multiply(g, size_of_g, out=g)

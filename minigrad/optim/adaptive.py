@@ -1,4 +1,8 @@
-"""Steps scaled by the size of past gradients alone: Adagrad, RMSprop, Adadelta."""
+"""Steps divided by the size of past gradients: Adagrad, RMSprop and Adadelta.
+
+Each class is one update rule: its formula is in the docstring, and ``update_rule`` computes it in
+place. ``maximize`` and weight decay are applied before, by the base class.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from collections.abc import Callable
 import numpy as np
 
 from minigrad.engine.settings import checked
-from minigrad.optim.flat import Part
-from minigrad.optim.optimizer import Group, Optimizer, Params
-from minigrad.optim.passes import add_decay, add_square, average, average_square
+from minigrad.optim.buffer import Chunk
+from minigrad.optim.in_place import add_square, average, average_square, scaled_step
+from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 
 
 class Adagrad(Optimizer):
@@ -23,8 +27,6 @@ class Adagrad(Optimizer):
 
     Raises ValueError for negative settings. Duchi, Hazan and Singer 2011.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([1.0, -2.0], requires_grad=True)
     >>> optimizer = optim.Adagrad([w], lr=0.5)
     >>> (w * w).sum().backward()
@@ -33,13 +35,7 @@ class Adagrad(Optimizer):
     [0.5, -1.5]
     """
 
-    @checked(
-        lr="[0, inf)",
-        lr_decay="[0, inf)",
-        weight_decay="[0, inf)",
-        initial_accumulator_value="[0, inf)",
-        eps="[0, inf)",
-    )
+    @checked()
     def __init__(
         self,
         params: Params = None,
@@ -51,37 +47,21 @@ class Adagrad(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "lr_decay": lr_decay,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "initial_accumulator_value": initial_accumulator_value,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
         """The sum of g²."""
         return {"sum": group["initial_accumulator_value"]}
 
-    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
-        """See the class."""
-        scalars["step"] += 1
-        eps, decay, maximize = group["eps"], float(group["weight_decay"]), group["maximize"]
+    def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """Duchi et al., section 1.1: v += g²; p -= size * g / (sqrt(v) + eps)."""
+        eps = group["eps"]
         size = float(group["lr"]) / (1.0 + (scalars["step"] - 1) * group["lr_decay"])
 
-        def update(part: Part) -> None:
-            p, g, s, v = part.p, part.g, part.s, part.state["sum"]
-            add_decay(p, g, s, decay, maximize)
+        def update(chunk: Chunk) -> None:
+            p, g, s, v = chunk.p, chunk.g, chunk.s, chunk.state["sum"]
             add_square(v, g, s)
-            np.sqrt(v, out=s)
-            np.add(s, eps, out=s)
-            np.divide(g, s, out=s)
-            np.multiply(s, size, out=s)
-            np.subtract(p, s, out=p)
+            scaled_step(p, g, v, s, size, eps)
 
         return update
 
@@ -99,8 +79,6 @@ class RMSprop(Optimizer):
     Raises ValueError for negative settings and alpha above 1. Tieleman and Hinton 2012; centered:
     Graves 2013.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([1.0, -2.0], requires_grad=True)
     >>> optimizer = optim.RMSprop([w], lr=0.05, alpha=0.96)
     >>> (w * w).sum().backward()
@@ -109,9 +87,7 @@ class RMSprop(Optimizer):
     [0.75, -1.75]
     """
 
-    @checked(
-        lr="[0, inf)", alpha="[0, 1]", eps="[0, inf)", weight_decay="[0, inf)", momentum="[0, inf)"
-    )
+    @checked()
     def __init__(
         self,
         params: Params = None,
@@ -124,18 +100,7 @@ class RMSprop(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "alpha": alpha,
-                "eps": eps,
-                "centered": centered,
-                "weight_decay": weight_decay,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
         """The running average of g², and what momentum and centering need."""
@@ -143,30 +108,25 @@ class RMSprop(Optimizer):
         names += ["momentum_buffer"] * (group["momentum"] > 0) + ["grad_avg"] * group["centered"]
         return dict.fromkeys(names, 0.0)
 
-    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
-        """See the class."""
-        scalars["step"] += 1
-        lr, eps, maximize = float(group["lr"]), group["eps"], group["maximize"]
-        decay, momentum = float(group["weight_decay"]), float(group["momentum"])
+    def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """Tieleman and Hinton, lecture 6.5: v averages g²; p -= lr * g / (sqrt(v) + eps)."""
+        lr, eps, momentum = float(group["lr"]), group["eps"], float(group["momentum"])
         alpha, centered = float(group["alpha"]), group["centered"]
 
-        def update(part: Part) -> None:
-            p, g, s, v = part.p, part.g, part.s, part.state["square_avg"]
-            add_decay(p, g, s, decay, maximize)
+        def update(chunk: Chunk) -> None:
+            p, g, s, v = chunk.p, chunk.g, chunk.s, chunk.state["square_avg"]
             average_square(v, g, s, alpha)
             if centered:
-                m = part.state["grad_avg"]
+                m = chunk.state["grad_avg"]
                 average(m, g, s, alpha)
                 np.multiply(m, m, out=s)
                 np.subtract(v, s, out=s)
-                np.maximum(s, 0.0, out=s)  # a variance, but for rounding
-                np.sqrt(s, out=s)
-            else:
-                np.sqrt(v, out=s)
+                v = np.maximum(s, 0.0, out=s)  # rounding can make this variance negative
+            np.sqrt(v, out=s)
             np.add(s, eps, out=s)
             np.divide(g, s, out=g)
             if momentum:
-                b = part.state["momentum_buffer"]
+                b = chunk.state["momentum_buffer"]
                 np.multiply(b, momentum, out=b)
                 g = np.add(b, g, out=b)
             np.multiply(g, lr, out=s)
@@ -186,8 +146,6 @@ class Adadelta(Optimizer):
 
     Raises ValueError for negative settings and rho above 1. Zeiler 2012.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([1.0, -2.0], requires_grad=True)
     >>> optimizer = optim.Adadelta([w], rho=0.75, eps=0.25)
     >>> (w * w).sum().backward()
@@ -196,7 +154,7 @@ class Adadelta(Optimizer):
     [0.1056, -1.0299]
     """
 
-    @checked(lr="[0, inf)", rho="[0, 1]", eps="[0, inf)", weight_decay="[0, inf)")
+    @checked()
     def __init__(
         self,
         params: Params = None,
@@ -207,31 +165,19 @@ class Adadelta(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "rho": rho,
-                "eps": eps,
-                "weight_decay": weight_decay,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
         """The running averages of g² and of the squared steps."""
         return {"square_avg": 0.0, "acc_delta": 0.0}
 
-    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
-        """See the class."""
-        scalars["step"] += 1
+    def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """Zeiler, algorithm 1: δ = sqrt((u + eps) / (v + eps)) * g; p -= lr * δ."""
         lr, rho, eps = float(group["lr"]), float(group["rho"]), group["eps"]
-        decay, maximize = float(group["weight_decay"]), group["maximize"]
 
-        def update(part: Part) -> None:
-            p, g, s, t = part.p, part.g, part.s, part.t
-            v, u = part.state["square_avg"], part.state["acc_delta"]
-            add_decay(p, g, s, decay, maximize)
+        def update(chunk: Chunk) -> None:
+            p, g, s, t = chunk.p, chunk.g, chunk.s, chunk.t
+            v, u = chunk.state["square_avg"], chunk.state["acc_delta"]
             average_square(v, g, s, rho)
             np.add(u, eps, out=s)
             np.add(v, eps, out=t)

@@ -1,4 +1,8 @@
-"""Gradient clipping: shorten the gradients of one step before the optimizer uses them."""
+"""Gradient clipping: shorten the gradients of one step before the optimizer uses them.
+
+The functions that end in ``_`` change ``.grad`` and follow PyTorch; ``clip_by_global_norm`` takes
+the gradients of a tape and follows TensorFlow.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor, as_tensor
-
-Array = NDArray[Any]
+from minigrad.optim.buffer import Array
 
 
 @checked(max_norm="[0, inf)", norm_type="(0, inf]")
@@ -31,8 +33,6 @@ def clip_grad_norm_(
     RuntimeError for a norm that is inf or nan (otherwise all gradients become nan, as in PyTorch).
     Pascanu et al. 2013.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([3.0, 4.0], requires_grad=True)
     >>> (w * w / 2).sum().backward()
     >>> optim.clip_grad_norm_([w], max_norm=1.0)
@@ -62,8 +62,6 @@ def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -
 
     Raises ValueError for a negative or non-finite clip_value.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([3.0, -4.0, 0.5], requires_grad=True)
     >>> (w * w / 2).sum().backward()
     >>> optim.clip_grad_value_([w], 1.0)
@@ -85,8 +83,6 @@ def clip_by_global_norm(
 
     Raises ValueError for a negative or non-finite max_norm. Pascanu et al. 2013.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> grads, norm = optim.clip_by_global_norm([mg.tensor([3.0]), None, mg.tensor([4.0])], 1.0)
     >>> norm
     tensor(5.)

@@ -1,7 +1,7 @@
-"""Learning-rate schedules: after each epoch (or batch) of optimizer steps, ``scheduler.step()``.
+"""Learning-rate schedules: call ``schedule.step()`` after each epoch (or batch).
 
-Each follows PyTorch's of the same name step for step, and works on the current learning rate where
-PyTorch's does, so that several can act on one optimizer.
+Each gives the same rates as PyTorch's schedule of the same name. Most multiply the current learning
+rate by a factor, as PyTorch's do, so that several schedules can act on one optimizer.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ from minigrad.optim.optimizer import Group, Optimizer
 class LRScheduler:
     """Base of the schedules: a subclass gives the learning rate of each group in ``get_lr``.
 
-    ``last_epoch``: -1 to start; to go on without a saved state, the number of steps done (the
+    ``last_epoch``: -1 to start; to continue without a saved state, the number of steps done (the
     optimizer's groups must then hold ``initial_lr``, as they do in its ``state_dict``).
 
-    Raises TypeError when not given an Optimizer.
+    Raises TypeError if not given an Optimizer, ValueError for ``last_epoch`` below -1 or without
+    ``initial_lr`` in the groups.
 
     >>> class Linear(LRScheduler):
     ...     def get_lr(self):
@@ -37,14 +38,14 @@ class LRScheduler:
 
     @checked(last_epoch="[-1, inf)")
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
-        self._attach(optimizer)
+        self.optimizer = optimizer
         self.last_epoch = last_epoch
         for i, group in enumerate(optimizer.param_groups):
             if last_epoch == -1:
                 group.setdefault("initial_lr", group["lr"])
             elif "initial_lr" not in group:
                 raise ValueError(
-                    f"{type(self).__name__}: last_epoch={last_epoch} goes on with a run, but group "
+                    f"{type(self).__name__}: last_epoch={last_epoch} continues a run, but group "
                     f"{i} has no 'initial_lr'; load the optimizer's state first, or start at -1"
                 )
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
@@ -53,16 +54,13 @@ class LRScheduler:
         self._advance()
         self._first = False
 
-    def _attach(self, optimizer: Any) -> None:
-        if not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                f"{type(self).__name__}: expected an optimizer first, got "
-                f"{type(optimizer).__name__}"
-            )
-        self.optimizer = optimizer
-
     def get_lr(self) -> list[float]:
-        """The learning rate of each group at step ``last_epoch``."""
+        """The learning rate of each group at step ``last_epoch``: the last one times a factor."""
+        factor = self._factor(self.last_epoch)
+        return [group["lr"] * factor for group in self._groups]
+
+    def _factor(self, t: int) -> float:
+        """How many times the learning rate of step t - 1 that of step t is."""
         raise NotImplementedError
 
     def get_last_lr(self) -> list[float]:
@@ -70,7 +68,7 @@ class LRScheduler:
         return list(self._last_lr)
 
     def step(self) -> None:
-        """Go on by one: set the learning rates for the next epoch (or batch)."""
+        """Set the learning rates for the next epoch (or batch)."""
         self._warn_if_early()
         self._advance()
 
@@ -91,33 +89,32 @@ class LRScheduler:
         self._last_lr = rates
 
     def _per_group(self, name: str, value: Any) -> list[Any]:
-        """One value for each group, of one value for all or of a list."""
-        groups = len(self.optimizer.param_groups)
-        if not isinstance(value, (list, tuple)):
-            return [value] * groups
-        if len(value) != groups:
+        """One value for each group, from one value for all or a list."""
+        groups = len(self._groups)
+        values: list[Any] = list(value) if isinstance(value, (list, tuple)) else [value] * groups
+        if len(values) != groups:
             raise ValueError(
-                f"{type(self).__name__}: {name} has {len(value)} values, the optimizer "
+                f"{type(self).__name__}: {name} has {len(values)} values, the optimizer "
                 f"{groups} parameter groups"
             )
-        return list(value)
+        return values
 
     @property
     def _groups(self) -> list[Group]:
         return self.optimizer.param_groups
 
-    # The optimizer saves itself; functions cannot be saved.
+    # The optimizer has its own state_dict; functions cannot be saved.
     _not_saved = ("optimizer", "lr_lambdas")
 
     def state_dict(self) -> dict[str, Any]:
-        """All but the optimizer: numbers, lists and strings."""
+        """The state of the schedule without that of its optimizer: numbers, lists and strings."""
         return {k: copy.deepcopy(v) for k, v in vars(self).items() if k not in self._not_saved}
 
     @checked()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned; load the optimizer's state too.
+        """Load what :meth:`state_dict` returned; the optimizer's state is loaded by itself.
 
-        Raises ValueError when keys are missing or unknown.
+        Raises ValueError if keys are missing or unknown.
         """
         known = set(self.state_dict())
         missing, unknown = sorted(known - set(state_dict)), sorted(set(state_dict) - known)
@@ -134,9 +131,7 @@ class LambdaLR(LRScheduler):
 
     The functions are not part of ``state_dict``.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
-    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=8.0)
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=8.0)
     >>> schedule = optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step))
     >>> optimizer.step()
     >>> schedule.step()
@@ -144,14 +139,14 @@ class LambdaLR(LRScheduler):
     4.0
     """
 
-    @checked(last_epoch="[-1, inf)")
+    @checked()
     def __init__(
         self,
         optimizer: Optimizer,
         lr_lambda: Callable[[int], float] | list[Callable[[int], float]],
         last_epoch: int = -1,
     ) -> None:
-        self._attach(optimizer)
+        self.optimizer = optimizer
         self.lr_lambdas = self._per_group("lr_lambda", lr_lambda)
         super().__init__(optimizer, last_epoch)
 
@@ -162,13 +157,11 @@ class LambdaLR(LRScheduler):
 
 
 class StepLR(LRScheduler):
-    """Times ``gamma`` every ``step_size`` steps.
+    """Multiply the learning rate by ``gamma`` every ``step_size`` steps.
 
     Raises ValueError unless step_size is positive.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
-    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
     >>> rates = []
     >>> for _ in range(5):
@@ -179,25 +172,21 @@ class StepLR(LRScheduler):
     [1.0, 1.0, 0.5, 0.5, 0.25]
     """
 
-    @checked(step_size="[1, inf)", gamma="[0, inf)", last_epoch="[-1, inf)")
+    @checked(step_size="[1, inf)", gamma="[0, inf)")
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
     ) -> None:
         self.step_size, self.gamma = step_size, gamma
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
-        """``lr * gamma`` at multiples of step_size."""
-        due = self.last_epoch > 0 and self.last_epoch % self.step_size == 0
-        return [group["lr"] * (self.gamma if due else 1.0) for group in self._groups]
+    def _factor(self, t: int) -> float:
+        return self.gamma if t > 0 and t % self.step_size == 0 else 1.0
 
 
 class MultiStepLR(LRScheduler):
-    """Times ``gamma`` at each of the ``milestones``.
+    """Multiply the learning rate by ``gamma`` at each of the ``milestones``.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
-    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.MultiStepLR(optimizer, milestones=[1], gamma=0.5)
     >>> optimizer.step()
     >>> schedule.step()
@@ -205,7 +194,7 @@ class MultiStepLR(LRScheduler):
     [0.5]
     """
 
-    @checked(gamma="[0, inf)", last_epoch="[-1, inf)")
+    @checked(gamma="[0, inf)")
     def __init__(
         self,
         optimizer: Optimizer,
@@ -216,18 +205,14 @@ class MultiStepLR(LRScheduler):
         self.milestones, self.gamma = sorted(milestones), gamma
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
-        """``lr * gamma``, once for each milestone here."""
-        factor = self.gamma ** self.milestones.count(self.last_epoch)
-        return [group["lr"] * factor for group in self._groups]
+    def _factor(self, t: int) -> float:
+        return self.gamma ** self.milestones.count(t)
 
 
 class ExponentialLR(LRScheduler):
-    """Times ``gamma`` at every step.
+    """Multiply the learning rate by ``gamma`` at every step.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
-    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
     >>> optimizer.step()
     >>> schedule.step()
@@ -235,25 +220,21 @@ class ExponentialLR(LRScheduler):
     [0.5]
     """
 
-    @checked(gamma="[0, inf)", last_epoch="[-1, inf)")
+    @checked(gamma="[0, inf)")
     def __init__(self, optimizer: Optimizer, gamma: float, last_epoch: int = -1) -> None:
         self.gamma = gamma
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
-        """``lr * gamma``."""
-        factor = 1.0 if self._first else self.gamma
-        return [group["lr"] * factor for group in self._groups]
+    def _factor(self, t: int) -> float:
+        return 1.0 if self._first else self.gamma
 
 
 class LinearLR(LRScheduler):
-    """A warm-up: from start_factor * lr to end_factor * lr on a line over ``total_iters`` steps.
+    """Linear warm-up from start_factor * lr to end_factor * lr over ``total_iters`` steps.
 
     Raises ValueError unless 0 < start_factor <= 1 and 0 <= end_factor <= 1.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
-    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
     >>> optimizer.step()
     >>> schedule.step()
@@ -261,9 +242,7 @@ class LinearLR(LRScheduler):
     [0.75]
     """
 
-    @checked(
-        start_factor="(0, 1]", end_factor="[0, 1]", total_iters="[0, inf)", last_epoch="[-1, inf)"
-    )
+    @checked(start_factor="(0, 1]", end_factor="[0, 1]", total_iters="[0, inf)")
     def __init__(
         self,
         optimizer: Optimizer,
@@ -275,16 +254,13 @@ class LinearLR(LRScheduler):
         self.start_factor, self.end_factor, self.total_iters = start_factor, end_factor, total_iters
         super().__init__(optimizer, last_epoch)
 
-    def get_lr(self) -> list[float]:
-        """``lr`` times the ratio of this step's factor to that of the step before."""
-        t, rise = self.last_epoch, self.end_factor - self.start_factor
+    def _factor(self, t: int) -> float:
+        rise = self.end_factor - self.start_factor
         if t == 0:
-            factor = self.start_factor
-        elif t > self.total_iters or self._first:
-            factor = 1.0
-        else:
-            factor = 1.0 + rise / (self.total_iters * self.start_factor + (t - 1) * rise)
-        return [group["lr"] * factor for group in self._groups]
+            return self.start_factor
+        if t > self.total_iters or self._first:
+            return 1.0
+        return 1.0 + rise / (self.total_iters * self.start_factor + (t - 1) * rise)
 
 
 class CosineAnnealingLR(LRScheduler):
@@ -293,9 +269,7 @@ class CosineAnnealingLR(LRScheduler):
     lr(t) = eta_min + (lr - eta_min) (1 + cos(π t / T_max)) / 2. Raises ValueError unless T_max is
     positive. Loshchilov and Hutter 2017, without restarts.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
-    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=2)
     >>> optimizer.step()
     >>> schedule.step()
@@ -303,7 +277,7 @@ class CosineAnnealingLR(LRScheduler):
     [0.5]
     """
 
-    @checked(T_max="[1, inf)", eta_min="[0, inf)", last_epoch="[-1, inf)")
+    @checked(T_max="[1, inf)", eta_min="[0, inf)")
     def __init__(
         self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, last_epoch: int = -1
     ) -> None:
@@ -311,12 +285,12 @@ class CosineAnnealingLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """The distance to eta_min times the ratio of this step's factor to the one before."""
+        """The distance to eta_min times the ratio of the cosine's factors at steps t and t - 1."""
         t, period, low = self.last_epoch, self.T_max, self.eta_min
         if t == 0 or self._first:
             return [group["lr"] for group in self._groups]
         if (t - 1 - period) % (2 * period) == 0:
-            # The step before was at the minimum, where the ratio would be 0 / 0.
+            # Step t - 1 was at the minimum, where the ratio would be 0 / 0.
             rise = (1.0 - math.cos(math.pi / period)) / 2.0
             pairs = zip(self.base_lrs, self._groups, strict=True)
             return [group["lr"] + (base - low) * rise for base, group in pairs]
@@ -325,19 +299,17 @@ class CosineAnnealingLR(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """One cycle: up from max_lr / div_factor to ``max_lr``, and down to far below the start.
+    """One cycle: up from max_lr / div_factor to ``max_lr``, then down far below the start.
 
     Call ``step()`` after every batch. The rise takes ``pct_start`` of ``total_steps`` (or of
-    ``epochs * steps_per_epoch``); the fall ends at max_lr / (div_factor * final_div_factor);
-    with ``three_phase`` it pauses at the start's rate. ``cycle_momentum`` moves the momentum (or
-    β1) the other way between ``max_momentum`` and ``base_momentum``.
+    ``epochs * steps_per_epoch``); the fall ends at max_lr / (div_factor * final_div_factor), and
+    with ``three_phase`` it has a corner at the first rate. ``cycle_momentum`` moves the momentum
+    (or β1) in the opposite direction, between ``max_momentum`` and ``base_momentum``.
 
     Raises ValueError without a number of steps, for numbers out of range, for an optimizer without
     momentum, and at a step beyond the last. Smith and Topin 2018.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
-    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0, momentum=0.9)
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0, momentum=0.9)
     >>> schedule = optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1.0, total_steps=10)
     >>> for _ in range(2):
     ...     optimizer.step()
@@ -356,7 +328,6 @@ class OneCycleLR(LRScheduler):
         max_momentum="[0, 1)",
         div_factor="(0, inf)",
         final_div_factor="(0, inf)",
-        last_epoch="[-1, inf)",
     )
     def __init__(
         self,
@@ -375,7 +346,7 @@ class OneCycleLR(LRScheduler):
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
-        self._attach(optimizer)
+        self.optimizer = optimizer
         if total_steps is None:
             if epochs is None or steps_per_epoch is None:
                 raise ValueError("OneCycleLR: give total_steps, or both epochs and steps_per_epoch")
@@ -436,18 +407,18 @@ class OneCycleLR(LRScheduler):
 
 
 class ReduceLROnPlateau(LRScheduler):
-    """Times ``factor`` when a measured value has not improved for more than ``patience`` steps.
+    """Multiply the learning rate by ``factor`` when a value has stopped improving.
 
-    ``step(value)`` takes the value, such as the validation loss. It improves (``mode`` "min") below
-    best * (1 - threshold), or with ``threshold_mode="abs"`` below best - threshold; "max" turns
-    this round. After a reduction ``cooldown`` steps do not count. The rate stays at ``min_lr`` or
-    above, and changes smaller than ``eps`` are not made. nan is no improvement.
+    ``step(value)`` takes the value, such as the validation loss; the rate is reduced after more
+    than ``patience`` steps without improvement. In mode "min" a value improves if it is below
+    best * (1 - threshold), or with ``threshold_mode="abs"`` below best - threshold; in mode "max",
+    if it is above best * (1 + threshold) or best + threshold. After a reduction ``cooldown`` steps
+    do not count. The rate stays at ``min_lr`` or above, and changes smaller than ``eps`` are not
+    made. NaN is not an improvement.
 
     Raises ValueError for factor >= 1 and unknown modes.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
-    >>> optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)
     >>> for loss in [3.0, 2.0, 2.0, 2.0]:
     ...     optimizer.step()
@@ -476,7 +447,7 @@ class ReduceLROnPlateau(LRScheduler):
         min_lr: float | list[float] = 0.0,
         eps: float = 1e-8,
     ) -> None:
-        self._attach(optimizer)
+        self.optimizer = optimizer
         self.mode, self.factor, self.patience = mode, factor, patience
         self.threshold, self.threshold_mode = threshold, threshold_mode
         self.cooldown, self.eps = cooldown, eps
@@ -485,16 +456,15 @@ class ReduceLROnPlateau(LRScheduler):
         self.num_bad_epochs = self.cooldown_counter = 0
         super().__init__(optimizer)
 
-    def get_lr(self) -> list[float]:
-        """The current rates: only a plateau changes them."""
-        return [group["lr"] for group in self._groups]
+    def _factor(self, t: int) -> float:
+        return 1.0  # only a plateau changes the rates, in step()
 
     def step(self, metrics: Any = None) -> None:
-        """Go on by one with the value measured."""
+        """Count one step with this value, and reduce the learning rates at a plateau."""
         if metrics is None:
             raise TypeError("ReduceLROnPlateau: step needs the measured value: step(val_loss)")
         self._warn_if_early()
-        value = _number(metrics)
+        value = _measured(metrics)
         if self._improves(value):
             self.best, self.num_bad_epochs = value, 0
         else:
@@ -517,8 +487,8 @@ class ReduceLROnPlateau(LRScheduler):
         return sign * value < sign * self.best - self.threshold
 
 
-def _number(value: Any) -> float:
-    """A measured value: nan is one, too."""
+def _measured(value: Any) -> float:
+    """A measured value as a plain number; NaN is allowed."""
     array = np.asarray(value.detach().numpy() if isinstance(value, Tensor) else value)
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise TypeError(f"ReduceLROnPlateau: step needs one number, got {value!r:.80}")

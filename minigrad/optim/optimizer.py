@@ -1,4 +1,9 @@
-"""What all optimizers share: parameter groups, the two ways to give gradients, saved state."""
+"""What all optimizers share: parameter groups, checks, the two kinds of step, and saved state.
+
+A subclass adds its settings, its state and its update rule. The rule works on flat chunks of many
+parameters at once (see ``buffer.py``), and gets gradients that weight decay has already been added
+to, so that it reads like the paper's formula.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +13,13 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minigrad.engine.node import Leaf
 from minigrad.engine.parameter import Parameter
-from minigrad.engine.settings import checked
+from minigrad.engine.settings import SIMPLE, Rule, checked
 from minigrad.engine.tensor import Tensor, as_tensor
-from minigrad.optim.flat import Flat, Part
+from minigrad.optim.buffer import Array, Chunk, ParameterBuffer
 
-Array = NDArray[Any]
 Group: TypeAlias = dict[str, Any]
 Params: TypeAlias = (
     "Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Iterable[dict[str, Any]] | None"
@@ -26,24 +29,31 @@ Params: TypeAlias = (
 EXTRA = frozenset(
     ("name", "initial_lr", "max_lr", "min_lr", "base_momentum", "max_momentum", "swa_lr")
 )
-#: Entries of a group that are no settings; the last four choose an implementation in PyTorch.
+#: Entries of a group that are not settings; the last four choose an implementation in PyTorch.
 NOT_SETTINGS = frozenset(
     ("params", "param_names", "foreach", "fused", "capturable", "differentiable")
 )
 #: Settings that files written by earlier versions of PyTorch lack.
 OPTIONAL = frozenset(("maximize", "decoupled_weight_decay"))
 
-#: Settings that are numbers from 0 up.
-NOT_NEGATIVE = frozenset(
-    (
-        *("lr", "weight_decay", "eps", "momentum", "lr_decay", "momentum_decay", "alpha", "rho"),
-        "initial_accumulator_value",
-    )
-)
+RANGES = {
+    **dict.fromkeys(("lr", "weight_decay", "eps", "momentum", "lr_decay"), "[0, inf)"),
+    **dict.fromkeys(("momentum_decay", "initial_accumulator_value"), "[0, inf)"),
+    **dict.fromkeys(("alpha", "rho"), "[0, 1]"),
+    "dampening": "(-inf, inf)",
+    "betas": "[0, 1)",
+}
+#: What each setting may be, at construction and in a group: a number (two of them for betas).
+RULES = {name: Rule(name, [SIMPLE[float]], allowed, None) for name, allowed in RANGES.items()}
+
+
+def settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The settings among the ``locals()`` of an optimizer's constructor."""
+    return {k: v for k, v in arguments.items() if k not in ("self", "params", "__class__")}
 
 
 class Optimizer:
-    """Base of the optimizers. A subclass is its defaults, its state and its formula.
+    """Base of the optimizers. A subclass gives its settings, its state and its update rule.
 
     Gradients come in two ways: ``step()`` uses what ``backward()`` left in ``.grad``, as in
     PyTorch; ``apply_gradients(zip(grads, params))`` takes them from a tape, as in TensorFlow, and
@@ -53,8 +63,11 @@ class Optimizer:
     ``params``: tensors, (name, tensor) pairs, or dicts with ``"params"`` and settings of their own
     (parameter groups). ``param_groups`` may be changed between steps.
 
+    Every optimizer negates the gradients with ``maximize``, and adds ``weight_decay`` * p to them
+    (L2), or with ``decoupled_weight_decay`` first shrinks p by lr * weight_decay * p.
+
     Raises TypeError for a single tensor and ValueError for empty lists, duplicates, settings out
-    of range, and tensors that are no leaves with ``requires_grad``.
+    of range, and tensors that are not leaves with ``requires_grad``.
 
     >>> w, b = tensor([1.0], requires_grad=True), tensor([1.0], requires_grad=True)
     >>> optimizer = optim.SGD([{"params": [w]}, {"params": [b], "lr": 0.5}], lr=0.1)
@@ -69,18 +82,18 @@ class Optimizer:
         self.defaults = defaults
         self.check(defaults)
         self.param_groups: list[Group] = []
-        self._flats: list[list[Flat]] = []
-        #: Where a parameter is: the number of its group. Keyed by identity (a tensor's hash).
+        self._buffers: list[list[ParameterBuffer]] = []
+        #: The number of the group of each parameter. Keyed by identity (a tensor's hash).
         self._group_of: dict[Tensor, int] = {}
         self._open = params is None
         #: How often gradients were applied; schedules warn when it is zero.
         self.steps = 0
-        #: State that waits for the parameters it belongs to.
+        #: State that was loaded before the parameters that it belongs to were known.
         self._pending: dict[str, Any] | None = None
         if params is None:
-            # There from the start, so that schedules can set its learning rate.
+            # The group exists from the start, so that schedules can set its learning rate.
             self.param_groups.append({"params": [], **defaults})
-            self._flats.append([])
+            self._buffers.append([])
         else:
             for group in self._as_groups(params):
                 self.add_param_group(group)
@@ -88,24 +101,16 @@ class Optimizer:
     # -- what a subclass writes --------------------------------------------------------------------
 
     def check(self, group: Group) -> None:
-        """Raise ValueError for settings out of range."""
-        for name in NOT_NEGATIVE.intersection(group):
-            value = group[name]
-            if isinstance(value, (Tensor, np.generic)):
-                group[name] = value = value.item()  # NumPy's float64 would widen float32
-            if isinstance(value, bool) or not isinstance(value, (int, float)):
-                raise TypeError(f"{self._name}: {name} must be a number, got {value!r:.80}")
-            if not 0.0 <= value < float("inf"):
-                raise ValueError(f"{self._name}: {name} must be 0 or more, got {value}")
-            if name in ("alpha", "rho") and value > 1.0:
-                raise ValueError(f"{self._name}: {name} must be between 0 and 1, got {value}")
-        if "betas" in group:
-            betas: Any = group["betas"]
-            if not isinstance(betas, (tuple, list)) or any(isinstance(b, str) for b in betas):
-                raise TypeError(f"{self._name}: betas must be two numbers, got {betas!r:.80}")
-            group["betas"] = betas = tuple(betas)
-            if len(betas) != 2 or not all(0.0 <= beta < 1.0 for beta in betas):
-                raise ValueError(f"{self._name}: betas must be in [0, 1), got {betas}")
+        """Raise TypeError or ValueError for settings out of range; make NumPy's numbers plain."""
+        for name in RULES.keys() & group.keys():
+            rule, given = RULES[name], group[name]
+            if name != "betas":
+                group[name] = rule(self._name, given)
+                continue
+            if not isinstance(given, (tuple, list)) or len(given) != 2:
+                wrong = ValueError if isinstance(given, (tuple, list)) else TypeError
+                raise wrong(f"{self._name}: betas must be two numbers, got {given!r:.80}")
+            group[name] = tuple(rule(self._name, beta) for beta in given)
 
     def initial_state(self, group: Group) -> dict[str, float]:
         """The arrays of state each parameter has: their names and start values."""
@@ -115,34 +120,31 @@ class Optimizer:
         """The state of each parameter that is a number."""
         return {"step": 0}
 
-    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
-        """Bring ``scalars`` up to date and return the update of one part."""
+    def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """Bring ``scalars`` up to date and return the function that updates one chunk.
+
+        The count ``scalars["step"]`` is that of this step already.
+        """
         raise NotImplementedError
 
     # -- parameters --------------------------------------------------------------------------------
 
     def _as_groups(self, params: Any) -> list[Group]:
+        kind, wrong = type(params).__name__, ""
         if isinstance(params, (Tensor, np.ndarray)):
+            wrong = f"got a single {kind}; put it in a list: [{kind.lower()}]"
+        elif isinstance(params, dict):
+            wrong = "got a dict; pass a list of groups [{'params': ...}] or params.items()"
+        elif isinstance(params, (int, float)):
+            wrong = f"got the number {params}; write {self._name}(lr={params})"
+        elif not hasattr(params, "__iter__") or isinstance(params, (str, bytes)):
+            wrong = f"got {params!r:.80}"
+        if wrong:
             raise TypeError(
-                f"{self._name}: expected an iterable of tensors or of groups, got a single "
-                f"{type(params).__name__}; put it in a list: [{type(params).__name__.lower()}]"
+                f"{self._name}: params must be an iterable of tensors or of groups, {wrong}"
             )
-        if isinstance(params, dict):
-            raise TypeError(
-                f"{self._name}: expected an iterable of tensors or of groups, got a dict; "
-                f"pass a list of groups [{{'params': ...}}] or params.items() for names"
-            )
-        if isinstance(params, (int, float)):
-            raise TypeError(
-                f"{self._name}: the first argument is params, got the number {params}; write "
-                f"{self._name}(lr={params})"
-            )
-        if not hasattr(params, "__iter__") or isinstance(params, (str, bytes)):
-            raise TypeError(
-                f"{self._name}: params must be an iterable of tensors or of groups, got "
-                f"{params!r:.80}"
-            )
-        given = list(params)
+        entries: Any = params
+        given = list(entries)
         if not given:
             raise ValueError(
                 f"{self._name}: got no parameters. Pass model.parameters() once (a generator is "
@@ -166,11 +168,10 @@ class Optimizer:
                 f"{self._name}: unknown settings {unknown} in a group; it has "
                 f"{', '.join(self.defaults)}"
             )
-        given: list[Any]
-        held: Any = group["params"]
-        if not hasattr(held, "__iter__"):
-            raise TypeError(f"{self._name}: 'params' must be a list of tensors, got {held!r:.80}")
-        given = [held] if isinstance(held, Tensor) else list(held)
+        params: Any = group["params"]
+        if not hasattr(params, "__iter__"):
+            raise TypeError(f"{self._name}: 'params' must be a list of tensors, got {params!r:.80}")
+        given: list[Any] = [params] if isinstance(params, Tensor) else list(params)
         if not given:
             raise ValueError(f"{self._name}: group {len(self.param_groups)} has no parameters")
         names: list[str] = list(group.get("param_names", ()))
@@ -179,32 +180,28 @@ class Optimizer:
                 raise ValueError(f"{self._name}: give all parameters as (name, tensor), or none")
             names = [name for name, _ in given]
             given = [tensor for _, tensor in given]
-        settings = {name: copy.copy(value) for name, value in self.defaults.items()}
-        settings.update({k: v for k, v in group.items() if k not in ("params", "param_names")})
-        self.check(settings)
+        full = {**copy.deepcopy(self.defaults), **group}
+        del full["params"]
+        full.pop("param_names", None)
+        self.check(full)
         self._check_names(bool(names))
-        seen: dict[Tensor, int] = {}
+        seen: set[Tensor] = set()
         for i, p in enumerate(given):
             label = f"parameter {names[i]!r}" if names else f"parameter {i}"
             self._check_param(p, label)
             if p in seen or p in self._group_of:
                 raise ValueError(
-                    f"{self._name}: {label} {_called(p)}appears more than once; it would be "
+                    f"{self._name}: {label} {_name_of(p)}appears more than once; it would be "
                     f"updated twice in a step. Each parameter goes in one group, once"
                 )
-            seen[p] = i
+            seen.add(p)
         if self._open and not self._group_of:
             self.param_groups.clear()
-            self._flats.clear()
-        number = len(self.param_groups)
-        full: Group = {"params": given}
-        if names:
-            full["param_names"] = names
-        full.update(settings)
-        self.param_groups.append(full)
-        self._flats.append([])
-        for p in given:
-            self._group_of[p] = number
+            self._buffers.clear()
+        self._group_of.update(dict.fromkeys(given, len(self.param_groups)))
+        named: Group = {"param_names": names} if names else {}
+        self.param_groups.append({"params": given, **named, **full})
+        self._buffers.append([])
 
     def _check_names(self, named: bool) -> None:
         for group in self.param_groups:
@@ -223,9 +220,9 @@ class Optimizer:
         node = p._node
         if node is not None and not isinstance(node, Leaf):
             raise ValueError(
-                f"{self._name}: {label} is a result of {node.op.name}, not a leaf: a step could "
-                f"not reach what it was made from. Pass the leaf itself, or p.detach() made a "
-                f"leaf by requires_grad=True"
+                f"{self._name}: {label} is a result of {node.op.name}, not a leaf: a step would "
+                f"not change the tensors it was computed from. Pass those, or a new leaf: "
+                f"mg.tensor(p.numpy(), requires_grad=True)"
             )
         if not isinstance(p, Parameter) and not p.requires_grad:
             raise ValueError(
@@ -237,7 +234,7 @@ class Optimizer:
 
     @checked()
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget the gradients, or with ``set_to_none=False`` make them zeros.
+        """Remove the gradients, or with ``set_to_none=False`` make them zeros.
 
         The two differ in the next step: zeros still decay the weights and move by momentum.
         """
@@ -265,13 +262,11 @@ class Optimizer:
         """Update the parameters by gradients given as (gradient, parameter) pairs.
 
         Parameters whose gradient is None stay as they are. An optimizer made without parameters
-        takes those it meets, in this order; any other refuses those it does not know.
+        adds each new parameter to its last group; any other raises for an unknown one.
 
         Raises ValueError for unknown or repeated parameters, for gradients of another shape, and
         when there is no gradient at all.
 
-        >>> import minigrad as mg
-        >>> from minigrad import optim
         >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
         >>> with mg.GradientTape() as tape:
         ...     loss = (w * w).sum()
@@ -296,44 +291,44 @@ class Optimizer:
             g, p = pair
             if p in gradients:
                 raise ValueError(
-                    f"{self._name}: apply_gradients got parameter {i} {_called(p)}twice; add its "
+                    f"{self._name}: apply_gradients got parameter {i} {_name_of(p)}twice; add its "
                     f"gradients up first"
                 )
-            gradients[p] = self._checked(g, p, i)
+            gradients[p] = self._checked_gradient(g, p, i)
         if not any(g is not None for g in gradients.values()):
             raise ValueError(
                 f"{self._name}: apply_gradients got no gradient at all ({len(pairs)} pairs). "
                 f"Was the loss computed inside the tape, from these parameters?"
             )
-        self._meet([p for p in gradients if p not in self._group_of])
+        self._add_new([p for p in gradients if p not in self._group_of])
         self._apply(gradients.get)
 
-    def _checked(self, g: Any, p: Tensor, i: int) -> Array | None:
+    def _checked_gradient(self, g: Any, p: Tensor, i: int) -> Array | None:
         if g is None:
             return None
         array: Array = as_tensor(g)._data
         if array.shape != p.shape:
             raise ValueError(
                 f"{self._name}: gradient {i} has shape {array.shape}, its parameter "
-                f"{_called(p)}{p.shape}; pairs are (gradient, parameter), in this order"
+                f"{_name_of(p)}{p.shape}; pairs are (gradient, parameter), in this order"
             )
         if array.dtype.kind != "f":
             raise TypeError(f"{self._name}: gradient {i} is {array.dtype}, expected floats")
         if not p.requires_grad:
             raise ValueError(
-                f"{self._name}: parameter {i} {_called(p)}of shape {p.shape} has "
+                f"{self._name}: parameter {i} {_name_of(p)}of shape {p.shape} has "
                 f"requires_grad=False; make it an nn.Parameter, or leave it out"
             )
         return array
 
-    def _meet(self, new: list[Tensor]) -> None:
-        """Take in parameters that come with their first gradients."""
+    def _add_new(self, new: list[Tensor]) -> None:
+        """Add parameters that come with their first gradients."""
         if not new:
             return
         if not self._open:
             p = new[0]
             raise ValueError(
-                f"{self._name}: apply_gradients got a parameter {_called(p)}of shape {p.shape} "
+                f"{self._name}: apply_gradients got a parameter {_name_of(p)}of shape {p.shape} "
                 f"that was not among those given at construction. Give it then, add it with "
                 f"add_param_group, or leave params out at construction"
             )
@@ -343,14 +338,14 @@ class Optimizer:
         group["params"] += new
         self._group_of.update(dict.fromkeys(new, len(self.param_groups) - 1))
         if self._pending is not None:
-            settings = dict(group)  # a schedule may have gone on since they were loaded
+            now = dict(group)  # a schedule may have changed settings since they were loaded
             try:
                 self.load_state_dict(self._pending)
             except ValueError:
                 group["params"].clear()
                 self._group_of.clear()
                 raise
-            self.param_groups[-1].update(settings)
+            self.param_groups[-1].update(now)
             self._pending = None
 
     def _apply(self, gradient_of: Callable[[Tensor], Array | None]) -> None:
@@ -358,33 +353,56 @@ class Optimizer:
         # A diverging run shows as inf and nan in the loss; half precision underflows by nature.
         with np.errstate(all="ignore"):
             for number, group in enumerate(self.param_groups):
-                for flat in self._flats_of(number):
-                    gradients = [gradient_of(p) for p in flat.params]
-                    flat.update(gradients, partial(self.formula, group))
+                for buffer in self._buffers_of(number):
+                    gradients = [gradient_of(p) for p in buffer.params]
+                    buffer.update(gradients, partial(self._decayed_rule, group))
 
-    def _flats_of(self, number: int) -> list[Flat]:
+    def _decayed_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """The update rule of a subclass, on gradients that point downhill and include the decay."""
+        if "step" in scalars:
+            scalars["step"] += 1
+        rule = self.update_rule(group, scalars)
+        maximize, decay = group.get("maximize"), float(group.get("weight_decay", 0.0))
+        if not maximize and not decay:
+            return rule
+        decoupled = group.get("decoupled_weight_decay")
+
+        def update(chunk: Chunk) -> None:
+            p, g, s = chunk.p, chunk.g, chunk.s
+            if maximize:
+                np.negative(g, out=g)
+            if decay and decoupled:
+                np.multiply(p, 1.0 - float(group["lr"]) * decay, out=p)
+            elif decay:
+                np.multiply(p, decay, out=s)
+                np.add(g, s, out=g)
+            rule(chunk)
+
+        return update
+
+    def _buffers_of(self, number: int) -> list[ParameterBuffer]:
         """The buffers of a group: one for each dtype, made anew when a parameter has changed."""
-        group, flats = self.param_groups[number], self._flats[number]
+        group, buffers = self.param_groups[number], self._buffers[number]
         initial = self.initial_state(group)
-        known = sum(len(flat.params) for flat in flats)
-        if known == len(group["params"]) and all(flat.fits() for flat in flats):
-            for flat in flats:
-                flat.extend(initial)
-            return flats
-        before = {p: (flat, i) for flat in flats for i, p in enumerate(flat.params)}
-        kinds: dict[Any, list[Tensor]] = {}
+        known = sum(len(buffer.params) for buffer in buffers)
+        if known == len(group["params"]) and all(buffer.fits() for buffer in buffers):
+            for buffer in buffers:
+                buffer.add_state(initial)
+            return buffers
+        before = {p: (buffer, i) for buffer in buffers for i, p in enumerate(buffer.params)}
+        by_dtype: dict[Any, list[Tensor]] = {}
         for p in group["params"]:
-            kinds.setdefault(p.dtype, []).append(p)
+            by_dtype.setdefault(p.dtype, []).append(p)
         made = []
-        for params in kinds.values():
-            flat = Flat(params, initial)
+        for params in by_dtype.values():
+            buffer = ParameterBuffer(params, initial)
             for i, p in enumerate(params):
-                flat.scalars[i] = self.initial_scalars(group)
+                buffer.scalars[i] = self.initial_scalars(group)
                 if p in before:
                     old, j = before[p]
-                    flat.take(i, old.scalars[j], old.state_of(j))
-            made.append(flat)
-        self._flats[number] = made
+                    buffer.set_state(i, old.scalars[j], old.state_of(j))
+            made.append(buffer)
+        self._buffers[number] = made
         return made
 
     # -- saved state -------------------------------------------------------------------------------
@@ -394,11 +412,11 @@ class Optimizer:
         """For each parameter that has been updated, its state as numbers and constant tensors."""
         found = {}
         for number, group in enumerate(self.param_groups):
-            names = self.initial_state(group)  # of no others, such as those of a momentum now 0
-            for flat in self._flats_of(number):
-                for i, p in enumerate(flat.params):
-                    arrays = flat.state_of(i)
-                    one = self.export(flat.scalars[i], {name: arrays[name] for name in names})
+            names = self.initial_state(group)  # not those of a momentum that is now 0
+            for buffer in self._buffers_of(number):
+                for i, p in enumerate(buffer.params):
+                    arrays = buffer.state_of(i)
+                    one = self.export(buffer.scalars[i], {name: arrays[name] for name in names})
                     if one:
                         found[p] = one
         return found
@@ -410,15 +428,13 @@ class Optimizer:
         return {**scalars, **tensors(arrays)}
 
     def state_dict(self) -> dict[str, Any]:
-        """All that a later run needs to go on bit for bit, in PyTorch's structure.
+        """All that a later run needs to continue bit for bit, in PyTorch's structure.
 
         ``{"state": {0: {"step": 3, ...}, ...}, "param_groups": [{"params": [0, ...], ...}]}``;
-        parameters are numbered through all groups. Nothing in it changes with later steps.
+        parameters are numbered through all groups. Later steps do not change it.
         """
-        numbers: dict[Tensor, int] = {}
-        for group in self.param_groups:
-            for p in group["params"]:
-                numbers[p] = len(numbers)
+        params = (p for group in self.param_groups for p in group["params"])
+        numbers = {p: i for i, p in enumerate(params)}
         groups = []
         for group in self.param_groups:
             saved = {k: copy.deepcopy(v) for k, v in group.items() if k != "params"}
@@ -428,16 +444,16 @@ class Optimizer:
 
     @checked()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over what :meth:`state_dict` returned, here or in PyTorch (arrays or tensors).
+        """Load what :meth:`state_dict` returned, here or in PyTorch (arrays or tensors).
 
         Parameters are matched by name where both sides have names, else by position. Settings,
-        such as the learning rate, are taken over too.
+        such as the learning rate, are loaded too.
 
-        An optimizer made without parameters takes the settings at once, and the state when it
-        meets its parameters, by position.
+        An optimizer made without parameters loads the settings at once, and the state at its first
+        step, by position.
 
         Raises ValueError that lists every group, setting and array that does not fit; the
-        optimizer then is as it was.
+        optimizer is then unchanged.
         """
         groups = self._matched_groups(state_dict)
         if not self._group_of:
@@ -446,26 +462,22 @@ class Optimizer:
             return
         saved_state = state_dict["state"]
         wrong: list[str] = []
-        loaded: list[tuple[int, list[tuple[dict[str, float], dict[str, Array]]]]] = []
-        for number, (group, keys) in enumerate(groups):
-            initial = self.initial_state(group)
-            entries = []
+        loaded: dict[Tensor, tuple[dict[str, float], dict[str, Array]]] = {}
+        for group, keys in groups:
             for p, key in zip(group["params"], keys, strict=True):
                 saved = saved_state.get(key, saved_state.get(str(key), {}))
-                scalars, arrays, problems = self._restored(group, initial, p, saved)
-                label = f"state of parameter {key} {_called(p)}".rstrip()
+                scalars, arrays, problems = self._restored(group, p, saved)
+                label = f"state of parameter {key} {_name_of(p)}".rstrip()
                 wrong += [f"{label}: {one}" for one in problems]
-                entries.append((scalars, arrays))
-            loaded.append((number, entries))
+                loaded[p] = scalars, arrays
         if wrong:
             raise ValueError(f"{self._name}: load_state_dict: " + "; ".join(wrong))
-        for (number, entries), (group, _) in zip(loaded, groups, strict=True):
+        for number, (group, _) in enumerate(groups):
             self.param_groups[number] = group
-            self._flats[number] = []
-            of = dict(zip(group["params"], entries, strict=True))
-            for flat in self._flats_of(number):
-                for i, p in enumerate(flat.params):
-                    flat.take(i, *of[p])
+            self._buffers[number] = []
+            for buffer in self._buffers_of(number):
+                for i, p in enumerate(buffer.params):
+                    buffer.set_state(i, *loaded[p])
 
     def _matched_groups(self, state_dict: Any) -> list[tuple[Group, list[Any]]]:
         """Each group with the saved settings, and the saved keys of its parameters in order."""
@@ -499,27 +511,27 @@ class Optimizer:
                     continue
                 by_name = dict(zip(saved_names, keys, strict=True))
                 keys = [by_name[name] for name in names]
-            settings = {k: copy.deepcopy(v) for k, v in saved.items() if k not in NOT_SETTINGS}
-            lacking = sorted(set(self.defaults) - set(settings) - OPTIONAL)
-            unknown = sorted(set(settings) - set(self.defaults) - EXTRA)
+            loaded = {k: copy.deepcopy(v) for k, v in saved.items() if k not in NOT_SETTINGS}
+            lacking = sorted(set(self.defaults) - set(loaded) - OPTIONAL)
+            unknown = sorted(set(loaded) - set(self.defaults) - EXTRA)
             if lacking or unknown:
                 wrong.append(
                     f"group {number}: settings {unknown} are unknown and {lacking} are missing; "
                     f"was it saved by another optimizer?"
                 )
                 continue
-            if "betas" in settings:
-                settings["betas"] = tuple(settings["betas"])
-            matched.append(({**group, **settings}, keys))
+            if "betas" in loaded:
+                loaded["betas"] = tuple(loaded["betas"])
+            matched.append(({**group, **loaded}, keys))
         if wrong:
             raise ValueError(f"{self._name}: load_state_dict: " + "; ".join(wrong))
         return matched
 
     def _restored(
-        self, group: Group, initial: dict[str, float], p: Tensor, saved: dict[str, Any]
+        self, group: Group, p: Tensor, saved: dict[str, Any]
     ) -> tuple[dict[str, float], dict[str, Array], list[str]]:
         """Scalars and arrays of one parameter from its saved state, and what is wrong with it."""
-        scalars = self.initial_scalars(group)
+        scalars, initial = self.initial_scalars(group), self.initial_state(group)
         if not saved:
             return scalars, {}, []
         found = self.restore(scalars, saved)
@@ -547,17 +559,16 @@ class Optimizer:
         lines = [f"{self._name} ("]
         for number, group in enumerate(self.param_groups or [{"params": [], **self.defaults}]):
             lines.append(f"  group {number}: {len(group['params'])} parameters")
-            settings = {k: v for k, v in group.items() if k not in NOT_SETTINGS}
-            lines += [f"    {k}: {v}" for k, v in sorted(settings.items())]
+            lines += [f"    {k}: {v}" for k, v in sorted(group.items()) if k not in NOT_SETTINGS]
         return "\n".join([*lines, ")"])
 
 
 def tensors(arrays: dict[str, Array]) -> dict[str, Tensor]:
-    """Constant copies of arrays that go on changing."""
+    """Copies of arrays as tensors, which later steps do not change."""
     return {name: Tensor(array.copy()) for name, array in arrays.items()}
 
 
-def _called(p: Tensor) -> str:
+def _name_of(p: Tensor) -> str:
     """The name of a parameter for messages, with a space, or nothing."""
     name = p._node.name if isinstance(p._node, Leaf) else ""
     return f"{name!r} " if name else ""

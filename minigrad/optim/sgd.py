@@ -1,4 +1,4 @@
-"""Stochastic gradient descent."""
+"""Stochastic gradient descent, with momentum and Nesterov's variant of it."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.settings import checked
-from minigrad.optim.flat import Array, Part
-from minigrad.optim.optimizer import Group, Optimizer, Params, tensors
-from minigrad.optim.passes import add_decay
+from minigrad.optim.buffer import Array, Chunk
+from minigrad.optim.optimizer import Group, Optimizer, Params, settings, tensors
 
 
 class SGD(Optimizer):
-    """Gradient descent, with momentum if wanted, after ``torch.optim.SGD``.
+    """Gradient descent, optionally with momentum, after ``torch.optim.SGD``.
 
-    g is the gradient (negated by ``maximize``) plus ``weight_decay`` * p. With momentum μ and
-    dampening d: b = μ b + (1 - d) g, where b = g in the first step, and p -= lr * b; with
-    ``nesterov``, p -= lr * (g + μ b).
+    p -= lr * g, where g is the gradient (negated by ``maximize``) plus ``weight_decay`` * p. With
+    momentum μ and dampening d: b = μ b + (1 - d) g, where b = g in the first step, and
+    p -= lr * b; with ``nesterov``, p -= lr * (g + μ b).
 
-    Keras keeps the velocity v = μ v - lr * g instead and adds it to p: the same as long as the
+    Keras adds the velocity v = μ v - lr * g to p instead, which is the same as long as the
     learning rate is constant. Its decay is a schedule of the learning rate, ours is L2.
 
     Raises ValueError for negative settings, and for ``nesterov`` without momentum or with
     dampening. Momentum: Polyak 1964; nesterov: Sutskever et al. 2013.
 
-    >>> import minigrad as mg
-    >>> from minigrad import optim
     >>> w = mg.tensor([1.0, 2.0], requires_grad=True)
     >>> optimizer = optim.SGD([w], lr=0.25)
     >>> (w * w).sum().backward()
@@ -36,7 +33,7 @@ class SGD(Optimizer):
     [0.5, 1.0]
     """
 
-    @checked(lr="[0, inf)", momentum="[0, inf)", dampening="(-inf, inf)", weight_decay="[0, inf)")
+    @checked()
     def __init__(
         self,
         params: Params = None,
@@ -48,17 +45,7 @@ class SGD(Optimizer):
         *,
         maximize: bool = False,
     ) -> None:
-        super().__init__(
-            params,
-            {
-                "lr": lr,
-                "momentum": momentum,
-                "dampening": dampening,
-                "weight_decay": weight_decay,
-                "nesterov": nesterov,
-                "maximize": maximize,
-            },
-        )
+        super().__init__(params, settings(locals()))
 
     def check(self, group: Group) -> None:
         """Raise ValueError for settings out of range."""
@@ -77,20 +64,17 @@ class SGD(Optimizer):
         """Whether the momentum buffer has its first gradient."""
         return {"started": 0}
 
-    def formula(self, group: Group, scalars: dict[str, float]) -> Callable[[Part], None]:
-        """See the class."""
+    def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """Polyak: b = μ b + (1 - d) g; p -= lr * b. Sutskever et al.: p -= lr * (g + μ b)."""
         lr, momentum, nesterov = float(group["lr"]), float(group["momentum"]), group["nesterov"]
-        decay, maximize = float(group["weight_decay"]), group["maximize"]
-        started = scalars["started"]
-        fresh = 1.0 - group["dampening"] if started else 1.0
+        fresh = 1.0 - group["dampening"] if scalars["started"] else 1.0
         if momentum:
             scalars["started"] = 1
 
-        def update(part: Part) -> None:
-            p, g, s = part.p, part.g, part.s
-            add_decay(p, g, s, decay, maximize)
+        def update(chunk: Chunk) -> None:
+            p, g, s = chunk.p, chunk.g, chunk.s
             if momentum:
-                b = part.state["momentum_buffer"]
+                b = chunk.state["momentum_buffer"]
                 np.multiply(b, momentum, out=b)
                 np.add(b, g if fresh == 1.0 else np.multiply(g, fresh, out=s), out=b)
                 if nesterov:

@@ -1,4 +1,8 @@
-"""The passes over memory that several update formulas share; s is scratch."""
+"""The in-place steps that several update rules share.
+
+They write their result into an array that is there already, because allocating one for each step
+would cost more than the arithmetic. ``s`` is a scratch array whose contents are lost.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +10,7 @@ import math
 
 import numpy as np
 
-from minigrad.optim.flat import Array
-
-
-def add_decay(p: Array, g: Array, s: Array, decay: float, maximize: bool) -> None:
-    """Turn g into the direction to descend: negated to maximize, plus the gradient of L2 decay."""
-    if maximize:
-        np.negative(g, out=g)
-    if decay:
-        np.multiply(p, decay, out=s)
-        np.add(g, s, out=g)
+from minigrad.optim.buffer import Array
 
 
 def average(m: Array, g: Array, s: Array, beta: float) -> None:
@@ -33,12 +28,21 @@ def average_square(v: Array, g: Array, s: Array, beta: float) -> None:
     np.add(v, s, out=v)
 
 
-def square(g: Array, s: Array) -> None:
-    """g² in s. A finite g whose square has no place, from 1.8e19 on in float32, becomes 1.8e19.
+def scaled_step(p: Array, m: Array, v: Array, s: Array, size: float, eps: float) -> None:
+    """Update the parameter, p -= size * m / (sqrt(v) + eps)."""
+    np.sqrt(v, out=s)
+    np.add(s, eps, out=s)
+    np.divide(m, s, out=s)
+    np.multiply(s, size, out=s)
+    np.subtract(p, s, out=p)
 
-    Its square would stay infinite in the running averages, and the parameter where it is. Steps are
-    ratios of gradients, so that a smaller unit for the largest of them is as good. Infinite and NaN
-    gradients stay what they are, to be seen. Call it before g is used otherwise.
+
+def square(g: Array, s: Array) -> None:
+    """Write g² to s, and limit finite g whose square would overflow (in float32, from 1.8e19 on).
+
+    An infinite square would stay in the running averages, and the parameter would never move
+    again. Steps are ratios of gradients, so limiting the largest of them changes little. Infinite
+    and NaN gradients are kept, so that they are noticed. Call this before g is used otherwise.
     """
     try:
         with np.errstate(over="raise"):

@@ -1,9 +1,9 @@
-"""Many parameters as one array, so that an update is a few long passes instead of many short ones.
+"""The parameters of a group as one array, so that an update is a few long passes over memory.
 
-The parameters of a group lie end to end in one buffer, of which each parameter becomes a view;
-so does each kind of state. An update formula then runs over stretches of that buffer that fit in
-cache, to which the gradients are copied, and allocates nothing. A model of many small parameters
-costs the calls of one (``python -m benchmarks.optimizers``).
+The parameters lie end to end in one buffer, of which each parameter becomes a view; so does each
+kind of state. An update rule then runs over chunks of that buffer that fit in cache, to which the
+gradients are copied, and allocates nothing. A model of many small parameters costs as many calls
+as a model of one (``python -m benchmarks.optimizers``).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from minigrad.engine.tensor import Tensor
 Array = NDArray[Any]
 
 #: Elements updated at a time: parameter, two states, gradient and scratch arrays stay in cache.
-STRETCH = 65536
-#: Ranges whose parts are remembered: many where another set of parameters is used at each step.
-MOST_RUNS = 64
+CHUNK_SIZE = 65536
+#: Ranges whose chunks are remembered: many where each step uses another set of parameters.
+MOST_RANGES = 64
 
 
-class Part:
-    """A stretch of the buffer with its gradient and state, all one-dimensional, for one update.
+class Chunk:
+    """A range of the buffer with its gradient and state, all one-dimensional, for one update.
 
-    ``g`` may be overwritten by the formula; ``s`` and ``t`` are scratch of the same length.
+    The update rule may overwrite ``g``; ``s`` and ``t`` are scratch arrays of the same length.
     """
 
     __slots__ = ("g", "p", "pieces", "s", "state", "t")
@@ -42,103 +42,104 @@ class Part:
         #: Where the gradient comes from: (parameter, start, stop).
         self.pieces = pieces
 
-    def fetch(self, gradients: list[Array]) -> None:
-        """Copy the gradient of this stretch from those of the parameters, flattened."""
+    def copy_gradient(self, gradients: list[Array]) -> None:
+        """Fill ``g`` from the flattened gradients of the parameters."""
         pieces = [gradients[i][start:stop] for i, start, stop in self.pieces]
         np.concatenate(pieces, out=self.g, casting="same_kind")
 
 
-class Flat:
-    """Parameters of one dtype end to end in one buffer, with their state.
+class ParameterBuffer:
+    """Parameters of one dtype end to end in one array, with their state.
 
     ``initial``: the name and start value of each array of state. ``scalars``: for each parameter
-    its state that is a number, such as the count of its steps.
+    the part of its state that is a number, such as the count of its steps.
     """
 
     def __init__(self, params: list[Tensor], initial: dict[str, float]) -> None:
         self.params = params
         self.shapes = [p.shape for p in params]
         self.dtype = params[0].dtype
-        ends = np.cumsum([p.size for p in params]).tolist()
-        self.bounds: list[int] = [0, *ends]
+        self.bounds: list[int] = [0, *np.cumsum([p.size for p in params]).tolist()]
         size = self.bounds[-1]
         self.data = np.empty(size, self.dtype)
-        self.state = {name: np.full(size, value, self.dtype) for name, value in initial.items()}
-        self.scratch = np.empty((3, min(size, STRETCH)), self.dtype)
+        self.state: dict[str, Array] = {}
+        self.scratch = np.empty((3, min(size, CHUNK_SIZE)), self.dtype)
         self.scalars: list[dict[str, float]] = [{} for _ in params]
-        self._cut()
+        self._make_views()
+        self.add_state(initial)
 
-    def _cut(self) -> None:
-        """Views of the buffer for each parameter; they take over its value when next updated."""
-        self.views = [self._cut_one(self.data, i) for i in range(len(self.params))]
-        self.parts: dict[tuple[int, int], list[Part]] = {}
+    def _make_views(self) -> None:
+        """Views of the buffer for each parameter, which get its value when it is next updated."""
+        self.views = [self._view(self.data, i) for i in range(len(self.params))]
+        self.chunks: dict[tuple[int, int], list[Chunk]] = {}
 
-    def _cut_one(self, array: Array, i: int) -> Array:
+    def _view(self, array: Array, i: int) -> Array:
         return array[self.bounds[i] : self.bounds[i + 1]].reshape(self.shapes[i])
 
     def __getstate__(self) -> dict[str, Any]:
         # A copied view would be an array of its own.
-        return {k: v for k, v in self.__dict__.items() if k not in ("views", "parts")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("views", "chunks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._cut()
+        self._make_views()
 
     def fits(self) -> bool:
-        """Whether every parameter still has the shape and dtype it came with."""
+        """Whether every parameter still has the shape and dtype that the buffer was made for."""
         return all(
             p._data is view or (p.shape == view.shape and p.dtype == self.dtype)
             for p, view in zip(self.params, self.views)
         )
 
+    def add_state(self, initial: dict[str, float]) -> None:
+        """Add the arrays of state that are not there yet, such as after a change of a setting."""
+        for name, value in initial.items():
+            if name not in self.state:
+                self.state[name] = np.full(self.bounds[-1], value, self.dtype)
+                self.chunks.clear()
+
     def state_of(self, i: int) -> dict[str, Array]:
         """Views of the arrays of state that belong to parameter i."""
-        return {name: self._cut_one(array, i) for name, array in self.state.items()}
+        return {name: self._view(array, i) for name, array in self.state.items()}
 
-    def take(self, i: int, scalars: dict[str, float], arrays: dict[str, Array]) -> None:
-        """Set the state of parameter i."""
+    def set_state(self, i: int, scalars: dict[str, float], arrays: dict[str, Array]) -> None:
+        """Set the state of parameter i; arrays of another name or shape are left out."""
         self.scalars[i] = dict(scalars)
         for name, view in self.state_of(i).items():
             if name in arrays and arrays[name].shape == view.shape:
                 view[...] = arrays[name]
 
-    def extend(self, initial: dict[str, float]) -> None:
-        """Add arrays of state that a changed setting calls for."""
-        for name, value in initial.items():
-            if name not in self.state:
-                self.state[name] = np.full(self.bounds[-1], value, self.dtype)
-                self.parts.clear()
-
     def update(
         self,
         gradients: list[Array | None],
-        formula: Callable[[dict[str, float]], Callable[[Part], None]],
+        update_rule: Callable[[dict[str, float]], Callable[[Chunk], None]],
     ) -> None:
         """Update every parameter that has a gradient.
 
-        ``formula`` is called with the scalars of a parameter, brings them up to date and returns
-        the function that updates a part. Neighbours with equal scalars are updated as one.
+        ``update_rule`` is called with the scalars of a parameter, brings them up to date and
+        returns the function that updates a chunk. Neighbours with equal scalars are updated
+        together.
         """
         number = next_number()
-        for first, last in self._runs(gradients):
+        for first, last in self._ranges(gradients):
             for i in range(first, last):
                 p, view = self.params[i], self.views[i]
                 if p._data is not view:
-                    # New, or assigned by somebody who replaced its buffer.
+                    # New, or its buffer has been replaced by an assignment.
                     view[...] = p._data
                     p._data = view
                 if isinstance(p._node, Leaf):
                     p._node.assigned = number
             scalars = self.scalars[first]
-            update = formula(scalars)
+            update = update_rule(scalars)
             for other in self.scalars[first + 1 : last]:
                 other.update(scalars)
             flat = [g.reshape(-1) for g in gradients[first:last] if g is not None]
-            for part in self._parts(first, last):
-                part.fetch(flat)
-                update(part)
+            for chunk in self._chunks(first, last):
+                chunk.copy_gradient(flat)
+                update(chunk)
 
-    def _runs(self, gradients: list[Array | None]) -> Iterator[tuple[int, int]]:
+    def _ranges(self, gradients: list[Array | None]) -> Iterator[tuple[int, int]]:
         """Ranges of neighbours that have a gradient and equal scalars."""
         first = 0
         while first < len(gradients):
@@ -155,22 +156,22 @@ class Flat:
             yield first, last
             first = last
 
-    def _parts(self, first: int, last: int) -> list[Part]:
-        """The parameters from first to last cut into parts of at most STRETCH elements."""
-        found = self.parts.get((first, last))
+    def _chunks(self, first: int, last: int) -> list[Chunk]:
+        """The parameters from first to last, cut into chunks of at most CHUNK_SIZE elements."""
+        found = self.chunks.get((first, last))
         if found is None:
-            if len(self.parts) > MOST_RUNS:
-                self.parts.clear()
+            if len(self.chunks) > MOST_RANGES:
+                self.chunks.clear()
             found = []
             bounds = self.bounds[first : last + 1]
-            for a in range(bounds[0], bounds[-1], STRETCH):
-                b = min(a + STRETCH, bounds[-1])
+            for a in range(bounds[0], bounds[-1], CHUNK_SIZE):
+                b = min(a + CHUNK_SIZE, bounds[-1])
                 pieces = [
                     (i, max(a, start) - start, min(b, stop) - start)
                     for i, (start, stop) in enumerate(itertools.pairwise(bounds))
                     if start < b and stop > a
                 ]
                 state = {name: array[a:b] for name, array in self.state.items()}
-                found.append(Part(self.data[a:b], state, self.scratch, pieces))
-            self.parts[first, last] = found
+                found.append(Chunk(self.data[a:b], state, self.scratch, pieces))
+            self.chunks[first, last] = found
         return found
