@@ -1,4 +1,9 @@
-"""Pictures of computations: boxes, grouped by module, as DOT, SVG, PNG, PDF or a page."""
+"""Pictures of computations, grouped by module, as DOT, SVG, PNG, PDF or an interactive page.
+
+A picture is made in the steps of :func:`make_dot`: the history becomes a graph, overlays are added,
+modules are grouped, repeated blocks folded and deep modules closed; the result is written as DOT
+and, on request, as a page.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +11,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad.engine.settings import checked
-from minigrad.graph.files import Picture, picture
-from minigrad.graph.layout import drawing
+from minigrad.graph.collapse import Expanded, collapse, count_shown
+from minigrad.graph.from_history import graph_of
+from minigrad.graph.layout import Layout
+from minigrad.graph.modules import module_tree, number_groups, place_leaves
+from minigrad.graph.nodes import GraphNode
+from minigrad.graph.overlays import add_overlays, checked_overlays
+from minigrad.graph.picture import Picture, picture_of
+from minigrad.graph.repeats import fold_repeats
 
 __all__ = ["Picture", "make_dot"]
 
@@ -31,25 +42,25 @@ def make_dot(
     ``target``: a tensor, a list or a dict (name -> tensor) of them, or a GradientTape.
     ``params``: name -> tensor, e.g. ``dict(model.named_parameters(), x=x)``: the names that
     parameters and inputs are drawn with. An input that needs no gradient has arrows only to the
-    operators that keep it for their backward pass (a sum does not): with ``requires_grad=True`` it
+    operators that keep it for their backward pass (a sum does not). With ``requires_grad=True`` it
     has them all.
     ``depth``: close modules this deep (0: the model is one box, 1: its parts are, ...).
-    ``expand``: paths of modules to open whatever ``depth`` says (``"layer1.*"``), or True to open
+    ``expand``: paths of modules to open regardless of ``depth`` (``"layer1.*"``), or True to open
     all and fold nothing.
-    ``show``: overlays, of ``"values"``, ``"gradients"``, ``"bytes"`` (kept for the backward pass),
-    ``"time"``, ``"line"``, ``"shapes"`` (on the arrows). Most need ``with mg.observe():`` around
-    the computation; NaN and infinities are marked in any case, as far as values are known.
-    ``between``: (from, to), each a tensor or the path of a module or parameter: only what lies
-    on a way from the first to the second.
-    ``max_nodes``: with more boxes than this, the deepest modules close by themselves, and the
-    picture says so. ``direction``: ``"TB"`` (down), ``"LR"``, ``"BT"`` or ``"RL"``.
+    ``show``: overlays, any of ``"values"``, ``"gradients"``, ``"bytes"`` (kept for the backward
+    pass), ``"time"``, ``"line"``, ``"shapes"`` (on the arrows). Most need ``with mg.observe():``
+    around the computation. NaN and infinities are marked in any case, where values are known.
+    ``between``: (from, to), each a tensor or the path of a module or parameter: draws only what
+    lies on a path from the first to the second.
+    ``max_nodes``: with more boxes than this, the deepest modules are closed, and the picture says
+    so. ``direction``: ``"TB"`` (down), ``"LR"``, ``"BT"`` or ``"RL"``.
 
     Equal blocks in a row are drawn once, with their count. A gradient that was itself recorded is
     drawn dashed, in modules of its own. Ids follow the order of the computation, so that the same
     program gives the same text.
 
-    Raises TypeError for what is no tensor; ValueError for a tensor without history, an unknown
-    overlay, direction or module, or an empty ``between``.
+    Raises TypeError if the target or a value of ``params`` is not a tensor, and ValueError for a
+    tensor without history, an unknown overlay, direction or module, or an empty ``between``.
 
     >>> import minigrad as mg
     >>> w = mg.tensor([[1.0], [2.0]], requires_grad=True)
@@ -61,14 +72,21 @@ def make_dot(
         raise ValueError(
             f"make_dot: direction must be one of {', '.join(_DIRECTIONS)}, got {direction!r}"
         )
-    plan = drawing(
-        target,
-        params,
-        depth=depth,
-        expand=expand,
-        show=show,
-        between=between,
-        max_nodes=max_nodes,
-        direction=direction,
-    )
-    return picture(plan)
+    overlays = checked_overlays(show)
+    graph = graph_of(target, params, between)
+    unknown = add_overlays(graph, overlays)
+    root = module_tree(graph.nodes)
+    expanded = Expanded(expand)
+    expanded.check(root)
+    stands_for: dict[GraphNode, GraphNode] = {}
+    if not expanded.everything:
+        fold_repeats(root, graph.nodes, expanded, stands_for)
+        overfull = not any(root.groups()) and count_shown(root) > max_nodes
+        if overfull or len(root.children) > max_nodes:
+            fold_repeats(root, graph.nodes, expanded, stands_for, loose=True)
+    closed = collapse(root, depth, expanded, max_nodes)
+    place_leaves(root, graph.nodes)
+    number_groups(root)
+    layout = Layout(root, overlays, direction, [text for text in (closed, unknown) if text])
+    layout.connect(graph, stands_for)
+    return picture_of(layout)

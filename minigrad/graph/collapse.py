@@ -1,4 +1,8 @@
-"""Which modules are drawn as one box: those too deep, and as many as it takes to stay legible."""
+"""Which modules are drawn closed, as one box.
+
+These are the modules deeper than the user asked for, and the deepest ones of a picture that would
+otherwise show more than ``max_nodes``.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,9 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from minigrad.graph.modules import Group
-from minigrad.graph.nodes import Box
+from minigrad.graph.nodes import GraphNode
 
-#: How many children of a group are drawn; of more, the middle is put into groups of this size.
+#: How many items are put into one group when the middle of a long sequence is summed up.
 CHUNK = 40
 
 
@@ -25,7 +29,7 @@ class Expanded:
         """Whether this group, or one inside it, is to be open."""
         if self.everything:
             return True
-        if not group.path:  # a model as a whole, or a repeated stretch
+        if not group.path:  # a whole model, or a repeated sequence
             return bool(self.patterns) and group.kind != "repeated"
         return any(
             fnmatchcase(path, pattern) or pattern.startswith(f"{path}.")
@@ -34,7 +38,7 @@ class Expanded:
         )
 
     def check(self, root: Group) -> None:
-        """Raise ValueError for a pattern that no module fits."""
+        """Raise ValueError for a pattern that matches no module."""
         paths = sorted({group.path for group in root.groups() if group.path})
         for pattern in self.patterns:
             if not any(fnmatchcase(path, pattern) for path in paths):
@@ -44,8 +48,8 @@ class Expanded:
                 )
 
 
-def close(root: Group, depth: int | None, expanded: Expanded, max_nodes: int) -> str:
-    """Close groups; returns a remark when some had to be closed to stay under ``max_nodes``."""
+def collapse(root: Group, depth: int | None, expanded: Expanded, max_nodes: int) -> str:
+    """Close groups; returns a remark if some had to be closed to stay under ``max_nodes``."""
     groups = list(root.groups())
     for group in groups:
         too_deep = depth is not None and group.level >= depth
@@ -54,13 +58,13 @@ def close(root: Group, depth: int | None, expanded: Expanded, max_nodes: int) ->
         return ""
     closed = 0
     for level in sorted({group.level for group in groups}, reverse=True):
-        if shown(root) <= max_nodes:
+        if count_shown(root) <= max_nodes:
             break
         for group in groups:
             if group.level == level >= 0 and not group.closed and not expanded(group):
                 group.closed = True
                 closed += bool(group.path)
-    hidden = _elide(root, max_nodes)
+    hidden = _sum_up_middles(root, max_nodes)
     remarks = []
     if closed:
         remarks.append(
@@ -72,13 +76,13 @@ def close(root: Group, depth: int | None, expanded: Expanded, max_nodes: int) ->
     return "; ".join(remarks)
 
 
-def shown(group: Group) -> int:
-    """How many boxes are drawn."""
+def count_shown(group: Group) -> int:
+    """How many nodes and closed groups are drawn."""
     total = 0
     stack = [group]
     while stack:
         for child in stack.pop().children:
-            if isinstance(child, Box):
+            if isinstance(child, GraphNode):
                 total += 1 + sum(source.kind in ("parameter", "input") for source in child.inputs)
             elif child.closed:
                 total += 1
@@ -87,10 +91,10 @@ def shown(group: Group) -> int:
     return total
 
 
-def _elide(root: Group, max_nodes: int) -> int:
-    """Put the middle of overlong groups into closed groups, while too much is shown."""
+def _sum_up_middles(root: Group, max_nodes: int) -> int:
+    """Put the middle of long groups into closed groups while too much is shown; how much it is."""
     hidden = 0
-    while shown(root) > max_nodes:
+    while count_shown(root) > max_nodes:
         is_open = [g for g in (root, *root.groups()) if not g.closed]
         longest = max(is_open, key=lambda group: len(group.children))
         if len(longest.children) < 12:
@@ -100,11 +104,11 @@ def _elide(root: Group, max_nodes: int) -> int:
         middle = children[keep:-keep]
         chunks = _chunks(middle, longest)
         longest.children = [*children[:keep], chunks, *children[-keep:]]
-        hidden += sum(1 for _ in chunks.boxes())
+        hidden += sum(1 for _ in chunks.nodes())
     return hidden
 
 
-def _chunks(items: list[Group | Box], parent: Group) -> Group:
+def _chunks(items: list[Group | GraphNode], parent: Group) -> Group:
     """Groups of groups of at most CHUNK items."""
     group = Group("", "more operators", parent)
     group.closed = True

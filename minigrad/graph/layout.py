@@ -1,80 +1,50 @@
-"""The finished plan of a picture: groups open or closed, and the lines between what is shown."""
+"""What is drawn where: a tree of groups, open or closed, and lines between the nodes in it.
+
+The DOT text and the interactive page are both written from a :class:`Layout`; where things stand on
+the paper is left to Graphviz and to ``page.js``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from dataclasses import dataclass, field
 
-from minigrad.graph.collapse import Expanded, close, shown
-from minigrad.graph.modules import Group, number, place_leaves, tree
-from minigrad.graph.nodes import Box, content_of
-from minigrad.graph.overlays import annotate, checked
-from minigrad.graph.repeats import fold, shown_for
+from minigrad.graph.modules import Group
+from minigrad.graph.nodes import Graph, GraphNode
+from minigrad.graph.repeats import shown_for
 
 
-class Drawing:
-    """What is drawn: a tree of groups and boxes, lines between boxes, and remarks."""
+@dataclass
+class Layout:
+    """A tree of groups and nodes, lines between nodes, and remarks."""
 
-    def __init__(self, root: Group, show: tuple[str, ...], direction: str) -> None:
-        self.root = root
-        self.direction = direction
-        #: (from, to), in order.
-        self.lines: dict[tuple[Box, Box], None] = {}
-        #: Those that lead from one time round a repeated block into the next.
-        self.again: set[tuple[Box, Box]] = set()
-        self.show = show
-        self.remarks: list[str] = []
+    root: Group
+    show: tuple[str, ...]
+    direction: str
+    remarks: list[str]
+    #: (from, to), in order; True for those that lead from one round of a repeated block into the
+    #: next.
+    lines: dict[tuple[GraphNode, GraphNode], bool] = field(default_factory=dict)
 
-    def visible(self) -> dict[Box, Box | Group]:
-        """What is seen of each box: itself, or the outermost closed group around it."""
-        found: dict[Box, Box | Group] = {}
+    def connect(self, graph: Graph, stands_for: dict[GraphNode, GraphNode]) -> None:
+        """Draw the lines between all nodes that are in the tree."""
+        drawn = set(self.root.nodes())
+        rank = {node: i for i, node in enumerate(graph.nodes)}
+        for node in graph.nodes:
+            head = shown_for(node, stands_for)
+            for source in node.inputs:
+                tail = shown_for(source, stands_for)
+                if tail in drawn and head in drawn:
+                    self.lines[tail, head] = rank[tail] >= rank[head]
+
+    def visible(self) -> dict[GraphNode, GraphNode | Group]:
+        """What is seen of each node: itself, or the outermost closed group around it."""
+        found: dict[GraphNode, GraphNode | Group] = {}
         stack: list[tuple[Group, Group | None]] = [(self.root, None)]
         while stack:
             group, cover = stack.pop()
             for child in group.children:
-                if isinstance(child, Box):
+                if isinstance(child, GraphNode):
                     found[child] = cover or child
                 else:
                     stack.append((child, cover or (child if child.closed else None)))
         return found
-
-
-def drawing(
-    target: Any,
-    params: Mapping[str, Any] | None,
-    *,
-    depth: int | None,
-    expand: bool | str | Iterable[str] | None,
-    show: Iterable[str] | str,
-    between: Any,
-    max_nodes: int,
-    direction: str,
-) -> Drawing:
-    """Plan a picture; see :func:`minigrad.make_dot` for the arguments."""
-    wanted = checked(show)
-    content = content_of(target, params, between)
-    remark = annotate(content, wanted)
-    root = tree(content.boxes)
-    expanded = Expanded(expand)
-    expanded.check(root)
-    stands_for: dict[Box, Box] = {}
-    if not expanded.everything:
-        fold(root, content.boxes, expanded, stands_for)
-        if len(root.children) > max_nodes or (not any(root.groups()) and shown(root) > max_nodes):
-            fold(root, content.boxes, expanded, stands_for, loose=True)
-    plan = Drawing(root, wanted, direction)
-    closed = close(root, depth, expanded, max_nodes)
-    place_leaves(root, content.boxes)
-    number(root)
-    plan.remarks = [text for text in (closed, remark) if text]
-    drawn = set(root.boxes())
-    rank = {box: i for i, box in enumerate(content.boxes)}
-    for box in content.boxes:
-        head = shown_for(box, stands_for)
-        for source in box.inputs:
-            tail = shown_for(source, stands_for)
-            if tail in drawn and head in drawn:
-                plan.lines[tail, head] = None
-                if rank[tail] >= rank[head]:
-                    plan.again.add((tail, head))
-    return plan

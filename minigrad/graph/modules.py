@@ -1,20 +1,20 @@
-"""The modules of a picture: a tree of groups with the boxes as its leaves.
+"""The modules of a picture: a tree of groups, with the nodes as its leaves.
 
-What a call of a module records is a run of consecutive operators. A group is such a run, never
-"everything with this path": a module that is called twice gives two groups, so that no arrow leads
-from a group through another and back into it, and any group can be closed without making a loop.
+A call of a module records a run of consecutive operators. A group is such a run, never "everything
+with this path": a module that is called twice gives two groups. So no arrow leads from a group
+through another and back into it, and any group can be closed without making a loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from minigrad.engine.node import Scope
-from minigrad.graph.nodes import Box, consumers
+from minigrad.graph.nodes import GraphNode, consumers
 
 
 class Group:
-    """One call of a module, or a stretch that stands for several: groups and boxes, in order."""
+    """One call of a module, or a sequence that stands for several: groups and nodes, in order."""
 
     __slots__ = (
         "children", "closed", "count", "depth", "first", "id", "key", "kind", "last", "level",
@@ -24,34 +24,35 @@ class Group:
     def __init__(self, path: str, kind: str, parent: Group | None, order: int = 0) -> None:
         self.path = path
         self.kind = kind
+        #: 0, or the order of the derivative that the operators belong to.
         self.order = order
         self.parent = parent
         self.depth: int = 0 if parent is None else parent.depth + 1
         #: 0 for a model, 1 for its parts, ...; -1 for what is around models.
         self.level: int = -1 if parent is None else parent.level + 1
-        self.children: list[Group | Box] = []
+        self.children: list[Group | GraphNode] = []
         self.id = ""
+        #: Equal for consecutive operators of one group.
         self.key: object = None
         self.closed = False
         #: How many equal groups in a row this one stands for, and the paths of both ends.
         self.count = 1
         self.first = self.last = path
 
-    def __repr__(self) -> str:
-        return f"<group {self.path or self.kind or '(all)'} of {len(self.children)}>"
-
     @property
     def name(self) -> str:
         """The path, or both ends of the paths it stands for."""
         return self.path if self.first == self.last else f"{self.first} … {self.last}"
 
-    def boxes(self) -> Iterator[Box]:
-        """All boxes inside."""
-        for child in self.children:
-            if isinstance(child, Group):
-                yield from child.boxes()
-            else:
-                yield child
+    @property
+    def mark(self) -> str:
+        """The worst mark of a node inside."""
+        marks = {node.mark for node in self.nodes()}
+        return next((mark for mark in ("first", "after") if mark in marks), "")
+
+    def nodes(self) -> Iterator[GraphNode]:
+        """All nodes inside."""
+        return nodes_in(self.children)
 
     def groups(self) -> Iterator[Group]:
         """All groups inside, outer ones first."""
@@ -61,14 +62,23 @@ class Group:
                 yield from child.groups()
 
 
-def tree(boxes: list[Box]) -> Group:
+def nodes_in(items: Iterable[Group | GraphNode]) -> Iterator[GraphNode]:
+    """These nodes, and those in these groups."""
+    for item in items:
+        if isinstance(item, Group):
+            yield from nodes_in(item.children)
+        else:
+            yield item
+
+
+def module_tree(nodes: list[GraphNode]) -> Group:
     """The operators and outputs in the groups of their modules."""
     root = Group("", "", None)
     open_groups = [root]
-    for box in boxes:
-        if box.kind in ("parameter", "input"):
+    for node in nodes:
+        if node.kind in ("parameter", "input"):
             continue
-        chain = _chain(box.scope)
+        chain = _modules_around(node.scope)
         same = 0
         for group, (key, *_) in zip(open_groups[1:], chain, strict=False):
             if group.key != key:
@@ -77,19 +87,19 @@ def tree(boxes: list[Box]) -> Group:
         del open_groups[same + 1 :]
         for key, path, kind in chain[same:]:
             parent = open_groups[-1]
-            group = Group(path, kind, parent, box.scope.order)
+            group = Group(path, kind, parent, node.scope.order)
             group.key = key
             if kind and not path and key[0] == "gradient":
                 group.level -= 1
             parent.children.append(group)
             open_groups.append(group)
-        open_groups[-1].children.append(box)
-    _inline(root)
+        open_groups[-1].children.append(node)
+    _inline_single_operators(root)
     return root
 
 
-def _chain(scope: Scope) -> list[tuple[tuple[object, ...], str, str]]:
-    """(what makes it the same group, path, class) of each module around an operator."""
+def _modules_around(scope: Scope) -> list[tuple[tuple[object, ...], str, str]]:
+    """(key of the group, path, class) of each module around an operator, from the outside in."""
     chain: list[tuple[tuple[object, ...], str, str]] = []
     if scope.order:
         kind = "gradient" if scope.order == 1 else f"gradient of order {scope.order}"
@@ -100,47 +110,47 @@ def _chain(scope: Scope) -> list[tuple[tuple[object, ...], str, str]]:
     return chain + [((scope.order, model, path), path, scope.kinds.get(path, "")) for path in paths]
 
 
-def _inline(group: Group) -> None:
-    """Draw a module that is one operator without parameters as that operator."""
+def _inline_single_operators(group: Group) -> None:
+    """Replace each module that is one operator without parameters by that operator."""
     for i, child in enumerate(group.children):
         if not isinstance(child, Group):
             continue
-        _inline(child)
+        _inline_single_operators(child)
         if len(child.children) == 1 and child.path:
             (only,) = child.children
-            if isinstance(only, Box) and not any(s.kind == "parameter" for s in only.inputs):
+            if isinstance(only, GraphNode) and not any(s.kind == "parameter" for s in only.inputs):
                 only.module = ": ".join(filter(None, (child.path, child.kind)))
                 group.children[i] = only
 
 
-def place_leaves(root: Group, boxes: list[Box]) -> None:
+def place_leaves(root: Group, nodes: list[GraphNode]) -> None:
     """Put each parameter and input that is used into the smallest group that holds all its uses."""
-    home: dict[Box, Group] = {}
+    home: dict[GraphNode, Group] = {}
     for group in (root, *root.groups()):
-        home.update({child: group for child in group.children if isinstance(child, Box)})
-    uses = consumers(box for box in boxes if box in home)
-    inserts: dict[tuple[Group, Group | Box], list[Box]] = {}
-    for box in boxes:
-        users = uses.get(box)
-        if box.kind not in ("parameter", "input") or not users:
+        home.update({child: group for child in group.children if isinstance(child, GraphNode)})
+    uses = consumers(node for node in nodes if node in home)
+    inserts: dict[tuple[Group, Group | GraphNode], list[GraphNode]] = {}
+    for node in nodes:
+        users = uses.get(node)
+        if node.kind not in ("parameter", "input") or not users:
             continue
-        # What was given to the computation stands outside it, unless a module made it itself.
-        outside = box.kind == "input" and (box.name != "constant" or box is boxes[0])
-        group = root if outside else _common([home[user] for user in users], root)
-        first: Group | Box = users[0]
+        # Inputs stand outside all modules, except constants that a module made itself.
+        outside = node.kind == "input" and (node.name != "constant" or node is nodes[0])
+        group = root if outside else _smallest_common([home[user] for user in users], root)
+        first: Group | GraphNode = users[0]
         where = home[users[0]]
         while where is not group:
             first, where = where, where.parent or root
-        inserts.setdefault((group, first), []).append(box)
+        inserts.setdefault((group, first), []).append(node)
     for group in {group: None for group, _ in inserts}:
-        children: list[Group | Box] = []
+        children: list[Group | GraphNode] = []
         for child in group.children:
             children.extend(inserts.get((group, child), ()))
             children.append(child)
         group.children = children
 
 
-def _common(groups: list[Group], root: Group) -> Group:
+def _smallest_common(groups: list[Group], root: Group) -> Group:
     found = groups[0]
     for group in groups[1:]:
         other = group
@@ -152,7 +162,7 @@ def _common(groups: list[Group], root: Group) -> Group:
     return found
 
 
-def number(root: Group) -> None:
-    """Give the groups their ids, once they stand."""
+def number_groups(root: Group) -> None:
+    """Give the groups their ids, once the tree is final."""
     for rank, group in enumerate(root.groups(), 1):
         group.id = f"module{rank}"

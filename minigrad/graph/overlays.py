@@ -1,21 +1,27 @@
-"""What a picture tells of each operator beyond its name: values, gradients, bytes, time, line."""
+"""What a picture shows of each operator beyond its name: values, gradients, bytes, time, line.
+
+It comes from what ``mg.observe`` noted, and from the arrays that the history still keeps. NaN and
+infinities are marked in any case.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from minigrad.debug.statistics import Statistics, is_finite
+from minigrad.debug.profile import Observation
+from minigrad.debug.statistics import Statistics, euclidean_norm, is_finite
 from minigrad.debug.tape_table import kept_bytes
 from minigrad.engine.node import FREED, Leaf, Node
-from minigrad.graph.nodes import Box, Content
+from minigrad.graph.nodes import Graph, GraphNode
 
 OVERLAYS = ("values", "gradients", "bytes", "time", "line", "shapes")
 
 
-def checked(show: Iterable[str] | str) -> tuple[str, ...]:
+def checked_overlays(show: Iterable[str] | str) -> tuple[str, ...]:
     """The overlays asked for. Raises ValueError for an unknown one."""
     wanted = (show,) if isinstance(show, str) else tuple(show)
     for name in wanted:
@@ -26,78 +32,69 @@ def checked(show: Iterable[str] | str) -> tuple[str, ...]:
     return wanted
 
 
-def annotate(content: Content, show: tuple[str, ...]) -> str:
-    """Write what is known into the boxes; returns a remark on what is not known."""
-    arrays = _arrays(content)
+def add_overlays(graph: Graph, show: tuple[str, ...]) -> str:
+    """Write what is known into the nodes; returns a remark on what is not known."""
+    arrays = _known_arrays(graph)
+    _mark_broken(graph, arrays)
     count_new = kept_bytes()
-    for node, box in content.of_node.items():
-        seen = node.seen
-        if seen is not None:
-            box.seconds, box.backward_seconds = seen.seconds, seen.backward_seconds
-            box.line = seen.line
-            box.gradient_norm = seen.gradient_norm
-            if "values" in show:
-                box.values = seen.values
-        if box.kind == "operator" and node.saved is not FREED:
-            box.bytes = count_new(node)
+    for node, drawn in graph.of_node.items():
+        drawn.seen = replace(node.seen or Observation())
+        if drawn.kind == "operator" and node.saved is not FREED:
+            drawn.bytes = count_new(node)
         if isinstance(node, Leaf) and node.grad is not None and "gradients" in show:
-            box.gradient_norm = float(np.linalg.norm(node.grad._data.astype(np.float64).ravel()))
-    if "values" in show:
-        for box, array in arrays.items():
-            box.values = box.values or Statistics(array)
-    _mark_broken(content, arrays)
-    return _remark(content, show)
+            drawn.seen.gradient_norm = euclidean_norm(node.grad._data)
+    for drawn in graph.nodes:
+        if "values" not in show:
+            drawn.seen.values = None
+        elif drawn in arrays and drawn.seen.values is None:
+            drawn.seen.values = Statistics(arrays[drawn])
+    return _remark(graph, show)
 
 
-def _arrays(content: Content) -> dict[Box, Any]:
-    """The values that are still there: kept by the box's own operator or by those that use it."""
-    found: dict[Box, Any] = {
-        box: array for box, array in content.arrays.items() if isinstance(array, np.ndarray)
+def _known_arrays(graph: Graph) -> dict[GraphNode, Any]:
+    """Values that still exist: kept by the operator itself or by one that uses its result."""
+    found: dict[GraphNode, Any] = {
+        drawn: array for drawn, array in graph.arrays.items() if isinstance(array, np.ndarray)
     }
-    for node, box in content.of_node.items():
+    for node, drawn in graph.of_node.items():
         if isinstance(node, Leaf):
             owner = node.owner()
             if owner is not None:
-                found[box] = owner._data
+                found[drawn] = owner._data
             continue
         for i, array in enumerate(() if node.saved is FREED else node.saved or ()):
             source: Node | None = node.parents[i - 1] if i else node
-            if isinstance(array, np.ndarray) and source in content.of_node:
-                found.setdefault(content.of_node[source], array)
-    for box in content.boxes:
-        if box.kind == "output" and box in found:
-            found.setdefault(box.inputs[0], found[box])
+            if isinstance(array, np.ndarray) and source in graph.of_node:
+                found.setdefault(graph.of_node[source], array)
+    for drawn in graph.nodes:
+        if drawn.kind == "output" and drawn in found:
+            found.setdefault(drawn.inputs[0], found[drawn])
     return found
 
 
-def _mark_broken(content: Content, arrays: dict[Box, Any]) -> None:
-    """Mark where a NaN or an infinity is known to appear first, and what it reached."""
-    seen = {box: node.seen for node, box in content.of_node.items() if node.seen is not None}
-    for box in content.boxes:
-        values = seen[box].values if box in seen else None
+def _mark_broken(graph: Graph, arrays: dict[GraphNode, Any]) -> None:
+    """Mark where a NaN or an infinity is known to appear first, and where it spread."""
+    seen = {drawn: node.seen for node, drawn in graph.of_node.items() if node.seen is not None}
+    for node in graph.nodes:
+        values = seen[node].values if node in seen else None
         if values is not None:
             is_broken: bool | None = not values.finite
-        elif box in arrays:
-            is_broken = not is_finite(arrays[box])
+        elif node in arrays:
+            is_broken = not is_finite(arrays[node])
         else:
             is_broken = None
-        reached = any(source.mark for source in box.inputs)
+        reached = any(source.mark for source in node.inputs)
         if is_broken or (is_broken is None and reached):
-            box.mark = "after" if reached else "first"
+            node.mark = "after" if reached else "first"
 
 
-def _remark(content: Content, show: tuple[str, ...]) -> str:
-    operators = [box for box in content.boxes if box.kind == "operator"]
-    needs = {
-        "values": lambda box: box.values,
-        "gradients": lambda box: box.gradient_norm,
-        "time": lambda box: box.seconds,
-        "line": lambda box: box.line,
-    }
+def _remark(graph: Graph, show: tuple[str, ...]) -> str:
+    seen = [node.seen for node in graph.nodes if node.kind == "operator"]
+    fields = {"values": "values", "gradients": "gradient_norm", "time": "seconds", "line": "line"}
     missing = [
         name
         for name in show
-        if name in needs and all(needs[name](box) is None for box in operators)
+        if name in fields and all(getattr(one, fields[name]) is None for one in seen)
     ]
     if not missing:
         return ""

@@ -1,4 +1,7 @@
-"""The interactive page: one file that needs no network and no layout engine."""
+"""The interactive page: one file that needs no network and no layout engine.
+
+``page.html`` is the template, ``page.js`` lays out and draws; this file hands them the data.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +9,49 @@ import json
 from importlib import resources
 from typing import Any
 
-from minigrad.debug.table import readable_bytes
 from minigrad.engine.printable import clean
-from minigrad.graph.dot import (
-    details,
-    group_details,
+from minigrad.graph.labels import (
+    group_lines,
+    node_lines,
+    node_size,
+    overlay_texts,
     shape_text,
     short_name,
-    size,
-    time_text,
 )
-from minigrad.graph.layout import Drawing
+from minigrad.graph.layout import Layout
 from minigrad.graph.modules import Group
-from minigrad.graph.nodes import Box
+from minigrad.graph.nodes import GraphNode
 from minigrad.graph.style import BROKEN, LOOKS, MODULE_FILLS
 
 
-def page(plan: Drawing) -> str:
-    """The page of a plan: template, style, program and data in one text."""
+def write_page(layout: Layout) -> str:
+    """The page of a layout: template, style, program and data in one text."""
     files = resources.files("minigrad.graph")
     text = files.joinpath("page.html").read_text(encoding="utf-8")
     for place, name in (("/*CSS*/", "page.css"), ("/*JS*/", "page.js")):
         text = text.replace(place, files.joinpath(name).read_text(encoding="utf-8"))
-    data = json.dumps(_data(plan), ensure_ascii=False, separators=(",", ":"))
-    # Inside a script element, only this character could end it; JSON knows it by its number too.
+    data = json.dumps(_page_data(layout), ensure_ascii=False, separators=(",", ":"))
+    # "<" could end the script element that the data stands in.
     return text.replace("/*DATA*/", data.replace("<", "\\u003c"))
 
 
-def _data(plan: Drawing) -> dict[str, Any]:
-    groups = [plan.root, *plan.root.groups()]
-    boxes = list(plan.root.boxes())
-    index: dict[Box | Group, int] = {box: i for i, box in enumerate(boxes)}
-    index.update({group: len(boxes) + i for i, group in enumerate(groups)})
-    home = {child: group for group in groups for child in group.children if isinstance(child, Box)}
-    kinds = {box.look for box in boxes} | ({"module"} if len(groups) > 1 else set())
+def _page_data(layout: Layout) -> dict[str, Any]:
+    groups = [layout.root, *layout.root.groups()]
+    home = {
+        node: group for group in groups for node in group.children if isinstance(node, GraphNode)
+    }
+    nodes = list(layout.root.nodes())
+    items: list[GraphNode | Group] = [*nodes, *groups]
+    index = {item: i for i, item in enumerate(items)}
+    kinds = {node.look for node in nodes} | ({"module"} if len(groups) > 1 else set())
     return {
-        "boxes": [_box(box, home[box], plan.show) for box in boxes],
+        "boxes": [_node_data(node, home[node], layout.show) for node in nodes],
         "groups": [
-            _group(group, plan.show) | {"children": [index[child] for child in group.children]}
+            _group_data(group, layout.show) | {"children": [index[c] for c in group.children]}
             for group in groups
         ],
         "lines": [
-            [index[tail], index[head], int((tail, head) in plan.again)] for tail, head in plan.lines
+            [index[tail], index[head], int(again)] for (tail, head), again in layout.lines.items()
         ],
         "closed": [i for i, group in enumerate(groups) if group.closed],
         "looks": {
@@ -57,57 +61,56 @@ def _data(plan: Drawing) -> dict[str, Any]:
         "legend": sorted(kinds),
         "broken": {mark: list(colours) for mark, colours in BROKEN.items()},
         "fills": MODULE_FILLS,
-        "remarks": [clean(remark) for remark in plan.remarks],
-        "direction": plan.direction,
+        "remarks": [clean(remark) for remark in layout.remarks],
+        "direction": layout.direction,
     }
 
 
-def _box(box: Box, group: Group, show: tuple[str, ...]) -> dict[str, Any]:
-    module = box.module or _module(group)
+def _node_data(node: GraphNode, group: Group, show: tuple[str, ...]) -> dict[str, Any]:
+    module = node.module or _module_text(group)
+    known = overlay_texts(node)
+    line, values = node.seen.line, node.seen.values
     rows: list[list[Any]] = [
-        ["kind", LOOKS[box.look].title],
+        ["kind", LOOKS[node.look].title],
         ["module", module],
-        ["shape", shape_text(box)],
-        ["dtype", box.dtype],
-        ["elements", f"{size(box):,}" if box.kind == "parameter" else ""],
-        ["arguments", box.arguments],
-        ["values", str(box.values) if box.values is not None else ""],
-        ["gradient", f"norm {box.gradient_norm:.3g}" if box.gradient_norm is not None else ""],
-        ["kept", readable_bytes(box.bytes) if box.bytes else ""],
-        ["time", time_text(box.seconds, box.backward_seconds) if box.seconds is not None else ""],
-        ["line", str(box.line) if box.line is not None else ""],
-        ["", box.line.text if box.line is not None else "", 1],
+        ["shape", shape_text(node)],
+        ["dtype", node.dtype],
+        ["elements", f"{node_size(node):,}" if node.kind == "parameter" else ""],
+        ["arguments", node.arguments],
+        ["values", known["values"]],
+        ["gradient", known["gradients"] and f"norm {known['gradients']}"],
+        ["kept", known["bytes"]],
+        ["time", known["time"]],
+        ["line", known["line"]],
+        ["", line.text if line is not None else "", 1],
     ]
-    histogram = box.values.histogram if box.values is not None else []
     found: dict[str, Any] = {
-        "kind": box.kind,
-        "look": box.look,
-        "name": clean(short_name(box, group)) or " ",
-        "full": clean(box.name) or " ",
+        "kind": node.kind,
+        "look": node.look,
+        "name": clean(short_name(node, group)) or " ",
+        "full": clean(node.name) or " ",
         "module": clean(module),
-        "mark": box.mark,
-        "lines": [clean(line) for line in details(box, show)],
+        "mark": node.mark,
+        "lines": [clean(text) for text in node_lines(node, show)],
         "details": [[label, clean(text), *code] for label, text, *code in rows if text],
     }
-    if histogram:
-        found["values"] = histogram
+    if values is not None and values.histogram:
+        found["values"] = values.histogram
         if "values" in show:
-            found["histogram"] = histogram
+            found["histogram"] = values.histogram
     return found
 
 
-def _module(group: Group | None) -> str:
+def _module_text(group: Group | None) -> str:
     """The module that a group belongs to, as "path: Class"."""
     while group is not None and (group.kind == "repeated" or not (group.path or group.kind)):
         group = group.parent
     return "" if group is None else ": ".join(filter(None, (group.path, group.kind)))
 
 
-def _group(group: Group, show: tuple[str, ...]) -> dict[str, Any]:
-    boxes = list(group.boxes())
-    operators = sum(box.kind == "operator" for box in boxes)
-    marks = {box.mark for box in boxes}
-    lines = [clean(line) for line in group_details(group, show)]
+def _group_data(group: Group, show: tuple[str, ...]) -> dict[str, Any]:
+    operators = sum(node.kind == "operator" for node in group.nodes())
+    lines = [clean(line) for line in group_lines(group, show)]
     rows = [["path", group.name], ["class", group.kind], ["operators", f"{operators:,}"]]
     rows += [["", line] for line in lines]
     return {
@@ -116,7 +119,7 @@ def _group(group: Group, show: tuple[str, ...]) -> dict[str, Any]:
         "count": group.count,
         "level": group.level,
         "depth": group.depth,
-        "mark": "first" if "first" in marks else "after" if "after" in marks else "",
+        "mark": group.mark,
         "lines": lines,
         "details": [[label, clean(text)] for label, text in rows if text],
     }

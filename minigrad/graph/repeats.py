@@ -1,90 +1,90 @@
 """Equal blocks in a row are drawn once, with their count.
 
-A stretch of operators and modules repeats when each time round has the same operators with the
-same shapes and the same wiring: to itself, to the time round before, to what all of them share, or
-to results from before that look alike. Parameters of its own may differ in value and name, not in
-shape.
+A sequence of operators and modules repeats if each round has the same operators with the same
+shapes and the same wiring: within the round, to the round before, to what all rounds share, or to
+earlier results that look alike. Each round may have parameters of its own: their values and names
+may differ, their shapes may not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
-from minigrad.graph.modules import Group
-from minigrad.graph.nodes import Box, consumers
+from minigrad.graph.modules import Group, nodes_in
+from minigrad.graph.nodes import GraphNode, consumers
 
-Item = Group | Box
-#: A stretch longer than this is not found to repeat.
+Item = Group | GraphNode
+#: No round is longer than this.
 LONGEST_PERIOD = 256
-#: Folding must hide at least so many operators, or it explains less than it hides.
+#: Folding must hide at least this many operators to be worthwhile.
 WORTHWHILE = 4
 
 
-def fold(
+def fold_repeats(
     root: Group,
-    boxes: list[Box],
+    nodes: list[GraphNode],
     keep: Callable[[Group], bool],
-    stands_for: dict[Box, Box],
+    stands_for: dict[GraphNode, GraphNode],
     loose: bool = False,
 ) -> None:
-    """Keep one of each run of equal blocks, and note in ``stands_for`` which box it hides.
+    """Keep the first of equal blocks in a row; ``stands_for`` gets, for each hidden node, the kept.
 
-    ``keep`` says which groups not to fold away. ``loose``: fold also operators outside modules
-    whose parameters have names.
+    ``keep`` says which groups not to fold. ``loose``: fold operators outside modules even if their
+    parameters have names.
     """
-    folder = _Folder(boxes, keep, stands_for, loose)
-    # Inner groups first, and what gradients are wired to before the gradients.
+    folder = _Folder(nodes, keep, stands_for, loose)
+    # Inner groups before outer ones, and computations before their gradients.
     for group in sorted([root, *root.groups()], key=lambda group: (group.order, -group.depth)):
         folder.fold_children(group)
 
 
-def shown_for(box: Box, stands_for: dict[Box, Box]) -> Box:
-    """The box that is drawn for this one."""
-    while box in stands_for:
-        box = stands_for[box]
-    return box
+def shown_for(node: GraphNode, stands_for: dict[GraphNode, GraphNode]) -> GraphNode:
+    """The node that is drawn for this one."""
+    while node in stands_for:
+        node = stands_for[node]
+    return node
 
 
 class _Folder:
+    """The arguments of :func:`fold_repeats`, and what they share."""
+
     def __init__(
         self,
-        boxes: list[Box],
+        nodes: list[GraphNode],
         keep: Callable[[Group], bool],
-        stands_for: dict[Box, Box],
+        stands_for: dict[GraphNode, GraphNode],
         loose: bool,
     ) -> None:
-        self.uses = consumers(boxes)
+        self.uses = consumers(nodes)
         self.stands_for = stands_for
         self.keep = keep
         self.loose = loose
-        self._numbers: dict[object, int] = {}
-
-    def _number(self, key: object) -> int:
-        return self._numbers.setdefault(key, len(self._numbers))
+        self._signatures: dict[object, int] = {}
 
     def signature(self, item: Item) -> int:
-        """Equal for items that look alike, whatever they are wired to."""
-        if isinstance(item, Box):
+        """A number that is equal for items that look alike, whatever they are wired to."""
+        if isinstance(item, GraphNode):
             # A loop that takes element t of a sequence does the same for each t.
             arguments = "" if item.name == "getitem" else item.arguments
-            return self._number((item.kind, item.name, item.shape, item.dtype, arguments))
-        inner = tuple(self.signature(child) for child in item.children)
-        return self._number((item.kind, item.count, item.order, inner))
+            key: object = (item.kind, item.name, item.shape, item.dtype, arguments)
+        else:
+            inner = tuple(self.signature(child) for child in item.children)
+            key = (item.kind, item.count, item.order, inner)
+        return self._signatures.setdefault(key, len(self._signatures))
 
     def fold_children(self, group: Group) -> None:
         """Replace each run of equal blocks among the children by its first."""
         items = group.children
         if len(items) < 2:
             return
-        sizes = [sum(1 for _ in _operators([item])) for item in items]
-        reach = _Reach(np.array([self.signature(item) for item in items]), np.array(sizes))
+        sizes = [sum(1 for _ in nodes_in([item])) for item in items]
+        repetitions = _Repetitions([self.signature(item) for item in items], sizes)
         folded: list[Item] = []
         i = 0
         while i < len(items):
-            for period, count in reach.candidates(i):
+            for period, count in repetitions.candidates(i):
                 count = self._equal_wiring(items, i, period, count)
                 if count > 1 and self._worthwhile(items, i, period, count):
                     folded.append(self._folded(group, items, i, period, count))
@@ -96,12 +96,12 @@ class _Folder:
         group.children = folded
 
     def _equal_wiring(self, items: list[Item], start: int, period: int, count: int) -> int:
-        """How many times round from the start are wired alike."""
+        """How many of the rounds from the start are wired alike."""
         rounds = [
-            list(_operators(items[start + k * period : start + (k + 1) * period]))
+            list(nodes_in(items[start + k * period : start + (k + 1) * period]))
             for k in range(count)
         ]
-        place = {box: (k, i) for k, round_ in enumerate(rounds) for i, box in enumerate(round_)}
+        place = {node: (k, i) for k, round_ in enumerate(rounds) for i, node in enumerate(round_)}
         first = self._wiring(rounds[0], 0, place)
         model = self._wiring(rounds[1], 1, place)
         if len(first) != len(model) or not all(map(_agree, first, model)):
@@ -112,19 +112,21 @@ class _Folder:
                 break
         return self._equal_use(rounds[:count], place)
 
-    def _equal_use(self, rounds: list[list[Box]], place: dict[Box, tuple[int, int]]) -> int:
-        """How many times round from the start are used alike by what comes after all of them.
+    def _equal_use(
+        self, rounds: list[list[GraphNode]], place: dict[GraphNode, tuple[int, int]]
+    ) -> int:
+        """How many of the rounds from the start are used alike by what comes after all of them.
 
-        Only the last of a chain may be used in a way of its own. Rounds side by side, as the
-        queries, keys and values of an attention, are a repetition only when nothing tells them
-        apart.
+        In a chain, the last round may be used differently. Rounds side by side, such as the
+        queries, keys and values of an attention, are a repetition only if nothing distinguishes
+        them.
         """
         chain = False
         outside: list[list[int]] = []
         for k, round_ in enumerate(rounds):
             found = []
-            for box in round_:
-                for user in (shown_for(user, self.stands_for) for user in self.uses.get(box, ())):
+            for node in round_:
+                for user in (shown_for(user, self.stands_for) for user in self.uses.get(node, ())):
                     j = place[user][0] if user in place else len(rounds)
                     if j == len(rounds):
                         found.append(self.signature(user))
@@ -137,18 +139,18 @@ class _Folder:
         return count
 
     def _wiring(
-        self, round_: list[Box], k: int, place: dict[Box, tuple[int, int]]
+        self, round_: list[GraphNode], k: int, place: dict[GraphNode, tuple[int, int]]
     ) -> list[tuple[object, ...]]:
         wires: list[tuple[object, ...]] = []
-        for box in round_:
+        for node in round_:
             wires.append(("operator",))
-            for source in box.inputs:
+            for source in node.inputs:
                 source = shown_for(source, self.stands_for)
                 if source in place:
                     j, i = place[source]
                     wires.append(("round", k - j, i))
                 elif source.kind == "operator":
-                    # Each round may take a part of its own, if all the parts look alike.
+                    # Each round may use another earlier result, if these look alike.
                     wires.append(("outside", self.signature(source)))
                 elif all(place.get(user, (-1,))[0] == k for user in self._users(source)):
                     wires.append(("own", source.kind, source.shape, source.dtype))
@@ -156,7 +158,7 @@ class _Folder:
                     wires.append(("shared", source))
         return wires
 
-    def _users(self, leaf: Box) -> Iterator[Box]:
+    def _users(self, leaf: GraphNode) -> Iterator[GraphNode]:
         return (shown_for(user, self.stands_for) for user in self.uses[leaf])
 
     def _worthwhile(self, items: list[Item], start: int, period: int, count: int) -> bool:
@@ -164,29 +166,29 @@ class _Folder:
         everything = items[start : start + period * count]
         if any(isinstance(item, Group) and self.keep(item) for item in everything):
             return False
-        operators = list(_operators(block))
-        if any(box.kind == "output" or box.mark == "first" for box in _operators(everything)):
+        operators = list(nodes_in(block))
+        if any(node.kind == "output" or node.mark == "first" for node in nodes_in(everything)):
             return False
         if len(operators) * (count - 1) < WORTHWHILE:
             return False
         if self.loose or any(isinstance(item, Group) for item in block):
             return True
-        # Loose operators are somebody's own program: parameters that have names stay visible.
+        # Operators outside modules are the user's own program: named parameters stay visible.
         return count > 2 and not any(
             source.kind == "parameter" and len(self.uses[source]) < count
-            for box in operators
-            for source in box.inputs
+            for node in operators
+            for source in node.inputs
         )
 
     def _folded(
         self, parent: Group, items: list[Item], start: int, period: int, count: int
     ) -> Group:
         block = items[start : start + period]
-        kept = list(_operators(block))
+        kept = list(nodes_in(block))
         for k in range(1, count):
-            hidden = _operators(items[start + k * period : start + (k + 1) * period])
-            for box, shown in zip(hidden, kept, strict=True):
-                self.stands_for[box] = shown
+            hidden = nodes_in(items[start + k * period : start + (k + 1) * period])
+            for node, shown in zip(hidden, kept, strict=True):
+                self.stands_for[node] = shown
         (only, *others) = block
         last = items[start + (count - 1) * period]
         if isinstance(only, Group) and not others and only.count == 1:
@@ -206,25 +208,18 @@ class _Folder:
         return group
 
 
-def _operators(items: list[Item]) -> Iterator[Box]:
-    for item in items:
-        if isinstance(item, Box):
-            yield item
-        else:
-            yield from item.boxes()
-
-
 def _agree(first: tuple[object, ...], later: tuple[object, ...]) -> bool:
-    """Whether a wire of the first time round fits the later ones: it may start from outside."""
+    """Whether a wire of the first round matches those of later ones: it may come from outside."""
     if first == later:
         return True
     return later[0] == "round" and later[1] != 0 and first[0] in ("outside", "shared", "own")
 
 
-class _Reach:
-    """How far a sequence goes on repeating itself, for each start and period."""
+class _Repetitions:
+    """How far a sequence repeats itself, for each start and period."""
 
-    def __init__(self, tokens: Any, sizes: Any) -> None:
+    def __init__(self, signatures: list[int], sizes: list[int]) -> None:
+        tokens = np.array(signatures)
         count = len(tokens)
         longest = min(count // 2, LONGEST_PERIOD)
         self._periods = np.arange(1, longest + 1)

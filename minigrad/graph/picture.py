@@ -1,4 +1,8 @@
-"""The picture as a graphviz.Digraph, and as the files that layout engines make of it."""
+"""The picture as a ``graphviz.Digraph`` that is saved as .svg, .png, .pdf, .html or .dot.
+
+Graphviz's ``dot`` lays it out if it is installed, otherwise the engine in pygraphviz's wheel; the
+interactive page needs neither.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,9 @@ from typing import Any
 
 import graphviz
 
-from minigrad.graph.dot import write
-from minigrad.graph.layout import Drawing
-from minigrad.graph.page import page
+from minigrad.graph.dot import write_dot
+from minigrad.graph.layout import Layout
+from minigrad.graph.page import write_page
 from minigrad.io.file_system import write_file
 
 INSTALL = (
@@ -29,13 +33,13 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     :meth:`save` writes a file of the kind that its suffix says.
     """
 
-    #: What the interactive page is made of.
-    plan: Drawing | None = None
+    #: What the interactive page is made from.
+    layout: Layout | None = None
 
     def copy(self) -> Picture:
         """An independent copy."""
         copy: Picture = super().copy()
-        copy.plan = self.plan
+        copy.layout = self.layout
         return copy
 
     def save(
@@ -44,14 +48,17 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         """Write the picture and give the path: .svg, .png, .pdf, .html (interactive), .dot or .gv.
 
         Without a file name, writes DOT as ``graphviz.Digraph.save`` does. .svg, .png and .pdf are
-        laid out by ``dot``, else by pygraphviz; RuntimeError says how to install either when there
-        is none. Raises ValueError for another suffix, and otherwise as :func:`minigrad.save`, which
-        writes in the same way.
+        laid out by ``dot``, or else by pygraphviz. The file is complete or not there at all, as
+        with :func:`minigrad.save`.
+
+        Raises ValueError for another suffix; RuntimeError, with the way to install one, if there
+        is no layout engine; and OSError if the file cannot be written.
         """
         # graphviz's own render() and view() come through here for the DOT text: skip_existing=None.
         by_graphviz = filename is None or skip_existing is None
-        by = self._source_path if by_graphviz else _joined
-        path = by(filename, directory)
+        path = Path(directory or "", filename or "")
+        if by_graphviz:
+            path = self._source_path(filename, directory)
         suffix = path.suffix.lower()
         if skip_existing and path.exists():
             return str(path)
@@ -71,7 +78,7 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         return str(path)
 
     def _source_path(self, filename: Any, directory: Any) -> Path:
-        """Where ``graphviz.Digraph.save`` would write, and will the next time."""
+        """Where ``graphviz.Digraph.save`` would write; it remembers the arguments."""
         known: Any = self
         if filename is not None:
             known.filename = filename
@@ -82,16 +89,16 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     @property
     def html(self) -> str:
         """The interactive page, self-contained."""
-        if self.plan is None:
+        if self.layout is None:
             raise ValueError("html: only a picture that make_dot made has a page")
-        return page(self.plan)
+        return write_page(self.layout)
 
     def pipe(
         self, format: str | None = None, *args: Any, encoding: Any = None, **kwargs: Any
     ) -> Any:
-        """The laid-out picture as bytes (or text, with ``encoding``), as ``graphviz.Digraph.pipe``.
+        """The picture as bytes, or as text with ``encoding``; see ``graphviz.Digraph.pipe``.
 
-        Raises RuntimeError when there is neither ``dot`` nor pygraphviz.
+        Raises RuntimeError if neither ``dot`` nor pygraphviz is installed.
         """
         engine = kwargs.get("engine") or self.engine
         if shutil.which(engine) is not None:
@@ -100,20 +107,16 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         return content.decode(encoding) if encoding else content
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """What a notebook shows: the laid-out picture, or without an engine the page."""
+        """What a notebook shows: the picture, or the page if there is no layout engine."""
         try:
             bundle: dict[str, Any] = super()._repr_mimebundle_(*args, **kwargs)
         except RuntimeError:
-            if self.plan is None:
+            if self.layout is None:
                 raise
             page = html.escape(self.html, quote=True)
             frame = f'<iframe srcdoc="{page}" width="100%" height="640" style="border:0"></iframe>'
             return {"text/html": frame}
         return bundle
-
-
-def _joined(filename: Any, directory: Any) -> Path:
-    return Path(directory or "", filename)
 
 
 def _pipe_in_process(source: str, format: str, engine: str) -> bytes:
@@ -125,9 +128,9 @@ def _pipe_in_process(source: str, format: str, engine: str) -> bytes:
     return bytes(drawn)
 
 
-def picture(plan: Drawing) -> Picture:
-    """The picture of a plan."""
+def picture_of(layout: Layout) -> Picture:
+    """The picture of a layout."""
     graph = Picture("computation")
-    write(graph, plan)
-    graph.plan = plan
+    write_dot(graph, layout)
+    graph.layout = layout
     return graph
