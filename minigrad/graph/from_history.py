@@ -212,7 +212,7 @@ class _Builder:
                 for one in between
             )
             raise ValueError(
-                f"make_dot: there is no path from {first} to {second}. Is their order right? "
+                f"make_dot: there is no way from {first} to {second}. Is their order right? "
                 f"mg.explain(to, from) says more"
             )
         return wanted
