@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import minigrad.operators
-from minigrad.engine.tape import flatten, rebuild
+from minigrad.engine.tree import flatten, rebuild
 from minigrad.operators.declare import COMPOSITES, OPERATORS, Operator, engine
 from minigrad.operators.domain import Sample
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.engine.tape import flatten
+from minigrad.engine.tree import flatten
 from minigrad.operators.declare import CONSTANTS, Operator, engine
 from minigrad.operators.nondifferentiable import ALTHOUGH
 from tests.operator_calls import DIFFERENTIABLE, call, entry

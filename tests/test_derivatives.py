@@ -7,7 +7,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.engine.hooks import Inspector
 from minigrad.engine.random import generator_restored
-from minigrad.engine.tape import flatten
+from minigrad.engine.tree import flatten
 
 X, W = np.array([0.3, -0.7, 1.1]), np.array([0.8, 0.4, -0.6])
 V = np.array([0.5, 1.5, -2.0])

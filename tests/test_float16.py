@@ -9,7 +9,7 @@ from operator_calls import DIFFERENTIABLE, call, samples
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.engine.tape import flatten
+from minigrad.engine.tree import flatten
 
 LARGE = 200.0
 #: What NumPy's own float16 does, or a product that does overflow on the way to what is small.

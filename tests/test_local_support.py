@@ -9,7 +9,7 @@ import pytest
 from operator_calls import DIFFERENTIABLE, call, entry, samples
 
 import minigrad as mg
-from minigrad.engine.tape import flatten
+from minigrad.engine.tree import flatten
 from minigrad.operators.declare import COMPOSITES
 
 #: The files with the functions of nn.functional, and others whose sums take in a neighbourhood.

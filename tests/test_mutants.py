@@ -15,7 +15,7 @@ from operator_calls import call
 
 import minigrad as mg
 from minigrad.engine import backward
-from minigrad.engine.tape import flatten
+from minigrad.engine.tree import flatten
 from minigrad.operators.declare import KEEP, OPERATORS
 from minigrad.operators.domain import Sample, sample
 from minigrad.testing.check import Check

@@ -18,7 +18,7 @@ import pytest
 from operator_calls import DECLARED, DIFFERENTIABLE
 
 import minigrad as mg
-from minigrad.engine.tape import flatten
+from minigrad.engine.tree import flatten
 from minigrad.operators.declare import COMPOSITES, CONSTANTS, OPERATORS, engine
 
 # -- the cases -------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from operator_calls import DIFFERENTIABLE, call, samples
 
-from minigrad.engine.tape import flatten
+from minigrad.engine.tree import flatten
 from minigrad.testing import Verdict, check_grads
 
 EXAMPLES = int(os.environ.get("MINIGRAD_PROVE_EXAMPLES", "10000"))

@@ -12,7 +12,7 @@ from test_numpy_namespace import CALLS
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.engine.tape import flatten
+from minigrad.engine.tree import flatten
 from minigrad.operators.declare import CONSTANTS, Operator
 
 # -- calls that once crashed -----------------------------------------------------------------------

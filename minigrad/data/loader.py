@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from minigrad.data.transforms import RandomTransform
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
-from minigrad.engine.tape import flatten, rebuild
 from minigrad.engine.tensor import Tensor, as_array
+from minigrad.engine.tree import map_leaves
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -312,8 +312,7 @@ def _transform_first(batch: Any, transform: Callable[..., Any], generator: Any) 
 
 
 def _tensors(batch: Any) -> Any:
-    leaves = (Tensor(as_array(a)) if isinstance(a, np.ndarray) else a for a in flatten(batch))
-    return rebuild(batch, leaves)
+    return map_leaves(lambda a: Tensor(as_array(a)) if isinstance(a, np.ndarray) else a, batch)
 
 
 _END = object()

@@ -19,8 +19,8 @@ from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, ShapeDtype, next_n
 from minigrad.engine.random import default_generator, generator_restored
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
-from minigrad.engine.tape import flatten
 from minigrad.engine.tensor import Tensor, gradients, new_leaf
+from minigrad.engine.tree import flatten
 from minigrad.operators.arithmetic import positive
 
 __all__ = ["checkpoint"]

@@ -12,8 +12,8 @@ from minigrad.engine.backward import reachable
 from minigrad.engine.node import NO_METADATA, STATE, Leaf, Node, next_number
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import no_grad
-from minigrad.engine.tape import flatten, rebuild
 from minigrad.engine.tensor import Tensor, as_tensor
+from minigrad.engine.tree import flatten, rebuild
 from minigrad.operators.declare import Operator
 from minigrad.operators.indexing import getitem
 from minigrad.operators.shapes import reshape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from types import TracebackType
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from minigrad.engine.node import STATE, Leaf, Node, next_number
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import Switch, afterwards
 from minigrad.engine.tensor import Tensor, gradients, named, new_leaf
+from minigrad.engine.tree import flatten, rebuild
 
 __all__ = ["GradientTape", "stop_gradient"]
 
@@ -378,30 +379,6 @@ def _assemble(parts: list[Any], axis: int, shape: tuple[int, ...], dtype: Any) -
     if not parts:
         return Tensor(np.zeros(shape, dtype))
     return None if parts[0] is None else np.reshape(np.stack(parts, axis=axis), shape)
-
-
-# -- nested structures -------------------------------------------------------------------
-
-
-def flatten(structure: Any) -> list[Any]:
-    """The leaves of nested lists, tuples and dicts, in order."""
-    if isinstance(structure, dict):
-        return [leaf for value in structure.values() for leaf in flatten(value)]
-    if isinstance(structure, (list, tuple)):
-        return [leaf for value in structure for leaf in flatten(value)]
-    return [structure]
-
-
-def rebuild(structure: Any, leaves: Iterator[Any]) -> Any:
-    """The same nesting with these leaves."""
-    if isinstance(structure, dict):
-        return {key: rebuild(value, leaves) for key, value in structure.items()}
-    if isinstance(structure, (list, tuple)):
-        parts = [rebuild(value, leaves) for value in structure]
-        if hasattr(structure, "_fields"):
-            return type(structure)(*parts)
-        return parts if isinstance(structure, list) else tuple(parts)
-    return next(leaves)
 
 
 def stop_gradient(x: Any) -> Tensor:

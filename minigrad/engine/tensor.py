@@ -25,6 +25,7 @@ from minigrad.engine.node import (
     State,
     next_number,
 )
+from minigrad.engine.tree import flatten
 from minigrad.operators import arithmetic, indexing, products, shapes
 from minigrad.operators.declare import (
     KEEP,
@@ -467,14 +468,7 @@ def as_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
 
 def _holds_float64(data: Any) -> bool:
     """Whether a nested list holds a NumPy or tensor value that is already float64."""
-    stack = [data]
-    while stack:
-        one = stack.pop()
-        if isinstance(one, (list, tuple)):
-            stack.extend(one)
-        elif getattr(one, "dtype", None) == np.float64:
-            return True
-    return False
+    return any(getattr(one, "dtype", None) == np.float64 for one in flatten(data))
 
 
 def as_tensor(data: Any) -> Tensor:

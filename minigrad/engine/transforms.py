@@ -14,8 +14,9 @@ import numpy as np
 
 from minigrad.engine.node import STATE, Leaf, Node
 from minigrad.engine.settings import checked
-from minigrad.engine.tape import GradientTape, flatten, rebuild
+from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor, as_tensor
+from minigrad.engine.tree import flatten, map_leaves, rebuild
 from minigrad.operators.arithmetic import positive
 
 __all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
@@ -25,15 +26,17 @@ Function = Callable[..., Any]
 
 def _fresh(argument: Any) -> Any:
     """New variables with the same values: connected to the old ones where those are tracked."""
-    tensors = [as_tensor(one) for one in flatten(argument)]
-    for one in tensors:
-        if one.dtype.kind != "f":
+
+    def variable(one: Any) -> Tensor:
+        t = as_tensor(one)
+        if t.dtype.kind != "f":
             raise TypeError(
-                f"a derivative needs floating-point arguments, got {one.dtype} of shape "
-                f"{one.shape}; pass 2.0 instead of 2, or convert with .astype(np.float64)"
+                f"a derivative needs floating-point arguments, got {t.dtype} of shape "
+                f"{t.shape}; pass 2.0 instead of 2, or convert with .astype(np.float64)"
             )
-    made = (positive(t) if t._node is not None else Tensor(t._data) for t in tensors)
-    return rebuild(argument, made)
+        return positive(t) if t._node is not None else Tensor(t._data)
+
+    return map_leaves(variable, argument)
 
 
 def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[Any], Any, Any]:
@@ -93,15 +96,13 @@ def _is_array(one: Any) -> bool:
 
 def _as_given(given: Any, results: Any) -> Any:
     """The results (nested as what was given) as arrays where arrays were given."""
-    pairs = zip(flatten(given), flatten(results), strict=True)
-    return rebuild(given, iter([np.array(r._data) if _is_array(a) else r for a, r in pairs]))
+    return map_leaves(lambda a, r: np.array(r._data) if _is_array(a) else r, given, results)
 
 
 def _constants(given: Any, values: Any) -> Any:
     """The values without their history; as arrays when nothing but arrays was given."""
     arrays = all(map(_is_array, flatten(given)))
-    made = (np.array(one._data) if arrays else one.detach() for one in flatten(values))
-    return rebuild(values, made)
+    return map_leaves(lambda one: np.array(one._data) if arrays else one.detach(), values)
 
 
 def _tensors(value: Any, what: str) -> list[Tensor]:

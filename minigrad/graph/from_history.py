@@ -11,8 +11,9 @@ from minigrad.debug.names import op_name
 from minigrad.engine.backward import reachable
 from minigrad.engine.node import FREED, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.parameter import Parameter
-from minigrad.engine.tape import GradientTape, flatten
+from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor
+from minigrad.engine.tree import flatten
 from minigrad.graph.nodes import Graph, GraphNode, Kind
 
 

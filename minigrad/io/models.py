@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from minigrad import nn
 from minigrad.engine.node import Leaf
 from minigrad.engine.parameter import Parameter
-from minigrad.engine.tape import flatten, rebuild
 from minigrad.engine.tensor import Tensor
+from minigrad.engine.tree import flatten, rebuild
 from minigrad.io.checkpoints import KIND, check_kind, decode, encode, join_path
 from minigrad.io.tensors import opened, strict_json, write
 from minigrad.lazy import load_late

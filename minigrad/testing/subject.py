@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.tape import GradientTape, flatten, rebuild
+from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor
+from minigrad.engine.tree import flatten, rebuild
 from minigrad.testing.differences import Vector
 from minigrad.testing.report import place
 
