@@ -7,11 +7,13 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.debug.detachments import LOG
 
 
 @pytest.fixture(autouse=True)
-def _no_earlier_tape(monkeypatch):
+def _nothing_earlier(monkeypatch):
     monkeypatch.setattr(mg.GradientTape, "latest", None)
+    LOG.clear()
 
 
 @pytest.fixture
@@ -96,24 +98,27 @@ def test_watched_too_late():
 
 def test_integers(x):
     says(mg.explain(x * 2, mg.tensor([1, 2])), "integer tensor (int64)", "astype")
-    says(mg.explain(mg.argmax(x * 2), x), "int64 tensor", "argmax, which has no derivative")
+    with mg.observe():
+        y = mg.argmax(x * 2)
+    says(mg.explain(y, x), "int64 tensor", "argmax, which has no derivative")
 
 
-@pytest.mark.parametrize(
-    ("leave", "how"),
-    [
-        (lambda h: mg.tensor(np.sin(h.numpy())), ".numpy()"),
-        (lambda h: mg.stop_gradient(h) * 3, "stop_gradient"),
-        (lambda h: h.detach() * 3, ".detach()"),
-        (lambda h: mg.tensor(h.tolist()), ".tolist()"),
-        (lambda h: mg.tensor(h.sum().item()), ".item()"),
-        (lambda h: mg.floor(h), "floor, which has no derivative"),
-        (lambda h: h.astype(np.int64).astype(np.float32), "astype, which has no derivative"),
-        (lambda h: (h > 1.0).astype(np.float32), "greater, which has no derivative"),
-    ],
-)
+WAYS = [
+    (lambda h: mg.tensor(np.sin(h.numpy())), ".numpy()"),
+    (lambda h: mg.stop_gradient(h) * 3, "stop_gradient"),
+    (lambda h: h.detach() * 3, ".detach()"),
+    (lambda h: mg.tensor(h.tolist()), ".tolist()"),
+    (lambda h: mg.tensor(h.sum().item()), ".item()"),
+    (lambda h: mg.floor(h), "floor, which has no derivative"),
+    (lambda h: h.astype(np.int64).astype(np.float32), "astype, which has no derivative"),
+    (lambda h: (h > 1.0).astype(np.float32), "greater, which has no derivative"),
+]
+LEAVE = [leave for leave, _ in WAYS]
+
+
+@pytest.mark.parametrize(("leave", "how"), WAYS)
 def test_left_the_graph(x, leave, how):
-    with mg.GradientTape() as tape:
+    with mg.observe(), mg.GradientTape() as tape:
         h = x * x
         y = leave(h).sum()
     assert tape.gradient(y, x) is None
@@ -121,16 +126,47 @@ def test_left_the_graph(x, leave, how):
     says(mg.explain(y, x), how)  # and without being told the tape
 
 
+@pytest.mark.parametrize("leave", LEAVE)
+def test_without_observation_the_ways_out_and_the_remedy_are_named(x, leave):
+    with mg.GradientTape() as tape:
+        y = leave(x * x).sum()
+    for found in (mg.explain(y, x, tape), mg.explain(y, x)):
+        says(found, "A value leaves the graph under no_grad(), through .numpy()")
+        says(found, "Remedy: run the computation again inside `with mg.observe():`")
+
+
+def test_outside_observe_nothing_is_logged(x):
+    with mg.observe():
+        pass
+    for leave in LEAVE:
+        leave(x * x)
+    with mg.no_grad():
+        x * x
+    assert not LOG
+
+
+def test_observation_logs_once_and_under_other_hooks(x):
+    with mg.observe(), mg.observe(), mg.detect_anomaly():
+        (x * x).numpy()
+    assert [d.how for d in LOG] == [".numpy()"]
+
+
 def test_a_target_that_is_no_tensor_any_more(x):
-    says(mg.explain((x * 2).numpy(), x), "an ndarray", "left the graph through .numpy()")
+    with mg.observe():
+        y = (x * 2).numpy()
+    says(mg.explain(y, x), "an ndarray", "left the graph through .numpy()")
 
 
 def test_no_grad(x):
-    with mg.GradientTape() as tape:
+    with mg.observe(), mg.GradientTape() as tape:
         with mg.no_grad():
             h = x * 2
         y = (h * x).sum()
-    says(mg.explain(h, x, tape), "no_grad()", "Remedy: compute it outside no_grad()")
+    says(
+        mg.explain(h, x, tape),
+        "under no_grad() at test_explain.py:",
+        "Remedy: compute it outside no_grad()",
+    )
     says(mg.explain(y, h, tape), "not watched")
 
 
@@ -212,17 +248,21 @@ def test_what_is_no_tensor_is_refused(x):
 def test_notes_keep_nothing_alive(x):
     y = x * 2
     node = y._node
-    y.numpy()
+    with mg.observe():
+        y.numpy()
+    assert LOG
     assert node not in [
         one for holder in gc.get_referrers(node) if isinstance(holder, tuple) for one in holder
     ]
 
 
-def test_without_a_tape_the_latest_departure_is_named_as_such(x):
-    y = mg.tensor(np.sin((x * 2).numpy()))
+def test_without_a_tape_the_latest_detachment_is_named_as_such(x):
+    with mg.observe():
+        y = mg.tensor(np.sin((x * 2).numpy()))
     says(mg.explain(y, x), "Most recently, the result of multiply left the graph", ".numpy()")
     w = mg.tensor([3.0], requires_grad=True)
-    (w * w).sum().item()
+    with mg.observe():
+        (w * w).sum().item()
     found = mg.explain((w * 2).sum(), x)
     says(found, "nothing that the target was computed from depends on the source")
     assert "On the way" not in found

@@ -13,11 +13,11 @@ import numpy as np
 
 from minigrad.debug.names import leaf_name, within
 from minigrad.debug.profile import Observation
+from minigrad.debug.source_line import SourceLine, current_line
 from minigrad.debug.statistics import Statistics, is_finite
-from minigrad.engine.hooks import ApplyRules, Inspector
+from minigrad.engine.hooks import ApplyRules, Edges, Inspector
 from minigrad.engine.node import STATE, Leaf, Node
 from minigrad.engine.printable import visible_lines
-from minigrad.engine.source_line import SourceLine, current_line
 from minigrad.operators.declare import Operator
 
 __all__ = ["AnomalyError", "detect_anomaly"]
@@ -104,7 +104,7 @@ class detect_anomaly(Inspector):
         )
 
     def backward(
-        self, apply: ApplyRules, node: Node, hits: list[tuple[int, Node]], g: Any, tensor: Any
+        self, apply: ApplyRules, node: Node, edges: Edges, g: Any, tensor: Any
     ) -> list[Any]:
         """Check the gradients of an operator's inputs."""
         line = None if node.seen is None else node.seen.line
@@ -125,13 +125,13 @@ class detect_anomaly(Inspector):
         saved: tuple[Any, ...] = node.saved or ()
         cause = BACKWARD_CAUSES.get(node.op.name, "")
         try:
-            found = super().backward(apply, node, hits, g, tensor)
+            found = super().backward(apply, node, edges, g, tensor)
         except AnomalyError as error:
             # The rule is being recorded, and an operator in it broke: say whose rule it is.
             what = f"in the derivative of {place}: {error.what}"
             raise AnomalyError(what, line, error.inputs, cause) from None
         names = _input_names(node, len(node.parents))
-        for (i, parent), h in zip(hits, found, strict=True):
+        for (i, parent), h in zip(edges, found, strict=True):
             h = getattr(h, "_data", h)
             if h is None or is_finite(h):
                 continue

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.debug.detachments import LOG, Detachment
 from minigrad.debug.names import leaf_name, op_name, within
 from minigrad.engine.backward import backward
-from minigrad.engine.detachments import Departure, recent
-from minigrad.engine.hooks import ApplyRules, Inspector
+from minigrad.engine.hooks import ApplyRules, Edges, Inspector
 from minigrad.engine.node import FREED, STATE, Leaf, Node
 from minigrad.engine.printable import visible
 from minigrad.engine.settings import checked
@@ -52,14 +52,18 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
     """Say why ``target`` has no gradient with respect to ``source``, or a zero one, and where.
 
     When there is a gradient, the text shows the path it takes. ``tape``: the tape that was asked;
-    by default the one opened last, if it still exists. Your own source lines appear when the
-    computation ran inside ``with mg.observe():``.
+    by default the one opened last, if it still exists.
+
+    Where a value left the graph, and your own source lines, are known only of what ran inside
+    ``with mg.observe():``. Otherwise the text lists the ways in which a value can leave.
 
     Raises TypeError if ``source`` is not a tensor.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
-    >>> mg.explain((mg.stop_gradient(x) * 3).sum(), x)  # doctest: +ELLIPSIS
+    >>> with mg.observe():
+    ...     y = (mg.stop_gradient(x) * 3).sum()
+    >>> mg.explain(y, x)  # doctest: +ELLIPSIS
     No gradient: ... left the graph through stop_gradient (or .detach()) at ...
     >>> mg.explain((x * 3).sum(), x)
     A gradient flows: source -> multiply -> sum -> target.
@@ -71,9 +75,9 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
         )
     if not isinstance(target, Tensor):
         return _no(
-            f"the target is no tensor but {_article(type(target).__name__)}: only tensors carry a "
-            f"history",
-            _latest_departure(),
+            f"the target is not a tensor but {_article(type(target).__name__)}: only tensors have "
+            f"a history",
+            _latest_detachment(),
             remedy="compute with the tensor itself; NumPy's functions take it",
         )
     if source.dtype.kind != "f":
@@ -105,7 +109,7 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
         return _not_connected(start, end, tape)
     if tape is not None:
         beyond = _outside(tape, source, path)
-        if beyond is not None and (given or tape._inside()(end)):
+        if beyond is not None and (given or tape._in_tape()(end)):
             return beyond
         if beyond is not None:  # the question may be about backward() or about that tape
             why = beyond.removeprefix("No gradient: ")
@@ -120,7 +124,8 @@ def _no(why: str, *more: str, remedy: str = "") -> Explanation:
 
 
 def _article(name: str) -> str:
-    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
+    vowel = name[0].lower() in "aeiou" or name == "ndarray"
+    return f"{'an' if vowel else 'a'} {name}"
 
 
 # -- the parts of the graph ------------------------------------------------------------------------
@@ -172,41 +177,54 @@ def name_of(node: Node) -> str:
 # -- no path ---------------------------------------------------------------------------------------
 
 
-def _departure_text(departure: Departure, source: Node | None) -> str:
-    direct = source is not None and departure.number == source.number
-    what = "the source" if direct else f"the result of {within(departure.op, departure.scope)}"
-    line = departure.line
+#: What is said when the log is silent, which it is unless ``mg.observe()`` wrote it.
+WAYS_OUT = (
+    "A value leaves the graph under no_grad(), through .numpy(), .item(), .tolist(), .detach() or "
+    "stop_gradient, and in a function that has no derivative"
+)
+LOOK_AGAIN = "run the computation again inside `with mg.observe():`, and ask again"
+
+
+def _detachment_text(detachment: Detachment, source: Node | None) -> str:
+    direct = source is not None and detachment.number == source.number
+    what = "the source" if direct else f"the result of {within(detachment.op, detachment.scope)}"
+    line = detachment.line
     at = f" at {line}{f' ({line.text})' if line.text else ''}" if line is not None else ""
-    if departure.how == "no_grad()":
-        return f"{what} was used under no_grad(), where nothing is recorded"
-    return f"{what} left the graph through {departure.how}{at}"
+    if detachment.how == "no_grad()":
+        return f"{what} was used under no_grad(){at}, where nothing is recorded"
+    return f"{what} left the graph through {detachment.how}{at}"
 
 
-def _departures(source: Node, tape: GradientTape | None) -> str:
+def _detachments(source: Node, tape: GradientTape | None) -> str:
     """How the source or values computed from it became constants, the latest first."""
     known = {source.number} if tape is None else set(_depend_on(source, tape))
-    found = [_departure_text(d, source) for d in reversed(recent()) if d.number in known]
+    found = [_detachment_text(d, source) for d in reversed(LOG) if d.number in known]
     return "; ".join(list(dict.fromkeys(found))[:3])
 
 
-def _latest_departure(since: int = 0) -> str:
+def _latest_detachment(since: int = 0) -> str:
     """What became a constant most recently, related to the source or not."""
-    later = [d for d in recent() if d.number > since]
-    return f"Most recently, {_departure_text(later[-1], None)}" if later else ""
+    later = [d for d in LOG if d.number > since]
+    return f"Most recently, {_detachment_text(later[-1], None)}" if later else ""
+
+
+def _no_and_why(text: str, why: str) -> Explanation:
+    """The text and what the log says; where it is silent, how to make it speak."""
+    return _no(text, why) if why else _no(text, WAYS_OUT, remedy=LOOK_AGAIN)
 
 
 def _target_is_constant(target: Tensor, start: Node, tape: GradientTape | None) -> Explanation:
-    why = _departures(start, tape)
+    why = _detachments(start, tape)
     if target.dtype.kind != "f":
         kind = f"the target is {_article(str(target.dtype))} tensor, which has no gradient"
-        return _no(kind, why[:1].upper() + why[1:] or _latest_departure(start.number))
+        return _no_and_why(kind, why[:1].upper() + why[1:] or _latest_detachment(start.number))
     if why:
         return _no(f"the target has no history, because {why}", remedy=_remedy(why))
     if not STATE.get().recording:
         return _no("recording is off here (no_grad()), so the target has no history")
-    return _no(
+    return _no_and_why(
         "the target has no history: it was computed from constants only",
-        _latest_departure(start.number),
+        _latest_detachment(start.number),
     )
 
 
@@ -230,7 +248,7 @@ def _not_connected(start: Node, end: Node, tape: GradientTape | None) -> Explana
             "computed",
             remedy="watch it first",
         )
-    why = _departures(start, tape)
+    why = _detachments(start, tape)
     if why:
         return _no(
             f"there is no path from the source to the target. On the way, {why}",
@@ -238,7 +256,7 @@ def _not_connected(start: Node, end: Node, tape: GradientTape | None) -> Explana
         )
     text = "there is no path: nothing that the target was computed from depends on the source"
     if tape is None:
-        return _no(text, _latest_departure(start.number))
+        return _no_and_why(text, _latest_detachment(start.number))
     users = [node for node in tape.nodes if start in node.parents]
     if not users:
         return _no(
@@ -276,7 +294,7 @@ def _outside(tape: GradientTape, source: Tensor, path: list[Node]) -> Explanatio
             "this tape does not watch the source",
             remedy="call tape.watch(x) inside the tape, or leave watch_accessed_variables on",
         )
-    inside = tape._inside()
+    inside = tape._in_tape()
     if _path(start, end, inside) is not None:
         return None
     strays = [node for node in path if not isinstance(node, Leaf) and not inside(node)]
@@ -336,12 +354,12 @@ class _ZeroFinder(Inspector):
         self.zero_from: dict[tuple[Node, Node], bool] = {}
 
     def backward(
-        self, apply: ApplyRules, node: Node, hits: list[tuple[int, Node]], g: Any, tensor: Any
+        self, apply: ApplyRules, node: Node, edges: Edges, g: Any, tensor: Any
     ) -> list[Any]:
         """Look at the cotangent, and at those of the inputs."""
         self.zero[node] = not np.any(g)
-        found = apply(node, hits, g, tensor)
-        for (_, parent), h in zip(hits, found, strict=True):
+        found = apply(node, edges, g, tensor)
+        for (_, parent), h in zip(edges, found, strict=True):
             zero = h is None or not np.any(getattr(h, "_data", h))
             self.zero_from[node, parent] = self.zero_from.get((node, parent), True) and zero
         return found

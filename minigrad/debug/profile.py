@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.debug.detachments import log_detachment
+from minigrad.debug.source_line import SourceLine, current_line
 from minigrad.debug.statistics import Statistics, euclidean_norm
-from minigrad.engine.hooks import ApplyRules, Inspector
+from minigrad.engine.hooks import ApplyRules, Edges, Inspector
 from minigrad.engine.node import Node
 from minigrad.engine.settings import checked
-from minigrad.engine.source_line import SourceLine, current_line
 from minigrad.operators.declare import Operator
 
 __all__ = ["Observation", "observe"]
@@ -37,8 +38,9 @@ class observe(Inspector):
     """Inside, note for each operator your source line, its time, its values and its gradient.
 
     ``print(tape)`` then has a column for the lines, and ``mg.make_dot(..., show=("values",
-    "gradients", "time", "line"))`` knows them all. The backward pass is observed when it, too,
-    runs inside. The time of an operator counts from the end of the one before, so it includes
+    "gradients", "time", "line"))`` knows them all. It is also noted where a tracked value becomes
+    a constant, which :func:`minigrad.explain` then tells. The backward pass is observed when it,
+    too, runs inside. The time of an operator counts from the end of the one before, so it includes
     your own Python between the two.
 
     >>> import minigrad as mg
@@ -77,7 +79,7 @@ class observe(Inspector):
         self._since = perf_counter()
 
     def backward(
-        self, apply: ApplyRules, node: Node, hits: list[tuple[int, Node]], g: Any, tensor: Any
+        self, apply: ApplyRules, node: Node, edges: Edges, g: Any, tensor: Any
     ) -> list[Any]:
         """Note the size of the gradient and the time of the rules."""
         seen = node.seen = node.seen or Observation()
@@ -85,8 +87,12 @@ class observe(Inspector):
             array = g if isinstance(g, (np.ndarray, np.generic)) else g.numpy()
             seen.gradient_norm = euclidean_norm(array)
         start = perf_counter()
-        found = super().backward(apply, node, hits, g, tensor)
+        found = super().backward(apply, node, edges, g, tensor)
         if self._time:
             seen.backward_seconds = perf_counter() - start
         self._since = perf_counter()
         return found
+
+    def detached(self, node: Node, how: str) -> None:
+        """Note where a value became a constant, once, however many blocks are open."""
+        log_detachment(node, how)

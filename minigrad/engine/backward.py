@@ -9,171 +9,209 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigrad.engine.hooks import Edges
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.kernels.scratch import keep_freed
 from minigrad.kernels.sums import total
 
-Inside = Callable[[Node], bool]
-
-
-def reachable(roots: Iterable[Node], inside: Inside | None = None) -> list[Node]:
-    """All nodes that the roots were made from, oldest first.
-
-    ``inside`` tells which nodes to look behind; the others are listed as ends.
-    """
-    stack = list(roots)
-    seen = set(stack)
-    while stack:
-        node = stack.pop()
-        if inside is None or inside(node):
-            for parent in node.parents:
-                if parent is not None and parent not in seen:
-                    seen.add(parent)
-                    stack.append(parent)
-    return sorted(seen, key=_number)
-
-
-def _number(node: Node) -> int:
-    return node.number
+#: Tells whether a node belongs to the part of history that a pass goes through.
+InTape: TypeAlias = Callable[[Node], bool]
+#: Makes a tensor of an array and its node.
+MakeTensor: TypeAlias = Callable[[Any, Node | None], Any]
 
 
 def backward(
     seeds: Iterable[tuple[Node, Any]],
     sources: Iterable[Node] | None,
     *,
-    inside: Inside | None = None,
-    tensor: Callable[[Any, Node | None], Any] | None = None,
+    in_tape: InTape | None = None,
+    tensor: MakeTensor | None = None,
     release: bool = False,
 ) -> dict[Node, Any]:
     """The cotangent of each source that has one; of every trainable leaf if sources is None.
 
-    ``seeds``: pairs of a node and its cotangent. ``inside``: the part of history to go through.
-    ``tensor``: given to have the pass itself recorded, for higher orders; it makes a tensor of
-    an array and its node, the rules then run on tensors, in scopes that the caller must undo.
-    ``release``: drop what the nodes kept.
+    ``seeds``: pairs of a node and its cotangent. ``in_tape``: the part of history to go through.
+    ``tensor``: given to have the pass itself recorded, for higher orders; the rules then run on
+    tensors that it makes, in scopes that the caller must undo. ``release``: drop what the nodes
+    saved, each at once, so that what later rules allocate takes its place.
     """
     keep_freed()
     seeds = list(seeds)
-    order = reachable((node for node, _ in seeds), inside)
+    order = reachable((node for node, _ in seeds), in_tape)
     ends = set(_trainable(order) if sources is None else sources)
-
-    # Forwards: which inputs of which nodes lead to a source.
-    needed = set(ends)
-    wanted: dict[Node, list[tuple[int, Node]]] = {}
-    for node in order:
-        if node.parents and (inside is None or inside(node)):
-            leading = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in needed]
-            if leading:
-                needed.add(node)
-                wanted[node] = leading
-
-    # Backwards: every cotangent is complete when its node comes up.
-    cotangents: dict[Node, Any] = {}
-    for node, g in seeds:
-        cotangents[node] = cotangents[node] + g if node in cotangents else g
-    # Arrays that this pass made by adding, and may therefore add to in place.
-    own: set[Node] = set()
-    found: dict[Node, Any] = {}
-    state = STATE.get()
-    inspect = state.inspect
-    apply = _apply_rules if inspect is None else partial(inspect.backward, _apply_rules)
+    needed = edges_towards(ends, order, in_tape)
+    grads = Accumulator(seeds, ends, recorded=tensor is not None)
+    vjps = _vjps(tensor, release)
     for node in reversed(order):
-        g = cotangents.pop(node, None)
+        g = grads.pop(node)
         if g is None:
             continue
-        if node in ends:
-            found[node] = g
-        hits = wanted.get(node)
-        if hits is None:
-            if inspect is not None:  # it is shown the cotangents of leaves, too
-                inspect.backward(lambda *_: [], node, [], g, tensor)
-            continue
-        if tensor is not None:
+        for parent, h in vjps(node, needed.get(node, ()), g):
+            grads.add(parent, match_input(h, parent, node))
+    if release:
+        _free(order, in_tape)
+    return grads.complete
+
+
+def reachable(roots: Iterable[Node], in_tape: InTape | None = None) -> list[Node]:
+    """All nodes that the roots were made from, oldest first.
+
+    ``in_tape`` tells which nodes to look behind; the others are listed as ends.
+    """
+    stack = list(roots)
+    seen = set(stack)
+    while stack:
+        node = stack.pop()
+        if in_tape is None or in_tape(node):
+            for parent in node.parents:
+                if parent is not None and parent not in seen:
+                    seen.add(parent)
+                    stack.append(parent)
+    return sorted(seen, key=attrgetter("number"))
+
+
+def edges_towards(
+    sources: set[Node], order: list[Node], in_tape: InTape | None
+) -> dict[Node, Edges]:
+    """For each node that was made from a source, those of its inputs that lead to one."""
+    leading = set(sources)
+    needed: dict[Node, Edges] = {}
+    for node in order:
+        if node.parents and (in_tape is None or in_tape(node)):
+            edges = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in leading]
+            if edges:
+                leading.add(node)
+                needed[node] = edges
+    return needed
+
+
+class Accumulator:
+    """Adds up the cotangents of each node: in place, where this pass has made the array itself.
+
+    ``complete`` holds the sums of the sources once every node has been popped.
+    """
+
+    def __init__(
+        self, seeds: Iterable[tuple[Node, Any]], sources: set[Node], recorded: bool
+    ) -> None:
+        self.complete: dict[Node, Any] = {}
+        self._sums: dict[Node, Any] = {}
+        self._sources = sources
+        self._writable: set[Node] | None = None if recorded else set()
+        for node, g in seeds:
+            self.add(node, g)
+
+    def add(self, node: Node, g: Any) -> None:
+        """One more use of this node has given its cotangent."""
+        before = self._sums.get(node)
+        if before is None:
+            self._sums[node] = g
+        elif self._writable is not None and node in self._writable:
+            np.add(before, g, out=before)
+        else:
+            self._sums[node] = both = before + g
+            if self._writable is not None and type(both) is np.ndarray:
+                self._writable.add(node)
+
+    def pop(self, node: Node) -> Any:
+        """The complete cotangent of this node, or None. It is kept only of sources."""
+        g = self._sums.pop(node, None)
+        if g is not None and node in self._sources:
+            self.complete[node] = g
+        return g
+
+
+def _vjps(
+    tensor: MakeTensor | None, release: bool
+) -> Callable[[Node, Edges, Any], list[tuple[Node, Any]]]:
+    """The function that applies the rules of a node: it gives pairs of an input and its cotangent.
+
+    Around the rules it calls the hooks, sets the scope of a recorded pass, and releases the node.
+    """
+    state = STATE.get()
+    inspect = state.inspect
+    recorded = tensor is not None
+    apply = _apply_rules if inspect is None else partial(inspect.backward, _apply_rules)
+
+    def vjps(node: Node, edges: Edges, g: Any) -> list[tuple[Node, Any]]:
+        if not edges:
+            if inspect is not None:  # hooks see the cotangents of leaves, too
+                inspect.backward(_no_rules, node, edges, g, tensor)
+            return []
+        if recorded:
             # Whoever draws the history can then tell derivatives from what the user computed.
             STATE.set(state.replace(scope=Scope.of(node.scope).gradient()))
-        for (_, parent), h in zip(hits, apply(node, hits, g, tensor), strict=True):
-            if h is None:
-                continue
-            h = _fit(h, parent, node, tensor is not None)
-            before = cotangents.get(parent)
-            if before is None:
-                cotangents[parent] = h
-            elif parent in own:
-                np.add(before, h, out=before)
-            else:
-                cotangents[parent] = total = before + h
-                if tensor is None and type(total) is np.ndarray:
-                    own.add(parent)
+        found = apply(node, edges, g, tensor)
         if release:
-            # At once: what the later rules allocate then takes the place of what is done with.
             node.saved = FREED
-    if release:
-        for node in order:
-            if node.parents and (inside is None or inside(node)):
-                node.saved = FREED
+        return [
+            (parent, h if recorded or type(h) is np.ndarray else _plain(h))
+            for (_, parent), h in zip(edges, found, strict=True)
+            if h is not None
+        ]
+
+    return vjps
+
+
+def _no_rules(*_: Any) -> list[Any]:
+    return []
+
+
+def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:
+    """The cotangents of these inputs of a node."""
+    op, metadata = node.op, node.metadata
+    arguments = _arguments(node, tensor)
+    if op.vjp_all is not None:
+        together: list[Any] = op.vjp_all(g, [i for i, _ in edges], *arguments, **metadata)
+        return together
+    found = []
+    for i, _ in edges:
+        rule = op.rule(i) if op.variadic else op.rules[i]
+        found.append(rule and rule(g, *arguments, **metadata))
     return found
 
 
-def _trainable(nodes: list[Node]) -> list[Node]:
-    return [n for n in nodes if type(n) is Leaf and n.trainable]
+def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
+    """(output, input 0, input 1, ...) as a rule wants them: an array, or its shape, or None.
 
-
-def _apply_rules(
-    node: Node,
-    hits: list[tuple[int, Node]],
-    g: Any,
-    tensor: Callable[[Any, Node | None], Any] | None,
-) -> list[Any]:
-    """The cotangents of those inputs of a node that are asked for."""
-    if node.saved is FREED:
-        raise RuntimeError(_freed(node))
-    if node.saved is not None:
-        _check_current(node, node.saved)
-    op = node.op
-    arguments = _arguments(node, tensor)
-    if op.vjp_all is not None:
-        together: list[Any] = op.vjp_all(g, [i for i, _ in hits], *arguments, **node.metadata)
-        return together
-    rules = [op.rule(i) for i, _ in hits] if op.variadic else [op.rules[i] for i, _ in hits]
-    return [rule and rule(g, *arguments, **node.metadata) for rule in rules]
-
-
-def _arguments(node: Node, tensor: Callable[[Any, Node | None], Any] | None) -> list[Any]:
-    """(output, input 0, input 1, ...) as a rule wants them: an array, or a spec, or None."""
+    Refuses a node whose rules would read a leaf that was written since, asked for or not.
+    """
     saved = node.saved
     if saved is None:
         return [node, *node.parents]
+    if saved is FREED:
+        raise RuntimeError(_freed(node))
     ans = saved[0]
-    if tensor is None:
-        found = [node if ans is None else ans]
-        for array, parent in zip(saved[1:], node.parents, strict=True):
-            found.append(parent if array is None else array)
-        return found
-    found = [node if ans is None else tensor(ans, node)]
+    found = [node if ans is None else ans if tensor is None else tensor(ans, node)]
+    together = node.op.vjp_all is not None  # may read its inputs again although it saved none
     for array, parent in zip(saved[1:], node.parents, strict=True):
+        read = together or array is not None
+        if read and type(parent) is Leaf and parent.assigned > node.number:
+            raise RuntimeError(_out_of_date(node, parent))
         if array is None:
             found.append(parent)
-        elif parent is None or isinstance(array, ShapeDtype):
+        elif tensor is None or parent is None or isinstance(array, ShapeDtype):
             found.append(array)
         else:
             found.append(tensor(array, parent))
     return found
 
 
-def _fit(h: Any, parent: Node, node: Node, recorded: bool) -> Any:
-    """Check a rule's result against its input: undo broadcasting, keep the dtype."""
-    if not recorded and not isinstance(h, (np.ndarray, np.generic)):
-        # A rule that calls one of our own operators on plain arrays gets a constant tensor.
-        h = h._data if hasattr(h, "_data") else np.asarray(h)
+def _plain(h: Any) -> Any:
+    """What a rule gave on plain arrays. Our own operators make constant tensors of them."""
+    return h if isinstance(h, np.generic) else h._data if hasattr(h, "_data") else np.asarray(h)
+
+
+def match_input(h: Any, parent: Node, node: Node) -> Any:
+    """What a rule of ``node`` gave for an input, in the shape and dtype of that input."""
     if h.shape != parent.shape:
         h = _unbroadcast(h, parent.shape, node)
-    if h.dtype != parent.dtype:
-        h = h.astype(parent.dtype)
-    return h
+    return h if h.dtype == parent.dtype else h.astype(parent.dtype)
 
 
 def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:
@@ -202,14 +240,21 @@ def _freed(node: Node) -> str:
     )
 
 
-def _check_current(node: Node, saved: tuple[Any, ...]) -> None:
-    """Refuse a node whose rules would read a leaf that was written since, asked for or not."""
-    together = node.op.vjp_all is not None  # may read its inputs again although it kept none
-    for array, leaf in zip(saved[1:], node.parents, strict=True):
-        if type(leaf) is Leaf and leaf.assigned > node.number and (together or array is not None):
-            name = f"parameter {leaf.name!r}" if leaf.name else f"a leaf of shape {leaf.shape}"
-            raise RuntimeError(
-                f"{name} was updated in place after {place(node)} recorded it, so the gradient "
-                f"would mix old and new values. Take the gradient before the update, or compute "
-                f"the value again after it"
-            )
+def _out_of_date(node: Node, leaf: Leaf) -> str:
+    name = f"parameter {leaf.name!r}" if leaf.name else f"a leaf of shape {leaf.shape}"
+    return (
+        f"{name} was updated in place after {place(node)} recorded it, so the gradient would mix "
+        f"old and new values. Take the gradient before the update, or compute the value again "
+        f"after it"
+    )
+
+
+def _trainable(nodes: list[Node]) -> list[Node]:
+    return [n for n in nodes if type(n) is Leaf and n.trainable]
+
+
+def _free(order: list[Node], in_tape: InTape | None) -> None:
+    """Drop what nodes saved, also those that no cotangent has reached."""
+    for node in order:
+        if node.parents and (in_tape is None or in_tape(node)):
+            node.saved = FREED

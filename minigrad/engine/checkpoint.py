@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.backward import reachable
-from minigrad.engine.custom_gradient import attach, history_before, unpack
+from minigrad.engine.custom_gradient import history_before, unpack, with_rule
 from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, ShapeDtype, next_number
 from minigrad.engine.random import default_generator, generator_restored
 from minigrad.engine.settings import checked
@@ -125,14 +125,14 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
         found = gradients(
             seeds,
             sources,
-            inside=lambda n: n.number > start,
+            in_tape=lambda n: n.number > start,
             recorded=recorded,
             release=not recorded,
         )
         return [found.get(node) for node in sources]
 
     saved = (None, *(args[i]._data for i in places), *(None for _ in others))
-    return attach("checkpoint", values, nodes + others, saved, rule)
+    return with_rule("checkpoint", values, nodes + others, saved, rule)
 
 
 def _variable(tensor: Tensor) -> Tensor:

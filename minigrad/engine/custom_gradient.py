@@ -10,10 +10,11 @@ import numpy as np
 
 from minigrad.engine.backward import reachable
 from minigrad.engine.node import NO_METADATA, STATE, Leaf, Node, next_number
+from minigrad.engine.recording import attach
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import no_grad
 from minigrad.engine.tensor import Tensor, as_tensor
-from minigrad.engine.tree import flatten, rebuild
+from minigrad.engine.tree import flatten, map_leaves, rebuild
 from minigrad.operators.declare import Operator
 from minigrad.operators.indexing import getitem
 from minigrad.operators.shapes import reshape
@@ -86,7 +87,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
             return [None if found[i] is None else as_tensor(found[i]) for i in wanted]
 
         # Nothing is kept here; that grad may have kept any input is what this says to the engine.
-        return attach(name, values, parents, (None,) * (1 + len(parents)), rule)
+        return with_rule(name, values, parents, (None,) * (1 + len(parents)), rule)
 
     return call
 
@@ -100,7 +101,7 @@ def history_before(start: int, made: list[Node | None]) -> list[Node]:
     return [n for n in found if n.number <= start or (type(n) is Leaf and n.trainable)]
 
 
-def attach(
+def with_rule(
     name: str,
     values: Any,
     parents: list[Node | None],
@@ -114,16 +115,12 @@ def attach(
     flat = [as_tensor(v) for v in flatten(values)]
     state = STATE.get()
     if not state.recording or all(p is None for p in parents):
-        return rebuild(values, (v.detach() for v in flat))
+        return map_leaves(lambda v: as_tensor(v).detach(), values)
     packed = flat[0]._data if len(flat) == 1 else np.concatenate([v._data.ravel() for v in flat])
     op = Operator(name, custom_gradient, (None,) * len(parents), ())
     op.vjp_all = rule
-    node = Node(op, tuple(parents), saved, NO_METADATA, state.scope, packed.shape, packed.dtype)
-    for tape in state.tapes:
-        tape.nodes.append(node)
-    if state.inspect is not None:
-        state.inspect(op, None, NO_METADATA, packed, node)
-    return rebuild(values, iter(unpack(Tensor(packed, node), flat)))
+    one = attach(op, tuple(parents), saved, None, NO_METADATA, packed, state)
+    return rebuild(values, iter(unpack(one, flat)))
 
 
 def unpack(packed: Tensor, like: list[Any]) -> list[Tensor]:

@@ -1,24 +1,26 @@
-"""Looking on while operators run: what anomaly detection and observation have in common.
+"""Hooks called around every operator and rule, for anomaly detection and ``mg.observe``.
 
-The engine calls ``STATE.inspect`` after each operator and around each derivative rule when somebody
-has set it, and pays one comparison when nobody has.
+The engine calls ``State.inspect`` after each operator, around each derivative rule, and where the
+value of a tracked tensor becomes a constant. While no hook is set, that costs one comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 from minigrad.engine.node import STATE, Node
 from minigrad.operators.declare import Operator
 
-#: Applies the derivative rules of a node: (node, wanted inputs, cotangent, tensor maker) -> list.
-ApplyRules = Callable[[Node, list[tuple[int, Node]], Any, Any], list[Any]]
+#: The inputs of a node whose cotangents are needed: their indices and nodes.
+Edges: TypeAlias = Sequence[tuple[int, Node]]
+#: Applies the derivative rules of a node: (node, edges, cotangent, tensor maker) -> cotangents.
+ApplyRules: TypeAlias = Callable[[Node, Edges, Any, Any], list[Any]]
 
 
 class Inspector:
-    """A ``with`` block that is shown each operator that runs inside. Blocks nest.
+    """A ``with`` block whose methods are called for each operator that runs inside. Blocks nest.
 
     Raises RuntimeError when it is opened inside itself.
     """
@@ -27,7 +29,7 @@ class Inspector:
 
     def __enter__(self) -> Self:
         state = STATE.get()
-        if self in _looking_on(state.inspect):
+        if self in _all_hooks(state.inspect):
             raise RuntimeError(f"{type(self).__name__}: this block is open already; make another")
         try:
             self._outer = state.inspect
@@ -54,7 +56,7 @@ class Inspector:
         state = STATE.get()
         if state.inspect is self:
             STATE.set(state.replace(inspect=self._outer))
-        for other in _looking_on(state.inspect):
+        for other in _all_hooks(state.inspect):
             if other._outer is self:
                 other._outer = self._outer
 
@@ -69,16 +71,31 @@ class Inspector:
             self._outer(op, arrays, metadata, value, node)
 
     def backward(
-        self, apply: ApplyRules, node: Node, hits: list[tuple[int, Node]], g: Any, tensor: Any
+        self, apply: ApplyRules, node: Node, edges: Edges, g: Any, tensor: Any
     ) -> list[Any]:
-        """The complete cotangent ``g`` of a node is there; apply its rules."""
+        """Apply the rules of a node, whose cotangent ``g`` is complete.
+
+        A leaf has no edges, and no rules.
+        """
         if self._outer is not None:
-            return self._outer.backward(apply, node, hits, g, tensor)
-        return apply(node, hits, g, tensor)
+            return self._outer.backward(apply, node, edges, g, tensor)
+        return apply(node, edges, g, tensor)
+
+    def detached(self, node: Node, how: str) -> None:
+        """The value of a node became a constant, as by ``.numpy()``."""
+        if self._outer is not None:
+            self._outer.detached(node, how)
 
 
-def _looking_on(latest: Inspector | None) -> Iterator[Inspector]:
-    """This inspector and those around it."""
+def note_detached(node: Node | None, how: str) -> None:
+    """The value of this node becomes a constant by ``how``. Tells the hooks, if there are any."""
+    inspect = STATE.get().inspect
+    if inspect is not None and node is not None:
+        inspect.detached(node, how)
+
+
+def _all_hooks(latest: Inspector | None) -> Iterator[Inspector]:
+    """This hook and those around it."""
     while latest is not None:
         yield latest
         latest = latest._outer

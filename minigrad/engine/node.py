@@ -102,26 +102,6 @@ class Node(ShapeDtype):
     scope: str
     seen: Observation | None
 
-    def __init__(
-        self,
-        op: Operator,
-        parents: tuple[Node | None, ...],
-        saved: tuple[Any, ...] | None,
-        metadata: dict[str, Any],
-        scope: str,
-        shape: tuple[int, ...],
-        dtype: Any,
-    ) -> None:
-        self.op = op
-        self.parents = parents
-        self.saved = saved
-        self.metadata = metadata
-        self.scope = scope
-        self.shape = shape
-        self.dtype = dtype
-        self.number = next_number()
-        self.seen = None
-
     def __repr__(self) -> str:
         return f"<{self.op.name} #{self.number} {self.shape}>"
 
@@ -148,7 +128,13 @@ class Leaf(Node):
     watchers: set[int]
 
     def __init__(self, tensor: Tensor, trainable: bool) -> None:
-        Node.__init__(self, LEAF, (), None, NO_METADATA, "", tensor.shape, tensor.dtype)
+        self.op = LEAF
+        self.parents = ()
+        self.saved = self.seen = None
+        self.metadata = NO_METADATA
+        self.scope = ""
+        self.shape, self.dtype = tensor.shape, tensor.dtype
+        self.number = next_number()
         self.owner = weakref.ref(tensor)
         self.assigned = 0
         self.grad = None

@@ -246,7 +246,7 @@ class GradientTape:
         found = gradients(
             seeds,
             [n for n in nodes if n is not None],
-            inside=self._inside(),
+            in_tape=self._in_tape(),
             recorded=recorded,
             release=release and self._spent and self._alone and not recorded,
         )
@@ -329,7 +329,7 @@ class GradientTape:
         if not isinstance(one, Tensor):
             raise TypeError(f"{function}: expected a tensor as {role}, got {type(one).__name__}")
 
-    def _inside(self) -> Callable[[Node], bool]:
+    def _in_tape(self) -> Callable[[Node], bool]:
         """A test whether a node was recorded while this tape was on."""
         if len(self._intervals) == 1:
             ((start, end),) = self._intervals
@@ -343,7 +343,7 @@ class GradientTape:
         node = source._node
         if type(node) is Leaf:
             return node if node.trainable and self._watch_accessed else None
-        return node if node is not None and self._inside()(node) else None
+        return node if node is not None and self._in_tape()(node) else None
 
     def _seeds(self, target: Any, output_gradients: Any) -> list[tuple[Node, Tensor]]:
         targets = flatten(target)

@@ -1,4 +1,8 @@
-"""The tensor: a read-only value with a history, and the recording of operators on it."""
+"""The tensor: a value that nobody may write to, with a history if it is tracked.
+
+What Python's operators and NumPy's functions do with tensors stands in ``recording.py``. Here is
+what a tensor tells of itself, how it leaves the graph, and how arrays and numbers become tensors.
+"""
 
 from __future__ import annotations
 
@@ -11,31 +15,23 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from minigrad.engine import numpy_protocol
-from minigrad.engine.arguments import bind, frozen
-from minigrad.engine.backward import backward, reachable
-from minigrad.engine.detachments import depart, depart_quickly
+from minigrad.engine.arguments import frozen
+from minigrad.engine.backward import backward
+from minigrad.engine.hooks import note_detached
 from minigrad.engine.methods import ArrayMethods
 from minigrad.engine.node import (
     ASSIGNED,
-    NO_METADATA,
     STATE,
     Leaf,
     Node,
-    ShapeDtype,
-    State,
     next_number,
 )
 from minigrad.engine.tree import flatten
 from minigrad.operators import arithmetic, indexing, products, shapes
 from minigrad.operators.declare import (
-    KEEP,
-    SHAPE_ONLY,
-    Operator,
     engine,
-    in_real_numbers,
     operator_of,
 )
-from minigrad.operators.errors import FAILURES, explain
 
 __all__ = ["Tensor"]
 
@@ -44,6 +40,10 @@ ArrayLike: TypeAlias = "Tensor | NDArray[Any] | np.generic | Number | list[Any] 
 ndarray = np.ndarray
 #: The kinds of dtypes that a tensor may have: floats, integers, booleans, complex numbers.
 NUMERIC = "fiubc"
+
+_add, _subtract = operator_of(arithmetic.add), operator_of(arithmetic.subtract)
+_multiply, _divide = operator_of(arithmetic.multiply), operator_of(arithmetic.divide)
+_matmul, _getitem = operator_of(products.matmul), operator_of(indexing.getitem)
 
 
 class Tensor(ArrayMethods):
@@ -116,8 +116,7 @@ class Tensor(ArrayMethods):
         does not change under you.
         """
         leaf = self._node
-        if leaf is not None:
-            depart(leaf, ".numpy()")
+        note_detached(leaf, ".numpy()")
         mutable = type(leaf) is Leaf and leaf.trainable
         array = self._data.copy() if mutable else self._data.view()
         array.flags.writeable = False
@@ -132,14 +131,12 @@ class Tensor(ArrayMethods):
             raise ValueError(
                 f"item: expected one element, got shape {self.shape}; use .numpy() or .tolist()"
             )
-        if self._node is not None:
-            depart(self._node, ".item()")
+        note_detached(self._node, ".item()")
         return self._data.item()
 
     def tolist(self) -> Any:
         """The elements as (nested) Python lists."""
-        if self._node is not None:
-            depart(self._node, ".tolist()")
+        note_detached(self._node, ".tolist()")
         return self._data.tolist()
 
     def _number(self, kind: str) -> Any:
@@ -274,8 +271,7 @@ class Tensor(ArrayMethods):
     def detach(self) -> Tensor:
         """The same value without its history: a constant."""
         node = self._node
-        if node is not None:
-            depart(node, "stop_gradient (or .detach())")
+        note_detached(node, "stop_gradient (or .detach())")
         if type(node) is Leaf and node.trainable:
             return Tensor(self._data.copy())
         return Tensor(self._data)
@@ -366,40 +362,40 @@ class Tensor(ArrayMethods):
     # -- Python's operators --------------------------------------------------------------------
 
     def __add__(self, other: ArrayLike) -> Tensor:
-        return binary(_add, self, other)
+        return engine.binary(_add, self, other)
 
     def __radd__(self, other: ArrayLike) -> Tensor:
-        return binary(_add, other, self)
+        return engine.binary(_add, other, self)
 
     def __sub__(self, other: ArrayLike) -> Tensor:
-        return binary(_subtract, self, other)
+        return engine.binary(_subtract, self, other)
 
     def __rsub__(self, other: ArrayLike) -> Tensor:
-        return binary(_subtract, other, self)
+        return engine.binary(_subtract, other, self)
 
     def __mul__(self, other: ArrayLike) -> Tensor:
-        return binary(_multiply, self, other)
+        return engine.binary(_multiply, self, other)
 
     def __rmul__(self, other: ArrayLike) -> Tensor:
-        return binary(_multiply, other, self)
+        return engine.binary(_multiply, other, self)
 
     def __truediv__(self, other: ArrayLike) -> Tensor:
-        return binary(_divide, self, other)
+        return engine.binary(_divide, self, other)
 
     def __rtruediv__(self, other: ArrayLike) -> Tensor:
-        return binary(_divide, other, self)
+        return engine.binary(_divide, other, self)
 
     def __matmul__(self, other: ArrayLike) -> Tensor:
-        return binary(_matmul, self, other)
+        return engine.binary(_matmul, self, other)
 
     def __rmatmul__(self, other: ArrayLike) -> Tensor:
-        return binary(_matmul, other, self)
+        return engine.binary(_matmul, other, self)
 
     def __pos__(self) -> Tensor:
         return self
 
     def __getitem__(self, index: Any) -> Tensor:
-        return run(_getitem, (self,), {"index": frozen(index)})
+        return engine.run(_getitem, (self,), {"index": frozen(index)})
 
     # -- NumPy's protocols -----------------------------------------------------------------------
 
@@ -508,255 +504,6 @@ def new_leaf(tensor: Tensor, trainable: bool) -> Leaf:
     return Leaf(tensor, trainable)
 
 
-# -- recording -----------------------------------------------------------------------------------
-
-_add, _subtract = operator_of(arithmetic.add), operator_of(arithmetic.subtract)
-_multiply, _divide = operator_of(arithmetic.multiply), operator_of(arithmetic.divide)
-_matmul, _getitem = operator_of(products.matmul), operator_of(indexing.getitem)
-_new_node = Node.__new__
-
-
-def record(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-    """Run an operator; hang a node on the result when an input is tracked."""
-    if len(args) == 1 and not kwargs and op.rules_for_one:
-        (x,) = args
-        if isinstance(x, Tensor):
-            return _unary(op, x)
-    if kwargs or len(args) != op.arity or op.variadic:
-        return run(op, *bind(op, args, kwargs))
-    return run(op, args, NO_METADATA)
-
-
-def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tensor:
-    """``record`` for arguments that have been split; the metadata must not change afterwards."""
-    arrays: list[Any] = []
-    parents: list[Node | None] = []
-    tracked = concrete = foreign = False
-    for x in inputs:
-        if isinstance(x, Tensor):
-            arrays.append(x._data)
-            parents.append(x._node)
-            concrete = True
-            if x._node is not None:
-                tracked = True
-        else:
-            arrays.append(x)
-            parents.append(None)
-            if x is not None or len(arrays) == 1:
-                foreign = True
-    try:
-        if foreign:
-            arrays = _arrays(op, arrays, concrete)
-        if op.numbers and not tracked:
-            arrays = _real(op, arrays)
-        value = op.forward(arrays, **metadata) if op.variadic else op.forward(*arrays, **metadata)
-    except FAILURES as error:
-        raise explain(op, arrays, metadata, error, STATE.get().scope) from error
-    if type(value) is not ndarray:
-        value = np.asarray(value)
-    if op.view and _is_mutable(inputs[0]):
-        value = value.copy()
-    state = STATE.get()
-    node = None
-    if tracked and state.recording and value.dtype.kind == "f":
-        saves = op.saves(tuple([n is not None for n in parents]))
-        if saves:
-            saved = _save(saves, value, inputs, arrays, parents)
-            node = Node(op, tuple(parents), saved, metadata, state.scope, value.shape, value.dtype)
-    if tracked and node is None:
-        if state.recording and value.dtype.kind == "c":
-            raise _complex(op)
-        _leave(op, parents, state)
-    return _result(op, arrays, metadata, value, node, state)
-
-
-def binary(op: Operator, x: Any, y: Any) -> Tensor:
-    """``record`` for Python's two-sided operators, without the general case's loops.
-
-    On 4 x 4 float32 tensors, both tracked, this takes less than half of the general path's time
-    (``benchmarks/overhead.py``).
-    """
-    if isinstance(x, Tensor):
-        a, m = x._data, x._node
-    else:
-        a, m = _operand(x), None
-        if a is NotImplemented:
-            return NotImplemented  # type: ignore[no-any-return]
-    if isinstance(y, Tensor):
-        b, n = y._data, y._node
-    else:
-        b, n = _operand(y), None
-        if b is NotImplemented:
-            return NotImplemented  # type: ignore[no-any-return]
-    try:
-        value = op.forward(a, b)
-    except FAILURES as error:
-        raise explain(op, [a, b], NO_METADATA, error, STATE.get().scope) from error
-    if type(value) is not ndarray:
-        value = np.asarray(value)
-    state = STATE.get()
-    if m is not None:
-        saves = op.saves_x if n is None else op.saves_both
-    elif n is not None:
-        saves = op.saves_y
-    else:
-        return _result(op, (a, b), NO_METADATA, value, None, state)
-    if not state.recording:
-        _leave(op, (m, n), state)
-        return _result(op, (a, b), NO_METADATA, value, None, state)
-    if value.dtype.kind == "c":
-        raise _complex(op)
-    if saves is None:
-        saved = None
-    else:
-        save_ans, save_x, save_y = saves
-        # Somebody else's array could change before the backward pass; a tensor cannot.
-        saved = (
-            value if save_ans else None,
-            None if not save_x else a.copy() if a is x and type(a) is ndarray else a,
-            None if not save_y else b.copy() if b is y and type(b) is ndarray else b,
-        )
-    node = _new_node(Node)
-    node.op = op
-    node.parents = (m, n)
-    node.saved = saved
-    node.metadata = NO_METADATA
-    node.scope = state.scope
-    node.shape = value.shape
-    node.dtype = value.dtype
-    node.seen = None
-    node.number = next_number()
-    if state.tapes or state.inspect is not None:
-        return _result(op, (a, b), NO_METADATA, value, node, state)
-    return Tensor(value, node)
-
-
-def _unary(op: Operator, x: Tensor) -> Tensor:
-    """``record`` for one tensor and no metadata."""
-    parent = x._node
-    try:
-        if parent is None and op.numbers:
-            value = op.forward(*_real(op, [x._data]))
-        else:
-            value = op.forward(x._data)
-    except FAILURES as error:
-        raise explain(op, [x._data], NO_METADATA, error, STATE.get().scope) from error
-    if type(value) is not ndarray:
-        value = np.asarray(value)
-    if op.view and _is_mutable(x):
-        value = value.copy()
-    state = STATE.get()
-    node = None
-    if parent is not None and state.recording and value.dtype.kind == "f":
-        saves = op.saves_x
-        node = _new_node(Node)
-        node.op = op
-        node.parents = (parent,)
-        node.saved = (
-            None if saves is None else (value if saves[0] else None, x._data if saves[1] else None)
-        )
-        node.metadata = NO_METADATA
-        node.scope = state.scope
-        node.shape = value.shape
-        node.dtype = value.dtype
-        node.seen = None
-        node.number = next_number()
-    elif parent is not None:
-        _leave(op, (parent,), state)
-    if state.tapes or state.inspect is not None:
-        return _result(op, (x._data,), NO_METADATA, value, node, state)
-    return Tensor(value, node)
-
-
-def _result(
-    op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None, state: State
-) -> Tensor:
-    """The output tensor, shown to whoever looks on: open tapes and inspection."""
-    if node is not None:
-        for tape in state.tapes:
-            tape.nodes.append(node)
-    if state.inspect is not None:
-        state.inspect(op, arrays, metadata, value, node)
-    return Tensor(value, node)
-
-
-def _leave(op: Operator, parents: Any, state: State) -> None:
-    """Note that the values of these nodes went into a constant."""
-    for node in parents:
-        if node is not None:
-            if state.recording:
-                depart(node, f"{op.name}, which has no derivative")
-            else:
-                depart_quickly(node, "no_grad()")
-
-
-def _complex(op: Operator) -> TypeError:
-    return TypeError(
-        f"{op.name}: its result is complex, and complex numbers have no gradients here. Keep real "
-        f"and imaginary parts in two tensors, or leave the graph on purpose with .detach()"
-    )
-
-
-def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
-    """The inputs that are no tensors as arrays of numbers.
-
-    Python numbers are weak beside a tensor; on their own they are float32.
-    """
-    found = []
-    for i, x in enumerate(inputs):
-        name = op.params[0 if op.variadic else i]
-        if x is None and (op.variadic or not i):
-            raise TypeError(f"{op.name}: {name} must be an array, got None")
-        dtype = getattr(x, "dtype", None)
-        if isinstance(dtype, np.dtype) and dtype.kind not in NUMERIC:
-            raise TypeError(f"{op.name}: {name} must hold numbers, got {dtype}")
-        kept = x is None or isinstance(x, (Tensor, ndarray))
-        weak = concrete and isinstance(x, (int, float, complex, np.generic))
-        found.append(x if kept or weak else as_array(x))
-    return found
-
-
-def _real(op: Operator, arrays: list[Any]) -> list[Any]:
-    if op.variadic:
-        return arrays
-    given = dict(zip(op.params, arrays, strict=False))
-    return [*in_real_numbers(op.name, op.numbers, given).values()]
-
-
-def _operand(x: Any) -> Any:
-    if isinstance(x, (int, float)):
-        return x
-    if isinstance(x, (ndarray, np.generic)):
-        # NumPy then comes back with the ufunc, which refuses by name.
-        return x if x.dtype.kind in NUMERIC else NotImplemented
-    if isinstance(x, (list, tuple)):
-        return as_array(x)
-    return NotImplemented
-
-
-def _save(
-    saves: tuple[int, ...], value: NDArray[Any], inputs: Any, arrays: Any, parents: Any
-) -> tuple[Any, ...]:
-    """(output, inputs...) as ``saves`` wants them."""
-    saved: list[Any] = [value if saves[0] == KEEP else None]
-    for use, given, array, parent in zip(saves[1:], inputs, arrays, parents, strict=True):
-        if use == KEEP:
-            # Somebody else's array could change before the backward pass; a tensor cannot.
-            saved.append(array.copy() if given is array and isinstance(array, ndarray) else array)
-        elif parent is not None or not isinstance(array, ndarray):
-            saved.append(None)
-        else:
-            saved.append(ShapeDtype(array.shape, array.dtype) if use == SHAPE_ONLY else None)
-    return tuple(saved)
-
-
-def _is_mutable(x: Any) -> bool:
-    """Whether a view of this input could be seen to change: then the output is a copy."""
-    if isinstance(x, Tensor):
-        return type(x._node) is Leaf and x._node.trainable
-    return isinstance(x, ndarray)
-
-
 # -- gradients of recorded values ------------------------------------------------------------------
 
 
@@ -764,7 +511,7 @@ def gradients(
     seeds: list[tuple[Node, Tensor]],
     sources: Any,
     *,
-    inside: Any = None,
+    in_tape: Any = None,
     recorded: bool = False,
     release: bool = False,
 ) -> dict[Node, Tensor]:
@@ -775,11 +522,11 @@ def gradients(
     if recorded:
         state = STATE.get()
         try:
-            return backward(seeds, sources, inside=inside, tensor=Tensor)
+            return backward(seeds, sources, in_tape=in_tape, tensor=Tensor)
         finally:
             STATE.set(state)
     raw = [(node, seed._data) for node, seed in seeds]
-    found = backward(raw, sources, inside=inside, release=release)
+    found = backward(raw, sources, in_tape=in_tape, release=release)
     given = {id(seed) for _, seed in raw}
     result: dict[Node, Tensor] = {}
     for node, g in found.items():
@@ -789,32 +536,3 @@ def gradients(
         given.add(id(array))
         result[node] = Tensor(array)
     return result
-
-
-def _leave_by(name: str, args: tuple[Any, ...]) -> None:
-    for x in args:
-        if isinstance(x, Tensor) and x._node is not None:
-            depart(x._node, f"{name}, which has no derivative")
-
-
-def _tracked(value: Any) -> list[Tensor]:
-    if isinstance(value, Tensor):
-        return [value] if value._node is not None and STATE.get().recording else []
-    if isinstance(value, (tuple, list)):
-        return [tensor for one in value for tensor in _tracked(one)]
-    return []
-
-
-def _made_from(result: Any, tensor: Tensor, start: int) -> bool:
-    nodes = [one._node for one in _tracked(result)]
-    since = reachable((n for n in nodes if n is not None), lambda n: n.number > start)
-    return tensor._node in since
-
-
-engine.record = record
-engine.tracked = _tracked
-engine.now = next_number
-engine.made_from = _made_from
-engine.as_tensor = as_tensor
-engine.constant = plain
-engine.leave = _leave_by

@@ -209,10 +209,13 @@ NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 class _Engine:
     """The engine plugs itself in here, so that the rules can be read, and imported, without it."""
 
-    record: Callable[[Operator, tuple[Any, ...], dict[str, Any]], Any]
+    record: Callable[[Operator, tuple[Any, ...], dict[str, Any]], Tensor]
     as_tensor: Callable[[Any], Any]
     constant: Callable[[Any], Any]
-    leave: Callable[[str, tuple[Any, ...]], None]
+    run: Callable[[Operator, tuple[Any, ...], dict[str, Any]], Tensor]
+    binary: Callable[[Operator, Any, Any], Tensor]
+    #: A function without a derivative is called with these arguments.
+    note_detached: Callable[[str, tuple[Any, ...]], None]
     #: The tracked tensors in a value, also inside tuples and lists, while anything is recorded.
     tracked: Callable[[Any], list[Any]]
     #: A number smaller than that of any operation to come.
@@ -303,7 +306,7 @@ def operator(
 
         @functools.wraps(forward)
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-            return cast("Tensor", engine.record(op, args, kwargs))
+            return engine.record(op, args, kwargs)
 
         _stands_for(call, numpy)
         return call
@@ -474,7 +477,7 @@ def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tens
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
             body: Callable[..., Any] = function
-            engine.leave(function.__name__, args)
+            engine.note_detached(function.__name__, args)
             plain = [engine.constant(a) for a in args]
             named = {k: engine.constant(v) for k, v in kwargs.items()}
             try:

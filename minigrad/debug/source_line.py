@@ -5,7 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sys
-from types import CodeType, FrameType
+from types import FrameType
 from typing import NamedTuple
 
 import numpy as np
@@ -39,29 +39,15 @@ class SourceLine(NamedTuple):
         return f'File "{self.filename}", line {self.number}, in {self.function}{text}'
 
 
-def user_frame() -> FrameType | None:
-    """The innermost frame of the user's program; None when only library code is running."""
-    frame: FrameType | None = sys._getframe(2)
+def current_line() -> SourceLine | None:
+    """Where the user's program is now; None when only library code is running."""
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         ours = _is_ours.get(name)
         if ours is None:
             ours = _is_ours[name] = name.startswith(_LIBRARY)
         if not ours:
-            return frame
+            return SourceLine(name, frame.f_lineno, frame.f_code.co_name)
         frame = frame.f_back
     return None
-
-
-def current_line() -> SourceLine | None:
-    """Where the user's program is now; None when only library code is running."""
-    frame = user_frame()
-    if frame is None:
-        return None
-    return SourceLine(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_name)
-
-
-def line_at(code: CodeType, instruction: int) -> SourceLine:
-    """The line of an instruction, as a frame's ``f_lasti`` gives it."""
-    lines = (line for start, end, line in code.co_lines() if start <= instruction < end)
-    return SourceLine(code.co_filename, next(lines, None) or code.co_firstlineno, code.co_name)
