@@ -314,3 +314,13 @@ def test_without_a_network_one_line_says_what_to_do(server, tmp_path):
     assert "\n" not in message
     assert "MINIGRAD_DATA" in message
     assert str(tmp_path / "set") in message
+    assert not list((tmp_path / "set").iterdir())
+
+
+def test_a_download_that_broke_off_after_the_last_byte_is_only_renamed(server, tmp_path):
+    part = tmp_path / "set" / "file.gz.part"
+    part.parent.mkdir()
+    part.write_bytes(CONTENT)
+    assert download.fetch(source_at(server), "file.gz", tmp_path).read_bytes() == CONTENT
+    assert server.starts == [len(CONTENT)]
+    assert not part.exists()

@@ -1,4 +1,4 @@
-"""Data: sets of samples, batches, transforms of images, and well-known collections."""
+"""Data sets, batches, splits, transforms of images, and the well-known collections."""
 
 from minigrad.data.datasets import load_digits, load_fashion_mnist, load_mnist
 from minigrad.data.idx import read_idx

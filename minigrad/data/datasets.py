@@ -1,4 +1,8 @@
-"""The data sets that everybody starts with: handwritten digits, MNIST, Fashion-MNIST."""
+"""Well-known data sets: handwritten digits, MNIST and Fashion-MNIST.
+
+Each is returned as arrays, ``(x_train, y_train), (x_test, y_test)``. The files are fetched by
+``download.py`` and read by ``idx.py``.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,8 @@ def load_digits() -> tuple[Split, Split]:
     """scikit-learn's 1,797 handwritten digits of 8 x 8 pixels, which need no download.
 
     Returns ``(x_train, y_train), (x_test, y_test)``: float32 images (N, 1, 8, 8) in [0, 1] and
-    int64 labels (N,). A fifth of each class is held out: 1,438 images to learn from, 359 to be
-    tested on, the same ones each time. Raises ImportError when scikit-learn is not installed.
+    int64 labels (N,). A fifth of each class is held out, always the same images: 1,438 to train on
+    and 359 to test on. Raises ImportError if scikit-learn is not installed.
 
     >>> (x_train, y_train), (x_test, y_test) = load_digits()
     >>> x_train.shape, x_test.shape, x_train.dtype, y_train.dtype
@@ -41,8 +45,8 @@ def load_mnist(root: str | os.PathLike[str] | None = None) -> tuple[Split, Split
 
     uint8 images (N, 28, 28) and int64 labels (N,) from 0 to 9. The official files are read from
     ``root/mnist/*.gz``, where root is the argument, else ``$MINIGRAD_DATA``, else the user's cache
-    folder; what is missing is downloaded there. Raises ConnectionError when that fails, ValueError
-    for a damaged file.
+    folder; missing files are downloaded there. Raises ConnectionError if that fails, ValueError for
+    a damaged file.
 
     Reference: Y. LeCun et al., Gradient-based learning applied to document recognition, 1998.
 

@@ -1,8 +1,8 @@
-"""The IDX format, in which MNIST and its relatives are published: a header, then the numbers.
+"""The IDX format, in which MNIST and similar data sets are published: a header, then the numbers.
 
-A file may be damaged, cut short, or made to exhaust memory. So nothing is believed before it has
-been compared with what the file really holds: the numbers are read piece by piece up to the length
-that the header promises, and memory grows only with what has arrived.
+A file may be damaged, cut short, or made to exhaust memory. So the header is compared with the
+length of the file, the numbers are read piece by piece, and memory grows only with what has been
+read.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ MOST_COMPRESSED = 1032
 def read_idx(path: str | os.PathLike[str], limit: int = LIMIT) -> NDArray[Any]:
     """The array in an IDX file, plain or compressed with gzip, in the machine's byte order.
 
-    Raises ValueError for a file that is no IDX file, is damaged, holds fewer or more numbers than
-    its header says, or promises more than ``limit`` bytes; OSError when it cannot be read.
+    Raises ValueError for a file that is not an IDX file, is damaged, holds fewer or more numbers
+    than its header says, or announces more than ``limit`` bytes; OSError if it cannot be read.
 
     Reference: http://yann.lecun.com/exdb/mnist/ (the file format, at the end).
 
@@ -72,10 +72,12 @@ def _read(stream: io.BufferedIOBase, path: Path, most: int, limit: int) -> NDArr
         raise ValueError(f"{path}: cut short inside the header, which announces {axes} axes")
     shape = tuple(int.from_bytes(lengths[i : i + 4], "big") for i in range(0, 4 * axes, 4))
     size = math.prod(shape) * dtype.itemsize
+    text = " x ".join(map(str, shape[:8])) + (" x ..." if len(shape) > 8 else "")
+    announced = f"{text} numbers ({size} bytes)"
     if size > most:
         raise ValueError(
-            f"{path}: the header announces {_product(shape)} numbers ({size} bytes), "
-            f"more than a file of this length can hold; it is damaged"
+            f"{path}: the header announces {announced}, more than a file of this length can "
+            f"hold; it is damaged"
         )
     if size > limit:
         raise ValueError(
@@ -87,21 +89,15 @@ def _read(stream: io.BufferedIOBase, path: Path, most: int, limit: int) -> NDArr
         piece = stream.read(min(PIECE, size - len(data)))
         if not piece:
             raise ValueError(
-                f"{path}: expected {_product(shape)} numbers ({size} bytes), "
-                f"got {len(data)} bytes; the file is cut short"
+                f"{path}: expected {announced}, got {len(data)} bytes; the file is cut short"
             )
         data += piece
     if stream.read(1):
         raise ValueError(
-            f"{path}: expected {_product(shape)} numbers ({size} bytes), the file goes on after "
-            f"them; its header is damaged"
+            f"{path}: expected {announced}, the file goes on after them; its header is damaged"
         )
     array = np.frombuffer(data, dtype)
     try:
         return array.astype(dtype.newbyteorder("="), copy=False).reshape(shape)
     except ValueError as error:  # more axes than NumPy has
         raise ValueError(f"{path}: {error}") from None
-
-
-def _product(shape: tuple[int, ...]) -> str:
-    return " x ".join(map(str, shape[:8])) + (" x ..." if len(shape) > 8 else "")

@@ -1,4 +1,8 @@
-"""Data sets and the loader that hands them out in batches, in an order that can be repeated."""
+"""Data sets, and the loader that gives their samples in batches, in a reproducible order.
+
+The order of an epoch and the random numbers of its transforms depend only on one number drawn at
+its start, so an interrupted epoch continues with the next batch, bit for bit.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.data.transforms import RandomTransform
+from minigrad.data.transforms import apply
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
 from minigrad.engine.tensor import Tensor, as_array
@@ -20,7 +24,7 @@ Indices: TypeAlias = NDArray[np.int64]
 
 
 class Dataset(Protocol):
-    """What a data set must have: a length, and samples by number."""
+    """The interface of a data set: a length, and samples by index."""
 
     def __len__(self) -> int: ...
 
@@ -29,24 +33,24 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class Takes(Protocol):
-    """A data set that can give many samples at once, which is faster."""
+    """A data set that also returns many samples at once, which is faster."""
 
     def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
-        """The samples with these numbers, stacked: one array per part of a sample."""
+        """The samples with these indices, stacked: one array for each part of a sample."""
         ...
 
 
 def check_dataset(name: str, dataset: Any) -> None:
-    """Raise TypeError unless this can be a data set."""
+    """Raise TypeError if this is not a data set."""
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(
-            f"{name}: a data set needs a length and samples by number (__len__ and __getitem__), "
+            f"{name}: a data set needs a length and samples by index (__len__ and __getitem__), "
             f"got {type(dataset).__name__}"
         )
 
 
-def numbers_of(name: str, indices: Any, count: int) -> Indices:
-    """Numbers of samples as an array. Raises TypeError for others, IndexError out of range."""
+def as_indices(name: str, indices: Any, count: int) -> Indices:
+    """An int64 array of indices. Raises TypeError for other types, IndexError out of range."""
     array = np.asarray(indices)
     if array.ndim != 1 or not (array.dtype.kind in "iu" or array.size == 0):
         raise TypeError(
@@ -62,7 +66,7 @@ def numbers_of(name: str, indices: Any, count: int) -> Indices:
 class ArrayDataset:
     """Arrays (or tensors) side by side: sample i is the tuple of row i of each.
 
-    Raises ValueError when there is no array or their lengths differ.
+    Raises ValueError if there is no array or their lengths differ.
 
     >>> data = ArrayDataset(np.eye(3), np.array([5, 6, 7]))
     >>> len(data), data[1]
@@ -89,14 +93,14 @@ class ArrayDataset:
         return tuple([a[index] for a in self.arrays])
 
     def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
-        """The rows with these numbers, copied."""
+        """The rows with these indices, copied."""
         if type(indices) is not np.ndarray or indices.dtype != np.int64:
-            indices = numbers_of("ArrayDataset.take", indices, len(self))
+            indices = as_indices("ArrayDataset.take", indices, len(self))
         return tuple([a.take(indices, axis=0) for a in self.arrays])
 
 
 class Subset:
-    """Some samples of another data set, by their numbers.
+    """Some samples of another data set, given by their indices.
 
     ``indices`` (n,): integers, also repeated.
 
@@ -109,7 +113,7 @@ class Subset:
     def __init__(self, dataset: Dataset, indices: Any) -> None:
         check_dataset("Subset", dataset)
         self.dataset = dataset
-        self.indices = numbers_of("Subset", indices, len(dataset))
+        self.indices = as_indices("Subset", indices, len(dataset))
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -118,29 +122,26 @@ class Subset:
         return self.dataset[self.indices[index]]
 
     def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
-        """The samples with these numbers, stacked."""
+        """The samples with these indices, stacked."""
         if type(indices) is not np.ndarray or indices.dtype != np.int64:
-            indices = numbers_of("Subset.take", indices, len(self))
-        chosen = self.indices[indices]
-        if isinstance(self.dataset, Takes):
-            return self.dataset.take(chosen)
-        batch = default_collate([self.dataset[int(i)] for i in chosen])
+            indices = as_indices("Subset.take", indices, len(self))
+        batch = _collated(self.dataset, self.indices[indices])
         return batch if isinstance(batch, tuple) else (batch,)
 
 
 class DataLoader:
-    """Goes through a data set in batches of tensors, as PyTorch's.
+    """Iterates over a data set in batches of tensors, like PyTorch's.
 
     ``dataset``: anything with ``len`` and ``[i]``, e.g. an :class:`ArrayDataset`, or one array.
-    ``shuffle``: a new order each time. ``drop_last``: leave out a smaller last batch.
-    ``seed`` or ``generator``: where the order comes from; by default ``mg.manual_seed``.
-    ``transform``: applied to the first array of each batch (images); a random one of this library
-    draws from the loader's numbers, so that it repeats with them. ``collate_fn``: makes a batch of
-    a list of samples (:func:`default_collate`). ``prefetch``: how many batches a background thread
-    prepares ahead; the batches are the same with and without.
+    ``shuffle``: a new order each epoch. ``drop_last``: leave out a smaller last batch.
+    ``seed`` or ``generator``: what determines the order; by default ``mg.manual_seed``.
+    ``transform``: applied to the first array of each batch (images); a :class:`RandomTransform`
+    draws from the loader's generator and so is reproducible, too. ``collate_fn``: makes a batch
+    from a list of samples (:func:`default_collate`). ``prefetch``: how many batches a background
+    thread prepares ahead, which does not change them.
 
-    ``state_dict()`` taken at any point and loaded into a loader made alike continues with the
-    next batch, bit for bit.
+    ``state_dict()`` taken at any point and loaded into a loader with the same arguments continues
+    with the next batch, bit for bit.
 
     Raises ValueError for a batch size below 1, a negative ``prefetch``, or a seed together with a
     generator; TypeError for a data set without length.
@@ -177,7 +178,7 @@ class DataLoader:
         self.collate_fn = collate_fn
         self.prefetch = prefetch
         self._generator = generator if seed is None else np.random.default_rng(seed)
-        #: The number that the running epoch's order comes from, and how many batches are out.
+        #: The number that determines this epoch's order, and how many batches were given out.
         self._epoch_seed: int | None = None
         self._position = 0
         self._resumed = False
@@ -193,12 +194,12 @@ class DataLoader:
             self._position = 0
             self._epoch_seed = self._draw() if self.shuffle or self.transform else 0
         batches = self._batches(self._epoch_seed or 0, self._position)
-        return self._counted(_ahead(batches, self.prefetch) if self.prefetch else batches)
+        return self._counted(_prefetched(batches, self.prefetch) if self.prefetch else batches)
 
     def peek(self) -> Any:
-        """A batch of the first samples in their own order, to look at; changes nothing.
+        """A batch of the first samples, not shuffled; the loader stays as it is.
 
-        Raises IndexError when there is no sample.
+        Raises IndexError if there is no sample.
         """
         count = min(self.batch_size, len(self.dataset))
         if not count:
@@ -206,7 +207,7 @@ class DataLoader:
         return self._batch(np.arange(count), 0, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the loader is: its generator, the order of this epoch, the batches given out."""
+        """The position of the loader: its generator, the order of this epoch, the batches given."""
         own = self._generator
         return {
             "generator": None if own is None else own.bit_generator.state,
@@ -217,9 +218,9 @@ class DataLoader:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue where another loader stood.
+        """Continue at the position of another loader.
 
-        Raises ValueError when that one, in the middle of an epoch, had other data or batches.
+        Raises ValueError if that one, in the middle of an epoch, had other data or batches.
         """
         entries("DataLoader.load_state_dict", state, *self.state_dict())
         mine = {"samples": len(self.dataset), "batch_size": self.batch_size}
@@ -257,12 +258,10 @@ class DataLoader:
         batch: Any
         if self.collate_fn is not None:
             batch = self.collate_fn([self.dataset[int(i)] for i in chosen])
-        elif isinstance(self.dataset, Takes):
-            batch = self.dataset.take(chosen)
         else:
-            batch = default_collate([self.dataset[int(i)] for i in chosen])
+            batch = _collated(self.dataset, chosen)
         if self.transform is not None:
-            # Numbers of its own for each batch: neither skipping nor prefetching changes them.
+            # A generator for each batch: neither skipping nor prefetching changes its numbers.
             generator = np.random.default_rng([epoch_seed, number])
             batch = _transform_first(batch, self.transform, generator)
         if type(batch) is tuple and self.collate_fn is None:
@@ -270,11 +269,17 @@ class DataLoader:
         return _tensors(batch)
 
 
+def _collated(dataset: Any, chosen: Indices) -> Any:
+    if isinstance(dataset, Takes):
+        return dataset.take(chosen)
+    return default_collate([dataset[int(i)] for i in chosen])
+
+
 @checked()
 def default_collate(samples: Sequence[Any]) -> Any:
-    """Stack samples to one batch: in tuples, lists and dicts part by part; text becomes a list.
+    """Stack samples to one batch: tuples, lists and dicts part by part; strings become a list.
 
-    Raises ValueError when the shapes of the samples differ.
+    Raises ValueError if the shapes of the samples differ.
 
     >>> default_collate([(np.zeros(2), 0), (np.ones(2), 1)])
     (array([[0., 0.], [1., 1.]]), array([0, 1]))
@@ -303,8 +308,7 @@ def default_collate(samples: Sequence[Any]) -> Any:
 
 def _transform_first(batch: Any, transform: Callable[..., Any], generator: Any) -> Any:
     first = batch[0] if isinstance(batch, (tuple, list)) else batch
-    random = isinstance(transform, RandomTransform)
-    changed = transform(first, generator) if random else transform(first)
+    changed = apply(transform, first, generator)
     if not isinstance(batch, (tuple, list)):
         return changed
     rest: Any = batch[1:]  # pyright: ignore[reportUnknownVariableType]
@@ -318,11 +322,11 @@ def _tensors(batch: Any) -> Any:
 _END = object()
 
 
-def _ahead(batches: Iterator[Any], count: int) -> Iterator[Any]:
-    """The same batches, made by a thread that is up to ``count`` ahead.
+def _prefetched(batches: Iterator[Any], count: int) -> Iterator[Any]:
+    """The same batches, prepared by a thread that is up to ``count`` batches ahead.
 
-    An error in the thread is raised where its batch would have come. The thread ends with the
-    iteration, also when that is left early.
+    An error in the thread is raised in place of its batch. The thread ends with the iteration, even
+    if that ends early.
     """
     made: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue(count)
     stop = threading.Event()
@@ -350,7 +354,7 @@ def _ahead(batches: Iterator[Any], count: int) -> Iterator[Any]:
     finally:
         stop.set()
         while thread.is_alive():
-            # Room for what the thread is putting; it looks at `stop` right after.
+            # Make room for the batch that the thread is adding; it checks `stop` right after.
             while not made.empty():
                 made.get()
             thread.join(0.01)

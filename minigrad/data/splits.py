@@ -1,4 +1,4 @@
-"""Dividing data at random: into parts to learn from and parts to be judged by."""
+"""Random splits of data, such as into training and test sets."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def random_split(
     seed: int | None = None,
     generator: np.random.Generator | None = None,
 ) -> list[Subset]:
-    """Divide a data set at random into parts of these lengths, as PyTorch's.
+    """Divide a data set at random into parts of these lengths, like PyTorch's.
 
-    ``lengths``: numbers of samples, or fractions that add up to 1 (what rounding leaves over goes
-    to the first parts). Raises ValueError when they do not add up.
+    ``lengths``: numbers of samples, or fractions that add up to 1 (the first parts get
+    what rounding leaves). Raises ValueError if they do not add up.
 
     >>> [len(part) for part in random_split(ArrayDataset(np.arange(10)), [0.7, 0.3])]
     [7, 3]
@@ -62,11 +62,11 @@ def train_test_split(
     seed: int | None = None,
     generator: np.random.Generator | None = None,
 ) -> list[NDArray[Any]]:
-    """Divide arrays at random, as scikit-learn's: x_train, x_test, y_train, y_test, ...
+    """Divide arrays at random, like scikit-learn's: x_train, x_test, y_train, y_test, ...
 
-    ``test_size``: a fraction, or a number of samples. ``stratify``: labels (N,); each of them is
-    then as frequent in both parts, to within one sample. Raises ValueError when lengths differ or
-    when a part would be empty.
+    ``test_size``: a fraction, or a number of samples. ``stratify``: labels (N,) that then have the
+    same frequency in both parts, up to one sample. Raises ValueError if lengths differ or a part
+    would be empty.
 
     >>> x, y = np.arange(8), np.array([0, 0, 0, 0, 1, 1, 1, 1])
     >>> x_train, x_test, y_train, y_test = train_test_split(x, y, stratify=y)
@@ -89,7 +89,7 @@ def train_test_split(
 
 
 def _stratified(order: NDArray[Any], labels: NDArray[Any], wanted: int) -> NDArray[Any]:
-    """The order with ``wanted`` samples in front that represent every label in proportion."""
+    """The same samples, where the first ``wanted`` have each label in proportion."""
     if labels.shape != order.shape:
         raise ValueError(
             f"train_test_split: stratify needs one label for each of the {len(order)} samples, "

@@ -1,7 +1,7 @@
-"""Changes to images on their way into a model, for whole batches at once.
+"""Transforms of images, for whole batches at once.
 
-Images are (N, C, H, W), or one (C, H, W); arrays come in and arrays go out. What is random is drawn
-per image, from the loader's numbers or from ``mg.manual_seed``.
+Images are arrays (N, C, H, W), or one image (C, H, W). Random numbers are drawn for each image,
+from the loader's generator or from that of ``mg.manual_seed``.
 """
 
 from __future__ import annotations
@@ -43,8 +43,15 @@ class RandomTransform:
         raise NotImplementedError(f"{type(self).__name__} has no draw method")
 
 
+def apply(transform: Callable[..., Any], images: Images, generator: Any) -> Images:
+    """The transformed images, where a random transform draws from the generator."""
+    random = isinstance(transform, RandomTransform)
+    changed: Images = transform(images, generator) if random else transform(images)
+    return changed
+
+
 class Compose(RandomTransform):
-    """One transform after another; plain functions of the images may be among them.
+    """Several transforms, one after another; plain functions of the images may be among them.
 
     >>> both = Compose([lambda x: x / 255, Normalize(0.5, 0.5)])
     >>> both(np.full((1, 1, 2), 255.0))
@@ -58,16 +65,15 @@ class Compose(RandomTransform):
     def __call__(self, images: Images, generator: np.random.Generator | None = None) -> Images:
         """Apply all in turn."""
         for transform in self.transforms:
-            random = isinstance(transform, RandomTransform)
-            images = transform(images, generator) if random else transform(images)
+            images = apply(transform, images, generator)
         return images
 
 
 class Normalize:
     """(x - mean) / std, with one number for all channels or one for each.
 
-    Integer images become float32 first. Raises ValueError when std is not positive or when the
-    channels do not match.
+    Integer images become float32 first. Raises ValueError if std is not positive or the channels do
+    not match.
 
     >>> Normalize([1.0, 2.0], [1.0, 2.0])(np.ones((2, 1, 2)))
     array([[[ 0. ,  0. ]], [[-0.5, -0.5]]])
@@ -97,7 +103,7 @@ class Normalize:
 class RandomCrop(RandomTransform):
     """Cut a random window of ``size`` from each image, padded by ``padding`` zeros on every side.
 
-    ``size``: a number or (height, width). Raises ValueError when it does not fit.
+    ``size``: a number or (height, width). Raises ValueError if it does not fit.
 
     >>> RandomCrop(4, padding=1)(np.ones((2, 1, 4, 4))).shape
     (2, 1, 4, 4)
@@ -128,7 +134,7 @@ class RandomCrop(RandomTransform):
 class RandomHorizontalFlip(RandomTransform):
     """Mirror each image, left to right, with probability ``p``.
 
-    Images (N, C, H, W) to the same shape. Raises ValueError for p beyond [0, 1].
+    Images (N, C, H, W) to the same shape. Raises ValueError for p outside [0, 1].
 
     >>> RandomHorizontalFlip(p=1.0)(np.array([[[1, 2, 3]]]))
     array([[[3, 2, 1]]])
