@@ -8,11 +8,11 @@ way out. Nothing falls through to a conversion that would lose the graph without
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 
+from minigrad.lazy import load_late
 from minigrad.operators.declare import NUMPY, engine
 
 Function = Callable[..., Any]
@@ -77,7 +77,7 @@ def _on_demand(function: Function) -> Function | None:
     """The operator for a function that is not in the table yet, if there is one."""
     if function in PLAIN:
         return None
-    import_module("minigrad.operators.on_demand")  # which fills the table
+    load_late("minigrad.operators.on_demand")  # which fills the table
     return NUMPY.get(function)
 
 

@@ -15,6 +15,7 @@ from minigrad.engine.settings import checked
 from minigrad.engine.switches import Switch, afterwards
 from minigrad.engine.tensor import Tensor, gradients, named, new_leaf
 from minigrad.engine.tree import flatten, rebuild
+from minigrad.lazy import load_late
 
 __all__ = ["GradientTape", "stop_gradient"]
 
@@ -58,14 +59,12 @@ class GradientTape:
     # -- reading -----------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        from minigrad.debug.tape_table import as_text
-
-        return as_text(self)
+        text: str = load_late("minigrad.debug.tape_table").as_text(self)
+        return text
 
     def _repr_html_(self) -> str:
-        from minigrad.debug.tape_table import as_html
-
-        return as_html(self)
+        text: str = load_late("minigrad.debug.tape_table").as_html(self)
+        return text
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dict per recorded operator, oldest first: what ``print(tape)`` shows, for programs.
@@ -75,9 +74,8 @@ class GradientTape:
         ``mg.observe()`` noted: file, line_number, seconds, backward_seconds, values,
         gradient_norm.
         """
-        from minigrad.debug.tape_table import records
-
-        return records(self)
+        rows: list[dict[str, Any]] = load_late("minigrad.debug.tape_table").records(self)
+        return rows
 
     # -- recording ---------------------------------------------------------------------------
 

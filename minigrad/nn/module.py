@@ -24,6 +24,7 @@ from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
 from minigrad.engine.tensor import Tensor, as_array
 from minigrad.kernels.windows import padding_word
+from minigrad.lazy import load_late
 
 PreHook = Callable[["Module", tuple[Any, ...]], Any]
 Hook = Callable[["Module", tuple[Any, ...], Any], Any]
@@ -397,8 +398,7 @@ class Module:
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a mapping, got {type(state_dict).__name__}")
-        from minigrad.nn.lazy import UninitializedParameter
-
+        uninitialized = load_late("minigrad.nn.lazy").UninitializedParameter
         own = dict(self._state())
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
@@ -418,7 +418,7 @@ class Module:
             except (TypeError, ValueError, RuntimeError) as error:
                 problems.append(f"{name!r}: {error}")
                 continue
-            if isinstance(tensor, UninitializedParameter):
+            if isinstance(tensor, uninitialized):
                 problems.append(f"{name!r} is lazy: run one batch through the model first")
             elif array.shape != tensor.shape:
                 problems.append(f"{name!r}: expected shape {tensor.shape}, got {array.shape}")

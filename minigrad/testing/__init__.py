@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from minigrad.lazy import load_late
 from minigrad.testing.check import check_grads
 from minigrad.testing.report import GradientInconclusive, GradientMismatch, GradientReport, Verdict
 
@@ -31,10 +32,8 @@ def __getattr__(name: str) -> Any:
     """Import what needs hypothesis only when it is asked for."""
     if name not in ("given_grads", "strategies"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
     try:
-        strategies = importlib.import_module("minigrad.testing.strategies")
+        strategies = load_late("minigrad.testing.strategies")
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
@@ -45,4 +44,4 @@ def __getattr__(name: str) -> Any:
         ) from None
     if name == "strategies":
         return strategies
-    return importlib.import_module("minigrad.testing.given").given_grads
+    return load_late("minigrad.testing.given").given_grads
