@@ -1,4 +1,7 @@
-"""What a Trainer is given to train on: arrays or batches, and the batches that are made of them."""
+"""The data that a Trainer gets, arrays or batches, and the batches that are made of them.
+
+What is wrong with them is said here, in terms of what the caller passed.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ def batches_of(
         return x
     if targets and y is None:
         raise ValueError(f"{caller}: targets are missing: pass y, or a DataLoader of (x, y)")
-    xs = [_array(a) for a in x] if isinstance(x, tuple) else [_array(x)]
-    arrays = [*xs, _array(y)] if targets else xs
+    xs = [_numbers(a) for a in (x if isinstance(x, tuple) else (x,))]
+    arrays = [*xs, _numbers(y)] if targets else xs
     names = ["x"] if len(xs) == 1 else [f"x[{i}]" for i in range(len(xs))]
     for name, array in zip([*names, "y"], arrays, strict=False):
         if array.ndim == 0 or array.size == 0:
@@ -37,20 +40,20 @@ def batches_of(
         if len(array) != len(arrays[0]):
             raise ValueError(
                 f"{caller}: {names[0]} has {len(arrays[0])} samples and {name} has {len(array)}; "
-                f"they must be as many"
+                f"the numbers must be equal"
             )
     return DataLoader(ArrayDataset(*arrays), batch_size, shuffle)
 
 
-def split_off(x: Any, y: Any, fraction: float, validation_data: Any) -> tuple[Any, Any, Any]:
-    """The first part of the arrays, and the last as validation data."""
+def validation_split(x: Any, y: Any, fraction: float, validation_data: Any) -> tuple[Any, Any, Any]:
+    """The first part of x and y to train on, and the last fraction as validation data."""
     if validation_data is not None:
         raise ValueError("fit: give validation_split or validation_data, not both")
     if y is None:
         raise ValueError("fit: validation_split needs arrays; give validation_data beside a loader")
     if not 0 < fraction < 1:
         raise ValueError(f"fit: validation_split must be in [0, 1), got {fraction}")
-    xs, y = tuple(map(_array, x)) if isinstance(x, tuple) else (_array(x),), _array(y)
+    xs, y = [_numbers(a) for a in (x if isinstance(x, tuple) else (x,))], _numbers(y)
     lengths = {a.shape[:1] for a in (*xs, y)}
     if len(lengths) > 1 or not len(y):
         batches_of(x, y, 1, False, "fit")  # says what is wrong
@@ -63,13 +66,13 @@ def split_off(x: Any, y: Any, fraction: float, validation_data: Any) -> tuple[An
     return tuple([a[:at] for a in xs]), y[:at], (tuple([a[at:] for a in xs]), y[at:])
 
 
-def pair_of(data: Any) -> tuple[Any, Any]:
+def unpack_validation_data(data: Any) -> tuple[Any, Any]:
     """The arrays (x, y) of validation data, or the loader and no y."""
     if isinstance(data, (tuple, list)):
-        parts: Sequence[Any] = data  # pyright: ignore[reportUnknownVariableType]
-        if len(parts) != 2:
-            raise ValueError(f"fit: validation_data must be (x, y) or a loader, got {len(parts)}")
-        return parts[0], parts[1]
+        pair: Sequence[Any] = data  # pyright: ignore[reportUnknownVariableType]
+        if len(pair) != 2:
+            raise ValueError(f"fit: validation_data must be (x, y) or a loader, got {len(pair)}")
+        return pair[0], pair[1]
     return data, None
 
 
@@ -97,7 +100,7 @@ def first_batch(source: Any) -> Any:
 def parts_of(batch: Any, dtype: Any) -> tuple[list[Tensor], Array]:
     """The inputs of the model as tensors, and the targets as an array."""
     *inputs, y = batch
-    return [model_input(x, dtype) for x in inputs], (y._data if type(y) is Tensor else _array(y))
+    return [model_input(x, dtype) for x in inputs], (y._data if type(y) is Tensor else _numbers(y))
 
 
 def model_input(x: Any, dtype: Any) -> Tensor:
@@ -109,7 +112,7 @@ def model_input(x: Any, dtype: Any) -> Tensor:
     return tensor
 
 
-def _array(data: Any) -> Array:
+def _numbers(data: Any) -> Array:
     if isinstance(data, Tensor):
         return data.numpy()
     array = np.asarray(data) if hasattr(data, "__array__") else as_array(data)

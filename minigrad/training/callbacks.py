@@ -1,4 +1,7 @@
-"""Callbacks: what happens between the epochs of ``Trainer.fit``, with the names of Keras."""
+"""Callbacks: what happens between the steps and epochs of ``Trainer.fit``, with Keras's names.
+
+``Training`` is what a callback sees of the trainer, so this file does not need the trainer's.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,41 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from minigrad.engine.settings import checked
 from minigrad.io.tensors import save
-from minigrad.training.metrics import best_is_smaller
-
-if TYPE_CHECKING:
-    from minigrad.nn import Module
-    from minigrad.training.trainer import Trainer
+from minigrad.nn.module import Module
+from minigrad.optim import Optimizer
+from minigrad.training.metrics import Metric, best_is_smaller
 
 __all__ = ["CSVLogger", "Callback", "EarlyStopping", "LearningRateScheduler", "ModelCheckpoint"]
+
+
+class Training(Protocol):
+    """What a callback sees of the :class:`minigrad.Trainer` that calls it."""
+
+    model: Module
+    optimizer: Optimizer
+    metrics: list[Metric]
+    epoch: int
+    stop_training: bool
+    interrupted: bool
+    resumed: bool
+    quantities: list[str]
+
+    @property
+    def history(self) -> Any: ...
+
+    def logs(self) -> dict[str, Any]: ...
+    def epochs_seen_by(self, callback: Callback) -> int: ...
+    def evaluate(self, x: Any, y: Any = None, *, batch_size: int = 32) -> dict[str, Any]: ...
+    def predict(self, x: Any, *, batch_size: int = 32) -> np.ndarray[Any, Any]: ...
+    def score(self, x: Any, y: Any = None, *, batch_size: int = 32) -> float: ...
+    def state_dict(self) -> dict[str, Any]: ...
+    def save_checkpoint(self, path: str | os.PathLike[str]) -> None: ...
 
 
 class Callback:
@@ -35,7 +60,9 @@ class Callback:
     ...         self.trainer.optimizer.param_groups[0]["lr"] *= 1.1
     """
 
-    trainer: Trainer
+    trainer: Training
+    #: The attributes that a resumed run needs to know.
+    _kept: ClassVar[tuple[str, ...]] = ()
 
     @property
     def model(self) -> Module:
@@ -49,7 +76,7 @@ class Callback:
         """Before an epoch; the first is 0."""
 
     def on_batch_end(self, batch: int) -> None:
-        """After a step; the first of an epoch is 0. ``self.trainer.logs()`` tells how it goes."""
+        """After a step; the first of an epoch is 0. ``self.trainer.logs()`` has the values."""
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """After an epoch and its validation."""
@@ -59,15 +86,17 @@ class Callback:
 
     def state_dict(self) -> dict[str, Any]:
         """What a resumed run needs to know of this callback."""
-        return {}
+        return {name: copy.copy(getattr(self, name)) for name in self._kept}
 
     @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what :meth:`state_dict` returned."""
+        for name in self._kept:
+            setattr(self, name, state.get(name, getattr(self, name)))
 
 
 class _Monitor(Callback):
-    """A callback that follows one quantity and knows when it is better than ever."""
+    """A callback that follows one quantity and knows its best value so far."""
 
     MODES: ClassVar[tuple[str, ...]] = ("auto", "min", "max")
 
@@ -79,10 +108,22 @@ class _Monitor(Callback):
         self.monitor = monitor
         self.smaller = mode == "min" or (mode == "auto" and best_is_smaller(monitor))
         self.min_delta = abs(min_delta)
+        self._forget()
+
+    def _forget(self) -> None:
+        """Start a new run: whatever comes first is the best so far."""
         self.best = math.inf if self.smaller else -math.inf
 
     def on_train_begin(self) -> None:
-        """Raise ValueError unless the quantity is one of those this training has."""
+        """Start anew, unless the run is resumed.
+
+        Raises ValueError for a quantity that this training does not have.
+        """
+        if not self.trainer.resumed:
+            self._forget()
+        self._check_monitor()
+
+    def _check_monitor(self) -> None:
         known = self.trainer.quantities
         if self.monitor not in known:
             hint = (
@@ -98,21 +139,21 @@ class _Monitor(Callback):
     def improves(self, value: Any) -> bool:
         """Whether this is better than the best so far by more than ``min_delta``."""
         if np.ndim(value):
-            raise ValueError(f"{type(self).__name__}: {self.monitor} is no single number")
+            raise ValueError(f"{type(self).__name__}: {self.monitor} is not a single number")
         if self.smaller:
             return bool(value < self.best - self.min_delta)
         return bool(value > self.best + self.min_delta)
 
 
 class EarlyStopping(_Monitor):
-    """Stop when a quantity has not become better for ``patience`` epochs, as Keras's.
+    """Stop when a quantity has not improved for ``patience`` epochs, as in Keras.
 
-    ``min_delta``: a smaller change is none. ``mode``: "min", "max" or "auto" (by the name).
-    ``baseline``: a value to beat. ``start_from_epoch``: epochs to pass over first.
+    ``min_delta``: a smaller change does not count. ``mode``: "min", "max" or "auto" (by the name).
+    ``baseline``: a value to beat. ``start_from_epoch``: how many epochs to ignore first.
     ``restore_best_weights``: when training ends (not when it is interrupted, so that it can be
     resumed), give the model the state it had after its best epoch.
 
-    ``stopped_epoch`` is then the epoch that was the last, and ``best_epoch`` the best one.
+    Afterwards ``stopped_epoch`` is the last epoch, and ``best_epoch`` the best one.
 
     Raises ValueError for an unknown mode, negative patience, and in ``fit`` for a quantity that
     this training does not have.
@@ -122,6 +163,8 @@ class EarlyStopping(_Monitor):
     >>> len(trainer.fit(x, y, epochs=9, verbose=0, callbacks=[EarlyStopping("loss", patience=2)]))
     3
     """
+
+    _kept = ("best", "wait", "best_epoch", "stopped_epoch", "best_weights")
 
     @checked(min_delta="[0, inf)", patience="[0, inf)", start_from_epoch="[0, inf)")
     def __init__(
@@ -139,23 +182,16 @@ class EarlyStopping(_Monitor):
         self.baseline = baseline
         self.restore_best_weights = restore_best_weights
         self.start_from_epoch = start_from_epoch
-        self._forget()
 
     def _forget(self) -> None:
-        self.best = math.inf if self.smaller else -math.inf
+        super()._forget()
         self.wait = 0
         self.best_epoch: int | None = None
         self.stopped_epoch: int | None = None
         self.best_weights: dict[str, Any] | None = None
 
-    def on_train_begin(self) -> None:
-        """Start anew, unless the run is resumed."""
-        super().on_train_begin()
-        if not self.trainer.resumed:
-            self._forget()
-
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Compare with the best epoch; stop when patience is at its end."""
+        """Compare with the best epoch; stop after ``patience`` epochs without improvement."""
         if epoch < self.start_from_epoch:
             return
         value = logs[self.monitor]
@@ -178,26 +214,17 @@ class EarlyStopping(_Monitor):
         if self.best_weights is not None and not self.trainer.interrupted:
             self.model.load_state_dict(self.best_weights)
 
-    def state_dict(self) -> dict[str, Any]:
-        """The best epoch and how long ago it was."""
-        names = ("best", "wait", "best_epoch", "stopped_epoch", "best_weights")
-        return {name: copy.copy(getattr(self, name)) for name in names}
-
-    @checked()
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on waiting where another left off."""
-        self.__dict__.update(state)
-
 
 class ModelCheckpoint(_Monitor):
     """Write the run (or the weights alone) to a file after each epoch, atomically.
 
     ``path`` may hold the epoch and quantities: ``"run-{epoch:02d}-{val_loss:.3f}.safetensors"``,
-    with the first epoch as 1. ``save_best_only``: only when ``monitor`` is better than ever.
+    with the first epoch as 1. ``save_best_only``: only when ``monitor`` has improved.
     ``save_weights_only``: a file for ``mg.load``; else one for ``trainer.load_checkpoint``, from
     which the run goes on bit for bit.
 
-    Raises ValueError as :class:`EarlyStopping`.
+    Raises ValueError for an unknown mode, and in ``fit``, with ``save_best_only``, for a quantity
+    that this training does not have.
 
     >>> import tempfile, os
     >>> folder = tempfile.mkdtemp()
@@ -208,6 +235,8 @@ class ModelCheckpoint(_Monitor):
     >>> sorted(os.listdir(folder))
     ['run-1.safetensors', 'run-2.safetensors']
     """
+
+    _kept = ("best",)
 
     @checked()
     def __init__(
@@ -223,12 +252,9 @@ class ModelCheckpoint(_Monitor):
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
 
-    def on_train_begin(self) -> None:
-        """Look for the quantity only if it is needed."""
+    def _check_monitor(self) -> None:
         if self.save_best_only:
-            super().on_train_begin()
-        if not self.trainer.resumed:
-            self.best = math.inf if self.smaller else -math.inf
+            super()._check_monitor()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Write the file."""
@@ -244,12 +270,7 @@ class ModelCheckpoint(_Monitor):
 
     def state_dict(self) -> dict[str, Any]:
         """The best value so far."""
-        return {"best": self.best} if self.save_best_only else {}
-
-    @checked()
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Know the best value of another run."""
-        self.best = state.get("best", self.best)
+        return super().state_dict() if self.save_best_only else {}
 
 
 class LearningRateScheduler(Callback):
@@ -300,7 +321,7 @@ class LearningRateScheduler(Callback):
         """Ask the function for the learning rate."""
         if not self.steps:
             for group in self.trainer.optimizer.param_groups:
-                group["lr"] = _asked(self.schedule, epoch, group["lr"])
+                group["lr"] = _learning_rate(self.schedule, epoch, group["lr"])
         self.lr = float(self.trainer.optimizer.param_groups[0]["lr"])
 
     def on_batch_end(self, batch: int) -> None:
@@ -323,7 +344,7 @@ class LearningRateScheduler(Callback):
 
     @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Set the schedule back to that state."""
+        """Restore the learning rate and the schedule."""
         self.lr = state["lr"]
         if self.steps:
             self.schedule.load_state_dict(state["schedule"])
@@ -332,7 +353,7 @@ class LearningRateScheduler(Callback):
 class CSVLogger(Callback):
     """Write a row with every single-number quantity after each epoch, the first epoch as 0.
 
-    A resumed run gets the rows of its earlier epochs too.
+    The file of a resumed run has the rows of its earlier epochs too.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "run.csv")
@@ -349,7 +370,7 @@ class CSVLogger(Callback):
         self.separator = separator
 
     def on_train_begin(self) -> None:
-        """Begin the file, with the epochs that a resumed run has behind it."""
+        """Begin the file, with the earlier epochs of a resumed run."""
         self.columns: list[str] = []
         self.path.write_text("", encoding="utf-8")
         earlier = self.trainer.history.history
@@ -370,15 +391,15 @@ class CSVLogger(Callback):
             writer.writerow([epoch, *[logs.get(name, "") for name in self.columns]])
 
 
-def _asked(schedule: Callable[..., Any], epoch: int, lr: float) -> float:
-    """The learning rate by a function that takes (epoch) or (epoch, lr)."""
+def _learning_rate(schedule: Callable[..., Any], epoch: int, lr: float) -> float:
+    """The learning rate from a function that takes (epoch) or (epoch, lr)."""
     takes = inspect.signature(schedule).parameters.values()
     positional = [p for p in takes if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     rest = any(p.kind is p.VAR_POSITIONAL for p in takes)
-    asked = schedule(epoch, lr) if len(positional) > 1 or rest else schedule(epoch)
-    if not isinstance(asked, (int, float, np.floating, np.integer)) or not 0 <= asked < math.inf:
+    rate = schedule(epoch, lr) if len(positional) > 1 or rest else schedule(epoch)
+    if not isinstance(rate, (int, float, np.floating, np.integer)) or not 0 <= rate < math.inf:
         raise ValueError(
-            f"LearningRateScheduler: the function gave {asked!r} for epoch {epoch}, "
+            f"LearningRateScheduler: the function gave {rate!r} for epoch {epoch}, "
             f"expected a learning rate of at least 0"
         )
-    return float(asked)
+    return float(rate)

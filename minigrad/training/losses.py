@@ -1,8 +1,8 @@
-"""What training minimises: losses by name, and what each asks of outputs and targets.
+"""What training minimises: losses by name, and which outputs and targets each of them takes.
 
-Most mistakes in training code are a target that does not fit the output: wrong length, labels out
+Most mistakes in training code are targets that do not fit the outputs: a wrong length, labels out
 of range, floats for classes, (N,) against (N, 1). They are found here before the first step, and
-said with the numbers.
+the message has the numbers.
 """
 
 from __future__ import annotations
@@ -26,37 +26,28 @@ Array: TypeAlias = NDArray[Any]
 
 CLASSES, BINARY, REGRESSION, OTHER = "classes", "binary", "regression", "other"
 
-#: Each loss of nn.functional, and the kind of targets that it takes.
-KINDS: dict[str, str] = {
-    "cross_entropy": CLASSES,
-    "nll_loss": CLASSES,
-    "binary_cross_entropy_with_logits": BINARY,
-    "binary_cross_entropy": BINARY,
-    "mse_loss": REGRESSION,
-    "l1_loss": REGRESSION,
-    "huber_loss": REGRESSION,
-    "smooth_l1_loss": REGRESSION,
+#: Each loss of nn.functional: the kind of targets that it takes, and the module of the formula.
+LOSSES: dict[str, tuple[str, type[nn.Module]]] = {
+    "cross_entropy": (CLASSES, nn.CrossEntropyLoss),
+    "nll_loss": (CLASSES, nn.NLLLoss),
+    "binary_cross_entropy_with_logits": (BINARY, nn.BCEWithLogitsLoss),
+    "binary_cross_entropy": (BINARY, nn.BCELoss),
+    "mse_loss": (REGRESSION, nn.MSELoss),
+    "l1_loss": (REGRESSION, nn.L1Loss),
+    "huber_loss": (REGRESSION, nn.HuberLoss),
+    "smooth_l1_loss": (REGRESSION, nn.SmoothL1Loss),
 }
-#: Shorter names, as in Keras, and the modules of the same formulas.
+MODULES = {module: name for name, (_, module) in LOSSES.items()}
+#: Shorter names, as in Keras.
 SHORT = {"mse": "mse_loss", "mae": "l1_loss", "huber": "huber_loss"}
-MODULES: dict[type[nn.Module], str] = {
-    nn.CrossEntropyLoss: "cross_entropy",
-    nn.NLLLoss: "nll_loss",
-    nn.BCEWithLogitsLoss: "binary_cross_entropy_with_logits",
-    nn.BCELoss: "binary_cross_entropy",
-    nn.MSELoss: "mse_loss",
-    nn.L1Loss: "l1_loss",
-    nn.HuberLoss: "huber_loss",
-    nn.SmoothL1Loss: "smooth_l1_loss",
-}
 #: The label that cross_entropy and nll_loss leave out.
 IGNORED = -100
 
-#: How many elements are looked at in one go: few enough to stay in cache.
+#: How many elements are checked at a time: few enough to stay in cache.
 PIECE = 2**16
 
 
-class Objective:
+class Loss:
     """A loss, and how targets are brought into the form that it takes.
 
     ``loss``: a name, or a function of (output, target) tensors that gives a scalar tensor.
@@ -64,24 +55,25 @@ class Objective:
     """
 
     def __init__(self, loss: Any) -> None:
+        known = ", ".join((*LOSSES, *SHORT))
         if isinstance(loss, str):
             self.name = SHORT.get(loss, loss)
-            if self.name not in KINDS:
-                raise ValueError(f"unknown loss {loss!r}; known are {', '.join((*KINDS, *SHORT))}")
+            if self.name not in LOSSES:
+                raise ValueError(f"unknown loss {loss!r}; known are {known}")
             self.function: Callable[..., Any] = getattr(F, self.name)
-        elif not callable(loss):
-            raise TypeError(
-                f"loss: expected a name or a function of (output, target), "
-                f"got {type(loss).__name__}; known names are {', '.join((*KINDS, *SHORT))}"
-            )
-        else:
+        elif callable(loss):
             self.function = loss
             inner: Any = loss.func if isinstance(loss, functools.partial) else loss
             name = getattr(inner, "__name__", type(inner).__name__)
-            ours = name in KINDS and inner is getattr(F, name)
+            ours = name in LOSSES and inner is getattr(F, name)
             self.name = name if ours else MODULES.get(type(inner), f"{name} (your own)")
-        self.kind = KINDS.get(self.name, OTHER)
-        #: Where an output (N,) or (N, 1) begins to mean class 1.
+        else:
+            raise TypeError(
+                f"loss: expected a name or a function of (output, target), "
+                f"got {type(loss).__name__}; known names are {known}"
+            )
+        self.kind = LOSSES[self.name][0] if self.name in LOSSES else OTHER
+        #: An output (N,) or (N, 1) above it means class 1.
         self.threshold = 0.5 if self.name == "binary_cross_entropy" else 0.0
 
     def target(self, y: Array, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -109,10 +101,10 @@ class Objective:
             self._check_like(y, output, name)
 
     def trial(self, output: Tensor, target: Tensor) -> Any:
-        """The loss of the trial batch. Raises ValueError where it makes (N, N) of (N, 1) and (N,).
+        """The loss of the trial batch; ValueError if it broadcasts (N, 1) and (N,) to (N, N).
 
-        Losses by name get targets in the shape of the outputs. What another function makes of the
-        two is seen only when it runs.
+        Losses by name get targets in the shape of the outputs. Of any other function this is
+        known only when it runs.
         """
         shapes = output.shape, target.shape
         if self.kind is not OTHER or shapes[0] != (*shapes[1], 1):
@@ -157,13 +149,11 @@ class Objective:
                 f"{name}: {self.name} takes integer class indices, got {y.dtype}; "
                 f"pass {name}.astype(np.int64), or loss='mse' if they are no classes"
             )
-        expected = (*shape[2:],)
-        if y.shape[1:] != expected:
-            hint = f"; pass {name}.ravel()" if y.shape[1:] == (1,) and not expected else ""
+        if y.shape[1:] != shape[2:]:
+            hint = f"; pass {name}.ravel()" if y.shape[1:] == (1,) and len(shape) == 2 else ""
             raise ValueError(
-                f"{name}: for outputs (N, {', '.join(map(str, shape[1:]))}) {self.name} takes "
-                f"class indices (N{''.join(f', {n}' for n in expected)}{',' * (not expected)}), "
-                f"got {y.shape}{hint}"
+                f"{name}: for outputs {_shape_of_batch(shape)} {self.name} takes class indices "
+                f"{_shape_of_batch(shape[1:])}, got {y.shape}{hint}"
             )
         wrong = ((y < 0) | (y >= count)) & (y != IGNORED)
         if wrong.any():
@@ -171,16 +161,17 @@ class Objective:
             raise ValueError(
                 f"{name}: the model has {count} outputs, so labels go from 0 to {count - 1}; "
                 f"{np.count_nonzero(wrong)} of {y.size} are outside, from {y.min()} to {y.max()}, "
-                f"the first at {_place(where)}"
+                f"the first at {_index(where)}"
             )
 
     def _check_like(self, y: Array, output: Tensor, name: str) -> None:
         shape = output.shape
-        column = len(shape) == y.ndim + 1 and shape[-1] == 1 and y.shape[1:] == shape[1:-1]
+        column = (*y.shape[1:], 1) == shape[1:]
         if y.shape[1:] != shape[1:] and not column:
             raise ValueError(
-                f"{self.name}: the model gives {_rows(shape)} and {name} is {_rows(y.shape)}; "
-                f"apart from the number of samples they must have one shape"
+                f"{self.name}: the model gives {_shape_of_batch(shape)} and {name} is "
+                f"{_shape_of_batch(y.shape)}; apart from the number of samples they must have one "
+                f"shape"
             )
         if self.kind is BINARY and y.size and not 0 <= y.min() <= y.max() <= 1:
             raise ValueError(
@@ -213,13 +204,13 @@ def check_finite(array: Array, name: str) -> None:
     where = np.unravel_index(int(wrong.argmax()), array.shape)
     raise ValueError(
         f"{name}: {np.count_nonzero(wrong)} of {array.size} values are not finite, the first is "
-        f"{array[where]} at {_place(where)}; drop or replace them, e.g. with np.nan_to_num"
+        f"{array[where]} at {_index(where)}; drop or replace them, e.g. with np.nan_to_num"
     )
 
 
-def _place(where: Any) -> str:
-    return f"index {int(where[0]) if len(where) == 1 else tuple(int(i) for i in where)}"
+def _index(where: Any) -> str:
+    return f"index {int(where[0]) if len(where) == 1 else tuple(map(int, where))}"
 
 
-def _rows(shape: tuple[int, ...]) -> str:
+def _shape_of_batch(shape: tuple[int, ...]) -> str:
     return f"(N{''.join(f', {n}' for n in shape[1:])}{',' * (len(shape) == 1)})"

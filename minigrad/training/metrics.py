@@ -1,8 +1,12 @@
-"""Metrics: how good predictions are, gathered batch by batch and right for batches of any size."""
+"""Metrics: how good predictions are, summed batch by batch and exact for batches of any size.
+
+A metric keeps sums, not averages of batches, so a smaller last batch counts by its samples.
+"""
 
 from __future__ import annotations
 
 import copy
+import math
 import re
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeAlias
@@ -11,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.engine.settings import checked
+from minigrad.training.losses import BINARY, CLASSES, REGRESSION, Loss
 
 Array: TypeAlias = NDArray[Any]
 
@@ -30,9 +35,9 @@ __all__ = [
 class Metric:
     """Base of metrics: ``reset()``, then ``update(output, target)`` per batch, then ``result()``.
 
-    ``name`` is the metric's name in the history. A subclass keeps all it has gathered in attributes
+    ``name`` is the metric's name in the history. A subclass keeps what it has summed in attributes
     that :meth:`reset` sets, and nowhere else, so that a run can be saved and resumed. Raises
-    NotImplementedError for a method that a subclass lacks.
+    NotImplementedError for a method that a subclass does not define.
 
     >>> class Largest(Metric):
     ...     name = "largest"
@@ -50,7 +55,7 @@ class Metric:
     """
 
     name = "metric"
-    #: Whether outputs and targets are taken for classes rather than numbers.
+    #: Whether it compares classes rather than numbers.
     judges_classes: ClassVar[bool] = False
 
     def reset(self) -> None:
@@ -67,25 +72,35 @@ class Metric:
         raise NotImplementedError(f"{type(self).__name__} has no result method")
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of what has been gathered."""
+        """A copy of the sums so far."""
         return copy.deepcopy(self.__dict__)
 
     @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from what another has gathered."""
+        """Continue from the sums of another metric."""
         self.__dict__.update(copy.deepcopy(state))
 
 
 class _Mean(Metric):
-    """The mean over all elements of a score that is summed per batch."""
+    """The mean of a score; a subclass gives its sum over a batch and the number of scores."""
 
     def reset(self) -> None:
         """Forget all batches."""
         self.total, self.count = 0.0, 0
 
+    @checked()
+    def update(self, output: Array, target: Array) -> None:
+        """Add the scores of a batch."""
+        total, count = self._scores(output, target)
+        self.total += total
+        self.count += count
+
+    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
+        raise NotImplementedError
+
     def result(self) -> float:
         """The mean; NaN before the first batch."""
-        return self.total / self.count if self.count else float("nan")
+        return self.total / self.count if self.count else math.nan
 
 
 class Accuracy(_Mean):
@@ -110,16 +125,13 @@ class Accuracy(_Mean):
     def __init__(self, threshold: float | None = None) -> None:
         self.threshold = threshold
 
-    @checked()
-    def update(self, output: Array, target: Array) -> None:
-        """Count the right predictions of a batch."""
+    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
         if output.ndim > 1 and output.shape[1] > 1 and target.ndim == output.ndim - 1:
             right = output.argmax(1) == target  # the common case, without the checks below
         else:
             predicted, true = _classes(output, target, self.threshold)
             right = predicted == true
-        self.total += int(np.count_nonzero(right))
-        self.count += right.size
+        return int(np.count_nonzero(right)), right.size
 
 
 class TopKAccuracy(_Mean):
@@ -142,9 +154,7 @@ class TopKAccuracy(_Mean):
         self.k = k
         self.name = f"top_{k}"
 
-    @checked()
-    def update(self, output: Array, target: Array) -> None:
-        """Count the targets of a batch that are among the first k."""
+    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
         if output.ndim < 2 or output.shape[1] < self.k:
             raise ValueError(
                 f"TopKAccuracy: {self.name}: expected outputs of at least {self.k} classes, "
@@ -157,8 +167,7 @@ class TopKAccuracy(_Mean):
         classes = np.arange(output.shape[1]).reshape(-1, *[1] * (output.ndim - 2))
         before = (output > chosen) | ((output == chosen) & (classes < index))
         within = np.count_nonzero(before, axis=1) < self.k
-        self.total += int(np.count_nonzero(within))
-        self.count += within.size
+        return int(np.count_nonzero(within)), within.size
 
 
 class MeanAbsoluteError(_Mean):
@@ -173,11 +182,9 @@ class MeanAbsoluteError(_Mean):
 
     name = "mae"
 
-    @checked()
-    def update(self, output: Array, target: Array) -> None:
-        """Add the errors of a batch."""
-        self.total += float(np.abs(_difference(self.name, output, target)).sum(dtype=np.float64))
-        self.count += output.size
+    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
+        error = np.abs(_difference(self.name, output, target))
+        return float(error.sum(dtype=np.float64)), error.size
 
 
 class MeanSquaredError(_Mean):
@@ -185,19 +192,16 @@ class MeanSquaredError(_Mean):
 
     name = "mse"
 
-    @checked()
-    def update(self, output: Array, target: Array) -> None:
-        """Add the squared errors of a batch."""
-        difference = _difference(self.name, output, target)
-        self.total += float(np.square(difference).sum(dtype=np.float64))
-        self.count += output.size
+    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
+        error = np.square(_difference(self.name, output, target))
+        return float(error.sum(dtype=np.float64)), error.size
 
 
 class ConfusionMatrix(Metric):
     """How often class i (row) was taken for class j (column): int64 (C, C).
 
     Outputs and targets as for :class:`Accuracy`; the history then holds arrays. Raises ValueError
-    for labels that no output stands for.
+    for a label without an output.
 
     >>> metric = ConfusionMatrix()
     >>> metric.reset()
@@ -238,7 +242,7 @@ class ConfusionMatrix(Metric):
 
 
 class _PerClass(ConfusionMatrix):
-    """A score of each class, and its average as scikit-learn's; 0 where nothing can be divided.
+    """A score of each class, and its average, as in scikit-learn; 0 instead of 0 / 0.
 
     ``average``: "macro" (mean over the classes that occur), "micro" (over all samples), "weighted"
     (by how often a class occurs) or None (an array, one score per class). With outputs (N,) or
@@ -332,14 +336,11 @@ class MeanOf(_Mean):
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
 
-    @checked()
-    def update(self, output: Array, target: Array) -> None:
-        """Add a batch, weighted by its samples."""
-        self.total += float(self.function(output, target)) * len(output)
-        self.count += len(output)
+    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
+        return float(self.function(output, target)) * len(output), len(output)
 
     def state_dict(self) -> dict[str, Any]:
-        """A copy of what has been gathered."""
+        """A copy of the sums so far."""
         return {"total": self.total, "count": self.count}
 
 
@@ -356,7 +357,7 @@ KNOWN: dict[str, Callable[[], Metric]] = {
 
 
 def metric(given: Any) -> Metric:
-    """The metric that a name stands for, or an object or a function is.
+    """The metric for a name, a Metric, or a function of (output, target).
 
     Raises ValueError for an unknown name, with the known ones, and TypeError for anything else.
 
@@ -383,8 +384,78 @@ def metric(given: Any) -> Metric:
     )
 
 
+def metrics_for(given: Any, loss: Loss) -> list[Metric]:
+    """The metrics of a Trainer; by default the accuracy, if the loss is one for classes."""
+    if given is None:
+        given = ("accuracy",) if loss.kind in (CLASSES, BINARY) else ()
+    if isinstance(given, (str, Metric)) or callable(given):
+        given = (given,)
+    if not hasattr(given, "__iter__"):
+        raise TypeError(f"Trainer: metrics must be names, metrics or functions, got {given!r:.80}")
+    made = [metric(one) for one in given]
+    for one in made:
+        if isinstance(one, (Accuracy, ConfusionMatrix)) and one.threshold is None:
+            one.threshold = loss.threshold
+    names = ["loss", *[one.name for one in made]]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"Trainer: two quantities are called {name!r}; rename one: m.name=...")
+    wrong = [one.name for one in made if one.judges_classes]
+    if loss.kind is REGRESSION and wrong:
+        raise ValueError(
+            f"Trainer: {', '.join(wrong)} judges classes, and the loss is one of numbers; use "
+            f"metrics=('mae',) or ('mse',)"
+        )
+    return made
+
+
+class RunningMeans:
+    """The loss and metrics of an epoch so far, each batch weighted by its samples."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self.metrics = metrics
+        self.total, self.count, self.batches = 0.0, 0, 0  # of the loss
+
+    def reset(self) -> None:
+        """Forget all batches."""
+        self.total, self.count, self.batches = 0.0, 0, 0
+        for one in self.metrics:
+            one.reset()
+
+    def update(self, loss: float, output: Array, target: Array) -> None:
+        """Add a batch."""
+        count = len(target)
+        self.total += loss * count
+        self.count += count
+        self.batches += 1
+        for one in self.metrics:
+            one.update(output, target)
+
+    def logs(self) -> dict[str, Any]:
+        """Name -> value so far; the loss is NaN before the first batch."""
+        loss = self.total / self.count if self.count else math.nan
+        return {"loss": loss, **{one.name: one.result() for one in self.metrics}}
+
+    def state_dict(self) -> dict[str, Any]:
+        """A copy of the sums so far."""
+        metrics = [one.state_dict() for one in self.metrics] if self.batches else []
+        sums = {"total": self.total, "count": self.count, "batches": self.batches}
+        return {**sums, "metrics": metrics}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from the sums of another run."""
+        if len(state["metrics"]) not in (0, len(self.metrics)):
+            raise ValueError(
+                f"Trainer: the run was saved with {len(state['metrics'])} metrics, this trainer "
+                f"has {len(self.metrics)}"
+            )
+        self.total, self.count, self.batches = state["total"], state["count"], state["batches"]
+        for one, saved in zip(self.metrics, state["metrics"], strict=False):
+            one.load_state_dict(saved)
+
+
 def best_is_smaller(name: str) -> bool:
-    """Whether less of this quantity is better: losses and errors, as against scores."""
+    """Whether smaller values are better: true of losses and errors, not of scores."""
     bare = name.removeprefix("val_")
     scores = ("accuracy", "precision", "recall", "f1", "auc", "score", "top_")
     return not any(word in bare for word in scores)
