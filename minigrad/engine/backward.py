@@ -16,8 +16,8 @@ import numpy as np
 
 from minigrad.engine.hooks import Edges
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
+from minigrad.kernels import current as kernels
 from minigrad.kernels.scratch import keep_freed
-from minigrad.kernels.sums import total
 
 #: Tells whether a node belongs to the part of history that a pass goes through.
 InTape: TypeAlias = Callable[[Node], bool]
@@ -223,7 +223,7 @@ def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:
             f"{shape}; a rule returns the shape of its input, or one that it broadcasts to"
         )
     stretched = [i + extra for i, n in enumerate(shape) if n == 1 and h.shape[i + extra] != 1]
-    h = total(h, (*range(extra), *stretched))
+    h = kernels.total(h, (*range(extra), *stretched))
     return np.reshape(h, shape) if stretched else h
 
 

@@ -1,6 +1,7 @@
-"""The patches of an image, as a view or as a sum: what im2col, col2im and pooling are made of.
+"""The patches of an image: as columns, as a view, and added up into an image again.
 
-``patches`` and ``add_patches`` are adjoint to each other, ``pad_image`` and ``crop_image`` too.
+``im2col`` and ``col2im`` are adjoint to each other, and so are ``pad_image`` and ``crop_image``.
+Convolution and pooling are products, maxima and sums over patches.
 """
 
 from __future__ import annotations
@@ -10,7 +11,51 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from minigrad.kernels.windows import Windows
+from minigrad.kernels.windows import Windows, reach
+
+
+def plain_im2col(x: Any, windows: Windows) -> Any:
+    """Column p is what window p covers: (N, C, H, W) gives (N, C * kh * kw, out_h * out_w)."""
+    padded = np.pad(x, ((0, 0), (0, 0), *windows.padding))
+    columns = [padded[:, :, rows, across] for rows, across in _each_window(windows)]
+    kh, kw = windows.kernel
+    return np.stack([c.reshape(len(x), x.shape[1] * kh * kw) for c in columns], axis=-1)
+
+
+def plain_col2im(columns: Any, windows: Windows) -> Any:
+    """Each column added where its window stands: the adjoint of ``plain_im2col``."""
+    kh, kw = windows.kernel
+    n, channels = len(columns), columns.shape[1] // (kh * kw)
+    out = np.zeros((n, channels, *windows.padded), columns.dtype)
+    for p, (rows, across) in enumerate(_each_window(windows)):
+        out[:, :, rows, across] += columns[:, :, p].reshape(n, channels, kh, kw)
+    return crop_image(out, windows)
+
+
+def _each_window(windows: Windows) -> list[tuple[slice, slice]]:
+    """The rows and columns of a padded image that each window covers."""
+    across = [
+        [slice(i * s, i * s + reach(k, d), d) for i in range(out)]
+        for out, s, k, d in zip(
+            windows.out, windows.stride, windows.kernel, windows.dilation, strict=True
+        )
+    ]
+    return [(rows, columns) for rows in across[0] for columns in across[1]]
+
+
+def im2col(x: Any, windows: Windows) -> Any:
+    """The patches of an image as columns, copied all at once."""
+    columns = patches(pad_image(x, windows), windows).copy()
+    n, c, kh, kw, oh, ow = columns.shape
+    return columns.reshape(n, c * kh * kw, oh * ow)
+
+
+def col2im(columns: Any, windows: Windows) -> Any:
+    """The sum of columns into an image, one place (i, j) of all windows at a time."""
+    (kh, kw), n = windows.kernel, len(columns)
+    return add_patches(
+        columns.reshape(n, columns.shape[1] // (kh * kw), kh, kw, *windows.out), windows
+    )
 
 
 def pad_image(x: Any, windows: Windows, value: float = 0.0) -> Any:
@@ -30,7 +75,7 @@ def pad_image(x: Any, windows: Windows, value: float = 0.0) -> Any:
 
 
 def crop_image(x: Any, windows: Windows) -> Any:
-    """The inverse of ``pad_image``."""
+    """The image without its frame."""
     (top, _), (left, _) = windows.padding
     h, w = windows.size
     return x[:, :, top : top + h, left : left + w]

@@ -19,10 +19,20 @@ BLOCK, MANY = 512, 1024
 NARROW, CACHED = 64, 1 << 23
 
 
-def total(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
-    """``np.sum`` of floats, within a few units in the last place, however many there are.
+def plain_total(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+    """``np.sum``, of an array or a tensor, which records it."""
+    return np.sum(x, axis=axis, keepdims=keepdims)
 
-    float16 is added up in float32. A tensor's sum is recorded, as from ``np.sum``.
+
+def plain_mean(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+    """``np.mean``, of an array or a tensor, which records it."""
+    return np.mean(x, axis=axis, keepdims=keepdims)
+
+
+def total(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
+    """``plain_total`` of floats, within a few units in the last place, however many there are.
+
+    float16 is added up in float32.
     """
     if type(x) is not np.ndarray or x.dtype.char not in "ef":
         return np.sum(x, axis=axis, keepdims=keepdims)
@@ -42,7 +52,7 @@ def total(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = Fa
 
 
 def mean(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> Any:
-    """``np.mean`` by way of ``total``."""
+    """``plain_mean`` by way of ``total``."""
     if type(x) is not np.ndarray or x.dtype.char not in "ef" or not x.size:
         return np.mean(x, axis=axis, keepdims=keepdims)
     wide = x.astype(np.float32) if x.dtype == np.float16 else x
@@ -79,11 +89,11 @@ def _sum(x: Any, gone: set[int]) -> Any:
 def _one_by_one(x: Any, axes: set[int]) -> Any:
     strides = x.strides
     for a in sorted(axes, key=lambda a: abs(strides[a])):
-        x = _along(x, a)
+        x = _sum_axis(x, a)
     return np.squeeze(x, axis=tuple(axes))
 
 
-def _along(x: Any, axis: int) -> Any:
+def _sum_axis(x: Any, axis: int) -> Any:
     """The sum along one axis, which is kept: pairwise, or by blocks."""
     n = x.shape[axis]
     if n <= MANY or x.strides[axis] == x.itemsize:
@@ -99,4 +109,4 @@ def _along(x: Any, axis: int) -> Any:
     else:
         sums = np.sum(cut, axis=axis + 1)
     rest = np.sum(x[(*start, slice(blocks * BLOCK, None))], axis=axis, keepdims=True)
-    return _along(sums, axis) + rest
+    return _sum_axis(sums, axis) + rest

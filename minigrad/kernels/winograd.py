@@ -19,15 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.convolution_blocks import (
-    LEAST,
-    SMALL_PRODUCT,
-    Block,
-    Shape,
-    pitch,
-)
+from minigrad.kernels.blocks import Block, Shape, cut, pitch, view
 from minigrad.kernels.scratch import scratch
-from minigrad.kernels.sums import total as sum_of
+from minigrad.kernels.sums import total
 
 #: Output rows of one tile, input rows that they take, and products that they cost.
 TILE, TALL = 4, 6
@@ -64,64 +58,39 @@ class Winograd:
         self.pitch = pitch(windows)
         self.images = max(b.last - b.first for b in blocks)
         self.tiles = -(-max(b.bottom - b.top for b in blocks) // TILE)
-        n, c, kw, size = self.images, shape.channels, windows.kernel[1], dtype.itemsize
+        n, c, kw = self.images, shape.channels, windows.kernel[1]
         #: What belongs to one image and channel: of each kind one row more than there are tiles.
         self.plane = plane = (self.tiles + 1) * self.pitch
         self.used = self.tiles * self.pitch
         depth = c * kw
-        length = n * self.used
-        limit = SMALL_PRODUCT // (depth * shape.out_channels)
-        self.parts = -(-length // limit) if limit >= LEAST else 1
-        self.part = -(-length // self.parts)
+        used = n * self.used
+        self.parts, self.part = cut(used, depth * shape.out_channels)
         self.length = self.parts * self.part
         self.rows = scratch("image", (TILE, c, n, plane), dtype)
         self.rows.fill(0.0)
         left = windows.padding[1][0]
-        self.inner = np.ndarray(
-            (TILE, c, n, self.tiles + 1, windows.size[1]),
-            dtype,
+        self.inner = view(
             self.rows,
-            left * size,
-            (*self.rows.strides[:3], self.pitch * size, size),
+            (TILE, c, n, self.tiles + 1, windows.size[1]),
+            (c * n * plane, n * plane, plane, self.pitch, 1),
+            left,
         )
         self.transformed = scratch("transformed", (TALL, c, n, plane), dtype)
         self.transformed.fill(0.0)
-        kinds, channel, image, one = self.transformed.strides
-        self.source = np.ndarray(
-            (TALL, c, kw, n, self.used),
-            dtype,
-            self.transformed,
-            0,
-            (kinds, channel, one, image, one),
-        )
+        taps = (TALL, c, kw, n, self.used)
+        self.source = view(self.transformed, taps, (c * n * plane, n * plane, 1, plane, 1))
         columns = scratch("columns", (TALL, depth, self.length), dtype)
-        columns[:, :, length:] = 0.0
-        self.target = np.ndarray(
-            (TALL, c, kw, n, self.used),
-            dtype,
-            columns,
-            0,
-            (
-                columns.strides[0],
-                kw * self.length * size,
-                self.length * size,
-                self.used * size,
-                size,
-            ),
-        )
+        columns[:, :, used:] = 0.0
+        steps = (depth * self.length, kw * self.length, self.length, self.used, 1)
+        self.target = view(columns, taps, steps)
         self.cols = self._in_parts(columns)
         self.passes = scratch("passes", (4, c * n * plane - self.pitch), dtype)
 
     def _in_parts(self, array: Any) -> Any:
         """(kinds, rows, length) as (kinds, parts, rows, part), for small products."""
-        kinds, row, one = array.strides
-        return np.ndarray(
-            (len(array), self.parts, array.shape[1], self.part),
-            array.dtype,
-            array,
-            0,
-            (kinds, self.part * one, row, one),
-        )
+        kinds, rows, length = array.shape
+        steps = (rows * length, self.part, length, 1)
+        return view(array, (kinds, self.parts, rows, self.part), steps)
 
     def columns(self, x: Any, block: Block) -> Any:
         """(6, parts, C * kw, part): the transformed rows, once for each column of the kernel."""
@@ -198,32 +167,23 @@ class Winograd:
         n, _, rows, out_w = target.shape
         for kind, y in enumerate((m0, m2, b, m3)):
             some = -(-(rows - kind) // TILE)
-            row, one = y.strides
-            product = np.ndarray(
-                (n, o, some, out_w), self.dtype, y, 0, (self.used * one, row, self.pitch * one, one)
-            )
-            target[:, :, kind::TILE] = product
+            steps = (self.used, self.length, self.pitch, 1)
+            target[:, :, kind::TILE] = view(y, (n, o, some, out_w), steps)
 
     def prepare_gradient(self, dtype: Any) -> None:
         """Memory for ``gradient``, zero where columns wrap around."""
         o = self.shape.out_channels
         self.g = scratch("gradient", (TILE, self.length, o), dtype)
         self.g.fill(0.0)
-        self.z = scratch("turned", (TALL, self.length, o), dtype)
+        self.z = scratch("transformed gradient", (TALL, self.length, o), dtype)
 
     def gradient(self, g: Any, block: Block) -> Any:
-        """A g, turned like in ``Runs``: (6, parts, part, O)."""
+        """A g, transposed as in ``Runs``: (6, parts, part, O)."""
         first, last, top, bottom = block
         n, o = last - first, self.shape.out_channels
-        _, place, one = self.g.strides
+        size = (self.images, self.tiles, self.shape.windows.out[1], o)
         for kind in range(TILE):
-            inner = np.ndarray(
-                (self.images, self.tiles, self.shape.windows.out[1], o),
-                self.dtype,
-                self.g[kind],
-                0,
-                (self.used * place, self.pitch * place, place, one),
-            )
+            inner = view(self.g[kind], size, (self.used * o, self.pitch * o, o, 1))
             rows = g[first:last, :, top + kind : bottom : TILE].transpose(0, 2, 3, 1)
             inner[:n, : rows.shape[1]] = rows
             inner[:n, rows.shape[1] :] = 0.0
@@ -248,11 +208,11 @@ class Winograd:
     @staticmethod
     def reduce(product: Any) -> Any:
         """The sum over parts."""
-        return sum_of(product, 1)
+        return total(product, 1)
 
     @staticmethod
-    def weight(total: Any, shape: tuple[int, ...]) -> Any:
+    def weight(summed: Any, shape: tuple[int, ...]) -> Any:
         """G^T of the summed products (6, C * kw, O), as a weight."""
         o, c, kh, kw = shape
-        turned = np.tensordot(G.astype(total.dtype), total, (0, 0))
+        turned = np.tensordot(G.astype(summed.dtype), summed, (0, 0))
         return np.ascontiguousarray(turned.reshape(kh, c, kw, o).transpose(3, 1, 0, 2))

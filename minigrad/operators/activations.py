@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels import current as kernels
+from minigrad.kernels.activations import Recorded
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.normal_distribution import normal_cdf
@@ -46,29 +48,17 @@ def _zeros(dtype: Any) -> Any:
     return np.zeros(MOST_ZEROS, dtype)
 
 
-def logistic(x: Any) -> Any:
-    """The value of sigmoid, for rules and for other operators; of a tensor it is recorded as one.
-
-    Right to the last digits everywhere; 1 minus it is logistic(-x), whose digits 1 - ans has lost.
-    """
-    if not isinstance(x, (np.ndarray, np.generic)):
-        return sigmoid(x)
-    e = np.exp(np.minimum(x, MOST.get(x.dtype.char, 50.0)))
-    return e / (1.0 + e)
-
-
-#: Where sigmoid has become 1 and e^x does not overflow yet, by dtype; 50 in all wider ones.
-MOST = {"e": 11.0}
-
-
-@operator(vjp=lambda g, ans, x: g * (ans * logistic(-x)), wide=True, numbers="inexact")
+@operator(vjp=lambda g, ans, x: g * (ans * kernels.logistic(-x)), wide=True, numbers="inexact")
 def sigmoid(x: Array) -> Array:
     """1 / (1 + e^-x), in (0, 1).
 
     >>> sigmoid(tensor([0.0]))
     tensor([0.5])
     """
-    return logistic(x)
+    return kernels.logistic(x)
+
+
+Recorded.logistic = sigmoid
 
 
 @operator(
@@ -170,7 +160,7 @@ def selu(x: Array) -> Array:
 
 @operator(
     numbers="float",
-    vjp=lambda g, _ans, x, beta=1.0: g * logistic(beta * x),
+    vjp=lambda g, _ans, x, beta=1.0: g * kernels.logistic(beta * x),
     samples=[*EACH, sample((2, 3), beta=2.5)],
     wide=True,
 )
@@ -197,8 +187,8 @@ def logsigmoid(x: Array) -> Array:
 
 
 def _silu_vjp(g: Any, _ans: Any, x: Any) -> Any:
-    s = logistic(x)
-    return g * (s * (1.0 + x * logistic(-x)))
+    s = kernels.logistic(x)
+    return g * (s * (1.0 + x * kernels.logistic(-x)))
 
 
 @operator(vjp=_silu_vjp, wide=True, numbers="inexact")
@@ -211,7 +201,7 @@ def silu(x: Array) -> Array:
     >>> silu(tensor([0.0, 1.0]))
     tensor([0.       , 0.7310586])
     """
-    return x * logistic(x)
+    return x * kernels.logistic(x)
 
 
 #: Constants of the approximation of GELU by tanh.
@@ -221,9 +211,9 @@ _ROOT, _CUBIC = math.sqrt(2.0 / math.pi), 0.044715
 def _gelu_tanh_vjp(g: Any, _ans: Any, x: Any) -> Any:
     near = np.clip(x, -20.0, 20.0)
     u = (2.0 * _ROOT) * (near + _CUBIC * near * near * near)
-    s = logistic(u)
+    s = kernels.logistic(u)
     slope = (2.0 * _ROOT) * (1.0 + 3.0 * _CUBIC * near * near)
-    return g * (s * (1.0 + near * slope * logistic(-u)))
+    return g * (s * (1.0 + near * slope * kernels.logistic(-u)))
 
 
 @operator(
@@ -238,7 +228,7 @@ def gelu_tanh(x: Array) -> Array:
     tensor([0.841192])
     """
     near = np.clip(x, -20.0, 20.0)  # beyond, tanh is 1 and a cube would overflow
-    return x * logistic((2.0 * _ROOT) * (near + _CUBIC * near * near * near))
+    return x * kernels.logistic((2.0 * _ROOT) * (near + _CUBIC * near * near * near))
 
 
 @composite(

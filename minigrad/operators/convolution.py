@@ -2,8 +2,8 @@
 
 A convolution is linear in the image and in the weight, so it and its two gradients are three faces
 of one trilinear form <g, conv(x, w)>. Each of the three operators has the other two as rules, and
-so derivatives of every order stay within them. How they are computed fast is another matter:
-``convolution_kernels.py``.
+so derivatives of every order stay within them. Their definitions, ``weight @ im2col(x)`` and its
+two gradients, stand at the top of ``kernels/convolution.py``.
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels import convolution as kernels
-from minigrad.kernels.sums import total
+from minigrad.kernels import current as kernels
 from minigrad.kernels.windows import (
     IntOrPair,
     Padding,
@@ -74,7 +73,7 @@ def _conv2d_vjp_weight(g: Any, _ans: Any, x: Any, _w: Any, _b: Any, **geometry: 
 
 
 def _conv2d_vjp_bias(g: Any, *_: Any, **_geometry: Any) -> Any:
-    return total(g, (0, 2, 3))
+    return kernels.total(g, (0, 2, 3))
 
 
 @operator(
@@ -117,7 +116,7 @@ def conv2d(
     """
     windows = _windows("conv2d", input.shape, weight.shape, stride, padding, dilation, groups)
     _check_bias("conv2d", bias, weight.shape[0])
-    return kernels.convolve(input, weight, bias, windows, groups)
+    return kernels.conv2d(input, weight, bias, windows, groups)
 
 
 def _input_grad_vjp_g(c: Any, _ans: Any, _g: Any, w: Any, x_shape: Any, **geometry: Any) -> Any:
@@ -156,7 +155,7 @@ def conv2d_input_grad(
         "conv2d_input_grad", x_shape, weight.shape, stride, padding, dilation, groups
     )
     _check_output("conv2d_input_grad", g, (x_shape[0], weight.shape[0], *windows.out))
-    return kernels.convolve_input_grad(g, weight, windows, groups)
+    return kernels.conv2d_input_grad(g, weight, windows, groups)
 
 
 def _weight_grad_vjp_x(c: Any, _ans: Any, _x: Any, g: Any, w_shape: Any, **geometry: Any) -> Any:
@@ -193,7 +192,7 @@ def conv2d_weight_grad(
     """
     windows = _windows("conv2d_weight_grad", x.shape, w_shape, stride, padding, dilation, groups)
     _check_output("conv2d_weight_grad", g, (x.shape[0], w_shape[0], *windows.out))
-    return kernels.convolve_weight_grad(x, g, windows, groups)
+    return kernels.conv2d_weight_grad(x, g, windows, groups)
 
 
 def _check_output(name: str, g: Any, expected: tuple[int, ...]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from minigrad.kernels.im2col import add_patches, pad_image, patches
+from minigrad.kernels import current as kernels
 from minigrad.kernels.windows import IntOrPair, Padding, as_int, check_rank, sliding
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
@@ -49,9 +49,7 @@ def im2col(
     """
     check_rank("im2col", "x", x.shape, "(N, C, H, W)")
     windows = sliding("im2col", x.shape[2:], kernel_size, stride, padding, dilation)
-    cols = patches(pad_image(x, windows), windows).copy()
-    n, c, kh, kw, oh, ow = cols.shape
-    return cols.reshape(n, c * kh * kw, oh * ow)
+    return kernels.im2col(x, windows)
 
 
 @operator(
@@ -95,4 +93,4 @@ def col2im(
             f"col2im: columns of an image {tuple(x_shape)} under a {kh} x {kw} window that fits "
             f"{oh} x {ow} times have shape {expected}, got {cols.shape}"
         )
-    return add_patches(cols.reshape(n, c, kh, kw, oh, ow), windows)
+    return kernels.col2im(cols, windows)

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.sums import total
-from minigrad.kernels.threads import small_product
+from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.products import rows
@@ -16,18 +15,16 @@ __all__ = ["linear"]
 
 
 def _vjp_input(g: Any, _ans: Any, _x: Any, weight: Any, *_: Any) -> Any:
-    with small_product(g.size * weight.shape[1]):
-        return g @ weight
+    return kernels.product(g, weight)
 
 
 def _vjp_weight(g: Any, _ans: Any, x: Any, *_: Any) -> Any:
-    with small_product(g.size * x.shape[-1]):
-        return np.transpose(rows(g)) @ rows(x)
+    return kernels.product(np.transpose(rows(g)), rows(x))
 
 
 @operator(
     numbers="float",
-    vjp=(_vjp_input, _vjp_weight, lambda g, *_: total(rows(g), 0)),
+    vjp=(_vjp_input, _vjp_weight, lambda g, *_: kernels.total(rows(g), 0)),
     samples=[
         sample((2, 3), (4, 3), (4,)), sample((2, 3), (4, 3)), sample((3,), (2, 3), (2,)),
         sample((2, 1, 3), (2, 3), (2,)), sample((0, 3), (2, 3), (2,)),
@@ -50,15 +47,4 @@ def linear(input: Array, weight: Array, bias: Array = None) -> Array:
         )
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have shape {weight.shape[:1]}, got {bias.shape}")
-    if input.ndim == 2 and len(input) < len(weight) and bias is not None:
-        # BLAS likes the longer side on the left (65 us instead of 87 for 32 x 784 times 784 x 100),
-        # and adding the bias turns the product around at no cost.
-        with small_product(input.size * len(weight)):
-            product = (weight @ input.T).T
-        ans = np.empty(product.shape, np.result_type(product, bias))
-        return np.add(product, bias, out=ans)
-    with small_product(input.size * len(weight)):
-        ans = input @ weight.T
-    if bias is None:
-        return ans
-    return np.add(ans, bias, out=ans if ans.dtype == bias.dtype else None)
+    return kernels.linear(input, weight, bias)

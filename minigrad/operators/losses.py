@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.activations import log_softmax, logistic, softplus
+from minigrad.kernels import current as kernels
+from minigrad.operators.activations import log_softmax, softplus
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, sample
 
@@ -384,7 +385,7 @@ def _soft_cross_entropy(
 @operator(
     vjp=(
         # sigmoid(x) - t, without the difference of two numbers near 1.
-        lambda g, _ans, x, t: g * ((1.0 - t) * logistic(x) - t * logistic(-x)),
+        lambda g, _ans, x, t: g * ((1.0 - t) * kernels.logistic(x) - t * kernels.logistic(-x)),
         lambda g, _ans, x, _t: -g * x,
     ),
     domain=(anywhere, _probability),

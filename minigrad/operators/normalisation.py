@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.sums import mean as mean_of, total
+from minigrad.kernels import current as kernels
 from minigrad.kernels.windows import as_int
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
@@ -19,22 +19,9 @@ from minigrad.operators.weighing import weigh
 __all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
 
 
-def _moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
-    """The mean and the biased variance over ``axis``, axes kept."""
-    mean = mean_of(x, axis, keepdims=True)
-    centred = x - mean
-    return mean, mean_of(centred * centred, axis, keepdims=True)
-
-
-def _sum_to(x: Any, like: Any) -> Any:
-    """The sum over the axes along which ``like``, of as many axes, has length 1."""
-    axes = tuple(i for i, n in enumerate(like.shape) if n == 1 and x.shape[i] != 1)
-    return total(x, axes, keepdims=True) if axes else x
-
-
 def _normalize_vjp(
     g: Any,
-    wanted: list[int],
+    needed: list[int],
     _ans: Any,
     x: Any,
     weight: Any,
@@ -43,74 +30,9 @@ def _normalize_vjp(
     eps: float,
     moments: Any = None,
 ) -> list[Any]:
-    if x.size == 0:
-        return [g * 1.0 if i == 0 else _sum_to(g, (weight, _bias)[i - 1]) for i in wanted]
-    if isinstance(g, np.ndarray) and isinstance(x, np.ndarray):
-        return _array_gradients(g, wanted, x, weight, _bias, axis, eps, moments)
-    # Of tensors the moments are taken again, as functions of x.
-    mean, var = _moments(x, axis)
-    inv = 1.0 / np.sqrt(var + eps)
-    normal = (x - mean) * inv
-    found: list[Any] = []
-    for i in wanted:
-        if i == 0:
-            gw = g if weight is None else g * weight
-            level = mean_of(gw, axis, keepdims=True)
-            along = mean_of(gw * normal, axis, keepdims=True)
-            found.append((gw - level - normal * along) * inv)
-        else:
-            found.append(_sum_to(g * normal, weight) if i == 1 else _sum_to(g, _bias))
+    grad = kernels.on(g, x).normalize_grad
+    found: list[Any] = grad(g, needed, x, weight, _bias, axis, eps, moments)
     return found
-
-
-def _folds(weight: Any, mean: Any) -> bool:
-    """Whether the weight is constant where the mean is taken, as in batch norm."""
-    return weight is None or weight.shape == mean.shape
-
-
-def _array_gradients(
-    g: Any,
-    wanted: list[int],
-    x: Any,
-    weight: Any,
-    bias: Any,
-    axis: tuple[int, ...],
-    eps: float,
-    moments: Any,
-) -> list[Any]:
-    """The same gradients of plain arrays, in few passes.
-
-    2.8 ms in place of 4.8 for batch norm of 100 x 16 x 28 x 28.
-    """
-    mean, var = moments or _moments(x, axis)
-    inv = 1.0 / np.sqrt(var + eps)
-    count = x.size // mean.size
-    centred = x - mean
-    product = g * centred
-    found: dict[int, Any] = {}
-    if 1 in wanted:
-        found[1] = (
-            _sum_to(product * inv, weight)
-            if not _folds(weight, mean)
-            else (total(product, axis, keepdims=True) * inv)
-        )
-    if 2 in wanted:
-        found[2] = _sum_to(g, bias)
-    if 0 in wanted:
-        gw, scale = g, inv
-        if weight is not None and _folds(weight, mean):
-            scale = inv * weight
-        elif weight is not None:
-            gw = g * weight
-            product *= weight
-        level = total(gw, axis, keepdims=True) / count
-        along = total(product, axis, keepdims=True) / count
-        centred *= along * (inv * inv)
-        np.subtract(gw, centred, out=product)
-        product -= level
-        product *= scale
-        found[0] = product
-    return [found[i] for i in wanted]
 
 
 @operator(
@@ -136,20 +58,7 @@ def normalize(
 
     ``weight`` and ``bias`` have as many axes as x. ``moments``: the mean and variance, if known.
     """
-    if x.size == 0:
-        return x.copy()
-    mean, var = moments or _moments(x, axis)
-    inv = 1.0 / np.sqrt(var + eps)
-    ans = x - mean
-    if weight is not None and _folds(weight, mean):
-        ans *= inv * weight
-    else:
-        ans *= inv
-        if weight is not None:
-            ans *= weight
-    if bias is not None:
-        ans += bias
-    return ans
+    return kernels.normalize(x, weight, bias, axis, eps, moments)
 
 
 def _check_eps(name: str, eps: Any) -> None:
@@ -171,12 +80,7 @@ def _check_eps(name: str, eps: Any) -> None:
     name="affine",
 )
 def _affine(x: Array, scale: Array, shift: Array = None, *, mean: Array) -> Array:
-    # The mean is taken away first: afterwards, a large one would have cost digits.
-    ans = x - mean
-    ans = np.multiply(ans, scale, out=ans if ans.dtype == np.result_type(ans, scale) else None)
-    if shift is None:
-        return ans
-    return np.add(ans, shift, out=ans if ans.dtype == np.result_type(ans, shift) else None)
+    return kernels.affine(x, scale, shift, mean)
 
 
 def _per_channel(name: str, what: str, array: Any, x: Any) -> Any:
@@ -255,7 +159,7 @@ def batch_norm(
             f"{name}: in training it needs more than one value per channel, got an input of shape "
             f"{input.shape}; use a larger batch, or call .eval()"
         )
-    moments = _moments(engine.constant(input), axis) if count else None
+    moments = kernels.moments(engine.constant(input), axis) if count else None
     if training and moments:
         mean, var = (m.ravel() for m in moments)
         _follow(running_mean, mean, momentum)
@@ -316,7 +220,7 @@ def layer_norm(
         None if bias is None else np.reshape(bias, ones + shape),
         axis,
         eps,
-        _moments(engine.constant(input), axis) if input.size else None,
+        kernels.moments(engine.constant(input), axis) if input.size else None,
     )
 
 

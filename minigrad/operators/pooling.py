@@ -8,14 +8,11 @@ at hand. Neither needs stored indices: input and output tell where the maximum w
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.im2col import add_patches, crop_image, pad_image, tap
-from minigrad.kernels.scratch import scratch
-from minigrad.kernels.threads import run
+from minigrad.kernels import current as kernels
 from minigrad.kernels.windows import (
     IntOrPair,
     Windows,
@@ -33,9 +30,6 @@ __all__ = [
     "adaptive_avg_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool2d",
 ]  # fmt: skip
 
-#: The bytes of the images that are pooled at a time.
-BLOCK = 1 << 20
-
 
 def _windows(
     name: str,
@@ -48,59 +42,6 @@ def _windows(
 ) -> Windows:
     check_rank(name, "input", shape, "(N, C, H, W)")
     return pooling(name, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
-
-
-def _by_blocks(work: Callable[[slice], None], x: Any, seconds: float) -> None:
-    """Call ``work`` for a few images at a time, which stay in cache from one pass to the next.
-
-    ``seconds``: about how long one element takes.
-    """
-    many = max(1, BLOCK // max(1, x.nbytes // max(1, len(x))))
-
-    def some(starts: Sequence[int]) -> None:
-        for start in starts:
-            work(slice(start, start + many))
-
-    run(some, range(0, len(x), many), x.size * seconds)
-
-
-def _first_hits(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, Any]]:
-    """Each place (i, j) of the windows with a mask: True where it holds the first maximum.
-
-    ``x`` is padded. The mask is used again for the next place.
-    """
-    if not np.all(ans > -math.inf):
-        yield from _chosen(x, ans, windows)
-        return
-    hit, free = (scratch(role, ans.shape, np.dtype(bool)) for role in ("hit", "free"))
-    free.fill(True)
-    for i, j in windows.taps:
-        np.equal(tap(x, windows, i, j), ans, out=hit)
-        np.logical_and(hit, free, out=hit)
-        np.not_equal(free, hit, out=free)
-        yield i, j, hit
-
-
-def _chosen(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, Any]]:
-    """The same where windows hold NaN or nothing above -inf, which is what the padding holds.
-
-    As in PyTorch, the last NaN of a window is its maximum; the padding never is.
-    """
-    image = pad_image(np.ones((1, 1, *windows.size), bool), windows, False)
-    place = np.full(ans.shape, -1)
-    for k, (i, j) in enumerate(windows.taps):
-        value = tap(x, windows, i, j)
-        first = (place < 0) & (value == ans) & tap(image, windows, i, j)
-        place[first | np.isnan(value)] = k
-    for k, (i, j) in enumerate(windows.taps):
-        yield i, j, place == k
-
-
-def _least(dtype: Any) -> Any:
-    """What no element of this dtype is below."""
-    if dtype.kind in "iu":
-        return np.iinfo(dtype).min
-    return False if dtype.kind == "b" else -math.inf
 
 
 def _max_pool2d_vjp(g: Any, ans: Any, x: Any, **geometry: Any) -> Any:
@@ -137,27 +78,7 @@ def max_pool2d(
     tensor([[[[5.]]]])
     """
     windows = _windows("max_pool2d", input.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    ans = np.empty((*input.shape[:2], *windows.out), input.dtype)
-    (kh, kw), (s1, s2), (d1, d2) = windows.kernel, windows.stride, windows.dilation
-    oh, ow = windows.out
-
-    def work(block: slice) -> None:
-        # First over rows, whose elements lie side by side, then over what is left of the columns.
-        x = pad_image(input[block], windows, _least(input.dtype))
-        rows = [x[:, :, i * d1 : i * d1 + s1 * (oh - 1) + 1 : s1] for i in range(kh)]
-        tallest = rows[0]
-        if kh > 1:
-            tallest = scratch("rows", rows[0].shape, x.dtype)
-            np.maximum(rows[0], rows[1], out=tallest)
-        for row in rows[2:]:
-            np.maximum(tallest, row, out=tallest)
-        columns = [tallest[..., j * d2 : j * d2 + s2 * (ow - 1) + 1 : s2] for j in range(kw)]
-        np.maximum(columns[0], columns[min(1, kw - 1)], out=ans[block])
-        for column in columns[2:]:
-            np.maximum(ans[block], column, out=ans[block])
-
-    _by_blocks(work, input, 5e-10)
-    return ans
+    return kernels.max_pool2d(input, windows)
 
 
 def _samples(*geometries: tuple[tuple[int, ...], dict[str, Any]]) -> list[Sample]:
@@ -197,25 +118,7 @@ def max_pool2d_grad(
 ) -> Array:
     """Each element of g added where its window of x has the first maximum, ``ans``."""
     windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    dtype = np.result_type(g, x)
-    steps = list(zip(windows.size, windows.out, windows.stride, windows.kernel, strict=True))
-    apart = windows.dilation == (1, 1) and all(s >= k for _, _, s, k in steps)
-    # Then every pixel lies under one window, and is written once.
-    tiled = apart and windows.padded == windows.size
-    tiled = tiled and all(s == k and n == m * s for n, m, s, k in steps)
-    total = np.empty(x.shape, dtype) if tiled else np.zeros((*x.shape[:2], *windows.padded), dtype)
-
-    def work(block: slice) -> None:
-        framed, share = pad_image(x[block], windows, -math.inf), g[block]
-        for i, j, hit in _first_hits(framed, ans[block], windows):
-            target = tap(total[block], windows, i, j)
-            if apart:
-                np.multiply(hit, share, out=target)
-            else:
-                np.add(target, hit * share, out=target)
-
-    _by_blocks(work, x, 1.5e-9 * math.prod(windows.kernel) / math.prod(windows.stride))
-    return crop_image(total, windows)
+    return kernels.max_pool2d_grad(g, x, ans, windows)
 
 
 @operator(
@@ -238,11 +141,7 @@ def max_pool2d_pick(
 ) -> Array:
     """The elements of c at the first maximum, ``ans``, of each window of x."""
     windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    framed, values = pad_image(x, windows, -math.inf), pad_image(c, windows)
-    total = np.zeros(ans.shape, c.dtype)
-    for i, j, hit in _first_hits(framed, ans, windows):
-        np.copyto(total, tap(values, windows, i, j), where=hit)
-    return total
+    return kernels.max_pool2d_pick(c, x, ans, windows)
 
 
 def _sum_pool2d_vjp(g: Any, _ans: Any, _x: Any, **geometry: Any) -> Any:
@@ -267,11 +166,7 @@ def sum_pool2d(
 ) -> Array:
     """The sum of the elements under each window."""
     windows = _windows("avg_pool2d", input.shape, kernel_size, stride, padding, 1, ceil_mode)
-    padded = pad_image(input, windows)
-    ans = tap(padded, windows, 0, 0).copy()
-    for i, j in windows.taps[1:]:
-        ans += tap(padded, windows, i, j)
-    return ans
+    return kernels.sum_pool2d(input, windows)
 
 
 @operator(
@@ -293,10 +188,7 @@ def sum_pool2d_grad(
 ) -> Array:
     """Each element of g added to all places under its window: the adjoint of ``sum_pool2d``."""
     windows = _windows("avg_pool2d", x_shape, kernel_size, stride, padding, 1, ceil_mode)
-    n, c, oh, ow = g.shape
-    return add_patches(
-        np.broadcast_to(g[:, :, None, None], (n, c, *windows.kernel, oh, ow)), windows
-    )
+    return kernels.sum_pool2d_grad(g, windows)
 
 
 @composite(

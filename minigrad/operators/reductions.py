@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels import sums
+from minigrad.kernels import current as kernels
 from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample
@@ -54,7 +54,7 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> sum(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    return sums.total(x, axis, keepdims)
+    return kernels.total(x, axis, keepdims)
 
 
 @operator(
@@ -71,18 +71,18 @@ def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> mean(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
-    return sums.mean(x, axis, keepdims)
+    return kernels.mean(x, axis, keepdims)
 
 
 def _centred(x: Any, axis: Axis) -> Any:
-    return x - sums.mean(x, axis, keepdims=True)
+    return x - kernels.mean(x, axis, keepdims=True)
 
 
 def _variance(x: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
     """The variance, in two passes; of float32 with sums that do not drift, else by NumPy."""
     if x.dtype.char in "ef" and x.size:
         wide = x.astype(np.float32) if x.dtype == np.float16 else x
-        squares = sums.total(np.square(_centred(wide, axis)), axis, keepdims)
+        squares = kernels.total(np.square(_centred(wide, axis)), axis, keepdims)
         if (n := x.size // squares.size - ddof) > 0:
             return (squares / float(n)).astype(x.dtype, copy=False)
     return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
@@ -130,7 +130,7 @@ def std(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) ->
 
 def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     hit = (x == spread(ans, axis, keepdims)).astype(x.dtype)
-    return spread(g, axis, keepdims) * (hit / sums.total(hit, axis, keepdims=True))
+    return spread(g, axis, keepdims) * (hit / kernels.total(hit, axis, keepdims=True))
 
 
 @operator((np.max, np.amax), vjp=_extreme_vjp, domain=distinct, samples=AXES)
@@ -217,7 +217,7 @@ def _finite_or_zero(x: Any) -> Any:
 def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     e = np.exp(x - spread(_finite_or_zero(ans), axis, keepdims))
     # The sum is 1 but for the rounding of ans, which for large x would show in the shares.
-    total = sums.total(e, axis, keepdims=True)
+    total = kernels.total(e, axis, keepdims=True)
     return spread(g, axis, keepdims) * (e / np.where(total == 0, 1.0, total))
 
 
@@ -236,7 +236,7 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """
     shift = _finite_or_zero(np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     with np.errstate(divide="ignore"):
-        total = np.log(sums.total(np.exp(x - shift), axis, keepdims=True)) + shift
+        total = np.log(kernels.total(np.exp(x - shift), axis, keepdims=True)) + shift
     return total if keepdims else np.squeeze(total, axis=axis)
 
 

@@ -1,8 +1,4 @@
-"""Sums of neighbours with fixed weights: a product with a matrix that is mostly zeros.
-
-The zeros say that an element has no part in a sum. So that 0 * inf does not make it NaN, a product
-that is not finite is taken again, without what is multiplied by 0.
-"""
+"""Sums of neighbours with fixed weights, as bilinear interpolation and averages need them."""
 
 from __future__ import annotations
 
@@ -10,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 
@@ -37,27 +34,4 @@ def weigh(x: Array, matrix: Array, axis: int) -> Array:
     >>> weigh(tensor([1.0, np.inf]), np.eye(2), -1)
     tensor([ 1., inf])
     """
-    matrix = matrix.astype(np.result_type(x.dtype, 1.0), copy=False)
-    with np.errstate(invalid="ignore", over="ignore"):
-        ans = _product(x, matrix, axis)
-        return ans if np.isfinite(ans).all() else _left_out(x, matrix, axis)
-
-
-def _product(x: Any, matrix: Any, axis: int) -> Any:
-    return x @ matrix.T if axis == -1 else matrix @ x
-
-
-def _left_out(x: Any, matrix: Any, axis: int) -> Any:
-    """The product of the finite elements; then what the others make of the sums they belong to."""
-    ans = _product(np.where(np.isfinite(x), x, 0.0).astype(x.dtype, copy=False), matrix, axis)
-    up, down = (matrix > 0).astype(matrix.dtype), (matrix < 0).astype(matrix.dtype)
-
-    def reached(where: Any, by: Any) -> Any:
-        return _product(where.astype(matrix.dtype), by, axis) > 0
-
-    high, low = x == np.inf, x == -np.inf
-    ans = np.where(reached(high, up) | reached(low, down), np.inf, ans)
-    # As in a sum: inf - inf is NaN.
-    ans = np.where(reached(high, down) | reached(low, up), ans - np.inf, ans)
-    ans = np.where(reached(np.isnan(x), up + down), np.nan, ans)
-    return ans.astype(matrix.dtype, copy=False)
+    return kernels.weigh(x, matrix, axis)

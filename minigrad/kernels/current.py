@@ -1,0 +1,79 @@
+"""The kernels that run, by name. This is where operators call them: ``current.conv2d(...)``.
+
+They are NumPy's set at first. Another set has functions of the same names and arguments, and takes
+their place with ``use``; no code outside this folder knows which one runs. A set need not be
+complete.
+
+Kernels get arrays and geometry that have been checked. Four of them, ``total``, ``mean``,
+``product`` and ``logistic``, are also called on tensors, which record what the plain definition
+does.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels import plain
+from minigrad.kernels.activations import logistic
+from minigrad.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
+from minigrad.kernels.im2col import col2im, im2col
+from minigrad.kernels.linear import linear, product
+from minigrad.kernels.normalisation import affine, moments, normalize, normalize_grad
+from minigrad.kernels.pooling import (
+    max_pool2d,
+    max_pool2d_grad,
+    max_pool2d_pick,
+    sum_pool2d,
+    sum_pool2d_grad,
+)
+from minigrad.kernels.recurrence import (
+    gru_hidden,
+    gru_hidden_grad,
+    lstm_cell,
+    lstm_cell_grad,
+    lstm_hidden,
+    lstm_hidden_grad,
+)
+from minigrad.kernels.scatter import scatter
+from minigrad.kernels.sums import mean, total
+from minigrad.kernels.weighing import weigh
+
+__all__ = [
+    "logistic",
+    "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
+    "col2im", "im2col",
+    "linear", "product",
+    "affine", "moments", "normalize", "normalize_grad",
+    "max_pool2d", "max_pool2d_grad", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_grad",
+    "gru_hidden", "gru_hidden_grad", "lstm_cell", "lstm_cell_grad", "lstm_hidden",
+    "lstm_hidden_grad",
+    "scatter",
+    "mean", "total",
+    "weigh",
+]  # fmt: skip
+
+
+def use(kernels: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """Put these kernels in the place of those of the same names, which are returned.
+
+    Raises ValueError for a name that no kernel has.
+    """
+    unknown = sorted(set(kernels) - set(__all__))
+    if unknown:
+        raise ValueError(f"use: there are no kernels named {unknown}; they are {__all__}")
+    here = globals()
+    before = {name: here[name] for name in kernels}
+    here.update(kernels)
+    return before
+
+
+def on(*arrays: Any) -> Any:
+    """The set for a derivative rule: the plain definitions as soon as one of these is a tensor."""
+    for x in arrays:
+        if not isinstance(x, (np.ndarray, np.generic)):
+            return plain
+    return sys.modules[__name__]

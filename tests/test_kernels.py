@@ -1,0 +1,355 @@
+"""Every kernel agrees with its plain definition, and another set can take the kernels' place."""
+
+import ast
+import functools
+import inspect
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import nn
+from minigrad.kernels import current, plain
+from minigrad.kernels.windows import pooling, sliding
+from minigrad.operators.indexing import scatter
+
+DRAWS = 25
+
+
+class Draw:
+    """Random arguments of one dtype: now and then empty arrays, and arrays that are not contiguous."""
+
+    def __init__(self, seed, dtype):
+        self.rng = np.random.default_rng(seed)
+        self.dtype = np.dtype(dtype)
+
+    def int(self, least, most):
+        return int(self.rng.integers(least, most + 1))
+
+    def of(self, *choices):
+        return choices[self.int(0, len(choices) - 1)]
+
+    def pair(self, least, most):
+        return self.int(least, most), self.int(least, most)
+
+    def array(self, *shape, low=-1.0):
+        """Numbers in [low, 1) in C order, in Fortran order, or with steps between them."""
+        x = self.rng.uniform(low, 1, shape).astype(self.dtype)
+        order = self.int(0, 3)
+        if order == 1:
+            return np.asfortranarray(x)
+        if order == 2:
+            wide = np.zeros((*shape, 2), self.dtype)
+            wide[..., 1] = x
+            return wide[..., 1]
+        return x[::-1] if order == 3 and x.ndim else x
+
+    def batch(self):
+        return self.of(0, 1, 2, 5)
+
+    def windows(self, size):
+        """Windows with any stride, dilation and kind of padding."""
+        kernel, dilation = self.pair(1, 3), self.pair(1, 2)
+        padding = self.of(
+            0, self.pair(0, 3), (self.pair(0, 2), self.pair(0, 2)), "same", "valid", 2
+        )  # fmt: skip
+        return sliding("test", size, kernel, self.pair(1, 3), padding, dilation)
+
+    def image(self, most=9):
+        """An image and windows on it."""
+        n, c, size = self.batch(), self.int(1, 4), self.pair(5, most)
+        return self.array(n, c, *size), self.windows(size)
+
+    def convolution(self):
+        """x, w, g, windows and groups; one in four large enough for Winograd's algorithm."""
+        if self.int(0, 3) == 0:
+            n, c, o, size = self.of(1, 3), self.of(32, 40), self.of(32, 48), self.pair(8, 12)
+            windows = sliding("test", size, (3, self.of(2, 3)), 1, self.of(0, 1, ((0, 2), (1, 0))))
+            groups = 1
+        else:
+            groups = self.int(1, 3)
+            n, c, o, size = self.batch(), self.int(0, 3), self.int(1, 3), self.pair(5, 14)
+            windows = self.windows(size)
+        x = self.array(n, c * groups, *size)
+        w, g = self.array(o * groups, c, *windows.kernel), self.array(n, o * groups, *windows.out)
+        return x, w, g, windows, groups
+
+    def pooled(self):
+        """An image with ties, now and then with NaN and -inf, its maxima, and windows."""
+        x = self.array(self.batch(), self.int(1, 3), *self.pair(6, 9))
+        if self.int(0, 1):
+            x = np.round(x * 2)
+        if self.int(0, 3) == 0:
+            x = np.where(x > 0.7, np.nan, np.where(x < -0.3, -np.inf, x)).astype(self.dtype)
+        kernel = self.pair(1, 3)
+        padding = (self.int(0, kernel[0] // 2), self.int(0, kernel[1] // 2))
+        stride = self.of(None, self.pair(1, 3))
+        dilation = self.of(1, 2)
+        windows = pooling(
+            "test", x.shape[2:], kernel, stride, padding, dilation, bool(self.int(0, 1))
+        )
+        return x, plain.max_pool2d(x, windows), windows
+
+    def normal(self):
+        """x, weight, bias, axis and moments (or None), as batch, layer and group norm give them."""
+        shape = (self.batch(), self.int(1, 3), self.int(1, 4), self.int(0, 3))
+        axis = self.of((0, 2, 3), (2, 3), (-1,), (1, 2, 3))
+        gone = {a % 4 for a in axis}
+        along = self.of(gone, set(range(4)) - gone)
+        like = [1 if a in along else n for a, n in enumerate(shape)]
+        x = self.array(*shape)
+        weight, bias = (self.of(None, self.array(*like)) for _ in range(2))
+        return x, weight, bias, axis, self.of(None, plain.moments(x, axis))
+
+    def states(self, gates):
+        lead = self.of((), (0,), (3,), (2, 4))
+        return lead, self.int(0, 4), gates
+
+
+def _convolution(name, draw):
+    x, w, g, windows, groups = draw.convolution()
+    bias = draw.of(None, draw.array(len(w)))
+    return {
+        "conv2d": (x, w, bias, windows, groups),
+        "conv2d_input_grad": (g, w, windows, groups),
+        "conv2d_weight_grad": (x, g, windows, groups),
+    }[name]
+
+
+def _pooling(name, draw):
+    x, ans, windows = draw.pooled()
+    g, c = draw.array(*ans.shape), draw.array(*x.shape)
+    return {
+        "max_pool2d": (x, windows),
+        "max_pool2d_grad": (g, x, ans, windows),
+        "max_pool2d_pick": (c, x, ans, windows),
+        "sum_pool2d": (c, windows),
+        "sum_pool2d_grad": (g, windows),
+    }[name]
+
+
+def _normalisation(name, draw):
+    x, weight, bias, axis, known = draw.normal()
+    if name == "moments":
+        return x, axis
+    if name == "normalize":
+        return x, weight, bias, axis, 1e-3, known
+    needed = [0] + [i for i, a in ((1, weight), (2, bias)) if a is not None and draw.int(0, 3)]
+    return draw.array(*x.shape), needed, x, weight, bias, axis, 1e-3, known
+
+
+def _affine(draw):
+    n, c, m = draw.batch(), draw.int(0, 3), draw.int(1, 4)
+    each = (1, c, 1)
+    return (
+        draw.array(n, c, m), draw.array(*each), draw.of(None, draw.array(*each)), draw.array(*each),
+    )  # fmt: skip
+
+
+def _recurrence(name, draw):
+    lead, n, of = draw.states(3 if name.startswith("gru") else 4)
+    gates = [8 * draw.array(*lead, of * n) for _ in range(2 if of == 3 else 1)]
+    arrays = [*gates, draw.array(*lead, n)]
+    return (draw.array(*lead, n), *arrays) if name.endswith("_grad") else tuple(arrays)
+
+
+def _scatter(draw):
+    rows, width = draw.int(1, 5), draw.int(0, 3)
+    shape = (rows, width)
+    places = draw.rng.integers(-rows, rows, draw.of((4,), (2, 3), (0,)))
+    index = draw.of(
+        places, (places,), (places, slice(None)), draw.rng.random(rows) < 0.5, slice(None, None, -2),
+        draw.int(0, rows - 1), (..., None, 0) if width else ..., (np.array([0, 0, -1]), slice(None)),
+    )  # fmt: skip
+    return draw.array(*np.zeros(shape)[index].shape), index, shape
+
+
+def _linear(draw):
+    lead, inner, outer = draw.of((), (0,), (1,), (7,), (2, 3)), draw.int(0, 5), draw.int(0, 9)
+    bias = draw.of(None, draw.array(outer))
+    return draw.array(*lead, inner), draw.array(outer, inner), bias
+
+
+def _weigh(draw):
+    matrix = np.where(draw.rng.random((4, 3)) < 0.5, 0.0, draw.rng.uniform(-1, 1, (4, 3)))
+    axis = draw.of(-1, -2)
+    x = draw.array(draw.batch(), *((3, 2) if axis == -2 else (2, 3)))
+    if draw.int(0, 2) == 0:
+        x = np.where(x > 0.5, draw.of(np.nan, np.inf, -np.inf), x).astype(draw.dtype)
+        x = np.where(x < -0.7, np.inf, x).astype(draw.dtype)
+    return x, matrix, axis
+
+
+def _sums(draw):
+    shape = draw.of((3000, 3), (2, 1500, 2), (0, 3), (5,), ())
+    axis = draw.of(None, *range(-len(shape), len(shape)), tuple(range(len(shape))))
+    return draw.array(*shape, low=0.0), axis, bool(draw.int(0, 1))
+
+
+def _columns(draw):
+    x, windows = draw.image()
+    columns = (len(x), x.shape[1] * math.prod(windows.kernel), math.prod(windows.out))
+    return draw.array(*columns), windows
+
+
+#: The drawn arguments of each kernel.
+ARGUMENTS = {
+    "logistic": lambda draw: (100 * draw.array(*draw.of((), (0,), (3, 2))),),
+    "im2col": lambda draw: draw.image(),
+    "col2im": _columns,
+    "linear": _linear,
+    "product": lambda draw: (draw.array(draw.batch(), 3), draw.array(3, draw.int(0, 4))),
+    "affine": _affine,
+    "scatter": _scatter,
+    "mean": lambda draw: _sums(draw),
+    "total": _sums,
+    "weigh": _weigh,
+    **{name: functools.partial(_convolution, name)
+       for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")},
+    **{name: functools.partial(_pooling, name)
+       for name in ("max_pool2d", "max_pool2d_grad", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_grad")},
+    **{name: functools.partial(_normalisation, name)
+       for name in ("moments", "normalize", "normalize_grad")},
+    **{name: functools.partial(_recurrence, name)
+       for name in ("lstm_cell", "lstm_cell_grad", "lstm_hidden", "lstm_hidden_grad",
+                    "gru_hidden", "gru_hidden_grad")},
+}  # fmt: skip
+KERNELS = sorted(current.__all__)
+
+
+def test_every_kernel_has_a_plain_definition_with_the_same_arguments():
+    assert sorted(plain.__all__) == KERNELS == sorted(ARGUMENTS)
+    for name in KERNELS:
+        fast, definition = getattr(current, name), getattr(plain, name)
+        assert definition.__name__ == f"plain_{name}"
+        assert fast.__module__ == definition.__module__, "the definition stands beside the kernel"
+        assert inspect.signature(fast) == inspect.signature(definition)
+
+
+def results(found):
+    return list(found) if isinstance(found, (list, tuple)) else [found]
+
+
+def copied(arguments):
+    return [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_every_kernel_agrees_with_its_plain_definition(name, dtype):
+    tolerance = 1e-5 if dtype == np.float32 else 1e-12
+    for seed in range(DRAWS):
+        arguments = ARGUMENTS[name](Draw([seed, len(name), KERNELS.index(name)], dtype))
+        before = copied(arguments)
+        found = results(getattr(current, name)(*arguments))
+        expected = results(getattr(plain, name)(*arguments))
+        for a, b in zip(arguments, before, strict=True):
+            if isinstance(a, np.ndarray):
+                np.testing.assert_array_equal(a, b, "the arguments are only read")
+        for one, other in zip(found, expected, strict=True):
+            assert one.shape == other.shape
+            assert one.dtype == other.dtype == dtype
+            finite = np.abs(other[np.isfinite(other)])
+            scale = max(1.0, finite.max()) if finite.size else 1.0
+            np.testing.assert_allclose(one, other, tolerance, tolerance * scale)
+
+
+# -- another set -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def counted():
+    """The plain definitions in place of the kernels, and how often each was called."""
+    calls = Counter()
+
+    def counting(name):
+        def kernel(*arguments, **named):
+            calls[name] += 1
+            return getattr(plain, name)(*arguments, **named)
+
+        return kernel
+
+    before = current.use({name: counting(name) for name in KERNELS})
+    yield calls
+    current.use(before)
+
+
+def run_operators():
+    """Values and gradients of operators that reach every kernel."""
+    draw = Draw(0, np.float64)
+    x = mg.tensor(draw.array(2, 4, 6, 6), requires_grad=True)
+    w, b = (mg.tensor(draw.array(*s), requires_grad=True) for s in ((4, 2, 3, 3), (4,)))
+    rows = mg.tensor(draw.array(5, 3), requires_grad=True)
+    steps = mg.tensor(draw.array(2, 3, 4), requires_grad=True)
+    mg.manual_seed(0)
+    recurrent = [layer(4, 3, batch_first=True) for layer in (nn.LSTM, nn.GRU)]
+    y = F.conv2d(x, w, b, padding=1, groups=2)
+    outputs = [
+        F.max_pool2d(y, 2), F.avg_pool2d(y, 3, 2), F.adaptive_avg_pool2d(y, 4),
+        F.batch_norm(y, None, None, b, training=True), F.layer_norm(y, 6), F.group_norm(y, 2, b),
+        F.batch_norm(y, np.zeros(4), np.ones(4), b), F.sigmoid(y),
+        F.im2col(x, 2), F.col2im(F.im2col(x, 2), x.shape, 2),
+        F.linear(steps, rows[:, :1] @ rows[:1, [0, 1, 2, 2]], None), rows[[0, 0, 4]],
+        *[layer(steps)[0] for layer in recurrent], scatter(b, [0, 1, 1, 0], (2,)),
+        mg.mean(y, axis=1), F.linear(rows, rows, rows[:, 0]),
+    ]  # fmt: skip
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        loss = sum((mg.sum(out * out) for out in outputs), F.max_pool2d(x, 2).sum())
+        loss = loss + F.global_max_pool2d(x * x).sum()
+    loss.backward()
+    inputs = [x, w, b, rows, steps, *[p for layer in recurrent for p in layer.parameters()]]
+    second = mg.grad(lambda t: (mg.grad(lambda u: (F.max_pool2d(u, 2) ** 3).sum())(t) ** 2).sum())
+    return [*[out.detach().numpy() for out in outputs], *[t.grad.numpy() for t in inputs],
+            second(x.detach().numpy())]  # fmt: skip
+
+
+def test_another_set_takes_the_place_of_the_kernels(counted):
+    found = run_operators()
+    assert sorted(counted) == KERNELS, "an operator goes past current.py, or none uses this kernel"
+    counted_before = dict(counted)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in KERNELS:
+            patch.setattr(current, name, SHIPPED[name])
+        expected = run_operators()
+    assert dict(counted) == counted_before
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
+
+
+SHIPPED = {name: getattr(current, name) for name in KERNELS}
+
+
+def test_a_set_may_be_incomplete_and_is_taken_back():
+    before = current.use({"im2col": plain.im2col})
+    try:
+        assert current.im2col is plain.im2col
+        assert current.conv2d is SHIPPED["conv2d"]
+    finally:
+        current.use(before)
+    assert current.im2col is SHIPPED["im2col"]
+    with pytest.raises(ValueError, match=r"no kernels named \['conv3d'\]"):
+        current.use({"conv3d": plain.conv2d})
+
+
+def test_no_code_outside_the_folder_knows_which_set_runs():
+    """Only the table of kernels, and what is no kernel: geometry, BLAS, memory that is kept."""
+    package = Path(mg.__file__).parent
+    open_to_all = {"current", "windows", "blas", "scratch", "activations"}
+    for path in package.rglob("*.py"):
+        if path.parent.name == "kernels":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+                "minigrad.kernels"
+            ):
+                below = node.module.split(".")[2:]
+                names = {below[0]} if below else {alias.name for alias in node.names}
+                assert names <= open_to_all, f"{path} imports {names}"
+                if below == ["activations"]:
+                    assert [alias.name for alias in node.names] == ["Recorded"]
