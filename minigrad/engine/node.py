@@ -182,6 +182,18 @@ class State:
 
 #: A context variable is per thread and per asyncio task, and cheaper to read than a thread-local.
 STATE: ContextVar[State] = ContextVar("minigrad_state", default=State())  # noqa: B039 (a State is replaced, never changed)
+
+
+def in_module(name: str) -> str:
+    """An operator's name and the module that calls it, as messages begin: "linear in 0.head".
+
+    A module that no other one holds has no path; it is named by its class.
+    """
+    scope = STATE.get().scope
+    where = scope or getattr(scope, "kinds", NO_METADATA).get("")
+    return f"{name} in {where}" if where else name
+
+
 #: Lists of the values that buffers lose by assignment, while these are to be put back.
 ASSIGNED: ContextVar[tuple[list[tuple[Tensor, Any]], ...]] = ContextVar(
     "minigrad_assigned", default=()

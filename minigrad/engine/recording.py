@@ -15,7 +15,16 @@ import numpy as np
 from minigrad.engine.arguments import bind
 from minigrad.engine.backward import reachable
 from minigrad.engine.hooks import note_detached
-from minigrad.engine.node import NO_METADATA, STATE, Leaf, Node, ShapeDtype, State, next_number
+from minigrad.engine.node import (
+    NO_METADATA,
+    STATE,
+    Leaf,
+    Node,
+    ShapeDtype,
+    State,
+    in_module,
+    next_number,
+)
 from minigrad.engine.tensor import NUMERIC, Tensor, as_array, as_tensor, plain
 from minigrad.engine.tree import flatten
 from minigrad.operators.declare import KEEP, SHAPE_ONLY, Operator, engine, in_real_numbers
@@ -63,7 +72,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             arrays = _real(op, arrays)
         value = op.forward(arrays, **metadata) if op.variadic else op.forward(*arrays, **metadata)
     except FAILURES as error:
-        raise explain(op, arrays, metadata, error, STATE.get().scope) from error
+        raise explain(op, arrays, metadata, error, in_module(op.name)) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(inputs[0]):
@@ -76,8 +85,11 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
         if saves:
             saved = _save(saves, value, inputs, arrays, parents)
             return attach(op, tuple(parents), saved, arrays, metadata, value, state)
-    if state.recording and value.dtype.kind == "c":
-        raise _complex(op)
+    if value.dtype.kind == "c":
+        if op.numbers:  # not asked before the call, since tracked inputs are real
+            in_real_numbers(in_module(op.name), op.numbers, dict(zip(op.params, arrays)))
+        if state.recording:
+            raise _complex(op)
     return constant(op, parents, arrays, metadata, value, state)
 
 
@@ -98,7 +110,7 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
     try:
         value = op.forward(a, b)
     except FAILURES as error:
-        raise explain(op, [a, b], NO_METADATA, error, STATE.get().scope) from error
+        raise explain(op, [a, b], NO_METADATA, error, in_module(op.name)) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     state = STATE.get()
@@ -126,7 +138,7 @@ def unary(op: Operator, x: Tensor) -> Tensor:
     try:
         value = op.forward(*_real(op, [a])) if parent is None and op.numbers else op.forward(a)
     except FAILURES as error:
-        raise explain(op, [a], NO_METADATA, error, STATE.get().scope) from error
+        raise explain(op, [a], NO_METADATA, error, in_module(op.name)) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(x):
@@ -283,4 +295,5 @@ engine.now = next_number
 engine.made_from = _made_from
 engine.as_tensor = as_tensor
 engine.constant = plain
+engine.in_module = in_module
 engine.note_detached = _note_detached

@@ -63,14 +63,19 @@ def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
     return first, second
 
 
-def padding_word(name: str, word: str) -> str:
-    """The word same or valid, which TensorFlow writes in capitals; ValueError for others."""
-    if word.lower() not in ("same", "valid"):
+def padding_word(name: str, padding: Any) -> Any:
+    """The padding; the words same and valid, which TensorFlow writes in capitals, in small letters.
+
+    Raises ValueError for other words.
+    """
+    if not isinstance(padding, str):
+        return padding
+    if padding.lower() not in ("same", "valid"):
         raise ValueError(
-            f"{name}: unknown padding {word!r}; it is 'same', 'valid', an int, a pair, "
+            f"{name}: unknown padding {padding!r}; it is 'same', 'valid', an int, a pair, "
             f"or ((top, bottom), (left, right))"
         )
-    return word.lower()
+    return padding.lower()
 
 
 def sliding(
@@ -236,5 +241,7 @@ def check_rank(name: str, what: str, shape: tuple[int, ...], layout: str) -> Non
     """Raise ValueError unless ``shape`` has as many axes as ``layout``, e.g. "(N, C, H, W)"."""
     expected = layout.count(",") + 1
     if len(shape) != expected:
-        hint = " (add the batch axis with x[None])" if len(shape) == expected - 1 else ""
-        raise ValueError(f"{name}: {what} must have shape {layout}, got {shape}{hint}")
+        hint = "; add the batch axis with x[None]" if len(shape) == expected - 1 else ""
+        raise ValueError(
+            f"{name}: {what} must have {expected} axes {layout}, got shape {shape}{hint}"
+        )

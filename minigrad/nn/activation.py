@@ -1,26 +1,24 @@
-"""Activation functions as layers; each applies elementwise, or along one axis."""
+"""Activation functions as layers; each applies elementwise, or along one axis.
+
+The formulas and derivatives are those of the functions in :mod:`minigrad.nn.functional`.
+"""
 
 from __future__ import annotations
 
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import ArrayLike, Tensor
 from minigrad.nn import functional as F
-from minigrad.nn.module import Module
+from minigrad.nn.layer import SameShape
 
 
-class ReLU(Module):
+class ReLU(SameShape, function=F.relu):
     """max(x, 0). See :func:`minigrad.nn.functional.relu`.
 
     >>> nn.ReLU()(mg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
     """
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.relu(x)
 
-
-class LeakyReLU(Module):
+class LeakyReLU(SameShape, function=F.leaky_relu):
     """x where positive, negative_slope * x elsewhere.
 
     >>> nn.LeakyReLU(0.1)(mg.tensor([-1.0, 2.0]))
@@ -32,16 +30,8 @@ class LeakyReLU(Module):
         super().__init__()
         self.negative_slope = negative_slope
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.leaky_relu(x, self.negative_slope)
 
-    def extra_repr(self) -> str:
-        """Show the slope."""
-        return f"negative_slope={self.negative_slope}"
-
-
-class ELU(Module):
+class ELU(SameShape, function=F.elu):
     """x where positive, alpha * (e^x - 1) elsewhere.
 
     >>> nn.ELU()(mg.tensor([0.0, 2.0]))
@@ -53,28 +43,16 @@ class ELU(Module):
         super().__init__()
         self.alpha = alpha
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.elu(x, self.alpha)
 
-    def extra_repr(self) -> str:
-        """Show alpha."""
-        return f"alpha={self.alpha}"
-
-
-class SELU(Module):
+class SELU(SameShape, function=F.selu):
     """ELU with the constants that keep mean 0 and variance 1; start weights with lecun_normal_.
 
     >>> nn.SELU()(mg.tensor([0.0]))
     tensor([0.])
     """
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.selu(x)
 
-
-class GELU(Module):
+class GELU(SameShape, function=F.gelu):
     """x times the probability that a standard normal variable is below x.
 
     ``approximate``: "none" or "tanh". See :func:`minigrad.nn.functional.gelu`.
@@ -88,64 +66,40 @@ class GELU(Module):
         super().__init__()
         self.approximate = approximate
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.gelu(x, self.approximate)
 
-    def extra_repr(self) -> str:
-        """Show the approximation."""
-        return f"approximate={self.approximate!r}"
-
-
-class SiLU(Module):
+class SiLU(SameShape, function=F.silu):
     """x * sigmoid(x), also called swish.
 
     >>> nn.SiLU()(mg.tensor([0.0]))
     tensor([0.])
     """
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.silu(x)
 
-
-class Sigmoid(Module):
+class Sigmoid(SameShape, function=F.sigmoid):
     """1 / (1 + e^-x).
 
     >>> nn.Sigmoid()(mg.tensor([0.0]))
     tensor([0.5])
     """
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.sigmoid(x)
 
-
-class LogSigmoid(Module):
+class LogSigmoid(SameShape, function=F.logsigmoid):
     """log(sigmoid(x)), exact also where sigmoid underflows.
 
     >>> nn.LogSigmoid()(mg.tensor([-1000.0]))
     tensor([-1000.])
     """
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.logsigmoid(x)
 
-
-class Tanh(Module):
+class Tanh(SameShape, function=F.tanh):
     """sinh(x) / cosh(x).
 
     >>> nn.Tanh()(mg.tensor([0.0]))
     tensor([0.])
     """
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.tanh(x)
 
-
-class Softplus(Module):
+class Softplus(SameShape, function=F.softplus):
     """log(1 + e^(beta x)) / beta.
 
     PyTorch switches to the identity above a threshold; here every x is exact without one.
@@ -159,16 +113,8 @@ class Softplus(Module):
         super().__init__()
         self.beta = beta
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.softplus(x, self.beta)
 
-    def extra_repr(self) -> str:
-        """Show beta."""
-        return f"beta={self.beta}"
-
-
-class Softmax(Module):
+class Softmax(SameShape, function=F.softmax):
     """e^x / sum(e^x) along one axis.
 
     >>> nn.Softmax(axis=-1)(mg.tensor([0.0, 0.0]))
@@ -180,22 +126,10 @@ class Softmax(Module):
         super().__init__()
         self.axis = axis
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.softmax(x, self.axis)
 
-    def extra_repr(self) -> str:
-        """Show the axis."""
-        return f"axis={self.axis}"
-
-
-class LogSoftmax(Softmax):
+class LogSoftmax(Softmax, function=F.log_softmax):
     """The logarithm of softmax along one axis.
 
     >>> nn.LogSoftmax(axis=-1)(mg.tensor([0.0]))
     tensor([0.])
     """
-
-    def forward(self, x: ArrayLike) -> Tensor:
-        """Any shape to the same shape."""
-        return F.log_softmax(x, self.axis)

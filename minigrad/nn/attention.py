@@ -1,4 +1,8 @@
-"""Attention."""
+"""Multi-head attention: each query takes a weighted mean of the values, weighted by their keys.
+
+The arithmetic is :func:`minigrad.nn.functional.scaled_dot_product_attention`; this layer adds the
+projections, the heads and PyTorch's kinds of masks.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +13,12 @@ from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F, init
+from minigrad.nn.layer import Layer
 from minigrad.nn.linear import Linear
-from minigrad.nn.module import Module
 from minigrad.nn.weights import draw, new_parameter
 
 
-class MultiheadAttention(Module):
+class MultiheadAttention(Layer):
     """Several attentions side by side, each on its share of the features.
 
     head_i = attention(query Wq_i^T, key Wk_i^T, value Wv_i^T); the output is ``out_proj`` of the
@@ -35,6 +39,7 @@ class MultiheadAttention(Module):
     ((3, 5, 8), (3, 5, 5))
     """
 
+    _shown = "embed_dim=, num_heads="
     in_proj_weight: Parameter | None
     q_proj_weight: Parameter | None
     k_proj_weight: Parameter | None
@@ -220,7 +225,3 @@ class MultiheadAttention(Module):
         if mask.dtype != np.bool_:
             return mask
         return Tensor(np.where(mask._data, -np.inf, 0.0).astype(dtype))
-
-    def extra_repr(self) -> str:
-        """Show the sizes."""
-        return f"embed_dim={self.embed_dim}, num_heads={self.num_heads}"

@@ -1,4 +1,7 @@
-"""Convolution layers."""
+"""Convolution layers: images, a bank of kernels, and the geometry of their windows.
+
+What fits together is checked by the functions in :mod:`minigrad.nn.functional`.
+"""
 
 from __future__ import annotations
 
@@ -9,16 +12,22 @@ from numpy.typing import DTypeLike
 
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
-from minigrad.kernels.windows import IntOrPair, Padding, Pair, pair
+from minigrad.engine.tensor import ArrayLike, Tensor
+from minigrad.kernels.windows import IntOrPair, Padding, Pair, check_rank, padding_word, pair
 from minigrad.nn import functional as F, init
-from minigrad.nn.lazy import LazyModule, UninitializedParameter
-from minigrad.nn.module import Module, as_float, padding_of
+from minigrad.nn.layer import Layer, from_integers
+from minigrad.nn.lazy import LazyModule
 from minigrad.nn.weights import draw, new_parameter
 
+#: What the arguments of these layers may be, but for the few that only some of them have.
+RANGES = {
+    "out_channels": "[0, inf)", "groups": "[1, inf)", "kernel_size": "[1, inf)",
+    "stride": "[1, inf)", "padding": "[0, inf)", "dilation": "[1, inf)", "dtype": "floating",
+}  # fmt: skip
 
-class _Conv2d(Module):
-    """What convolution and transposed convolution share: sizes, weight, bias, repr."""
+
+class _Conv2d(Layer):
+    """What convolution and transposed convolution share: sizes, weight and bias."""
 
     weight: Parameter
     bias: Parameter | None
@@ -46,7 +55,7 @@ class _Conv2d(Module):
         self.out_channels = out_channels
         self.kernel_size: Pair = pair(name, "kernel_size", kernel_size)
         self.stride: Pair = pair(name, "stride", stride)
-        padding = padding_of(self, padding)
+        padding = padding_word(name, padding)
         self.padding = pair(name, "padding", padding, 0) if isinstance(padding, int) else padding
         self.dilation: Pair = pair(name, "dilation", dilation)
         self.groups = groups
@@ -61,40 +70,6 @@ class _Conv2d(Module):
         """Draw the weights anew."""
         init.weight_and_bias_(self.weight, self.bias)
 
-    def _images(self, x: ArrayLike) -> Tensor:
-        """The input as a tensor, checked."""
-        x = as_tensor(x)
-        shape = x._data.shape
-        if len(shape) != 4:
-            hint = "; add the batch axis with x[None]" if len(shape) == 3 else ""
-            raise self._error(f"expected 4 axes (N, C, H, W), got shape {shape}{hint}")
-        if shape[1] != self.in_channels:
-            hint = "; are the channels last?" if shape[-1] == self.in_channels else ""
-            raise self._error(
-                f"expected {self.in_channels} channels, got {shape[1]} "
-                f"(input of shape {shape}){hint}"
-            )
-        return as_float(self, x, self.weight)
-
-    def _extra_size(self) -> str:
-        """What the repr shows of arguments that only some of these layers have."""
-        return ""
-
-    def extra_repr(self) -> str:
-        """Show what differs from the defaults, as PyTorch."""
-        text = (
-            f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, "
-            f"stride={self.stride}"
-        )
-        if self.padding != (0, 0):
-            text += f", padding={self.padding}"
-        if self.dilation != (1, 1):
-            text += f", dilation={self.dilation}"
-        text += self._extra_size()
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        return text + ("" if self.bias is not None else ", bias=False")
-
 
 class Conv2d(_Conv2d):
     """Convolution (cross-correlation) of images with a bank of kernels, as ``torch.nn.Conv2d``.
@@ -106,23 +81,16 @@ class Conv2d(_Conv2d):
     ((top, bottom), (left, right)), "same" (as TensorFlow's, also with a stride) or "valid", in
     small letters or capitals.
 
-    Raises ValueError for inputs that are no images or have another number of channels.
+    Raises ValueError unless the input is images with ``in_channels`` channels.
 
     >>> layer = nn.Conv2d(3, 8, kernel_size=3, padding=1)
     >>> layer(mg.zeros((2, 3, 16, 16))).shape
     (2, 8, 16, 16)
     """
 
-    @checked(
-        in_channels="[0, inf)",
-        out_channels="[0, inf)",
-        groups="[1, inf)",
-        kernel_size="[1, inf)",
-        stride="[1, inf)",
-        padding="[0, inf)",
-        dilation="[1, inf)",
-        dtype="floating",
-    )
+    _shown = "in_channels, out_channels, kernel_size=, stride=, padding?, dilation?, groups?, bias?"
+
+    @checked(in_channels="[0, inf)", **RANGES)
     def __init__(
         self,
         in_channels: int,
@@ -143,7 +111,7 @@ class Conv2d(_Conv2d):
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, in_channels, H, W) to (N, out_channels, out_h, out_w)."""
         return F.conv2d(
-            self._images(x),
+            from_integers(x, self.weight),
             self.weight,
             self.bias,
             self.stride,
@@ -156,7 +124,7 @@ class Conv2d(_Conv2d):
 class LazyConv2d(LazyModule, Conv2d):
     """A Conv2d that takes ``in_channels`` from its first input, and is a Conv2d from then on.
 
-    Raises ValueError as Conv2d, at the first input.
+    Raises ValueError for a first input that is not images or that ``groups`` does not divide.
 
     >>> layer = nn.LazyConv2d(8, kernel_size=3)
     >>> layer(mg.zeros((2, 3, 5, 5))).shape
@@ -167,15 +135,7 @@ class LazyConv2d(LazyModule, Conv2d):
 
     becomes = Conv2d
 
-    @checked(
-        out_channels="[0, inf)",
-        groups="[1, inf)",
-        kernel_size="[1, inf)",
-        stride="[1, inf)",
-        padding="[0, inf)",
-        dilation="[1, inf)",
-        dtype="floating",
-    )
+    @checked(**RANGES)
     def __init__(
         self,
         out_channels: int,
@@ -192,13 +152,11 @@ class LazyConv2d(LazyModule, Conv2d):
             0, 0, kernel_size, stride, padding, dilation, groups, bias=False, dtype=dtype
         )
         self.out_channels = out_channels
-        self.weight = UninitializedParameter(dtype)
-        self.bias = UninitializedParameter(dtype) if bias else None
+        self._await_input(bias, dtype)
 
     def parameter_shapes(self, x: Tensor) -> dict[str, tuple[int, ...]]:
         """Take the number of channels from the second axis."""
-        if x.ndim != 4:
-            raise self._error(f"expected 4 axes (N, C, H, W), got shape {x.shape}")
+        check_rank(self._who(), "input", x.shape, "(N, C, H, W)")
         channels = x.shape[1]
         if channels % self.groups or self.out_channels % self.groups:
             raise self._error(
@@ -217,24 +175,19 @@ class ConvTranspose2d(_Conv2d):
     TensorFlow, out_h = H * stride. ``weight`` has shape (in_channels, out_channels / groups, kh,
     kw). Zeiler et al., "Deconvolutional networks", 2010.
 
-    Raises ValueError for inputs that are no images or have another number of channels.
+    Raises ValueError unless the input is images with ``in_channels`` channels.
 
     >>> layer = nn.ConvTranspose2d(8, 3, kernel_size=2, stride=2)
     >>> layer(mg.zeros((2, 8, 5, 5))).shape
     (2, 3, 10, 10)
     """
 
-    @checked(
-        in_channels="[0, inf)",
-        out_channels="[0, inf)",
-        groups="[1, inf)",
-        kernel_size="[1, inf)",
-        stride="[1, inf)",
-        padding="[0, inf)",
-        output_padding="[0, inf)",
-        dilation="[1, inf)",
-        dtype="floating",
+    _shown = (
+        "in_channels, out_channels, kernel_size=, stride=, padding?"
+        ", dilation?, output_padding?, groups?, bias?"
     )
+
+    @checked(in_channels="[0, inf)", output_padding="[0, inf)", **RANGES)
     def __init__(
         self,
         in_channels: int,
@@ -261,7 +214,7 @@ class ConvTranspose2d(_Conv2d):
         """(N, in_channels, H, W) to (N, out_channels, out_h, out_w)."""
         padding: Any = self.padding
         return F.conv_transpose2d(
-            self._images(x),
+            from_integers(x, self.weight),
             self.weight,
             self.bias,
             self.stride,
@@ -270,6 +223,3 @@ class ConvTranspose2d(_Conv2d):
             self.groups,
             self.dilation,
         )
-
-    def _extra_size(self) -> str:
-        return f", output_padding={self.output_padding}" if any(self.output_padding) else ""

@@ -1,4 +1,4 @@
-"""Dropout."""
+"""Dropout: in training, some of the signal is left out at random."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F
-from minigrad.nn.module import Module
+from minigrad.nn.layer import Layer
 
 
-class Dropout(Module):
+class Dropout(Layer):
     """In training, zero each element with probability p and divide the others by 1 - p.
 
     In evaluation it does nothing ("inverted" dropout). ``generator``: the source of the masks,
@@ -22,6 +22,8 @@ class Dropout(Module):
     tensor([1., 1., 1.])
     """
 
+    _shown = "p="
+
     @checked(p="[0, 1]")
     def __init__(self, p: float = 0.5, generator: np.random.Generator | None = None) -> None:
         super().__init__()
@@ -31,10 +33,6 @@ class Dropout(Module):
     def forward(self, x: ArrayLike) -> Tensor:
         """Any shape to the same shape."""
         return F.dropout(x, self.p, self.training, self.generator)
-
-    def extra_repr(self) -> str:
-        """Show p."""
-        return f"p={self.p}"
 
 
 class Dropout2d(Dropout):
@@ -53,7 +51,7 @@ class Dropout2d(Dropout):
         if x.ndim != 4:
             raise self._error(f"expected 4 axes (N, C, H, W), got shape {x.shape}")
         if not self.training or self.p == 0.0:
-            return F.dropout(x, self.p, False)
-        whole = x.dtype.kind in "iub"
-        ones = Tensor(np.ones((*x.shape[:2], 1, 1), np.float64 if whole else x.dtype))
-        return x * F.dropout(ones, self.p, True, self.generator)
+            return x
+        dtype = np.float64 if x.dtype.kind in "iub" else x.dtype
+        channels = Tensor(np.ones((*x.shape[:2], 1, 1), dtype))
+        return x * F.dropout(channels, self.p, True, self.generator)

@@ -1,4 +1,4 @@
-"""Vectors for words and other things that are counted."""
+"""Vectors for words, or for anything else that is given by an index."""
 
 from __future__ import annotations
 
@@ -9,22 +9,23 @@ from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor
 from minigrad.nn import functional as F, init
-from minigrad.nn.module import Module
+from minigrad.nn.layer import Layer
 from minigrad.nn.weights import draw, new_parameter
 
 
-class Embedding(Module):
+class Embedding(Layer):
     """A table of vectors: integers (...) give (..., embedding_dim), as ``torch.nn.Embedding``.
 
     ``weight`` (num_embeddings, embedding_dim) starts standard normal. The row ``padding_idx``
     starts at 0 and gets no gradient.
 
-    Raises TypeError for inputs that are no integers, IndexError for those out of range.
+    Raises TypeError unless the indices are integers, IndexError for those out of range.
 
     >>> nn.Embedding(10, 3)(mg.tensor([[1, 2], [4, 4]])).shape
     (2, 2, 3)
     """
 
+    _shown = "num_embeddings, embedding_dim, padding_idx?"
     weight: Parameter
 
     @checked(num_embeddings="[0, inf)", embedding_dim="[0, inf)", dtype="floating")
@@ -61,8 +62,3 @@ class Embedding(Module):
     def forward(self, x: ArrayLike) -> Tensor:
         """Integers (...) to (..., embedding_dim)."""
         return F.embedding(x, self.weight, self.padding_idx)
-
-    def extra_repr(self) -> str:
-        """Show the sizes."""
-        text = f"{self.num_embeddings}, {self.embedding_dim}"
-        return text if self.padding_idx is None else f"{text}, padding_idx={self.padding_idx}"

@@ -1,4 +1,4 @@
-"""Joining axes and taking them apart."""
+"""Joining axes and splitting them, as layers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import math
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F
-from minigrad.nn.module import Module
+from minigrad.nn.layer import Layer
 from minigrad.operators.shapes import reshape
 
 
-class Flatten(Module):
+class Flatten(Layer):
     """Join the axes from ``start_axis`` to ``end_axis``: (N, C, H, W) gives (N, C * H * W).
 
     >>> nn.Flatten()(mg.zeros((2, 3, 4))).shape
     (2, 12)
     """
+
+    _shown = "start_axis=, end_axis="
 
     @checked()
     def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
@@ -28,12 +30,8 @@ class Flatten(Module):
         """Any shape to fewer axes."""
         return F.flatten(x, self.start_axis, self.end_axis)
 
-    def extra_repr(self) -> str:
-        """Show the axes."""
-        return f"start_axis={self.start_axis}, end_axis={self.end_axis}"
 
-
-class Unflatten(Module):
+class Unflatten(Layer):
     """Split one axis into several: (N, 12) with axis 1 and (3, 4) gives (N, 3, 4).
 
     One of the sizes may be -1. Raises ValueError where the sizes do not fit.
@@ -41,6 +39,8 @@ class Unflatten(Module):
     >>> nn.Unflatten(1, (3, 4))(mg.zeros((2, 12))).shape
     (2, 3, 4)
     """
+
+    _shown = "axis=, unflattened_size="
 
     @checked()
     def __init__(self, axis: int, unflattened_size: tuple[int, ...]) -> None:
@@ -63,7 +63,3 @@ class Unflatten(Module):
                 f"expected axis {axis} to have the length of {self.unflattened_size}, got {length}"
             )
         return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
-
-    def extra_repr(self) -> str:
-        """Show the axis and the sizes."""
-        return f"axis={self.axis}, unflattened_size={self.unflattened_size}"

@@ -1,5 +1,8 @@
 """Layers and losses as functions, with PyTorch's names and argument order (``axis`` for ``dim``).
 
+``__all__`` is the table of contents. Most of these functions are operators, declared with their
+derivatives in ``minigrad/operators/``; those that combine operators are written out below.
+
 >>> import minigrad.nn.functional as F
 >>> F.relu(mg.tensor([-1.0, 2.0]))
 tensor([0., 2.])
@@ -12,25 +15,73 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from minigrad.engine.node import STATE
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn.module import Module
-from minigrad.operators.activations import *
-from minigrad.operators.activations import softmax
-from minigrad.operators.convolution import *
+from minigrad.operators.activations import (
+    elu,
+    gelu,
+    leaky_relu,
+    log_softmax,
+    logsigmoid,
+    relu,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+)
+from minigrad.operators.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from minigrad.operators.declare import in_real_numbers, named
-from minigrad.operators.hyperbolic import tanh as tanh
-from minigrad.operators.im2col import *
+from minigrad.operators.hyperbolic import tanh
+from minigrad.operators.im2col import col2im, im2col
 from minigrad.operators.indexing import where
-from minigrad.operators.linear import *
-from minigrad.operators.losses import *
-from minigrad.operators.normalisation import *
+from minigrad.operators.linear import linear
+from minigrad.operators.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from minigrad.operators.normalisation import (
+    batch_norm,
+    group_norm,
+    layer_norm,
+    local_response_norm,
+)
 from minigrad.operators.padding import pad as pad_axes
-from minigrad.operators.pooling import *
+from minigrad.operators.pooling import (
+    adaptive_avg_pool2d,
+    avg_pool2d,
+    global_avg_pool2d,
+    global_max_pool2d,
+    max_pool2d,
+)
 from minigrad.operators.shapes import reshape
-from minigrad.operators.upsampling import *
+from minigrad.operators.upsampling import interpolate
+
+__all__ = [
+    # linear maps and convolution
+    "linear", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "im2col", "col2im",
+    # activations
+    "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "logsigmoid", "tanh",
+    "softplus", "softmax", "log_softmax",
+    # pooling, and images of another size
+    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "global_avg_pool2d", "global_max_pool2d",
+    "interpolate", "pad",
+    # normalisation and dropout
+    "batch_norm", "layer_norm", "group_norm", "local_response_norm", "dropout",
+    # indices, shapes and attention
+    "embedding", "one_hot", "flatten", "scaled_dot_product_attention", "attention_weights",
+    # losses
+    "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "cross_entropy", "nll_loss",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "l2_penalty",
+]  # fmt: skip
 
 
 @named
@@ -42,9 +93,9 @@ def dropout(
 ) -> Tensor:
     """In training, zero each element with probability p and divide the others by 1 - p.
 
-    So the expectation stays, and nothing is to be done in evaluation ("inverted" dropout). input
-    (...) to the same shape. Srivastava et al., "Dropout", 2014. Raises ValueError for p outside
-    [0, 1].
+    This keeps the expected value, so that evaluation needs no correction ("inverted" dropout).
+    input (...) to the same shape. Srivastava et al., "Dropout", 2014. Raises ValueError for p
+    outside [0, 1].
 
     >>> dropout(mg.ones(3), p=0.5, training=False)
     tensor([1., 1., 1.])
@@ -92,8 +143,8 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
     """The rows of ``weight`` (num_embeddings, embedding_dim) at these indices.
 
     Integers of shape (...) give (..., embedding_dim). The row ``padding_idx`` gets no gradient.
-    Raises TypeError for indices that are no integers, IndexError for those out of range, and
-    ValueError for a weight of another number of axes than 2.
+    Raises TypeError unless the indices are integers, IndexError for those out of range, and
+    ValueError unless the weight has 2 axes.
 
     >>> embedding(mg.tensor([1, 1, 0]), mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[3., 4.],
@@ -103,19 +154,18 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
     index, rows = as_tensor(input)._data, as_tensor(weight)
     if index.dtype.kind not in "iu":
         raise TypeError(
-            f"{_place('embedding')}: indices must be integers, got {index.dtype}; "
+            f"embedding: indices must be integers, got {index.dtype}; "
             f"convert them with .astype(np.int64)"
         )
     if rows.ndim != 2:
         raise ValueError(
-            f"{_place('embedding')}: weight must have shape (num_embeddings, embedding_dim), "
-            f"got {rows.shape}"
+            f"embedding: weight must have shape (num_embeddings, embedding_dim), got {rows.shape}"
         )
     count = rows.shape[0]
     if index.size and not 0 <= index.min() <= index.max() < count:
         wrong = index.min() if index.min() < 0 else index.max()
         raise IndexError(
-            f"{_place('embedding')}: index {wrong} is out of range: weight {rows.shape} has "
+            f"embedding: index {wrong} is out of range: weight {rows.shape} has "
             f"rows 0 to {count - 1}"
         )
     found = rows[index]
@@ -151,7 +201,7 @@ def scaled_dot_product_attention(
     v = as_tensor(value)
     if v.ndim < 2 or v.shape[-2] != weights.shape[-1]:
         raise ValueError(
-            f"{_place('scaled_dot_product_attention')}: expected one value for each key, got "
+            f"scaled_dot_product_attention: expected one value for each key, got "
             f"value {v.shape} and key {as_tensor(key).shape}"
         )
     return dropout(weights, dropout_p) @ v
@@ -174,10 +224,10 @@ def attention_weights(
     tensor([[0.25, 0.25, 0.25, 0.25]])
     """
     given = {"query": as_tensor(query), "key": as_tensor(key)}
-    q, k = in_real_numbers("scaled_dot_product_attention", "float", given).values()
+    q, k = in_real_numbers("attention_weights", "float", given).values()
     if q.ndim < 2 or k.ndim < 2 or q.shape[-1] != k.shape[-1]:
         raise ValueError(
-            f"{_place('scaled_dot_product_attention')}: expected query (..., L, E) and key "
+            f"attention_weights: expected query (..., L, E) and key "
             f"(..., S, E), got {q.shape} and {k.shape}"
         )
     scores = (q * _scale(scale, q.shape[-1])) @ k.mT
@@ -190,7 +240,7 @@ def attention_weights(
             fits = False
         if not fits:
             raise ValueError(
-                f"{_place('scaled_dot_product_attention')}: expected a mask that broadcasts to "
+                f"attention_weights: expected a mask that broadcasts to "
                 f"{scores.shape}, got {mask.shape}"
             )
         if mask.dtype == np.bool_:
@@ -214,7 +264,7 @@ def attention_weights(
 def one_hot(input: ArrayLike, num_classes: int = -1) -> Tensor:
     """Integers (...) as rows of 0 and 1: (..., num_classes), by default the largest plus one.
 
-    Raises ValueError for classes out of range, TypeError for what are no integers.
+    Raises ValueError for classes out of range, TypeError unless they are integers.
 
     >>> one_hot(mg.tensor([0, 2]))
     tensor([[1, 0, 0],
@@ -251,11 +301,11 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
     """
     x = as_tensor(input)
     if mode not in PAD_MODES:
-        raise ValueError(f"{_place('pad')}: mode must be one of {tuple(PAD_MODES)}, got {mode!r}")
+        raise ValueError(f"pad: mode must be one of {tuple(PAD_MODES)}, got {mode!r}")
     pairs = list(zip(pad[::2], pad[1::2], strict=False))
     if len(pad) % 2 or len(pairs) > x.ndim or min(pad, default=0) < 0:
         raise ValueError(
-            f"{_place('pad')}: expected two widths of 0 or more for each of the last axes of "
+            f"pad: expected two widths of 0 or more for each of the last axes of "
             f"{x.shape}, from the last backwards, got {tuple(pad)}"
         )
     widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
@@ -286,13 +336,5 @@ def _scale(scale: float | None, width: int) -> float:
     if scale is None:
         return width**-0.5 if width else 1.0
     if not -math.inf < scale < math.inf:
-        raise ValueError(
-            f"{_place('scaled_dot_product_attention')}: scale must be a finite number, got {scale}"
-        )
+        raise ValueError(f"attention_weights: scale must be a finite number, got {scale}")
     return float(scale)
-
-
-def _place(name: str) -> str:
-    """The function and the module that calls it, for messages."""
-    scope = STATE.get().scope
-    return f"{name} in {scope}" if scope else name

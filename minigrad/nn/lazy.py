@@ -1,4 +1,8 @@
-"""Layers that take their input size from the first batch."""
+"""Layers that take their input size from the first batch.
+
+A lazy layer is an ordinary one whose parameters have no shape yet. Its first input tells the shape;
+the parameters are then drawn in place, and the layer turns into an object of the ordinary class.
+"""
 
 from __future__ import annotations
 
@@ -53,6 +57,13 @@ class LazyModule(Module):
     """
 
     becomes: ClassVar[type[Module]]
+    weight: Parameter
+    bias: Parameter | None
+
+    def _await_input(self, bias: bool, dtype: DTypeLike) -> None:
+        """Hold a weight, and a bias unless there is none, whose shapes are still to come."""
+        self.weight = UninitializedParameter(dtype)
+        self.bias = UninitializedParameter(dtype) if bias else None
 
     def parameter_shapes(self, x: Tensor) -> dict[str, tuple[int, ...]]:
         """The shape of each waiting parameter; written by each lazy layer."""
@@ -70,6 +81,7 @@ class LazyModule(Module):
             parameter = self.__dict__[name]
             if isinstance(parameter, UninitializedParameter):
                 parameter.materialize(shape)
+        self._path.kinds[self._path] = self.becomes.__name__
         self.__class__ = self.becomes  # type: ignore[assignment]
         self.reset_parameters()
 

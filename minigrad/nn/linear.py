@@ -1,4 +1,4 @@
-"""Linear maps."""
+"""Linear maps, and the identity."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from numpy.typing import DTypeLike
 
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
+from minigrad.engine.tensor import ArrayLike, Tensor
 from minigrad.nn import functional as F, init
-from minigrad.nn.lazy import LazyModule, UninitializedParameter
-from minigrad.nn.module import Module, as_float
+from minigrad.nn.layer import Layer, from_integers
+from minigrad.nn.lazy import LazyModule
+from minigrad.nn.module import Module
 from minigrad.nn.weights import draw, new_parameter
 
 
-class Linear(Module):
+class Linear(Layer):
     """y = x W^T + b.
 
     x (..., in_features) gives (..., out_features). ``weight`` has shape (out_features,
@@ -30,6 +31,7 @@ class Linear(Module):
     (4, 2)
     """
 
+    _shown = "in_features=, out_features=, bias="
     weight: Parameter
     bias: Parameter | None
 
@@ -55,25 +57,13 @@ class Linear(Module):
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Map the last axis of x."""
-        x = as_tensor(x)
-        shape = x._data.shape
-        if not shape or shape[-1] != self.in_features:
-            got = f"{shape[-1]} (input of shape {shape})" if shape else "a number"
-            raise self._error(f"expected {self.in_features} features, got {got}")
-        return F.linear(as_float(self, x, self.weight), self.weight, self.bias)
-
-    def extra_repr(self) -> str:
-        """Show the sizes."""
-        return (
-            f"in_features={self.in_features}, out_features={self.out_features}, "
-            f"bias={self.bias is not None}"
-        )
+        return F.linear(from_integers(x, self.weight), self.weight, self.bias)
 
 
 class LazyLinear(LazyModule, Linear):
     """A Linear that takes ``in_features`` from its first input, and is a Linear from then on.
 
-    Raises ValueError as Linear, at the first input.
+    Raises ValueError for a first input without axes, and later as Linear.
 
     >>> layer = nn.LazyLinear(2)
     >>> layer(mg.ones((4, 3))).shape
@@ -90,8 +80,7 @@ class LazyLinear(LazyModule, Linear):
     ) -> None:
         super().__init__(0, 0, False, dtype=dtype)
         self.out_features = out_features
-        self.weight = UninitializedParameter(dtype)
-        self.bias = UninitializedParameter(dtype) if bias else None
+        self._await_input(bias, dtype)
 
     def parameter_shapes(self, x: Tensor) -> dict[str, tuple[int, ...]]:
         """Take the number of features from the last axis."""

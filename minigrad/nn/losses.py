@@ -1,4 +1,8 @@
-"""Losses as modules, for those who like to configure them once."""
+"""Losses as modules, for those who like to configure them once.
+
+Each is a function of :mod:`minigrad.nn.functional` with its settings; the checks and messages are
+the function's. Weights of classes or elements are buffers.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,12 @@ import numpy as np
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.nn import functional as F
-from minigrad.nn.module import Module
+from minigrad.nn.layer import FunctionLayer
 
 
-class _Loss(Module):
+class Loss(FunctionLayer):
+    """A function of predictions and targets, with its settings."""
+
     @checked()
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
@@ -23,48 +29,39 @@ class _Loss(Module):
             )
         self.reduction = reduction
 
-    def _hold(self, **weights: Any) -> None:
-        """Keep weights as buffers, so that they follow ``to`` and ``state_dict``."""
-        for name, weight in weights.items():
-            tensor = None if weight is None else as_tensor(weight).detach()
-            if tensor is not None and not (tensor._data >= 0).all():
-                raise ValueError(
-                    f"{type(self).__name__}: {name} must be 0 or more, got {np.min(tensor._data)}"
-                )
-            if tensor is not None and tensor.dtype.kind != "f":
-                tensor = tensor.astype(np.float32)
-            self.register_buffer(name, tensor)
+    def _register_weight(self, name: str, weight: Any) -> None:
+        """Keep a weight as a buffer, so that it follows ``to`` and ``state_dict``."""
+        tensor = None if weight is None else as_tensor(weight).detach()
+        if tensor is not None and not (tensor._data >= 0).all():
+            raise ValueError(
+                f"{type(self).__name__}: {name} must be 0 or more, got {np.min(tensor._data)}"
+            )
+        if tensor is not None and tensor.dtype.kind != "f":
+            tensor = tensor.astype(np.float32)
+        self.register_buffer(name, tensor)
 
-    def extra_repr(self) -> str:
-        """Show the reduction."""
-        return f"reduction={self.reduction!r}"
+    def forward(self, input: Any, target: Any) -> Tensor:
+        """Predictions and targets to a scalar, or with reduction "none" to the loss of each."""
+        return self._function(input, target, *self._values())
 
 
-class MSELoss(_Loss):
+class MSELoss(Loss, function=F.mse_loss):
     """Mean squared error. See :func:`minigrad.nn.functional.mse_loss`.
 
     >>> nn.MSELoss()(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 4.0]))
     tensor(2.5)
     """
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        """Two tensors of one shape to a scalar."""
-        return F.mse_loss(input, target, self.reduction)
 
-
-class L1Loss(_Loss):
+class L1Loss(Loss, function=F.l1_loss):
     """Mean absolute error. See :func:`minigrad.nn.functional.l1_loss`.
 
     >>> nn.L1Loss()(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 4.0]))
     tensor(1.5)
     """
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        """Two tensors of one shape to a scalar."""
-        return F.l1_loss(input, target, self.reduction)
 
-
-class HuberLoss(_Loss):
+class HuberLoss(Loss, function=F.huber_loss):
     """Squared near 0, linear beyond delta. See :func:`minigrad.nn.functional.huber_loss`.
 
     Raises ValueError unless delta is positive.
@@ -78,16 +75,8 @@ class HuberLoss(_Loss):
         super().__init__(reduction)
         self.delta = delta
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        """Two tensors of one shape to a scalar."""
-        return F.huber_loss(input, target, self.reduction, self.delta)
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"{super().extra_repr()}, delta={self.delta}"
-
-
-class SmoothL1Loss(_Loss):
+class SmoothL1Loss(Loss, function=F.smooth_l1_loss):
     """huber_loss(delta=beta) / beta. See :func:`minigrad.nn.functional.smooth_l1_loss`.
 
     Raises ValueError for a negative beta.
@@ -101,16 +90,8 @@ class SmoothL1Loss(_Loss):
         super().__init__(reduction)
         self.beta = beta
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        """Two tensors of one shape to a scalar."""
-        return F.smooth_l1_loss(input, target, self.reduction, self.beta)
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"{super().extra_repr()}, beta={self.beta}"
-
-
-class CrossEntropyLoss(_Loss):
+class CrossEntropyLoss(Loss, function=F.cross_entropy):
     """From logits (N, C, ...) and labels. See :func:`minigrad.nn.functional.cross_entropy`.
 
     Raises ValueError for a ``label_smoothing`` beyond [0, 1].
@@ -119,6 +100,7 @@ class CrossEntropyLoss(_Loss):
     tensor(0.)
     """
 
+    _shown = "reduction=, label_smoothing="
     weight: Tensor | None
 
     @checked(label_smoothing="[0, 1]")
@@ -130,28 +112,19 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
-        self._hold(weight=weight)
+        self._register_weight("weight", weight)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        """Logits and labels (or probabilities) to a scalar."""
-        return F.cross_entropy(
-            input, target, self.weight, self.ignore_index, self.reduction, self.label_smoothing
-        )
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"{super().extra_repr()}, label_smoothing={self.label_smoothing}"
-
-
-class NLLLoss(_Loss):
+class NLLLoss(Loss, function=F.nll_loss):
     """From log-probabilities (N, C, ...) and labels. See :func:`minigrad.nn.functional.nll_loss`.
 
     >>> nn.NLLLoss()(mg.tensor([[-0.1, -2.0]]), mg.tensor([1]))
     tensor(2.)
     """
 
+    _shown = "reduction="
     weight: Tensor | None
 
     @checked()
@@ -159,50 +132,39 @@ class NLLLoss(_Loss):
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
         super().__init__(reduction)
-        self._hold(weight=weight)
+        self._register_weight("weight", weight)
         self.ignore_index = ignore_index
 
-    def forward(self, input: Any, target: Any) -> Tensor:
-        """Log-probabilities and labels to a scalar."""
-        return F.nll_loss(input, target, self.weight, self.ignore_index, self.reduction)
 
-
-class BCELoss(_Loss):
+class BCELoss(Loss, function=F.binary_cross_entropy):
     """From probabilities. See :func:`minigrad.nn.functional.binary_cross_entropy`.
 
     >>> nn.BCELoss()(mg.tensor([1.0]), mg.tensor([1.0]))
     tensor(0.)
     """
 
+    _shown = "reduction="
     weight: Tensor | None
 
     @checked()
     def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self._hold(weight=weight)
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        """Two tensors of one shape to a scalar."""
-        return F.binary_cross_entropy(input, target, self.weight, self.reduction)
+        self._register_weight("weight", weight)
 
 
-class BCEWithLogitsLoss(_Loss):
+class BCEWithLogitsLoss(Loss, function=F.binary_cross_entropy_with_logits):
     """From logits. See :func:`minigrad.nn.functional.binary_cross_entropy_with_logits`.
 
     >>> nn.BCEWithLogitsLoss()(mg.tensor([1000.0]), mg.tensor([1.0]))
     tensor(0.)
     """
 
+    _shown = "reduction="
     weight: Tensor | None
     pos_weight: Tensor | None
 
     @checked()
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
         super().__init__(reduction)
-        self._hold(weight=weight, pos_weight=pos_weight)
-
-    def forward(self, input: Any, target: Any) -> Tensor:
-        """Two tensors of one shape to a scalar."""
-        return F.binary_cross_entropy_with_logits(
-            input, target, self.weight, self.reduction, self.pos_weight
-        )
+        self._register_weight("weight", weight)
+        self._register_weight("pos_weight", pos_weight)

@@ -23,7 +23,6 @@ from minigrad.engine.printable import visible
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
 from minigrad.engine.tensor import Tensor, as_array
-from minigrad.kernels.windows import padding_word
 from minigrad.lazy import load_late
 
 PreHook = Callable[["Module", tuple[Any, ...]], Any]
@@ -129,9 +128,13 @@ class Module:
                 output = changed
         return output
 
+    def _who(self) -> str:
+        """This module in a message: its path, or its class where it has none."""
+        return self._path or type(self).__name__
+
     def _error(self, text: str) -> ValueError:
-        """A ValueError that begins with this module's path, or its class where it has none."""
-        return ValueError(f"{self._path or type(self).__name__}: {text}")
+        """A ValueError that names this module."""
+        return ValueError(f"{self._who()}: {text}")
 
     # -- registration ------------------------------------------------------------------------
 
@@ -611,21 +614,3 @@ def modes_restored(model: Module) -> Generator[None]:
 def float_dtype(model: Module) -> np.dtype[Any]:
     """The dtype of the model's floating-point parameters; float32 when it has none."""
     return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
-
-
-def as_float(module: Module, x: Tensor, weight: Tensor) -> Tensor:
-    """Integers, e.g. pixels, in the dtype of the weight: NumPy would make int64 to float64."""
-    kind = x._data.dtype.kind
-    if kind == "f":
-        return x
-    if kind == "c":
-        raise TypeError(
-            f"{module._path or type(module).__name__}: expected real numbers, got {x.dtype}; pass "
-            f"x.real and x.imag as features of their own"
-        )
-    return x.astype(weight._data.dtype)
-
-
-def padding_of(module: Module, padding: Any) -> Any:
-    """Padding as the layer keeps it: words in small letters, else as it was given."""
-    return padding_word(type(module).__name__, padding) if isinstance(padding, str) else padding

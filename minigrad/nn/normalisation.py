@@ -1,4 +1,8 @@
-"""Normalisation layers."""
+"""Normalisation layers: of a batch, of features, of groups of channels, of neighbours.
+
+The arithmetic is that of the functions in :mod:`minigrad.nn.functional`. Layers that can do without
+weights check the number of channels themselves, since the function then cannot know it.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +15,36 @@ from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F, init
-from minigrad.nn.module import Module
+from minigrad.nn.layer import Layer, SameShape
 from minigrad.nn.weights import draw, new_buffer, new_parameter
 from minigrad.operators.normalisation import lengths
 
 
-class _BatchNorm(Module):
-    """Batch normalisation of inputs with certain numbers of axes."""
+class _Affine(Layer):
+    """A normalisation that ends with a weight and a bias, unless they are switched off."""
 
-    layouts: ClassVar[dict[int, str]]
     weight: Parameter | None
     bias: Parameter | None
+
+    def _add_weights(
+        self, shape: int | tuple[int, ...], weight: bool, bias: bool, dtype: DTypeLike
+    ) -> None:
+        self.weight = new_parameter(shape, dtype) if weight else None
+        self.bias = new_parameter(shape, dtype) if weight and bias else None
+
+    def reset_parameters(self) -> None:
+        """Start anew: weight 1, bias 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class _BatchNorm(_Affine):
+    """Batch normalisation of inputs with certain numbers of axes."""
+
+    _shown = "num_features, eps=, momentum=, affine=, bias=, track_running_stats="
+    layouts: ClassVar[dict[int, str]]
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -44,8 +67,7 @@ class _BatchNorm(Module):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self.weight = new_parameter(num_features, dtype) if affine else None
-        self.bias = new_parameter(num_features, dtype) if affine and bias else None
+        self._add_weights(num_features, affine, bias, dtype)
         kept = track_running_stats
         for name in ("running_mean", "running_var"):
             self.register_buffer(name, new_buffer(num_features, dtype) if kept else None)
@@ -65,7 +87,7 @@ class _BatchNorm(Module):
     def reset_parameters(self) -> None:
         """Start anew: weight 1, bias 0, no batches seen."""
         self.reset_running_stats()
-        _ones_and_zeros(self.weight, self.bias)
+        super().reset_parameters()
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Normalise each channel; same shape."""
@@ -78,34 +100,24 @@ class _BatchNorm(Module):
             raise self._error(
                 f"expected {self.num_features} channels, got {shape[1]} (input of shape {shape})"
             )
-        if self.training and x.size == self.num_features:
-            raise self._error(
-                f"in training it needs more than one value per channel, got an input of shape "
-                f"{shape}; use a larger batch, or call .eval()"
-            )
+        counter = self.num_batches_tracked if self.training and x.size else None
+        seen = 0 if counter is None else counter.item() + 1
         momentum = self.momentum
-        if self.training and self.num_batches_tracked is not None and x.size:
-            seen = self.num_batches_tracked.item() + 1
-            self.num_batches_tracked.assign(seen)
-            momentum = 1.0 / seen if momentum is None else momentum
-        return F.batch_norm(
+        if momentum is None:
+            momentum = 1.0 / seen if seen else 0.0
+        ans = F.batch_norm(
             x,
             self.running_mean,
             self.running_var,
             self.weight,
             self.bias,
             self.training,
-            0.0 if momentum is None else momentum,
+            momentum,
             self.eps,
         )
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return (
-            f"{self.num_features}, eps={self.eps}, momentum={self.momentum}, "
-            f"affine={self.affine}, bias={self.bias is not None}, "
-            f"track_running_stats={self.track_running_stats}"
-        )
+        if counter is not None:
+            counter.assign(seen)
+        return ans
 
 
 class BatchNorm1d(_BatchNorm):
@@ -140,7 +152,7 @@ class BatchNorm2d(_BatchNorm):
     layouts = {4: "(N, C, H, W)"}
 
 
-class LayerNorm(Module):
+class LayerNorm(_Affine):
     """(x - mean) / sqrt(var + eps) * weight + bias over the last axes, as ``torch.nn.LayerNorm``.
 
     x (..., *normalized_shape) to the same shape; weight and bias have ``normalized_shape``.
@@ -150,8 +162,7 @@ class LayerNorm(Module):
     (2, 3, 4)
     """
 
-    weight: Parameter | None
-    bias: Parameter | None
+    _shown = "normalized_shape, eps=, elementwise_affine=, bias="
 
     @checked(eps="[0, inf)", dtype="floating")
     def __init__(
@@ -167,34 +178,15 @@ class LayerNorm(Module):
         self.normalized_shape = lengths("LayerNorm", normalized_shape)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        shape = self.normalized_shape
-        self.weight = new_parameter(shape, dtype) if elementwise_affine else None
-        self.bias = new_parameter(shape, dtype) if elementwise_affine and bias else None
+        self._add_weights(self.normalized_shape, elementwise_affine, bias, dtype)
         draw(self)
-
-    def reset_parameters(self) -> None:
-        """Start anew: weight 1, bias 0."""
-        _ones_and_zeros(self.weight, self.bias)
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Normalise over the last axes; same shape."""
-        x = as_tensor(x)
-        if x.shape[max(0, x.ndim - len(self.normalized_shape)) :] != self.normalized_shape:
-            raise self._error(
-                f"expected an input (..., {', '.join(map(str, self.normalized_shape))}), "
-                f"got shape {x.shape}"
-            )
         return F.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return (
-            f"{self.normalized_shape}, eps={self.eps}, "
-            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
-        )
 
-
-class GroupNorm(Module):
+class GroupNorm(_Affine):
     """Normalisation of groups of channels within each image, as ``torch.nn.GroupNorm``.
 
     x (N, C, ...) to the same shape; weight and bias (C,). Wu and He, "Group normalization", 2018.
@@ -204,8 +196,7 @@ class GroupNorm(Module):
     (1, 6, 4, 4)
     """
 
-    weight: Parameter | None
-    bias: Parameter | None
+    _shown = "num_groups, num_channels, eps=, affine=, bias="
 
     @checked(num_groups="[1, inf)", num_channels="[0, inf)", eps="[0, inf)", dtype="floating")
     def __init__(
@@ -227,13 +218,8 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self.weight = new_parameter(num_channels, dtype) if affine else None
-        self.bias = new_parameter(num_channels, dtype) if affine and bias else None
+        self._add_weights(num_channels, affine, bias, dtype)
         draw(self)
-
-    def reset_parameters(self) -> None:
-        """Start anew: weight 1, bias 0."""
-        _ones_and_zeros(self.weight, self.bias)
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Normalise each group; same shape."""
@@ -244,15 +230,8 @@ class GroupNorm(Module):
             )
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return (
-            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
-            f"bias={self.bias is not None}"
-        )
 
-
-class LocalResponseNorm(Module):
+class LocalResponseNorm(SameShape, function=F.local_response_norm):
     """x / (k + alpha / size * (sum of squares of ``size`` neighbouring channels))**beta.
 
     x (N, C, ...) to the same shape, as ``torch.nn.LocalResponseNorm``. Raises ValueError for a size
@@ -263,6 +242,8 @@ class LocalResponseNorm(Module):
     (1, 4, 2, 2)
     """
 
+    _shown = "size, alpha=, beta=, k="
+
     @checked(size="[1, inf)", alpha="(-inf, inf)", beta="(-inf, inf)", k="[0, inf)")
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
@@ -270,21 +251,3 @@ class LocalResponseNorm(Module):
         self.alpha = alpha
         self.beta = beta
         self.k = k
-
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, C, ...) to the same shape."""
-        x = as_tensor(x)
-        if x.ndim < 3:
-            raise self._error(f"expected an input (N, C, L, ...), got shape {x.shape}")
-        return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k)
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
-
-
-def _ones_and_zeros(weight: Tensor | None, bias: Tensor | None) -> None:
-    if weight is not None:
-        init.ones_(weight)
-    if bias is not None:
-        init.zeros_(bias)

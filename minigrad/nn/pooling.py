@@ -1,15 +1,17 @@
-"""Pooling layers."""
+"""Pooling layers: one value for each window of an image.
+
+The arithmetic, and what it refuses, is that of the functions in :mod:`minigrad.nn.functional`.
+"""
 
 from __future__ import annotations
 
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import ArrayLike, Tensor
-from minigrad.kernels.windows import IntOrPair
+from minigrad.kernels.windows import IntOrPair, padding_word
 from minigrad.nn import functional as F
-from minigrad.nn.module import Module, padding_of
+from minigrad.nn.layer import OfImages
 
 
-class MaxPool2d(Module):
+class MaxPool2d(OfImages, function=F.max_pool2d):
     """The largest element under each window, as ``torch.nn.MaxPool2d``.
 
     x (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` by default, padding
@@ -31,25 +33,12 @@ class MaxPool2d(Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
-        self.padding = padding_of(self, padding)
+        self.padding = padding_word(type(self).__name__, padding)
         self.dilation = dilation
         self.ceil_mode = ceil_mode
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, C, H, W) to (N, C, out_h, out_w)."""
-        return F.max_pool2d(
-            x, self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
-        )
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return (
-            f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
-            f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
-        )
-
-
-class AvgPool2d(Module):
+class AvgPool2d(OfImages, function=F.avg_pool2d):
     """The mean under each window, as ``torch.nn.AvgPool2d``.
 
     x (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` by default; the zeros
@@ -58,6 +47,8 @@ class AvgPool2d(Module):
     >>> nn.AvgPool2d(2)(mg.zeros((1, 3, 8, 8))).shape
     (1, 3, 4, 4)
     """
+
+    _shown = "kernel_size=, stride=, padding="
 
     @checked(
         kernel_size="[1, inf)",
@@ -77,29 +68,13 @@ class AvgPool2d(Module):
         super().__init__()
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
-        self.padding = padding_of(self, padding)
+        self.padding = padding_word(type(self).__name__, padding)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
         self.divisor_override = divisor_override
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, C, H, W) to (N, C, out_h, out_w)."""
-        return F.avg_pool2d(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.ceil_mode,
-            self.count_include_pad,
-            self.divisor_override,
-        )
 
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        return f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}"
-
-
-class AdaptiveAvgPool2d(Module):
+class AdaptiveAvgPool2d(OfImages, function=F.adaptive_avg_pool2d):
     """The means of a grid of ``output_size`` windows, as ``torch.nn.AdaptiveAvgPool2d``.
 
     x (N, C, H, W) gives (N, C, *output_size); None keeps that length.
@@ -112,11 +87,3 @@ class AdaptiveAvgPool2d(Module):
     def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
         super().__init__()
         self.output_size = output_size
-
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, C, H, W) to (N, C, *output_size)."""
-        return F.adaptive_avg_pool2d(x, self.output_size)
-
-    def extra_repr(self) -> str:
-        """Show the size."""
-        return f"output_size={self.output_size}"

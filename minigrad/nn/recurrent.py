@@ -1,4 +1,8 @@
-"""Recurrent layers: RNN, LSTM and GRU, several layers deep and in both directions."""
+"""Recurrent layers: RNN, LSTM and GRU, several layers deep and in both directions.
+
+They share everything but the step from one state to the next. What the input contributes to the
+gates is one product for the whole sequence; only what the state contributes is computed by steps.
+"""
 
 from __future__ import annotations
 
@@ -11,23 +15,24 @@ from numpy.typing import DTypeLike
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F, init
-from minigrad.nn.module import Module, as_float
+from minigrad.nn.layer import Layer, from_integers
 from minigrad.nn.weights import draw, new_parameter
 from minigrad.operators.hyperbolic import tanh
 from minigrad.operators.joining import concatenate, stack
 from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
 
 State = tuple[Tensor, ...]
-#: More weights than any memory holds; they are made layer by layer.
-MOST = 2**40
+#: More weights than any memory holds. They are made layer by layer, so NumPy would refuse late.
+MAX_WEIGHTS = 2**40
 
 
-class _Recurrent(Module):
+class _Recurrent(Layer):
     """What the recurrent layers share: sizes, weights, the walk over layers and directions.
 
     A subclass says how many gates it has, how many tensors its state has, and what a step does.
     """
 
+    _shown = "input_size, hidden_size, num_layers?, bias?, batch_first?, dropout?, bidirectional?"
     gates: ClassVar[int]
     states: ClassVar[int] = 1
 
@@ -51,11 +56,10 @@ class _Recurrent(Module):
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__()
-        name = type(self).__name__
-        if num_layers * hidden_size**2 > MOST:
+        if num_layers * hidden_size**2 > MAX_WEIGHTS:
             raise ValueError(
-                f"{name}: num_layers={num_layers} and hidden_size={hidden_size} are too large for "
-                f"any memory"
+                f"{type(self).__name__}: num_layers={num_layers} and hidden_size={hidden_size} are "
+                f"too large for any memory"
             )
         self.input_size = input_size
         self.hidden_size = hidden_size
@@ -65,15 +69,16 @@ class _Recurrent(Module):
         self.dropout = dropout
         self.bidirectional = bidirectional
         rows = self.gates * hidden_size
+        width = input_size
         for layer in range(num_layers):
-            width = hidden_size * (2 if bidirectional else 1) if layer else input_size
-            for end in self._directions():
+            for direction in self._directions():
                 shapes: dict[str, tuple[int, ...]]
                 shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
                 if bias:
                     shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
                 for kind, shape in shapes.items():
-                    setattr(self, f"{kind}_l{layer}{end}", new_parameter(shape, dtype))
+                    setattr(self, f"{kind}_l{layer}{direction}", new_parameter(shape, dtype))
+            width = hidden_size * len(self._directions())
         draw(self)
 
     def _directions(self) -> tuple[str, ...]:
@@ -91,24 +96,24 @@ class _Recurrent(Module):
 
     def _run(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """All layers and directions: x (L, N, input_size), state tensors (layers * D, N, H)."""
-        ends: list[State] = []
+        last: list[State] = []
         for layer in range(self.num_layers):
             outputs: list[Tensor] = []
-            for end in self._directions():
-                weights = [self.__dict__[f"weight_{k}_l{layer}{end}"] for k in ("ih", "hh")]
-                biases = [self.__dict__.get(f"bias_{k}_l{layer}{end}") for k in ("ih", "hh")]
-                now = tuple(s[len(ends)] for s in state)
+            for direction in self._directions():
+                weights = [self.__dict__[f"weight_{k}_l{layer}{direction}"] for k in ("ih", "hh")]
+                biases = [self.__dict__.get(f"bias_{k}_l{layer}{direction}") for k in ("ih", "hh")]
+                now = tuple(s[len(last)] for s in state)
                 steps = _steps(F.linear(x, weights[0], biases[0]))
                 hidden: list[Tensor] = []
-                for part in reversed(steps) if end else steps:
+                for part in reversed(steps) if direction else steps:
                     now = self._step(part, now, weights[1], biases[1])
                     hidden.append(now[0])
-                ends.append(now)
-                outputs.append(stack(hidden[::-1] if end else hidden))
+                last.append(now)
+                outputs.append(stack(hidden[::-1] if direction else hidden))
             x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
             if layer + 1 < self.num_layers:
                 x = F.dropout(x, self.dropout, self.training)
-        return x, tuple(stack(list(each)) for each in zip(*ends, strict=True))
+        return x, tuple(stack(list(each)) for each in zip(*last, strict=True))
 
     def _start(self, x: Tensor, given: Any, batched: bool) -> State:
         """The initial state, checked; zeros where none is given."""
@@ -131,35 +136,27 @@ class _Recurrent(Module):
         layout = "(N, L, features)" if self.batch_first else "(L, N, features)"
         if x.ndim not in (2, 3):
             raise self._error(f"expected an input {layout} or (L, features), got shape {x.shape}")
-        if x.shape[-1] != self.input_size:
-            raise self._error(
-                f"expected {self.input_size} features, got {x.shape[-1]} (input of shape {x.shape})"
-            )
-        x = as_float(self, x, self.__dict__["weight_ih_l0"])
+        x = from_integers(x, self.__dict__["weight_ih_l0"])
         batched = x.ndim == 3
-        turned = batched and self.batch_first
-        x = x.swapaxes(0, 1) if turned else x if batched else x[:, None]
+        swapped = batched and self.batch_first
+        x = x.swapaxes(0, 1) if swapped else x if batched else x[:, None]
         if not x.shape[0]:
             raise self._error(f"expected at least one time step, got an input {layout} of none")
         output, state = self._run(x, self._start(x, given, batched))
-        output = output.swapaxes(0, 1) if turned else output if batched else output[:, 0]
+        output = output.swapaxes(0, 1) if swapped else output if batched else output[:, 0]
         return output, state if batched else tuple(s[:, 0] for s in state)
 
-    def extra_repr(self) -> str:
-        """Show what differs from the defaults, as PyTorch."""
-        text = f"{self.input_size}, {self.hidden_size}"
-        if self.num_layers != 1:
-            text += f", num_layers={self.num_layers}"
-        if not self.bias:
-            text += ", bias=False"
-        if self.batch_first:
-            text += ", batch_first=True"
-        if self.dropout:
-            text += f", dropout={self.dropout}"
-        return text + (", bidirectional=True" if self.bidirectional else "")
+
+class _OneState(_Recurrent):
+    """Recurrent layers whose state is one tensor."""
+
+    def forward(self, x: ArrayLike, h_0: ArrayLike | None = None) -> tuple[Tensor, Tensor]:
+        """A sequence (and a state) to the output at each step and the last state."""
+        output, (h_n,) = self._forward(x, h_0)
+        return output, h_n
 
 
-class RNN(_Recurrent):
+class RNN(_OneState):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), over a sequence, as ``torch.nn.RNN``.
 
     x (L, N, input_size), or (N, L, input_size) with ``batch_first``, or (L, input_size), and
@@ -198,11 +195,6 @@ class RNN(_Recurrent):
             raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
         self.nonlinearity = nonlinearity
 
-    def forward(self, x: ArrayLike, h_0: ArrayLike | None = None) -> tuple[Tensor, Tensor]:
-        """A sequence (and a state) to the output at each step and the last state."""
-        output, (h_n,) = self._forward(x, h_0)
-        return output, h_n
-
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         total = x + F.linear(state[0], weight, bias)
         return (tanh(total) if self.nonlinearity == "tanh" else F.relu(total),)
@@ -240,7 +232,7 @@ class LSTM(_Recurrent):
         return lstm_hidden(gates, cell), cell
 
 
-class GRU(_Recurrent):
+class GRU(_OneState):
     """Gated recurrent units over a sequence, as ``torch.nn.GRU``.
 
     r = sigmoid(W_ir x + b_ir + W_hr h + b_hr), z likewise,
@@ -257,11 +249,6 @@ class GRU(_Recurrent):
     """
 
     gates = 3
-
-    def forward(self, x: ArrayLike, h_0: ArrayLike | None = None) -> tuple[Tensor, Tensor]:
-        """A sequence (and a state) to the output at each step and the last state."""
-        output, (h_n,) = self._forward(x, h_0)
-        return output, h_n
 
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         return (gru_hidden(x, F.linear(state[0], weight, bias), state[0]),)

@@ -1,14 +1,14 @@
-"""Enlarging images."""
+"""Enlarging images, as a layer."""
 
 from __future__ import annotations
 
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import ArrayLike, Tensor
 from minigrad.nn import functional as F
-from minigrad.nn.module import Module
+from minigrad.nn.layer import OfImages
+from minigrad.operators.upsampling import check_mode, check_target
 
 
-class Upsample(Module):
+class Upsample(OfImages, function=F.interpolate):
     """Images of another size, as ``torch.nn.Upsample``.
 
     x (N, C, H, W) gives (N, C, out_h, out_w): give ``size`` or ``scale_factor``. ``mode``:
@@ -17,6 +17,8 @@ class Upsample(Module):
     >>> nn.Upsample(scale_factor=2)(mg.zeros((1, 3, 4, 4))).shape
     (1, 3, 8, 8)
     """
+
+    _shown = "size?, scale_factor?, mode="
 
     @checked(size="[1, inf)", scale_factor="(0, inf)")
     def __init__(
@@ -27,23 +29,9 @@ class Upsample(Module):
         align_corners: bool | None = None,
     ) -> None:
         super().__init__()
-        if (size is None) == (scale_factor is None):
-            raise ValueError(
-                f"Upsample: give either size or scale_factor, got size={size!r} and "
-                f"scale_factor={scale_factor!r}"
-            )
-        if mode not in ("nearest", "bilinear"):
-            raise ValueError(f"Upsample: mode must be 'nearest' or 'bilinear', got {mode!r}")
+        check_target(type(self).__name__, size, scale_factor)
+        check_mode(type(self).__name__, mode)
         self.size = size
         self.scale_factor = scale_factor
         self.mode = mode
         self.align_corners = align_corners
-
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, C, H, W) to (N, C, out_h, out_w)."""
-        return F.interpolate(x, self.size, self.scale_factor, self.mode, self.align_corners)
-
-    def extra_repr(self) -> str:
-        """Show the arguments."""
-        how = f"size={self.size}" if self.size else f"scale_factor={self.scale_factor}"
-        return f"{how}, mode={self.mode!r}"

@@ -43,20 +43,38 @@ def _windows(
     """The windows of a convolution whose shapes have been found to agree."""
     check_rank(name, "input", x_shape, "(N, C, H, W)")
     check_rank(name, "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
-    channels, out_channels = x_shape[1], w_shape[0]
     groups = as_int(name, "groups", groups)
-    if groups < 1 or channels % groups or out_channels % groups:
+    if groups < 1 or w_shape[0] % groups:
         raise ValueError(
-            f"{name}: groups={groups} must divide the input's {channels} channels and the "
-            f"weight's {out_channels} output channels"
+            f"{name}: groups={groups} must be at least 1 and divide the weight's {w_shape[0]} "
+            f"output channels"
         )
-    if w_shape[1] * groups != channels:
-        raise ValueError(
-            f"{name}: the input has {channels} channels, but a weight of shape {w_shape} with "
-            f"groups={groups} takes {w_shape[1] * groups}; expected a weight "
-            f"({out_channels}, {channels // groups}, {w_shape[2]}, {w_shape[3]})"
-        )
+    fitting = (w_shape[0], x_shape[1] // groups, *w_shape[2:])
+    _check_channels(name, x_shape, w_shape, groups, w_shape[1] * groups, fitting)
     return sliding(name, x_shape[2:], w_shape[2:], stride, padding, dilation)
+
+
+def _check_channels(
+    name: str,
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    groups: int,
+    expected: int,
+    fitting: tuple[int, ...],
+) -> None:
+    """Raise ValueError, naming the weight that would fit, unless the weight takes the input."""
+    channels = x_shape[1]
+    if channels == expected:
+        return
+    remedy = f"{channels} channels need a weight {fitting}"
+    if channels % groups:
+        remedy = f"groups={groups} does not divide {channels} channels"
+    if x_shape[-1] == expected:
+        remedy += "; are the channels last?"
+    raise ValueError(
+        f"{name}: expected {expected} channels, got {channels} (input of shape {x_shape}, weight "
+        f"of shape {w_shape}); {remedy}"
+    )
 
 
 def _check_bias(name: str, bias: Any, channels: int) -> None:
@@ -293,10 +311,11 @@ def conv_transpose2d(
     check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, kh, kw)")
     n, channels, *size = input.shape
     groups = as_int(name, "groups", groups)
-    if channels != weight.shape[0] or groups < 1 or channels % groups:
+    fitting = (channels, *weight.shape[1:])
+    _check_channels(name, input.shape, weight.shape, 1, weight.shape[0], fitting)
+    if groups < 1 or channels % groups:
         raise ValueError(
-            f"{name}: the input has {channels} channels and the weight {weight.shape} takes "
-            f"{weight.shape[0]}; they must be equal, and divisible by groups={groups}"
+            f"{name}: groups={groups} must be at least 1 and divide the input's {channels} channels"
         )
     steps, gaps = pair(name, "stride", stride), pair(name, "dilation", dilation)
     kernel = weight.shape[2:]

@@ -216,6 +216,8 @@ class _Engine:
     binary: Callable[[Operator, Any, Any], Tensor]
     #: A function without a derivative is called with these arguments.
     note_detached: Callable[[str, tuple[Any, ...]], None]
+    #: The name of a function and the module that calls it, as messages begin: "linear in 0.head".
+    in_module: Callable[[str], str]
     #: The tracked tensors in a value, also inside tuples and lists, while anything is recorded.
     tracked: Callable[[Any], list[Any]]
     #: A number smaller than that of any operation to come.
@@ -390,7 +392,7 @@ def composite(
                     half, first, named = _wide_call(inputs, first, named)
                 result = body(*first, *args[arrays:], **named)
             except FAILURES as error:
-                raise refusal(label, function, bound(function, args, kwargs), error) from error
+                raise _refused(label, function, args, kwargs, error) from error
             result = _each(engine.as_tensor, result)
             if half is not None and result.dtype != half:
                 result = result.astype(half)
@@ -431,7 +433,10 @@ def in_real_numbers(name: str, numbers: str, inputs: dict[str, Any]) -> dict[str
     kinds = {k: v.dtype.kind for k, v in inputs.items() if hasattr(v, "dtype")}
     for k, kind in kinds.items():
         if kind not in ("fiubc" if numbers == "inexact" else "fiub"):
-            raise TypeError(f"{name}: {k} must hold real numbers, got {inputs[k].dtype}")
+            raise TypeError(
+                f"{name}: expected real numbers, got {k} of {inputs[k].dtype}; pass {k}.real and "
+                f"{k}.imag as two inputs"
+            )
     if numbers == "real" or not {"f", "c"}.isdisjoint(kinds.values()):
         return inputs
     return {k: v.astype(np.float64) if k in kinds else v for k, v in inputs.items()}
@@ -448,6 +453,13 @@ def _reals(
     return [found[k] for k in given], {k: found.get(k, v) for k, v in named.items()}
 
 
+def _refused(
+    name: str, function: Callable[..., Any], args: Any, kwargs: Any, error: Exception
+) -> Exception:
+    """The error of a call, told with the function, the module that called it and the arguments."""
+    return refusal(name, function, bound(function, args, kwargs), error, engine.in_module(name))
+
+
 def named(function: Callable[P, R]) -> Callable[P, R]:
     """For a public function of Python: what fails inside is raised again with its name."""
 
@@ -456,8 +468,7 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except FAILURES as error:
-            given = bound(function, args, kwargs)
-            raise refusal(function.__name__, function, given, error) from error
+            raise _refused(function.__name__, function, args, kwargs, error) from error
 
     return call
 
@@ -483,8 +494,7 @@ def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tens
             try:
                 return cast("Tensor", _each(engine.as_tensor, body(*plain, **named)))
             except FAILURES as error:
-                given = bound(function, args, kwargs)
-                raise refusal(function.__name__, function, given, error) from error
+                raise _refused(function.__name__, function, args, kwargs, error) from error
 
         CONSTANTS[function.__name__] = call
         _stands_for(call, numpy)

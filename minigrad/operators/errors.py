@@ -32,10 +32,9 @@ _WORDS = re.compile(
 
 
 def explain(
-    op: Operator, arrays: list[Any], metadata: Mapping[str, Any], error: Exception, scope: str
+    op: Operator, arrays: list[Any], metadata: Mapping[str, Any], error: Exception, where: str
 ) -> Exception:
-    """The same kind of exception, with the operator, its module path and the shapes in it."""
-    where = f"{op.name} in {scope}" if scope else op.name
+    """The same kind of exception, with the operator, its module (``where``) and the shapes."""
     pairs = zip(op.params, arrays, strict=False)
     given: dict[str, Any] = {k: v for k, v in pairs if v is not None}
     if op.variadic:
@@ -70,7 +69,7 @@ def refusal(
         rest = "" if told else f" (got {got})"
         return _kind(error)(f"{head}: {said.partition(': ')[2]}{rest}")
     if error.__cause__ is not None:  # told once already, by an operator further in
-        said = re.sub(r"^[\w.]+: ", "", said).removeprefix(UNFIT)
+        said = re.sub(r"^[\w.]+(?: in [\w.]+)?: ", "", said).removeprefix(UNFIT)
     wrong = _misfit(function, given)
     words = isinstance(error, (TypeError, IndexError)) or "unpack" in said
     inside = isinstance(error, _INSIDE) or (words and _WORDS.search(said))

@@ -41,10 +41,15 @@ def linear(input: Array, weight: Array, bias: Array = None) -> Array:
     if weight.ndim != 2:
         raise ValueError(f"linear: weight must have shape (out, in), got {weight.shape}")
     if not input.ndim or input.shape[-1] != weight.shape[1]:
-        raise ValueError(
-            f"linear: the input has {input.shape[-1] if input.ndim else 0} features, but a weight "
-            f"(out, in) of shape {weight.shape} takes {weight.shape[1]}"
-        )
+        out, features = weight.shape
+        got = "a number"
+        if input.ndim:
+            n = input.shape[-1]
+            got = (
+                f"{n} (input of shape {input.shape}); {n} features need a weight {(out, n)}, "
+                f"not {weight.shape}"
+            )
+        raise ValueError(f"linear: expected {features} features, got {got}")
     if bias is not None and bias.shape != weight.shape[:1]:
         raise ValueError(f"linear: bias must have shape {weight.shape[:1]}, got {bias.shape}")
     return kernels.linear(input, weight, bias)

@@ -205,7 +205,8 @@ def layer_norm(
     shape = lengths("layer_norm", normalized_shape)
     if input.shape[-len(shape) :] != shape:
         raise ValueError(
-            f"layer_norm: input must end in normalized_shape {shape}, got shape {input.shape}"
+            f"layer_norm: expected an input (..., {', '.join(map(str, shape))}), got shape "
+            f"{input.shape}; normalized_shape is {shape}"
         )
     ones = (1,) * (input.ndim - len(shape))
     for what, array in (("weight", weight), ("bias", bias)):
@@ -302,7 +303,7 @@ def local_response_norm(
     """
     if input.ndim < 3:
         raise ValueError(
-            f"local_response_norm: input must have shape (N, C, ...), got {input.shape}"
+            f"local_response_norm: input must have shape (N, C, L, ...), got {input.shape}"
         )
     for what, value in (("alpha", alpha), ("beta", beta), ("k", k)):
         if not -math.inf < value < math.inf:

@@ -48,12 +48,11 @@ def interpolate(
     check_image("interpolate", input.shape)
     before: tuple[int, int] = input.shape[2:]
     after, steps = _sizes(before, size, scale_factor)
+    check_mode("interpolate", mode)
     if mode == "nearest":
         if align_corners is not None:
             raise ValueError("interpolate: align_corners is for mode='bilinear' only")
         return _nearest(input, after, steps)
-    if mode != "bilinear":
-        raise ValueError(f"interpolate: mode must be 'nearest' or 'bilinear', got {mode!r}")
     rows, columns = (
         _between(n, m, step, bool(align_corners))
         for n, m, step in zip(before, after, steps, strict=True)
@@ -61,15 +60,26 @@ def interpolate(
     return weigh(weigh(input, matrix=rows, axis=-2), matrix=columns, axis=-1)
 
 
+def check_mode(name: str, mode: str) -> None:
+    """Raise ValueError unless this is a way of filling in pixels."""
+    if mode not in ("nearest", "bilinear"):
+        raise ValueError(f"{name}: mode must be 'nearest' or 'bilinear', got {mode!r}")
+
+
+def check_target(name: str, size: Any, scale_factor: Any) -> None:
+    """Raise ValueError unless either the size or the factor is given."""
+    if (size is None) == (scale_factor is None):
+        raise ValueError(
+            f"{name}: give either size or scale_factor, got size={size!r} and "
+            f"scale_factor={scale_factor!r}"
+        )
+
+
 def _sizes(
     before: tuple[int, int], size: Any, scale_factor: Any
 ) -> tuple[tuple[int, int], list[float]]:
     """The new height and width, and how far one of their pixels is in old ones."""
-    if (size is None) == (scale_factor is None):
-        raise ValueError(
-            f"interpolate: give either size or scale_factor, got size={size!r} and "
-            f"scale_factor={scale_factor!r}"
-        )
+    check_target("interpolate", size, scale_factor)
     if size is not None:
         after = pair("interpolate", "size", size)
         return after, [n / m for n, m in zip(before, after, strict=True)]
