@@ -378,5 +378,5 @@ def test_the_message_names_a_missing_broadcast_sum(monkeypatch):
     monkeypatch.setattr(backward, "_unbroadcast", no_sum)
     with pytest.raises(GradientMismatch) as caught:
         mg.testing.check_grads(mg.multiply, np.ones((4, 3)), np.array([1.0, 2.0, 3.0]))
-    assert caught.value.argument == "argument 1 (y)"
+    assert caught.value.argument == "argument 1 (x2)"
     assert caught.value.pattern.startswith("a broadcast sum is missing (over axis 0")

@@ -340,3 +340,39 @@ def test_signatures_of_translated_functions_are_known():
                 assert inspect.signature(function)
             except ValueError:
                 assert function.__name__ in numpy_protocol._IN_C
+
+
+# -- names of arguments ----------------------------------------------------------------------------
+
+A, B = np.array([1.5, -2.0, 0.5]), np.array([2.0, 1.0, 0.5])
+
+
+@pytest.mark.parametrize(
+    ("function", "arrays"),
+    [
+        (mg.exp, {"x": A}), (mg.abs, {"x": A}), (mg.floor, {"x": A}), (mg.argmax, {"x": A}),
+        (mg.all, {"x": A}), (mg.sum, {"x": A}), (mg.diff, {"x": A}), (mg.cumsum, {"x": A}),
+        (mg.add, {"x": A, "y": B}), (mg.less, {"x": A, "y": B}), (mg.fmod, {"y": B, "x": A}),
+        (mg.isclose, {"x": A, "y": B}), (mg.power, {"x": B, "y": A}),
+    ],
+)  # fmt: skip
+def test_arrays_may_also_be_named_x_and_y(function, arrays):
+    positional = function(*[mg.tensor(arrays[k]) for k in sorted(arrays)])
+    by_name = function(**{k: mg.tensor(v) for k, v in arrays.items()})
+    np.testing.assert_array_equal(by_name.numpy(), positional.numpy())
+
+
+def test_settings_of_a_function_without_derivative_go_by_position_too():
+    x = mg.tensor([[1.0, 3.0], [4.0, 2.0]])
+    assert mg.argmax(x, 1, True).shape == (2, 1)
+    assert mg.argmax(a=x, axis=1).tolist() == [1, 0]
+    assert mg.count_nonzero(x, 0, True).tolist() == [[2, 2]]
+    for call in (
+        lambda: mg.argmax(x, 1, True, None),
+        lambda: mg.argmax(x, out=np.empty(2, int)),
+        lambda: mg.floor(x, out=np.empty((2, 2))),
+        lambda: mg.less(x),
+        lambda: mg.argmax(),
+    ):
+        with pytest.raises(TypeError, match=r"argmax|floor|less"):
+            call()

@@ -118,7 +118,8 @@ def definitions(module):
 
 def errors_of(value):
     """The names of the exceptions that its source raises itself, and is meant to."""
-    found = ast.walk(definitions(value.__module__)[value.__name__])
+    written = definitions(value.__module__).get(value.__name__, ast.Module([], []))  # else a row
+    found = ast.walk(written)
     raised = [node.exc for node in found if isinstance(node, ast.Raise) and node.exc]
     names = {ast.unparse(one).partition("(")[0] for one in raised}
     return names - {"NotImplementedError", "error"}

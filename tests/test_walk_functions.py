@@ -29,8 +29,8 @@ V = np.array([1.0, 2.0])
         (lambda: F.max_pool2d(OBJECTS, 2), "max_pool2d: .*object"),
         (lambda: F.im2col(np.full((1, 1, 3, 3), "a"), 2), "im2col: x must hold numbers, got <U1"),
         (lambda: mg.Tensor(OBJECTS), "Tensor: .*object"),
-        (lambda: mg.ones(2) + np.array(["a", "b"]), "add: y must hold numbers"),
-        (lambda: np.array([None, 1]) * mg.ones(2), "multiply: x must hold numbers"),
+        (lambda: mg.ones(2) + np.array(["a", "b"]), "add: x2 must hold numbers"),
+        (lambda: np.array([None, 1]) * mg.ones(2), "multiply: x1 must hold numbers"),
         (lambda: mg.concatenate(3), "concatenate: arrays must be a list of arrays, got 3"),
     ],
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Operator, engine, lost
+from minigrad.operators.declare import Operator, engine, lost, with_numpys_names
 
 #: What holds no tensors, and is common.
 _PLAIN = frozenset({bool, int, float, str, np.ndarray, slice})
@@ -23,6 +23,8 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             f"{op.name}: takes {len(op.params)} arguments ({', '.join(op.params)}), got {len(args)}"
         )
     metadata = dict(zip(op.params, args, strict=False))
+    if kwargs:
+        kwargs = with_numpys_names(op.params, op.arity, kwargs)
     for key, value in kwargs.items():
         if key not in op.params:
             if key == "out":

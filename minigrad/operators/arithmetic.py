@@ -8,6 +8,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite_of_many, constant, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, nonzero, sample
+from minigrad.operators.rows import PAIRS, binary, unary
 from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
@@ -19,59 +20,38 @@ __all__ = [
     "nan_to_num", "negative", "positive", "remainder", "sign", "subtract", "true_divide",
 ]  # fmt: skip
 
-PAIRS = [
-    sample((), ()), sample((3,), ()), sample((2, 3), (3,)), sample((4, 1), (1, 3)),
-    sample((2, 1, 3), (4, 1)), sample((0, 2), (2,)), sample((1,), (2, 2)),
-]  # fmt: skip
+add = binary(
+    np.add,
+    lambda g, *_: g,
+    lambda g, *_: g,
+    example="tensor([1.0, 2.0]), 10.0 -> tensor([11., 12.])",
+)
+"""x1 + x2, elementwise with broadcasting."""
 
+subtract = binary(
+    np.subtract,
+    lambda g, *_: g,
+    lambda g, *_: -g,
+    example="tensor([1.0, 2.0]), 1.0 -> tensor([0., 1.])",
+)
+"""x1 - x2, elementwise with broadcasting."""
 
-@operator(np.add, vjp=(lambda g, *_: g, lambda g, *_: g), samples=PAIRS)
-def add(x: Array, y: Array) -> Array:
-    """x + y, elementwise with broadcasting.
-
-    >>> add(tensor([1.0, 2.0]), 10.0)
-    tensor([11., 12.])
-    """
-    return np.add(x, y)
-
-
-@operator(np.subtract, vjp=(lambda g, *_: g, lambda g, *_: -g), samples=PAIRS)
-def subtract(x: Array, y: Array) -> Array:
-    """x - y, elementwise with broadcasting.
-
-    >>> subtract(tensor([1.0, 2.0]), 1.0)
-    tensor([0., 1.])
-    """
-    return np.subtract(x, y)
-
-
-@operator(
+multiply = binary(
     np.multiply,
-    vjp=(lambda g, _ans, _x, y: g * y, lambda g, _ans, x, _y: g * x),
-    samples=PAIRS,
+    lambda g, _ans, _x, y: g * y,
+    lambda g, _ans, x, _y: g * x,
+    example="tensor([1.0, 2.0]), tensor([3.0, 4.0]) -> tensor([3., 8.])",
 )
-def multiply(x: Array, y: Array) -> Array:
-    """x y, elementwise with broadcasting.
+"""x1 x2, elementwise with broadcasting."""
 
-    >>> multiply(tensor([1.0, 2.0]), tensor([3.0, 4.0]))
-    tensor([3., 8.])
-    """
-    return np.multiply(x, y)
-
-
-@operator(
+divide = binary(
     (np.divide, np.true_divide),
-    vjp=(lambda g, _ans, _x, y: g / y, lambda g, ans, _x, y: -g * ans / y),
+    lambda g, _ans, _x, y: g / y,
+    lambda g, ans, _x, y: -g * ans / y,
     domain=(anywhere, nonzero),
-    samples=PAIRS,
+    example="tensor([1.0, 2.0]), 2.0 -> tensor([0.5, 1. ])",
 )
-def divide(x: Array, y: Array) -> Array:
-    """x / y, elementwise with broadcasting.
-
-    >>> divide(tensor([1.0, 2.0]), 2.0)
-    tensor([0.5, 1. ])
-    """
-    return np.divide(x, y)
+"""x1 / x2, elementwise with broadcasting."""
 
 
 def divide_or_zero(x: Any, y: Any) -> Any:
@@ -80,24 +60,15 @@ def divide_or_zero(x: Any, y: Any) -> Any:
     return np.where(zero, 0.0, x / np.where(zero, 1.0, y))
 
 
-@operator(np.negative, vjp=lambda g, *_: -g)
-def negative(x: Array) -> Array:
-    """-x.
+negative = unary(np.negative, lambda g, *_: -g, example="tensor([1.0, -2.0]) -> tensor([-1.,  2.])")
+"""-x."""
 
-    >>> negative(tensor([1.0, -2.0]))
-    tensor([-1.,  2.])
-    """
-    return np.negative(x)
-
-
-@operator((np.positive, np.conjugate), vjp=lambda g, *_: g)
-def positive(x: Array) -> Array:
-    """+x: the same values as a new node.
-
-    >>> positive(tensor([1.0, -2.0]))
-    tensor([ 1., -2.])
-    """
-    return np.positive(x)
+positive = unary(
+    (np.positive, np.conjugate),
+    lambda g, *_: g,
+    example="tensor([1.0, -2.0]) -> tensor([ 1., -2.])",
+)
+"""+x: the same values as a new node."""
 
 
 @operator((np.abs, np.fabs), vjp=lambda g, _ans, x: g * np.sign(x), domain=nonzero)
@@ -238,35 +209,23 @@ def clip(x: Array, min: Array = None, max: Array = None) -> Array:
 _fractions = Domain("fractions", low=-0.8, high=1.7, avoid=(0.0, 1.0), margin=0.2)
 _near_one = Domain("near_one", low=0.9, high=1.1)
 
-
-@operator(
+remainder = binary(
     (np.remainder, np.mod),
-    vjp=(lambda g, *_: g, lambda g, _ans, x, y: -g * np.floor_divide(x, y)),
+    lambda g, *_: g,
+    lambda g, _ans, x, y: -g * np.floor_divide(x, y),
     domain=(_fractions, _near_one),
-    samples=PAIRS,
+    example="tensor([5.0, -5.0]), 3.0 -> tensor([2., 1.])",
 )
-def remainder(x: Array, y: Array) -> Array:
-    """x - floor(x / y) y, with the sign of y.
+"""x1 - floor(x1 / x2) x2, with the sign of x2."""
 
-    >>> remainder(tensor([5.0, -5.0]), 3.0)
-    tensor([2., 1.])
-    """
-    return np.remainder(x, y)
-
-
-@operator(
+fmod = binary(
     np.fmod,
-    vjp=(lambda g, *_: g, lambda g, _ans, x, y: -g * np.trunc(x / y)),
+    lambda g, *_: g,
+    lambda g, _ans, x, y: -g * np.trunc(x / y),
     domain=(_fractions, _near_one),
-    samples=PAIRS,
+    example="tensor([5.0, -5.0]), 3.0 -> tensor([ 2., -2.])",
 )
-def fmod(x: Array, y: Array) -> Array:
-    """x - trunc(x / y) y, with the sign of x, as in C.
-
-    >>> fmod(tensor([5.0, -5.0]), 3.0)
-    tensor([ 2., -2.])
-    """
-    return np.fmod(x, y)
+"""x1 - trunc(x1 / x2) x2, with the sign of x1, as in C."""
 
 
 @composite_of_many(np.divmod, arrays=2, domain=(_fractions, _near_one), samples=PAIRS)

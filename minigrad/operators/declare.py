@@ -238,6 +238,14 @@ def lost(name: str, argument: str) -> str:
     )
 
 
+def with_numpys_names(params: Sequence[str], arrays: int, given: dict[str, Any]) -> dict[str, Any]:
+    """Arguments by name; ``x`` and ``y`` are what the first two arrays may be called, too."""
+    if given.keys() <= {*params}:
+        return given
+    usual = {old: new for old, new in zip("xy", params[:arrays]) if old not in params}
+    return {usual.get(k, k): v for k, v in given.items()}
+
+
 def _stands_for(function: Callable[..., Any], numpy: Any) -> None:
     for one in numpy if isinstance(numpy, tuple) else (numpy,):
         if one is not None:
@@ -258,6 +266,7 @@ def operator(
     reference: Callable[..., Any] | None = None,
     numbers: str = "",
     wide: bool = False,
+    runs: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a differentiable operator; the decorated function computes it in plain NumPy.
 
@@ -269,6 +278,7 @@ def operator(
     ``reference``: what the tests compare with when no function of NumPy is named.
     ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.
     ``wide``: float16 is computed in float32, forward and in the rules, and rounded at the end.
+    ``runs`` is computed where the decorated function is only the signature.
     """
     rules: tuple[Rule | None, ...]
     if vjp_all is not None:
@@ -288,9 +298,9 @@ def operator(
             # A ufunc called directly saves a Python frame on every elementwise operator (60 ns).
             functions[0]
             if isinstance(functions[0], np.ufunc)
-            else _wide_forward(forward)
+            else _wide_forward(runs or forward)
             if wide
-            else forward,
+            else runs or forward,
             rules,
             params,
             vjp_all=None if vjp_all is None else rules[0],
@@ -359,8 +369,9 @@ def composite(
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
         body: Callable[..., Any] = function
         label = name or function.__name__
-        inputs = cast("FunctionType", function).__code__.co_varnames[:arrays]
-        settings = cast("FunctionType", function).__code__.co_varnames[arrays:]
+        code = cast("FunctionType", function).__code__
+        params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        inputs, settings = params[:arrays], params[arrays:]
 
         def tensors(value: Any, dtypes: Any = ()) -> Any:
             if dtypes and type(value) in (bool, int, float):  # weak beside an array
@@ -371,19 +382,20 @@ def composite(
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
             held: list[tuple[str, Any]] = []
             start = 0
+            named: Any = kwargs
             if arrays and (kwargs or len(args) > arrays):
+                named = with_numpys_names(params, arrays, kwargs)
                 others = dict(zip(settings, args[arrays:], strict=False))
-                others.update((k, v) for k, v in kwargs.items() if k not in inputs)
+                others.update((k, v) for k, v in named.items() if k not in inputs)
                 held = [(k, t) for k, v in others.items() for t in engine.tracked(v)]
                 start = engine.now() if held else 0
             try:
-                named: Any = kwargs
                 dtypes: list[Any] = []
                 if arrays > 1:
-                    given: Any = (*args[:arrays], *(kwargs[k] for k in inputs if k in kwargs))
+                    given: Any = (*args[:arrays], *(named[k] for k in inputs if k in named))
                     dtypes = [v.dtype for v in given if hasattr(v, "dtype")]
-                if kwargs:
-                    named = {k: tensors(v, dtypes) if k in inputs else v for k, v in kwargs.items()}
+                if named:
+                    named = {k: tensors(v, dtypes) if k in inputs else v for k, v in named.items()}
                 first = [tensors(v, dtypes) for v in args[:arrays]]
                 if numbers:
                     first, named = _reals(label, numbers, inputs, first, named)
@@ -481,16 +493,26 @@ def _each(make: Callable[[Any], Any], result: Any) -> Any:
     return make(result)
 
 
-def constant(numpy: Any = None) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
-    """Declare a function that has no derivative: its result is never tracked."""
+def constant(
+    numpy: Any = None, *, runs: Callable[..., Any] | None = None
+) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
+    """Declare a function that has no derivative: its result is never tracked.
+
+    ``runs`` is computed where the decorated function is only the signature.
+    """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
+        body: Callable[..., Any] = runs or function
+        code = cast("FunctionType", function).__code__
+        params = code.co_varnames[: code.co_argcount]
+
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
-            body: Callable[..., Any] = function
             engine.note_detached(function.__name__, args)
             plain = [engine.constant(a) for a in args]
-            named = {k: engine.constant(v) for k, v in kwargs.items()}
+            named: dict[str, Any] = {k: engine.constant(v) for k, v in kwargs.items()}
+            if named:
+                named = with_numpys_names(params, 2, named)
             try:
                 return cast("Tensor", _each(engine.as_tensor, body(*plain, **named)))
             except FAILURES as error:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.arithmetic import PAIRS
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import anywhere, nonzero, positive, sample
+from minigrad.operators.rows import PAIRS, binary, unary
 from minigrad.operators.shapes import as_float
 
 __all__ = [
@@ -20,35 +20,18 @@ __all__ = [
 # Python floats, which leave float32 as it is.
 LN2, LN10 = math.log(2.0), math.log(10.0)
 
+exp = unary(
+    np.exp, lambda g, ans, _x: g * ans, example="tensor([0.0, 1.0]) -> tensor([1.      , 2.718282])"
+)
+"""e to the power x."""
 
-@operator(np.exp, vjp=lambda g, ans, _x: g * ans)
-def exp(x: Array) -> Array:
-    """e to the power x.
+exp2 = unary(
+    np.exp2, lambda g, ans, _x: g * (ans * LN2), example="tensor([0.0, 3.0]) -> tensor([1., 8.])"
+)
+"""2 to the power x."""
 
-    >>> exp(tensor([0.0, 1.0]))
-    tensor([1.      , 2.718282])
-    """
-    return np.exp(x)
-
-
-@operator(np.exp2, vjp=lambda g, ans, _x: g * (ans * LN2))
-def exp2(x: Array) -> Array:
-    """2 to the power x.
-
-    >>> exp2(tensor([0.0, 3.0]))
-    tensor([1., 8.])
-    """
-    return np.exp2(x)
-
-
-@operator(np.expm1, vjp=lambda g, _ans, x: g * np.exp(x))
-def expm1(x: Array) -> Array:
-    """exp(x) - 1, exact near 0.
-
-    >>> expm1(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.expm1(x)
+expm1 = unary(np.expm1, lambda g, _ans, x: g * np.exp(x), example="tensor([0.0]) -> tensor([0.])")
+"""exp(x) - 1, exact near 0."""
 
 
 @operator(np.log, vjp=lambda g, _ans, x: g / x, domain=positive)
@@ -61,34 +44,29 @@ def log(x: Array) -> Array:
     return np.log(x)
 
 
-@operator(np.log2, vjp=lambda g, _ans, x: g / (x * LN2), domain=positive)
-def log2(x: Array) -> Array:
-    """The logarithm to base 2.
+log2 = unary(
+    np.log2,
+    lambda g, _ans, x: g / (x * LN2),
+    domain=positive,
+    example="tensor([8.0]) -> tensor([3.])",
+)
+"""The logarithm to base 2."""
 
-    >>> log2(tensor([8.0]))
-    tensor([3.])
-    """
-    return np.log2(x)
+log10 = unary(
+    np.log10,
+    lambda g, _ans, x: g / (x * LN10),
+    domain=positive,
+    example="tensor([1.0]) -> tensor([0.])",
+)
+"""The logarithm to base 10."""
 
-
-@operator(np.log10, vjp=lambda g, _ans, x: g / (x * LN10), domain=positive)
-def log10(x: Array) -> Array:
-    """The logarithm to base 10.
-
-    >>> log10(tensor([1.0]))
-    tensor([0.])
-    """
-    return np.log10(x)
-
-
-@operator(np.log1p, vjp=lambda g, _ans, x: g / (1.0 + x), domain=positive)
-def log1p(x: Array) -> Array:
-    """log(1 + x), exact near 0, for x > -1.
-
-    >>> log1p(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.log1p(x)
+log1p = unary(
+    np.log1p,
+    lambda g, _ans, x: g / (1.0 + x),
+    domain=positive,
+    example="tensor([0.0]) -> tensor([0.])",
+)
+"""log(1 + x), exact near 0, for x > -1."""
 
 
 def _share(power: Any, x: Any, y: Any, ans: Any) -> Any:
@@ -105,38 +83,21 @@ def _share(power: Any, x: Any, y: Any, ans: Any) -> Any:
     return mine / np.where(total == 0, 1.0, total)
 
 
-@operator(
+logaddexp = binary(
     np.logaddexp,
-    vjp=(
-        lambda g, ans, x, y: g * _share(np.exp, x, y, ans),
-        lambda g, ans, x, y: g * _share(np.exp, y, x, ans),
-    ),
-    samples=PAIRS,
+    lambda g, ans, x, y: g * _share(np.exp, x, y, ans),
+    lambda g, ans, x, y: g * _share(np.exp, y, x, ans),
+    example="tensor([1000.0]), 0.0 -> tensor([1000.])",
 )
-def logaddexp(x: Array, y: Array) -> Array:
-    """log(e^x + e^y) without overflow.
+"""log(e^x1 + e^x2) without overflow."""
 
-    >>> logaddexp(tensor([1000.0]), 0.0)
-    tensor([1000.])
-    """
-    return np.logaddexp(x, y)
-
-
-@operator(
+logaddexp2 = binary(
     np.logaddexp2,
-    vjp=(
-        lambda g, ans, x, y: g * _share(np.exp2, x, y, ans),
-        lambda g, ans, x, y: g * _share(np.exp2, y, x, ans),
-    ),
-    samples=PAIRS,
+    lambda g, ans, x, y: g * _share(np.exp2, x, y, ans),
+    lambda g, ans, x, y: g * _share(np.exp2, y, x, ans),
+    example="tensor([3.0]), 3.0 -> tensor([4.])",
 )
-def logaddexp2(x: Array, y: Array) -> Array:
-    """log2(2^x + 2^y) without overflow.
-
-    >>> logaddexp2(tensor([3.0]), 3.0)
-    tensor([4.])
-    """
-    return np.logaddexp2(x, y)
+"""log2(2^x1 + 2^x2) without overflow."""
 
 
 @operator(np.sqrt, vjp=lambda g, ans, _x: 0.5 * g / ans, domain=positive)
@@ -159,24 +120,16 @@ def cbrt(x: Array) -> Array:
     return np.cbrt(x)
 
 
-@operator(np.square, vjp=lambda g, _ans, x: g * (2.0 * x))
-def square(x: Array) -> Array:
-    """x squared.
+square = unary(np.square, lambda g, _ans, x: g * (2.0 * x), example="tensor([3.0]) -> tensor([9.])")
+"""x squared."""
 
-    >>> square(tensor([3.0]))
-    tensor([9.])
-    """
-    return np.square(x)
-
-
-@operator(np.reciprocal, vjp=lambda g, ans, _x: -g * (ans * ans), domain=nonzero)
-def reciprocal(x: Array) -> Array:
-    """1 / x.
-
-    >>> reciprocal(tensor([2.0]))
-    tensor([0.5])
-    """
-    return np.reciprocal(x)
+reciprocal = unary(
+    np.reciprocal,
+    lambda g, ans, _x: -g * (ans * ans),
+    domain=nonzero,
+    example="tensor([2.0]) -> tensor([0.5])",
+)
+"""1 / x."""
 
 
 def _power_vjp_x(g: Any, _ans: Any, x: Any, y: Any) -> Any:

@@ -4,76 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import above_one, inside_unit
+from minigrad.operators.rows import unary
 
 __all__ = [
     "acosh", "arccosh", "arcsinh", "arctanh", "asinh", "atanh", "cosh", "sinh", "tanh",
 ]  # fmt: skip
 
+sinh = unary(np.sinh, lambda g, _ans, x: g * np.cosh(x), example="tensor([0.0]) -> tensor([0.])")
+"""(e^x - e^-x) / 2."""
 
-@operator(np.sinh, vjp=lambda g, _ans, x: g * np.cosh(x))
-def sinh(x: Array) -> Array:
-    """(e^x - e^-x) / 2.
+cosh = unary(np.cosh, lambda g, _ans, x: g * np.sinh(x), example="tensor([0.0]) -> tensor([1.])")
+"""(e^x + e^-x) / 2."""
 
-    >>> sinh(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.sinh(x)
-
-
-@operator(np.cosh, vjp=lambda g, _ans, x: g * np.sinh(x))
-def cosh(x: Array) -> Array:
-    """(e^x + e^-x) / 2.
-
-    >>> cosh(tensor([0.0]))
-    tensor([1.])
-    """
-    return np.cosh(x)
-
-
-@operator(np.tanh, vjp=lambda g, ans, _x: g * (1.0 - ans * ans))
-def tanh(x: Array) -> Array:
-    """sinh(x) / cosh(x), in (-1, 1).
-
-    >>> tanh(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.tanh(x)
-
-
-@operator(np.arcsinh, vjp=lambda g, _ans, x: g / np.hypot(x, 1.0))
-def arcsinh(x: Array) -> Array:
-    """The inverse of sinh.
-
-    >>> arcsinh(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.arcsinh(x)
-
-
-@operator(
-    np.arccosh,
-    vjp=lambda g, _ans, x: g / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),
-    domain=above_one,
+tanh = unary(
+    np.tanh, lambda g, ans, _x: g * (1.0 - ans * ans), example="tensor([0.0]) -> tensor([0.])"
 )
-def arccosh(x: Array) -> Array:
-    """The inverse of cosh, for x >= 1.
+"""sinh(x) / cosh(x), in (-1, 1)."""
 
-    >>> arccosh(tensor([1.0]))
-    tensor([0.])
-    """
-    return np.arccosh(x)
+arcsinh = unary(
+    np.arcsinh, lambda g, _ans, x: g / np.hypot(x, 1.0), example="tensor([0.0]) -> tensor([0.])"
+)
+"""The inverse of sinh."""
 
+arccosh = unary(
+    np.arccosh,
+    lambda g, _ans, x: g / (np.sqrt(x - 1.0) * np.sqrt(x + 1.0)),
+    domain=above_one,
+    example="tensor([1.0]) -> tensor([0.])",
+)
+"""The inverse of cosh, for x >= 1."""
 
-@operator(np.arctanh, vjp=lambda g, _ans, x: g / ((1.0 - x) * (1.0 + x)), domain=inside_unit)
-def arctanh(x: Array) -> Array:
-    """The inverse of tanh, for x in (-1, 1).
-
-    >>> arctanh(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.arctanh(x)
-
+arctanh = unary(
+    np.arctanh,
+    lambda g, _ans, x: g / ((1.0 - x) * (1.0 + x)),
+    domain=inside_unit,
+    example="tensor([0.0]) -> tensor([0.])",
+)
+"""The inverse of tanh, for x in (-1, 1)."""
 
 acosh, asinh, atanh = arccosh, arcsinh, arctanh

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, Axis, constant, constant_of_many
+from minigrad.operators.declare import Array, constant, constant_of_many
+from minigrad.operators.rows import binary, of_array, of_sets, over_axes, over_axis, unary
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
@@ -39,174 +40,121 @@ ALTHOUGH = {
 }
 
 
-@constant(np.equal)
-def equal(x: Array, y: Array) -> Array:
-    """x == y, elementwise.
+# -- comparisons, logic and bits -------------------------------------------------------------------
 
-    >>> equal(tensor([1.0, 2.0]), 2.0)
-    tensor([False,  True])
-    """
-    return np.equal(x, y)
+equal = binary.constant(np.equal, "tensor([1.0, 2.0]), 2.0 -> tensor([False,  True])")
+"""x1 == x2, elementwise."""
+not_equal = binary.constant(np.not_equal, "tensor([1.0, 2.0]), 2.0 -> tensor([ True, False])")
+"""x1 != x2, elementwise."""
+less = binary.constant(np.less, "tensor([1.0, 2.0]), 2.0 -> tensor([ True, False])")
+"""x1 < x2, elementwise."""
+less_equal = binary.constant(np.less_equal, "tensor([1.0, 2.0]), 1.5 -> tensor([ True, False])")
+"""x1 <= x2, elementwise."""
+greater = binary.constant(np.greater, "tensor([1.0, 2.0]), 1.0 -> tensor([False,  True])")
+"""x1 > x2, elementwise."""
+greater_equal = binary.constant(
+    np.greater_equal, "tensor([1.0, 2.0]), 1.5 -> tensor([False,  True])"
+)
+"""x1 >= x2, elementwise."""
 
+logical_and = binary.constant(
+    np.logical_and, "tensor([True, False]), True -> tensor([ True, False])"
+)
+"""Both true, elementwise."""
+logical_or = binary.constant(
+    np.logical_or, "tensor([True, False]), False -> tensor([ True, False])"
+)
+"""At least one true, elementwise."""
+logical_xor = binary.constant(
+    np.logical_xor, "tensor([True, False]), True -> tensor([False,  True])"
+)
+"""Exactly one true, elementwise."""
+logical_not = unary.constant(np.logical_not, "tensor([True, False]) -> tensor([False,  True])")
+"""Not true, elementwise."""
 
-@constant(np.not_equal)
-def not_equal(x: Array, y: Array) -> Array:
-    """x != y, elementwise.
+bitwise_and = binary.constant(np.bitwise_and, "tensor([6, 5]), 3 -> tensor([2, 1])")
+"""x1 & x2 of booleans or integers."""
+bitwise_or = binary.constant(np.bitwise_or, "tensor([6, 5]), 3 -> tensor([7, 7])")
+"""x1 | x2 of booleans or integers."""
+bitwise_xor = binary.constant(np.bitwise_xor, "tensor([6, 5]), 3 -> tensor([5, 6])")
+"""x1 ^ x2 of booleans or integers."""
+invert = unary.constant(np.invert, "tensor([True, False]) -> tensor([False,  True])")
+"""~x of booleans or integers."""
+bitwise_count = unary.constant(np.bitwise_count, "tensor([3, 8]) -> tensor([2, 1], dtype=uint8)")
+"""The number of bits that are 1 in whole numbers."""
+left_shift = binary.constant(np.left_shift, "tensor([1, 3]), 2 -> tensor([ 4, 12])")
+"""x1 << x2 of whole numbers."""
+right_shift = binary.constant(np.right_shift, "tensor([4, 12]), 2 -> tensor([1, 3])")
+"""x1 >> x2 of whole numbers."""
 
-    >>> not_equal(tensor([1.0, 2.0]), 2.0)
-    tensor([ True, False])
-    """
-    return np.not_equal(x, y)
+isfinite = unary.constant(np.isfinite, "tensor([1.0, np.inf]) -> tensor([ True, False])")
+"""Neither NaN nor infinite, elementwise."""
+isnan = unary.constant(np.isnan, "tensor([1.0, np.nan]) -> tensor([False,  True])")
+"""Whether NaN, elementwise."""
+isinf = unary.constant(np.isinf, "tensor([1.0, -np.inf]) -> tensor([False,  True])")
+"""Whether infinite, elementwise."""
+isposinf = unary.constant(np.isposinf, "tensor([np.inf, -np.inf]) -> tensor([ True, False])")
+"""Whether +inf, elementwise."""
+isneginf = unary.constant(np.isneginf, "tensor([np.inf, -np.inf]) -> tensor([False,  True])")
+"""Whether -inf, elementwise."""
+signbit = unary.constant(np.signbit, "tensor([-0.0, 1.0]) -> tensor([ True, False])")
+"""Whether the sign is negative, elementwise."""
+isreal = unary.constant(np.isreal, "tensor([1.0, 2.0]) -> tensor([ True,  True])")
+"""Whether the imaginary part is 0: true, as tensors are real."""
+iscomplex = unary.constant(np.iscomplex, "tensor([1.0, 2.0]) -> tensor([False, False])")
+"""Whether the imaginary part is not 0: false, as tensors are real."""
 
+# -- rounding and whole numbers --------------------------------------------------------------------
 
-@constant(np.less)
-def less(x: Array, y: Array) -> Array:
-    """x < y, elementwise.
+floor = unary.constant(np.floor, "tensor([-1.5, 1.5]) -> tensor([-2.,  1.])")
+"""The largest whole number not above x."""
+ceil = unary.constant(np.ceil, "tensor([-1.5, 1.5]) -> tensor([-1.,  2.])")
+"""The smallest whole number not below x."""
+trunc = unary.constant(np.trunc, "tensor([-1.5, 1.5]) -> tensor([-1.,  1.])")
+"""x without its fraction."""
+rint = unary.constant(np.rint, "tensor([0.5, 1.5]) -> tensor([0., 2.])")
+"""The nearest whole number, ties to even."""
 
-    >>> less(tensor([1.0, 2.0]), 2.0)
-    tensor([ True, False])
-    """
-    return np.less(x, y)
+gcd = binary.constant(np.gcd, "tensor([4, 9]), 6 -> tensor([2, 3])")
+"""The greatest common divisor of whole numbers."""
+lcm = binary.constant(np.lcm, "tensor([4, 9]), 6 -> tensor([12, 18])")
+"""The least common multiple of whole numbers."""
 
+# -- positions, counts and sets --------------------------------------------------------------------
 
-@constant(np.less_equal)
-def less_equal(x: Array, y: Array) -> Array:
-    """x <= y, elementwise.
+all = over_axes.constant(np.all, "tensor([[1, 0], [1, 1]]), axis=1 -> tensor([False,  True])")
+"""Whether all elements are true."""
+any = over_axes.constant(np.any, "tensor([[1, 0], [0, 0]]), axis=1 -> tensor([ True, False])")
+"""Whether any element is true."""
 
-    >>> less_equal(tensor([1.0, 2.0]), 1.5)
-    tensor([ True, False])
-    """
-    return np.less_equal(x, y)
+argmax = over_axis.constant(np.argmax, "tensor([[1.0, 3.0], [4.0, 2.0]]), axis=1 -> tensor([1, 0])")
+"""The index of the (first) largest element."""
+argmin = over_axis.constant(np.argmin, "tensor([[1.0, 3.0], [4.0, 2.0]]), axis=1 -> tensor([0, 1])")
+"""The index of the (first) smallest element."""
+nanargmax = over_axis.constant(np.nanargmax, "tensor([1.0, np.nan, 3.0]) -> tensor(2)")
+"""The index of the (first) largest number, NaN left out."""
+nanargmin = over_axis.constant(np.nanargmin, "tensor([np.nan, 1.0, 3.0]) -> tensor(1)")
+"""The index of the (first) smallest number, NaN left out."""
 
+flatnonzero = of_array.constant(np.flatnonzero, "tensor([[0, 5], [7, 0]]) -> tensor([1, 2])")
+"""The indices, in the flattened a, of elements that are not 0."""
+count_nonzero = over_axes.constant(
+    np.count_nonzero, "tensor([[0, 5], [7, 8]]), axis=1 -> tensor([1, 2])"
+)
+"""How many elements are not 0."""
 
-@constant(np.greater)
-def greater(x: Array, y: Array) -> Array:
-    """x > y, elementwise.
+intersect1d = of_sets.constant(
+    np.intersect1d, "tensor([1, 2, 3]), tensor([2, 3, 4]) -> tensor([2, 3])"
+)
+"""The different elements that both have, sorted."""
+union1d = of_sets.constant(np.union1d, "tensor([1, 2]), tensor([2, 3]) -> tensor([1, 2, 3])")
+"""The different elements of both, sorted."""
+setdiff1d = of_sets.constant(np.setdiff1d, "tensor([1, 2, 3]), tensor([2]) -> tensor([1, 3])")
+"""The different elements of ar1 that ar2 does not have, sorted."""
+setxor1d = of_sets.constant(np.setxor1d, "tensor([1, 2]), tensor([2, 3]) -> tensor([1, 3])")
+"""The different elements that one of both has, sorted."""
 
-    >>> greater(tensor([1.0, 2.0]), 1.0)
-    tensor([False,  True])
-    """
-    return np.greater(x, y)
-
-
-@constant(np.greater_equal)
-def greater_equal(x: Array, y: Array) -> Array:
-    """x >= y, elementwise.
-
-    >>> greater_equal(tensor([1.0, 2.0]), 1.5)
-    tensor([False,  True])
-    """
-    return np.greater_equal(x, y)
-
-
-@constant(np.logical_and)
-def logical_and(x: Array, y: Array) -> Array:
-    """Both true, elementwise.
-
-    >>> logical_and(tensor([True, False]), True)
-    tensor([ True, False])
-    """
-    return np.logical_and(x, y)
-
-
-@constant(np.logical_or)
-def logical_or(x: Array, y: Array) -> Array:
-    """At least one true, elementwise.
-
-    >>> logical_or(tensor([True, False]), False)
-    tensor([ True, False])
-    """
-    return np.logical_or(x, y)
-
-
-@constant(np.logical_xor)
-def logical_xor(x: Array, y: Array) -> Array:
-    """Exactly one true, elementwise.
-
-    >>> logical_xor(tensor([True, False]), True)
-    tensor([False,  True])
-    """
-    return np.logical_xor(x, y)
-
-
-@constant(np.logical_not)
-def logical_not(x: Array) -> Array:
-    """Not true, elementwise.
-
-    >>> logical_not(tensor([True, False]))
-    tensor([False,  True])
-    """
-    return np.logical_not(x)
-
-
-@constant(np.bitwise_and)
-def bitwise_and(x: Array, y: Array) -> Array:
-    """x & y of booleans or integers.
-
-    >>> bitwise_and(tensor([6, 5]), 3)
-    tensor([2, 1])
-    """
-    return np.bitwise_and(x, y)
-
-
-@constant(np.bitwise_or)
-def bitwise_or(x: Array, y: Array) -> Array:
-    """x | y of booleans or integers.
-
-    >>> bitwise_or(tensor([6, 5]), 3)
-    tensor([7, 7])
-    """
-    return np.bitwise_or(x, y)
-
-
-@constant(np.bitwise_xor)
-def bitwise_xor(x: Array, y: Array) -> Array:
-    """x ^ y of booleans or integers.
-
-    >>> bitwise_xor(tensor([6, 5]), 3)
-    tensor([5, 6])
-    """
-    return np.bitwise_xor(x, y)
-
-
-@constant(np.invert)
-def invert(x: Array) -> Array:
-    """~x of booleans or integers.
-
-    >>> invert(tensor([True, False]))
-    tensor([False,  True])
-    """
-    return np.invert(x)
-
-
-@constant(np.isfinite)
-def isfinite(x: Array) -> Array:
-    """Neither NaN nor infinite, elementwise.
-
-    >>> isfinite(tensor([1.0, np.inf]))
-    tensor([ True, False])
-    """
-    return np.isfinite(x)
-
-
-@constant(np.isnan)
-def isnan(x: Array) -> Array:
-    """Whether NaN, elementwise.
-
-    >>> isnan(tensor([1.0, np.nan]))
-    tensor([False,  True])
-    """
-    return np.isnan(x)
-
-
-@constant(np.isinf)
-def isinf(x: Array) -> Array:
-    """Whether infinite, elementwise.
-
-    >>> isinf(tensor([1.0, -np.inf]))
-    tensor([False,  True])
-    """
-    return np.isinf(x)
+# -- what needs more than a row --------------------------------------------------------------------
 
 
 @constant(np.isclose)
@@ -219,56 +167,6 @@ def isclose(x: Array, y: Array, rtol: float = 1e-5, atol: float = 1e-8) -> Array
     return np.isclose(x, y, rtol=rtol, atol=atol)
 
 
-@constant(np.signbit)
-def signbit(x: Array) -> Array:
-    """Whether the sign is negative, elementwise.
-
-    >>> signbit(tensor([-0.0, 1.0]))
-    tensor([ True, False])
-    """
-    return np.signbit(x)
-
-
-@constant(np.floor)
-def floor(x: Array) -> Array:
-    """The largest whole number not above x.
-
-    >>> floor(tensor([-1.5, 1.5]))
-    tensor([-2.,  1.])
-    """
-    return np.floor(x)
-
-
-@constant(np.ceil)
-def ceil(x: Array) -> Array:
-    """The smallest whole number not below x.
-
-    >>> ceil(tensor([-1.5, 1.5]))
-    tensor([-1.,  2.])
-    """
-    return np.ceil(x)
-
-
-@constant(np.trunc)
-def trunc(x: Array) -> Array:
-    """x without its fraction.
-
-    >>> trunc(tensor([-1.5, 1.5]))
-    tensor([-1.,  1.])
-    """
-    return np.trunc(x)
-
-
-@constant(np.rint)
-def rint(x: Array) -> Array:
-    """The nearest whole number, ties to even.
-
-    >>> rint(tensor([0.5, 1.5]))
-    tensor([0., 2.])
-    """
-    return np.rint(x)
-
-
 @constant((np.round, np.around))
 def round(x: Array, decimals: int = 0) -> Array:
     """x rounded to ``decimals`` decimal places.
@@ -277,26 +175,6 @@ def round(x: Array, decimals: int = 0) -> Array:
     tensor([0.13, 2.  ])
     """
     return np.round(x, decimals)
-
-
-@constant(np.argmax)
-def argmax(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The index of the (first) largest element.
-
-    >>> argmax(tensor([[1.0, 3.0], [4.0, 2.0]]), axis=1)
-    tensor([1, 0])
-    """
-    return np.argmax(x, axis=axis, keepdims=keepdims)
-
-
-@constant(np.argmin)
-def argmin(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The index of the (first) smallest element.
-
-    >>> argmin(tensor([[1.0, 3.0], [4.0, 2.0]]), axis=1)
-    tensor([0, 1])
-    """
-    return np.argmin(x, axis=axis, keepdims=keepdims)
 
 
 @constant(np.argsort)
@@ -321,26 +199,6 @@ def argpartition(x: Array, kth: Array, axis: int | None = -1) -> Array:
     return np.argpartition(x, kth, axis=axis)
 
 
-@constant(np.all)
-def all(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Whether all elements are true.
-
-    >>> all(tensor([[1, 0], [1, 1]]), axis=1)
-    tensor([False,  True])
-    """
-    return np.all(x, axis=axis, keepdims=keepdims)
-
-
-@constant(np.any)
-def any(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """Whether any element is true.
-
-    >>> any(tensor([[1, 0], [0, 0]]), axis=1)
-    tensor([ True, False])
-    """
-    return np.any(x, axis=axis, keepdims=keepdims)
-
-
 @constant(np.fix)
 def fix(x: Array) -> Array:
     """x rounded towards 0, as trunc.
@@ -361,46 +219,6 @@ def angle(x: Array, deg: bool = False) -> Array:
     return np.angle(x, deg)
 
 
-@constant(np.isposinf)
-def isposinf(x: Array) -> Array:
-    """Whether +inf, elementwise.
-
-    >>> isposinf(tensor([np.inf, -np.inf]))
-    tensor([ True, False])
-    """
-    return np.isposinf(x)
-
-
-@constant(np.isneginf)
-def isneginf(x: Array) -> Array:
-    """Whether -inf, elementwise.
-
-    >>> isneginf(tensor([np.inf, -np.inf]))
-    tensor([False,  True])
-    """
-    return np.isneginf(x)
-
-
-@constant(np.isreal)
-def isreal(x: Array) -> Array:
-    """Whether the imaginary part is 0: true, as tensors are real.
-
-    >>> isreal(tensor([1.0, 2.0]))
-    tensor([ True,  True])
-    """
-    return np.isreal(x)
-
-
-@constant(np.iscomplex)
-def iscomplex(x: Array) -> Array:
-    """Whether the imaginary part is not 0: false, as tensors are real.
-
-    >>> iscomplex(tensor([1.0, 2.0]))
-    tensor([False, False])
-    """
-    return np.iscomplex(x)
-
-
 @constant(np.isin)
 def isin(element: Array, test_elements: Array, invert: bool = False) -> Array:
     """Whether each element occurs among the others.
@@ -409,59 +227,6 @@ def isin(element: Array, test_elements: Array, invert: bool = False) -> Array:
     tensor([ True, False,  True])
     """
     return np.isin(element, test_elements, invert=invert)
-
-
-# -- whole numbers ---------------------------------------------------------------------------------
-
-
-@constant(np.gcd)
-def gcd(x: Array, y: Array) -> Array:
-    """The greatest common divisor of whole numbers.
-
-    >>> gcd(tensor([4, 9]), 6)
-    tensor([2, 3])
-    """
-    return np.gcd(x, y)
-
-
-@constant(np.lcm)
-def lcm(x: Array, y: Array) -> Array:
-    """The least common multiple of whole numbers.
-
-    >>> lcm(tensor([4, 9]), 6)
-    tensor([12, 18])
-    """
-    return np.lcm(x, y)
-
-
-@constant(np.left_shift)
-def left_shift(x: Array, y: Array) -> Array:
-    """x << y of whole numbers.
-
-    >>> left_shift(tensor([1, 3]), 2)
-    tensor([ 4, 12])
-    """
-    return np.left_shift(x, y)
-
-
-@constant(np.right_shift)
-def right_shift(x: Array, y: Array) -> Array:
-    """x >> y of whole numbers.
-
-    >>> right_shift(tensor([4, 12]), 2)
-    tensor([1, 3])
-    """
-    return np.right_shift(x, y)
-
-
-@constant(np.bitwise_count)
-def bitwise_count(x: Array) -> Array:
-    """The number of bits that are 1 in whole numbers.
-
-    >>> bitwise_count(tensor([3, 8]))
-    tensor([2, 1], dtype=uint8)
-    """
-    return np.bitwise_count(x)
 
 
 @constant(np.packbits)
@@ -486,29 +251,6 @@ def unpackbits(
     return np.unpackbits(a, axis=axis, count=count, bitorder=bitorder)
 
 
-# -- positions and counts --------------------------------------------------------------------------
-
-
-@constant(np.nanargmax)
-def nanargmax(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The index of the (first) largest number, NaN left out.
-
-    >>> nanargmax(tensor([1.0, np.nan, 3.0]))
-    tensor(2)
-    """
-    return np.nanargmax(x, axis=axis, keepdims=keepdims)
-
-
-@constant(np.nanargmin)
-def nanargmin(x: Array, axis: int | None = None, keepdims: bool = False) -> Array:
-    """The index of the (first) smallest number, NaN left out.
-
-    >>> nanargmin(tensor([np.nan, 1.0, 3.0]))
-    tensor(1)
-    """
-    return np.nanargmin(x, axis=axis, keepdims=keepdims)
-
-
 @constant(np.lexsort)
 def lexsort(keys: Array, axis: int = -1) -> Array:
     """The indices that sort by the last key, then by the one before, ...
@@ -529,16 +271,6 @@ def nonzero(x: Array) -> tuple[Tensor, ...]:
     return np.nonzero(x)  # type: ignore[return-value]
 
 
-@constant(np.flatnonzero)
-def flatnonzero(x: Array) -> Array:
-    """The indices, in the flattened x, of elements that are not 0.
-
-    >>> flatnonzero(tensor([[0, 5], [7, 0]]))
-    tensor([1, 2])
-    """
-    return np.flatnonzero(x)
-
-
 @constant(np.argwhere)
 def argwhere(x: Array) -> Array:
     """The indices of elements that are not 0, one row for each.
@@ -548,16 +280,6 @@ def argwhere(x: Array) -> Array:
             [1, 0]])
     """
     return np.argwhere(x)
-
-
-@constant(np.count_nonzero)
-def count_nonzero(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """How many elements are not 0.
-
-    >>> count_nonzero(tensor([[0, 5], [7, 8]]), axis=1)
-    tensor([1, 2])
-    """
-    return np.count_nonzero(x, axis=axis, keepdims=keepdims)
 
 
 @constant(np.searchsorted)
@@ -650,9 +372,6 @@ def histogramdd(
     return np.histogramdd(x, bins, range, density)  # type: ignore[return-value]
 
 
-# -- sets ------------------------------------------------------------------------------------------
-
-
 @constant_of_many(np.unique)
 def unique(
     x: Array,
@@ -669,46 +388,6 @@ def unique(
     return np.unique(  # type: ignore[call-overload]
         x, return_index, return_inverse, return_counts, axis
     )
-
-
-@constant(np.intersect1d)
-def intersect1d(x: Array, y: Array) -> Array:
-    """The different elements that both have, sorted.
-
-    >>> intersect1d(tensor([1, 2, 3]), tensor([2, 3, 4]))
-    tensor([2, 3])
-    """
-    return np.intersect1d(x, y)
-
-
-@constant(np.union1d)
-def union1d(x: Array, y: Array) -> Array:
-    """The different elements of both, sorted.
-
-    >>> union1d(tensor([1, 2]), tensor([2, 3]))
-    tensor([1, 2, 3])
-    """
-    return np.union1d(x, y)
-
-
-@constant(np.setdiff1d)
-def setdiff1d(x: Array, y: Array) -> Array:
-    """The different elements of x that y does not have, sorted.
-
-    >>> setdiff1d(tensor([1, 2, 3]), tensor([2]))
-    tensor([1, 3])
-    """
-    return np.setdiff1d(x, y)
-
-
-@constant(np.setxor1d)
-def setxor1d(x: Array, y: Array) -> Array:
-    """The different elements that one of both has, sorted.
-
-    >>> setxor1d(tensor([1, 2]), tensor([2, 3]))
-    tensor([1, 3])
-    """
-    return np.setxor1d(x, y)
 
 
 bitwise_not = invert

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.arithmetic import PAIRS, divide_or_zero
+from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import Domain, inside_unit, nonzero, sample
+from minigrad.operators.rows import PAIRS, unary
 
 __all__ = [
     "acos", "arccos", "arcsin", "arctan", "arctan2", "asin", "atan", "atan2", "cos", "deg2rad",
@@ -18,69 +19,43 @@ __all__ = [
 
 _away_from_poles = Domain("away_from_poles", low=-1.3, high=1.3)
 
+sin = unary(np.sin, lambda g, _ans, x: g * np.cos(x), example="tensor([0.0]) -> tensor([0.])")
+"""The sine."""
 
-@operator(np.sin, vjp=lambda g, _ans, x: g * np.cos(x))
-def sin(x: Array) -> Array:
-    """The sine.
+cos = unary(np.cos, lambda g, _ans, x: -g * np.sin(x), example="tensor([0.0]) -> tensor([1.])")
+"""The cosine."""
 
-    >>> sin(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.sin(x)
-
-
-@operator(np.cos, vjp=lambda g, _ans, x: -g * np.sin(x))
-def cos(x: Array) -> Array:
-    """The cosine.
-
-    >>> cos(tensor([0.0]))
-    tensor([1.])
-    """
-    return np.cos(x)
-
-
-@operator(np.tan, vjp=lambda g, ans, _x: g * (1.0 + ans * ans), domain=_away_from_poles)
-def tan(x: Array) -> Array:
-    """The tangent, infinite at odd multiples of pi / 2.
-
-    >>> tan(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.tan(x)
-
-
-@operator(np.arcsin, vjp=lambda g, _ans, x: g / np.sqrt(1.0 - x * x), domain=inside_unit)
-def arcsin(x: Array) -> Array:
-    """The inverse sine of x in [-1, 1], in [-pi/2, pi/2].
-
-    >>> arcsin(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.arcsin(x)
-
-
-@operator(np.arccos, vjp=lambda g, _ans, x: -g / np.sqrt(1.0 - x * x), domain=inside_unit)
-def arccos(x: Array) -> Array:
-    """The inverse cosine of x in [-1, 1], in [0, pi].
-
-    >>> arccos(tensor([1.0]))
-    tensor([0.])
-    """
-    return np.arccos(x)
-
-
-@operator(
-    np.arctan,
-    vjp=lambda g, _ans, x: g / (1.0 + x * x),
-    wide=True,
+tan = unary(
+    np.tan,
+    lambda g, ans, _x: g * (1.0 + ans * ans),
+    domain=_away_from_poles,
+    example="tensor([0.0]) -> tensor([0.])",
 )
-def arctan(x: Array) -> Array:
-    """The inverse tangent, in (-pi/2, pi/2).
+"""The tangent, infinite at odd multiples of pi / 2."""
 
-    >>> arctan(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.arctan(x)
+arcsin = unary(
+    np.arcsin,
+    lambda g, _ans, x: g / np.sqrt(1.0 - x * x),
+    domain=inside_unit,
+    example="tensor([0.0]) -> tensor([0.])",
+)
+"""The inverse sine of x in [-1, 1], in [-pi/2, pi/2]."""
+
+arccos = unary(
+    np.arccos,
+    lambda g, _ans, x: -g / np.sqrt(1.0 - x * x),
+    domain=inside_unit,
+    example="tensor([1.0]) -> tensor([0.])",
+)
+"""The inverse cosine of x in [-1, 1], in [0, pi]."""
+
+arctan = unary(
+    np.arctan,
+    lambda g, _ans, x: g / (1.0 + x * x),
+    wide=True,
+    example="tensor([0.0]) -> tensor([0.])",
+)
+"""The inverse tangent, in (-pi/2, pi/2)."""
 
 
 @operator(
@@ -120,24 +95,15 @@ def hypot(x: Array, y: Array) -> Array:
     return np.hypot(x, y)
 
 
-@operator((np.deg2rad, np.radians), vjp=lambda g, *_: np.deg2rad(g))
-def deg2rad(x: Array) -> Array:
-    """Degrees to radians: x pi / 180.
+deg2rad = unary(
+    (np.deg2rad, np.radians), lambda g, *_: np.deg2rad(g), example="tensor([0.0]) -> tensor([0.])"
+)
+"""Degrees to radians: x pi / 180."""
 
-    >>> deg2rad(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.deg2rad(x)
-
-
-@operator((np.rad2deg, np.degrees), vjp=lambda g, *_: np.rad2deg(g))
-def rad2deg(x: Array) -> Array:
-    """Radians to degrees: x 180 / pi.
-
-    >>> rad2deg(tensor([0.0]))
-    tensor([0.])
-    """
-    return np.rad2deg(x)
+rad2deg = unary(
+    (np.rad2deg, np.degrees), lambda g, *_: np.rad2deg(g), example="tensor([0.0]) -> tensor([0.])"
+)
+"""Radians to degrees: x 180 / pi."""
 
 
 def _next_sinc(x: Any, order: int) -> Any:

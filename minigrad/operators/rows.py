@@ -1,0 +1,132 @@
+"""Operators declared in one row: NumPy's function, its derivative rules, and an example.
+
+Most of NumPy's functions share a handful of signatures. Where a function has one of these, and its
+value is what NumPy computes, there is nothing to write out: ``sinh = unary(np.sinh, rule, ...)``.
+The string below a row is what editors show; ``help()`` shows NumPy's own first line.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast
+
+from minigrad.operators.declare import Array, Axis, Rule, constant, operator
+from minigrad.operators.domain import Sample, sample
+
+if TYPE_CHECKING:
+    from minigrad.engine.tensor import Tensor
+
+P = ParamSpec("P")
+
+
+class Signature(Generic[P]):
+    """What declares functions with the parameters of ``like``, whose body never runs."""
+
+    #: What its operators are tested on unless they say otherwise.
+    samples: Sequence[Sample] = ()
+
+    def __init__(self, like: Callable[P, Any]) -> None:
+        self._like = cast("FunctionType", like)
+        self._code = self._like.__code__
+        self._params = self._code.co_varnames[: self._code.co_argcount]
+        self._arrays = self._code.co_argcount - len(self._like.__defaults__ or ())
+
+    def __call__(
+        self,
+        numpy: Any,
+        *rules: Rule | None,
+        example: str,
+        samples: Sequence[Sample] = (),
+        name: str = "",
+        **row: Any,
+    ) -> Callable[P, Tensor]:
+        """A differentiable operator, with a rule for each array; ``row`` as for ``operator``."""
+        first = numpy[0] if isinstance(numpy, tuple) else numpy
+        declare = operator(numpy, vjp=rules, runs=first, samples=samples or self.samples, **row)
+        return declare(self._named(name or first.__name__, first, example))
+
+    def constant(self, numpy: Any, example: str, name: str = "") -> Callable[P, Tensor]:
+        """A function without a derivative."""
+        first = numpy[0] if isinstance(numpy, tuple) else numpy
+        declare = constant(numpy, runs=self._by_name(first))
+        return declare(self._named(name or first.__name__, first, example))
+
+    def _named(self, name: str, numpy: Callable[..., Any], example: str) -> Any:
+        """The signature as a function of this name, in the module that declares it."""
+        like = self._like
+        made = FunctionType(self._code, like.__globals__, name, like.__defaults__)
+        made.__annotations__ = like.__annotations__
+        made.__qualname__ = name
+        made.__module__ = sys._getframe(2).f_globals["__name__"]
+        given, _, result = example.partition(" -> ")
+        made.__doc__ = f"{first_line(numpy)}\n\n>>> {name}({given})\n{result}\n"
+        return made
+
+    def _by_name(self, numpy: Callable[..., Any]) -> Callable[..., Any]:
+        """NumPy's function, its settings by name: it may have others in between."""
+        arrays, params = self._arrays, self._params
+
+        def forward(*args: Any, **named: Any) -> Any:
+            if named or len(args) != arrays:
+                given = {**dict(zip(params, args, strict=False)), **named}
+                known = {*params[:arrays]} <= given.keys() <= {*params}
+                if not known or len(args) > len(params):
+                    raise TypeError(f"expected the arguments {', '.join(params)}")
+                args = tuple([given.pop(k) for k in params[:arrays]])
+                named = given
+            return numpy(*args, **named)
+
+        return forward
+
+
+def first_line(numpy: Callable[..., Any]) -> str:
+    """What NumPy says first of a function: the paragraph before, if any, is its signature."""
+    said = (numpy.__doc__ or "").split("\n\n", 2)
+    line = said[len(said) > 1 and said[0].startswith(numpy.__name__)]
+    return " ".join(line.split()).rstrip(".") + "."
+
+
+# The names are NumPy's. A docstring here would be shown beside that of each function.
+# ruff: noqa: D103
+
+
+@Signature
+def unary(x: Array, /) -> Array: ...
+
+
+@Signature
+def binary(x1: Array, x2: Array, /) -> Array: ...
+
+
+#: Shapes to try functions of two arrays on: those that broadcast in one way or another.
+PAIRS = [
+    sample((), ()), sample((3,), ()), sample((2, 3), (3,)), sample((4, 1), (1, 3)),
+    sample((2, 1, 3), (4, 1)), sample((0, 2), (2,)), sample((1,), (2, 2)),
+]  # fmt: skip
+binary.samples = PAIRS
+
+
+@Signature
+def of_array(a: Array) -> Array: ...
+
+
+@Signature
+def of_sets(ar1: Array, ar2: Array) -> Array: ...
+
+
+@Signature
+def over_axes(a: Array, axis: Axis = None, keepdims: bool = False) -> Array: ...
+
+
+@Signature
+def over_axis(a: Array, axis: int | None = None, keepdims: bool = False) -> Array: ...
+
+
+@Signature
+def along_axis(a: Array, axis: int | None = None) -> Array: ...
+
+
+@Signature
+def triangle(m: Array, k: int = 0) -> Array: ...
