@@ -1,4 +1,4 @@
-"""Looking inside training: one call each for the figures that people draw of a network.
+"""Figures of training: learning curves, filters, feature maps, mistakes, histograms, landscapes.
 
 Every function returns a ``matplotlib.figure.Figure``: show it in a notebook, or write it with
 ``figure.savefig(path)``. Needs matplotlib (``pip install 'minigrad[plot]'``).
@@ -6,6 +6,7 @@ Every function returns a ``matplotlib.figure.Figure``: show it in a notebook, or
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ from minigrad.engine.switches import no_grad
 from minigrad.engine.tensor import Tensor, as_array
 from minigrad.lazy import extra
 from minigrad.nn.module import Module, RemovableHandle, modes_restored
-from minigrad.training.history import GREY, History
+from minigrad.training.history import History
+from minigrad.training.metrics import best_is_smaller
 
 __all__ = [
     "LayerHistograms",
@@ -32,22 +34,39 @@ __all__ = [
 
 #: The width of a page, in inches.
 WIDTH = 7.2
+#: Colours that are told apart with any colour vision: blue for training, orange for validation.
+TRAINING, VALIDATION = "#0072b2", "#d55e00"
+GREY = "#5f6368"
 
 
-def _figure(height: float, purpose: str) -> Any:
-    kind = extra("matplotlib.figure", "plot", f"viz.{purpose}").Figure
-    return kind(figsize=(WIDTH, height), layout="constrained", dpi=150)
+def _figure(height: float, purpose: str, width: float = WIDTH) -> Any:
+    kind = extra("matplotlib.figure", "plot", purpose).Figure
+    return kind(figsize=(width, height), layout="constrained", dpi=150)
+
+
+def _panels(figure: Any, count: int, columns: int, **options: Any) -> list[Any]:
+    """The axes of ``count`` panels in rows; the places left over in the last row are blank."""
+    rows = max(1, -(-count // columns))
+    grid = figure.subplots(rows, columns, squeeze=False, **options).ravel()
+    for axes in grid[count:]:
+        axes.set_axis_off()
+    return list(grid[:count])
+
+
+def _plain(axes: Any, *, x: str = "", y: str = "") -> None:
+    """No frame, grey ticks and labels, so that the data stand out."""
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(colors=GREY, labelsize=8, length=0)
+    axes.set_xlabel(x, fontsize=9, color=GREY)
+    axes.set_ylabel(y, fontsize=9, color=GREY)
 
 
 def _array(values: Any) -> NDArray[Any]:
     return values._data if isinstance(values, Tensor) else as_array(values)
 
 
-def _plain(axes: Any) -> None:
-    """No frame, grey ticks: what carries no information steps back."""
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(colors=GREY, labelsize=8, length=0)
+# -- learning curves -------------------------------------------------------------------------------
 
 
 @checked()
@@ -55,16 +74,64 @@ def learning_curves(history: History | Mapping[str, Sequence[float]]) -> Any:
     """Loss and metrics over the epochs, training beside validation.
 
     ``history``: what ``Trainer.fit`` returns, or a dict of lists (loss, accuracy, val_loss, ...).
-    Raises ValueError when there is no epoch yet.
+    Raises ValueError if there is no epoch yet.
 
     >>> from minigrad import viz
     >>> figure = viz.learning_curves({"loss": [1.0, 0.5], "val_loss": [1.1, 0.7]})
     """
-    if isinstance(history, History):
-        return history.plot()
-    made = History()
-    made.history = {name: list(values) for name, values in history.items()}
-    return made.plot()
+    curves = history.history if isinstance(history, History) else history
+    return draw_curves(curves, "viz.learning_curves")
+
+
+def draw_curves(curves: Mapping[str, Sequence[Any]], purpose: str) -> Any:
+    """A panel for each quantity, its validation with it; ``purpose`` is for messages."""
+    names = [n for n, v in curves.items() if not n.startswith("val_") and _has_numbers(v)]
+    if not names:
+        raise ValueError(
+            f"{purpose}: nothing to draw: {', '.join(curves)} hold no finite numbers"
+            if any(curves.values())
+            else f"{purpose}: there is no finished epoch to draw yet; call fit first"
+        )
+    columns = 2 if len(names) == 4 else min(len(names), 3)
+    figure = _figure(3.3 * -(-len(names) // columns), purpose, width=4.6 * columns)
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1, wspace=0.04, hspace=0.06)
+    for axes, name in zip(_panels(figure, len(names), columns), names, strict=True):
+        _draw_curve(axes, name, curves[name], curves.get(f"val_{name}", ()))
+    return figure
+
+
+def _draw_curve(axes: Any, name: str, training: Sequence[Any], validation: Sequence[Any]) -> None:
+    lines = [("training", training, TRAINING)]
+    if _has_numbers(validation):
+        lines.append(("validation", validation, VALIDATION))
+    epochs = np.arange(1, len(training) + 1)
+    for label, values, colour in lines:
+        marker = "o" if len(values) <= 20 else None
+        axes.plot(
+            epochs[-len(values) :], values, color=colour, label=label, marker=marker,
+            markersize=3.5, linewidth=1.8,
+        )  # fmt: skip
+    _plain(axes, x="epoch")
+    axes.set_title(name.replace("_", " "), loc="left", fontsize=11, fontweight="bold")
+    if name != "lr":  # a learning rate is neither good nor bad
+        _, values, colour = lines[-1]
+        best = int(np.nanargmin(values) if best_is_smaller(name) else np.nanargmax(values))
+        at = epochs[-len(values) :][best]
+        axes.plot(at, values[best], "o", color=colour, markersize=7, zorder=3,
+                  markeredgecolor="white", markeredgewidth=1.5)  # fmt: skip
+        text = f"best {values[best]:.4g}, epoch {at}"
+        axes.set_title(text, loc="right", fontsize=9, color=colour)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.grid(axis="y", color="#e3e5e8", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.margins(x=0.03, y=0.08)
+    axes.spines["bottom"].set(visible=True, color="#c4c7cc")
+    if len(lines) > 1:
+        axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")
+
+
+def _has_numbers(values: Sequence[Any]) -> bool:
+    return len(values) > 0 and np.ndim(values[-1]) == 0 and bool(np.isfinite(values).any())
 
 
 # -- images ----------------------------------------------------------------------------------------
@@ -93,23 +160,23 @@ def filters(weight: Any, columns: int | None = None, limit: int = 64) -> Any:
     if channels == 3:
         low, high = kernels.min(), kernels.max()
         images = (kernels.transpose(0, 2, 3, 1) - low) / max(high - low, 1e-12)
-        return _grid(images[:limit], columns, "filters")
+        return _grid(images[:limit], columns)
     columns = columns or (channels if 1 < channels <= 16 else None)
     images = kernels.reshape(-1, *kernels.shape[2:])
     most = float(np.abs(kernels).max()) or 1.0
-    return _grid(images[:limit], columns, "filters", cmap="RdBu_r", vmin=-most, vmax=most)
+    return _grid(images[:limit], columns, cmap="RdBu_r", vmin=-most, vmax=most)
 
 
 @checked(limit="[1, inf)")
 def feature_maps(
     model: Module, x: Any, layers: Sequence[str] | None = None, limit: int = 16
 ) -> Any:
-    """What each layer makes of one input: a row of channels per layer.
+    """The output of each layer for one input: a row of channels per layer.
 
     ``x``: shape (C, H, W), or (N, C, H, W), of which the first is taken. ``layers``: paths of
     modules; by default every module without parts whose output is (N, C, H, W). At most ``limit``
     channels each, every one scaled by itself.
-    Raises ValueError for a path that the model has not, or when no layer gives images.
+    Raises ValueError for a path that is not in the model, or if no layer gives images.
 
     >>> import minigrad as mg
     >>> from minigrad import nn, viz
@@ -130,14 +197,14 @@ def feature_maps(
     kinds = {path: type(module).__name__ for path, module in model.named_modules()}
     columns = min(limit, max(len(maps) for maps in found.values()))
     height = len(found) * (WIDTH / columns + 0.28)
-    figure = _figure(min(height, 11.0), "feature_maps")
+    figure = _figure(min(height, 11.0), "viz.feature_maps")
     rows = figure.subfigures(len(found), 1, squeeze=False).ravel()
     for row, (path, maps) in zip(rows, found.items(), strict=True):
         title = f"{path}: {kinds.get(path, '')}   {' × '.join(map(str, maps.shape))}"
         row.suptitle(title, fontsize=8, x=0.01, ha="left", color=GREY)
-        for axes, one in zip(row.subplots(1, columns, squeeze=False).ravel(), maps, strict=False):
+        maps = maps[:columns]
+        for axes, one in zip(_panels(row, len(maps), columns), maps, strict=True):
             axes.imshow(one, cmap="viridis")
-        for axes in row.axes:
             axes.set_axis_off()
     return figure
 
@@ -145,22 +212,24 @@ def feature_maps(
 def _outputs(
     model: Module, layers: Sequence[str] | None, x: NDArray[Any]
 ) -> dict[str, NDArray[Any]]:
-    """What the named layers give for x, in order; in evaluation mode, which is then undone."""
+    """The outputs of the named layers for x, in order, in evaluation mode; modes are restored."""
     named = dict(model.named_modules())
     for path in layers or ():
         if path not in named:
             raise ValueError(f"feature_maps: there is no layer {path!r}; there are {list(named)}")
-    paths = layers or [p for p, m in named.items() if not any(True for _ in m.children())]
+    paths = layers or _leaves(model)
     found: dict[str, NDArray[Any]] = {}
-    handles = [_keep_output(named[path], path, found) for path in paths]
-    try:
-        with modes_restored(model), no_grad():
-            model.eval()
-            model(Tensor(np.ascontiguousarray(x)))
-    finally:
-        for handle in handles:
-            handle.remove()
+    with contextlib.ExitStack() as hooks, modes_restored(model), no_grad():
+        for path in paths:
+            hooks.enter_context(_keep_output(named[path], path, found))
+        model.eval()
+        model(Tensor(np.ascontiguousarray(x)))
     return found
+
+
+def _leaves(model: Module) -> list[str]:
+    """The paths of the modules without parts."""
+    return [path for path, module in model.named_modules() if not list(module.children())]
 
 
 def _keep_output(module: Module, path: str, found: dict[str, NDArray[Any]]) -> RemovableHandle:
@@ -171,15 +240,13 @@ def _keep_output(module: Module, path: str, found: dict[str, NDArray[Any]]) -> R
     return module.register_forward_hook(hook)
 
 
-def _grid(images: Any, columns: int | None, purpose: str, **options: Any) -> Any:
+def _grid(images: Any, columns: int | None, **options: Any) -> Any:
     count = len(images)
     columns = columns or next((n for n in (8, 10, 12, 6, 5, 9, 7) if count % n == 0), min(count, 8))
-    rows = -(-count // columns)
-    figure = _figure(min(11.0, WIDTH / max(columns, 4) * rows), purpose)
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, image in zip(grid, images, strict=False):
+    height = min(11.0, WIDTH / max(columns, 4) * -(-count // columns))
+    figure = _figure(height, "viz.filters")
+    for axes, image in zip(_panels(figure, count, columns), images, strict=True):
         axes.imshow(image, **options)
-    for axes in grid:
         axes.set_axis_off()
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
     return figure
@@ -190,7 +257,7 @@ def _grid(images: Any, columns: int | None, purpose: str, **options: Any) -> Any
 
 @checked()
 def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None = None) -> Any:
-    """How often each class was taken for which: rows are the truth, columns the answers.
+    """How often each class was taken for each: rows are the truth, columns the answers.
 
     ``labels``: class indices (N,); ``predictions``: class indices (N,), or scores (N, classes).
     The shade is the share of the row. Raises ValueError for different lengths.
@@ -203,7 +270,7 @@ def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None 
     matrix = np.zeros((count, count), np.int64)
     np.add.at(matrix, (truth, answers), 1)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = _figure(WIDTH * 0.86, "confusion_matrix")
+    figure = _figure(WIDTH * 0.86, "viz.confusion_matrix")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
     size = max(5.0, min(10.0, 90 / count))
@@ -211,18 +278,14 @@ def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None 
         colour = "white" if share[i, j] > 0.5 else "#202124"
         axes.text(j, i, f"{matrix[i, j]}", ha="center", va="center", color=colour, fontsize=size)
     ticks = list(names or map(str, range(count)))
-    long = max(map(len, ticks)) > 3
-    axes.set_xticks(
-        range(count), ticks, rotation=45 if long else 0, ha="right" if long else "center"
-    )
+    turn = {"rotation": 45, "ha": "right"} if max(map(len, ticks)) > 3 else {}
+    axes.set_xticks(range(count), ticks, **turn)
     axes.set_yticks(range(count), ticks)
-    axes.set_xlabel("answer", fontsize=9, color=GREY)
-    axes.set_ylabel("truth", fontsize=9, color=GREY)
     right = float((truth == answers).mean()) if truth.size else 0.0
     axes.set_title(
         f"{right:.2%} of {truth.size:,} right", loc="left", fontsize=10, fontweight="bold"
     )
-    _plain(axes)
+    _plain(axes, x="answer", y="truth")
     return figure
 
 
@@ -254,23 +317,19 @@ def misclassified(
         margin = scores[wrong, answers[wrong]] - scores[wrong, truth[wrong]]
         wrong = wrong[np.argsort(-margin, kind="stable")]
     total, wrong = len(wrong), wrong[:limit]
-    columns = 8
-    rows = max(1, -(-len(wrong) // columns))
-    figure = _figure(rows * 1.2 + 0.4, "misclassified")
+    figure = _figure(max(1, -(-len(wrong) // 8)) * 1.2 + 0.4, "viz.misclassified")
     shown = f", the {limit} most confident" if scores.ndim == 2 and total > limit else ""
     figure.suptitle(
         f"{total} of {len(truth):,} wrong{shown}",
         fontsize=10, fontweight="bold", x=0.01, ha="left",
     )  # fmt: skip
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes, i in zip(grid, wrong, strict=False):
+    for axes, i in zip(_panels(figure, len(wrong), 8), wrong, strict=True):
         one = pictures[i]
         if one.ndim == 3:
             one = one[0] if len(one) == 1 else one.transpose(1, 2, 0)
         axes.imshow(one, cmap="gray_r")
         answer, right = (str(names[int(c)]) if names else str(c) for c in (answers[i], truth[i]))
         axes.set_title(f"{answer}, not {right}", fontsize=7)
-    for axes in grid:
         axes.set_axis_off()
     return figure
 
@@ -293,10 +352,10 @@ def _classes(labels: Any, predictions: Any, purpose: str) -> tuple[NDArray[Any],
 class LayerHistograms:
     """Histograms of each layer's outputs, parameters and gradients, over the steps of training.
 
-    Call :meth:`record` after each backward pass (it reads ``.grad``; ``gradients`` gives those of a
-    tape), then :meth:`plot`. What a layer gives out is noted while the model runs; ``close``, or
-    the end of a ``with`` block, takes the hooks off again. ``plot`` raises ValueError for an
-    unknown kind and before anything was recorded.
+    Call :meth:`record` after each backward pass (it reads ``.grad``; ``gradients`` takes those of a
+    tape), then :meth:`plot`. Hooks note the output of each layer while the model runs; ``close``,
+    or the end of a ``with`` block, removes them. ``plot`` raises ValueError for an unknown kind and
+    if nothing was recorded.
 
     >>> import minigrad as mg
     >>> from minigrad import nn, viz
@@ -312,11 +371,8 @@ class LayerHistograms:
     def __init__(self, model: Module) -> None:
         self._model = model
         self._latest: dict[str, NDArray[Any]] = {}
-        self._handles = [
-            _keep_output(module, path, self._latest)
-            for path, module in model.named_modules()
-            if not any(True for _ in module.children())
-        ]
+        named = dict(model.named_modules())
+        self._handles = [_keep_output(named[path], path, self._latest) for path in _leaves(model)]
         self._samples: dict[str, dict[str, list[NDArray[Any] | None]]] = {
             "activations": {},
             "parameters": {},
@@ -331,7 +387,7 @@ class LayerHistograms:
         self.close()
 
     def close(self) -> None:
-        """Look no longer on while the model runs."""
+        """Remove the hooks from the model."""
         for handle in self._handles:
             handle.remove()
         self._handles = []
@@ -361,10 +417,10 @@ class LayerHistograms:
 
     @checked()
     def plot(self, kind: str = "activations") -> Any:
-        """A panel per layer: a histogram for each step, dark where values are many.
+        """A panel per layer: a histogram for each step, dark where there are many values.
 
         ``kind``: "activations", "parameters" or "gradients". The line is the median. Each panel
-        covers the middle 99 % of the values. Raises ValueError for another kind, or when nothing
+        covers the middle 99 % of the values. Raises ValueError for another kind, or if nothing
         was recorded.
         """
         if kind not in self._samples:
@@ -373,19 +429,18 @@ class LayerHistograms:
         if not samples:
             raise ValueError(f"plot: no {kind} were recorded; call record() after each step")
         columns = min(3, len(samples))
-        rows = -(-len(samples) // columns)
-        figure = _figure(min(11.0, 1.6 * rows + 0.3), "LayerHistograms.plot")
-        grid = figure.subplots(rows, columns, squeeze=False, sharex=True).ravel()
-        for axes, (name, found) in zip(grid, samples.items(), strict=False):
+        figure = _figure(
+            min(11.0, 1.6 * -(-len(samples) // columns) + 0.3), "viz.LayerHistograms.plot"
+        )
+        panels = _panels(figure, len(samples), columns, sharex=True)
+        for axes, (name, found) in zip(panels, samples.items(), strict=True):
             _draw_distributions(axes, found)
             axes.set_title(name, fontsize=8, loc="left", pad=3)
-        for axes in grid[len(samples) :]:
-            axes.set_axis_off()
         figure.supxlabel("step", fontsize=8, color=GREY)
         return figure
 
 
-#: At which shares of its values a distribution is remembered.
+#: The quantiles by which a distribution is kept.
 _SHARES = np.concatenate([[0.0, 0.005], np.linspace(0.02, 0.98, 49), [0.995, 1.0]])
 
 
@@ -406,15 +461,15 @@ def _draw_distributions(axes: Any, found: list[NDArray[Any] | None]) -> None:
     image = np.zeros((48, len(spread)))
     for step, one in enumerate(spread):
         if np.isfinite(one).all():
-            share = np.diff(np.searchsorted(one, edges) / len(one))
-            below = np.interp(edges, one, _SHARES) if one[-1] > one[0] else None
-            share = share if below is None else np.diff(below)
+            spread_out = one[-1] > one[0]
+            below = np.interp(edges, one, _SHARES) if spread_out else np.searchsorted(one, edges)
+            share = np.diff(below)
             image[:, step] = share / max(share.max(), 1e-12)
     axes.imshow(
         image**0.6, cmap="Blues", aspect="auto", origin="lower", interpolation="nearest",
         extent=(0.5, len(spread) + 0.5, edges[0], edges[-1]), vmin=0, vmax=1.1,
     )  # fmt: skip
-    axes.plot(np.arange(1, len(spread) + 1), spread[:, len(_SHARES) // 2], color="#d55e00", lw=1)
+    axes.plot(np.arange(1, len(spread) + 1), spread[:, len(_SHARES) // 2], color=VALIDATION, lw=1)
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     axes.yaxis.get_offset_text().set(size=7, color=GREY)
     axes.xaxis.get_major_locator().set_params(integer=True)
@@ -460,7 +515,7 @@ def loss_landscape(
     finally:
         for p, value in zip(parameters, start, strict=True):
             p.assign(value)
-    figure = _figure(WIDTH * 0.75, "loss_landscape")
+    figure = _figure(WIDTH * 0.75, "viz.loss_landscape")
     axes = figure.subplots()
     finite = values[np.isfinite(values)]
     levels = np.unique(np.quantile(finite, np.linspace(0, 1, 25))) if finite.size else finite
@@ -468,14 +523,10 @@ def loss_landscape(
         filled = axes.contourf(along, along, values, levels=levels, cmap="viridis")
         axes.contour(along, along, values, levels=levels[::3], colors="white", linewidths=0.5)
         bar = figure.colorbar(filled, ax=axes, format="%.3g")
-        bar.ax.tick_params(colors=GREY, labelsize=8, length=0)
-        bar.outline.set_visible(False)
-        bar.set_label("loss", fontsize=9, color=GREY)
+        _plain(bar.ax, y="loss")
     axes.plot(0, 0, marker="x", color="white", ms=9, mew=2)
     axes.set_aspect("equal")
-    axes.set_xlabel("along a first random direction", fontsize=9, color=GREY)
-    axes.set_ylabel("along a second", fontsize=9, color=GREY)
-    _plain(axes)
+    _plain(axes, x="along a first random direction", y="along a second")
     return figure
 
 
