@@ -7,14 +7,14 @@ visited once however many paths lead to it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.engine.hooks import Edges
+from minigrad.engine.hooks import Edges, Inspector
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.kernels import current as kernels
 from minigrad.kernels.scratch import keep_freed
@@ -23,10 +23,11 @@ from minigrad.kernels.scratch import keep_freed
 InTape: TypeAlias = Callable[[Node], bool]
 #: Makes a tensor of an array and its node.
 MakeTensor: TypeAlias = Callable[[Any, Node | None], Any]
+_number = attrgetter("number")
 
 
 def backward(
-    seeds: Iterable[tuple[Node, Any]],
+    seeds: Sequence[tuple[Node, Any]],
     sources: Iterable[Node] | None,
     *,
     in_tape: InTape | None = None,
@@ -41,21 +42,27 @@ def backward(
     saved, each at once, so that what later rules allocate takes its place.
     """
     keep_freed()
-    seeds = list(seeds)
-    order = reachable((node for node, _ in seeds), in_tape)
+    order = reachable([node for node, _ in seeds], in_tape)
     ends = set(_trainable(order) if sources is None else sources)
     needed = edges_towards(ends, order, in_tape)
-    grads = Accumulator(seeds, ends, recorded=tensor is not None)
-    vjps = _vjps(tensor, release)
-    for node in reversed(order):
+    grads = Accumulator(ends, recorded=tensor is not None)
+    for node, g in seeds:
+        if node in needed or node in ends:
+            grads.add(node, g)
+    hooks = STATE.get().inspect
+    vjps = _vjps(hooks, tensor, release)
+    for node in reversed(needed):
         g = grads.pop(node)
         if g is None:
             continue
-        for parent, h in vjps(node, needed.get(node, ()), g):
-            grads.add(parent, match_input(h, parent, node))
+        for (_, parent), h in vjps(node, needed[node], g):
+            if h is not None:
+                grads.add(parent, match_input(h, parent, node))
+    if hooks is not None:
+        _show_ends(hooks, grads.sums, needed, tensor)
     if release:
         _free(order, in_tape)
-    return grads.complete
+    return grads.sums
 
 
 def reachable(roots: Iterable[Node], in_tape: InTape | None = None) -> list[Node]:
@@ -72,7 +79,7 @@ def reachable(roots: Iterable[Node], in_tape: InTape | None = None) -> list[Node
                 if parent is not None and parent not in seen:
                     seen.add(parent)
                     stack.append(parent)
-    return sorted(seen, key=attrgetter("number"))
+    return sorted(seen, key=_number)
 
 
 def edges_towards(
@@ -93,86 +100,80 @@ def edges_towards(
 class Accumulator:
     """Adds up the cotangents of each node: in place, where this pass has made the array itself.
 
-    ``complete`` holds the sums of the sources once every node has been popped.
+    ``sums`` are those of the sources once every other node has been popped.
     """
 
-    def __init__(
-        self, seeds: Iterable[tuple[Node, Any]], sources: set[Node], recorded: bool
-    ) -> None:
-        self.complete: dict[Node, Any] = {}
-        self._sums: dict[Node, Any] = {}
+    __slots__ = ("_recorded", "_sources", "_writable", "sums")
+
+    def __init__(self, sources: set[Node], recorded: bool) -> None:
+        self.sums: dict[Node, Any] = {}
         self._sources = sources
-        self._writable: set[Node] | None = None if recorded else set()
-        for node, g in seeds:
-            self.add(node, g)
+        self._recorded = recorded
+        self._writable: set[Node] = set()
 
     def add(self, node: Node, g: Any) -> None:
-        """One more use of this node has given its cotangent."""
-        before = self._sums.get(node)
+        """One use of this node has given its cotangent."""
+        before = self.sums.get(node)
         if before is None:
-            self._sums[node] = g
-        elif self._writable is not None and node in self._writable:
+            self.sums[node] = g
+        elif node in self._writable:
             np.add(before, g, out=before)
         else:
-            self._sums[node] = both = before + g
-            if self._writable is not None and type(both) is np.ndarray:
+            self.sums[node] = both = before + g
+            if not self._recorded and type(both) is np.ndarray:
                 self._writable.add(node)
 
     def pop(self, node: Node) -> Any:
-        """The complete cotangent of this node, or None. It is kept only of sources."""
-        g = self._sums.pop(node, None)
-        if g is not None and node in self._sources:
-            self.complete[node] = g
-        return g
+        """The complete cotangent of this node, or None. That of a source stays here."""
+        return self.sums.get(node) if node in self._sources else self.sums.pop(node, None)
 
 
 def _vjps(
-    tensor: MakeTensor | None, release: bool
-) -> Callable[[Node, Edges, Any], list[tuple[Node, Any]]]:
-    """The function that applies the rules of a node: it gives pairs of an input and its cotangent.
+    hooks: Inspector | None, tensor: MakeTensor | None, release: bool
+) -> Callable[[Node, Edges, Any], Iterable[tuple[tuple[int, Node], Any]]]:
+    """The function that applies the rules of a node: pairs of an edge and its cotangent.
 
     Around the rules it calls the hooks, sets the scope of a recorded pass, and releases the node.
     """
     state = STATE.get()
-    inspect = state.inspect
-    recorded = tensor is not None
-    apply = _apply_rules if inspect is None else partial(inspect.backward, _apply_rules)
+    apply = _apply_rules if hooks is None else partial(hooks.backward, _apply_rules)
 
-    def vjps(node: Node, edges: Edges, g: Any) -> list[tuple[Node, Any]]:
-        if not edges:
-            if inspect is not None:  # hooks see the cotangents of leaves, too
-                inspect.backward(_no_rules, node, edges, g, tensor)
-            return []
-        if recorded:
+    def vjps(node: Node, edges: Edges, g: Any) -> Iterable[tuple[tuple[int, Node], Any]]:
+        if tensor is not None:
             # Whoever draws the history can then tell derivatives from what the user computed.
             STATE.set(state.replace(scope=Scope.of(node.scope).gradient()))
         found = apply(node, edges, g, tensor)
         if release:
             node.saved = FREED
-        return [
-            (parent, h if recorded or type(h) is np.ndarray else _plain(h))
-            for (_, parent), h in zip(edges, found, strict=True)
-            if h is not None
-        ]
+        return zip(edges, found, strict=True)
 
     return vjps
 
 
-def _no_rules(*_: Any) -> list[Any]:
-    return []
+def _show_ends(
+    hooks: Inspector, sums: dict[Node, Any], needed: dict[Node, Edges], tensor: MakeTensor | None
+) -> None:
+    """Call the hooks for the cotangents of leaves, too, which have no rules."""
+    for node, g in sums.items():
+        if node not in needed:
+            hooks.backward(lambda *_: [], node, (), g, tensor)
 
 
 def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:
     """The cotangents of these inputs of a node."""
-    op, metadata = node.op, node.metadata
+    op = node.op
     arguments = _arguments(node, tensor)
-    if op.vjp_all is not None:
-        together: list[Any] = op.vjp_all(g, [i for i, _ in edges], *arguments, **metadata)
-        return together
     found = []
-    for i, _ in edges:
-        rule = op.rule(i) if op.variadic else op.rules[i]
-        found.append(rule and rule(g, *arguments, **metadata))
+    if op.vjp_all is not None:
+        found = op.vjp_all(g, [i for i, _ in edges], *arguments, **node.metadata)
+    else:
+        for i, _ in edges:
+            rule = op.rule(i) if op.variadic else op.rules[i]
+            found.append(rule and rule(g, *arguments, **node.metadata))
+    if tensor is None:
+        for at, h in enumerate(found):
+            if type(h) is not np.ndarray:
+                found[at] = _plain(h)
     return found
 
 
@@ -204,7 +205,9 @@ def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
 
 def _plain(h: Any) -> Any:
     """What a rule gave on plain arrays. Our own operators make constant tensors of them."""
-    return h if isinstance(h, np.generic) else h._data if hasattr(h, "_data") else np.asarray(h)
+    if h is None or isinstance(h, np.generic):
+        return h
+    return h._data if hasattr(h, "_data") else np.asarray(h)
 
 
 def match_input(h: Any, parent: Node, node: Node) -> Any:

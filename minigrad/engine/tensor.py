@@ -296,8 +296,9 @@ class Tensor(ArrayMethods):
         >>> x.grad
         tensor([2., 4.])
         """
-        for name, flag in (("retain_graph", retain_graph), ("create_graph", create_graph)):
-            if flag is not False and flag is not True:
+        flags: dict[str, Any] = {"retain_graph": retain_graph, "create_graph": create_graph}
+        for name, flag in flags.items():
+            if type(flag) is not bool:
                 raise TypeError(f"backward: {name} must be True or False, got {flag!r:.80}")
         node = self._node
         if node is None:
@@ -323,7 +324,7 @@ class Tensor(ArrayMethods):
                     f"y.backward(gradient=mg.ones_like(y))"
                 )
             return Tensor(np.ones(self._data.shape, self._data.dtype))
-        seed = named("backward", gradient)
+        seed = gradient if isinstance(gradient, Tensor) else named("backward", gradient)
         if seed.shape != self.shape:
             raise ValueError(f"backward: gradient has shape {seed.shape}, expected {self.shape}")
         return seed if seed.dtype == self.dtype else seed.astype(self.dtype)
@@ -534,5 +535,5 @@ def gradients(
         if array.base is not None or id(array) in given:
             array = array.copy()
         given.add(id(array))
-        result[node] = Tensor(array)
+        result[node] = Tensor(array, None)
     return result
