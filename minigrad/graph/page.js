@@ -1,5 +1,12 @@
 "use strict";
-// Boxes are items 0 .. n-1, groups are items n .. ; the last fields of `data` say what is in what.
+// The interactive page: lays the picture out and draws it, and opens and closes modules on a click.
+//
+// The layout is our own. dagre, the usual library for it, ranks all boxes of the picture together:
+// a network becomes a staircase with the modules side by side, and the page twice as large. Here
+// each open module is laid out by itself, so that what follows in the program stands below, and the
+// data runs down through the middle of the modules.
+//
+// Boxes are items 0 .. n-1, groups are items n ..; each group lists its children.
 const data = JSON.parse(document.getElementById("data").textContent);
 const boxes = data.boxes, groups = data.groups, n = boxes.length, ROOT = n;
 const isGroup = (id) => id >= n;
@@ -33,6 +40,15 @@ function titleOf(g) {
   return { name: clip(g.name || g.kind || "model"), kind: (g.name && g.kind ? `: ${g.kind}` : "") + count };
 }
 
+// Everything is laid out as if the picture ran down: a is the direction along a layer, b the one
+// through the layers. These turn the result to the direction of the page.
+const alongA = (w, h) => (across ? h : w), alongB = (w, h) => (across ? w : h);
+function turned(point, whole) {
+  const [a, b] = point, flow = backwards ? whole.b - b : b;
+  return across ? [flow, a] : [a, flow];
+}
+
+// The width and height of a box with its text.
 function boxSize(id) {
   const one = item(id), grouped = isGroup(id), title = grouped ? titleOf(one) : null;
   const names = grouped ? [title.name + title.kind] : one.name.split("\n");
@@ -42,7 +58,7 @@ function boxSize(id) {
   if (one.histogram) { w = Math.max(w, 92); h += 18; }
   if (one.kind === "input" || one.kind === "output") w += 14;
   if (grouped) { h += 4; w += 8; }
-  return { w, h };
+  return { a: alongA(w, h), b: alongB(w, h) };
 }
 
 // ---- which lines are seen, and which groups they pass through --------------------------------
@@ -118,7 +134,7 @@ function layoutGroup(group, nets, plans) {
   const nodes = new Map();
   for (const c of children) {
     const size = plans.get(c);
-    const node = { id: c, a: across ? size.h : size.w, b: across ? size.w : size.h, layer: layer.get(c), above: [], below: [] };
+    const node = { id: c, a: size.a, b: size.b, layer: layer.get(c), above: [], below: [] };
     nodes.set(c, node);
     layers[node.layer].push(node);
   }
@@ -132,7 +148,7 @@ function layoutGroup(group, nets, plans) {
     const weight = net.faint ? 0.1 : 1;
     for (let l = first; l <= last; l++) {
       const dummy = { id: null, a: 2, b: 0, layer: l, above: [], below: [] };
-      if (previous) join(previous, dummy, previous.id === null ? 4 * weight : weight, exit(previous, net.u, plans));
+      if (previous) join(previous, dummy, previous.id === null ? 4 * weight : weight, port(previous.id, net.u, plans, true));
       // What passes through the group goes through its middle, between the parameters.
       if (net.source === TOP) layers[l].splice(Math.ceil(layers[l].length / 2), 0, dummy);
       else layers[l].push(dummy);
@@ -143,7 +159,7 @@ function layoutGroup(group, nets, plans) {
       if (t === BOTTOM) continue;
       const at = layer.get(t) - 1;
       const from = at >= first ? net.dummies[at - first] : net.source === TOP ? null : nodes.get(net.source);
-      if (from) join(from, nodes.get(t), weight, exit(from, net.u, plans) - entry(t, net.u, plans));
+      if (from) join(from, nodes.get(t), weight, port(from.id, net.u, plans, true) - port(t, net.u, plans, false));
     }
   }
   order(layers);
@@ -157,13 +173,9 @@ function join(upper, lower, weight, shift) {
 }
 
 // How far from its middle an open group is left, or entered, by the line of source u.
-function exit(node, u, plans) {
-  const plan = node.id === null ? null : plans.get(node.id);
-  return plan && plan.nodes ? plan.port(u, true) : 0;
-}
-function entry(id, u, plans) {
+function port(id, u, plans, leaving) {
   const plan = plans.get(id);
-  return plan.nodes ? plan.port(u, false) : 0;
+  return plan && plan.nodes ? plan.port(u, leaving) : 0;
 }
 
 function mean(pairs, value) {
@@ -268,130 +280,100 @@ function layout() {
     finish(g, plan);
     plans.set(g, plan);
   }
-  const at = new Map();
+  const spots = new Map(), at = new Map(), whole = plans.get(ROOT);
   const go = [[ROOT, 0, 0]];
   while (go.length) {
-    const [g, x, y] = go.pop();
+    const [g, a, b] = go.pop();
     const plan = plans.get(g);
-    plan.x = x; plan.y = y;
-    for (const c of item(g).children) {
-      const spot = plan.spots.get(c), size = plans.get(c);
-      const box = { x: x + spot.x, y: y + spot.y, w: size.w, h: size.h };
-      at.set(c, box);
-      if (size.nodes) go.push([c, box.x, box.y]);
+    plan.startA += a; plan.startB += b; plan.end = a + plan.a;
+    for (const [c, node] of plan.nodes) {
+      const middle = (plan.tops[node.layer] + plan.bottoms[node.layer]) / 2;
+      const spot = { a: plan.startA + node.x - node.a / 2, b: plan.startB + middle - node.b / 2, da: node.a, db: node.b };
+      spots.set(c, spot);
+      const [x, y] = turned([spot.a, backwards ? spot.b + spot.db : spot.b], whole);
+      at.set(c, { x, y, w: alongA(node.a, node.b), h: alongB(node.a, node.b) });
+      if (plans.get(c).nodes) go.push([c, spot.a, spot.b]);
     }
   }
-  return { lines, nets, plans, at };
+  return { lines, plans, spots, at, w: alongA(whole.a, whole.b), h: alongB(whole.a, whole.b) };
 }
 
-// From (along the layer, through the layers) to x and y inside the group's rectangle.
+// The extent of a group, and where its layers stand in it.
 function finish(group, plan) {
   const { layers } = plan;
   let low = Infinity, high = -Infinity, flow = 0;
-  const tops = [], bottoms = [];
+  plan.tops = []; plan.bottoms = [];
   for (const row of layers) {
     const deep = Math.max(8, ...row.map((node) => node.b));
-    tops.push(flow); bottoms.push(flow + deep);
+    plan.tops.push(flow); plan.bottoms.push(flow + deep);
     flow += deep + GAP.layer;
     for (const node of row) { low = Math.min(low, node.x - node.a / 2); high = Math.max(high, node.x + node.a / 2); }
   }
   flow = Math.max(0, flow - GAP.layer);
   if (low > high) { low = 0; high = 0; }
-  const pad = group === ROOT ? 0 : GAP.pad, title = group === ROOT ? 0 : GAP.title;
-  const g = item(group), text = titleOf(g);
-  const least = group === ROOT ? 0 : textWidth(text.name + text.kind, TITLE) + 34;
-  let a = high - low + 2 * pad + (across ? title : 0), b = flow + 2 * pad + (across ? 0 : title);
-  if (across) b = Math.max(b, least); else { const extra = Math.max(0, least - a); low -= extra / 2; a += extra; }
-  const startA = pad + (across ? title : 0), startB = pad + (across ? 0 : title);
-  plan.w = across ? b : a;
-  plan.h = across ? a : b;
-  const turn = (t) => (backwards ? flow - t : t) + startB;
-  plan.point = (x, t) => { const p = x - low + startA, q = turn(t); return across ? [q, p] : [p, q]; };
-  plan.spots = new Map();
-  for (const [c, node] of plan.nodes) {
-    const middle = (tops[node.layer] + bottoms[node.layer]) / 2;
-    const [x, y] = plan.point(node.x, middle);
-    plan.spots.set(c, { x: x - (across ? node.b : node.a) / 2, y: y - (across ? node.a : node.b) / 2 });
-  }
-  plan.tops = tops; plan.bottoms = bottoms;
+  // The title stands at the top of the screen, and needs a width.
+  const text = titleOf(item(group)), inner = group !== ROOT;
+  const pad = inner ? GAP.pad : 0, title = inner ? GAP.title : 0, least = inner ? textWidth(text.name + text.kind, TITLE) + 34 : 0;
+  plan.a = high - low + 2 * pad + alongB(title, 0);
+  plan.b = flow + 2 * pad + alongA(title, 0);
+  const missing = Math.max(0, least - alongA(plan.a, plan.b));
+  plan.startA = pad - low + alongB(title, 0);
+  plan.startB = pad + (across === backwards ? alongA(title, missing) : 0);
+  if (across) plan.b += missing; else { plan.a += missing; plan.startA += missing / 2; }
   plan.netOf = new Map(plan.nets.map((net) => [net.u, net]));
+  const offset = plan.startA - plan.a / 2;
   plan.port = (u, leaving) => {
-    const net = plan.netOf.get(u);
-    let x = (low + high) / 2;
-    if (leaving) {
-      const last = net.dummies[net.dummies.length - 1] || plan.nodes.get(net.source);
-      x = last.x + (last.id !== null && plan.inner.get(last.id) ? plan.inner.get(last.id)(u, true) : 0);
-    } else if (net.first === 0 && net.dummies.length) {
-      x = net.dummies[0].x;
-    } else {
-      const ends = [...net.targets].filter((t) => t !== BOTTOM);
-      x = ends.reduce((sum, t) => sum + plan.nodes.get(t).x + (plan.inner.get(t) ? plan.inner.get(t)(u, false) : 0), 0) / ends.length;
-    }
-    // From the coordinate within to the distance from the middle of the rectangle.
-    return x - low + startA - a / 2;
+    const net = plan.netOf.get(u), place = (id) => plan.nodes.get(id).x + (plan.inner.get(id) ? plan.inner.get(id)(u, leaving) : 0);
+    const dummy = leaving ? net.dummies[net.dummies.length - 1] : net.first === 0 && net.dummies[0];
+    if (dummy) return dummy.x + offset;
+    const ends = leaving ? [net.source] : [...net.targets].filter((t) => t !== BOTTOM);
+    return ends.reduce((sum, id) => sum + place(id), 0) / ends.length + offset;
   };
 }
 
-function route(line, drawn) {
-  const { plans, at } = drawn, points = [];
+function route(line, { plans, spots }) {
+  const from = spots.get(line.u), to = spots.get(line.v), whole = plans.get(ROOT);
+  const fixed = (...points) => points.map((point) => fix(turned(point, whole))).join(" ");
+  if (line.again) return around(from, to, edgeBeside(line, from, to, plans, spots), fixed);
+  const points = [[from.a + from.da / 2, from.b + from.db]];
   const through = (group, first, last) => {
     const plan = plans.get(group), net = plan.netOf.get(line.u);
-    for (let l = first; l <= last; l++) {
-      const dummy = net.dummies[l - net.first];
-      for (const t of [plan.tops[l], plan.bottoms[l]]) {
-        const [x, y] = plan.point(dummy.x, t);
-        points.push([plan.x + x, plan.y + y]);
-      }
-    }
+    for (let l = first; l <= last; l++)
+      for (const t of [plan.tops[l], plan.bottoms[l]]) points.push([plan.startA + net.dummies[l - net.first].x, plan.startB + t]);
   };
-  const from = at.get(line.u), to = at.get(line.v);
-  const leave = (box) => (across ? [backwards ? box.x : box.x + box.w, box.y + box.h / 2] : [box.x + box.w / 2, backwards ? box.y : box.y + box.h]);
-  const enter = (box) => (across ? [backwards ? box.x + box.w : box.x, box.y + box.h / 2] : [box.x + box.w / 2, backwards ? box.y + box.h : box.y]);
-  if (line.again) return around(from, to, edgeBeside(line, from, to, drawn));
-  points.push(leave(from));
-  const { up, down, meet } = line;
-  for (let i = 1; i < up.length; i++) {
-    const plan = plans.get(up[i]);
-    through(up[i], plan.nodes.get(up[i - 1]).layer + 1, plan.layers.length - 1);
-  }
-  const plan = plans.get(meet);
-  through(meet, plan.nodes.get(up[up.length - 1]).layer + 1, plan.nodes.get(down[down.length - 1]).layer - 1);
-  for (let j = down.length - 1; j >= 1; j--) through(down[j], 0, plans.get(down[j]).nodes.get(down[j - 1]).layer - 1);
-  points.push(enter(to));
-  let path = `M${fix(points[0])}`;
+  const { up, down, meet } = line, layer = (group, id) => plans.get(group).nodes.get(id).layer;
+  for (let i = 1; i < up.length; i++) through(up[i], layer(up[i], up[i - 1]) + 1, plans.get(up[i]).layers.length - 1);
+  through(meet, layer(meet, up[up.length - 1]) + 1, layer(meet, down[down.length - 1]) - 1);
+  for (let j = down.length - 1; j >= 1; j--) through(down[j], 0, layer(down[j], down[j - 1]) - 1);
+  points.push([to.a + to.da / 2, to.b]);
+  let path = `M${fixed(points[0])}`;
   for (let i = 1; i < points.length; i++) {
-    const [x0, y0] = points[i - 1], [x1, y1] = points[i];
-    const bend = across ? [[(x0 + x1) / 2, y0], [(x0 + x1) / 2, y1]] : [[x0, (y0 + y1) / 2], [x1, (y0 + y1) / 2]];
-    path += `C${fix(bend[0])} ${fix(bend[1])} ${fix([x1, y1])}`;
+    const [a0, b0] = points[i - 1], [a1, b1] = points[i];
+    path += `C${fixed([a0, (b0 + b1) / 2], [a1, (b0 + b1) / 2], [a1, b1])}`;
   }
   return path;
 }
 
-// A line into the next time round of a repeated block goes back along the side of what is between.
-function edgeBeside(line, from, to, { plans, at }) {
-  const plan = plans.get(line.meet), [lo, hi] = across ? ["x", "w"] : ["y", "h"], [side, size] = across ? ["y", "h"] : ["x", "w"];
-  const first = Math.min(from[lo], to[lo]), last = Math.max(from[lo] + from[hi], to[lo] + to[hi]);
-  let most = Math.max(from[side] + from[size], to[side] + to[size]);
+// A line into the next round of a repeated block goes back along the side of what is between.
+function edgeBeside(line, from, to, plans, spots) {
+  const plan = plans.get(line.meet), first = Math.min(from.b, to.b), last = Math.max(from.b + from.db, to.b + to.db);
+  let most = 0;
   for (const c of plan.nodes.keys()) {
-    const box = at.get(c);
-    if (box[lo] < last && box[lo] + box[hi] > first) most = Math.max(most, box[side] + box[size]);
+    const spot = spots.get(c);
+    if (spot.b < last && spot.b + spot.db > first) most = Math.max(most, spot.a + spot.da);
   }
-  return Math.min(most + 12, plan[side] + plan[size] - 4);
+  most = Math.max(most, from.a + from.da, to.a + to.da);
+  return Math.min(most + 12, plan.end - 4);
 }
 
-function around(from, to, edge) {
+function around(from, to, edge, fixed) {
+  const end = (spot) => [spot.a + spot.da, spot.b + spot.db / 2];
   if (from === to) {
-    const [x, y] = across ? [from.x + from.w / 2, from.y + from.h] : [from.x + from.w, from.y + from.h / 2];
-    const corner = (sign) => (across ? [x + 14 * sign, y + 15] : [x + 15, y + 14 * sign]);
-    const foot = (sign) => (across ? [x + 6 * sign, y] : [x, y + 6 * sign]);
-    return `M${fix(foot(1))}C${fix(corner(1))} ${fix(corner(-1))} ${fix(foot(-1))}`;
+    const [a, b] = end(from);
+    return `M${fixed([a, b + 6])}C${fixed([a + 15, b + 14], [a + 15, b - 14], [a, b - 6])}`;
   }
-  if (across) {
-    const y = (4 * edge - (from.y + from.h)) / 3;
-    return `M${fix([from.x + from.w / 2, from.y + from.h])}C${fix([from.x + from.w / 2, y])} ${fix([to.x + to.w / 2, y])} ${fix([to.x + to.w / 2, to.y + to.h])}`;
-  }
-  const x = (4 * edge - (from.x + from.w)) / 3;
-  return `M${fix([from.x + from.w, from.y + from.h / 2])}C${fix([x, from.y + from.h / 2])} ${fix([x, to.y + to.h / 2])} ${fix([to.x + to.w, to.y + to.h / 2])}`;
+  const a = (4 * edge - (from.a + from.da)) / 3;
+  return `M${fixed(end(from))}C${fixed([a, end(from)[1]], [a, end(to)[1]], end(to))}`;
 }
 
 const fix = (point) => point.map((v) => v.toFixed(1)).join(" ");
@@ -519,13 +501,12 @@ function show() {
 }
 
 function fit() {
-  const plan = drawn.plans.get(ROOT), area = svg.getBoundingClientRect();
-  const w = plan.w + 40, h = plan.h + 40;
+  const area = svg.getBoundingClientRect(), w = drawn.w + 40, h = drawn.h + 40;
   // Never larger than life, and never smaller than legible: then the top is shown.
   const scale = Math.max(0.6, Math.min(1.25, area.width / w, area.height / h));
   view = { w: area.width / scale, h: area.height / scale };
-  view.x = plan.w / 2 - view.w / 2;
-  view.y = h * scale <= area.height ? plan.h / 2 - view.h / 2 : -20;
+  view.x = drawn.w / 2 - view.w / 2;
+  view.y = h * scale <= area.height ? drawn.h / 2 - view.h / 2 : -20;
   if (across && w * scale > area.width) view.x = -20;
   show();
 }
