@@ -1,4 +1,4 @@
-"""What looking on costs: a chain of small operators plain, and under `mg.observe`.
+"""What observation costs: a chain of small operators without it, and inside `mg.observe()`.
 
     python -m benchmarks.observation
 
@@ -9,15 +9,16 @@ are captured on request only.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 
 import minigrad as mg
+from benchmarks.timing import take_turns
 
 ROUNDS, LENGTH = 200, 200
 WAYS: dict[str, Callable[[], AbstractContextManager[object]]] = {
-    "nobody looks": nullcontext,
+    "not observed": nullcontext,
     "lines": lambda: mg.observe(time=False, values=False),
     "lines and time": lambda: mg.observe(values=False),
     "lines, time and values": mg.observe,
@@ -28,18 +29,17 @@ WAYS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 def main() -> None:
     x = mg.rand(4, 4)
     x.requires_grad = True
-    rounds: dict[str, list[float]] = {name: [] for name in WAYS}
-    for _ in range(ROUNDS):
-        for name, way in WAYS.items():
-            y = x
-            with way():
-                start = time.perf_counter()
-                for _ in range(LENGTH):
-                    y = y * x
-                rounds[name].append((time.perf_counter() - start) / LENGTH * 1e6)
-    plain = statistics.median(rounds["nobody looks"])
-    for name, times in rounds.items():
-        one = statistics.median(times)
+
+    def chain(block: Callable[[], AbstractContextManager[object]]) -> None:
+        y = x
+        with block():
+            for _ in range(LENGTH):
+                y = y * x
+
+    rounds = take_turns({name: partial(chain, way) for name, way in WAYS.items()}, ROUNDS)
+    medians = {name: statistics.median(t) / LENGTH * 1e6 for name, t in rounds.items()}
+    plain = medians["not observed"]
+    for name, one in medians.items():
         print(f"{name:<24} {one:6.2f} µs per operator  {one / plain:5.1f} x")
 
 

@@ -10,13 +10,13 @@ one run, the contenders taking turns, on one thread.
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 import minigrad as mg
+from benchmarks.timing import take_turns
 from minigrad import optim
 
 MODELS: dict[str, list[tuple[int, ...]]] = {
@@ -61,13 +61,8 @@ def main() -> None:
     for model, shapes in MODELS.items():
         for name in OPTIMIZERS:
             run = contenders(name, shapes)
-            times: dict[str, list[float]] = {who: [] for who in run}
-            for _ in range(STEPS[model]):
-                for who, step in run.items():
-                    start = time.perf_counter()
-                    step()
-                    times[who].append(1e3 * (time.perf_counter() - start))
-            found = [statistics.median(one) for one in times.values()]
+            times = take_turns(run, STEPS[model])
+            found = [1e3 * statistics.median(one) for one in times.values()]
             ratio = f"{found[0] / found[1]:8.2f}" if len(found) > 1 else ""
             print(f"{model:14}{name:12}" + "".join(f"{ms:10.3f}" for ms in found) + ratio)
 

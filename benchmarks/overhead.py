@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import minigrad as mg
+from benchmarks.timing import take_turns
 
 ROUNDS, CALLS = 60, 400
 #: The same expression for every framework; ``xp`` is numpy, minigrad or torch.
@@ -59,15 +60,9 @@ def contenders(f: Callable[[Any, Any, Any], Any]) -> dict[str, Callable[[], Any]
 
 
 def medians(run: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Nanoseconds per call of each, the rounds interleaved."""
-    rounds: dict[str, list[float]] = {name: [] for name in run}
-    for _ in range(ROUNDS):
-        for name, call in run.items():
-            start = time.perf_counter()
-            for _ in range(CALLS):
-                call()
-            rounds[name].append((time.perf_counter() - start) / CALLS * 1e9)
-    return {name: statistics.median(times) for name, times in rounds.items()}
+    """Nanoseconds per call of each."""
+    rounds = take_turns(run, ROUNDS, CALLS)
+    return {name: statistics.median(times) * 1e9 for name, times in rounds.items()}
 
 
 def import_seconds(module: str) -> float:

@@ -6,20 +6,9 @@ python -m benchmarks.picture
 from __future__ import annotations
 
 import re
-import time
-from collections.abc import Callable
 
 import minigrad as mg
-
-
-def seconds(call: Callable[[], object]) -> float:
-    """The shortest of three runs."""
-    times = []
-    for _ in range(3):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return min(times)
+from benchmarks.timing import shortest
 
 
 def main() -> None:
@@ -30,14 +19,14 @@ def main() -> None:
     svg = picture.pipe("svg", encoding="utf-8")
     size = re.search(r'width="(\d+)pt" height="(\d+)pt"', svg)
     width, height = size.groups() if size else ("?", "?")
-    plan = seconds(lambda: mg.make_dot(scores, params))
-    layout = seconds(lambda: picture.pipe("svg"))
+    plan = shortest(lambda: mg.make_dot(scores, params))
+    layout = shortest(lambda: picture.pipe("svg"))
     print(f"ResNet-50: plan {plan:.2f} s, layout {layout:.2f} s, {width} x {height} pt")
 
     y = x = mg.tensor([1.0], requires_grad=True)
     for _ in range(20_000):
         y = mg.sin(y)
-    duration = seconds(lambda: mg.make_dot(y, {"x": x}).pipe("svg"))
+    duration = shortest(lambda: mg.make_dot(y, {"x": x}).pipe("svg"))
     print(f"a chain of 20,000 operators, laid out: {duration:.2f} s")
 
     net = mg.models.deep_convnet()

@@ -16,7 +16,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,7 +25,8 @@ import numpy as np
 
 from benchmarks import profile
 from benchmarks.models import MODELS, Model, work
-from minigrad.debug import environment as config
+from benchmarks.timing import shortest
+from minigrad.debug import environment
 
 ROOT = Path(__file__).parent.parent
 PEERS = (
@@ -108,24 +108,14 @@ def running(modules: tuple[str, ...], name: str, batch: int, size: int) -> Itera
             peer.close()
 
 
-def best(run: Any, times: int = 10) -> float:
-    """The shortest of several runs, in seconds."""
-    found = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found)
-
-
 def limits() -> tuple[float, float]:
     """The machine's matrix-product rate (operations a second) and copy bandwidth (bytes)."""
     n = 2048
     a, b = np.ones((n, n), np.float32), np.ones((n, n), np.float32)
     out = np.empty_like(a)
-    rate = 2 * n**3 / best(lambda: np.matmul(a, b, out=out))
+    rate = 2 * n**3 / shortest(lambda: np.matmul(a, b, out=out), 10)
     source, target = np.ones(1 << 25, np.float32), np.empty(1 << 25, np.float32)
-    return rate, 2 * source.nbytes / best(lambda: np.copyto(target, source))
+    return rate, 2 * source.nbytes / shortest(lambda: np.copyto(target, source), 10)
 
 
 def measure(model: Model, rounds: int) -> list[Peer]:
@@ -207,7 +197,7 @@ def growth_table(rounds: int) -> list[str]:
 def document(measured: dict[str, list[Peer]], quick: bool) -> tuple[str, str]:
     """The text for docs/benchmarks.md, and the table for the README."""
     rate, bandwidth = limits()
-    about = config.describe()
+    about = environment.describe()
     machine = (
         f"{about['processor']}; matrix products {rate / 1e9:.0f} GFLOP/s, copying "
         f"{bandwidth / 1e9:.0f} GB/s (read and written)"

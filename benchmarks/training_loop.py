@@ -10,13 +10,13 @@ when the machine's speed drifts: a ratio is the median of those within each roun
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable
 
 import numpy as np
 
 import minigrad as mg
 import minigrad.nn.functional as F
+from benchmarks.timing import take_turns
 from minigrad import nn, optim
 
 SAMPLES, BATCH, EPOCHS, ROUNDS = 3200, 32, 3, 25
@@ -79,12 +79,7 @@ def main() -> None:
     x = generator.random((SAMPLES, 784), dtype=np.float32)
     y = generator.integers(10, size=SAMPLES)
     run = {"bare loop": bare(x, y), "loop by hand": by_hand(x, y), "Trainer": trainer(x, y)}
-    times: dict[str, list[float]] = {name: [] for name in run}
-    for _ in range(ROUNDS):
-        for name, epochs in run.items():
-            start = time.perf_counter()
-            epochs()
-            times[name].append(time.perf_counter() - start)
+    times = take_turns(run, ROUNDS)
     for name, taken in times.items():
         each = statistics.median(taken) / (EPOCHS * SAMPLES // BATCH)
         ratios = [a / b for a, b in zip(taken, times["loop by hand"], strict=True)]
