@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from minigrad import nn
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import ArrayLike, Tensor
+from minigrad.models.heads import FeaturesAndClassifier
 
 
-class AlexNet(nn.Module):
+class AlexNet(FeaturesAndClassifier):
     """Five convolutions and three dense layers: (N, 3, H, W) to (N, num_classes).
 
     H and W are at least 63; 224 is usual. As ``torchvision.models.AlexNet``.
@@ -40,14 +40,8 @@ class AlexNet(nn.Module):
             nn.Linear(4096, num_classes),
         )  # fmt: skip
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, 3, H, W) to (N, num_classes)."""
-        x = self.avgpool(self.features(x))
-        ans: Tensor = self.classifier(nn.functional.flatten(x, 1))
-        return ans
 
-
-class SmallAlexNet(nn.Module):
+class SmallAlexNet(FeaturesAndClassifier):
     """Five convolutions and three dense layers, for small images; see alexnet_small."""
 
     def __init__(self, num_classes: int, in_channels: int, dropout: float) -> None:
@@ -71,12 +65,6 @@ class SmallAlexNet(nn.Module):
         for module in self.modules():
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, in_channels, H, W) to (N, num_classes)."""
-        x = self.avgpool(self.features(x))
-        ans: Tensor = self.classifier(nn.functional.flatten(x, 1))
-        return ans
 
 
 @checked(num_classes="[0, inf)", dropout="[0, 1]")

@@ -16,12 +16,35 @@ from minigrad.engine.tensor import ArrayLike, Tensor
 Norm = Callable[[int], nn.Module]
 
 
-class BasicBlock(nn.Module):
+#: What the arguments of both kinds of blocks may be.
+RANGES = {
+    "inplanes": "[0, inf)", "planes": "[0, inf)", "stride": "[1, inf)", "groups": "[1, inf)",
+    "base_width": "[1, inf)",
+}  # fmt: skip
+
+
+class _Block(nn.Module):
+    """relu(x + f(x)), where ``_residual`` computes f and ``downsample`` adapts x if need be."""
+
+    relu: nn.ReLU
+    downsample: nn.Module | None
+
+    def _residual(self, x: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, inplanes, H, W) to (N, expansion * planes, H / stride, W / stride)."""
+        residual = self._residual(x)
+        ans: Tensor = self.relu(residual + (x if self.downsample is None else self.downsample(x)))
+        return ans
+
+
+class BasicBlock(_Block):
     """Two 3 x 3 convolutions around which the input is added to their output.
 
     x (N, inplanes, H, W) gives (N, planes, H / stride, W / stride). ``downsample`` brings x to that
-    shape where it has another one. Raises ValueError for what only :class:`Bottleneck` takes:
-    groups, base_width, dilation.
+    shape where it has another one. Raises ValueError for groups, base_width or dilation, which
+    only :class:`Bottleneck` takes.
 
     >>> mg.models.BasicBlock(8, 8)(mg.zeros((1, 8, 4, 4))).shape
     (1, 8, 4, 4)
@@ -29,13 +52,7 @@ class BasicBlock(nn.Module):
 
     expansion = 1
 
-    @checked(
-        inplanes="[0, inf)",
-        planes="[0, inf)",
-        stride="[1, inf)",
-        groups="[1, inf)",
-        base_width="[1, inf)",
-    )
+    @checked(**RANGES)
     def __init__(
         self,
         inplanes: int,
@@ -62,15 +79,13 @@ class BasicBlock(nn.Module):
         self.downsample = downsample
         self.stride = stride
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inplanes, H, W) to (N, planes, H / stride, W / stride)."""
-        ans: Tensor = self.relu(self.bn1(self.conv1(x)))
-        ans = self.bn2(self.conv2(ans)) + (x if self.downsample is None else self.downsample(x))
-        ans = self.relu(ans)
+    def _residual(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        ans: Tensor = self.bn2(self.conv2(x))
         return ans
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(_Block):
     """1 x 1, 3 x 3 and 1 x 1 convolutions around which the input is added to their output.
 
     x (N, inplanes, H, W) gives (N, 4 * planes, H / stride, W / stride). As in torchvision the
@@ -82,13 +97,7 @@ class Bottleneck(nn.Module):
 
     expansion = 4
 
-    @checked(
-        inplanes="[0, inf)",
-        planes="[0, inf)",
-        stride="[1, inf)",
-        groups="[1, inf)",
-        base_width="[1, inf)",
-    )
+    @checked(**RANGES)
     def __init__(
         self,
         inplanes: int,
@@ -113,12 +122,10 @@ class Bottleneck(nn.Module):
         self.downsample = downsample
         self.stride = stride
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, inplanes, H, W) to (N, 4 * planes, H / stride, W / stride)."""
-        ans: Tensor = self.relu(self.bn1(self.conv1(x)))
-        ans = self.relu(self.bn2(self.conv2(ans)))
-        ans = self.bn3(self.conv3(ans)) + (x if self.downsample is None else self.downsample(x))
-        ans = self.relu(ans)
+    def _residual(self, x: Tensor) -> Tensor:
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        ans: Tensor = self.bn3(self.conv3(x))
         return ans
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from minigrad import nn
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import ArrayLike, Tensor
+from minigrad.models.heads import FeaturesAndClassifier
 
 #: The paper's configurations A, B, D and E: how many convolutions stand in each stage.
 _CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
@@ -16,7 +16,7 @@ _CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 
 _CHANNELS = (64, 128, 256, 512, 512)
 
 
-class VGG(nn.Module):
+class VGG(FeaturesAndClassifier):
     """``features``, average pooling to 7 x 7 and three dense layers, as ``torchvision.models.VGG``.
 
     x (N, 3, H, W) gives (N, num_classes); H and W are at least 32, 224 is usual. ``features``
@@ -50,12 +50,6 @@ class VGG(nn.Module):
                     nn.init.normal_(module.weight, 0.0, 0.01)
                 if isinstance(module, (nn.Conv2d, nn.Linear)) and module.bias is not None:
                     nn.init.zeros_(module.bias)
-
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, 3, H, W) to (N, num_classes)."""
-        x = self.avgpool(self.features(x))
-        ans: Tensor = self.classifier(nn.functional.flatten(x, 1))
-        return ans
 
 
 def _vgg(depth: int, batch_norm: bool, num_classes: int, init_weights: bool, dropout: float) -> VGG:

@@ -92,7 +92,7 @@ class MultiheadAttention(Layer):
         draw(self)
 
     def reset_parameters(self) -> None:
-        """Draw the weights anew: Glorot's for the projections in, biases 0."""
+        """Draw new weights: Glorot's for the projections in, biases 0."""
         for name, parameter in self.named_parameters(recurse=False):
             if name == "in_proj_bias":
                 init.zeros_(parameter)
@@ -117,17 +117,17 @@ class MultiheadAttention(Layer):
 
         In both masks, as in PyTorch, True forbids: ``key_padding_mask`` (N, S) forbids a key to
         all queries, ``attn_mask`` (L, S) or (N * num_heads, L, S) a key to a query; floats are
-        added to the scores instead. A query that may look at nothing gets weights 0.
+        added to the scores instead. A query for which all keys are forbidden gets weights 0.
         Weights are (N, num_heads, L, S) unless ``average_attn_weights``.
         """
         given = [as_tensor(one) for one in (query, key, value)]
-        batched = self._check(given)
+        batched = self._is_batched(given)
         shared = key is query and value is query
         if not batched:
             given = [one[None] for one in given]
         elif not self.batch_first:
             given = [one.swapaxes(0, 1) for one in given]
-        q, k, v = map(self._split, self._project(given, shared))
+        q, k, v = map(self._split_heads, self._project(given, shared))
         mask = self._mask(q, k, key_padding_mask, attn_mask, batched)
         weights = F.attention_weights(q, k, mask, is_causal)
         # (N, heads, L, E / heads) to (N, L, E)
@@ -142,8 +142,8 @@ class MultiheadAttention(Layer):
         shown = weights.mean(axis=1) if average_attn_weights else weights
         return output, shown if batched else shown[0]
 
-    def _check(self, given: list[Tensor]) -> bool:
-        """Whether there is a batch axis; refuse what does not fit."""
+    def _is_batched(self, given: list[Tensor]) -> bool:
+        """Whether there is a batch axis. Raises ValueError if the shapes do not fit together."""
         q, k, v = given
         layout = "(N, L, E)" if self.batch_first else "(L, N, E)"
         if q.ndim not in (2, 3) or not q.ndim == k.ndim == v.ndim:
@@ -170,23 +170,21 @@ class MultiheadAttention(Layer):
         """Queries, keys and values, each (N, length, E)."""
         e = self.embed_dim
         if shared and self.in_proj_weight is not None:
-            whole = F.linear(given[0], self.in_proj_weight, self.in_proj_bias)
-            return [whole[..., i * e : (i + 1) * e] for i in range(3)]
-        own = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
+            joined = F.linear(given[0], self.in_proj_weight, self.in_proj_bias)
+            return [joined[..., i * e : (i + 1) * e] for i in range(3)]
+        separate = (self.q_proj_weight, self.k_proj_weight, self.v_proj_weight)
         projected: list[Tensor] = []
-        joined = self.in_proj_weight
-        for i, (one, weight) in enumerate(zip(given, own, strict=True)):
+        for i, (one, weight) in enumerate(zip(given, separate, strict=True)):
             rows = slice(i * e, (i + 1) * e)
-            w = weight if joined is None else joined[rows]
+            w = weight if self.in_proj_weight is None else self.in_proj_weight[rows]
             bias = None if self.in_proj_bias is None else self.in_proj_bias[rows]
             projected.append(F.linear(one, w, bias))
         return projected
 
-    def _split(self, x: Tensor) -> Tensor:
+    def _split_heads(self, x: Tensor) -> Tensor:
         """(N, length, E) to (N, heads, length, E / heads)."""
-        n, length, _ = x.shape
-        share = self.embed_dim // self.num_heads
-        return x.reshape((n, length, self.num_heads, share)).swapaxes(1, 2)
+        n, length, e = x.shape
+        return x.reshape((n, length, self.num_heads, e // self.num_heads)).swapaxes(1, 2)
 
     def _mask(
         self,
@@ -201,7 +199,7 @@ class MultiheadAttention(Layer):
         keys = k.shape[2]
         total: Tensor | None = None
         if attn_mask is not None:
-            mask = self._added(as_tensor(attn_mask), q.dtype)
+            mask = self._to_add(as_tensor(attn_mask), q.dtype)
             if mask.shape == (n * heads, length, keys):
                 mask = mask.reshape((n, heads, length, keys))
             elif mask.shape != (length, keys):
@@ -211,7 +209,7 @@ class MultiheadAttention(Layer):
                 )
             total = mask
         if key_padding_mask is not None:
-            mask = self._added(as_tensor(key_padding_mask), q.dtype)
+            mask = self._to_add(as_tensor(key_padding_mask), q.dtype)
             expected = (n, keys) if batched else (keys,)
             if mask.shape != expected:
                 raise self._error(f"expected key_padding_mask {expected}, got {mask.shape}")
@@ -220,7 +218,7 @@ class MultiheadAttention(Layer):
         return total
 
     @staticmethod
-    def _added(mask: Tensor, dtype: np.dtype[np.generic]) -> Tensor:
+    def _to_add(mask: Tensor, dtype: np.dtype[np.generic]) -> Tensor:
         """A mask as numbers to add: -inf where a boolean one is True."""
         if mask.dtype != np.bool_:
             return mask

@@ -1,4 +1,7 @@
-"""Containers: modules that hold modules, in a row or by name."""
+"""Containers: modules that hold modules, in order or by name.
+
+They hold them as attributes, as every module does; the order is that of the attributes.
+"""
 
 from __future__ import annotations
 
@@ -40,21 +43,21 @@ class _Row(Module):
 
     @checked()
     def append(self, module: Module) -> Self:
-        """Put a module at the end; returns the container."""
+        """Add a module at the end; returns the container."""
         self._check(module)
         setattr(self, str(len(self)), module)
         return self
 
     @checked()
     def extend(self, modules: Iterable[Module]) -> Self:
-        """Put these modules at the end; returns the container."""
+        """Add these modules at the end; returns the container."""
         for module in list(modules):
             self.append(module)
         return self
 
     @checked()
     def insert(self, index: int, module: Module) -> Self:
-        """Put a module before the one at ``index``; the modules are numbered anew."""
+        """Insert a module before the one at ``index``; the modules are renumbered."""
         self._check(module)
         modules = list(self)
         modules.insert(index, module)
@@ -63,7 +66,7 @@ class _Row(Module):
 
     @checked()
     def pop(self, index: int = -1) -> Module:
-        """Take a module out and return it; the modules are numbered anew."""
+        """Remove a module and return it; the modules are renumbered."""
         module: Module = self[index]
         del self[index]
         return module
@@ -106,10 +109,10 @@ class _Row(Module):
 class Sequential(_Row):
     """Modules run one after the other, each on the output of the one before.
 
-    ``Sequential(a, b)`` numbers them "0", "1"; a dict (or OrderedDict) names them; ``add`` puts
+    ``Sequential(a, b)`` numbers them "0", "1"; a dict (or OrderedDict) names them; ``add`` adds
     one at the end. Slices are Sequentials of the same modules. As ``torch.nn.Sequential``.
 
-    Raises TypeError for what is no Module.
+    Raises TypeError if an argument is not a Module.
 
     >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU()).add(nn.Linear(8, 2), name="head")
     >>> model(mg.zeros((5, 4))).shape
@@ -129,7 +132,7 @@ class Sequential(_Row):
 
     @checked()
     def add(self, module: Module, name: str | None = None) -> Self:
-        """Put a module at the end, under a name if one is given; returns the Sequential."""
+        """Add a module at the end, under a name if one is given; returns the Sequential."""
         if name is None:
             return self.append(module)
         self._check(module)
@@ -137,7 +140,7 @@ class Sequential(_Row):
         return self
 
     def __getattr__(self, name: str) -> Any:
-        # For type checkers, which cannot know the names; reached only when there is none.
+        # Tells type checkers that there are attributes by name; runs only where there is none.
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     def forward(self, x: Any) -> Any:
@@ -168,7 +171,7 @@ class ModuleList(_Row):
 class ModuleDict(Module):
     """A dict of modules; for attributes, a plain dict does as well. It is not called.
 
-    Raises KeyError, with the known names, for one that it does not have.
+    Raises KeyError, with a list of the names, for a name that it does not have.
 
     >>> heads = nn.ModuleDict({"left": nn.Linear(2, 1), "right": nn.Linear(2, 1)})
     >>> list(heads.keys())
@@ -225,12 +228,12 @@ class ModuleDict(Module):
 
     @checked()
     def pop(self, key: str) -> Module:
-        """Take a module out and return it."""
+        """Remove a module and return it."""
         module: Module = self[key]
         delattr(self, key)
         return module
 
     def clear(self) -> None:
-        """Take all modules out."""
+        """Remove all modules."""
         for key in list(self):
             del self[key]

@@ -67,7 +67,7 @@ class _Conv2d(Layer):
         return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
 
     def reset_parameters(self) -> None:
-        """Draw the weights anew."""
+        """Draw new weights."""
         init.weight_and_bias_(self.weight, self.bias)
 
 

@@ -52,7 +52,7 @@ class Embedding(Layer):
         draw(self)
 
     def reset_parameters(self) -> None:
-        """Draw the vectors anew."""
+        """Draw new vectors."""
         init.normal_(self.weight)
         if self.padding_idx is not None:
             table = self.weight.numpy().copy()

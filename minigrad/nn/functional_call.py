@@ -1,4 +1,7 @@
-"""A module as a function of its parameters, for derivatives by them."""
+"""A module as a function of its parameters, for derivatives with respect to them.
+
+During the call the module holds the given tensors in place of its own.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from minigrad.engine.checkpoint import also_when_recomputed
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
+from minigrad.engine.tree import flatten, map_leaves
 from minigrad.nn.module import Module
 
 
@@ -19,11 +23,11 @@ def functional_call(
 ) -> Any:
     """``module(*args, **kwargs)`` with other values in place of these parameters and buffers.
 
-    Makes a function of the parameters, for ``mg.hessian``, ``mg.jvp`` and their like; the module
-    is afterwards as before. What is shared is replaced everywhere. Not for use of one module in
-    several threads. After ``torch.func.functional_call``.
+    Use it to differentiate with respect to the parameters, e.g. with ``mg.hessian`` or ``mg.jvp``.
+    The module is unchanged afterwards. Shared parameters are replaced everywhere. Do not call it
+    for one module in several threads at once. After ``torch.func.functional_call``.
 
-    Raises KeyError for unknown names, ValueError for other shapes.
+    Raises KeyError for an unknown name, ValueError if a shape differs.
 
     >>> layer = nn.Linear(2, 1, bias=False)
     >>> f = lambda w: nn.functional_call(layer, {"weight": w}, mg.tensor([[3.0, 4.0]])).sum()
@@ -49,7 +53,7 @@ def functional_call(
 
 @contextmanager
 def _holding(module: Module, replacement: Mapping[int, Tensor]) -> Generator[None]:
-    """Inside, the module holds these tensors in place of its own."""
+    """Within the block, the module holds these tensors in place of its own."""
     before: list[tuple[Module, str, Any]] = []
 
     def undo() -> None:
@@ -59,21 +63,9 @@ def _holding(module: Module, replacement: Mapping[int, Tensor]) -> Generator[Non
     with afterwards(undo):
         for one in module.modules():
             for attribute, held in list(one.__dict__.items()):
-                other = _replaced(held, replacement)
-                if other is not held:
+                if any(id(leaf) in replacement for leaf in flatten(held)):
                     before.append((one, attribute, held))
-                    one.__dict__[attribute] = other
+                    one.__dict__[attribute] = map_leaves(
+                        lambda leaf: replacement.get(id(leaf), leaf), held
+                    )
         yield
-
-
-def _replaced(held: Any, replacement: Mapping[int, Tensor]) -> Any:
-    """The replacement; a list, tuple or dict with replacements inside; or what is held itself."""
-    if isinstance(held, dict):
-        new: Any = {key: _replaced(part, replacement) for key, part in held.items()}
-        same = all(new[key] is part for key, part in held.items())
-    elif type(held) in (list, tuple):
-        new = type(held)(_replaced(part, replacement) for part in held)
-        same = all(a is b for a, b in zip(new, held, strict=True))
-    else:
-        return replacement.get(id(held), held)
-    return held if same else new

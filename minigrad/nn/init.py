@@ -56,9 +56,9 @@ def trunc_normal_(
     b: float = 2.0,
     generator: Generator = None,
 ) -> Tensor:
-    """Normal, given that it lies in [a, b], which may be narrow or far from the mean.
+    """Normal, restricted to [a, b], which may be narrow or far from the mean.
 
-    Raises ValueError unless a < b; where ``std`` is 0, the mean must lie between them.
+    Raises ValueError unless a < b, or if ``std`` is 0 and the mean is not between them.
 
     >>> w = nn.init.trunc_normal_(nn.Parameter(mg.zeros(100)))
     >>> bool((abs(w) <= 2).all())
@@ -79,8 +79,8 @@ def trunc_normal_(
 def _truncated(low: float, high: float, count: int, rng: Any) -> Any:
     """Standard normal numbers between two bounds, by rejection (Robert, 1995, arXiv:0907.4010).
 
-    What is proposed depends on the bounds, so that about one in four or more is taken: normal
-    numbers where the bounds hold much of them, exponential ones in a tail, else uniform ones.
+    The proposals depend on the bounds, so that about one in four or more is accepted: normal
+    numbers where many lie between the bounds, exponential ones in a tail, else uniform ones.
     """
     if high < 0.0:
         return -_truncated(-high, -low, count, rng)
@@ -91,7 +91,7 @@ def _truncated(low: float, high: float, count: int, rng: Any) -> Any:
     nearest = max(low, 0.0)
 
     def propose(n: int) -> tuple[Any, Any]:
-        """Numbers, and which of them are taken."""
+        """Numbers, and which of them are accepted."""
         if inside >= 0.25:
             x = rng.standard_normal(n)
             return x, (x >= low) & (x <= high)
@@ -103,10 +103,10 @@ def _truncated(low: float, high: float, count: int, rng: Any) -> Any:
         # exp((nearest² - x²) / 2), without the difference of large squares
         return x, rng.random(n) < np.exp(0.5 * (nearest - x) * (nearest + x))
 
-    drawn, taken = propose(count)
-    while not taken.all():
-        missing = ~taken
-        drawn[missing], taken[missing] = propose(int(np.count_nonzero(missing)))
+    drawn, accepted = propose(count)
+    while not accepted.all():
+        missing = ~accepted
+        drawn[missing], accepted[missing] = propose(int(np.count_nonzero(missing)))
     return drawn
 
 
@@ -144,7 +144,7 @@ def ones_(tensor: Tensor) -> Tensor:
 def eye_(tensor: Tensor) -> Tensor:
     """The identity matrix.
 
-    Raises ValueError for another number of axes than two.
+    Raises ValueError unless the tensor has two axes.
 
     >>> nn.init.eye_(nn.Parameter(mg.zeros((2, 2)))).tolist()
     [[1.0, 0.0], [0.0, 1.0]]
@@ -246,8 +246,8 @@ def lecun_normal_(tensor: Tensor, generator: Generator = None) -> Tensor:
 def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) -> Tensor:
     """A random orthogonal matrix times ``gain``, of shape (first axis, all others).
 
-    Its rows are orthonormal, or its columns where there are more rows. Raises ValueError for fewer
-    than two axes. Saxe et al., "Exact solutions to the nonlinear dynamics of learning", 2013.
+    Its rows are orthonormal, or its columns if it has more rows. Raises ValueError for fewer than
+    two axes. Saxe et al., "Exact solutions to the nonlinear dynamics of learning", 2013.
 
     >>> w = nn.init.orthogonal_(nn.Parameter(mg.zeros((2, 3))))
     >>> np.allclose(w @ w.T, np.eye(2), atol=1e-6)
@@ -270,10 +270,10 @@ def orthogonal_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) 
 
 @checked(param="(-inf, inf)")
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
-    """By how much to scale weights before this nonlinearity, as PyTorch's.
+    """The factor by which weights before this nonlinearity are scaled, as PyTorch's.
 
-    ``param``: the negative slope of leaky_relu, 0.01 by default. Raises ValueError listing the
-    known names for another one.
+    ``param``: the negative slope of leaky_relu, 0.01 by default. Raises ValueError with a list of
+    the known names for an unknown one.
 
     >>> round(nn.init.calculate_gain("relu"), 4)
     1.4142
@@ -294,7 +294,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 @checked()
 def weight_and_bias_(weight: Tensor, bias: Tensor | None, generator: Generator = None) -> None:
-    """How linear and convolution layers start in PyTorch: uniform in [-k, k], k = fan_in**-0.5.
+    """As linear and convolution layers start in PyTorch: uniform in [-k, k], k = fan_in**-0.5.
 
     >>> layer = nn.Linear(4, 1)
     >>> nn.init.weight_and_bias_(layer.weight, layer.bias)

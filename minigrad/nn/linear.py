@@ -52,7 +52,7 @@ class Linear(Layer):
         draw(self)
 
     def reset_parameters(self) -> None:
-        """Draw the weights anew."""
+        """Draw new weights."""
         init.weight_and_bias_(self.weight, self.bias)
 
     def forward(self, x: ArrayLike) -> Tensor:

@@ -37,14 +37,14 @@ class Incompatible(NamedTuple):
 
 
 class RemovableHandle:
-    """Takes a hook off again: ``handle.remove()``, or at the end of a ``with`` block."""
+    """Removes a hook: with ``handle.remove()``, or at the end of a ``with`` block."""
 
     def __init__(self, hooks: dict[int, Any], key: int) -> None:
         self._hooks = hooks
         self._key = key
 
     def remove(self) -> None:
-        """Remove the hook; nothing happens when it is gone already."""
+        """Remove the hook, unless it has been removed already."""
         self._hooks.pop(self._key, None)
 
     def __enter__(self) -> Self:
@@ -57,10 +57,10 @@ class RemovableHandle:
 class Module:
     """Base of layers and models, after ``torch.nn.Module``.
 
-    Parameters, modules, and lists, tuples and dicts of them that are assigned to an attribute
-    register themselves. Subclasses write ``forward``; call the module itself to run it. Assigning
-    something else to the name of a parameter, module or buffer raises TypeError, and an error in
-    ``forward`` names the path of the layer.
+    Assign parameters, modules, or lists, tuples and dicts of them to attributes, and they are
+    registered. Subclasses write ``forward``; call the module itself to run it. Assigning anything
+    else to the name of a parameter, module or buffer raises TypeError. An error in ``forward``
+    names the path of the layer.
 
     >>> import minigrad as mg
     >>> from minigrad import nn
@@ -85,22 +85,22 @@ class Module:
     _pre_hooks: dict[int, PreHook]
 
     def __init__(self) -> None:
-        self._buffers = {}  # name -> whether it stands in the state_dict
-        self._grows = {}  # list or dict that may grow -> how many of its entries know their path
+        self._buffers = {}  # name -> whether it belongs to the state_dict
+        self._grows = {}  # name of a list or dict -> how many of its entries know their path
         self._hooks = {}
-        # The path in the outermost model that is known; "" for a root.
+        # The path in the outermost model that holds this module; "" for a root.
         self._path = Scope("", {"": type(self).__name__})
         self._pre_hooks = {}
         self.__dict__["training"] = True
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output; written by each subclass."""
+        """Compute the output. Each subclass defines it."""
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run ``forward`` and the hooks; what is recorded carries this module's path."""
+        """Run ``forward`` and the hooks, and record operations under this module's path."""
         state = STATE.get()
-        # A module that no model holds works in the name of the one that calls it.
+        # A module that no model holds records under the path of the module that calls it.
         scope = state.scope if state.scope and not self._path else self._path
         if self._grows:
             self._adopt_new()
@@ -111,7 +111,7 @@ class Module:
             STATE.set(State(state.recording, state.tapes, scope, state.inspect, state.pauses))
             return run(*args, **kwargs)
         except Exception as error:
-            _tell_where(error, scope, type(self).__name__)
+            _add_path(error, scope, type(self).__name__)
             raise
         finally:
             STATE.set(state)
@@ -151,11 +151,11 @@ class Module:
         self._grows.pop(name, None)
         if isinstance(value, (list, dict)):
             self._grows[name] = len(value)
-        for path, part in _flat(name, value):
+        for path, part in _named_parts(name, value):
             self._adopt(path, part)
 
     def _check_replacement(self, name: str, value: Any) -> None:
-        """Refuse what would silently take a parameter, module or buffer out of the model."""
+        """Refuse a value that would silently replace a parameter, module or buffer."""
         old = self.__dict__.get(name)
         kind = type(value).__name__
         where = f"{type(self).__name__}.{name}"
@@ -188,46 +188,46 @@ class Module:
     def register_parameter(self, name: str, parameter: Parameter | None) -> None:
         """Hold a parameter (or None, for one that is switched off) under this name.
 
-        Raises KeyError for a name that is in use or is no attribute name, TypeError for what is
-        no Parameter.
+        Raises KeyError if the name is in use, empty or has a dot, TypeError if the value is not a
+        Parameter.
         """
-        self._check_name(name)
-        if parameter is not None and not isinstance(parameter, Parameter):
-            raise TypeError(
-                f"register_parameter: expected a Parameter or None for {name!r}, "
-                f"got {type(parameter).__name__}; wrap it as nn.Parameter(value)"
-            )
-        setattr(self, name, parameter)
+        hint = "; wrap it as nn.Parameter(value)"
+        self._register("register_parameter", name, parameter, "a Parameter", Parameter, hint)
 
     def register_buffer(self, name: str, tensor: Tensor | None, persistent: bool = True) -> None:
         """Hold a tensor that is part of the state but not trained, e.g. running statistics.
 
-        A buffer moves with ``to(dtype)`` and, if ``persistent``, stands in the ``state_dict``.
-        Raises KeyError for a name that is in use, TypeError for what is no tensor.
+        A buffer is converted by ``to(dtype)`` and, if ``persistent``, saved in the ``state_dict``.
+        Raises KeyError if the name is in use, TypeError if the value is not a tensor.
         """
-        self._check_name(name)
-        if tensor is not None and not isinstance(tensor, Tensor):
-            raise TypeError(
-                f"register_buffer: expected a tensor or None for {name!r}, "
-                f"got {type(tensor).__name__}; convert it with mg.tensor(value)"
-            )
         if not isinstance(persistent, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(
                 f"register_buffer: persistent must be True or False, got {persistent!r:.80}"
             )
-        setattr(self, name, tensor)
+        hint = "; convert it with mg.tensor(value)"
+        self._register("register_buffer", name, tensor, "a tensor", Tensor, hint)
         self._buffers[name] = persistent
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Hold a submodule under this name. Raises as :meth:`register_parameter`."""
-        self._check_name(name)
-        if module is not None and not isinstance(module, Module):
-            raise TypeError(
-                f"add_module: expected a Module for {name!r}, got {type(module).__name__}"
-            )
-        setattr(self, name, module)
+        """Hold a submodule under this name.
+
+        Raises KeyError if the name is in use, empty or has a dot, TypeError if the value is not a
+        Module.
+        """
+        self._register("add_module", name, module, "a Module", Module)
 
     register_module = add_module
+
+    def _register(
+        self, method: str, name: str, value: Any, what: str, kind: type, hint: str = ""
+    ) -> None:
+        """Hold a value of this kind, or None, under a new name."""
+        self._check_name(name)
+        if value is not None and not isinstance(value, kind):
+            raise TypeError(
+                f"{method}: expected {what} or None for {name!r}, got {type(value).__name__}{hint}"
+            )
+        setattr(self, name, value)
 
     def _check_name(self, name: str) -> None:
         if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -243,22 +243,22 @@ class Module:
             raise KeyError(f"{type(self).__name__} already has an attribute {name!r}")
 
     def _adopt(self, name: str, part: Any) -> None:
-        """Tell a parameter or module its path, unless it is already known by another."""
+        """Tell a parameter or module its path, unless it has one already."""
         if isinstance(part, Parameter):
             if type(part._node) is Leaf and not part._node.name:
-                part._node.name = _join(self._path, name)
+                part._node.name = _subpath(self._path, name)
         elif isinstance(part, Module) and not part._path and part is not self:
-            part._rename(_join(self._path, name), self._path.kinds)
+            part._rename(_subpath(self._path, name), self._path.kinds)
 
     def _adopt_new(self) -> None:
-        """Tell their path to the entries that lists and dicts have gained since the last call."""
+        """Tell their paths to entries that lists and dicts have gained since the last call."""
         for name, told in self._grows.items():
             value = self.__dict__[name]
             if len(value) > told:
                 self._grows[name] = len(value)
                 entries = value.items() if isinstance(value, dict) else enumerate(value)
                 for key, entry in itertools.islice(entries, told, None):
-                    for path, part in _flat(f"{name}.{key}", entry):
+                    for path, part in _named_parts(f"{name}.{key}", entry):
                         self._adopt(path, part)
 
     def _rename(self, path: str, kinds: dict[str, str]) -> None:
@@ -274,10 +274,10 @@ class Module:
     def _parts(self) -> Iterator[tuple[str, Any]]:
         """The parameters and modules among the attributes, and in lists, tuples and dicts."""
         for name, value in list(self.__dict__.items()):
-            yield from _flat(name, value)
+            yield from _named_parts(name, value)
 
     def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules that this one holds itself, with their names; shared ones once."""
+        """The modules directly below this one, with their names; shared ones come once."""
         seen: set[int] = set()
         for name, part in self._parts():
             if isinstance(part, Module) and id(part) not in seen:
@@ -285,16 +285,19 @@ class Module:
                 yield name, part
 
     def children(self) -> Iterator[Module]:
-        """The modules that this one holds itself; shared ones once."""
+        """The modules directly below this one; shared ones come once."""
         return (child for _, child in self.named_children())
 
     @checked()
     def named_modules(
         self, prefix: str = "", *, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with their paths; shared ones once unless asked."""
+        """This module and all below it, with their paths.
+
+        Shared modules come once, unless ``remove_duplicate`` is False.
+        """
         seen: set[int] = set()
-        # A module is left out below itself, also when duplicates are wanted: else it never ends.
+        # A module is skipped below itself even when duplicates are wanted: the walk must end.
         stack: list[tuple[str, Module, frozenset[int]]] = [(prefix, self, frozenset())]
         while stack:
             path, module, above = stack.pop()
@@ -304,23 +307,23 @@ class Module:
             yield path, module
             below = above if remove_duplicate else above | {id(module)}
             parts = [
-                (_join(path, name), part, below)
+                (_subpath(path, name), part, below)
                 for name, part in module._parts()
                 if isinstance(part, Module)
             ]
             stack.extend(reversed(parts))
 
     def modules(self) -> Iterator[Module]:
-        """This module and all below it; shared ones once."""
+        """This module and all below it; shared ones come once."""
         return (module for _, module in self.named_modules())
 
     @checked()
     def named_parameters(
         self, prefix: str = "", recurse: bool = True, *, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """All parameters with their paths; shared ones once unless asked.
+        """All parameters with their paths; without ``recurse`` only this module's own.
 
-        Without ``recurse`` only those that this module holds itself.
+        Shared parameters come once, unless ``remove_duplicate`` is False.
         """
         seen: set[int] = set()
         owners = (
@@ -332,27 +335,27 @@ class Module:
             for name, part in module._parts():
                 if isinstance(part, Parameter) and not (remove_duplicate and id(part) in seen):
                     seen.add(id(part))
-                    yield _join(path, name), part
+                    yield _subpath(path, name), part
 
     @checked()
     def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """All parameters; shared ones once."""
+        """All parameters; shared ones come once."""
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     @checked()
     def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Tensor]]:
-        """All buffers with their paths; shared ones once."""
+        """All buffers with their paths; shared ones come once."""
         seen: set[int] = set()
         for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
             for name in module._buffers:
                 buffer = module.__dict__[name]
                 if buffer is not None and id(buffer) not in seen:
                     seen.add(id(buffer))
-                    yield _join(path, name), buffer
+                    yield _subpath(path, name), buffer
 
     @checked()
     def buffers(self, recurse: bool = True) -> Iterator[Tensor]:
-        """All buffers; shared ones once."""
+        """All buffers; shared ones come once."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
     @checked()
@@ -371,17 +374,17 @@ class Module:
         for path, module in self.named_modules(remove_duplicate=False):
             for name, part in module._parts():
                 if isinstance(part, Parameter):
-                    yield _join(path, name), part
+                    yield _subpath(path, name), part
             for name, persistent in module._buffers.items():
                 buffer = module.__dict__[name]
                 if persistent and buffer is not None:
-                    yield _join(path, name), buffer
+                    yield _subpath(path, name), buffer
 
     @checked()
     def state_dict(self) -> OrderedDict[str, Tensor]:
         """A copy of all parameters and persistent buffers by path, with PyTorch's keys.
 
-        Later training does not change it. What is shared stands under each of its paths.
+        Later training does not change the copy. Shared tensors appear under each of their paths.
 
         >>> from minigrad import nn
         >>> list(nn.Sequential(nn.Linear(2, 3), nn.ReLU()).state_dict())
@@ -391,13 +394,13 @@ class Module:
 
     @checked()
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True) -> Incompatible:
-        """Write these values into the parameters and buffers; dtypes stay as they are.
+        """Write these values into the parameters and buffers, which keep their dtypes.
 
-        ``state_dict``: path -> tensor, ndarray, or anything that NumPy reads (PyTorch's tensors).
-        Without ``strict`` missing and unexpected keys are passed over and returned.
+        ``state_dict``: path -> tensor, ndarray, or anything that NumPy can read (such as PyTorch's
+        tensors). Without ``strict``, missing and unexpected keys are skipped and returned.
 
-        Raises ValueError that lists every missing and unexpected key and every wrong shape; the
-        model is then as it was before.
+        Raises ValueError with a list of all missing and unexpected keys and wrong shapes. The model
+        is then unchanged.
         """
         if not isinstance(state_dict, Mapping):
             raise TypeError(f"load_state_dict: expected a mapping, got {type(state_dict).__name__}")
@@ -407,7 +410,7 @@ class Module:
         unexpected = [name for name in state_dict if name not in own]
         problems: list[str] = []
         if strict:
-            # Files from before PyTorch counted the batches (torchvision has some) are complete too.
+            # Old files of PyTorch, of which torchvision has some, have no counters of batches.
             counters = {name for name in missing if name.endswith("num_batches_tracked")}
             missing = [name for name in missing if name not in counters]
             problems += [f"missing {name!r} {own[name]._data.shape}" for name in missing]
@@ -417,7 +420,7 @@ class Module:
             if name not in state_dict:
                 continue
             try:
-                arrays[name] = array = _read(state_dict[name])
+                arrays[name] = array = _new_array(state_dict[name])
             except (TypeError, ValueError, RuntimeError) as error:
                 problems.append(f"{name!r}: {error}")
                 continue
@@ -465,7 +468,7 @@ class Module:
         for name, parameter in self.named_parameters():
             parameter.requires_grad = requires_grad
             if type(parameter._node) is Leaf:
-                parameter._node.name = parameter._node.name or _join(self._path, name)
+                parameter._node.name = parameter._node.name or _subpath(self._path, name)
         return self
 
     @checked()
@@ -548,10 +551,10 @@ class Module:
         self._hooks[key] = hook
         return RemovableHandle(self._hooks, key)
 
-    # -- what it looks like ------------------------------------------------------------------
+    # -- printing ----------------------------------------------------------------------------
 
     def extra_repr(self) -> str:
-        """What the repr shows between the brackets of this module; written by subclasses."""
+        """The text between the brackets of the repr, for subclasses to define."""
         return ""
 
     def __repr__(self) -> str:
@@ -564,9 +567,9 @@ class Module:
         return f"{head}(\n  {inner}\n)"
 
 
-def _tell_where(error: Exception, path: str, kind: str) -> None:
-    """Say in an error that passes through a module, the innermost first, where it arose."""
-    if str(error).startswith("tensor: "):  # of input that is no array of numbers
+def _add_path(error: Exception, path: str, kind: str) -> None:
+    """Name the innermost module that an error passes through, unless its message does."""
+    if str(error).startswith("tensor: "):  # the input is not an array of numbers
         error.args = (f"{path or kind}: {str(error).removeprefix('tensor: ')}",)
     if not path or hasattr(error, "module_path"):
         return
@@ -577,30 +580,30 @@ def _tell_where(error: Exception, path: str, kind: str) -> None:
         error.add_note(f"in module {path}")
 
 
-def _join(path: str, name: str) -> str:
+def _subpath(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """A parameter or module, or those inside a list, tuple or dict, at any depth, by path."""
+def _named_parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """A parameter or module, or those inside a list, tuple or dict, at any depth, with paths."""
     if isinstance(value, (Parameter, Module)):
         yield name, value
     elif isinstance(value, (list, tuple, dict)):
         for key, part in list(value.items() if isinstance(value, dict) else enumerate(value)):
             # Asked here already: a list of a million numbers should not cost a million calls.
             if isinstance(part, (Parameter, Module, list, tuple, dict)):
-                yield from _flat(f"{name}.{key}", part)
+                yield from _named_parts(f"{name}.{key}", part)
 
 
-def _read(value: Any) -> Any:
-    """A tensor of ours, an array, or a tensor of another library, as a new array."""
+def _new_array(value: Any) -> Any:
+    """A tensor, an array, or another library's tensor, as a new array."""
     foreign = hasattr(value, "__array__") and not isinstance(value, Tensor)
     return as_array(np.asarray(value) if foreign else value)
 
 
 @contextlib.contextmanager
 def modes_restored(model: Module) -> Generator[None]:
-    """Afterwards each module is in training or in evaluation, as it was before."""
+    """At the end, put each module in training or evaluation as it was at the start."""
     modes = [(module, module.training) for module in model.modules()]
 
     def restore() -> None:

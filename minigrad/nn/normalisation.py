@@ -33,7 +33,7 @@ class _Affine(Layer):
         self.bias = new_parameter(shape, dtype) if weight and bias else None
 
     def reset_parameters(self) -> None:
-        """Start anew: weight 1, bias 0."""
+        """Reset: weight 1, bias 0."""
         if self.weight is not None:
             init.ones_(self.weight)
         if self.bias is not None:
@@ -85,7 +85,7 @@ class _BatchNorm(_Affine):
                 buffer.assign(np.full(buffer.shape, value))
 
     def reset_parameters(self) -> None:
-        """Start anew: weight 1, bias 0, no batches seen."""
+        """Reset: weight 1, bias 0, no batches seen."""
         self.reset_running_stats()
         super().reset_parameters()
 

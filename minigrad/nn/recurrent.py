@@ -22,7 +22,7 @@ from minigrad.operators.joining import concatenate, stack
 from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
 
 State = tuple[Tensor, ...]
-#: More weights than any memory holds. They are made layer by layer, so NumPy would refuse late.
+#: More weights than fit into any memory. They are made layer by layer, so NumPy would fail late.
 MAX_WEIGHTS = 2**40
 
 
@@ -85,7 +85,7 @@ class _Recurrent(Layer):
         return ("", "_reverse") if self.bidirectional else ("",)
 
     def reset_parameters(self) -> None:
-        """Draw all weights and biases anew: uniform in [-k, k], k = 1 / sqrt(hidden_size)."""
+        """Draw new weights and biases: uniform in [-k, k], k = 1 / sqrt(hidden_size)."""
         k = 1.0 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             init.uniform_(parameter, -k, k)

@@ -1,7 +1,7 @@
-"""How the layers make room for their weights; or only for their shapes, where a file has the rest.
+"""How layers allocate their weights, or only note their shapes while a file is read.
 
-A file that describes a layer of 20,000 x 20,000 weights need not hold them. So while a model is
-built from a file, its weights take no memory and are not drawn, and their number is limited.
+While a model is built from a file, its weights take no memory and are not drawn, and their number
+is limited: a damaged file may describe a layer of 20,000 x 20,000 weights without holding them.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ Shape = int | tuple[int, ...]
 
 
 class TooManyError(ValueError):
-    """More weights are asked for than a file can have."""
+    """A model has more weights than its file."""
 
 
 class _Resettable(Protocol):
     def reset_parameters(self) -> None: ...
 
 
-#: How many more weights may be made, by shape only; None where they are made in earnest.
+#: How many more weights may be made as shapes only; None where they are allocated.
 _left: ContextVar[list[int] | None] = ContextVar("minigrad_weights_left", default=None)
 
 
 @contextlib.contextmanager
 def shapes_only(limit: int) -> Generator[None]:
-    """Inside, new weights have a shape and a dtype, and no memory; at most ``limit`` are made.
+    """Within the block, new weights have a shape and a dtype but no memory.
 
-    Raises TooManyError (a ValueError) for more.
+    Raises TooManyError (a ValueError) if more than ``limit`` of them are made.
     """
     token = _left.set([limit])
     try:
@@ -46,7 +46,7 @@ def shapes_only(limit: int) -> Generator[None]:
 
 
 def new_parameter(shape: Shape, dtype: DTypeLike) -> Parameter:
-    """A parameter whose values are still to be drawn."""
+    """A parameter without values: the layer draws them next."""
     if _left.get() is None:
         return Parameter(np.empty(shape, dtype))
     return as_parameter(Tensor(shape_alone(shape, dtype)))
