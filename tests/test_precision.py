@@ -84,7 +84,7 @@ def both(name, sample, dtype):
     if name in PROBABILITIES:
         arrays[0] = np.abs(arrays[0]) / (dtype(1.0) + np.abs(arrays[0]))
         arrays[1] = np.float32(arrays[1] > 0).astype(dtype)
-    if name == "mg.binary_cross_entropy_with_logits":
+    if name in LOGITS:
         arrays[1] = np.abs(arrays[1]) / (dtype(1.0) + np.abs(arrays[1]))
     results = []
     for kind in (dtype, WIDER[dtype]):
@@ -97,6 +97,8 @@ def both(name, sample, dtype):
 
 
 PROBABILITIES = ("binary_cross_entropy_of_each", "mg.binary_cross_entropy")
+#: The second array is a probability; the first is any number.
+LOGITS = ("logistic_loss", "mg.binary_cross_entropy_with_logits")
 #: Values that are further off than 4 units in the last place: in float32, in float64, and why.
 VALUES = {
     "gelu_tanh": (
@@ -105,8 +107,6 @@ VALUES = {
         "the rounding of an exponent of up to 90, or 700, is multiplied by it",
     ),
     "silu": (64, 4, "below -87 sigmoid is subnormal, and has few digits to multiply"),
-    "logistic_loss": (32, 32, "targets between 0 and 1 cancel against the logit"),
-    "mg.binary_cross_entropy_with_logits": (32, 32, "as logistic_loss"),
     "sinc": (np.inf, np.inf, "NumPy's own is NaN where pi x overflows"),
     "mg.sinc": (np.inf, np.inf, "as sinc"),
 }

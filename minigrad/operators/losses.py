@@ -393,8 +393,9 @@ def _soft_cross_entropy(
     name="logistic_loss",
 )
 def _logistic_loss(x: Array, t: Array) -> Array:
-    # For t of 0 or 1 the first difference is exact, and 0 where the loss is small.
-    return (np.maximum(x, 0) - x * t) + np.log1p(np.exp(-np.abs(x)))
+    # max(x, 0) - x t, without the difference of two numbers that may be huge and nearly equal.
+    size = np.abs(x)
+    return size * np.where(x > 0, 1.0 - t, t) + np.log1p(np.exp(-size))
 
 
 @composite(
