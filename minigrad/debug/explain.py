@@ -17,7 +17,7 @@ from minigrad.debug.names import leaf_name, op_name, within
 from minigrad.engine.backward import backward
 from minigrad.engine.hooks import ApplyRules, Edges, Inspector
 from minigrad.engine.node import FREED, STATE, Leaf, Node
-from minigrad.engine.printable import visible
+from minigrad.engine.printable import visible, with_article
 from minigrad.engine.settings import checked
 from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor
@@ -74,9 +74,9 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
             f"for each tensor, as mg.explain(target, source)"
         )
     if not isinstance(target, Tensor):
+        kind = with_article(type(target).__name__)
         return _no(
-            f"the target is not a tensor but {_article(type(target).__name__)}: only tensors have "
-            f"a history",
+            f"the target is not a tensor but {kind}: only tensors have a history",
             _latest_detachment(),
             remedy="compute with the tensor itself; NumPy's functions take it",
         )
@@ -123,11 +123,6 @@ def _no(why: str, *more: str, remedy: str = "") -> Explanation:
     return Explanation(f"{text} Remedy: {remedy}." if remedy else text)
 
 
-def _article(name: str) -> str:
-    vowel = name[0].lower() in "aeiou" or name == "ndarray"
-    return f"{'an' if vowel else 'a'} {name}"
-
-
 # -- the parts of the graph ------------------------------------------------------------------------
 
 
@@ -155,14 +150,12 @@ def _has_rule(node: Node, i: int) -> bool:
     return node.op.vjp_all is not None or node.op.rule(i) is not None
 
 
-def _depend_on(start: Node, tape: GradientTape) -> dict[int, Node]:
-    """A node and what the tape recorded that was computed from it, by number."""
-    found = {start.number: start}
-    members = {start}
+def _depend_on(start: Node, tape: GradientTape) -> set[Node]:
+    """A node, and what the tape recorded that was computed from it."""
+    found = {start}
     for node in tape.nodes:
-        if any(parent in members for parent in node.parents if parent is not None):
-            members.add(node)
-            found[node.number] = node
+        if any(parent in found for parent in node.parents if parent is not None):
+            found.add(node)
     return found
 
 
@@ -197,8 +190,9 @@ def _detachment_text(detachment: Detachment, source: Node | None) -> str:
 
 def _detachments(source: Node, tape: GradientTape | None) -> str:
     """How the source or values computed from it became constants, the latest first."""
-    known = {source.number} if tape is None else set(_depend_on(source, tape))
-    found = [_detachment_text(d, source) for d in reversed(LOG) if d.number in known]
+    known = {source} if tape is None else _depend_on(source, tape)
+    numbers = {node.number for node in known}
+    found = [_detachment_text(d, source) for d in reversed(LOG) if d.number in numbers]
     return "; ".join(list(dict.fromkeys(found))[:3])
 
 
@@ -216,7 +210,7 @@ def _no_and_why(text: str, why: str) -> Explanation:
 def _target_is_constant(target: Tensor, start: Node, tape: GradientTape | None) -> Explanation:
     why = _detachments(start, tape)
     if target.dtype.kind != "f":
-        kind = f"the target is {_article(str(target.dtype))} tensor, which has no gradient"
+        kind = f"the target is {with_article(str(target.dtype))} tensor, which has no gradient"
         return _no_and_why(kind, why[:1].upper() + why[1:] or _latest_detachment(start.number))
     if why:
         return _no(f"the target has no history, because {why}", remedy=_remedy(why))
@@ -300,12 +294,11 @@ def _outside(tape: GradientTape, source: Tensor, path: list[Node]) -> Explanatio
     strays = [node for node in path if not isinstance(node, Leaf) and not inside(node)]
     stray = strays[-1]
     first, last = tape._intervals[0][0], tape._intervals[-1][1]
+    remedy = "compute it inside the tape"
     if stray.number < first:
         when = "was made before the tape opened, so it is constant to the tape"
-        remedy = "compute it inside the tape"
     elif stray.number >= last:
         when = "was made after the tape had closed"
-        remedy = "compute it inside the tape"
     else:
         when = "was made inside stop_recording(), so it is constant to the tape"
         remedy = "compute it outside stop_recording()"
@@ -317,10 +310,9 @@ def _outside(tape: GradientTape, source: Tensor, path: list[Node]) -> Explanatio
 
 def _flows(path: list[Node], end: Node, note: str = "") -> Explanation:
     steps = [name_of(node) for node in path]
-    shown = list(steps)
-    if len(shown) > STEPS_SHOWN:
-        half = STEPS_SHOWN // 2
-        shown = [*shown[:half], f"({len(steps) - 2 * half} more)", *shown[-half:]]
+    shown, half = steps, STEPS_SHOWN // 2
+    if len(steps) > STEPS_SHOWN:
+        shown = [*steps[:half], f"({len(steps) - 2 * half} more)", *steps[-half:]]
     route = " -> ".join([*shown, "target"])
     dead = _zero_on(path, end)
     if dead:

@@ -30,7 +30,7 @@ from minigrad.nn import Module, UninitializedParameter
 from minigrad.nn.module import float_dtype, modes_restored
 from minigrad.operators.declare import Operator
 
-__all__ = ["Layer", "Summary", "summary"]
+__all__ = ["LayerSummary", "Summary", "summary"]
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -43,7 +43,7 @@ RIGHT = (False, False, False, True, True)
 
 
 @dataclass
-class Layer:
+class LayerSummary:
     """A row of the table: a module, and its parameters and work without those of its children."""
 
     path: str
@@ -81,7 +81,7 @@ class Summary:
     """
 
     model: str
-    layers: list[Layer] = field(default_factory=list["Layer"])
+    layers: list[LayerSummary] = field(default_factory=list["LayerSummary"])
     total_params: int = 0
     trainable_params: int = 0
     #: Bytes of all parameters.
@@ -171,16 +171,13 @@ def summary(
         model = copy.deepcopy(model)
     inputs = _inputs(shapes, dtype, model)
     trace = _Trace(model)
-    failed = True
     try:
         with _undisturbed(model), trace, no_grad(), np.errstate(all="ignore"):
             model(*inputs)
-        failed = False
-    finally:
-        table = trace.table(failed)
-        if failed:
-            sys.stdout.write(f"{table}\n")
-    return table
+    except BaseException:
+        sys.stdout.write(f"{trace.table(failed=True)}\n")
+        raise
+    return trace.table(failed=False)
 
 
 class _Trace(Inspector):
@@ -253,7 +250,7 @@ class _Trace(Inspector):
             new = [p for p in own.values() if id(p) not in seen]
             seen.update(id(p) for p in new)
             table.layers.append(
-                Layer(
+                LayerSummary(
                     path,
                     path[len(parent) :].lstrip(".") if path else type(self.model).__name__,
                     depths[path],
@@ -276,11 +273,8 @@ class _Trace(Inspector):
 def _multiply_adds(name: str, arrays: Any, value: Any) -> int:
     if name == "matmul":
         return int(value.size) * int(arrays[0].shape[-1])
-    if name == "linear":
-        return int(value.size) * int(arrays[1].shape[1])
-    if name == "conv2d":
-        return int(value.size) * int(math.prod(arrays[1].shape[1:]))
-    return int(arrays[0].size) * int(math.prod(arrays[1].shape[1:]))
+    places = arrays[0] if name == "conv2d_input_grad" else value
+    return int(places.size) * int(math.prod(arrays[1].shape[1:]))
 
 
 @contextmanager

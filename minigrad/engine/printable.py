@@ -30,6 +30,15 @@ def visible(text: str) -> str:
     )
 
 
+def with_article(word: str) -> str:
+    """A name in a sentence.
+
+    >>> with_article("int"), with_article("ndarray"), with_article("list")
+    ('an int', 'an ndarray', 'a list')
+    """
+    return f"{'an' if word[0] in 'AEIOUaeiou' or word == 'ndarray' else 'a'} {word}"
+
+
 def visible_lines(text: str) -> str:
     """The same for a text of several lines."""
     return "\n".join(map(visible, text.split("\n")))

@@ -19,6 +19,8 @@ from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origi
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.engine.printable import with_article
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: The value does not suit this kind.
@@ -146,7 +148,7 @@ class Rule:
             lengths = [kind.length for kind in self.kinds if kind.length is not None]
             wrong = ValueError if lengths and long not in (None, *lengths) else TypeError
             hint = "; a shape is one tuple" if self.kinds == [DTYPE] and _is_whole(value) else ""
-            if isinstance(value, type) and _article(value.__name__) != words:
+            if isinstance(value, type) and with_article(value.__name__) != words:
                 hint = f"; write {value.__name__}()"
             raise wrong(f"{name}: {self.what} must be {words}, got {_short(value)}{hint}")
         if kind is DTYPE:
@@ -266,7 +268,7 @@ def _kinds(meant: Any) -> list[Kind] | None:
         return [_iterable(kind, parts)]
     if kind.__module__ == "collections.abc":
         return [FUNCTION]
-    words = _article(kind.__name__)
+    words = with_article(kind.__name__)
     return [Kind(words, lambda v: v if isinstance(v, kind) else UNFIT)]
 
 
@@ -325,7 +327,7 @@ def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
             return UNFIT
         return value
 
-    words = _article(kind.__name__.lower())
+    words = with_article(kind.__name__.lower())
     return Kind(f"{words} of which each is {inner[0].words}" if inner else words, take)
 
 
@@ -429,10 +431,6 @@ def _told(
     given.pop("self", None)
     found = refusal(name, f, given, error)
     return ValueError(*found.args) if isinstance(error, (MemoryError, LookupError)) else found
-
-
-def _article(word: str) -> str:
-    return f"{'an' if word[0] in 'AEIOUaeiou' else 'a'} {word}"
 
 
 def _short(value: Any) -> str:

@@ -22,7 +22,7 @@ def graph_of(target: Any, params: Mapping[str, Any] | None, between: Any = None)
 
     Raises TypeError if something is not a tensor, ValueError for a tensor without history.
     """
-    outputs = _outputs(target)
+    outputs = _named_outputs(target)
     _check_params(params)
     roots = [tensor._node for _, tensor in outputs if tensor._node is not None]
     if not roots:
@@ -51,7 +51,7 @@ def graph_of(target: Any, params: Mapping[str, Any] | None, between: Any = None)
     return graph
 
 
-def _outputs(target: Any) -> list[tuple[str, Tensor]]:
+def _named_outputs(target: Any) -> list[tuple[str, Tensor]]:
     """The targets with the names they are drawn with."""
     if isinstance(target, GradientTape):
         used = {parent for node in target.nodes for parent in node.parents}
