@@ -147,18 +147,19 @@ def test_a_trained_model_answers_as_before(path):
 
 
 def test_what_is_shared_frozen_and_in_evaluation_stays_so(path):
-    layer = nn.Linear(3, 3)
-    model = nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(3, 3), nn.Dropout(0.5))
+    layer, empty = nn.Linear(3, 3), nn.Sequential()
+    model = nn.Sequential(layer, nn.Tanh(), layer, nn.Linear(3, 3), nn.Dropout(0.5), empty, empty)
     model[3].weight = layer.weight
     model[3].bias.requires_grad = False
     model[4].eval()
     mg.save_model(model, path)
     again = mg.load_model(path)
     assert again[0] is again[2]
+    assert again[5] is again[6]
     assert again[3].weight is again[0].weight
     assert again[3].bias is not again[0].bias
     assert [name for name, p in again.named_parameters() if not p.requires_grad] == ["3.bias"]
-    assert [module.training for module in again.modules()] == [True, True, True, True, False]
+    assert [module.training for module in again.modules()] == [True, True, True, True, False, True]
     same_module(again, model)
 
 

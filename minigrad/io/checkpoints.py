@@ -1,8 +1,8 @@
-"""Nested state on disk: dicts and lists of tensors, numbers and text, kept bit for bit.
+"""Checkpoints: nested state on disk, dicts and lists of tensors, numbers and text, bit for bit.
 
-This is what an interrupted training run needs to go on: the state of the model, of the optimizer,
-of schedules and of random generators. The tensors are those of a safetensors file; how they nest,
-and everything else, is JSON in its metadata.
+An interrupted training run needs it to continue: the state of the model, of the optimizer, of
+schedules and of random generators. The tensors are those of a safetensors file; their nesting, and
+everything else, is JSON in its metadata.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ def save_checkpoint(path: str | os.PathLike[str], /, **state: Any) -> None:
     """Write nested state to one file, atomically (see :func:`minigrad.save`).
 
     Values: tensors, ndarrays, numbers, strings, bytes, None, booleans, and dicts, lists and tuples
-    of them, to any depth; keys are strings or integers. An object with ``state_dict()`` is asked
-    for it; a ``np.random.Generator`` stands for its state.
+    of them, to any depth; keys are strings or integers. Of an object with ``state_dict()`` that is
+    saved; of a ``np.random.Generator`` its state.
 
-    Raises TypeError that names the place of a value of another type.
+    Raises TypeError for a value of another type, with its path.
 
     >>> import minigrad as mg, tempfile, os
     >>> from minigrad import optim
@@ -56,7 +56,7 @@ def save_checkpoint(path: str | os.PathLike[str], /, **state: Any) -> None:
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Read what :func:`save_checkpoint` wrote: the same nesting, types and bits.
 
-    Raises FileNotFoundError, and ValueError for a damaged file or one that is no checkpoint. No
+    Raises FileNotFoundError, and ValueError for a damaged file or one that is not a checkpoint. No
     code in a file is ever run.
 
     See :func:`save_checkpoint` for an example.
@@ -73,7 +73,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def check_kind(metadata: dict[str, str], kind: str, version: str, path: Any, function: str) -> None:
-    """Raise ValueError unless the file is of this kind and version of ours."""
+    """Raise ValueError unless the file is a minigrad file of this kind and version."""
     found = metadata.get(KIND)
     if found != kind:
         hint = {
@@ -93,36 +93,36 @@ def check_kind(metadata: dict[str, str], kind: str, version: str, path: Any, fun
 # that starts with its type.
 
 
-def encode(value: Any, place: str, arrays: dict[str, Array]) -> Any:
-    """A value as JSON; its arrays are put among the others, under the name of their place."""
+def encode(value: Any, path: str, arrays: dict[str, Array]) -> Any:
+    """A value as JSON; its arrays are added to ``arrays`` under their paths."""
     if value is None or type(value) in (bool, int, str):
         return value
     if type(value) is float:
         return value if math.isfinite(value) else ["float", repr(value)]
     if isinstance(value, Tensor):
-        return ["tensor", _keep(value._data, place, arrays)]
+        return ["tensor", _keep(value._data, path, arrays)]
     if isinstance(value, np.ndarray):
-        return ["array", _keep(value, place, arrays)]
+        return ["array", _keep(value, path, arrays)]
     if isinstance(value, np.generic):
-        return ["scalar", _keep(np.asarray(value), place, arrays)]
+        return ["scalar", _keep(np.asarray(value), path, arrays)]
     if isinstance(value, (bytes, bytearray)):
         return ["bytes", bytes(value).hex()]
     if isinstance(value, dict):
         for key in value:
             if type(key) not in (str, int):
                 raise TypeError(
-                    f"keys are strings or integers, got {key!r:.80} in {place or 'the state'}"
+                    f"keys are strings or integers, got {key!r:.80} in {path or 'the state'}"
                 )
-        return ["dict", [[k, encode(v, join_path(place, k), arrays)] for k, v in value.items()]]
+        return ["dict", [[k, encode(v, join_path(path, k), arrays)] for k, v in value.items()]]
     if isinstance(value, (list, tuple)):
-        items = [encode(v, join_path(place, i), arrays) for i, v in enumerate(value)]
+        items = [encode(v, join_path(path, i), arrays) for i, v in enumerate(value)]
         return ["list" if isinstance(value, list) else "tuple", items]
     if isinstance(value, np.random.Generator):
-        return encode(value.bit_generator.state, place, arrays)
+        return encode(value.bit_generator.state, path, arrays)
     if callable(getattr(value, "state_dict", None)):
-        return encode(value.state_dict(), place, arrays)
+        return encode(value.state_dict(), path, arrays)
     raise TypeError(
-        f"{place} is {type(value).__name__}, expected tensors, numbers, text, or "
+        f"{path} is {type(value).__name__}, expected tensors, numbers, text, or "
         f"dicts, lists and tuples of them"
     )
 
@@ -132,26 +132,26 @@ def join_path(path: str, key: Any) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
-def _keep(array: Array, place: str, arrays: dict[str, Array]) -> str:
-    """Put an array under the name of its place; keys with dots in them may need a number more."""
-    name, count = place, 1
+def _keep(array: Array, path: str, arrays: dict[str, Array]) -> str:
+    """Add an array under its path; where keys with dots collide, a number is appended."""
+    name, count = path, 1
     while name in arrays:
         count += 1
-        name = f"{place} ({count})"
+        name = f"{path} ({count})"
     arrays[name] = array
     return name
 
 
 def _key(key: Any) -> str | int:
     if type(key) not in (str, int):
-        raise ValueError(f"{key!r:.80} is no key")
+        raise ValueError(f"{key!r:.80} is not a key")
     return key  # type: ignore[no-any-return]
 
 
 def decode(value: Any, arrays: Mapping[str, Array]) -> Any:
     """The value that :func:`encode` turned into JSON."""
     if isinstance(value, dict):
-        raise TypeError("a JSON object stands where a value should")
+        raise TypeError("found a JSON object, expected a value")
     if not isinstance(value, list):
         return value
     kind, content = value
@@ -169,7 +169,7 @@ def decode(value: Any, arrays: Mapping[str, Array]) -> Any:
         case "dict":
             found = {_key(key): decode(one, arrays) for key, one in content}
             if len(found) != len(content):
-                raise ValueError("a key stands twice")
+                raise ValueError("a key occurs twice")
             return found
         case "list":
             return [decode(one, arrays) for one in content]

@@ -1,9 +1,9 @@
-"""Whole files or none: how everything that the library writes takes its place on disk.
+"""Atomic writes: a file that the library writes is replaced as a whole or not at all.
 
 A new file is written under a hidden name beside the old one and renamed at the end. While it is
-written its process holds a lock on it, and the system takes the lock away with the process, however
-that ends. So a hidden file without a lock belongs to nobody, and the next save of the same path
-removes it: no process number that another process may have got since, no clock, no list to keep.
+being written, its process holds a lock on it; the system releases the lock when the process ends,
+however it ends. So a hidden file without a lock was abandoned, and the next save of the same path
+removes it. Process numbers, which are used again, and clocks would be less certain.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
 
-if sys.platform != "win32":  # where nothing is locked, and so nothing is removed
+if sys.platform != "win32":  # on Windows nothing is locked, and so nothing is removed
     import fcntl
 
-#: Other machines on a shared folder may hold locks that are not seen here: their files are left
-#: alone for a day (in seconds).
+#: Locks held by other machines on a shared folder are not visible here, so their files are kept
+#: for a day (in seconds).
 DAY = 86_400.0
-#: What a file name may have in bytes, less what is added to it.
+#: The longest file name in bytes, less what is added to it.
 LONGEST = 200
 _SPECIAL = (
     (stat.S_ISFIFO, "a pipe"),
@@ -39,7 +39,7 @@ _SPECIAL = (
 
 
 def as_path(path: Any, function: str) -> Path:
-    """A file name as a Path; TypeError for what is none."""
+    """A file name as a Path; TypeError for anything else."""
     given = os.fspath(path) if isinstance(path, (str, os.PathLike)) else None
     if not isinstance(given, str) or not given:
         raise TypeError(f"{function}: path must be a file name, got {path!r:.80}")
@@ -49,7 +49,7 @@ def as_path(path: Any, function: str) -> Path:
 
 
 def checked_target(path: Any, function: str) -> Path:
-    """Where to write: a file that may be made or replaced, with links followed.
+    """The file to write, with links followed, after checking that it may be made or replaced.
 
     Raises ValueError for a pipe, a device or a socket, IsADirectoryError, FileNotFoundError where
     the folder is missing, and PermissionError for a file that may not be written.
@@ -57,13 +57,15 @@ def checked_target(path: Any, function: str) -> Path:
     given = as_path(path, function)
     mode = None
     try:
-        target = Path(os.path.realpath(given))  # a link stays, and what it points to is replaced
+        target = Path(
+            os.path.realpath(given)
+        )  # a link stays, and the file it points to is replaced
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             mode = target.stat().st_mode
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        message = f"{function}: {given} is a link that leads round in a circle"
+        message = f"{function}: {given} is a link that leads back to itself"
         raise OSError(errno.ELOOP, message) from None
     if mode is not None and stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{function}: {given} is a folder; add a file name")
@@ -92,7 +94,7 @@ def open_to_read(path: Any, function: str) -> BufferedReader:
     except FileNotFoundError:
         raise FileNotFoundError(_not_found(source, function)) from None
     except NotADirectoryError:
-        raise NotADirectoryError(f"{function}: {source.parent} is a file, no folder") from None
+        raise NotADirectoryError(f"{function}: {source.parent} is a file, not a folder") from None
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{function}: {source} is a folder, expected a file")
     if not stat.S_ISREG(mode):
@@ -101,7 +103,7 @@ def open_to_read(path: Any, function: str) -> BufferedReader:
 
 
 def _special(mode: int) -> str:
-    return next((name for test, name in _SPECIAL if test(mode)), "no ordinary file")
+    return next((name for test, name in _SPECIAL if test(mode)), "not an ordinary file")
 
 
 def _not_found(source: Path, function: str) -> str:
@@ -119,25 +121,25 @@ def _not_found(source: Path, function: str) -> str:
 
 @contextlib.contextmanager
 def replacing(path: Any, function: str) -> Generator[BinaryIO]:
-    """A file to write that takes the place of ``path`` at the end of the block, or never.
+    """A file to write that replaces ``path`` at the end of the block; an exception removes it.
 
-    It is written beside ``path``, flushed to disk and renamed, which is one step to every reader;
-    then the folder is flushed, so that the rename outlives a power cut. An exception removes it.
-    Raises as :func:`checked_target`; ``function`` is for messages.
+    It is written beside ``path``, flushed to disk and renamed, which is one step for every reader;
+    then the folder is flushed, so that the rename survives a power cut. ``function`` is for
+    messages. Raises the errors of :func:`checked_target`.
     """
     target = checked_target(path, function)
     for abandoned in _abandoned(target):
         _remove_if_abandoned(abandoned)
     file, temporary = _new_file(target, function)
     try:
-        with file:  # closed last, since the lock goes with it
+        with file:  # closed last, since closing releases the lock
             yield file
             file.flush()
             os.fsync(file.fileno())
             if target.exists():
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             if sys.platform == "win32":
-                file.close()  # it renames no open file
+                file.close()  # Windows does not rename an open file
             temporary.replace(target)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -146,13 +148,13 @@ def replacing(path: Any, function: str) -> Generator[BinaryIO]:
 
 
 def write_file(path: Any, content: bytes, function: str) -> None:
-    """Write a whole file; see :func:`replacing`."""
+    """Write a whole file atomically; see :func:`replacing`."""
     with replacing(path, function) as file:
         file.write(content)
 
 
 def _new_file(target: Path, function: str) -> tuple[BinaryIO, Path]:
-    """A new file beside the target, with the lock on it."""
+    """A new, locked file beside the target."""
     while True:
         temporary = target.with_name(f".{_stem(target)}.{_machine()}-{secrets.token_hex(6)}.tmp")
         try:
@@ -168,7 +170,7 @@ def _new_file(target: Path, function: str) -> tuple[BinaryIO, Path]:
         except BlockingIOError:  # another save found it before it was locked, and removes it
             file.close()
             continue
-        except OSError:  # a file system without locks: there nothing can be locked, nor removed
+        except OSError:  # a file system without locks, where no abandoned file is removed either
             return file, temporary
         if os.fstat(file.fileno()).st_nlink:
             return file, temporary
@@ -187,19 +189,19 @@ def _stem(target: Path) -> str:
 
 
 def _machine() -> str:
-    """Eight digits that tell this machine from others."""
+    """Eight digits that identify this machine."""
     name = os.uname().nodename if hasattr(os, "uname") else os.environ.get("COMPUTERNAME", "")
     return f"{zlib.crc32(name.encode()):08x}"
 
 
 def _abandoned(target: Path) -> Iterator[Path]:
-    """Hidden files of saves to this path that may have been killed."""
+    """Hidden files of saves to this path that may have been abandoned."""
     if sys.platform == "win32":
         return
     pattern = re.compile(rf"\.{re.escape(_stem(target))}\.(?:([0-9a-f]{{8}})-)?[0-9a-f]{{12}}\.tmp")
     try:
         entries = [path.name for path in target.parent.iterdir()]
-    except OSError:  # a folder may be written to, but not listed
+    except OSError:  # a folder that may be written to, but not listed
         return
     here = _machine()
     for name in entries:
@@ -212,8 +214,8 @@ def _abandoned(target: Path) -> Iterator[Path]:
 
 
 def _remove_if_abandoned(path: Path) -> None:
-    """Remove a hidden file unless a living process holds it."""
-    with contextlib.suppress(OSError):  # held, gone, or somebody else's
+    """Remove a hidden file unless a running process holds its lock."""
+    with contextlib.suppress(OSError):  # locked, removed already, or of another user
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:
             _lock(descriptor)
@@ -224,7 +226,7 @@ def _remove_if_abandoned(path: Path) -> None:
 
 def _flush_folder(folder: Path) -> None:
     if os.name != "posix":
-        return  # elsewhere a folder cannot be opened
+        return  # other systems cannot open a folder
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except PermissionError:
@@ -232,7 +234,10 @@ def _flush_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # file systems that flush no folders
+        if error.errno not in (
+            errno.EINVAL,
+            errno.ENOTSUP,
+        ):  # file systems that cannot flush folders
             raise
     finally:
         os.close(descriptor)

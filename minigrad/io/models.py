@@ -341,8 +341,11 @@ class _Reader:
             raise ValueError(f"{path!r} is described twice")
         self.built[path] = None
         if how == "same":
-            module = self.built.get(name) or self.unknown(
-                path, f"is to be the same as {name!r}, which is not there"
+            same = self.built.get(name)
+            module = (
+                same
+                if same is not None
+                else self.unknown(path, f"is to be the same as {name!r}, which is not there")
             )
         elif name not in self.layers:
             module = self.unknown(path, f"unknown layer {name!r}; name it in custom_layers")

@@ -1,9 +1,9 @@
-"""Tensors on disk: safetensors files, written so that a crash never costs the old file.
+"""Named tensors on disk: safetensors files, written atomically and checked before they are read.
 
 The format holds named arrays and text, and no code; PyTorch, JAX and others read and write it too.
-A file begins with a header, JSON that says of each array its dtype, its shape and where it lies.
-A file may come from anybody: the header is compared with the length of the file before an array is
-read, and an array is read when it is asked for.
+A file begins with a header: JSON with the dtype, the shape and the position of each array. Files
+may come from anybody, so the header is compared with the length of the file before any array is
+read, and each array is read when it is first used.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["load", "load_metadata", "save"]
 
 Array = NDArray[Any]
 
-#: Names of the format for NumPy's dtypes.
+#: NumPy's dtypes and their names in the format.
 DTYPES = {
     "bool": "BOOL",
     "uint8": "U8",
@@ -43,24 +43,24 @@ DTYPES = {
 _LITTLE_ENDIAN = {name: np.dtype(dtype).newbyteorder("<") for dtype, name in DTYPES.items()}
 #: bfloat16 is the upper half of a float32.
 _LITTLE_ENDIAN["BF16"] = np.dtype("<u2")
-#: How files of other formats begin, what they are, and what to do with them.
+#: How files of other formats begin, and how to read them.
 _FOREIGN = {
-    b"PK": "a zip archive, as of .npz, .pt and .keras files: read an .npz with np.load(path), and "
-    "write a .pt anew where PyTorch is, with safetensors.torch.save_file",
+    b"PK": "a zip archive, as .npz, .pt and .keras files are: read an .npz with np.load(path), and "
+    "convert a .pt with PyTorch's safetensors.torch.save_file",
     b"\x93NUMPY": "an .npy file: read it with np.load(path)",
-    b"\x89HDF": "an HDF5 file, as of Keras: read it with h5py",
-    b"\x80": "a pickle, which could run code: where you trust it, read it and write it anew with "
+    b"\x89HDF": "an HDF5 file, as Keras writes: read it with h5py",
+    b"\x80": "a pickle, which could run code: if you trust it, read it and write it again with "
     "mg.save, or with safetensors.torch.save_file",
-    b"version https://git-lfs": "a pointer of Git LFS: run `git lfs pull`",
+    b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull`",
 }
 #: The longest header, in bytes, that the format allows.
 LONGEST_HEADER = 100_000_000
-#: More axes than NumPy has, so that nobody multiplies a million lengths.
+#: The most axes that NumPy has, so that a file cannot make us multiply a million lengths.
 MOST_AXES = 64
-#: What JSON may raise that is damaged, or nested without end.
+#: What the JSON parser raises for text that is damaged or nested too deeply.
 _BAD_JSON = (ValueError, RecursionError)
 
-#: Suffixes of other formats: a file of ours under such a name would mislead its readers.
+#: Suffixes of other formats, which would mislead the readers of a safetensors file.
 _OTHER_FORMATS = (
     *(".pt", ".pth", ".pkl", ".pickle", ".npz", ".npy", ".h5", ".hdf5", ".keras", ".onnx"),
     *(".json", ".yaml", ".csv", ".zip", ".msgpack"),
@@ -75,11 +75,11 @@ def save(
 ) -> None:
     """Write named tensors (or ndarrays) to a safetensors file, e.g. ``model.state_dict()``.
 
-    The write is atomic: killed at any moment, it leaves the old file or the new one, whole. A save
-    that fails leaves the old one and no litter; one that is killed may leave a hidden ``.tmp`` file
-    beside it, which the next save of that path removes. A symbolic link stays, and the file that
-    it points to is replaced. ``metadata``: a dict of strings to keep with them. PyTorch reads the
-    file with ``safetensors.torch.load_file``.
+    The write is atomic: if it is killed at any moment, the old file or the new one is there, whole.
+    A save that fails leaves the old file and nothing else; one that is killed may leave a hidden
+    ``.tmp`` file beside it, which the next save of that path removes. A symbolic link stays, and
+    the file that it points to is replaced. PyTorch reads the file with
+    ``safetensors.torch.load_file``. ``metadata``: a dict of strings to keep with the tensors.
 
     Raises TypeError for anything but a dict of strings to tensors (nested state:
     :func:`save_checkpoint`; structure and weights: :func:`save_model`), ValueError for the suffix
@@ -117,9 +117,10 @@ def save(
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
-    """Read a safetensors file, of :func:`save` or of PyTorch: a dict of names to constant tensors.
+    """Read a safetensors file, of :func:`save` or PyTorch: a dict of names to constant tensors.
 
-    Hand it to ``model.load_state_dict``. bfloat16, which NumPy lacks, becomes float32 exactly.
+    Pass it to ``model.load_state_dict``. bfloat16, which NumPy does not have, is converted to
+    float32 exactly.
 
     Raises FileNotFoundError, and ValueError for a damaged file or one of another format, before
     more than its header is read. No code in a file is ever run.
@@ -131,9 +132,9 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Read the text kept with the tensors of a safetensors file, and nothing else of it.
+    """Read the metadata of a safetensors file, a dict of strings, and none of its tensors.
 
-    Raises as :func:`load`.
+    Raises FileNotFoundError, and ValueError for a damaged file or one of another format.
 
     >>> import tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "weights.safetensors")
@@ -162,7 +163,7 @@ def _checked_metadata(metadata: Any) -> dict[str, str]:
 
 
 class Entry(NamedTuple):
-    """What the header says of one array."""
+    """An array in the header: its dtype here, its shape, its dtype in the file, its offset."""
 
     dtype: np.dtype[Any]
     shape: tuple[int, ...]
@@ -171,13 +172,13 @@ class Entry(NamedTuple):
 
 
 class Arrays(Mapping[str, Array]):
-    """The arrays of an open file, each read when it is first asked for."""
+    """The arrays of an open file, each read when it is first used."""
 
-    def __init__(self, file: BinaryIO, entries: dict[str, Entry], start: int, told: str) -> None:
+    def __init__(self, file: BinaryIO, entries: dict[str, Entry], start: int, source: str) -> None:
         self.entries = entries
         self._file = file
         self._start = start
-        self._told = told
+        self._source = source
         self._read: dict[str, Array] = {}
 
     def __getitem__(self, name: str) -> Array:
@@ -192,19 +193,19 @@ class Arrays(Mapping[str, Array]):
         return len(self.entries)
 
     def _fetch(self, name: str, entry: Entry) -> Array:
-        """An array of its own, aligned, in the machine's byte order."""
+        """A new array, aligned, in the machine's byte order."""
         array = np.empty(math.prod(entry.shape), _LITTLE_ENDIAN[entry.kind])
         self._file.seek(self._start + entry.start)
         if self._file.readinto(array.view(np.uint8)) != array.nbytes:  # type: ignore[attr-defined]
-            raise ValueError(f"{self._told} was cut short while it was read, at {name!r}")
+            raise ValueError(f"{self._source} was cut short while it was read, at {name!r}")
         if entry.kind == "BF16":
             array = (array.astype(np.uint32) << 16).view(np.float32)
         elif entry.kind == "BOOL":
-            array = array.view(np.uint8) != 0  # whatever a damaged file holds, True is 1
+            array = array.view(np.uint8) != 0  # True is 1, whatever byte a damaged file has
         try:
             return array.astype(entry.dtype, copy=False).reshape(entry.shape)
-        except (ValueError, OverflowError) as error:  # more axes, or longer ones, than NumPy has
-            raise ValueError(f"{self._told}: {name!r}: {error}") from None
+        except (ValueError, OverflowError) as error:  # more or longer axes than NumPy has
+            raise ValueError(f"{self._source}: {name!r}: {error}") from None
 
 
 class TensorFile(NamedTuple):
@@ -239,8 +240,8 @@ def write(
                 f"expected one of {', '.join(DTYPES)}"
             )
         if name == "__metadata__":
-            raise ValueError(f"{function}: the name '__metadata__' is the format's own")
-        # safetensors writes the memory as it lies, whatever the strides. (ascontiguousarray alone
+            raise ValueError(f"{function}: the name '__metadata__' is reserved by the format")
+        # safetensors writes the memory in its order, whatever the strides. (ascontiguousarray alone
         # gives shape () an axis.)
         order = array.dtype.newbyteorder("=")
         plain[name] = np.ascontiguousarray(array, order).reshape(array.shape)
@@ -261,21 +262,21 @@ def opened(path: str | os.PathLike[str], function: str) -> Generator[TensorFile]
     with open_to_read(path, function) as file:
         size = os.fstat(file.fileno()).st_size
         start = file.read(64)
-        told = f"{function}: {path}"
+        source = f"{function}: {path}"
         try:
             metadata, entries, offset = _header(file, start, size)
         except _UnknownDtypeError as error:
-            raise ValueError(f"{told}: {error}") from None
+            raise ValueError(f"{source}: {error}") from None
         except _BAD_JSON as error:
             raise ValueError(
-                f"{told} is damaged or not a safetensors file "
+                f"{source} is damaged or not a safetensors file "
                 f"({size} bytes{_looks_like(start)}): {error}"
             ) from None
-        yield TensorFile(metadata, Arrays(file, entries, offset, told))
+        yield TensorFile(metadata, Arrays(file, entries, offset, source))
 
 
 class _UnknownDtypeError(ValueError):
-    """An array of a dtype that cannot be read."""
+    """A dtype that cannot be read."""
 
 
 def _header(
@@ -291,12 +292,12 @@ def _header(
     header = strict_json(file.read(length).decode())
     metadata = header.pop("__metadata__", {})
     if not isinstance(metadata, dict) or not all(isinstance(t, str) for t in metadata.values()):
-        raise ValueError("its metadata are not text")
+        raise ValueError("its metadata is not text")
     entries: dict[str, Entry] = {}
     ranges: list[tuple[int, int]] = []
-    for name, told in header.items():
+    for name, described in header.items():
         name.encode()  # refuses halves of characters
-        entries[name], end = _entry(name, told)
+        entries[name], end = _entry(name, described)
         ranges.append((entries[name].start, end))
     place = 0
     for begin, end in sorted(ranges):
@@ -308,33 +309,35 @@ def _header(
     return metadata, entries, 8 + length
 
 
-def _entry(name: str, told: Any) -> tuple[Entry, int]:
+def _entry(name: str, described: Any) -> tuple[Entry, int]:
     """An array's entry, and where the array ends."""
-    if not isinstance(told, dict) or set(told) != {"dtype", "shape", "data_offsets"}:
+    if not isinstance(described, dict) or set(described) != {"dtype", "shape", "data_offsets"}:
         raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
-    kind, shape, offsets = told["dtype"], told["shape"], told["data_offsets"]
+    kind, shape, offsets = (described[key] for key in ("dtype", "shape", "data_offsets"))
     for numbers in (shape, offsets):
         if not isinstance(numbers, list) or not all(
             type(n) is int and 0 <= n < 2**63 for n in numbers
         ):
-            raise ValueError(f"the shape and the place of {name!r} are not lists of whole numbers")
+            raise ValueError(
+                f"the shape and the offsets of {name!r} are not lists of whole numbers"
+            )
     if not isinstance(kind, str) or len(offsets) != 2 or len(shape) > MOST_AXES:
         raise ValueError(f"{name!r} is not described by dtype, shape and data_offsets")
     dtype = _LITTLE_ENDIAN.get(kind)
     if dtype is None:
         raise _UnknownDtypeError(
-            f"{name!r} has dtype {kind:.20}, which NumPy lacks; convert it to F32 where the file "
-            f"was made"
+            f"{name!r} has dtype {kind:.20}, which NumPy does not have; convert it to F32 before "
+            f"it is saved"
         )
     begin, end = offsets
     if end - begin != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{name!r} has other bytes than its shape asks for")
+        raise ValueError(f"{name!r} has another number of bytes than its shape needs")
     read_as = np.dtype(np.float32) if kind == "BF16" else dtype.newbyteorder("=")
     return Entry(read_as, tuple(shape), kind, begin), end
 
 
 def strict_json(text: str) -> dict[str, Any]:
-    """JSON that is a dict, in which no key stands twice. Raises ValueError and RecursionError."""
+    """JSON that is a dict without repeated keys. Raises ValueError and RecursionError."""
     found = json.loads(text, object_pairs_hook=_without_duplicates)
     if not isinstance(found, dict):
         raise ValueError("its JSON is not a dict")  # noqa: TRY004
@@ -344,12 +347,12 @@ def strict_json(text: str) -> dict[str, Any]:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name occurs twice")
     return found
 
 
 def _looks_like(content: bytes) -> str:
-    """What a foreign file is, told by its first bytes."""
+    """A guess at the format of a file from its first bytes."""
     if not content:
         return ", empty"
     for start, meaning in _FOREIGN.items():

@@ -1,1 +1,1 @@
-"""The Trainer, and what it works with: batches, losses, metrics, callbacks, history."""
+"""The Trainer and its parts: batches, losses, metrics, callbacks, history, progress."""

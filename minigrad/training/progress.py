@@ -1,4 +1,7 @@
-"""What ``Trainer.fit`` shows while it runs: a bar for each epoch, or a line, or nothing."""
+"""What ``Trainer.fit`` shows while it runs: a bar for each epoch, or a line, or nothing.
+
+``Progress`` is the silent one, and the base of the others.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ import numpy as np
 
 Logs = dict[str, Any]
 
-#: Redrawing more often than this (in seconds) is not seen, and costs time.
+#: How often a bar is redrawn, in seconds: more often would cost time and not be noticed.
 REDRAW = 0.1
 
 
@@ -19,7 +22,7 @@ class Progress:
     """Silence (``verbose=0``); the base of what is shown otherwise."""
 
     def begin(self, epoch: int, epochs: int, total: int | None, done: int) -> None:
-        """An epoch begins; of its ``total`` batches ``done`` are behind us."""
+        """An epoch begins; ``done`` of its ``total`` batches were run before it was resumed."""
 
     def step(self, batch: int, logs: Callable[[], Logs]) -> None:
         """A batch is done."""
@@ -28,14 +31,14 @@ class Progress:
         """The epoch is over, validation included."""
 
     def close(self) -> None:
-        """Training is over, or has been broken off."""
+        """Training is over, or was interrupted."""
 
     def say(self, text: str) -> None:
-        """Show a remark."""
+        """Show a line of text."""
 
 
 class _Timed(Progress):
-    """Keeps the time of the steps, without that of the validation."""
+    """Measures the time of the steps, without that of the validation."""
 
     def begin(self, epoch: int, epochs: int, total: int | None, done: int) -> None:
         """Start the clock."""
@@ -52,7 +55,7 @@ class _Timed(Progress):
         """The values and the time of a step, as text."""
         each = (self.now - self.started) / max(self.steps, 1)
         pace = f"{each * 1e3:.3g} ms/step" if each < 1 else f"{each:.3g} s/step"
-        shown = [f"{k} {_number(v)}" for k, v in logs.items() if np.ndim(v) == 0]
+        shown = [f"{k} {_short(v)}" for k, v in logs.items() if np.ndim(v) == 0]
         return "  ".join([*shown, pace])
 
     def say(self, text: str) -> None:
@@ -83,13 +86,13 @@ class Bar(_Timed):
         layout = "{desc} {n_fmt}/{total_fmt} |{bar:20}| {unit}"
         if total is None:
             layout = "{desc} {n_fmt} {unit}"
-        # Without tqdm's thread that watches for slow loops: we redraw by ourselves.
+        # Without tqdm's thread that watches for slow loops, since the bar is redrawn here.
         quiet: Any = type("EpochBar", (tqdm,), {"monitor_interval": 0})
         self.bar = quiet(desc=self.title, total=total, initial=done, bar_format=layout, unit="")
         self.drawn = self.started
 
     def step(self, batch: int, logs: Callable[[], Logs]) -> None:
-        """Redraw the bar, if it was long ago."""
+        """Redraw the bar, if the last time was long ago."""
         super().step(batch, logs)
         if self.now - self.drawn > REDRAW:
             self.drawn = self.now
@@ -115,9 +118,9 @@ class Bar(_Timed):
 
 
 def progress(verbose: int | str) -> Progress:
-    """What ``verbose`` asks for: 0 nothing, 1 a bar, 2 a line per epoch, "auto" what suits.
+    """The display for ``verbose``: 0 nothing, 1 a bar, 2 a line per epoch, "auto" 1 or 2.
 
-    A bar suits a terminal or a notebook, lines a log file. Raises ValueError for anything else.
+    "auto" is a bar on a terminal or in a notebook, else lines. Raises ValueError for other values.
     """
     if verbose == "auto":
         verbose = 1 if sys.stderr.isatty() or "ipykernel" in sys.modules else 2
@@ -129,5 +132,5 @@ def progress(verbose: int | str) -> Progress:
     return kinds[verbose]()
 
 
-def _number(value: Any) -> str:
+def _short(value: Any) -> str:
     return f"{value:.4f}" if abs(value) >= 1e-3 or value == 0 else f"{value:.3e}"

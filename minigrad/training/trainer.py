@@ -121,8 +121,8 @@ class Trainer:
         stay. Targets (N,) suit outputs (N, 1).
 
         Ctrl-C ends training after the running step, with the history so far. After
-        :meth:`load_checkpoint` the saved run goes on where it was: give the same arguments, and
-        ``epochs`` is the number in all.
+        :meth:`load_checkpoint` the saved run continues where it was: give the same arguments, with
+        ``epochs`` the total number.
 
         Raises ValueError or TypeError before the first step, with the numbers, if the data do not
         fit each other, the model or the loss; FloatingPointError for a loss that is NaN or
@@ -210,9 +210,9 @@ class Trainer:
         """The steps of an epoch, or those that a resumed run still has to take."""
         if self._trained:
             return
-        model, optimizer, loss_of, running = self.model, self.optimizer, self.loss, self._running
+        optimizer, running = self.optimizer, self._running
         generator = default_generator().bit_generator
-        dtype = float_dtype(model)
+        dtype = float_dtype(self.model)
         bias = first_bias(optimizer)
         hooks = [
             callback.on_batch_end
@@ -223,10 +223,7 @@ class Trainer:
         behind = 0 if isinstance(self._source, DataLoader) else running.batches
         for batch in itertools.islice(self._source, behind, None):
             before = generator.state
-            inputs, y = batches.parts_of(batch, dtype)
-            output = model(*inputs)
-            target = Tensor(loss_of.target(y, output.shape, output.dtype))
-            loss = loss_of.function(output, target)
+            inputs, output, target, loss = self._forward(batch, dtype)
             value = loss._data.item()
             if not math.isfinite(value):
                 generator.state = before
@@ -250,6 +247,13 @@ class Trainer:
                 f"epoch, pass a DataLoader or another collection of batches"
             )
         self._trained = True
+
+    def _forward(self, batch: Any, dtype: Any) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+        """The inputs, outputs and targets of a batch, and its loss."""
+        inputs, y = batches.parts_of(batch, dtype)
+        output = self.model(*inputs)
+        target = Tensor(self.loss.target(y, output.shape, output.dtype))
+        return inputs, output, target, self.loss.function(output, target)
 
     def _end_epoch(self, logs: Logs) -> None:
         self._inside = False
@@ -319,8 +323,8 @@ class Trainer:
     def predict(self, x: Any, *, batch_size: int = 32) -> Array:
         """The model's outputs (N, ...) for all samples, as an ndarray.
 
-        ``x``: an array, a tuple of arrays, or an iterable of batches (of a batch of several parts
-        the last is the target, which is left out). In evaluation mode, without a graph. Raises
+        ``x``: an array, a tuple of arrays, or an iterable of batches (in a batch of several parts
+        the last is the target, which is not used). In evaluation mode, without a graph. Raises
         ValueError for empty data.
         """
         source = batches.batches_of(x, None, batch_size, False, "predict", targets=False)
@@ -342,7 +346,7 @@ class Trainer:
     def score(self, x: Any, y: Any = None, *, batch_size: int = 32) -> float:
         """The accuracy over all samples, whatever the trainer's metrics are.
 
-        Raises ValueError for a loss of numbers rather than classes: use :meth:`evaluate`.
+        Raises ValueError if the loss is one for numbers rather than classes: use :meth:`evaluate`.
         """
         if self.loss.kind is REGRESSION:
             raise ValueError(
@@ -367,10 +371,7 @@ class Trainer:
         dtype = float_dtype(self.model)
         with _evaluating(self.model):
             for batch in source:
-                inputs, y = batches.parts_of(batch, dtype)
-                output = self.model(*inputs)
-                target = Tensor(self.loss.target(y, output.shape, output.dtype))
-                loss = self.loss.function(output, target)
+                _, output, target, loss = self._forward(batch, dtype)
                 running.update(loss._data.item(), output._data, target._data)
                 check_interrupt()
         return running.logs()
@@ -378,7 +379,7 @@ class Trainer:
     # -- checks before the first step --------------------------------------------------------------
 
     def _check(self, source: Any, what: str) -> None:
-        """Run one batch without leaving a trace; raise if data, model and loss do not fit."""
+        """Run one batch and restore everything; raise if data, model and loss do not fit."""
         batch = batches.first_batch(source)
         if not isinstance(batch, (tuple, list)) or len(batch) < 2:  # pyright: ignore[reportUnknownArgumentType]
             raise ValueError(
@@ -413,12 +414,12 @@ class Trainer:
     # -- saving and resuming -----------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on bit for bit, also from the middle of an epoch.
+        """All that is needed to continue bit for bit, also from the middle of an epoch.
 
         The model, the optimizer, the history, callbacks, the random generator, the order of the
         data, and the running sums of loss and metrics.
         """
-        if self._ending is not None:  # what the callback that asks has added so far
+        if self._ending is not None:  # what the calling callback has added so far
             self.history.on_epoch_end(self.epoch - 1, self._ending["logs"])
         loader = self._source
         return {
@@ -443,8 +444,8 @@ class Trainer:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the state of another trainer; the next :meth:`fit` continues its run.
 
-        Raises ValueError when the state does not fit this model or optimizer; all is then as it
-        was before.
+        Raises ValueError if the state does not fit this model or optimizer, and then changes
+        nothing.
         """
         known = self.state_dict()
         known.pop("ending")  # which files of earlier versions lack
@@ -480,14 +481,14 @@ class Trainer:
     def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Read a file of :meth:`save_checkpoint`; the next :meth:`fit` continues that run.
 
-        Give fit the same arguments as before: ``epochs`` is the number in all. Raises
+        Give fit the same arguments as before, with ``epochs`` the total number. Raises
         FileNotFoundError, and ValueError for a file that is damaged or does not fit.
         """
         state = load_checkpoint(path)
         missing = [key for key in ("model", "optimizer", "running", "history") if key not in state]
         if missing:
             raise ValueError(
-                f"load_checkpoint: {path} is no checkpoint of a Trainer: it has no "
+                f"load_checkpoint: {path} is not a checkpoint of a Trainer: it has no "
                 f"{', '.join(missing)}"
             )
         self.load_state_dict(state)
@@ -497,11 +498,11 @@ class Trainer:
         own = _own_generators(self.model)
         for name, saved in state["own_generators"].items():
             if name not in own:
-                raise ValueError(f"Trainer: {name} had a random generator of its own, and has none")
+                raise ValueError(f"Trainer: {name} had a random generator, and has none now")
             own[name].bit_generator.state = saved
 
     def _restore_callbacks(self, saved: list[Any]) -> None:
-        """Hand the saved states to the callbacks of the same classes, in order."""
+        """Pass the saved states to the callbacks of the same classes, in order."""
         waiting = list(self._callbacks)
         for name, state in saved:
             found = next((c for c in waiting if type(c).__name__ == name), None)
