@@ -8,36 +8,35 @@ through another and back into it, and any group can be closed without making a l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 
 from minigrad.engine.node import Scope
 from minigrad.graph.nodes import GraphNode, consumers
 
 
+@dataclass(eq=False)
 class Group:
     """One call of a module, or a sequence that stands for several: groups and nodes, in order."""
 
-    __slots__ = (
-        "children", "closed", "count", "depth", "first", "id", "key", "kind", "last", "level",
-        "order", "parent", "path",
-    )  # fmt: skip
+    path: str
+    kind: str
+    parent: Group | None
+    #: 0, or the order of the derivative that the operators belong to.
+    order: int = 0
+    #: Equal for consecutive operators of one group.
+    key: object = None
+    children: list[Group | GraphNode] = field(default_factory=list["Group | GraphNode"])
+    id: str = ""
+    closed: bool = False
+    #: How many equal groups in a row this one stands for.
+    count: int = 1
 
-    def __init__(self, path: str, kind: str, parent: Group | None, order: int = 0) -> None:
-        self.path = path
-        self.kind = kind
-        #: 0, or the order of the derivative that the operators belong to.
-        self.order = order
-        self.parent = parent
-        self.depth: int = 0 if parent is None else parent.depth + 1
+    def __post_init__(self) -> None:
+        self.depth: int = 0 if self.parent is None else self.parent.depth + 1
         #: 0 for a model, 1 for its parts, ...; -1 for what is around models.
-        self.level: int = -1 if parent is None else parent.level + 1
-        self.children: list[Group | GraphNode] = []
-        self.id = ""
-        #: Equal for consecutive operators of one group.
-        self.key: object = None
-        self.closed = False
-        #: How many equal groups in a row this one stands for, and the paths of both ends.
-        self.count = 1
-        self.first = self.last = path
+        self.level: int = -1 if self.parent is None else self.parent.level + 1
+        #: The paths of both ends of the groups it stands for.
+        self.first = self.last = self.path
 
     @property
     def name(self) -> str:
@@ -87,8 +86,7 @@ def module_tree(nodes: list[GraphNode]) -> Group:
         del open_groups[same + 1 :]
         for key, path, kind in chain[same:]:
             parent = open_groups[-1]
-            group = Group(path, kind, parent, node.scope.order)
-            group.key = key
+            group = Group(path, kind, parent, node.scope.order, key)
             if kind and not path and key[0] == "gradient":
                 group.level -= 1
             parent.children.append(group)

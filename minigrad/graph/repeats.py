@@ -9,6 +9,7 @@ may differ, their shapes may not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,7 +35,7 @@ def fold_repeats(
     ``keep`` says which groups not to fold. ``loose``: fold operators outside modules even if their
     parameters have names.
     """
-    folder = _Folder(nodes, keep, stands_for, loose)
+    folder = _Folder(consumers(nodes), keep, stands_for, loose)
     # Inner groups before outer ones, and computations before their gradients.
     for group in sorted([root, *root.groups()], key=lambda group: (group.order, -group.depth)):
         folder.fold_children(group)
@@ -47,21 +48,15 @@ def shown_for(node: GraphNode, stands_for: dict[GraphNode, GraphNode]) -> GraphN
     return node
 
 
+@dataclass
 class _Folder:
-    """The arguments of :func:`fold_repeats`, and what they share."""
+    """The arguments of :func:`fold_repeats`, and the numbers given to signatures."""
 
-    def __init__(
-        self,
-        nodes: list[GraphNode],
-        keep: Callable[[Group], bool],
-        stands_for: dict[GraphNode, GraphNode],
-        loose: bool,
-    ) -> None:
-        self.uses = consumers(nodes)
-        self.stands_for = stands_for
-        self.keep = keep
-        self.loose = loose
-        self._signatures: dict[object, int] = {}
+    uses: dict[GraphNode, list[GraphNode]]
+    keep: Callable[[Group], bool]
+    stands_for: dict[GraphNode, GraphNode]
+    loose: bool
+    signatures: dict[object, int] = field(default_factory=dict[object, int])
 
     def signature(self, item: Item) -> int:
         """A number that is equal for items that look alike, whatever they are wired to."""
@@ -72,7 +67,7 @@ class _Folder:
         else:
             inner = tuple(self.signature(child) for child in item.children)
             key = (item.kind, item.count, item.order, inner)
-        return self._signatures.setdefault(key, len(self._signatures))
+        return self.signatures.setdefault(key, len(self.signatures))
 
     def fold_children(self, group: Group) -> None:
         """Replace each run of equal blocks among the children by its first."""
@@ -85,37 +80,33 @@ class _Folder:
         i = 0
         while i < len(items):
             for period, count in repetitions.candidates(i):
-                count = self._equal_wiring(items, i, period, count)
-                if count > 1 and self._worthwhile(items, i, period, count):
-                    folded.append(self._folded(group, items, i, period, count))
-                    i += period * count
+                starts = range(i, i + period * count, period)
+                rounds = self._equal_rounds([items[k : k + period] for k in starts])
+                if len(rounds) > 1 and self._worthwhile(rounds):
+                    folded.append(self._folded(group, rounds))
+                    i += period * len(rounds)
                     break
             else:
                 folded.append(items[i])
                 i += 1
         group.children = folded
 
-    def _equal_wiring(self, items: list[Item], start: int, period: int, count: int) -> int:
-        """How many of the rounds from the start are wired alike."""
-        rounds = [
-            list(nodes_in(items[start + k * period : start + (k + 1) * period]))
-            for k in range(count)
-        ]
-        place = {node: (k, i) for k, round_ in enumerate(rounds) for i, node in enumerate(round_)}
-        first = self._wiring(rounds[0], 0, place)
-        model = self._wiring(rounds[1], 1, place)
+    def _equal_rounds(self, rounds: list[list[Item]]) -> list[list[Item]]:
+        """The rounds from the start that are wired and used alike."""
+        nodes = [list(nodes_in(items)) for items in rounds]
+        place = {node: (k, i) for k, one in enumerate(nodes) for i, node in enumerate(one)}
+        first, model = (self._wiring(nodes[k], k, place) for k in (0, 1))
         if len(first) != len(model) or not all(map(_agree, first, model)):
-            return 1
-        for k in range(2, count):
-            if self._wiring(rounds[k], k, place) != model:
-                count = k
-                break
-        return self._equal_use(rounds[:count], place)
+            return rounds[:1]
+        count = 2
+        while count < len(nodes) and self._wiring(nodes[count], count, place) == model:
+            count += 1
+        return rounds[: self._equal_use(nodes[:count], place)]
 
     def _equal_use(
         self, rounds: list[list[GraphNode]], place: dict[GraphNode, tuple[int, int]]
     ) -> int:
-        """How many of the rounds from the start are used alike by what comes after all of them.
+        """How many rounds from the start are used alike by what comes after all of them.
 
         In a chain, the last round may be used differently. Rounds side by side, such as the
         queries, keys and values of an attention, are a repetition only if nothing distinguishes
@@ -126,7 +117,7 @@ class _Folder:
         for k, round_ in enumerate(rounds):
             found = []
             for node in round_:
-                for user in (shown_for(user, self.stands_for) for user in self.uses.get(node, ())):
+                for user in self._users(node):
                     j = place[user][0] if user in place else len(rounds)
                     if j == len(rounds):
                         found.append(self.signature(user))
@@ -158,20 +149,19 @@ class _Folder:
                     wires.append(("shared", source))
         return wires
 
-    def _users(self, leaf: GraphNode) -> Iterator[GraphNode]:
-        return (shown_for(user, self.stands_for) for user in self.uses[leaf])
+    def _users(self, node: GraphNode) -> Iterator[GraphNode]:
+        return (shown_for(user, self.stands_for) for user in self.uses.get(node, ()))
 
-    def _worthwhile(self, items: list[Item], start: int, period: int, count: int) -> bool:
-        block = items[start : start + period]
-        everything = items[start : start + period * count]
-        if any(isinstance(item, Group) and self.keep(item) for item in everything):
+    def _worthwhile(self, rounds: list[list[Item]]) -> bool:
+        items = [item for one in rounds for item in one]
+        if any(isinstance(item, Group) and self.keep(item) for item in items):
             return False
-        operators = list(nodes_in(block))
-        if any(node.kind == "output" or node.mark == "first" for node in nodes_in(everything)):
+        if any(node.kind == "output" or node.mark == "first" for node in nodes_in(items)):
             return False
+        operators, count = list(nodes_in(rounds[0])), len(rounds)
         if len(operators) * (count - 1) < WORTHWHILE:
             return False
-        if self.loose or any(isinstance(item, Group) for item in block):
+        if self.loose or any(isinstance(item, Group) for item in rounds[0]):
             return True
         # Operators outside modules are the user's own program: named parameters stay visible.
         return count > 2 and not any(
@@ -180,24 +170,18 @@ class _Folder:
             for source in node.inputs
         )
 
-    def _folded(
-        self, parent: Group, items: list[Item], start: int, period: int, count: int
-    ) -> Group:
-        block = items[start : start + period]
-        kept = list(nodes_in(block))
-        for k in range(1, count):
-            hidden = nodes_in(items[start + k * period : start + (k + 1) * period])
-            for node, shown in zip(hidden, kept, strict=True):
-                self.stands_for[node] = shown
-        (only, *others) = block
-        last = items[start + (count - 1) * period]
-        if isinstance(only, Group) and not others and only.count == 1:
-            only.count = count
+    def _folded(self, parent: Group, rounds: list[list[Item]]) -> Group:
+        block, last = rounds[0], rounds[-1][0]
+        for hidden in rounds[1:]:
+            self.stands_for.update(zip(nodes_in(hidden), nodes_in(block), strict=True))
+        only = block[0]
+        if len(block) == 1 and isinstance(only, Group) and only.count == 1:
+            only.count = len(rounds)
             assert isinstance(last, Group)  # noqa: S101 (of equal signature)
             only.last = last.path
             return only
         group = Group("", "repeated", parent)
-        group.count = count
+        group.count = len(rounds)
         group.children = block
         for item in block:
             if isinstance(item, Group):
