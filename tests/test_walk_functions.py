@@ -1,6 +1,7 @@
 """A walk through all public functions: every kind of array, and what is no argument at all."""
 
 import inspect
+import logging
 import operator
 import types
 import warnings
@@ -298,10 +299,20 @@ def assert_numpys(call, kind, found, expected):
         np.testing.assert_allclose(ours, theirs, rtol=2e-3 if rough else 1e-9, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+BY_NAME = {name: [c for c in ALL if c.name == name] for name in {c.name for c in ALL}}
+
+
+def each(kinds, name):
+    """The calls of this function with each kind of array; the log of a failure tells the kind."""
+    for kind in kinds:
+        logging.getLogger("walk").info("%s of %s", name, kind)
+        for call in BY_NAME[name]:
+            yield kind, call
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_each_kind_of_array_is_taken_as_numpy_takes_it_or_refused(name, kind):
-    for call in [c for c in ALL if c.name == name]:
+def test_each_kind_of_array_is_taken_as_numpy_takes_it_or_refused(name):
+    for kind, call in each(KINDS, name):
         args = changed(KINDS[kind], call.args)
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
@@ -327,11 +338,10 @@ REAL = {"integers", "booleans", "uint8"}
 OURS = sorted({c.name for c in ALL if hasattr(F, c.name) and not hasattr(mg, c.name)})
 
 
-@pytest.mark.parametrize("kind", sorted(REAL))
 @pytest.mark.parametrize("name", OURS)
-def test_functions_of_our_own_take_whole_numbers_for_their_value(name, kind):
+def test_functions_of_our_own_take_whole_numbers_for_their_value(name):
     """Neither wrapped nor cut off: as the same numbers in float64."""
-    for call in [c for c in ALL if c.name == name]:
+    for kind, call in each(sorted(REAL), name):
         args = changed(KINDS[kind], call.args)
         with np.errstate(all="ignore"):
             mg.manual_seed(0)
@@ -348,9 +358,8 @@ def test_functions_of_our_own_take_whole_numbers_for_their_value(name, kind):
             np.testing.assert_allclose(ours.numpy(), theirs.numpy(), rtol=rtol)
 
 
-@pytest.mark.parametrize("kind", ["float16", "empty", "empty last", "0-d", "strided"])
 @pytest.mark.parametrize("name", sorted({c.name for c in ALL} - set(CONSTANTS)))
-def test_gradients_have_the_shape_and_dtype_of_their_arrays(name, kind):
+def test_gradients_have_the_shape_and_dtype_of_their_arrays(name):
     def gradients(call, change):
         args = tensors(changed(change, call.args), requires_grad=True)
         leaves = [x for x in flatten(args) if isinstance(x, mg.Tensor) and x.requires_grad]
@@ -360,7 +369,7 @@ def test_gradients_have_the_shape_and_dtype_of_their_arrays(name, kind):
             y.backward(mg.ones(y.shape, dtype=y.dtype), retain_graph=i + 1 < len(floats))
         return leaves
 
-    for call in [c for c in ALL if c.name == name]:
+    for kind, call in each(["float16", "empty", "empty last", "0-d", "strided"], name):
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             mg.manual_seed(0)
