@@ -40,6 +40,12 @@ def reference(where: str, origins: list[str]) -> list[str]:
             lines += [f"   Another name of :py:obj:`{first[id(value)]}`.", ""]
             continue
         first[id(value)] = name
-        kind = "class" if inspect.isclass(value) else "function"
-        lines += [f".. auto{kind}:: {name}", *(["   :members:"] if kind == "class" else []), ""]
+        if not inspect.isclass(value):
+            lines += [f".. autofunction:: {name}", ""]
+            continue
+        lines += [f".. autoclass:: {name}", "   :members:"]
+        if any(base.__name__ == "Module" for base in value.__mro__[1:]):
+            # A layer has its forward from a family; what every module has stands under Module.
+            lines.append("   :inherited-members: Module")
+        lines.append("")
     return lines

@@ -68,17 +68,15 @@ class FunctionLayer(Layer):
         if "_shown" not in vars(cls):
             cls._shown = ", ".join(f"{name}=" for name in cls._settings)
 
-    def _values(self) -> map[Any]:
-        """The settings, to be passed on after the inputs."""
-        return map(self.__dict__.__getitem__, self._settings)
-
 
 class SameShape(FunctionLayer):
     """A function of one array, which keeps its shape."""
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Any shape to the same shape."""
-        return self._function(x, *self._values())
+        if not self._settings:  # as most: a ReLU of 4 x 4 takes 3 us, gathering nothing 0.2 us
+            return self._function(x)
+        return self._function(x, *map(self.__dict__.__getitem__, self._settings))
 
 
 class OfImages(FunctionLayer):
@@ -86,7 +84,7 @@ class OfImages(FunctionLayer):
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, C, H, W) to (N, C, out_h, out_w)."""
-        return self._function(x, *self._values())
+        return self._function(x, *map(self.__dict__.__getitem__, self._settings))
 
 
 def from_integers(x: ArrayLike, weight: Tensor) -> Tensor:

@@ -42,7 +42,7 @@ class Loss(FunctionLayer):
 
     def forward(self, input: Any, target: Any) -> Tensor:
         """Predictions and targets to a scalar, or with reduction "none" to the loss of each."""
-        return self._function(input, target, *self._values())
+        return self._function(input, target, *map(self.__dict__.__getitem__, self._settings))
 
 
 class MSELoss(Loss, function=F.mse_loss):
