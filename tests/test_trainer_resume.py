@@ -203,7 +203,9 @@ def test_what_does_not_fit_is_told(tmp_path):
     with pytest.raises(ValueError, match="load_state_dict"):
         other.load_checkpoint(tmp_path / "run.safetensors")
     mg.save_checkpoint(tmp_path / "other.safetensors", epoch=3)
-    with pytest.raises(ValueError, match="not a checkpoint of a Trainer: it has no model, optimizer"):
+    with pytest.raises(
+        ValueError, match="not a checkpoint of a Trainer: it has no model, optimizer"
+    ):
         other.load_checkpoint(tmp_path / "other.safetensors")
 
     second = Parts(1, tmp_path, "arrays")

@@ -4,18 +4,25 @@
 less time.
 """
 
-# pyright: reportUnusedImport=false
+from __future__ import annotations
 
+from typing import Any
+
+from minigrad.lazy import load_late
 from minigrad.operators import linalg as linalg
-from minigrad.operators.cumulative import *
-from minigrad.operators.decompositions import *
-from minigrad.operators.diagonals import *
-from minigrad.operators.einsum import *
-from minigrad.operators.matrix_inverses import *
-from minigrad.operators.nan_reductions import *
-from minigrad.operators.norms import *
-from minigrad.operators.padding import *
-from minigrad.operators.polynomials import *
-from minigrad.operators.signals import *
-from minigrad.operators.sorting import *
-from minigrad.operators.statistics import *
+
+FILES = [
+    load_late(f"minigrad.operators.{name}")
+    for name in (
+        "cumulative", "decompositions", "diagonals", "einsum", "matrix_inverses", "nan_reductions",
+        "norms", "padding", "polynomials", "signals", "sorting", "statistics",
+    )
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """The operator of this name, from the file that defines it."""
+    for file in FILES:
+        if name in file.__all__:
+            return getattr(file, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
