@@ -1,4 +1,7 @@
-"""The public path of :mod:`minigrad.training.callbacks`."""
+"""``minigrad.callbacks``: the callbacks of ``Trainer.fit`` under their public path.
+
+They are defined in :mod:`minigrad.training.callbacks`; what that file has besides is not public.
+"""
 
 from minigrad.training.callbacks import (
     Callback,

@@ -1,4 +1,7 @@
-"""The public path of :mod:`minigrad.training.metrics`."""
+"""``minigrad.metrics``: the metrics of ``Trainer`` under their public path.
+
+They are defined in :mod:`minigrad.training.metrics`; what that file has besides is not public.
+"""
 
 from minigrad.training.metrics import (
     F1,

@@ -53,7 +53,7 @@ def _panels(figure: Any, count: int, columns: int, **options: Any) -> list[Any]:
     return list(grid[:count])
 
 
-def _plain(axes: Any, *, x: str = "", y: str = "") -> None:
+def _style_axes(axes: Any, *, x: str = "", y: str = "") -> None:
     """No frame, grey ticks and labels, so that the data stand out."""
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -111,7 +111,7 @@ def _draw_curve(axes: Any, name: str, training: Sequence[Any], validation: Seque
             epochs[-len(values) :], values, color=colour, label=label, marker=marker,
             markersize=3.5, linewidth=1.8,
         )  # fmt: skip
-    _plain(axes, x="epoch")
+    _style_axes(axes, x="epoch")
     axes.set_title(name.replace("_", " "), loc="left", fontsize=11, fontweight="bold")
     if name != "lr":  # a learning rate is neither good nor bad
         _, values, colour = lines[-1]
@@ -265,7 +265,7 @@ def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None 
     >>> from minigrad import viz
     >>> figure = viz.confusion_matrix([0, 1, 1], [0, 1, 0], names=["cat", "dog"])
     """
-    truth, answers = _classes(labels, predictions, "confusion_matrix")
+    truth, answers = _class_indices(labels, predictions, "confusion_matrix")
     count = max(len(names or ()), int(max(truth.max(initial=0), answers.max(initial=0))) + 1)
     matrix = np.zeros((count, count), np.int64)
     np.add.at(matrix, (truth, answers), 1)
@@ -285,7 +285,7 @@ def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None 
     axes.set_title(
         f"{right:.2%} of {truth.size:,} right", loc="left", fontsize=10, fontweight="bold"
     )
-    _plain(axes, x="answer", y="truth")
+    _style_axes(axes, x="answer", y="truth")
     return figure
 
 
@@ -307,7 +307,7 @@ def misclassified(
     >>> from minigrad import viz
     >>> figure = viz.misclassified(np.zeros((2, 8, 8)), [0, 1], [1, 1])
     """
-    truth, answers = _classes(labels, predictions, "misclassified")
+    truth, answers = _class_indices(labels, predictions, "misclassified")
     pictures = _array(images)
     if len(pictures) != len(truth):
         raise ValueError(f"misclassified: got {len(pictures)} images for {len(truth)} labels")
@@ -334,7 +334,9 @@ def misclassified(
     return figure
 
 
-def _classes(labels: Any, predictions: Any, purpose: str) -> tuple[NDArray[Any], NDArray[Any]]:
+def _class_indices(
+    labels: Any, predictions: Any, purpose: str
+) -> tuple[NDArray[Any], NDArray[Any]]:
     truth, answers = _array(labels), _array(predictions)
     if answers.ndim == 2:
         answers = answers.argmax(axis=1)
@@ -473,7 +475,7 @@ def _draw_distributions(axes: Any, found: list[NDArray[Any] | None]) -> None:
     axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     axes.yaxis.get_offset_text().set(size=7, color=GREY)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    _plain(axes)
+    _style_axes(axes)
 
 
 # -- loss landscape --------------------------------------------------------------------------------
@@ -502,7 +504,7 @@ def loss_landscape(
     generator = generator or default_generator()
     parameters = list(model.parameters())
     start = [p._data.copy() for p in parameters]
-    directions = [[_direction(value, generator) for value in start] for _ in range(2)]
+    directions = [[_random_direction(value, generator) for value in start] for _ in range(2)]
     along = np.linspace(-span, span, steps)
     values = np.empty((steps, steps))
     try:
@@ -523,14 +525,14 @@ def loss_landscape(
         filled = axes.contourf(along, along, values, levels=levels, cmap="viridis")
         axes.contour(along, along, values, levels=levels[::3], colors="white", linewidths=0.5)
         bar = figure.colorbar(filled, ax=axes, format="%.3g")
-        _plain(bar.ax, y="loss")
+        _style_axes(bar.ax, y="loss")
     axes.plot(0, 0, marker="x", color="white", ms=9, mew=2)
     axes.set_aspect("equal")
-    _plain(axes, x="along a first random direction", y="along a second")
+    _style_axes(axes, x="along a first random direction", y="along a second")
     return figure
 
 
-def _direction(value: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
+def _random_direction(value: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
     """A random direction, each filter (or row) of it as long as that of the value."""
     drawn = generator.standard_normal(value.shape)
     if value.ndim < 2:

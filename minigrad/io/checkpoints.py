@@ -142,12 +142,6 @@ def _keep(array: Array, path: str, arrays: dict[str, Array]) -> str:
     return name
 
 
-def _key(key: Any) -> str | int:
-    if type(key) not in (str, int):
-        raise ValueError(f"{key!r:.80} is not a key")
-    return key  # type: ignore[no-any-return]
-
-
 def decode(value: Any, arrays: Mapping[str, Array]) -> Any:
     """The value that :func:`encode` turned into JSON."""
     if isinstance(value, dict):
@@ -167,9 +161,9 @@ def decode(value: Any, arrays: Mapping[str, Array]) -> Any:
         case "bytes":
             return bytes.fromhex(content)
         case "dict":
-            found = {_key(key): decode(one, arrays) for key, one in content}
-            if len(found) != len(content):
-                raise ValueError("a key occurs twice")
+            found = {key: decode(one, arrays) for key, one in content}
+            if len(found) != len(content) or any(type(key) not in (str, int) for key in found):
+                raise ValueError("its keys are not different strings or integers")
             return found
         case "list":
             return [decode(one, arrays) for one in content]

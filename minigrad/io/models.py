@@ -133,7 +133,7 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
             except DAMAGE as error:
                 raise ValueError(f"load_model: {path} is damaged: {error!r:.400}") from error
         for name, tensor in model._state():
-            _fill(tensor, file.arrays[name])
+            _set_value(tensor, file.arrays[name])
     return model
 
 
@@ -326,7 +326,7 @@ class _Reader:
         _check_paths(model)
         self.check_weights(model)
         if not any(type(module) is _Unknown for module in model.modules()):
-            _share(model, structure["shared"])
+            _tie_parameters(model, structure["shared"])
         frozen, evaluated = set(structure["frozen"]), set(structure["eval"])
         for name, p in model.named_parameters():
             p.requires_grad = name not in frozen
@@ -397,11 +397,9 @@ class _Reader:
                 items = [self.value(one, join_path(path, i)) for i, one in enumerate(content)]
                 return items if kind == "list" else tuple(items)
             case "dict":
-                if not all(type(key) in (str, int) for key, _ in content):
-                    raise ValueError(f"{path}: its keys are not strings or integers")
                 found = {key: self.value(one, join_path(path, key)) for key, one in content}
-                if len(found) != len(content):
-                    raise ValueError(f"{path}: a key occurs twice")
+                if len(found) != len(content) or any(type(key) not in (str, int) for key in found):
+                    raise ValueError(f"{path}: its keys are not different strings or integers")
                 return found
             case "function":
                 function = getattr(functional, content, None)
@@ -448,7 +446,7 @@ def _shared_parameters(model: Module) -> list[list[str]]:
     return [names for names in paths.values() if len(names) > 1]
 
 
-def _share(model: Module, groups: list[list[str]]) -> None:
+def _tie_parameters(model: Module, groups: list[list[str]]) -> None:
     """Make each group of paths lead to one parameter again."""
     parameters = dict(model.named_parameters(remove_duplicate=False))
     shared = {id(parameters[p]): parameters[first] for first, *others in groups for p in others}
@@ -460,7 +458,7 @@ def _share(model: Module, groups: list[list[str]]) -> None:
                 setattr(module, name, rebuild(value, iter(one)))
 
 
-def _fill(tensor: Tensor, array: Array) -> None:
+def _set_value(tensor: Tensor, array: Array) -> None:
     """Give a tensor of a new model its value, and the dtype that comes with it."""
     node = tensor._node
     tensor._data = array

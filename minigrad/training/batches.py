@@ -31,8 +31,8 @@ def batches_of(
         return x
     if targets and y is None:
         raise ValueError(f"{caller}: targets are missing: pass y, or a DataLoader of (x, y)")
-    xs = [_numbers(a) for a in (x if isinstance(x, tuple) else (x,))]
-    arrays = [*xs, _numbers(y)] if targets else xs
+    xs = [_numeric_array(a) for a in (x if isinstance(x, tuple) else (x,))]
+    arrays = [*xs, _numeric_array(y)] if targets else xs
     names = ["x"] if len(xs) == 1 else [f"x[{i}]" for i in range(len(xs))]
     for name, array in zip([*names, "y"], arrays, strict=False):
         if array.ndim == 0 or array.size == 0:
@@ -53,7 +53,7 @@ def validation_split(x: Any, y: Any, fraction: float, validation_data: Any) -> t
         raise ValueError("fit: validation_split needs arrays; give validation_data beside a loader")
     if not 0 < fraction < 1:
         raise ValueError(f"fit: validation_split must be in [0, 1), got {fraction}")
-    xs, y = [_numbers(a) for a in (x if isinstance(x, tuple) else (x,))], _numbers(y)
+    xs, y = [_numeric_array(a) for a in (x if isinstance(x, tuple) else (x,))], _numeric_array(y)
     lengths = {a.shape[:1] for a in (*xs, y)}
     if len(lengths) > 1 or not len(y):
         batches_of(x, y, 1, False, "fit")  # says what is wrong
@@ -100,7 +100,9 @@ def first_batch(source: Any) -> Any:
 def parts_of(batch: Any, dtype: Any) -> tuple[list[Tensor], Array]:
     """The inputs of the model as tensors, and the targets as an array."""
     *inputs, y = batch
-    return [model_input(x, dtype) for x in inputs], (y._data if type(y) is Tensor else _numbers(y))
+    return [model_input(x, dtype) for x in inputs], (
+        y._data if type(y) is Tensor else _numeric_array(y)
+    )
 
 
 def model_input(x: Any, dtype: Any) -> Tensor:
@@ -112,7 +114,7 @@ def model_input(x: Any, dtype: Any) -> Tensor:
     return tensor
 
 
-def _numbers(data: Any) -> Array:
+def _numeric_array(data: Any) -> Array:
     if isinstance(data, Tensor):
         return data.numpy()
     array = np.asarray(data) if hasattr(data, "__array__") else as_array(data)

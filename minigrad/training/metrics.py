@@ -129,7 +129,7 @@ class Accuracy(_Mean):
         if output.ndim > 1 and output.shape[1] > 1 and target.ndim == output.ndim - 1:
             right = output.argmax(1) == target  # the common case, without the checks below
         else:
-            predicted, true = _classes(output, target, self.threshold)
+            predicted, true = _predicted_and_true(output, target, self.threshold)
             right = predicted == true
         return int(np.count_nonzero(right)), right.size
 
@@ -225,7 +225,7 @@ class ConfusionMatrix(Metric):
     @checked()
     def update(self, output: Array, target: Array) -> None:
         """Count the pairs of a batch."""
-        predicted, true = _classes(output, target, self.threshold)
+        predicted, true = _predicted_and_true(output, target, self.threshold)
         size = output.shape[1] if output.ndim > 1 and output.shape[1] > 1 else 2
         if true.size and not 0 <= true.min() <= true.max() < size:
             raise ValueError(
@@ -461,7 +461,9 @@ def best_is_smaller(name: str) -> bool:
     return not any(word in bare for word in scores)
 
 
-def _classes(output: Array, target: Array, threshold: float | None) -> tuple[Array, Array]:
+def _predicted_and_true(
+    output: Array, target: Array, threshold: float | None
+) -> tuple[Array, Array]:
     """Predicted and true classes, as integers of one shape."""
     if output.ndim > 1 and output.shape[1] > 1:
         predicted = output.argmax(1)

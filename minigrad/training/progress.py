@@ -55,7 +55,7 @@ class _Timed(Progress):
         """The values and the time of a step, as text."""
         each = (self.now - self.started) / max(self.steps, 1)
         pace = f"{each * 1e3:.3g} ms/step" if each < 1 else f"{each:.3g} s/step"
-        shown = [f"{k} {_short(v)}" for k, v in logs.items() if np.ndim(v) == 0]
+        shown = [f"{k} {_format_value(v)}" for k, v in logs.items() if np.ndim(v) == 0]
         return "  ".join([*shown, pace])
 
     def say(self, text: str) -> None:
@@ -132,5 +132,5 @@ def progress(verbose: int | str) -> Progress:
     return kinds[verbose]()
 
 
-def _short(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return f"{value:.4f}" if abs(value) >= 1e-3 or value == 0 else f"{value:.3e}"
