@@ -1,4 +1,8 @@
-"""How a call of an operator is split: arrays, which may be tracked, and metadata, which are not."""
+"""How the arguments of an operator are split into arrays and metadata.
+
+Arrays may be tracked. Metadata, such as an axis, are copied, because the caller may change them
+before the backward pass; a tracked tensor among them is refused.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 
 from minigrad.operators.declare import Operator, engine, lost, with_numpys_names
 
-#: What holds no tensors, and is common.
+#: Common types that hold no tensors.
 _PLAIN = frozenset({bool, int, float, str, np.ndarray, slice})
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 

@@ -23,7 +23,7 @@ from minigrad.kernels.scratch import keep_freed
 InTape: TypeAlias = Callable[[Node], bool]
 #: Makes a tensor of an array and its node.
 MakeTensor: TypeAlias = Callable[[Any, Node | None], Any]
-_number = attrgetter("number")
+by_number = attrgetter("number")
 
 
 def backward(
@@ -79,7 +79,7 @@ def reachable(roots: Iterable[Node], in_tape: InTape | None = None) -> list[Node
                 if parent is not None and parent not in seen:
                     seen.add(parent)
                     stack.append(parent)
-    return sorted(seen, key=_number)
+    return sorted(seen, key=by_number)
 
 
 def edges_towards(
@@ -173,7 +173,7 @@ def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) ->
     if tensor is None:
         for at, h in enumerate(found):
             if type(h) is not np.ndarray:
-                found[at] = _plain(h)
+                found[at] = _as_plain(h)
     return found
 
 
@@ -203,7 +203,7 @@ def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
     return found
 
 
-def _plain(h: Any) -> Any:
+def _as_plain(h: Any) -> Any:
     """What a rule gave on plain arrays. Our own operators make constant tensors of them."""
     if h is None or isinstance(h, np.generic):
         return h

@@ -1,7 +1,8 @@
-"""Recompute instead of keeping: memory traded for time (Chen et al., 2016, arXiv:1604.06174).
+"""Checkpointing: keep only the arguments of a function, and run it again in the backward pass.
 
-What ran once must run the same again, later: with the same tensors tracked, the same replacements
-in force and the same random numbers. What cannot be the same again is refused.
+This trades time for memory (Chen et al., 2016, arXiv:1604.06174). The second run must do what the
+first did: with the same tensors tracked, the same replacements in force and the same random
+numbers. If it does something else, an error is raised.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from minigrad.engine.custom_gradient import history_before, unpack, with_rule
 from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, ShapeDtype, next_number
 from minigrad.engine.random import default_generator, generator_restored
 from minigrad.engine.settings import checked
-from minigrad.engine.switches import afterwards
+from minigrad.engine.switches import afterwards, replaced
 from minigrad.engine.tensor import Tensor, gradients, new_leaf
 from minigrad.engine.tree import flatten
 from minigrad.operators.arithmetic import positive
@@ -47,8 +48,8 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     the library (a dropout mask comes out the same again); buffers that it assigns, such as running
     means, are assigned once. It must compute the same thing twice.
 
-    Raises TypeError when f returns something other than tensors (nested as it likes), and on the
-    backward pass RuntimeError when f used other operators or other tensors than the first time.
+    Raises TypeError if f returns anything but tensors (which may be nested), and on the backward
+    pass RuntimeError if f used other operators or other tensors than the first time.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -72,12 +73,8 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             given[i] = tensor
         start = next_number()
         # Whether anything is recorded where the gradient is asked for is not f's concern.
-        now = STATE.get()
-        try:
-            STATE.set(now.replace(tapes=tapes, scope=state.scope, recording=True, pauses=()))
+        with replaced(tapes=tapes, scope=state.scope, recording=True, pauses=()):
             return start, f(*given)
-        finally:
-            STATE.set(now)
 
     # This first graph only tells which tensors f reads; it is dropped at once.
     variables = [_variable(args[i]) for i in places]
@@ -92,7 +89,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     made = [v._node for v in flat]
     others: list[Node | None] = [n for n in history_before(start, made) if n not in own]
     specs = [ShapeDtype(v.shape, v.dtype) for v in flat]
-    steps = _steps(start, made)
+    steps = _operators_since(start, made)
 
     def rule(g: Any, wanted: list[int], _ans: Any, *inputs: Any) -> list[Any]:
         recorded = isinstance(g, Tensor)
@@ -103,18 +100,18 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
         with ExitStack() as stack:
             stack.enter_context(generator_restored())
             generator.bit_generator.state = before
-            stack.enter_context(_unassigned())
+            stack.enter_context(_assignments_undone())
             for block in around:
                 stack.enter_context(also_when_recomputed(block))
-            stack.enter_context(_followed(others))
+            stack.enter_context(_watched_again(others))
             start, values = run(again, STATE.get().tapes if recorded else ())
             # What it returned may be one of the others, so this is read before they are let go.
             made = [value._node for value in flatten(values)]
         candidates = [*(v._node for v in again), *others]
-        _check_same(steps, _steps(start, made))
+        _refuse_other_operators(steps, _operators_since(start, made))
         for read in history_before(start, made):
             if read not in candidates and read.number <= start:
-                raise RuntimeError(_other(read))
+                raise RuntimeError(_new_tensor_message(read))
         cotangents = unpack(g if recorded else Tensor(np.asarray(g)), specs)
         seeds = [
             (node, cotangent)
@@ -145,13 +142,13 @@ def _variable(tensor: Tensor) -> Tensor:
 # -- the same again --------------------------------------------------------------------------------
 
 
-def _steps(start: int, made: list[Node | None]) -> list[tuple[str, tuple[int, ...]]]:
+def _operators_since(start: int, made: list[Node | None]) -> list[tuple[str, tuple[int, ...]]]:
     """The operators since number ``start`` that led to these nodes, with their shapes."""
     inside = reachable((n for n in made if n is not None), lambda n: n.number > start)
     return [(n.op.name, n.shape) for n in inside if n.parents and n.number > start]
 
 
-def _check_same(first: list[Any], second: list[Any]) -> None:
+def _refuse_other_operators(first: list[Any], second: list[Any]) -> None:
     if first == second:
         return
     pairs = [*zip(first, second, strict=False)]
@@ -167,7 +164,7 @@ def _check_same(first: list[Any], second: list[Any]) -> None:
     )
 
 
-def _other(node: Node) -> str:
+def _new_tensor_message(node: Node) -> str:
     return (
         f"checkpoint: when it ran again for the backward pass, the function used a tracked tensor "
         f"of shape {node.shape} that it had not used before. Pass what changes, such as the "
@@ -176,7 +173,7 @@ def _other(node: Node) -> str:
 
 
 @contextmanager
-def _followed(nodes: list[Node | None]) -> Generator[None]:
+def _watched_again(nodes: list[Node | None]) -> Generator[None]:
     """Inside, watched tensors have these nodes again, which they lost when their tape closed."""
     before: list[tuple[Tensor, Node | None]] = []
 
@@ -194,7 +191,7 @@ def _followed(nodes: list[Node | None]) -> Generator[None]:
 
 
 @contextmanager
-def _unassigned() -> Generator[None]:
+def _assignments_undone() -> Generator[None]:
     """Afterwards, tensors that were assigned inside hold what they held before."""
     assigned: list[tuple[Tensor, Any]] = []
 

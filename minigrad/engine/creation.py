@@ -1,4 +1,7 @@
-"""Making tensors: from data, of constants, in sequence."""
+"""Functions that make tensors: of data, of one value everywhere, of numbers in sequence.
+
+Python numbers become float32 or int64; arrays and NumPy's numbers keep their dtype.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fal
     >>> zeros(2)
     tensor([0., 0.])
     """
-    return _track(np.zeros(shape, _dtype("zeros", shape, dtype)), requires_grad)
+    return _track(np.zeros(shape, _no_second_length("zeros", shape, dtype)), requires_grad)
 
 
 @named
@@ -74,7 +77,7 @@ def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fals
     >>> ones(2)
     tensor([1., 1.])
     """
-    return _track(np.ones(shape, _dtype("ones", shape, dtype)), requires_grad)
+    return _track(np.ones(shape, _no_second_length("ones", shape, dtype)), requires_grad)
 
 
 @named
@@ -172,7 +175,7 @@ def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor
     return Tensor(np.full_like(as_tensor(x)._data, fill_value, dtype=dtype))
 
 
-def _dtype(name: str, shape: Any, dtype: Any) -> Any:
+def _no_second_length(name: str, shape: Any, dtype: Any) -> Any:
     if isinstance(dtype, int) and not isinstance(dtype, bool):
         raise TypeError(
             f"{name}: the second argument is the dtype, got {dtype}; "

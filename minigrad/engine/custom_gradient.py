@@ -1,4 +1,7 @@
-"""A function with a gradient of its own, after TensorFlow's ``custom_gradient``."""
+"""Functions with a gradient of their own, after TensorFlow's ``custom_gradient``.
+
+What such a function records is dropped, and one node with the given rule takes its place.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     returns one gradient per tensor argument (None for none). What ``grad`` computes with tensors
     is recorded when a higher order is asked for. As ``tf.custom_gradient``.
 
-    Raises TypeError when f does not return such a pair or a tracked tensor is passed by name,
+    Raises TypeError if f does not return such a pair or a tracked tensor is passed by name,
     RuntimeError when f uses a tracked tensor that is not an argument (its gradient would be lost),
     and on the backward pass ValueError for a wrong number of gradients.
 

@@ -1,7 +1,7 @@
-"""The history of a tensor: nodes that point backwards, and whether history is being written.
+"""The history of a tensor: nodes that point backwards, and the state that says what is recorded.
 
-A node never refers to its output nor to a tape, so no cycle arises and a graph is freed by
-reference counting the moment its output is.
+A node refers neither to its output nor to a tape. So there are no cycles, and reference counting
+frees a graph the moment its output is freed.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Node(ShapeDtype):
 
     ``saved`` is (output, input 0, input 1, ...), each the array where a rule needs it, a
     ``ShapeDtype`` or None where it does not; None altogether when no rule needs any. ``seen`` is
-    what ``mg.observe()`` noted, when somebody looked.
+    what ``mg.observe()`` noted, if it was open.
     """
 
     __slots__ = ("metadata", "number", "op", "parents", "saved", "scope", "seen")
@@ -153,7 +153,7 @@ class State:
     """What the current thread (or task) does with operations. Immutable: changed by replacing.
 
     ``pauses`` are the open blocks that keep it from recording. ``inspect`` is shown each operator
-    and each derivative rule, when somebody looks on: anomaly detection, or ``mg.observe()``.
+    and each derivative rule while a hook is set: by anomaly detection, or ``mg.observe()``.
     """
 
     __slots__ = ("inspect", "pauses", "recording", "scope", "tapes")
@@ -194,7 +194,7 @@ def in_module(name: str) -> str:
     return f"{name} in {where}" if where else name
 
 
-#: Lists of the values that buffers lose by assignment, while these are to be put back.
+#: Lists of the values that buffers had before an assignment, for blocks that restore them.
 ASSIGNED: ContextVar[tuple[list[tuple[Tensor, Any]], ...]] = ContextVar(
     "minigrad_assigned", default=()
 )

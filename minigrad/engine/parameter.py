@@ -1,4 +1,7 @@
-"""A parameter: the tensor that training changes."""
+"""Parameter: the one kind of tensor that is written in place, by optimizers.
+
+A graph that kept its old value refuses a backward pass from then on; see ``backward.py``.
+"""
 
 from __future__ import annotations
 

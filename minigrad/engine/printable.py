@@ -1,11 +1,15 @@
-"""Names and source lines come from anybody: how they are shown without doing anything."""
+"""Text from outside made safe to show: names and source lines may hold any characters.
+
+In a terminal they must not move the cursor or change colours, in a picture they must not break
+the file, and in neither may they turn the direction of the text around them.
+"""
 
 from __future__ import annotations
 
 import re
 
-#: What XML and DOT cannot hold, in whatever way it is written; and what turns the direction of
-#: the text around it, so that it reads otherwise than it is.
+#: Characters that XML and DOT cannot hold even when escaped, and those that turn the direction of
+#: the text around them.
 _FORBIDDEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )

@@ -1,4 +1,7 @@
-"""Random numbers, from one generator of our own: NumPy's global state is never touched."""
+"""Random tensors, and the generator that the library draws from.
+
+It is the library's own: NumPy's global state is neither used nor changed.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def manual_seed(seed: int) -> np.random.Generator:
     True
     """
     generator = default_generator()
-    # In place, so that whoever holds the generator is seeded too.
+    # In place, so that all who hold the generator are seeded, too.
     generator.bit_generator.state = np.random.default_rng(seed).bit_generator.state
     return generator
 
@@ -68,11 +71,8 @@ def randn(
     >>> randn(2, 3).shape
     (2, 3)
     """
-    made = Tensor(
-        np.asarray((generator or default_generator()).standard_normal(_flat(shape))).astype(dtype)
-    )
-    made.requires_grad = requires_grad
-    return made
+    draw = (generator or default_generator()).standard_normal
+    return _drawn(draw, shape, dtype, requires_grad)
 
 
 @checked(dtype="floating")
@@ -87,12 +87,13 @@ def rand(
     >>> rand(2, 3).shape
     (2, 3)
     """
-    made = Tensor(np.asarray((generator or default_generator()).random(_flat(shape))).astype(dtype))
+    draw = (generator or default_generator()).random
+    return _drawn(draw, shape, dtype, requires_grad)
+
+
+def _drawn(draw: Any, shape: tuple[Any, ...], dtype: DTypeLike, requires_grad: bool) -> Tensor:
+    """A tensor of drawn numbers. ``randn((2, 3))`` is taken as ``randn(2, 3)``."""
+    one_tuple = len(shape) == 1 and isinstance(shape[0], tuple)
+    made = Tensor(np.asarray(draw(shape[0] if one_tuple else shape)).astype(dtype))
     made.requires_grad = requires_grad
     return made
-
-
-def _flat(shape: tuple[Any, ...]) -> tuple[int, ...]:
-    """``randn((2, 3))`` is taken as ``randn(2, 3)``."""
-    first = shape[0] if len(shape) == 1 else None
-    return first if isinstance(first, tuple) else shape

@@ -205,7 +205,7 @@ def _complex(op: Operator) -> TypeError:
 
 
 def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
-    """The inputs that are no tensors as arrays of numbers.
+    """The inputs, with arrays of numbers in place of what is neither a tensor nor an array.
 
     Python numbers are weak beside a tensor; on their own they are float32.
     """

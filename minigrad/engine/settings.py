@@ -1,4 +1,4 @@
-"""What a public function takes: kinds from its annotations, ranges from the line above it.
+"""Checks of arguments: kinds from the annotations of a function, ranges from its decorator.
 
 ``@checked(eps="[0, inf)")`` refuses, before the function runs, whatever an annotation does not
 allow (a boolean where a number belongs, a string where a flag does, NaN anywhere) and numbers
@@ -68,7 +68,7 @@ class Interval(NamedTuple):
 
 
 def interval(text: str) -> Interval:
-    """The range that is written so.
+    """The range that this text stands for.
 
     >>> interval("(0, 1]").holds(0), interval("(0, 1]").holds(1)
     (False, True)
@@ -153,7 +153,7 @@ class Rule:
             raise wrong(f"{name}: {self.what} must be {words}, got {_short(value)}{hint}")
         if kind is DTYPE:
             return self._dtype(name, value)
-        for number in _numbers(taken):
+        for number in _numbers_in(taken):
             if isinstance(number, float) and math.isnan(number):
                 raise ValueError(f"{name}: {self.what} must be a number, got NaN")
             if self.range is not None and not self.range.holds(number):
@@ -186,7 +186,7 @@ def entries(name: str, state: Any, *keys: str) -> None:
 # -- kinds -----------------------------------------------------------------------------------------
 
 
-def _whole(value: Any) -> Any:
+def _whole_number(value: Any) -> Any:
     if isinstance(value, (bool, np.bool_)):
         return UNFIT
     try:
@@ -199,7 +199,7 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _number(value: Any) -> Any:
+def _real_number(value: Any) -> Any:
     if isinstance(value, (float, int)) and not isinstance(value, (bool, np.generic)):
         return value
     # NumPy's float64 would widen float32; so would that of an array or a tensor.
@@ -220,8 +220,8 @@ DTYPE = Kind("a numeric dtype", _dtype)
 SIMPLE: dict[Any, Kind] = {
     NoneType: Kind("None", lambda v: v if v is None else UNFIT),
     bool: Kind("True or False", lambda v: bool(v) if isinstance(v, (bool, np.bool_)) else UNFIT),
-    int: Kind("an int", _whole),
-    float: Kind("a number", _number),
+    int: Kind("an int", _whole_number),
+    float: Kind("a number", _real_number),
     str: Kind("a string", lambda v: v if isinstance(v, str) else UNFIT),
 }
 
@@ -241,7 +241,7 @@ def _draws(value: Any) -> bool:
 
 
 def _kinds(meant: Any) -> list[Kind] | None:
-    """What this annotation allows; None where it says nothing that can be checked."""
+    """What this annotation allows; None if it says nothing that can be checked."""
     meant = NoneType if meant is None else meant
     if meant is DTypeLike:
         return [DTYPE]
@@ -254,7 +254,7 @@ def _kinds(meant: Any) -> list[Kind] | None:
     if origin in (Union, UnionType):
         return _joined(_kinds(part) for part in parts)
     if origin is tuple:
-        return _row(parts)
+        return _tuple_of(parts)
     kind = origin or meant
     if (
         kind is Any
@@ -282,7 +282,7 @@ def _joined(alternatives: Iterator[list[Kind] | None]) -> list[Kind] | None:
     return found
 
 
-def _row(parts: tuple[Any, ...]) -> list[Kind] | None:
+def _tuple_of(parts: tuple[Any, ...]) -> list[Kind] | None:
     """A tuple, or a list instead of it, of these kinds."""
     any_length = parts[-1] is Ellipsis
     each = [_kinds(part) for part in parts if part is not Ellipsis]
@@ -307,7 +307,7 @@ def _row(parts: tuple[Any, ...]) -> list[Kind] | None:
 
 
 def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
-    """What can be gone through; numbers, strings and functions in lists are looked at."""
+    """An iterable. Numbers, strings and functions inside lists and tuples are checked, too."""
     mapping = hasattr(kind, "keys")
     inner = (_kinds(parts[0]) or []) if len(parts) == 1 else []
     if not all(one is FUNCTION or one in SIMPLE.values() for one in inner):
@@ -376,7 +376,7 @@ def _meant(text: str, f: Callable[..., Any]) -> Any:
 
 
 def _alternatives(text: str) -> Iterator[str]:
-    """The parts of an annotation between bars that stand in no brackets."""
+    """The parts of an annotation between the bars that are outside of brackets."""
     depth = start = 0
     for i, letter in enumerate(text):
         depth += (letter in "[(") - (letter in "])")
@@ -386,10 +386,10 @@ def _alternatives(text: str) -> Iterator[str]:
     yield text[start:].strip()
 
 
-def _numbers(taken: Any) -> Iterator[Any]:
+def _numbers_in(taken: Any) -> Iterator[Any]:
     if isinstance(taken, (tuple, list)):
         for one in taken:
-            yield from _numbers(one)
+            yield from _numbers_in(one)
     elif isinstance(taken, (int, float)) and not isinstance(taken, bool):
         yield taken
 

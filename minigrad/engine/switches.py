@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import _GeneratorContextManager, contextmanager
 from typing import Any, TypeVar, overload
 
-from minigrad.engine.node import STATE
+from minigrad.engine.node import STATE, State
 
 __all__ = ["is_recording", "no_grad"]
 
@@ -30,6 +30,31 @@ def afterwards(undo: Callable[[], object]) -> Generator[None]:
         except BaseException:
             undo()
             raise
+
+
+class replaced:
+    """Inside, the state has these fields changed; afterwards it is as it was before.
+
+    Entering gives the state before. Without changes the block does nothing. It is not made of a
+    generator, which Python might finish late: this puts a whole state back.
+    """
+
+    def __init__(self, **changes: Any) -> None:
+        self._changes = changes
+
+    def __enter__(self) -> State:
+        self._before = before = STATE.get()
+        try:
+            if self._changes:
+                STATE.set(before.replace(**self._changes))
+            return before
+        except BaseException:  # Ctrl-C: then __exit__ is not called
+            STATE.set(before)
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        if self._changes:
+            STATE.set(self._before)
 
 
 class Switch(_GeneratorContextManager[None]):

@@ -1,4 +1,8 @@
-"""GradientTape: an interval of history, after TensorFlow's."""
+"""GradientTape, after TensorFlow's: an interval of the history.
+
+Nodes are attached to values whether or not a tape is open. A tape notes the numbers between which
+it was recording, and so knows which nodes belong to it; and it notes which constants are watched.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +30,10 @@ class GradientTape:
     Parameters and other tensors with ``requires_grad=True`` are watched by themselves (unless
     ``watch_accessed_variables=False``); others need :meth:`watch`. What ran before the tape opened
     is constant to it. A tape gives one gradient, then it is spent, unless ``persistent=True``.
-    Tapes nest to any order: a gradient taken while another tape is open is itself recorded. Raises
-    RuntimeError when it is used after it is spent or opened twice, TypeError for what is no tensor
-    or has no derivative.
+    Tapes nest to any order: a gradient taken while another tape is open is itself recorded.
+
+    Raises RuntimeError if it is used after it is spent or opened twice, TypeError if a target or
+    source is not a tensor, or if an integer tensor is watched.
 
     >>> import numpy as np, minigrad as mg
     >>> x = mg.tensor(np.array([1.0, 2.0, 3.0]), requires_grad=True)
@@ -164,7 +169,7 @@ class GradientTape:
     def watch(self, tensor: Any) -> None:
         """Follow this tensor (or each of a nested list, tuple or dict) although it is a constant.
 
-        Raises TypeError for integer tensors and for what is no tensor.
+        Raises TypeError if one of them is not a tensor, or is a tensor of integers.
         """
         for one in flatten(tensor):
             if not isinstance(one, Tensor):
@@ -214,12 +219,12 @@ class GradientTape:
     ) -> Any:
         """D target / d source for each source, in the nesting (list, tuple, dict) of ``sources``.
 
-        Several targets, and the elements of a target that is no scalar, are summed, weighted by
+        Several targets, and the elements of a target that is not a scalar, are summed, weighted by
         ``output_gradients`` (of the targets' shapes). A source that the target does not depend
         on, or that this tape does not watch, gives None, or zeros with
         ``unconnected_gradients="zero"``; ``mg.explain(target, source)`` says why.
 
-        Raises RuntimeError when the tape is spent, TypeError for sources that are no tensors,
+        Raises RuntimeError if the tape is spent, TypeError if a target or source is not a tensor,
         ValueError for an unknown ``unconnected_gradients`` or ill-shaped ``output_gradients``.
         """
         self._refuse_if_spent()
@@ -259,7 +264,9 @@ class GradientTape:
     def jacobian(self, target: Tensor, sources: Any, unconnected_gradients: str = "none") -> Any:
         """All derivatives: shape target.shape + source.shape for each source.
 
-        One backward pass per element of the target. Raises as :meth:`gradient`.
+        One backward pass per element of the target. Raises RuntimeError if the tape is spent,
+        TypeError if the target or a source is not a tensor, ValueError for an unknown
+        ``unconnected_gradients``.
 
         >>> import minigrad as mg
         >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -269,9 +276,9 @@ class GradientTape:
         tensor([[2., 0.],
                 [0., 4.]])
         """
-        self._check("jacobian", "target", target)
+        self._require_tensor("jacobian", "target", target)
         units = (_units(target, i) for i in np.ndindex(target.shape))
-        columns = self._passes(target, sources, units, unconnected_gradients)
+        columns = self._gradients_for_each(target, sources, units, unconnected_gradients)
         blocks = (
             _assemble(column, 0, target.shape + source.shape, source.dtype)
             for column, source in zip(columns, flatten(sources), strict=True)
@@ -284,20 +291,21 @@ class GradientTape:
         """The Jacobian of each row: shapes (N, ...) and (N, ...) give (N, ..., ...).
 
         Row n of the target may depend on row n of the source only (else the result mixes rows).
-        Raises ValueError when the first axes differ, else as :meth:`gradient`.
+        Raises RuntimeError if the tape is spent, TypeError if target or source is not a tensor,
+        ValueError if their first axes differ or for an unknown ``unconnected_gradients``.
         """
-        self._check("batch_jacobian", "target", target)
-        self._check("batch_jacobian", "source", source)
+        self._require_tensor("batch_jacobian", "target", target)
+        self._require_tensor("batch_jacobian", "source", source)
         if not target.ndim or not source.ndim or target.shape[0] != source.shape[0]:
             raise ValueError(
                 f"batch_jacobian: expected target and source with the same first axis, "
                 f"got {target.shape} and {source.shape}"
             )
         units = (_units(target, (slice(None), *i)) for i in np.ndindex(target.shape[1:]))
-        (column,) = self._passes(target, source, units, unconnected_gradients)
+        (column,) = self._gradients_for_each(target, source, units, unconnected_gradients)
         return _assemble(column, 1, target.shape + source.shape[1:], source.dtype)
 
-    def _passes(
+    def _gradients_for_each(
         self, target: Tensor, sources: Any, cotangents: Iterable[Tensor], unconnected: str
     ) -> list[list[Any]]:
         """For each source, its gradients for the cotangents in turn."""
@@ -323,7 +331,7 @@ class GradientTape:
             self._spent = True
             self._pause()
 
-    def _check(self, function: str, role: str, one: Any) -> None:
+    def _require_tensor(self, function: str, role: str, one: Any) -> None:
         if not isinstance(one, Tensor):
             raise TypeError(f"{function}: expected a tensor as {role}, got {type(one).__name__}")
 
@@ -361,7 +369,7 @@ class GradientTape:
         return pairs
 
 
-#: A constant may be watched by tapes on several threads: it is one leaf to all of them.
+#: Held while tensors are watched: tapes on several threads that watch one share its leaf.
 _watching = threading.Lock()
 
 

@@ -26,6 +26,7 @@ from minigrad.engine.node import (
     Node,
     next_number,
 )
+from minigrad.engine.switches import replaced
 from minigrad.engine.tree import flatten
 from minigrad.operators import arithmetic, indexing, products, shapes
 from minigrad.operators.declare import (
@@ -125,7 +126,7 @@ class Tensor(ArrayMethods):
     def item(self) -> Any:
         """The only element, as a Python number.
 
-        Raises ValueError when there is not exactly one element.
+        Raises ValueError if there is not exactly one element.
         """
         if self._data.size != 1:
             raise ValueError(
@@ -139,7 +140,7 @@ class Tensor(ArrayMethods):
         note_detached(self._node, ".tolist()")
         return self._data.tolist()
 
-    def _number(self, kind: str) -> Any:
+    def _as_python(self, kind: str) -> Any:
         """The only element for Python, unless an open tape would lose sight of it unasked."""
         state = STATE.get()
         if state.recording and any(tape._node_of(self) is not None for tape in state.tapes):
@@ -153,13 +154,13 @@ class Tensor(ArrayMethods):
         return self.item()
 
     def __float__(self) -> float:
-        return float(self._number("float"))
+        return float(self._as_python("float"))
 
     def __int__(self) -> int:
-        return int(self._number("int"))
+        return int(self._as_python("int"))
 
     def __complex__(self) -> complex:
-        return complex(self._number("complex"))
+        return complex(self._as_python("complex"))
 
     def __index__(self) -> int:
         if self._data.dtype.kind not in "iu" or self._data.ndim:
@@ -446,7 +447,7 @@ def _rebuild(kind: type[Tensor], data: NDArray[Any], requires_grad: bool) -> Ten
 def as_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """A new array of anything array-like: Python floats become float32, arrays keep their dtype.
 
-    Raises TypeError for what has no numeric dtype and for tracked tensors inside lists.
+    Raises TypeError if the data are not numbers, and for tracked tensors inside lists.
     """
     given = isinstance(data, (np.ndarray, np.generic, Tensor))
     try:
@@ -521,11 +522,8 @@ def gradients(
     ``recorded``: the pass itself is written down, for higher orders.
     """
     if recorded:
-        state = STATE.get()
-        try:
+        with replaced(scope=STATE.get().scope):
             return backward(seeds, sources, in_tape=in_tape, tensor=Tensor)
-        finally:
-            STATE.set(state)
     raw = [(node, seed._data) for node, seed in seeds]
     found = backward(raw, sources, in_tape=in_tape, release=release)
     given = {id(seed) for _, seed in raw}

@@ -1,19 +1,20 @@
-"""Functions in, derivatives out: grad, jacobian, hessian and products with them.
+"""Functional transforms: they take a function and give its derivatives.
 
-Each argument enters as a fresh variable, so that nested derivatives cannot mistake one level's
-variable for another's. What comes out is tracked when an argument is, or when the function uses
-a tracked tensor; otherwise it is a constant, and an array where the argument was one.
+Each argument is replaced by a fresh variable, so that nested derivatives cannot mistake one level's
+variable for another's. A result is tracked if an argument is, or if the function uses a tracked
+tensor. Otherwise it is a constant, and an array where the argument was an array.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.engine.node import STATE, Leaf, Node
 from minigrad.engine.settings import checked
+from minigrad.engine.switches import replaced
 from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.engine.tree import flatten, map_leaves, rebuild
@@ -54,29 +55,17 @@ def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[A
     return given, given[argnums], args[argnums]
 
 
-class _recording:
-    """A derivative is taken under ``no_grad`` too. Tells whether it may be tracked itself.
+def _recording() -> replaced:
+    """A block in which a derivative can be taken: recording is on, even under ``no_grad``.
 
-    No generator: Python might finish one late, and this puts a whole state back.
+    Entering it gives the state outside, where ``recording`` tells whether the derivative may be
+    tracked itself.
     """
-
-    def __enter__(self) -> bool:
-        self._state = state = STATE.get()
-        if state.recording:
-            return True
-        try:
-            STATE.set(state.replace(recording=True, tapes=(), pauses=()))
-            return False
-        except BaseException:  # Ctrl-C: then __exit__ is not called
-            STATE.set(state)
-            raise
-
-    def __exit__(self, *_: object) -> None:
-        if not self._state.recording:
-            STATE.set(self._state)
+    on = STATE.get().recording
+    return replaced() if on else replaced(recording=True, tapes=(), pauses=())
 
 
-def _tracked(tape: GradientTape, variables: Any, values: Any) -> bool:
+def _is_tracked(tape: GradientTape, variables: Any, values: Any) -> bool:
     """Whether what ran under this tape hangs on anything tracked besides its own variables."""
     start = tape._intervals[0][0]
     if any(type(one._node) is Node for one in flatten(variables)):
@@ -105,7 +94,7 @@ def _constants(given: Any, values: Any) -> Any:
     return map_leaves(lambda one: np.array(one._data) if arrays else one.detach(), values)
 
 
-def _tensors(value: Any, what: str) -> list[Tensor]:
+def _tensors_in(value: Any, what: str) -> list[Tensor]:
     """The tensors of a nested result."""
     found = flatten(value)
     for one in found:
@@ -117,13 +106,13 @@ def _tensors(value: Any, what: str) -> list[Tensor]:
     return found
 
 
-def _scalar(value: Any, what: str) -> Tensor:
+def _one_number(value: Any, what: str) -> Tensor:
     if isinstance(value, (list, tuple, dict)):
         raise TypeError(
             f"{what}: the function must return one tensor, got {type(value).__name__}; "
             f"add up what it holds, or use mg.jacobian"
         )
-    (tensor,) = _tensors(value, what)
+    (tensor,) = _tensors_in(value, what)
     if tensor.size != 1:
         raise ValueError(
             f"{what}: the function must return one number, got shape {tensor.shape}; "
@@ -143,7 +132,7 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
     parameter; so a loss may hold a gradient. Otherwise they are constants, and for NumPy arrays
     NumPy arrays. This holds for all functions here.
 
-    Raises ValueError when f does not return exactly one number, TypeError for integer arguments.
+    Raises ValueError if f does not return exactly one number, TypeError for integer arguments.
 
     >>> import minigrad as mg
     >>> mg.value_and_grad(lambda x: (x * x).sum())(mg.tensor([1.0, 2.0]))
@@ -151,12 +140,12 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
     """
 
     def both(*args: Any, **kwargs: Any) -> Any:
-        with _recording() as open_:
+        with _recording() as outside:
             given, wanted, asked = _variables(f, argnums, args)
             with GradientTape() as tape:
                 tape.watch(wanted)
-                value = _scalar(f(*given, **kwargs), "grad")
-            tape._recorded = tracked = open_ and _tracked(tape, wanted, value)
+                value = _one_number(f(*given, **kwargs), "grad")
+            tape._recorded = tracked = outside.recording and _is_tracked(tape, wanted, value)
             gradient = tape.gradient(value, wanted, unconnected_gradients="zero")
         if tracked:
             return value, gradient
@@ -199,13 +188,13 @@ def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., A
     """
 
     def of(*args: Any, **kwargs: Any) -> Any:
-        with _recording() as open_:
+        with _recording() as outside:
             given, wanted, asked = _variables(f, argnums, args)
             with GradientTape(persistent=True) as tape:
                 tape.watch(wanted)
                 value = f(*given, **kwargs)
-            tensors = _tensors(value, "jacobian")
-            tape._recorded = tracked = open_ and _tracked(tape, wanted, tensors)
+            tensors = _tensors_in(value, "jacobian")
+            tape._recorded = tracked = outside.recording and _is_tracked(tape, wanted, tensors)
             blocks = [tape.jacobian(one, wanted, unconnected_gradients="zero") for one in tensors]
         return rebuild(value, iter(blocks if tracked else [_as_given(asked, b) for b in blocks]))
 
@@ -237,13 +226,13 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]
     >>> back(mg.tensor([1.0, 10.0]))
     (tensor([ 2., 60.]),)
     """
-    with _recording() as open_:
+    with _recording() as outside:
         variables = tuple(_fresh(a) for a in args)
         with GradientTape(persistent=True) as tape:
             tape.watch(variables)
             value = f(*variables)
-        tensors = _tensors(value, "vjp")
-        tracked = open_ and _tracked(tape, variables, tensors)
+        tensors = _tensors_in(value, "vjp")
+        tracked = outside.recording and _is_tracked(tape, variables, tensors)
 
     def back(v: Any) -> tuple[Any, ...]:
         tape._recorded = again = tracked or _any_tracked(v)
@@ -259,7 +248,7 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
 
     ``x`` and ``v``: a tensor each, or tuples of them for a function of several arguments.
     Computed by differentiating the vector-Jacobian product, which is linear in its cotangent.
-    Raises ValueError when x and v differ in shape.
+    Raises ValueError if x and v differ in shape.
 
     >>> import minigrad as mg
     >>> mg.jvp(lambda x: x * x, mg.tensor([1.0, 3.0]), mg.tensor([1.0, 1.0]))
@@ -267,22 +256,21 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     """
     xs = x if isinstance(x, tuple) else (x,)
     vs = v if isinstance(v, tuple) else (v,)
-    with _recording() as open_:
+    with _recording() as outside:
         variables = tuple(_fresh(one) for one in xs)
-        directions = [as_tensor(one) for one in vs]
-        shapes = [t.shape for t in variables]
-        if shapes != [t.shape for t in directions]:
-            raise ValueError(f"jvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
+        directions = _directions("jvp", variables, vs)
         with GradientTape() as outer:
             with GradientTape() as inner:
                 inner.watch(variables)
                 value = f(*variables)
             if not isinstance(value, Tensor):
-                _scalar(value, "jvp")
+                _one_number(value, "jvp")
             cotangent = Tensor(np.zeros_like(value._data))
             outer.watch(cotangent)
             products = inner.gradient(value, variables, cotangent, unconnected_gradients="zero")
-        tracked = open_ and (_tracked(outer, variables, value) or _any_tracked(directions))
+        tracked = outside.recording and (
+            _is_tracked(outer, variables, value) or _any_tracked(directions)
+        )
         outer._recorded = tracked
         tangent = outer.gradient(products, cotangent, directions, unconnected_gradients="zero")
     return (value, tangent) if tracked else (_constants(x, value), _constants(x, tangent))
@@ -293,28 +281,36 @@ def hvp(f: Function, x: Any, v: Any) -> Any:
     """The Hessian of f at x times v, without forming the Hessian (Pearlmutter, 1994).
 
     x may be a list, tuple or dict of tensors, v and the result then are too.
-    Raises ValueError when x and v differ in shape.
+    Raises ValueError if x and v differ in shape.
 
     >>> import minigrad as mg
     >>> mg.hvp(lambda x: (x ** 3).sum(), mg.tensor([1.0, 2.0]), mg.tensor([1.0, 1.0]))
     tensor([ 6., 12.])
     """
-    with _recording() as open_:
+    with _recording() as outside:
         variable = _fresh(x)
-        directions = [as_tensor(one) for one in flatten(v)]
-        shapes = [one.shape for one in flatten(variable)]
-        if shapes != [one.shape for one in directions]:
-            raise ValueError(f"hvp: x has shapes {shapes}, v has {[t.shape for t in directions]}")
+        directions = _directions("hvp", flatten(variable), flatten(v))
         with GradientTape() as outer:
             outer.watch(variable)
             with GradientTape() as inner:
                 inner.watch(variable)
-                value = _scalar(f(variable), "hvp")
+                value = _one_number(f(variable), "hvp")
             gradient = inner.gradient(value, variable, unconnected_gradients="zero")
-        tracked = open_ and (_tracked(outer, variable, value) or _any_tracked(directions))
+        tracked = outside.recording and (
+            _is_tracked(outer, variable, value) or _any_tracked(directions)
+        )
         outer._recorded = tracked
         product = outer.gradient(gradient, variable, directions, unconnected_gradients="zero")
     return product if tracked else _as_given(x, product)
+
+
+def _directions(what: str, variables: Sequence[Tensor], given: Sequence[Any]) -> list[Tensor]:
+    """The given directions as tensors of the same shapes as the variables."""
+    directions = [as_tensor(one) for one in given]
+    shapes, found = [t.shape for t in variables], [t.shape for t in directions]
+    if shapes != found:
+        raise ValueError(f"{what}: x has shapes {shapes}, v has {found}")
+    return directions
 
 
 def _any_tracked(given: Any) -> bool:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.node import STATE
 from minigrad.engine.settings import checked
+from minigrad.engine.switches import replaced
 from minigrad.kernels.windows import as_int
 from minigrad.testing import report
 from minigrad.testing.comparison import Comparison
@@ -72,17 +72,12 @@ def check_grads(
         )
     result = GradientReport(subject.name, order)
     # Open tapes must not see the thousands of calls made here.
-    state = STATE.get()
-    try:
-        STATE.set(state.replace(recording=True, tapes=(), pauses=()))
-        with np.errstate(all="ignore"):
-            for each in range(1, order + 1):
-                check = Check(subject, seed, lambda: _snippet(f, args, name, order, seed))
-                check.run(result)
-                if each < order:
-                    subject = check.gradient()
-    finally:
-        STATE.set(state)
+    with replaced(recording=True, tapes=(), pauses=()), np.errstate(all="ignore"):
+        for each in range(1, order + 1):
+            check = Check(subject, seed, lambda: _snippet(f, args, name, order, seed))
+            check.run(result)
+            if each < order:
+                subject = check.gradient()
     if result.verdict is Verdict.INCONCLUSIVE:
         raise GradientInconclusive(
             f"{subject.name}: {result.inconclusive} of {result.compared} derivatives could not be "
