@@ -6,32 +6,31 @@ nothing but what a loop by hand does; what costs time is done between epochs, or
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import itertools
 import math
 import os
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad import optim
-from minigrad.data.loader import ArrayDataset, DataLoader
+from minigrad.data.loader import DataLoader
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
-from minigrad.engine.switches import no_grad
 from minigrad.engine.tensor import Tensor
 from minigrad.io.checkpoints import load_checkpoint, save_checkpoint
 from minigrad.nn.module import Module, float_dtype, modes_restored
 from minigrad.training import batches
 from minigrad.training.callbacks import Callback, ModelCheckpoint
+from minigrad.training.checks import check_data, evaluating, one_tensor
 from minigrad.training.divergence import cause_of_divergence, described, first_bias
 from minigrad.training.history import History
 from minigrad.training.interrupts import interrupts_deferred
-from minigrad.training.losses import REGRESSION, Loss, check_finite
+from minigrad.training.losses import REGRESSION, Loss
 from minigrad.training.metrics import Accuracy, Metric, RunningMeans, metrics_for
+from minigrad.training.optimizers import optimizer_for
 from minigrad.training.progress import Progress, progress
 
 __all__ = ["Trainer"]
@@ -76,7 +75,7 @@ class Trainer:
         self.model = model
         self.loss = Loss(loss)
         self.metrics = metrics_for(metrics, self.loss)
-        self.optimizer = _optimizer(optimizer, model)
+        self.optimizer = optimizer_for(optimizer, model)
         self.history = History()
         self.epoch = 0
         self.stop_training = False
@@ -138,12 +137,12 @@ class Trainer:
                 x, y, validation_split, validation_data
             )
         source = batches.batches_of(x, y, batch_size, shuffle, "fit")
-        self._check(source, "")
+        check_data("", source, self.model, self.loss, self.metrics)
         validation: Any = None
         if validation_data is not None:
             x, y = batches.unpack_validation_data(validation_data)
             validation = batches.batches_of(x, y, batch_size, False, "validation_data")
-            self._check(validation, "validation ")
+            check_data("validation ", validation, self.model, self.loss, self.metrics)
         names = ["loss", *[m.name for m in self.metrics]]
         self.quantities = names + [f"val_{name}" for name in names if validation is not None]
         self._begin(source, called)
@@ -316,7 +315,7 @@ class Trainer:
         :meth:`fit`.
         """
         source = batches.batches_of(x, y, batch_size, False, "evaluate")
-        self._check(source, "")
+        check_data("", source, self.model, self.loss, self.metrics)
         return self._judge(source, self.metrics)
 
     @checked(batch_size="[1, inf)")
@@ -331,13 +330,13 @@ class Trainer:
         dtype = float_dtype(self.model)
         arrays = isinstance(source, DataLoader) and source is not x
         outputs: list[Array] = []
-        with _evaluating(self.model):
+        with evaluating(self.model):
             for batch in source:
                 parts: Any = batch if isinstance(batch, (tuple, list)) else (batch,)
                 if not arrays:
                     parts = parts[:-1] or parts
                 inputs = [batches.model_input(one, dtype) for one in parts]
-                outputs.append(_tensor(self.model(*inputs))._data)
+                outputs.append(one_tensor(self.model(*inputs))._data)
         if not outputs:
             raise ValueError("predict: there is no batch to predict for")
         return np.concatenate(outputs)
@@ -355,7 +354,7 @@ class Trainer:
             )
         given = [m for m in self.metrics if isinstance(m, Accuracy)]
         source = batches.batches_of(x, y, batch_size, False, "score")
-        self._check(source, "")
+        check_data("", source, self.model, self.loss, self.metrics)
         judged = self._judge(source, given[:1] or [Accuracy(self.loss.threshold)])
         return float(judged["accuracy"])
 
@@ -369,47 +368,12 @@ class Trainer:
         running = RunningMeans(copy.deepcopy(list(metrics)))
         running.reset()
         dtype = float_dtype(self.model)
-        with _evaluating(self.model):
+        with evaluating(self.model):
             for batch in source:
                 _, output, target, loss = self._forward(batch, dtype)
                 running.update(loss._data.item(), output._data, target._data)
                 check_interrupt()
         return running.logs()
-
-    # -- checks before the first step --------------------------------------------------------------
-
-    def _check(self, source: Any, what: str) -> None:
-        """Run one batch and restore everything; raise if data, model and loss do not fit."""
-        batch = batches.first_batch(source)
-        if not isinstance(batch, (tuple, list)) or len(batch) < 2:  # pyright: ignore[reportUnknownArgumentType]
-            raise ValueError(
-                f"{what}targets are missing: expected arrays x and y, or batches (x, y), got "
-                f"batches of {type(batch).__name__}"
-            )
-        inputs, y = batches.parts_of(batch, float_dtype(self.model))
-        names = [f"{what}x"] if len(inputs) == 1 else [f"{what}x[{i}]" for i in range(len(inputs))]
-        everything: Sequence[Array] = [*[x._data for x in inputs], y]
-        dataset = source.dataset if isinstance(source, DataLoader) else None
-        if isinstance(dataset, ArrayDataset) and source.collate_fn is None:
-            everything = dataset.arrays
-        for name, array in zip(names, everything, strict=False):
-            if array.dtype.kind == "f":
-                check_finite(array, name)
-        with _evaluating(self.model):
-            output = _tensor(self.model(*inputs))
-            if output.shape[:1] != y.shape[:1]:
-                raise ValueError(
-                    f"the model gives {output.shape} for a batch of {len(y)} samples; its first "
-                    f"axis must be the samples"
-                )
-            self.loss.check_targets(everything[-1], output, f"{what}y")
-            target = self.loss.target(y, output.shape, output.dtype)
-            for one in self.metrics:
-                trial = copy.deepcopy(one)
-                trial.reset()
-                trial.update(output._data, target)
-            loss: Any = self.loss.trial(output, Tensor(target))
-            self.loss.check_loss(loss, output, target)
 
     # -- saving and resuming -----------------------------------------------------------------------
 
@@ -516,51 +480,6 @@ class Trainer:
                 )
 
 
-@contextlib.contextmanager
-def _evaluating(model: Module) -> Generator[None]:
-    """Evaluation mode without a graph; afterwards each module is in the mode it was in."""
-    with modes_restored(model), no_grad():
-        model.eval()
-        yield
-
-
-def _optimizer(given: Any, model: Module) -> optim.Optimizer:
-    params = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    if not params:
-        raise ValueError(
-            f"Trainer: {type(model).__name__} has no parameters to train. Keep layers as "
-            f"attributes of the module, and leave some with requires_grad=True"
-        )
-    classes = {name.lower(): getattr(optim, name) for name in optim.__all__}
-    classes = {
-        name: c
-        for name, c in classes.items()
-        if isinstance(c, type) and issubclass(c, optim.Optimizer) and c is not optim.Optimizer
-    }
-    if isinstance(given, str):
-        if given.lower() not in classes:
-            raise ValueError(f"unknown optimizer {given!r}; known are {', '.join(classes)}")
-        given = classes[given.lower()]
-    if isinstance(given, type) and issubclass(given, optim.Optimizer):
-        made: Any = given
-        return made(params)  # type: ignore[no-any-return]
-    if not isinstance(given, optim.Optimizer):
-        raise TypeError(
-            f"Trainer: optimizer must be a name ({', '.join(classes)}), a class or an object of "
-            f"minigrad.optim, got {type(given).__name__}"
-        )
-    held = {id(p) for group in given.param_groups for p in group["params"]}
-    if not held:
-        names, tensors = zip(*params, strict=True)
-        given.add_param_group({"params": list(tensors), "param_names": list(names)})
-    elif held.isdisjoint(id(p) for _, p in params):
-        raise ValueError(
-            f"Trainer: {type(given).__name__} holds {len(held)} parameters, none of them of this "
-            f"{type(model).__name__}; make it with model.parameters(), or without parameters"
-        )
-    return given
-
-
 def _own_generators(model: Module) -> dict[str, np.random.Generator]:
     """The random generators that modules hold, e.g. dropout layers, by path and attribute."""
     return {
@@ -569,12 +488,3 @@ def _own_generators(model: Module) -> dict[str, np.random.Generator]:
         for name, value in vars(module).items()
         if isinstance(value, np.random.Generator)
     }
-
-
-def _tensor(output: Any) -> Tensor:
-    if not isinstance(output, Tensor):
-        raise TypeError(
-            f"the model gives {type(output).__name__}, expected one tensor; wrap the model in a "
-            f"Module that returns the part to be trained"
-        )
-    return output
