@@ -451,6 +451,15 @@ def test_a_file_cannot_assign_to_the_records_of_a_module(path, name):
         mg.load_model(path)
 
 
+@pytest.mark.parametrize("name", ["np", "Tensor", "Module", "_scale", "__import__", "no_such_name"])
+def test_only_functions_of_nn_functional_are_taken_by_name(path, name):
+    mg.save_model(nn.Sequential(nn.ReLU()), path)
+    root = ["assembled", "Sequential", {"f": ["function", name]}]
+    change(path, lambda tree: {**tree, "root": root})
+    with pytest.raises(ValueError, match=f"f: unknown function '{name}'"):
+        mg.load_model(path)
+
+
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_damaged_files_never_crash(path, kind):
     shared = nn.Linear(2, 2)
