@@ -352,14 +352,18 @@ A, B = np.array([1.5, -2.0, 0.5]), np.array([2.0, 1.0, 0.5])
     [
         (mg.exp, {"x": A}), (mg.abs, {"x": A}), (mg.floor, {"x": A}), (mg.argmax, {"x": A}),
         (mg.all, {"x": A}), (mg.sum, {"x": A}), (mg.diff, {"x": A}), (mg.cumsum, {"x": A}),
-        (mg.add, {"x": A, "y": B}), (mg.less, {"x": A, "y": B}), (mg.fmod, {"y": B, "x": A}),
-        (mg.isclose, {"x": A, "y": B}), (mg.power, {"x": B, "y": A}),
+        (mg.add, {"x": A, "y": B}), (mg.less, {"x": A, "y": B}), (mg.fmod, {"x": A, "y": B}),
+        (mg.isclose, {"x": A, "y": B}), (mg.power, {"x": B, "y": A}), (mg.dot, {"x": A, "y": B}),
+        (mg.polymul, {"p": A, "q": B}), (mg.hstack, {"arrays": [A, B]}),
+        (mg.block, {"blocks": [A, B]}),
     ],
 )  # fmt: skip
-def test_arrays_may_also_be_named_x_and_y(function, arrays):
-    positional = function(*[mg.tensor(arrays[k]) for k in sorted(arrays)])
-    by_name = function(**{k: mg.tensor(v) for k, v in arrays.items()})
+def test_arrays_may_be_called_as_before_they_took_numpys_names(function, arrays):
+    positional = function(*arrays.values())
+    by_name = function(**dict(reversed(arrays.items())))
     np.testing.assert_array_equal(by_name.numpy(), positional.numpy())
+    with pytest.raises(TypeError, match=function.__name__):
+        function(*arrays.values(), z=1.0)
 
 
 def test_settings_of_a_function_without_derivative_go_by_position_too():

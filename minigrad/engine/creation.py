@@ -144,35 +144,35 @@ def eye(n: int, m: int | None = None, dtype: DTypeLike = np.float32) -> Tensor:
 
 @named
 @checked()
-def zeros_like(x: Any, dtype: DTypeLike | None = None) -> Tensor:
-    """Zeros of the shape and dtype of x.
+def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
+    """Zeros of the shape and dtype of ``a``.
 
     >>> zeros_like(ones(2))
     tensor([0., 0.])
     """
-    return Tensor(np.zeros_like(as_tensor(x)._data, dtype=dtype))
+    return Tensor(np.zeros_like(as_tensor(a)._data, dtype=dtype))
 
 
 @named
 @checked()
-def ones_like(x: Any, dtype: DTypeLike | None = None) -> Tensor:
-    """Ones of the shape and dtype of x.
+def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
+    """Ones of the shape and dtype of ``a``.
 
     >>> ones_like(zeros(2))
     tensor([1., 1.])
     """
-    return Tensor(np.ones_like(as_tensor(x)._data, dtype=dtype))
+    return Tensor(np.ones_like(as_tensor(a)._data, dtype=dtype))
 
 
 @named
 @checked()
-def full_like(x: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor:
-    """One value everywhere, in the shape and dtype of x.
+def full_like(a: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor:
+    """One value everywhere, in the shape and dtype of ``a``.
 
     >>> full_like(ones(2), 7)
     tensor([7., 7.])
     """
-    return Tensor(np.full_like(as_tensor(x)._data, fill_value, dtype=dtype))
+    return Tensor(np.full_like(as_tensor(a)._data, fill_value, dtype=dtype))
 
 
 def _no_second_length(name: str, shape: Any, dtype: Any) -> Any:

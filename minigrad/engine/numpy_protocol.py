@@ -7,6 +7,7 @@ way out. Nothing falls through to a conversion that would lose the graph without
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,8 @@ INSTEAD = {
 USUAL: dict[str, tuple[Any, ...]] = {
     "where": (True,), "order": ("C", "K", "A"), "casting": ("same_kind",),
 }  # fmt: skip
+#: What arguments are called in a few functions, and what in ours.
+RENAMED = {"a_min": "min", "a_max": "max", "newshape": "shape", "x1": "a", "x2": "b", "val": "a"}
 #: Arguments about how, not what: the result is the same.
 IGNORED = frozenset({"copy", "kind", "overwrite_input", "stable", "subok"})
 
@@ -90,10 +93,8 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
     if method == "__call__" and known is not None:
         if not kwargs:
             return known(*inputs)
-        taken = _parameters(known)
-        extra = {k: v for k, v in kwargs.items() if k in taken or not _says_nothing(k, v)}
-        if all(name in taken for name in extra):
-            return known(*inputs, **extra)
+        if kwargs.get("out") is None:
+            return known(*inputs, **_supported(ufunc, _parameters(known), kwargs))
     name = f"np.{ufunc.__name__}"
     if kwargs.get("out") is not None:
         raise TypeError(
@@ -105,9 +106,7 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
         other = REDUCTIONS.get((ufunc.__name__, method))
         hint = f"Use {other}, which is" if other else WAY_OUT
         raise TypeError(f"{name}.{method} is not differentiable here. {hint}")
-    if known is None:
-        raise TypeError(f"{name} does not work on tensors: {NO_RULE}. {WAY_OUT}")
-    raise _unknown(name, next(k for k in kwargs if k not in _parameters(known)))
+    raise TypeError(f"{name} does not work on tensors: {NO_RULE}. {WAY_OUT}")
 
 
 # -- functions -------------------------------------------------------------------------------------
@@ -119,13 +118,11 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
     if known is not None:
         if len(args) == 1 and not kwargs:
             return NUMPY[np.nonzero](*args) if function is np.where else known(*args)
-        key = (function, len(args), *kwargs)
-        if key not in _TRANSLATIONS:
-            _TRANSLATIONS[key] = _translation(function, known, len(args), tuple(kwargs))
-        names = _TRANSLATIONS[key]
-        if names is None:
-            return known(*args, **kwargs)
-        return known(**_translated(function, names, (*args, *kwargs.values())))
+        order, taken = _order(function), _parameters(known)
+        if len(args) <= len(order) and order[: len(args)] != taken[: len(args)]:
+            kwargs = {**dict(zip(order, args, strict=False)), **kwargs}
+            args = ()  # ours follow in another order, or there are fewer
+        return known(*args, **_supported(function, taken, kwargs) if kwargs else kwargs)
     if function in PLAIN:
         return function(*map(_shown, args), **{k: _shown(v) for k, v in kwargs.items()})
     raise TypeError(f"{_name(function)} does not work on tensors: {reason(function)}. {WAY_OUT}")
@@ -149,86 +146,53 @@ def _shown(value: Any) -> Any:
     return plain
 
 
-#: For each way to call a function: None to pass the call on as it is, or pairs of NumPy's name and
-#: ours (None where we have no such argument) for the arguments in turn.
-_TRANSLATIONS: dict[Any, list[tuple[str, str | None]] | None] = {}
-_IN_C = {
-    "bincount": ("x", "weights", "minlength"),
-    "concatenate": ("arrays", "axis", "out", "dtype", "casting"),
-    "dot": ("a", "b", "out"),
-    "inner": ("a", "b"),
-    "lexsort": ("keys", "axis"),
-    "packbits": ("a", "axis", "bitorder"),
-    "ravel_multi_index": ("multi_index", "dims", "mode", "order"),
-    "unpackbits": ("a", "axis", "count", "bitorder"),
-    "unravel_index": ("indices", "shape", "order"),
-    "vdot": ("a", "b"),
-    "where": ("condition", "x", "y"),
-}
-_RENAMED = {"a_min": "min", "a_max": "max"}
-
-
-def _translation(
-    function: Function, known: Function, count: int, keywords: tuple[str, ...]
-) -> list[tuple[str, str | None]] | None:
-    """How a call of NumPy's function with these arguments reads as a call of ours."""
+@functools.cache
+def _order(function: Function) -> tuple[str, ...]:
+    """NumPy's order of the arguments; empty where it takes any number, or does not tell."""
     import inspect  # slow to import, and rarely needed
 
     try:
-        theirs = inspect.signature(function).parameters
-        order, kinds = list(theirs), [p.kind for p in theirs.values()]
+        parameters = inspect.signature(function).parameters.values()
     except ValueError:  # a function in C, before NumPy 2.4
-        order, kinds = list(_IN_C.get(function.__name__, ())), []
-    ours = inspect.signature(known).parameters
-    own, own_kinds = list(ours), [p.kind for p in ours.values()]
-    if inspect.Parameter.VAR_POSITIONAL in kinds + own_kinds or not order:
-        return None
-    anything = inspect.Parameter.VAR_KEYWORD in own_kinds
-
-    def ours_for(name: str) -> str | None:
-        place = order.index(name) if name in order else len(own)
-        if name in ours or name in _RENAMED:
-            return _RENAMED.get(name, name)
-        if place < len(own) and own[place] not in order:
-            return own[place]  # the array: NumPy's a is our x
-        return name if anything or name not in order else None
-
-    pairs = [(name, ours_for(name)) for name in (*order[:count], *keywords)]
-    direct = [mine for _, mine in pairs] == [*own[:count], *keywords]
-    return None if direct or count > len(order) else pairs
+        return ()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return ()
+    return tuple([p.name for p in parameters if p.kind is not p.VAR_KEYWORD])
 
 
-def _translated(
-    function: Function, names: list[tuple[str, str | None]], values: tuple[Any, ...]
-) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for (theirs, ours), value in zip(names, values, strict=True):
-        if ours is not None:
-            if value is not np._NoValue:
-                found[ours] = value
-        elif not _says_nothing(theirs, value):
-            raise _unknown(_name(function), theirs)
+def _supported(function: Function, taken: tuple[str, ...], given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments that our function takes. Raises TypeError for others that ask for something."""
+    found = {}
+    for key, value in given.items():
+        ours = key if key in taken else RENAMED.get(key, key)
+        if value is np._NoValue or (ours not in taken and _says_nothing(key, value)):
+            continue
+        if ours not in taken:
+            remedy = INSTEAD.get(key, "leave it out")
+            raise TypeError(
+                f"{_name(function)}: the argument {key}= is not supported for tensors; {remedy}"
+            )
+        found[ours] = value
     return found
 
 
 def _says_nothing(name: str, value: Any) -> bool:
     """Whether an argument that we do not have asks for what happens anyway."""
-    if value is None or value is np._NoValue or name in IGNORED:
+    if value is None or name in IGNORED:
         return True
     usual: tuple[Any, ...] = USUAL.get(name, ())
     return any(value is one or (isinstance(one, str) and value == one) for one in usual)
 
 
-def _parameters(function: Function) -> tuple[str, ...]:
-    code = function.__wrapped__.__code__  # type: ignore[attr-defined]
+@functools.cache
+def _parameters(function: Any) -> tuple[str, ...]:
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = function.__code__
     names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     return names
 
 
-def _unknown(name: str, argument: str) -> TypeError:
-    remedy = INSTEAD.get(argument, "leave it out")
-    return TypeError(f"{name}: the argument {argument}= is not supported for tensors; {remedy}")
-
-
 def _name(function: Function) -> str:
-    return f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
+    module = getattr(function, "__module__", None) or "numpy"  # ufuncs may have none
+    return f"{module}.{function.__name__}".replace("numpy", "np", 1)

@@ -95,13 +95,13 @@ def _share(g: Any, wins: Any, loses: Any) -> Any:
     domain=(lattice, between),
     samples=PAIRS,
 )
-def maximum(x: Array, y: Array) -> Array:
-    """The larger of x and y, elementwise; a tie gives half of the gradient to each.
+def maximum(x1: Array, x2: Array) -> Array:
+    """The larger of x1 and x2, elementwise; a tie gives half of the gradient to each.
 
     >>> maximum(tensor([1.0, 5.0]), 3.0)
     tensor([3., 5.])
     """
-    return np.maximum(x, y)
+    return np.maximum(x1, x2)
 
 
 @operator(
@@ -113,13 +113,13 @@ def maximum(x: Array, y: Array) -> Array:
     domain=(lattice, between),
     samples=PAIRS,
 )
-def minimum(x: Array, y: Array) -> Array:
-    """The smaller of x and y, elementwise; a tie gives half of the gradient to each.
+def minimum(x1: Array, x2: Array) -> Array:
+    """The smaller of x1 and x2, elementwise; a tie gives half of the gradient to each.
 
     >>> minimum(tensor([1.0, 5.0]), 3.0)
     tensor([1., 3.])
     """
-    return np.minimum(x, y)
+    return np.minimum(x1, x2)
 
 
 def _share_numbers(g: Any, wins: Any, loses: Any, mine: Any, other: Any) -> Any:
@@ -137,13 +137,13 @@ def _share_numbers(g: Any, wins: Any, loses: Any, mine: Any, other: Any) -> Any:
     domain=(lattice, between),
     samples=PAIRS,
 )
-def fmax(x: Array, y: Array) -> Array:
-    """The larger of x and y, elementwise; of a number and a NaN, the number.
+def fmax(x1: Array, x2: Array) -> Array:
+    """The larger of x1 and x2, elementwise; of a number and a NaN, the number.
 
     >>> fmax(tensor([1.0, float("nan")]), 3.0)
     tensor([3., 3.])
     """
-    return np.fmax(x, y)
+    return np.fmax(x1, x2)
 
 
 @operator(
@@ -155,13 +155,13 @@ def fmax(x: Array, y: Array) -> Array:
     domain=(lattice, between),
     samples=PAIRS,
 )
-def fmin(x: Array, y: Array) -> Array:
-    """The smaller of x and y, elementwise; of a number and a NaN, the number.
+def fmin(x1: Array, x2: Array) -> Array:
+    """The smaller of x1 and x2, elementwise; of a number and a NaN, the number.
 
     >>> fmin(tensor([1.0, float("nan")]), 3.0)
     tensor([1., 3.])
     """
-    return np.fmin(x, y)
+    return np.fmin(x1, x2)
 
 
 def _clip_vjp_x(g: Any, _ans: Any, x: Any, min: Any, max: Any) -> Any:
@@ -194,15 +194,15 @@ def _clip_vjp_max(g: Any, _ans: Any, x: Any, min: Any, max: Any) -> Any:
     # NumPy 2.0 does not know min= and max=.
     reference=lambda x, *both, **one: np.clip(x, *(both or (one.get("min"), one.get("max")))),
 )  # fmt: skip
-def clip(x: Array, min: Array = None, max: Array = None) -> Array:
-    """x limited to [min, max]; None leaves that side open.
+def clip(a: Array, min: Array = None, max: Array = None) -> Array:
+    """``a`` limited to [min, max]; None leaves that side open.
 
-    Where a bound is passed, the gradient goes to the bound instead; on it, to x.
+    Where a bound is passed, the gradient goes to the bound instead; on it, to ``a``.
 
     >>> clip(tensor([-2.0, 0.5, 2.0]), -1.0, 1.0)
     tensor([-1. ,  0.5,  1. ])
     """
-    return np.clip(x, min, max)
+    return np.clip(a, min, max)
 
 
 # No quotient of these is near a whole number, where a remainder jumps.
@@ -229,13 +229,13 @@ fmod = binary(
 
 
 @composite_of_many(np.divmod, arrays=2, domain=(_fractions, _near_one), samples=PAIRS)
-def divmod(x: Array, y: Array) -> tuple[Tensor, Tensor]:
-    """(floor_divide(x, y), remainder(x, y)); only the remainder has a derivative.
+def divmod(x1: Array, x2: Array) -> tuple[Tensor, Tensor]:
+    """(floor_divide(x1, x2), remainder(x1, x2)); only the remainder has a derivative.
 
     >>> divmod(tensor([5.0, -5.0]), 3.0)
     (tensor([ 1., -2.]), tensor([2., 1.]))
     """
-    return np.floor_divide(x, y), np.remainder(x, y)
+    return np.floor_divide(x1, x2), np.remainder(x1, x2)
 
 
 @composite_of_many(np.modf, domain=_fractions)
@@ -256,13 +256,13 @@ def modf(x: Array) -> tuple[Tensor, Tensor]:
     domain=(nonzero, nonzero),
     samples=PAIRS,
 )
-def copysign(x: Array, y: Array) -> Array:
-    """abs(x) with the sign of y; constant in y, and of derivative 0 at x = 0.
+def copysign(x1: Array, x2: Array) -> Array:
+    """abs(x1) with the sign of x2; constant in x2, and of derivative 0 at x1 = 0.
 
     >>> copysign(tensor([1.0, 2.0]), -1.0)
     tensor([-1., -2.])
     """
-    return np.copysign(x, y)
+    return np.copysign(x1, x2)
 
 
 @operator(
@@ -300,13 +300,13 @@ def nan_to_num(
 
 
 @constant(np.floor_divide)
-def floor_divide(x: Array, y: Array) -> Array:
-    """floor(x / y); not differentiable (its derivative is 0 wherever it exists).
+def floor_divide(x1: Array, x2: Array) -> Array:
+    """floor(x1 / x2); not differentiable (its derivative is 0 wherever it exists).
 
     >>> floor_divide(tensor([-3.0, 3.0]), 2.0)
     tensor([-2.,  1.])
     """
-    return np.floor_divide(x, y)
+    return np.floor_divide(x1, x2)
 
 
 @constant(np.sign)
@@ -320,13 +320,13 @@ def sign(x: Array) -> Array:
 
 
 @constant(np.heaviside)
-def heaviside(x: Array, y: Array) -> Array:
-    """0 for x < 0, y at 0, 1 above; not differentiable (its derivative is 0 where it exists).
+def heaviside(x1: Array, x2: Array) -> Array:
+    """0 for x1 < 0, x2 at 0, 1 above; not differentiable (its derivative is 0 where it exists).
 
     >>> heaviside(tensor([-1.0, 0.0, 1.0]), 0.5)
     tensor([0. , 0.5, 1. ])
     """
-    return np.heaviside(x, y)
+    return np.heaviside(x1, x2)
 
 
 absolute = fabs = abs

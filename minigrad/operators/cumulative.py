@@ -36,13 +36,13 @@ def _cumsum_vjp(g: Any, _ans: Any, _x: Any, axis: int | None = None) -> Any:
     samples=ALONG,
     wide=True,
 )
-def cumsum(x: Array, axis: int | None = None) -> Array:
+def cumsum(a: Array, axis: int | None = None) -> Array:
     """The sum of each element and all before it along ``axis``; flattened first when None.
 
     >>> cumsum(tensor([1.0, 2.0, 3.0]))
     tensor([1., 3., 6.])
     """
-    return np.cumsum(x, axis=axis)
+    return np.cumsum(a, axis=axis)
 
 
 def _weighted_tails(g: Any, x: Any) -> Any:
@@ -87,7 +87,7 @@ def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
     ],
     wide=True,
 )  # fmt: skip
-def cumprod(x: Array, axis: int | None = None) -> Array:
+def cumprod(a: Array, axis: int | None = None) -> Array:
     """The product of each element and all before it along ``axis``; flattened first when None.
 
     Right also where factors are 0.
@@ -95,7 +95,7 @@ def cumprod(x: Array, axis: int | None = None) -> Array:
     >>> cumprod(tensor([1.0, 2.0, 3.0]))
     tensor([1., 2., 6.])
     """
-    return np.cumprod(x, axis=axis)
+    return np.cumprod(a, axis=axis)
 
 
 _ONE_OR_GIVEN = [
@@ -153,11 +153,11 @@ def _beside(value: Any, x: Any) -> Any:
     ],
 )  # fmt: skip
 def diff(
-    x: Array, n: int = 1, axis: int = -1, prepend: Array = None, append: Array = None
+    a: Array, n: int = 1, axis: int = -1, prepend: Array = None, append: Array = None
 ) -> Array:
     """The differences of neighbours along ``axis``, taken ``n`` times.
 
-    ``prepend``, ``append``: values put before and after x first. Raises ValueError for n < 0.
+    ``prepend``, ``append``: values put before and after ``a`` first. Raises ValueError for n < 0.
 
     >>> diff(tensor([1.0, 4.0, 9.0]))
     tensor([3., 5.])
@@ -165,45 +165,45 @@ def diff(
     if n < 0:
         raise ValueError(f"n must not be negative, got {n}")
     if n == 0:
-        return x
-    if x.ndim == 0:
+        return a
+    if a.ndim == 0:
         raise ValueError("expected at least one axis, got shape ()")
-    parts = [part for part in (prepend, x, append) if part is not None]
+    parts = [part for part in (prepend, a, append) if part is not None]
     if len(parts) > 1:
-        one = [*x.shape]
+        one = [*a.shape]
         one[axis] = 1
-        x = np.concatenate(
-            [p if np.ndim(p) else np.broadcast_to(_beside(p, x), one) for p in parts],
+        a = np.concatenate(
+            [p if np.ndim(p) else np.broadcast_to(_beside(p, a), one) for p in parts],
             axis=axis,
         )
-    for _ in range(min(n, x.shape[one_axis(axis, x.ndim)])):
-        after, before = along(x, axis, slice(1, None)), along(x, axis, slice(None, -1))
-        x = np.not_equal(after, before) if x.dtype.kind == "b" else after - before
-    return x
+    for _ in range(min(n, a.shape[one_axis(axis, a.ndim)])):
+        after, before = along(a, axis, slice(1, None)), along(a, axis, slice(None, -1))
+        a = np.not_equal(after, before) if a.dtype.kind == "b" else after - before
+    return a
 
 
 @composite(
     np.ediff1d, samples=[sample((5,)), sample((2, 3)), sample((0,)), sample((3,), to_end=[1.0])]
 )
-def ediff1d(x: Array, to_end: Array = None, to_begin: Array = None) -> Array:
-    """The differences of neighbours of the flattened x, with values put before and after.
+def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
+    """The differences of neighbours of the flattened ary, with values put before and after.
 
     Raises TypeError for ends that would not fit x's kind of numbers.
 
     >>> ediff1d(tensor([1.0, 4.0, 9.0]), to_end=[0.0])
     tensor([3., 5., 0.])
     """
-    x = np.ravel(x)
-    parts = [x[1:] - x[:-1]]
+    ary = np.ravel(ary)
+    parts = [ary[1:] - ary[:-1]]
     for name, ends in (("to_begin", to_begin), ("to_end", to_end)):
         if ends is None:
             continue
         if isinstance(ends, (int, float)):  # the digits of x
-            ends = np.asarray(ends, np.result_type(x.dtype, ends))
+            ends = np.asarray(ends, np.result_type(ary.dtype, ends))
         ends = np.ravel(engine.as_tensor(ends))
-        if not np.can_cast(ends.dtype, x.dtype, "same_kind"):
-            raise TypeError(f"{name} has dtype {ends.dtype}, which does not fit {x.dtype}")
-        ends = ends if ends.dtype == x.dtype else ends.astype(x.dtype)
+        if not np.can_cast(ends.dtype, ary.dtype, "same_kind"):
+            raise TypeError(f"{name} has dtype {ends.dtype}, which does not fit {ary.dtype}")
+        ends = ends if ends.dtype == ary.dtype else ends.astype(ary.dtype)
         parts = [ends, *parts] if name == "to_begin" else [*parts, ends]
     return np.concatenate(parts)
 

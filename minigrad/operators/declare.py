@@ -238,12 +238,17 @@ def lost(name: str, argument: str) -> str:
     )
 
 
+#: What arrays were called before they took NumPy's names, and may be called still: the first of a
+#: function, and the second.
+OLD_NAMES = {"x": 0, "arrays": 0, "blocks": 0, "p": 0, "y": 1, "q": 1}
+
+
 def with_numpys_names(params: Sequence[str], arrays: int, given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by name; ``x`` and ``y`` are what the first two arrays may be called, too."""
+    """Arguments by the names that they have now, where some come by their old ones."""
     if given.keys() <= {*params}:
         return given
-    usual = {old: new for old, new in zip("xy", params[:arrays]) if old not in params}
-    return {usual.get(k, k): v for k, v in given.items()}
+    old = {k: params[i] for k, i in OLD_NAMES.items() if i < min(arrays, len(params))}
+    return {k if k in params else old.get(k, k): v for k, v in given.items()}
 
 
 def _stands_for(function: Callable[..., Any], numpy: Any) -> None:
@@ -382,9 +387,8 @@ def composite(
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
             held: list[tuple[str, Any]] = []
             start = 0
-            named: Any = kwargs
+            named: Any = with_numpys_names(params, arrays or 2, kwargs) if kwargs else kwargs
             if arrays and (kwargs or len(args) > arrays):
-                named = with_numpys_names(params, arrays, kwargs)
                 others = dict(zip(settings, args[arrays:], strict=False))
                 others.update((k, v) for k, v in named.items() if k not in inputs)
                 held = [(k, t) for k, v in others.items() for t in engine.tracked(v)]

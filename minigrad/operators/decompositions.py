@@ -79,17 +79,17 @@ def _cholesky(x: Array) -> Array:
 @composite(
     np.linalg.cholesky, domain=positive_definite, samples=[sample((3, 3)), sample((0, 2, 2))]
 )
-def cholesky(x: Array, upper: bool = False) -> Array:
-    """The lower triangular L with x = L L', for symmetric positive definite x; or L' (``upper``).
+def cholesky(a: Array, upper: bool = False) -> Array:
+    """The lower triangular L with a = L L', for a symmetric positive definite a; or L' (``upper``).
 
-    Of x only the symmetric part counts, and the gradient is symmetric, as in JAX and PyTorch.
-    Raises LinAlgError when x is not positive definite. x (..., n, n) gives (..., n, n).
+    Of ``a`` only the symmetric part counts, and the gradient is symmetric, as in JAX and PyTorch.
+    Raises LinAlgError when ``a`` is not positive definite. a (..., n, n) gives (..., n, n).
 
     >>> cholesky(tensor([[4.0, 2.0], [2.0, 2.0]]))
     tensor([[2., 0.],
             [1., 1.]])
     """
-    lower = _cholesky(as_float(square(x)))
+    lower = _cholesky(as_float(square(a)))
     return turned(lower) if upper else lower
 
 
@@ -118,13 +118,13 @@ def _eigh(x: Array) -> Array:
     domain=positive_definite,
     samples=[sample((3, 3)), sample((2, 2, 2)), sample((0, 2, 2))],
 )
-def eigh(x: Array, UPLO: str = "L") -> EighResult:
+def eigh(a: Array, UPLO: str = "L") -> EighResult:
     """(eigenvalues, ascending; eigenvectors, in the columns) of symmetric matrices.
 
-    Of x only the symmetric part counts, and the gradient is symmetric, as in JAX; ``UPLO`` is
+    Of ``a`` only the symmetric part counts, and the gradient is symmetric, as in JAX; ``UPLO`` is
     accepted. Where eigenvalues are equal, their eigenvectors are arbitrary: what the gradient would
     say about turning them into each other is taken as 0. Their signs are arbitrary too, so let a
-    loss not depend on them. x (..., n, n) gives (..., n) and (..., n, n). Raises ValueError for
+    loss not depend on them. a (..., n, n) gives (..., n) and (..., n, n). Raises ValueError for
     another ``UPLO`` than "L" and "U".
 
     >>> eigh(tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
@@ -132,20 +132,20 @@ def eigh(x: Array, UPLO: str = "L") -> EighResult:
     """
     if UPLO not in ("L", "U"):
         raise ValueError(f"UPLO must be 'L' or 'U', got {UPLO!r}")
-    both = _eigh(as_float(square(x)))
+    both = _eigh(as_float(square(a)))
     return EighResult(both[..., 0, :], both[..., 1:, :])
 
 
 @composite(np.linalg.eigvalsh, domain=positive_definite, samples=SQUARE)
-def eigvalsh(x: Array, UPLO: str = "L") -> Array:
+def eigvalsh(a: Array, UPLO: str = "L") -> Array:
     """The eigenvalues, ascending, of symmetric matrices; see :func:`minigrad.linalg.eigh`.
 
-    x (..., n, n) gives (..., n).
+    a (..., n, n) gives (..., n).
 
     >>> eigvalsh(tensor([[2.0, 0.0], [0.0, 1.0]]))
     tensor([1., 2.])
     """
-    return eigh(x, UPLO).eigenvalues
+    return eigh(a, UPLO).eigenvalues
 
 
 def _svd_parts(packed: Any, m: int) -> tuple[Any, Any, Any]:
@@ -193,26 +193,26 @@ def _svd(x: Array) -> Array:
     samples=[sample((3, 3)), *[sample(s.arrays[0], full_matrices=False) for s in _RECTANGLES[1:]]],
 )
 def svd(
-    x: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
+    a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
 ) -> Any:
-    """(U, S, Vh) with x = U diag(S) Vh, the singular values S descending; or S alone.
+    """(U, S, Vh) with a = U diag(S) Vh, the singular values S descending; or S alone.
 
-    Raises ValueError for a tracked x that is not square unless ``full_matrices=False``: what fills
+    Raises ValueError for a tracked a that is not square unless ``full_matrices=False``: what fills
     U or Vh up is arbitrary and has no derivative. Where singular values are equal, what the
     gradient would say about turning their vectors into each other is taken as 0.
 
     >>> svd(tensor([[3.0, 0.0], [0.0, 4.0]])).S
     tensor([4., 3.])
     """
-    x = as_float(x)
+    a = as_float(a)
     if not compute_uv:
-        return svdvals(x)
-    m, n = x.shape[-2:]
+        return svdvals(a)
+    m, n = a.shape[-2:]
     if full_matrices and m != n:
-        if engine.tracked(x):
-            raise ValueError(f"pass full_matrices=False for shape {x.shape}: no other derivative")
-        return SVDResult(*np.linalg.svd(engine.constant(x)))  # type: ignore[arg-type]
-    u, s, v = _svd_parts(_svd(x), m)
+        if engine.tracked(a):
+            raise ValueError(f"pass full_matrices=False for shape {a.shape}: no other derivative")
+        return SVDResult(*np.linalg.svd(engine.constant(a)))  # type: ignore[arg-type]
+    u, s, v = _svd_parts(_svd(a), m)
     return SVDResult(u, s, turned(v))
 
 
@@ -260,8 +260,8 @@ def _qr(x: Array) -> Array:
     domain=full_rank,
     samples=[sample((3, 3)), sample((4, 2)), sample((2, 3)), sample((2, 3, 2)), sample((0, 3, 2))],
 )
-def qr(x: Array, mode: str = "reduced") -> Any:
-    """(Q, R) with x = Q R, Q orthonormal and R upper triangular; R alone for mode "r".
+def qr(a: Array, mode: str = "reduced") -> Any:
+    """(Q, R) with a = Q R, Q orthonormal and R upper triangular; R alone for mode "r".
 
     The derivative supposes that the first min(m, n) columns are independent. Raises ValueError for
     the modes "complete" and "raw", which have none.
@@ -271,13 +271,13 @@ def qr(x: Array, mode: str = "reduced") -> Any:
     """
     if mode not in ("reduced", "r"):
         raise ValueError(f"mode must be 'reduced' or 'r', got {mode!r}")
-    x = as_float(x)
-    m, n = x.shape[-2:]
-    packed = _qr(x[..., :m] if n > m else x)
+    a = as_float(a)
+    m, n = a.shape[-2:]
+    packed = _qr(a[..., :m] if n > m else a)
     q: Any = packed[..., :m, :]
     r: Any = packed[..., m:, :]
     if n > m:
-        r = np.concatenate([r, turned(q) @ x[..., m:]], axis=-1)
+        r = np.concatenate([r, turned(q) @ a[..., m:]], axis=-1)
     return r if mode == "r" else QRResult(q, r)
 
 
@@ -289,39 +289,39 @@ def qr(x: Array, mode: str = "reduced") -> Any:
         sample((3, 2), (3,)), sample((4, 2), (4, 2)), sample((2, 3), (2,)), sample((3, 2), (3, 0)),
     ],
 )  # fmt: skip
-def lstsq(x: Array, y: Array, rcond: float | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """(z, residuals, rank, singular values): z makes the sum of squares of y - x @ z least.
+def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(z, residuals, rank, singular values): z makes the sum of squares of b - a @ z least.
 
-    As np.linalg.lstsq, by the pseudo-inverse: the derivative supposes that the rank stays. x (m, n)
-    and y (m,) or (m, k) give z (n,) or (n, k). Raises ValueError for a stack of matrices and
+    As np.linalg.lstsq, by the pseudo-inverse: the derivative supposes that the rank stays. a (m, n)
+    and b (m,) or (m, k) give z (n,) or (n, k). Raises ValueError for a stack of matrices and
     an ``rcond`` that is no number.
 
     >>> lstsq(tensor([[2.0], [0.0]]), tensor([4.0, 3.0]))[0]
     tensor([2.])
     """
-    if x.ndim != 2:
-        raise ValueError(f"expected one matrix (m, n), got shape {x.shape}")
-    x = as_float(x)
-    m, n = x.shape
-    eps = float(np.finfo(x.dtype).eps)
+    if a.ndim != 2:
+        raise ValueError(f"expected one matrix (m, n), got shape {a.shape}")
+    a = as_float(a)
+    m, n = a.shape
+    eps = float(np.finfo(a.dtype).eps)
     if rcond is not None and not rcond < math.inf:
         raise ValueError(f"rcond must be a number, got {rcond}")
     cut = eps * max(m, n) if rcond is None else eps if rcond < 0 else rcond
-    z = np.linalg.pinv(x, cut) @ y
-    singular = svdvals(x)
+    z = np.linalg.pinv(a, cut) @ b
+    singular = svdvals(a)
     values: Any = engine.constant(singular)
     rank: Any = np.intc(np.count_nonzero(values > cut * values[:1]))
-    residuals: Any = np.atleast_1d(np.sum(np.square(y - x @ z), axis=0))
+    residuals: Any = np.atleast_1d(np.sum(np.square(b - a @ z), axis=0))
     return z, residuals if rank == n < m else residuals[:0], rank, singular
 
 
 @constant(np.linalg.matrix_rank)
-def matrix_rank(x: Array, tol: Array = None, hermitian: bool = False) -> Array:
+def matrix_rank(A: Array, tol: Array = None, hermitian: bool = False) -> Array:
     """The number of singular values above ``tol``.
 
-    x (..., m, n) gives (...).
+    A (..., m, n) gives (...).
 
     >>> matrix_rank(tensor([[1.0, 2.0], [2.0, 4.0]]))
     tensor(1)
     """
-    return np.linalg.matrix_rank(x, tol, hermitian)
+    return np.linalg.matrix_rank(A, tol, hermitian)

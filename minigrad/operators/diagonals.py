@@ -31,23 +31,23 @@ def _place_on_diagonal(
 
 
 @operator(np.diagonal, vjp=_place_on_diagonal, view=True, samples=DIAGONALS)
-def diagonal(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
-    """The elements x[..., i, i + offset] over the two axes, along a new last axis.
+def diagonal(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+    """The elements a[..., i, i + offset] over the two axes, along a new last axis.
 
     >>> diagonal(tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([1., 4.])
     """
-    return np.diagonal(x, offset, axis1, axis2)
+    return np.diagonal(a, offset, axis1, axis2)
 
 
 @composite(np.trace, samples=DIAGONALS)
-def trace(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
+def trace(a: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
     """The sum of a diagonal.
 
     >>> trace(tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor(5.)
     """
-    return np.sum(np.diagonal(x, offset, axis1, axis2), axis=-1)
+    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1)
 
 
 @composite(
@@ -57,60 +57,60 @@ def trace(x: Array, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Array:
         sample((0, 2)), sample((0,)),
     ],
 )  # fmt: skip
-def diag(x: Array, k: int = 0) -> Array:
+def diag(v: Array, k: int = 0) -> Array:
     """The k-th diagonal of a matrix; of a vector, the matrix with it as k-th diagonal.
 
-    Raises ValueError for other numbers of axes. x (m, n) gives (min(m, n),), and x (n,) gives (n,
+    Raises ValueError for other numbers of axes. v (m, n) gives (min(m, n),), and v (n,) gives (n,
     n), for k = 0.
 
     >>> diag(tensor([1.0, 2.0]))
     tensor([[1., 0.],
             [0., 2.]])
     """
-    if x.ndim == 2:
-        return np.diagonal(x, k)
-    if x.ndim != 1:
-        raise ValueError(f"expected one or two axes, got shape {x.shape}")
-    n = x.size + abs(k)
-    i = np.arange(x.size)
-    return scatter(x, (i + max(-k, 0), i + max(k, 0)), (n, n))
+    if v.ndim == 2:
+        return np.diagonal(v, k)
+    if v.ndim != 1:
+        raise ValueError(f"expected one or two axes, got shape {v.shape}")
+    n = v.size + abs(k)
+    i = np.arange(v.size)
+    return scatter(v, (i + max(-k, 0), i + max(k, 0)), (n, n))
 
 
 @composite(np.diagflat, samples=[sample((2, 2)), sample((2,), k=1), sample((0,)), sample(())])
-def diagflat(x: Array, k: int = 0) -> Array:
-    """The matrix with all elements of x on its k-th diagonal.
+def diagflat(v: Array, k: int = 0) -> Array:
+    """The matrix with all elements of v on its k-th diagonal.
 
     >>> diagflat(tensor([[1.0, 2.0]]))
     tensor([[1., 0.],
             [0., 2.]])
     """
-    return diag(np.ravel(x), k)
+    return diag(np.ravel(v), k)
 
 
 TRIANGLES = [sample((3, 3)), sample((2, 4), k=1), sample((2, 3, 2), k=-1), sample((0, 2))]
 
 
 @operator(np.tril, vjp=lambda g, _ans, _x, k=0: np.tril(g, k), samples=[*TRIANGLES, sample((3,))])
-def tril(x: Array, k: int = 0) -> Array:
+def tril(m: Array, k: int = 0) -> Array:
     """The lower triangle of matrices: zeros above the k-th diagonal.
 
-    x (..., m, n) to the same shape.
+    m (..., m, n) to the same shape.
 
     >>> tril(tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[1., 0.],
             [3., 4.]])
     """
-    return np.tril(x, k)
+    return np.tril(m, k)
 
 
 @operator(np.triu, vjp=lambda g, _ans, _x, k=0: np.triu(g, k), samples=[*TRIANGLES, sample((3,))])
-def triu(x: Array, k: int = 0) -> Array:
+def triu(m: Array, k: int = 0) -> Array:
     """The upper triangle of matrices: zeros below the k-th diagonal.
 
-    x (..., m, n) to the same shape.
+    m (..., m, n) to the same shape.
 
     >>> triu(tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[1., 2.],
             [0., 4.]])
     """
-    return np.triu(x, k)
+    return np.triu(m, k)

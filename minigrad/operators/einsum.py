@@ -155,8 +155,8 @@ def einsum(*operands: Any, optimize: Any = True) -> Array:
         sample((0, 2), (2, 3), axes=1), sample((2, 3), (3, 5), axes=(-1, -2)),
     ],
 )  # fmt: skip
-def tensordot(x: Array, y: Array, axes: Any = 2) -> Array:
-    """The sum of products over axes of x and y: the last n and the first n, or pairs of lists.
+def tensordot(a: Array, b: Array, axes: Any = 2) -> Array:
+    """The sum of products over axes: the last n of ``a`` and the first n of b, or pairs of lists.
 
     Raises ValueError when the axes differ in number or in length.
 
@@ -164,20 +164,20 @@ def tensordot(x: Array, y: Array, axes: Any = 2) -> Array:
     tensor([[11.]])
     """
     if isinstance(axes, (int, np.integer)):
-        if not 0 <= axes <= min(x.ndim, y.ndim):
-            raise ValueError(f"axes must be 0 to {min(x.ndim, y.ndim)}, or two lists, got {axes}")
-        axes = (range(x.ndim - int(axes), x.ndim), range(int(axes)))
+        if not 0 <= axes <= min(a.ndim, b.ndim):
+            raise ValueError(f"axes must be 0 to {min(a.ndim, b.ndim)}, or two lists, got {axes}")
+        axes = (range(a.ndim - int(axes), a.ndim), range(int(axes)))
     first, second = (
-        [one_axis(a, t.ndim) for a in ([one] if isinstance(one, (int, np.integer)) else one)]
-        for one, t in zip(axes, (x, y), strict=True)
+        [one_axis(i, t.ndim) for i in ([one] if isinstance(one, (int, np.integer)) else one)]
+        for one, t in zip(axes, (a, b), strict=True)
     )
-    lengths = [x.shape[a] for a in first], [y.shape[a] for a in second]
+    lengths = [a.shape[i] for i in first], [b.shape[i] for i in second]
     if lengths[0] != lengths[1]:
-        raise ValueError(f"the summed axes have lengths {lengths[0]} in x and {lengths[1]} in y")
-    left = list(LETTERS[: x.ndim])
-    right = list(LETTERS[x.ndim : x.ndim + y.ndim])
-    for a, b in zip(first, second, strict=True):
-        right[b] = left[a]
-    out = [c for a, c in enumerate(left) if a not in first]
-    out += [c for a, c in enumerate(right) if a not in second]
-    return _einsum([x, y], f"{''.join(left)},{''.join(right)}->{''.join(out)}")
+        raise ValueError(f"the summed axes have lengths {lengths[0]} in a and {lengths[1]} in b")
+    left = list(LETTERS[: a.ndim])
+    right = list(LETTERS[a.ndim : a.ndim + b.ndim])
+    for i, j in zip(first, second, strict=True):
+        right[j] = left[i]
+    out = [c for i, c in enumerate(left) if i not in first]
+    out += [c for i, c in enumerate(right) if i not in second]
+    return _einsum([a, b], f"{''.join(left)},{''.join(right)}->{''.join(out)}")

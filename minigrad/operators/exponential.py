@@ -173,32 +173,32 @@ def _power_constant(x: Array, exponent: float) -> Array:
 
 
 @composite(np.power, arrays=0, domain=(positive, anywhere), samples=PAIRS)
-def power(x: Array, y: Array) -> Array:
-    """x to the power y, elementwise with broadcasting. The derivative of x**0 at 0 is 0.
+def power(x1: Array, x2: Array) -> Array:
+    """x1 to the power x2, elementwise with broadcasting. The derivative of x1**0 at 0 is 0.
 
-    Where x <= 0 the derivative by y is 0, because only whole y have a value there (on the left);
-    at x = 0 with y < 0 it is infinite, as the value is.
+    Where x1 <= 0 the derivative by x2 is 0, because only whole x2 have a value there (on the left);
+    at x1 = 0 with x2 < 0 it is infinite, as the value is.
 
     >>> power(tensor([1.0, 2.0]), 3)
     tensor([1., 8.])
     """
-    if isinstance(y, (int, float)):
-        return _power_constant(x, y)
-    return _power(x, y)
+    if isinstance(x2, (int, float)):
+        return _power_constant(x1, x2)
+    return _power(x1, x2)
 
 
 @composite(np.float_power, arrays=0, domain=(positive, anywhere), samples=PAIRS)
-def float_power(x: Array, y: Array) -> Array:
-    """x to the power y in floating point, so that negative powers of integers have a value.
+def float_power(x1: Array, x2: Array) -> Array:
+    """x1 to the power x2 in floating point, so that negative powers of integers have a value.
 
     Integers become float64, as in NumPy; floats keep their dtype.
 
     >>> float_power(tensor([1, 2]), -1)
     tensor([1. , 0.5], dtype=float64)
     """
-    if isinstance(x, (int, float)) and not isinstance(y, (int, float)):
-        return np.power(float(x), as_float(engine.as_tensor(y)))  # the dtype is that of y
-    return np.power(as_float(engine.as_tensor(x)), y)
+    if isinstance(x1, (int, float)) and not isinstance(x2, (int, float)):
+        return np.power(float(x1), as_float(engine.as_tensor(x2)))  # the dtype is that of y
+    return np.power(as_float(engine.as_tensor(x1)), x2)
 
 
 pow = power

@@ -169,20 +169,20 @@ def _inside(places: Any, n: int, mode: str) -> Any:
         sample((3,), np.array([5, -1]), mode="wrap"), sample((3,), np.array([5, -1]), mode="clip"),
     ],
 )  # fmt: skip
-def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise") -> Array:
-    """The elements of x at ``indices`` along ``axis``; flattened first when None.
+def take(a: Array, indices: Array, axis: int | None = None, mode: str = "raise") -> Array:
+    """The elements of ``a`` at ``indices`` along ``axis``; flattened first when None.
 
-    ``mode``: what becomes of an index outside: "raise" (IndexError), "wrap" round or "clip". x (n,)
+    ``mode``: what becomes of an index outside: "raise" (IndexError), "wrap" round or "clip". a (n,)
     and indices (...) give (...). Raises as ``mode`` tells, and ValueError for another mode.
 
     >>> take(tensor([1.0, 2.0, 3.0]), [2, 0])
     tensor([3., 1.])
     """
-    x, line = one_line(x if np.ndim(x) else np.reshape(x, 1), axis)
+    a, line = one_line(a if np.ndim(a) else np.reshape(a, 1), axis)
     places = np.asarray(engine.constant(indices))
     places = places.astype(np.intp) if places.dtype.kind == "b" else places
-    places = _inside(places, x.shape[line], mode)
-    return along(x, line, places)
+    places = _inside(places, a.shape[line], mode)
+    return along(a, line, places)
 
 
 @composite(
@@ -195,25 +195,27 @@ def take(x: Array, indices: Array, axis: int | None = None, mode: str = "raise")
         sample((2, 1, 3), np.array([[[1], [0], [2]]]), axis=-1),
     ],
 )  # fmt: skip
-def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Array:
-    """For each row along ``axis``, its own elements: x[i, indices[i, j]] for the last of two axes.
+def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
+    """For each row along ``axis``, its own elements: arr[i, indices[i, j]] for the last of two.
 
-    ``indices`` broadcasts against x on the other axes, as what argsort and argmax give. Raises
+    ``indices`` broadcasts against arr on the other axes, as what argsort and argmax give. Raises
     ValueError for indices with another number of axes.
 
     >>> take_along_axis(tensor([[1.0, 2.0], [3.0, 4.0]]), np.array([[1], [0]]), axis=1)
     tensor([[2.],
             [3.]])
     """
-    x, line = one_line(x, axis)
+    arr, line = one_line(arr, axis)
     places = np.asarray(engine.constant(indices))
-    if places.ndim != x.ndim:
-        raise ValueError(f"expected indices with {x.ndim} axes, got shape {places.shape}")
+    if places.ndim != arr.ndim:
+        raise ValueError(f"expected indices with {arr.ndim} axes, got shape {places.shape}")
     index = [
-        places if a == line else np.arange(n).reshape([-1 if b == a else 1 for b in range(x.ndim)])
-        for a, n in enumerate(x.shape)
+        places
+        if a == line
+        else np.arange(n).reshape([-1 if b == a else 1 for b in range(arr.ndim)])
+        for a, n in enumerate(arr.shape)
     ]
-    return x[tuple(index)]
+    return arr[tuple(index)]
 
 
 @composite(
@@ -225,8 +227,8 @@ def take_along_axis(x: Array, indices: Array, axis: int | None = -1) -> Array:
         sample(np.array([True]), (0, 2), axis=1),
     ],
 )  # fmt: skip
-def compress(condition: Array, x: Array, axis: int | None = None) -> Array:
-    """The elements of x along ``axis`` where the condition, of one axis, holds.
+def compress(condition: Array, a: Array, axis: int | None = None) -> Array:
+    """The elements of ``a`` along ``axis`` where the condition, of one axis, holds.
 
     Raises ValueError for a condition of several axes.
 
@@ -236,7 +238,7 @@ def compress(condition: Array, x: Array, axis: int | None = None) -> Array:
     chosen = np.asarray(engine.constant(condition))
     if chosen.ndim != 1:
         raise ValueError(f"condition must have one axis, got shape {chosen.shape}")
-    return take(x, np.flatnonzero(chosen), axis)
+    return take(a, np.flatnonzero(chosen), axis)
 
 
 @composite(
@@ -244,13 +246,13 @@ def compress(condition: Array, x: Array, axis: int | None = None) -> Array:
     arrays=0,
     samples=[sample(np.array([[True, False], [True, True]]), (2, 2)), sample(np.array([]), (0,))],
 )
-def extract(condition: Array, x: Array) -> Array:
-    """The elements of x where the condition, of the same shape, holds, in one axis.
+def extract(condition: Array, arr: Array) -> Array:
+    """The elements of arr where the condition, of the same shape, holds, in one axis.
 
     >>> extract(tensor([True, False]), tensor([1.0, 2.0]))
     tensor([1.])
     """
-    return take(x, np.flatnonzero(engine.constant(condition)))
+    return take(arr, np.flatnonzero(engine.constant(condition)))
 
 
 @composite(

@@ -76,7 +76,7 @@ def stack(arrays: Array, axis: int = 0) -> Array:
     sequence=True,
     samples=[sample([(2,), (3,)]), sample([(2, 1), (2, 0)]), sample([(), ()])],
 )
-def hstack(arrays: Array) -> Array:
+def hstack(tup: Array) -> Array:
     """Arrays side by side: joined along the second axis, vectors along their only one.
 
     (n, a) and (n, b) give (n, a + b).
@@ -84,32 +84,32 @@ def hstack(arrays: Array) -> Array:
     >>> hstack([tensor([1.0]), tensor([2.0, 3.0])])
     tensor([1., 2., 3.])
     """
-    flat = [np.atleast_1d(a) for a in arrays]
+    flat = [np.atleast_1d(a) for a in tup]
     return np.concatenate(flat, axis=0 if not flat or flat[0].ndim == 1 else 1)
 
 
 @composite(np.vstack, sequence=True, samples=[sample([(3,), (2, 3)]), sample([(0, 2), (1, 2)])])
-def vstack(arrays: Array) -> Array:
+def vstack(tup: Array) -> Array:
     """Arrays on top of each other: joined along the first axis, vectors as rows.
 
     >>> vstack([tensor([1.0, 2.0]), tensor([3.0, 4.0])]).shape
     (2, 2)
     """
-    return np.concatenate([np.atleast_2d(a) for a in arrays], axis=0)
+    return np.concatenate([np.atleast_2d(a) for a in tup], axis=0)
 
 
 @composite(np.dstack, sequence=True, samples=[sample([(3,), (1, 3, 2)]), sample([(0, 2), (0, 2)])])
-def dstack(arrays: Array) -> Array:
+def dstack(tup: Array) -> Array:
     """Arrays behind each other: joined along the third axis.
 
     >>> dstack([tensor([1.0, 2.0]), tensor([3.0, 4.0])]).shape
     (1, 2, 2)
     """
-    return np.concatenate([np.atleast_3d(a) for a in arrays], axis=2)
+    return np.concatenate([np.atleast_3d(a) for a in tup], axis=2)
 
 
 @composite(np.column_stack, sequence=True, samples=[sample([(3,), (3, 2)]), sample([(0,), (0, 2)])])
-def column_stack(arrays: Array) -> Array:
+def column_stack(tup: Array) -> Array:
     """Vectors as the columns of a matrix; matrices are put beside them.
 
     Vectors (n,) and matrices (n, m) give (n, their number of columns).
@@ -118,7 +118,7 @@ def column_stack(arrays: Array) -> Array:
     tensor([[1., 3.],
             [2., 4.]])
     """
-    columns = [a if a.ndim > 1 else np.reshape(a, (a.size, 1)) for a in arrays]
+    columns = [a if a.ndim > 1 else np.reshape(a, (a.size, 1)) for a in tup]
     return np.concatenate(columns, axis=1)
 
 
@@ -127,15 +127,15 @@ def column_stack(arrays: Array) -> Array:
     arrays=2,
     samples=[sample((2, 2), (3,)), sample((2, 3), (1, 3), axis=0), sample((0,), (2,))],
 )
-def append(x: Array, values: Array, axis: int | None = None) -> Array:
-    """x with ``values`` after it along ``axis``; both flattened first when None.
+def append(arr: Array, values: Array, axis: int | None = None) -> Array:
+    """arr with ``values`` after it along ``axis``; both flattened first when None.
 
-    x (n,) and values (m,) give (n + m,).
+    arr (n,) and values (m,) give (n + m,).
 
     >>> append(tensor([1.0]), [2.0, 3.0])
     tensor([1., 2., 3.])
     """
-    return np.concatenate([x, values], axis=axis)
+    return np.concatenate([arr, values], axis=axis)
 
 
 def _nested(blocks: Any, depth: int) -> Any:
@@ -162,8 +162,8 @@ def _depth(blocks: Any) -> int:
         sample([(0,), (1,)]),
     ],
 )
-def block(blocks: Any) -> Array:
-    """A matrix from blocks in nested lists: inner lists side by side, outer ones downwards.
+def block(arrays: Any) -> Array:
+    """A matrix from arrays in nested lists: inner lists side by side, outer ones downwards.
 
     Blocks beside each other have the same height.
 
@@ -171,7 +171,7 @@ def block(blocks: Any) -> Array:
     tensor([[1., 2.],
             [3., 4.]])
     """
-    return _nested(blocks, _depth(blocks))
+    return _nested(arrays, _depth(arrays))
 
 
 SPLITS = [
@@ -181,15 +181,15 @@ SPLITS = [
 
 
 @composite_of_many(np.array_split, samples=[*SPLITS, sample((5,), 3)])
-def array_split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """x cut along ``axis`` into so many parts (the first ones longer), or at these places.
+def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """ary cut along ``axis`` into so many parts (the first ones longer), or at these places.
 
     Raises ValueError for fewer than one part.
 
     >>> array_split(tensor([1.0, 2.0, 3.0]), 2)
     [tensor([1., 2.]), tensor([3.])]
     """
-    n = x.shape[one_axis(axis, x.ndim)]
+    n = ary.shape[one_axis(axis, ary.ndim)]
     where = engine.constant(indices_or_sections)
     if np.ndim(where) == 0:
         if where < 1:
@@ -201,63 +201,63 @@ def array_split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tenso
     # Python reads the end n of the last part correctly also where a cut lies beyond it.
     last = len(ends) - 2
     return [
-        along(x, axis, slice(start, None if i == last else end))
+        along(ary, axis, slice(start, None if i == last else end))
         for i, (start, end) in enumerate(itertools.pairwise(ends))
     ]
 
 
 @composite_of_many(np.split, samples=SPLITS)
-def split(x: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
-    """x cut along ``axis`` into so many equal parts, or at these places.
+def split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Tensor]:
+    """ary cut along ``axis`` into so many equal parts, or at these places.
 
     Raises ValueError when the length is not a multiple of the number of parts.
 
     >>> split(tensor([1.0, 2.0, 3.0]), [1])
     [tensor([1.]), tensor([2., 3.])]
     """
-    parts, n = engine.constant(indices_or_sections), x.shape[one_axis(axis, x.ndim)]
+    parts, n = engine.constant(indices_or_sections), ary.shape[one_axis(axis, ary.ndim)]
     if np.ndim(parts) == 0 and parts > 0 and n % parts:
         raise ValueError(
             f"axis {axis} has length {n}, not a multiple of {parts}; "
             f"array_split makes unequal parts"
         )
-    return array_split(x, parts, axis)
+    return array_split(ary, parts, axis)
 
 
 @composite_of_many(np.hsplit, samples=[sample((4,), 2), sample((2, 3), [1]), sample((0, 2), 2)])
-def hsplit(x: Array, indices_or_sections: Any) -> list[Tensor]:
-    """x cut into parts side by side; see :func:`minigrad.hstack`. Raises ValueError for 0-d x.
+def hsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
+    """ary cut into parts side by side; see :func:`minigrad.hstack`. Raises ValueError for 0-d ary.
 
     >>> hsplit(tensor([1.0, 2.0]), 2)
     [tensor([1.]), tensor([2.])]
     """
-    if not x.ndim:
-        raise ValueError(f"expected at least one axis, got shape {x.shape}")
-    return split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
+    if not ary.ndim:
+        raise ValueError(f"expected at least one axis, got shape {ary.shape}")
+    return split(ary, indices_or_sections, 0 if ary.ndim == 1 else 1)
 
 
 @composite_of_many(np.vsplit, samples=[sample((4, 2), 2), sample((2, 0), [1])])
-def vsplit(x: Array, indices_or_sections: Any) -> list[Tensor]:
-    """x cut along its first axis; see :func:`minigrad.vstack`. Raises ValueError below two axes.
+def vsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
+    """ary cut along its first axis; see :func:`minigrad.vstack`. Raises ValueError below two axes.
 
     >>> vsplit(tensor([[1.0], [2.0]]), 2)
     [tensor([[1.]]), tensor([[2.]])]
     """
-    if x.ndim < 2:
-        raise ValueError(f"expected at least two axes, got shape {x.shape}")
-    return split(x, indices_or_sections, 0)
+    if ary.ndim < 2:
+        raise ValueError(f"expected at least two axes, got shape {ary.shape}")
+    return split(ary, indices_or_sections, 0)
 
 
 @composite_of_many(np.dsplit, samples=[sample((2, 1, 4), 2), sample((0, 2, 2), [1])])
-def dsplit(x: Array, indices_or_sections: Any) -> list[Tensor]:
-    """x cut along its third axis; see :func:`minigrad.dstack`. Raises ValueError below three axes.
+def dsplit(ary: Array, indices_or_sections: Any) -> list[Tensor]:
+    """ary cut along its third axis; see :func:`minigrad.dstack`. Raises ValueError below three.
 
     >>> [part.shape for part in dsplit(tensor([[[1.0, 2.0]]]), 2)]
     [(1, 1, 1), (1, 1, 1)]
     """
-    if x.ndim < 3:
-        raise ValueError(f"expected at least three axes, got shape {x.shape}")
-    return split(x, indices_or_sections, 2)
+    if ary.ndim < 3:
+        raise ValueError(f"expected at least three axes, got shape {ary.shape}")
+    return split(ary, indices_or_sections, 2)
 
 
 @composite_of_many(
@@ -281,8 +281,8 @@ def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
         sample((0, 2), obj=0, values=1.0, axis=0), sample((3, 2), obj=-1, values=2.0, axis=0),
     ],
 )  # fmt: skip
-def insert(x: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
-    """x with ``values`` put before the places ``obj`` along ``axis``; flattened first when None.
+def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
+    """arr with ``values`` put before the places ``obj`` along ``axis``; flattened first when None.
 
     Raises TypeError for complex values among real ones.
 
@@ -290,27 +290,27 @@ def insert(x: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
     tensor([1., 2., 3.])
     """
     if axis is None:
-        x, axis = np.ravel(x), 0
+        arr, axis = np.ravel(arr), 0
     number = isinstance(values, (int, float))
-    values = engine.as_tensor(np.asarray(values, x.dtype) if number else values)
-    if values.dtype.kind == "c" and x.dtype.kind != "c":
+    values = engine.as_tensor(np.asarray(values, arr.dtype) if number else values)
+    if values.dtype.kind == "c" and arr.dtype.kind != "c":
         raise TypeError(f"values must be real, as x is, got {values.dtype}")
-    values = values if values.dtype == x.dtype else values.astype(x.dtype)
+    values = values if values.dtype == arr.dtype else values.astype(arr.dtype)
     # Where everything comes from: NumPy inserts the numbers of the new elements among the old.
-    n, places = x.shape[axis], engine.constant(obj)
+    n, places = arr.shape[axis], engine.constant(obj)
     new = len(np.insert(np.arange(n), places, -1)) - n
     single = np.ndim(places) == 0 and not isinstance(places, slice)
-    if single and values.ndim and x.ndim == 1:
+    if single and values.ndim and arr.ndim == 1:
         new = values.size
     sources = np.insert(np.arange(n), places, np.arange(n, n + new))
-    if single and values.ndim and x.ndim > 1:
-        values = np.reshape(values, (1,) * (x.ndim - values.ndim) + values.shape)
+    if single and values.ndim and arr.ndim > 1:
+        values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
         values = np.moveaxis(values, 0, axis)
         new = values.shape[axis]
         sources = np.insert(np.arange(n), places, np.arange(n, n + new))
-    shape = [*x.shape]
+    shape = [*arr.shape]
     shape[axis] = new
-    both = np.concatenate([x, np.broadcast_to(values, shape)], axis=axis)
+    both = np.concatenate([arr, np.broadcast_to(values, shape)], axis=axis)
     return along(both, axis, sources)
 
 
@@ -321,16 +321,16 @@ def insert(x: Array, obj: Any, values: Array, axis: int | None = None) -> Array:
         sample((0, 2), obj=1, axis=1),
     ],
 )  # fmt: skip
-def delete(x: Array, obj: Any, axis: int | None = None) -> Array:
-    """x without the places ``obj`` along ``axis``; flattened first when None.
+def delete(arr: Array, obj: Any, axis: int | None = None) -> Array:
+    """arr without the places ``obj`` along ``axis``; flattened first when None.
 
     >>> delete(tensor([1.0, 2.0, 3.0]), 1)
     tensor([1., 3.])
     """
     if axis is None:
-        x, axis = np.ravel(x), 0
-    left = np.delete(np.arange(x.shape[axis]), engine.constant(obj))
-    return along(x, axis, left)
+        arr, axis = np.ravel(arr), 0
+    left = np.delete(np.arange(arr.shape[axis]), engine.constant(obj))
+    return along(arr, axis, left)
 
 
 concat = concatenate

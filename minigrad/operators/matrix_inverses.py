@@ -46,16 +46,16 @@ full_rank = Domain(
     domain=well_conditioned,
     samples=SQUARE,
 )
-def inv(x: Array) -> Array:
+def inv(a: Array) -> Array:
     """The inverse of matrices. Raises LinAlgError for a singular one.
 
-    x (..., n, n) gives (..., n, n).
+    a (..., n, n) gives (..., n, n).
 
     >>> inv(tensor([[2.0, 0.0], [0.0, 4.0]]))
     tensor([[0.5 , 0.  ],
             [0.  , 0.25]])
     """
-    return np.linalg.inv(x)
+    return np.linalg.inv(a)
 
 
 def _cofactors(x: Any) -> Any:
@@ -86,13 +86,13 @@ def _det_vjp(g: Any, ans: Any, x: Any) -> Any:
         sample(np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [5.0, 7.0, 9.0]])),
     ],
 )  # fmt: skip
-def det(x: Array) -> Array:
+def det(a: Array) -> Array:
     """The determinant of matrices; its derivative is right also where a matrix is singular.
 
     >>> det(tensor([[2.0, 0.0], [0.0, 4.0]]))
     tensor(8.)
     """
-    return np.linalg.det(x)
+    return np.linalg.det(a)
 
 
 def _logabsdet_vjp(g: Any, _ans: Any, x: Any) -> Any:
@@ -117,7 +117,7 @@ def _logabsdet(x: Array) -> Array:
 
 
 @composite_of_many(np.linalg.slogdet, domain=well_conditioned, samples=SQUARE)
-def slogdet(x: Array) -> SlogdetResult:
+def slogdet(a: Array) -> SlogdetResult:
     """(sign, logabsdet): the determinant is sign * exp(logabsdet), without overflow.
 
     Only logabsdet has a derivative; of a singular matrix it is -inf and has none (LinAlgError).
@@ -125,8 +125,8 @@ def slogdet(x: Array) -> SlogdetResult:
     >>> slogdet(tensor([[2.0, 0.0], [0.0, -0.5]])).sign
     tensor(-1.)
     """
-    sign: Any = np.linalg.slogdet(engine.constant(x))[0]
-    return SlogdetResult(sign, _logabsdet(x))
+    sign: Any = np.linalg.slogdet(engine.constant(a))[0]
+    return SlogdetResult(sign, _logabsdet(a))
 
 
 def _solve_vjp_x(g: Any, ans: Any, x: Any, _y: Any) -> Any:
@@ -145,15 +145,15 @@ def _solve_vjp_x(g: Any, ans: Any, x: Any, _y: Any) -> Any:
         sample((2, 2), (3, 2, 1)), sample((0, 2, 2), (2, 1)), sample((2, 2), (2, 0)),
     ],
 )  # fmt: skip
-def solve(x: Array, y: Array) -> Array:
-    """The z with x @ z = y, for square x; y is a vector or has columns (..., n, k).
+def solve(a: Array, b: Array) -> Array:
+    """The z with a @ z = b, for square ``a``; b is a vector or has columns (..., n, k).
 
     Raises LinAlgError for a singular matrix.
 
     >>> solve(tensor([[2.0, 0.0], [0.0, 4.0]]), tensor([2.0, 2.0]))
     tensor([1. , 0.5])
     """
-    return np.linalg.solve(x, y)
+    return np.linalg.solve(a, b)
 
 
 def _pinv_vjp(g: Any, ans: Any, x: Any, rcond: Any = None, hermitian: bool = False) -> Any:
@@ -170,15 +170,15 @@ def _pinv_vjp(g: Any, ans: Any, x: Any, rcond: Any = None, hermitian: bool = Fal
     domain=full_rank,
     samples=[sample((3, 2)), sample((2, 3)), sample((2, 2, 2)), sample((0, 3, 2)), sample((2, 0))],
 )
-def pinv(x: Array, rcond: Any = None, hermitian: bool = False) -> Array:
+def pinv(a: Array, rcond: Any = None, hermitian: bool = False) -> Array:
     """The pseudo-inverse of Moore and Penrose. The derivative supposes that the rank stays.
 
-    x (..., m, n) gives (..., n, m).
+    a (..., m, n) gives (..., n, m).
 
     >>> pinv(tensor([[2.0], [0.0]]))
     tensor([[0.5, 0. ]])
     """
-    return np.linalg.pinv(x, rcond, hermitian)
+    return np.linalg.pinv(a, rcond, hermitian)
 
 
 @composite(
@@ -186,27 +186,27 @@ def pinv(x: Array, rcond: Any = None, hermitian: bool = False) -> Array:
     domain=well_conditioned,
     samples=[sample((2, 2), n=n) for n in (0, 1, 2, 3, 6, -1, -2)] + [sample((0, 2, 2), n=2)],
 )
-def matrix_power(x: Array, n: int) -> Array:
+def matrix_power(a: Array, n: int) -> Array:
     """A square matrix multiplied n times with itself; the inverse for negative n.
 
-    x (..., n, n) gives (..., n, n).
+    a (..., n, n) gives (..., n, n).
 
     >>> matrix_power(tensor([[1.0, 1.0], [0.0, 1.0]]), 3)
     tensor([[1., 3.],
             [0., 1.]])
     """
-    square(x)
+    square(a)
     n = operator_index(n)
     if n == 0:
-        return x.astype(x.dtype) * np.zeros((), x.dtype) + np.eye(x.shape[-1], dtype=x.dtype)
+        return a.astype(a.dtype) * np.zeros((), a.dtype) + np.eye(a.shape[-1], dtype=a.dtype)
     if n < 0:
-        x, n = np.linalg.inv(x), -n
+        a, n = np.linalg.inv(a), -n
     power = None
     while n:
         if n % 2:
-            power = x if power is None else power @ x
+            power = a if power is None else power @ a
         n //= 2
-        x = x @ x if n else x
+        a = a @ a if n else a
     return power
 
 
@@ -224,22 +224,22 @@ _invertible = Domain("invertible", build=_reshaped_well)
     domain=_invertible,
     samples=[sample((4, 2, 2), ind=1), sample((2, 2, 4))],
 )
-def tensorinv(x: Array, ind: int = 2) -> Array:
+def tensorinv(a: Array, ind: int = 2) -> Array:
     """The inverse with respect to tensordot over the first ``ind`` axes.
 
-    x of shape a + b, with a of ``ind`` axes, gives b + a. Raises ValueError unless ``ind`` is
+    ``a`` of shape a + b, with a of ``ind`` axes, gives b + a. Raises ValueError unless ``ind`` is
     positive.
 
     >>> tensorinv(tensor([[2.0, 0.0], [0.0, 4.0]]), ind=1)[0, 0]
     tensor(0.5)
     """
-    if not 1 <= ind <= x.ndim:
-        raise ValueError(f"ind must be 1 to {x.ndim} for shape {x.shape}, got {ind}")
-    first, last = x.shape[:ind], x.shape[ind:]
+    if not 1 <= ind <= a.ndim:
+        raise ValueError(f"ind must be 1 to {a.ndim} for shape {a.shape}, got {ind}")
+    first, last = a.shape[:ind], a.shape[ind:]
     n = 1
     for length in last:
         n *= length
-    return np.reshape(np.linalg.inv(np.reshape(x, (-1, n))), (*last, *first))
+    return np.reshape(np.linalg.inv(np.reshape(a, (-1, n))), (*last, *first))
 
 
 @composite(
@@ -248,14 +248,14 @@ def tensorinv(x: Array, ind: int = 2) -> Array:
     domain=(_invertible, anywhere),
     samples=[sample((4, 2, 2), (4,)), sample((2, 2, 4), (2, 2)), sample((0, 0), (0,))],
 )
-def tensorsolve(x: Array, y: Array, axes: tuple[int, ...] | None = None) -> Array:
-    """The z with tensordot(x, z, z.ndim) = y; ``axes`` of x are moved to its end first.
+def tensorsolve(a: Array, b: Array, axes: tuple[int, ...] | None = None) -> Array:
+    """The z with tensordot(a, z, z.ndim) = b; ``axes`` of ``a`` are moved to its end first.
 
     >>> tensorsolve(tensor([[2.0, 0.0], [0.0, 4.0]]), tensor([2.0, 2.0]))
     tensor([1. , 0.5])
     """
     if axes is not None:
-        last = [a % x.ndim for a in axes]
-        x = np.transpose(x, [*[a for a in range(x.ndim) if a not in last], *last])
-    flat = np.reshape(x, (y.size, y.size))
-    return np.reshape(np.linalg.solve(flat, np.ravel(y)), x.shape[y.ndim :])
+        last = [axis % a.ndim for axis in axes]
+        a = np.transpose(a, [*[i for i in range(a.ndim) if i not in last], *last])
+    flat = np.reshape(a, (b.size, b.size))
+    return np.reshape(np.linalg.solve(flat, np.ravel(b)), a.shape[b.ndim :])

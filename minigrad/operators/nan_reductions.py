@@ -42,13 +42,13 @@ RUNNING = [sample((2, 3)), sample((2, 3), axis=1), sample((0, 3), axis=0)]
     wide=True,
     numbers="real",
 )
-def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def nansum(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over the axes without NaN; of nothing, 0.
 
     >>> nansum(tensor([1.0, float("nan"), 2.0]))
     tensor(3.)
     """
-    return np.sum(_filled(x, 0.0), axis=axis, keepdims=keepdims)
+    return np.sum(_filled(a, 0.0), axis=axis, keepdims=keepdims)
 
 
 @composite(
@@ -58,13 +58,13 @@ def nansum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     wide=True,
     numbers="real",
 )
-def nanprod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def nanprod(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over the axes without NaN; of nothing, 1.
 
     >>> nanprod(tensor([3.0, float("nan"), 2.0]))
     tensor(6.)
     """
-    return np.prod(_filled(x, 1.0), axis=axis, keepdims=keepdims)
+    return np.prod(_filled(a, 1.0), axis=axis, keepdims=keepdims)
 
 
 def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
@@ -79,15 +79,15 @@ def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
     wide=True,
     numbers="real",
 )
-def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def nanmean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The mean over the axes without NaN; of nothing, NaN.
 
     >>> nanmean(tensor([1.0, float("nan"), 2.0]))
     tensor(1.5)
     """
-    if x.dtype.kind != "f":
-        return np.mean(x, axis=axis, keepdims=keepdims)
-    return nansum(x, axis, keepdims) / _count(x, axis, keepdims)
+    if a.dtype.kind != "f":
+        return np.mean(a, axis=axis, keepdims=keepdims)
+    return nansum(a, axis, keepdims) / _count(a, axis, keepdims)
 
 
 @composite(
@@ -97,17 +97,17 @@ def nanmean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     wide=True,
     numbers="real",
 )
-def nanvar(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+def nanvar(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The variance over the axes without NaN, as in :func:`minigrad.var`.
 
     >>> nanvar(tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
-    if x.dtype.kind != "f":
-        return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
-    mean = nanmean(x, axis, True)
-    squares = np.square(np.where(np.isnan(x), mean, x) - mean)
-    n = _count(x, axis, keepdims) - ddof
+    if a.dtype.kind != "f":
+        return np.var(a, axis=axis, ddof=ddof, keepdims=keepdims)
+    mean = nanmean(a, axis, True)
+    squares = np.square(np.where(np.isnan(a), mean, a) - mean)
+    n = _count(a, axis, keepdims) - ddof
     return np.sum(squares, axis=axis, keepdims=keepdims) / np.where(n > 0, n, float("nan"))
 
 
@@ -118,13 +118,13 @@ def nanvar(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     wide=True,
     numbers="real",
 )
-def nanstd(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+def nanstd(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The standard deviation over the axes without NaN; of a constant the gradient is 0.
 
     >>> nanstd(tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
-    variance = nanvar(x, axis, ddof, keepdims)
+    variance = nanvar(a, axis, ddof, keepdims)
     flat = variance == 0
     return np.where(flat, 0.0, np.sqrt(np.where(flat, 1.0, variance)))
 
@@ -137,42 +137,42 @@ def _or_nan(found: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
 
 
 @composite(np.nanmax, domain=with_nan, numbers="real", samples=AXES)
-def nanmax(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def nanmax(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest number over the axes, NaN left out; equal ones share the gradient evenly.
 
     >>> nanmax(tensor([1.0, float("nan"), 3.0]))
     tensor(3.)
     """
-    found = np.max(_filled(x, -float("inf")), axis=axis, keepdims=keepdims)
-    return _or_nan(found, x, axis, keepdims)
+    found = np.max(_filled(a, -float("inf")), axis=axis, keepdims=keepdims)
+    return _or_nan(found, a, axis, keepdims)
 
 
 @composite(np.nanmin, domain=with_nan, numbers="real", samples=AXES)
-def nanmin(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def nanmin(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The smallest number over the axes, NaN left out; equal ones share the gradient evenly.
 
     >>> nanmin(tensor([1.0, float("nan"), 3.0]))
     tensor(1.)
     """
-    found = np.min(_filled(x, float("inf")), axis=axis, keepdims=keepdims)
-    return _or_nan(found, x, axis, keepdims)
+    found = np.min(_filled(a, float("inf")), axis=axis, keepdims=keepdims)
+    return _or_nan(found, a, axis, keepdims)
 
 
 @composite(np.nancumsum, domain=with_nan, numbers="real", samples=RUNNING)
-def nancumsum(x: Array, axis: int | None = None) -> Array:
+def nancumsum(a: Array, axis: int | None = None) -> Array:
     """Running sums with NaN counted as 0.
 
     >>> nancumsum(tensor([1.0, float("nan"), 3.0]))
     tensor([1., 1., 4.])
     """
-    return np.cumsum(_filled(x, 0.0), axis=axis)
+    return np.cumsum(_filled(a, 0.0), axis=axis)
 
 
 @composite(np.nancumprod, domain=with_nan, numbers="real", samples=RUNNING)
-def nancumprod(x: Array, axis: int | None = None) -> Array:
+def nancumprod(a: Array, axis: int | None = None) -> Array:
     """Running products with NaN counted as 1.
 
     >>> nancumprod(tensor([2.0, float("nan"), 3.0]))
     tensor([2., 2., 6.])
     """
-    return np.cumprod(_filled(x, 1.0), axis=axis)
+    return np.cumprod(_filled(a, 1.0), axis=axis)

@@ -158,45 +158,45 @@ setxor1d = of_sets.constant(np.setxor1d, "tensor([1, 2]), tensor([2, 3]) -> tens
 
 
 @constant(np.isclose)
-def isclose(x: Array, y: Array, rtol: float = 1e-5, atol: float = 1e-8) -> Array:
-    """|x - y| <= atol + rtol |y|, elementwise.
+def isclose(a: Array, b: Array, rtol: float = 1e-5, atol: float = 1e-8) -> Array:
+    """|a - b| <= atol + rtol |b|, elementwise.
 
     >>> isclose(tensor([1.0, 2.0]), 1.0 + 1e-7)
     tensor([ True, False])
     """
-    return np.isclose(x, y, rtol=rtol, atol=atol)
+    return np.isclose(a, b, rtol=rtol, atol=atol)
 
 
 @constant((np.round, np.around))
-def round(x: Array, decimals: int = 0) -> Array:
-    """x rounded to ``decimals`` decimal places.
+def round(a: Array, decimals: int = 0) -> Array:
+    """``a`` rounded to ``decimals`` decimal places.
 
     >>> round(tensor([0.126, 2.0]), 2)
     tensor([0.13, 2.  ])
     """
-    return np.round(x, decimals)
+    return np.round(a, decimals)
 
 
 @constant(np.argsort)
-def argsort(x: Array, axis: int | None = -1, kind: str | None = None) -> Array:
-    """The indices that sort x, stable, whatever the ``kind``. Raises ValueError for an unknown one.
+def argsort(a: Array, axis: int | None = -1, kind: str | None = None) -> Array:
+    """The indices that sort, stable, whatever the ``kind``. Raises ValueError for an unknown one.
 
     >>> argsort(tensor([3.0, 1.0, 2.0]))
     tensor([1, 2, 0])
     """
     if kind not in (None, "quicksort", "mergesort", "heapsort", "stable"):
         raise ValueError(f"kind must be 'stable' or another of NumPy's, got {kind!r}")
-    return np.argsort(x, axis=axis, kind="stable")
+    return np.argsort(a, axis=axis, kind="stable")
 
 
 @constant(np.argpartition)
-def argpartition(x: Array, kth: Array, axis: int | None = -1) -> Array:
+def argpartition(a: Array, kth: Array, axis: int | None = -1) -> Array:
     """The indices that bring the ``kth`` element to its sorted place, smaller ones before it.
 
     >>> argpartition(tensor([3.0, 1.0, 2.0]), 0)[0]
     tensor(1)
     """
-    return np.argpartition(x, kth, axis=axis)
+    return np.argpartition(a, kth, axis=axis)
 
 
 @constant(np.fix)
@@ -210,13 +210,13 @@ def fix(x: Array) -> Array:
 
 
 @constant(np.angle)
-def angle(x: Array, deg: bool = False) -> Array:
+def angle(z: Array, deg: bool = False) -> Array:
     """The angle of a real number in the complex plane: 0, or pi for negative ones.
 
     >>> angle(tensor([1.0, -1.0]))
     tensor([0.       , 3.1415927])
     """
-    return np.angle(x, deg)
+    return np.angle(z, deg)
 
 
 @constant(np.isin)
@@ -262,24 +262,24 @@ def lexsort(keys: Array, axis: int = -1) -> Array:
 
 
 @constant_of_many(np.nonzero)
-def nonzero(x: Array) -> tuple[Tensor, ...]:
+def nonzero(a: Array) -> tuple[Tensor, ...]:
     """The indices of elements that are not 0: one tensor for each axis, to index with.
 
     >>> nonzero(tensor([[0, 5], [7, 0]]))
     (tensor([0, 1]), tensor([1, 0]))
     """
-    return np.nonzero(x)  # type: ignore[return-value]
+    return np.nonzero(a)  # type: ignore[return-value]
 
 
 @constant(np.argwhere)
-def argwhere(x: Array) -> Array:
+def argwhere(a: Array) -> Array:
     """The indices of elements that are not 0, one row for each.
 
     >>> argwhere(tensor([[0, 5], [7, 0]]))
     tensor([[0, 1],
             [1, 0]])
     """
-    return np.argwhere(x)
+    return np.argwhere(a)
 
 
 @constant(np.searchsorted)
@@ -324,24 +324,24 @@ def ravel_multi_index(multi_index: Array, dims: Any, mode: Any = "raise") -> Arr
 
 @constant_of_many(np.histogram)
 def histogram(
-    x: Array, bins: Any = 10, range: Any = None, density: bool = False
+    a: Array, bins: Any = 10, range: Any = None, density: bool = False
 ) -> tuple[Tensor, Tensor]:
     """(counts, edges) of elements in equal bins, or between given edges.
 
     >>> histogram(tensor([1.0, 1.5, 3.0]), bins=2)
     (tensor([2, 1]), tensor([1., 2., 3.]))
     """
-    return np.histogram(x, bins, range, density)  # type: ignore[return-value]
+    return np.histogram(a, bins, range, density)  # type: ignore[return-value]
 
 
 @constant(np.histogram_bin_edges)
-def histogram_bin_edges(x: Array, bins: Any = 10, range: Any = None) -> Array:
+def histogram_bin_edges(a: Array, bins: Any = 10, range: Any = None) -> Array:
     """The edges of the bins of a histogram.
 
     >>> histogram_bin_edges(tensor([1.0, 1.5, 3.0]), bins=2)
     tensor([1., 2., 3.])
     """
-    return np.histogram_bin_edges(x, bins, range)
+    return np.histogram_bin_edges(a, bins, range)
 
 
 @constant_of_many(np.histogram2d)
@@ -361,7 +361,7 @@ def histogram2d(
 
 @constant_of_many(np.histogramdd)
 def histogramdd(
-    x: Array, bins: Any = 10, range: Any = None, density: bool = False
+    sample: Array, bins: Any = 10, range: Any = None, density: bool = False
 ) -> tuple[Tensor, tuple[Tensor, ...]]:
     """(counts, edges for each axis) of points in space, one in each row.
 
@@ -369,12 +369,12 @@ def histogramdd(
     >>> counts.shape, len(edges)
     ((2, 2), 2)
     """
-    return np.histogramdd(x, bins, range, density)  # type: ignore[return-value]
+    return np.histogramdd(sample, bins, range, density)  # type: ignore[return-value]
 
 
 @constant_of_many(np.unique)
 def unique(
-    x: Array,
+    ar: Array,
     return_index: bool = False,
     return_inverse: bool = False,
     return_counts: bool = False,
@@ -386,7 +386,7 @@ def unique(
     (tensor([1, 3]), tensor([1, 2]))
     """
     return np.unique(  # type: ignore[call-overload]
-        x, return_index, return_inverse, return_counts, axis
+        ar, return_index, return_inverse, return_counts, axis
     )
 
 

@@ -96,7 +96,7 @@ def _refuse_unused(mode: str, reflect_type: str, end_values: Any, stat_length: A
     ],
 )  # fmt: skip
 def pad(
-    x: Array,
+    array: Array,
     pad_width: Any,
     mode: str = "constant",
     constant_values: Any = 0,
@@ -104,7 +104,7 @@ def pad(
     stat_length: Any = None,
     reflect_type: str = "even",
 ) -> Array:
-    """x with ``pad_width`` elements put around it.
+    """The array with ``pad_width`` elements put around it.
 
     ``pad_width``: one number for all sides, (before, after) for all axes, or such a pair for each.
     ``mode``: "constant" (with ``constant_values``), "edge", "reflect", "symmetric", "wrap",
@@ -118,27 +118,29 @@ def pad(
     """
     _refuse_unused(mode, reflect_type, end_values, stat_length)
     if mode == "constant":
-        return _pad_constant(x, pad_width, constant_values)
+        return _pad_constant(array, pad_width, constant_values)
     known = (*REPEATING, *STATISTICS, "linear_ramp")
     if mode not in known:
         raise ValueError(
             f"unknown mode {mode!r}; expected 'constant', {', '.join(map(repr, known))}"
         )
     between = (
-        ("linear_ramp", "mean", "median") if x.dtype.kind == "b" else (*STATISTICS, "linear_ramp")
+        ("linear_ramp", "mean", "median")
+        if array.dtype.kind == "b"
+        else (*STATISTICS, "linear_ramp")
     )
-    if x.dtype.kind in "bc" and mode in between:
-        raise TypeError(f"mode {mode!r} is for real numbers, got x of {x.dtype}")
-    for axis, widths in enumerate(np.broadcast_to(pad_width, (x.ndim, 2))):
+    if array.dtype.kind in "bc" and mode in between:
+        raise TypeError(f"mode {mode!r} is for real numbers, got array of {array.dtype}")
+    for axis, widths in enumerate(np.broadcast_to(pad_width, (array.ndim, 2))):
         if not np.any(widths):
             continue
-        if not x.shape[axis]:
+        if not array.shape[axis]:
             raise ValueError(f"axis {axis} is empty: mode {mode!r} has nothing to pad with")
         if mode in REPEATING:
-            numbers: Any = np.pad(np.arange(x.shape[axis]), widths, mode=mode)  # type: ignore[call-overload]
-            x = along(x, axis, numbers)
+            numbers: Any = np.pad(np.arange(array.shape[axis]), widths, mode=mode)  # type: ignore[call-overload]
+            array = along(array, axis, numbers)
         elif mode == "linear_ramp":
-            x = _ramp(x, axis, widths, np.broadcast_to(end_values, (x.ndim, 2))[axis])
+            array = _ramp(array, axis, widths, np.broadcast_to(end_values, (array.ndim, 2))[axis])
         else:
-            x = _statistic(x, axis, widths, mode, stat_length)
-    return x
+            array = _statistic(array, axis, widths, mode, stat_length)
+    return array

@@ -79,7 +79,7 @@ def _as_long(p: Any, n: int) -> Any:
 
 
 @composite(np.polyadd, arrays=2, samples=SUMS)
-def polyadd(p: Array, q: Array) -> Array:
+def polyadd(a1: Array, a2: Array) -> Array:
     """The sum of two polynomials.
 
     Coefficients (n,) and (m,), the highest power first, give (max(n, m),).
@@ -87,12 +87,12 @@ def polyadd(p: Array, q: Array) -> Array:
     >>> polyadd(tensor([1.0, 2.0]), tensor([3.0]))
     tensor([1., 5.])
     """
-    n = max(p.size, q.size)
-    return _as_long(np.atleast_1d(p), n) + _as_long(np.atleast_1d(q), n)
+    n = max(a1.size, a2.size)
+    return _as_long(np.atleast_1d(a1), n) + _as_long(np.atleast_1d(a2), n)
 
 
 @composite(np.polysub, arrays=2, samples=SUMS)
-def polysub(p: Array, q: Array) -> Array:
+def polysub(a1: Array, a2: Array) -> Array:
     """The difference of two polynomials.
 
     Shapes as for :func:`minigrad.polyadd`.
@@ -100,11 +100,11 @@ def polysub(p: Array, q: Array) -> Array:
     >>> polysub(tensor([1.0, 2.0]), tensor([3.0]))
     tensor([ 1., -1.])
     """
-    return polyadd(p, -q)
+    return polyadd(a1, -a2)
 
 
 @composite(np.polymul, arrays=2, samples=SUMS[:3])
-def polymul(p: Array, q: Array) -> Array:
+def polymul(a1: Array, a2: Array) -> Array:
     """The product of two polynomials: the convolution of their coefficients.
 
     Coefficients (n,) and (m,) give (n + m - 1,), without leading zeros.
@@ -112,7 +112,7 @@ def polymul(p: Array, q: Array) -> Array:
     >>> polymul(tensor([1.0, 2.0]), tensor([3.0]))
     tensor([3., 6.])
     """
-    return np.convolve(_trimmed(p), _trimmed(q))
+    return np.convolve(_trimmed(a1), _trimmed(a2))
 
 
 @composite(np.polyder, samples=[sample((4,)), sample((4,), m=2), sample((0,)), sample((2,), m=0)])

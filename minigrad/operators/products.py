@@ -56,8 +56,8 @@ def _matmul_vjp_y(g: Any, _ans: Any, x: Any, _y: Any) -> Any:
         sample((2, 0), (0, 3)), sample((1, 2, 3), (5, 3, 4)),
     ],
 )  # fmt: skip
-def matmul(x: Array, y: Array) -> Array:
-    """The matrix product over the last two axes, the leading ones broadcast, as x @ y.
+def matmul(x1: Array, x2: Array) -> Array:
+    """The matrix product over the last two axes, the leading ones broadcast, as x1 @ x2.
 
     Shapes (..., n, k) and (..., k, m) give (..., n, m); a vector stands for a row on the left
     and a column on the right.
@@ -65,7 +65,7 @@ def matmul(x: Array, y: Array) -> Array:
     >>> matmul(tensor([[1.0, 2.0]]), tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
-    return np.matmul(x, y)
+    return np.matmul(x1, x2)
 
 
 @composite(
@@ -80,19 +80,19 @@ def matmul(x: Array, y: Array) -> Array:
         sample((2, 3), (2, 3, 4)),
     ],
 )
-def dot(x: Array, y: Array) -> Array:
+def dot(a: Array, b: Array) -> Array:
     """The inner product of vectors, the matrix product of matrices, as in np.dot.
 
     >>> dot(tensor([1.0, 2.0]), tensor([3.0, 4.0]))
     tensor(11.)
     """
-    if x.ndim == 0 or y.ndim == 0:
-        return x * y
-    if y.ndim <= 2:
-        return x @ y
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    if b.ndim <= 2:
+        return a @ b
     # np.dot of higher dimensions pairs all leading axes of both.
-    columns = np.reshape(np.moveaxis(y, -2, 0), (y.shape[-2], -1))
-    return np.reshape(x @ columns, (*x.shape[:-1], *y.shape[:-2], y.shape[-1]))
+    columns = np.reshape(np.moveaxis(b, -2, 0), (b.shape[-2], -1))
+    return np.reshape(a @ columns, (*a.shape[:-1], *b.shape[:-2], b.shape[-1]))
 
 
 @composite(
@@ -101,13 +101,13 @@ def dot(x: Array, y: Array) -> Array:
     arrays=2,
     samples=[sample((3,), (3,)), sample((2, 2), (4,)), sample((), ()), sample((0,), (0,))],
 )
-def vdot(x: Array, y: Array) -> Array:
+def vdot(a: Array, b: Array) -> Array:
     """The inner product of all elements, both flattened.
 
     >>> vdot(tensor([[1.0, 2.0]]), tensor([3.0, 4.0]))
     tensor(11.)
     """
-    return np.ravel(x) @ np.ravel(y)
+    return np.ravel(a) @ np.ravel(b)
 
 
 @composite(
@@ -118,15 +118,15 @@ def vdot(x: Array, y: Array) -> Array:
         sample((2, 0), (3, 0)),
     ],
 )  # fmt: skip
-def inner(x: Array, y: Array) -> Array:
+def inner(a: Array, b: Array) -> Array:
     """The sum of products over the last axes of both.
 
     >>> inner(tensor([1.0, 2.0]), tensor([3.0, 4.0]))
     tensor(11.)
     """
-    if x.ndim == 0 or y.ndim == 0:
-        return x * y
-    return np.tensordot(x, y, axes=(-1, -1))
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    return np.tensordot(a, b, axes=(-1, -1))
 
 
 @composite(
@@ -135,8 +135,8 @@ def inner(x: Array, y: Array) -> Array:
     samples=[sample((2,), (3,)), sample((2, 2), ()), sample((0,), (2,))],
     reference=np.outer,
 )
-def outer(x: Array, y: Array) -> Array:
-    """All products x[i] y[j], both flattened.
+def outer(a: Array, b: Array) -> Array:
+    """All products a[i] b[j], both flattened.
 
     (n,) and (m,) give (n, m).
 
@@ -144,7 +144,7 @@ def outer(x: Array, y: Array) -> Array:
     tensor([[3., 4.],
             [6., 8.]])
     """
-    return np.reshape(x, (x.size, 1)) * np.reshape(y, (1, y.size))
+    return np.reshape(a, (a.size, 1)) * np.reshape(b, (1, b.size))
 
 
 ROWS = [
@@ -159,7 +159,7 @@ ROWS = [
     samples=[*ROWS, sample((3, 2), (3, 2), axis=0)],
     wide=True,
 )
-def vecdot(x: Array, y: Array, axis: int = -1) -> Array:
+def vecdot(x1: Array, x2: Array, axis: int = -1) -> Array:
     """The sum of products along one axis; the others broadcast.
 
     (..., n) and (..., n) give (...).
@@ -167,10 +167,10 @@ def vecdot(x: Array, y: Array, axis: int = -1) -> Array:
     >>> vecdot(tensor([[1.0, 2.0], [3.0, 4.0]]), tensor([1.0, 1.0]))
     tensor([3., 7.])
     """
-    x, y = np.moveaxis(x, axis, -1), np.moveaxis(y, axis, -1)
-    if x.dtype.kind in "iub" and y.dtype.kind in "iub":  # a sum would widen them
-        return np.matmul(np.expand_dims(x, -2), np.expand_dims(y, -1))[..., 0, 0]
-    return np.sum(x * y, axis=-1)
+    x1, x2 = np.moveaxis(x1, axis, -1), np.moveaxis(x2, axis, -1)
+    if x1.dtype.kind in "iub" and x2.dtype.kind in "iub":  # a sum would widen them
+        return np.matmul(np.expand_dims(x1, -2), np.expand_dims(x2, -1))[..., 0, 0]
+    return np.sum(x1 * x2, axis=-1)
 
 
 @composite(
@@ -183,13 +183,13 @@ def vecdot(x: Array, y: Array, axis: int = -1) -> Array:
         sample((0, 3), (3,)),
     ],
 )
-def matvec(x: Array, y: Array) -> Array:
+def matvec(x1: Array, x2: Array) -> Array:
     """Matrices (..., n, k) times vectors (..., k); leading axes broadcast.
 
     >>> matvec(tensor([[1.0, 2.0]]), tensor([3.0, 4.0]))
     tensor([11.])
     """
-    return np.matmul(x, np.expand_dims(y, -1))[..., 0]
+    return np.matmul(x1, np.expand_dims(x2, -1))[..., 0]
 
 
 @composite(
@@ -203,13 +203,13 @@ def matvec(x: Array, y: Array) -> Array:
         sample((0,), (0, 2)),
     ],
 )
-def vecmat(x: Array, y: Array) -> Array:
+def vecmat(x1: Array, x2: Array) -> Array:
     """Vectors (..., k) times matrices (..., k, m); leading axes broadcast.
 
     >>> vecmat(tensor([3.0, 4.0]), tensor([[1.0], [2.0]]))
     tensor([11.])
     """
-    return np.matmul(np.expand_dims(x, -2), y)[..., 0, :]
+    return np.matmul(np.expand_dims(x1, -2), x2)[..., 0, :]
 
 
 @composite(
@@ -220,20 +220,20 @@ def vecmat(x: Array, y: Array) -> Array:
         sample((2, 1, 2), (2, 2)), sample((0, 2), (2, 2)),
     ],
 )  # fmt: skip
-def kron(x: Array, y: Array) -> Array:
-    """The Kronecker product: y times each element of x, in blocks.
+def kron(a: Array, b: Array) -> Array:
+    """The Kronecker product: ``b`` times each element of ``a``, in blocks.
 
     (m, n) and (p, q) give (m p, n q).
 
     >>> kron(tensor([1.0, 10.0]), tensor([1.0, 2.0]))
     tensor([ 1.,  2., 10., 20.])
     """
-    ndim = max(x.ndim, y.ndim)
-    a = (1,) * (ndim - x.ndim) + x.shape
-    b = (1,) * (ndim - y.ndim) + y.shape
-    wide = np.reshape(x, [n for length in a for n in (length, 1)])
-    tall = np.reshape(y, [n for length in b for n in (1, length)])
-    return np.reshape(wide * tall, [n * m for n, m in zip(a, b, strict=True)])
+    ndim = max(a.ndim, b.ndim)
+    first = (1,) * (ndim - a.ndim) + a.shape
+    second = (1,) * (ndim - b.ndim) + b.shape
+    wide = np.reshape(a, [n for length in first for n in (length, 1)])
+    tall = np.reshape(b, [n for length in second for n in (1, length)])
+    return np.reshape(wide * tall, [n * m for n, m in zip(first, second, strict=True)])
 
 
 @composite(
@@ -247,7 +247,7 @@ def kron(x: Array, y: Array) -> Array:
     wide=True,
 )  # fmt: skip
 def cross(
-    x: Array, y: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
+    a: Array, b: Array, axisa: int = -1, axisb: int = -1, axisc: int = -1, axis: int | None = None
 ) -> Array:
     """The vector product of vectors of three elements along ``axis``; the other axes broadcast.
 
@@ -258,11 +258,11 @@ def cross(
     """
     if axis is not None:
         axisa = axisb = axisc = axis
-    x, y = np.moveaxis(x, axisa, -1), np.moveaxis(y, axisb, -1)
-    if x.shape[-1] != 3 or y.shape[-1] != 3:
-        raise ValueError(f"expected vectors of 3 elements, got {x.shape[-1]} and {y.shape[-1]}")
+    a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
+    if a.shape[-1] != 3 or b.shape[-1] != 3:
+        raise ValueError(f"expected vectors of 3 elements, got {a.shape[-1]} and {b.shape[-1]}")
     next_, after = [1, 2, 0], [2, 0, 1]
-    return np.moveaxis(x[..., next_] * y[..., after] - x[..., after] * y[..., next_], -1, axisc)
+    return np.moveaxis(a[..., next_] * b[..., after] - a[..., after] * b[..., next_], -1, axisc)
 
 
 @composite(

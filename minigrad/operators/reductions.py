@@ -48,13 +48,13 @@ def _per_element(x: Any, ans: Any, ddof: float) -> float:
     samples=AXES + EMPTY,
     wide=True,
 )
-def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def sum(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over the axes; over all of them when ``axis`` is None.
 
     >>> sum(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
     """
-    return kernels.total(x, axis, keepdims)
+    return kernels.total(a, axis, keepdims)
 
 
 @operator(
@@ -65,13 +65,13 @@ def sum(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     samples=AXES,
     wide=True,
 )
-def mean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The arithmetic mean over the axes.
 
     >>> mean(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     tensor([1.5, 3.5])
     """
-    return kernels.mean(x, axis, keepdims)
+    return kernels.mean(a, axis, keepdims)
 
 
 def _centred(x: Any, axis: Axis) -> Any:
@@ -96,13 +96,13 @@ def _variance(x: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
     samples=[*AXES, sample((4, 3), axis=0, ddof=1)],
     wide=True,
 )
-def var(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
-    """The variance, mean((x - mean(x))**2), divided by n - ddof instead of n.
+def var(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+    """The variance, mean((a - mean(a))**2), divided by n - ddof instead of n.
 
     >>> var(tensor([1.0, 3.0]))
     tensor(1.)
     """
-    return _variance(x, axis, ddof, keepdims)
+    return _variance(a, axis, ddof, keepdims)
 
 
 def _std_vjp(
@@ -119,13 +119,13 @@ def _std_vjp(
     samples=[sample((5,)), *AXES[1:5], sample((4, 3), axis=0, ddof=1), sample((0, 2), axis=1)],
     wide=True,
 )
-def std(x: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+def std(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The standard deviation, the root of the variance; of a constant the gradient is 0.
 
     >>> std(tensor([1.0, 3.0]))
     tensor(1.)
     """
-    return np.sqrt(_variance(x, axis, ddof, keepdims))
+    return np.sqrt(_variance(a, axis, ddof, keepdims))
 
 
 def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -134,23 +134,23 @@ def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = F
 
 
 @operator((np.max, np.amax), vjp=_extreme_vjp, domain=distinct, samples=AXES)
-def max(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def max(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The largest element over the axes; equal ones share the gradient evenly.
 
     >>> max(tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
     tensor([5., 3.])
     """
-    return np.max(x, axis=axis, keepdims=keepdims)
+    return np.max(a, axis=axis, keepdims=keepdims)
 
 
 @operator((np.min, np.amin), vjp=_extreme_vjp, domain=distinct, samples=AXES)
-def min(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def min(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The smallest element over the axes; equal ones share the gradient evenly.
 
     >>> min(tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
     tensor([1., 2.])
     """
-    return np.min(x, axis=axis, keepdims=keepdims)
+    return np.min(a, axis=axis, keepdims=keepdims)
 
 
 def axes_of(axis: Axis, ndim: int) -> list[int]:
@@ -201,13 +201,13 @@ def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = Fals
     ],
     wide=True,
 )
-def prod(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def prod(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The product over the axes; right also where factors are 0.
 
     >>> prod(tensor([2.0, 3.0]))
     tensor(6.)
     """
-    return np.prod(x, axis=axis, keepdims=keepdims)
+    return np.prod(a, axis=axis, keepdims=keepdims)
 
 
 def _finite_or_zero(x: Any) -> Any:
@@ -241,13 +241,13 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 
 
 @composite(np.ptp, domain=distinct, samples=AXES)
-def ptp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def ptp(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The range of values over the axes: max - min ("peak to peak").
 
     >>> ptp(tensor([1.0, 5.0, 3.0]))
     tensor(4.)
     """
-    return np.max(x, axis=axis, keepdims=keepdims) - np.min(x, axis=axis, keepdims=keepdims)
+    return np.max(a, axis=axis, keepdims=keepdims) - np.min(a, axis=axis, keepdims=keepdims)
 
 
 amax, amin = max, min

@@ -63,24 +63,24 @@ def astype(x: Array, dtype: Any = np.float32) -> Array:
     ],
     reference=lambda x, shape: np.reshape(x, shape),  # noqa: PLW0108 (NumPy 2.0 calls it newshape)
 )  # fmt: skip
-def reshape(x: Array, shape: Any) -> Array:
+def reshape(a: Array, shape: Any) -> Array:
     """The same elements in another shape; one length may be -1, to be worked out.
 
     >>> reshape(tensor([1.0, 2.0, 3.0, 4.0]), (2, 2))
     tensor([[1., 2.],
             [3., 4.]])
     """
-    return np.reshape(x, shape)
+    return np.reshape(a, shape)
 
 
 @composite(np.ravel)
-def ravel(x: Array) -> Array:
+def ravel(a: Array) -> Array:
     """All elements along one axis, in C order.
 
     >>> ravel(tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([1., 2., 3., 4.])
     """
-    return np.reshape(x, -1)
+    return np.reshape(a, -1)
 
 
 def _inverse(axes: Any, ndim: int) -> list[int] | None:
@@ -100,14 +100,14 @@ def _inverse(axes: Any, ndim: int) -> list[int] | None:
         sample((2, 3, 4), axes=(-1, 0, 1)),
     ],
 )  # fmt: skip
-def transpose(x: Array, axes: tuple[int, ...] | None = None) -> Array:
+def transpose(a: Array, axes: tuple[int, ...] | None = None) -> Array:
     """The axes in another order; reversed when ``axes`` is None.
 
     >>> transpose(tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[1., 3.],
             [2., 4.]])
     """
-    return np.transpose(x, axes)
+    return np.transpose(a, axes)
 
 
 @operator(
@@ -116,13 +116,13 @@ def transpose(x: Array, axes: tuple[int, ...] | None = None) -> Array:
     view=True,
     samples=[sample((2, 3, 4), axis1=0, axis2=-1), sample((2, 0), axis1=0, axis2=1)],
 )
-def swapaxes(x: Array, axis1: int, axis2: int) -> Array:
+def swapaxes(a: Array, axis1: int, axis2: int) -> Array:
     """Two axes exchanged.
 
     >>> swapaxes(tensor([[1.0, 2.0]]), 0, 1).shape
     (2, 1)
     """
-    return np.swapaxes(x, axis1, axis2)
+    return np.swapaxes(a, axis1, axis2)
 
 
 @operator(
@@ -135,13 +135,13 @@ def swapaxes(x: Array, axis1: int, axis2: int) -> Array:
         sample((2, 0, 4), source=2, destination=1),
     ],
 )
-def moveaxis(x: Array, source: Any, destination: Any) -> Array:
+def moveaxis(a: Array, source: Any, destination: Any) -> Array:
     """Axes moved to other places; the rest keeps its order.
 
     >>> moveaxis(tensor([[[1.0], [2.0]]]), 0, -1).shape
     (2, 1, 1)
     """
-    return np.moveaxis(x, source, destination)
+    return np.moveaxis(a, source, destination)
 
 
 @operator(
@@ -153,13 +153,13 @@ def moveaxis(x: Array, source: Any, destination: Any) -> Array:
         sample((1, 1)), sample((1, 0)),
     ],
 )  # fmt: skip
-def squeeze(x: Array, axis: Axis = None) -> Array:
+def squeeze(a: Array, axis: Axis = None) -> Array:
     """Axes of length 1 removed: those given, or all.
 
     >>> squeeze(tensor([[[1.0, 2.0]]])).shape
     (2,)
     """
-    return np.squeeze(x, axis=axis)
+    return np.squeeze(a, axis=axis)
 
 
 @operator(
@@ -173,13 +173,13 @@ def squeeze(x: Array, axis: Axis = None) -> Array:
         sample((0,), axis=1),
     ],
 )
-def expand_dims(x: Array, axis: int | tuple[int, ...]) -> Array:
+def expand_dims(a: Array, axis: int | tuple[int, ...]) -> Array:
     """New axes of length 1 at these places of the result.
 
     >>> expand_dims(tensor([1.0, 2.0]), 0).shape
     (1, 2)
     """
-    return np.expand_dims(x, axis)
+    return np.expand_dims(a, axis)
 
 
 @operator(
@@ -192,14 +192,14 @@ def expand_dims(x: Array, axis: int | tuple[int, ...]) -> Array:
         sample((1, 2), shape=(0, 2)), sample((0, 1), shape=(2, 0, 3)),
     ],
 )  # fmt: skip
-def broadcast_to(x: Array, shape: tuple[int, ...]) -> Array:
-    """x repeated along new axes and axes of length 1, up to ``shape``.
+def broadcast_to(array: Array, shape: tuple[int, ...]) -> Array:
+    """The array repeated along new axes and axes of length 1, up to ``shape``.
 
     >>> broadcast_to(tensor([1.0, 2.0]), (2, 2))
     tensor([[1., 2.],
             [1., 2.]])
     """
-    return np.broadcast_to(x, shape)
+    return np.broadcast_to(array, shape)
 
 
 @composite(
@@ -219,7 +219,7 @@ def matrix_transpose(x: Array) -> Array:
 
 
 @composite(np.rollaxis, samples=[sample((2, 3, 4), axis=2), sample((2, 0, 3), axis=0, start=2)])
-def rollaxis(x: Array, axis: int, start: int = 0) -> Array:
+def rollaxis(a: Array, axis: int, start: int = 0) -> Array:
     """One axis moved back until it lies before ``start``; see :func:`minigrad.moveaxis`.
 
     Raises ValueError for axes that are not there.
@@ -227,10 +227,10 @@ def rollaxis(x: Array, axis: int, start: int = 0) -> Array:
     >>> rollaxis(tensor([[1.0, 2.0]]), 1).shape
     (2, 1)
     """
-    axis, start = one_axis(axis, x.ndim), start + x.ndim if start < 0 else start
-    if not 0 <= start <= x.ndim:
-        raise np.exceptions.AxisError(start, x.ndim + 1)
-    return np.moveaxis(x, axis, start - 1 if axis < start else start)
+    axis, start = one_axis(axis, a.ndim), start + a.ndim if start < 0 else start
+    if not 0 <= start <= a.ndim:
+        raise np.exceptions.AxisError(start, a.ndim + 1)
+    return np.moveaxis(a, axis, start - 1 if axis < start else start)
 
 
 def as_float(x: Any) -> Any:
@@ -244,23 +244,23 @@ def as_float(x: Any) -> Any:
 
 
 @composite((np.copy, np.real, np.real_if_close))
-def copy(x: Array) -> Array:
+def copy(a: Array) -> Array:
     """The same values as a new node. A tensor cannot be changed, so nothing is copied.
 
     >>> copy(tensor([1.0, 2.0]))
     tensor([1., 2.])
     """
-    return np.positive(x) if x.dtype.kind == "f" else x
+    return np.positive(a) if a.dtype.kind == "f" else a
 
 
 @constant(np.imag)
-def imag(x: Array) -> Array:
+def imag(val: Array) -> Array:
     """The imaginary part: zeros, as tensors are real.
 
     >>> imag(tensor([1.0, 2.0]))
     tensor([0., 0.])
     """
-    return np.imag(x)
+    return np.imag(val)
 
 
 _SHAPES = [sample(shape) for shape in ((), (3,), (2, 3), (0, 2), (2, 1, 3))] + [sample((), (2,))]
@@ -347,33 +347,33 @@ def meshgrid(*arrays: Array, indexing: str = "xy", sparse: bool = False) -> tupl
     view=True,
     samples=[sample((2, 3)), sample((2, 3), axis=1), sample((0, 2), axis=(0, 1)), sample(())],
 )
-def flip(x: Array, axis: Axis = None) -> Array:
+def flip(m: Array, axis: Axis = None) -> Array:
     """The order of elements reversed along the axes; along all when ``axis`` is None.
 
     >>> flip(tensor([1.0, 2.0, 3.0]))
     tensor([3., 2., 1.])
     """
-    return np.flip(x, axis)
+    return np.flip(m, axis)
 
 
 @composite(np.flipud, samples=[sample((2, 3)), sample((3,)), sample((0, 2))])
-def flipud(x: Array) -> Array:
+def flipud(m: Array) -> Array:
     """The order reversed along the first axis: upside down.
 
     >>> flipud(tensor([1.0, 2.0]))
     tensor([2., 1.])
     """
-    return np.flip(x, 0)
+    return np.flip(m, 0)
 
 
 @composite(np.fliplr, samples=[sample((2, 3)), sample((0, 2, 2))])
-def fliplr(x: Array) -> Array:
+def fliplr(m: Array) -> Array:
     """The order reversed along the second axis: left to right.
 
     >>> fliplr(tensor([[1.0, 2.0]]))
     tensor([[2., 1.]])
     """
-    return np.flip(x, 1)
+    return np.flip(m, 1)
 
 
 @composite(
@@ -381,8 +381,8 @@ def fliplr(x: Array) -> Array:
     samples=[sample((2, 3), k=k) for k in (0, 1, 2, 3, -1)]
     + [sample((2, 3, 4), axes=(2, 0)), sample((0, 3))],
 )
-def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
-    """x turned ``k`` times by 90 degrees, from the first of the two axes towards the second.
+def rot90(m: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
+    """m turned ``k`` times by 90 degrees, from the first of the two axes towards the second.
 
     Raises ValueError for axes that are one and the same, or not there.
 
@@ -390,16 +390,16 @@ def rot90(x: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     tensor([[2.],
             [1.]])
     """
-    first, second = (one_axis(a, x.ndim) for a in axes)
+    first, second = (one_axis(a, m.ndim) for a in axes)
     if first == second:
         raise ValueError(f"axes must be two different ones, got {axes}")
     if k % 4 == 0:
-        return copy(x)
+        return copy(m)
     if k % 4 == 2:
-        return np.flip(x, (first, second))
+        return np.flip(m, (first, second))
     if k % 4 == 1:
-        return np.swapaxes(np.flip(x, second), first, second)
-    return np.flip(np.swapaxes(x, first, second), second)
+        return np.swapaxes(np.flip(m, second), first, second)
+    return np.flip(np.swapaxes(m, first, second), second)
 
 
 def _roll_vjp(g: Any, _ans: Any, _x: Any, shift: Any, axis: Axis = None) -> Any:
@@ -414,13 +414,13 @@ def _roll_vjp(g: Any, _ans: Any, _x: Any, shift: Any, axis: Axis = None) -> Any:
         sample((2, 3, 2), shift=(1, 2), axis=(0, -1)), sample((0, 2), shift=1), sample((), shift=1),
     ],
 )  # fmt: skip
-def roll(x: Array, shift: Any, axis: Axis = None) -> Array:
+def roll(a: Array, shift: Any, axis: Axis = None) -> Array:
     """The elements moved by ``shift`` places along the axes; what leaves comes in at the start.
 
     >>> roll(tensor([1.0, 2.0, 3.0]), 1)
     tensor([3., 1., 2.])
     """
-    return np.roll(x, shift, axis)
+    return np.roll(a, shift, axis)
 
 
 @composite(
@@ -431,7 +431,7 @@ def roll(x: Array, shift: Any, axis: Axis = None) -> Array:
         sample((2, 3), repeats=np.array([3, 1]), axis=-2), sample((3,), repeats=0),
     ],
 )  # fmt: skip
-def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
+def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
     """Each element ``repeats`` times in a row, along ``axis``; flattened first when None.
 
     ``repeats``: one number, or one for each element of the axis.
@@ -439,15 +439,15 @@ def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
     >>> repeat(tensor([1.0, 2.0]), 2)
     tensor([1., 1., 2., 2.])
     """
-    x, line = one_line(x, axis)
+    a, line = one_line(a, axis)
     times = np.asarray(engine.constant(repeats))
     if times.size == 1 and times.dtype.kind == "i":
         n = int(times.reshape(()))
         wide = np.broadcast_to(
-            np.expand_dims(x, line + 1), (*x.shape[: line + 1], n, *x.shape[line + 1 :])
+            np.expand_dims(a, line + 1), (*a.shape[: line + 1], n, *a.shape[line + 1 :])
         )
-        return np.reshape(wide, (*x.shape[:line], x.shape[line] * n, *x.shape[line + 1 :]))
-    return along(x, line, np.repeat(np.arange(x.shape[line]), times))
+        return np.reshape(wide, (*a.shape[:line], a.shape[line] * n, *a.shape[line + 1 :]))
+    return along(a, line, np.repeat(np.arange(a.shape[line]), times))
 
 
 @composite(
@@ -457,17 +457,17 @@ def repeat(x: Array, repeats: Any, axis: int | None = None) -> Array:
         sample((2, 3, 2), reps=(2, 1)), sample((0, 2), reps=2), sample((3,), reps=0),
     ],
 )  # fmt: skip
-def tile(x: Array, reps: Any) -> Array:
-    """x laid side by side ``reps`` times along each axis (the last ones, when fewer are given).
+def tile(A: Array, reps: Any) -> Array:
+    """``A`` laid side by side ``reps`` times along each axis (the last ones, when fewer are given).
 
     >>> tile(tensor([1.0, 2.0]), 2)
     tensor([1., 2., 1., 2.])
     """
     times = tuple(operator_index(n) for n in np.atleast_1d(engine.constant(reps)))
-    ndim = max(x.ndim, len(times))
+    ndim = max(A.ndim, len(times))
     times = (1,) * (ndim - len(times)) + times
-    shape = (1,) * (ndim - x.ndim) + x.shape
-    thin = np.reshape(x, [n for length in shape for n in (1, length)])
+    shape = (1,) * (ndim - A.ndim) + A.shape
+    thin = np.reshape(A, [n for length in shape for n in (1, length)])
     wide = np.broadcast_to(thin, [n for pair in zip(times, shape, strict=True) for n in pair])
     return np.reshape(wide, [t * n for t, n in zip(times, shape, strict=True)])
 
@@ -480,8 +480,8 @@ def tile(x: Array, reps: Any) -> Array:
         sample((0,), new_shape=0),
     ],
 )
-def resize(x: Array, new_shape: Any) -> Array:
-    """A new shape, filled with as many copies of the elements of x as it takes.
+def resize(a: Array, new_shape: Any) -> Array:
+    """A new shape, filled with as many copies of the elements of ``a`` as it takes.
 
     Raises ValueError for negative lengths.
 
@@ -491,9 +491,9 @@ def resize(x: Array, new_shape: Any) -> Array:
     size = math.prod(new_shape) if isinstance(new_shape, (tuple, list)) else new_shape
     if size < 0:
         raise ValueError(f"new_shape must not be negative, got {new_shape}")
-    if not x.size:
-        return np.zeros(new_shape, dtype=x.dtype)
-    return np.reshape(np.ravel(x)[np.arange(size) % x.size], new_shape)
+    if not a.size:
+        return np.zeros(new_shape, dtype=a.dtype)
+    return np.reshape(np.ravel(a)[np.arange(size) % a.size], new_shape)
 
 
 permute_dims = transpose

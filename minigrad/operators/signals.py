@@ -46,8 +46,8 @@ MODES = [
 
 
 @composite(np.convolve, arrays=2, samples=MODES)
-def convolve(x: Array, y: Array, mode: str = "full") -> Array:
-    """The convolution of two sequences, z[k] = sum over i of x[i] y[k - i].
+def convolve(a: Array, v: Array, mode: str = "full") -> Array:
+    """The convolution of two sequences, z[k] = sum over i of a[i] v[k - i].
 
     ``mode``: "full" (length n + m - 1), "same" (the middle max(n, m)) or "valid" (only where both
     overlap fully). Raises ValueError for another, for an empty sequence and for several axes.
@@ -55,25 +55,25 @@ def convolve(x: Array, y: Array, mode: str = "full") -> Array:
     >>> convolve(tensor([1.0, 2.0, 3.0]), tensor([0.0, 1.0]))
     tensor([0., 1., 2., 3.])
     """
-    x, y = np.atleast_1d(x), np.atleast_1d(y)
-    return _middle(_convolve_full(x, y), x.size, y.size, mode)
+    a, v = np.atleast_1d(a), np.atleast_1d(v)
+    return _middle(_convolve_full(a, v), a.size, v.size, mode)
 
 
 @composite(np.correlate, numbers="real", arrays=2, samples=MODES)
-def correlate(x: Array, y: Array, mode: str = "valid") -> Array:
-    """The cross-correlation of two sequences, z[k] = sum over i of x[i + k] y[i].
+def correlate(a: Array, v: Array, mode: str = "valid") -> Array:
+    """The cross-correlation of two sequences, z[k] = sum over i of a[i + k] v[i].
 
-    Modes and errors as for :func:`minigrad.convolve`. x (n,) and y (m,) give (n + m - 1,) in mode
+    Modes and errors as for :func:`minigrad.convolve`. a (n,) and v (m,) give (n + m - 1,) in mode
     "full".
 
     >>> correlate(tensor([1.0, 2.0, 3.0]), tensor([0.0, 1.0]))
     tensor([2., 3.])
     """
-    if x.ndim != 1 or y.ndim != 1:
-        raise ValueError(f"expected sequences of one axis, got shapes {x.shape} and {y.shape}")
-    if x.size < y.size:  # as NumPy does it, which decides where the middle is
-        return np.flip(correlate(y, x, mode))
-    return _middle(_convolve_full(x, np.flip(y)), x.size, y.size, mode)
+    if a.ndim != 1 or v.ndim != 1:
+        raise ValueError(f"expected sequences of one axis, got shapes {a.shape} and {v.shape}")
+    if a.size < v.size:  # as NumPy does it, which decides where the middle is
+        return np.flip(correlate(v, a, mode))
+    return _middle(_convolve_full(a, np.flip(v)), a.size, v.size, mode)
 
 
 _KNOTS = Domain(

@@ -24,7 +24,7 @@ __all__ = [
     domain=distinct,
     samples=[sample((5,)), sample((2, 3), axis=0), sample((2, 3), axis=None), sample((0, 2))],
 )
-def sort(x: Array, axis: int | None = -1) -> Array:
+def sort(a: Array, axis: int | None = -1) -> Array:
     """The elements along ``axis`` from small to large, NaN last; flattened first when None.
 
     Each gradient goes back to where its element came from; equal elements keep their order.
@@ -33,8 +33,8 @@ def sort(x: Array, axis: int | None = -1) -> Array:
     tensor([1., 2., 3.])
     """
     if axis is None:
-        x, axis = np.ravel(x), -1
-    return np.take_along_axis(x, np.argsort(x, axis=axis, kind="stable"), axis)
+        a, axis = np.ravel(a), -1
+    return np.take_along_axis(a, np.argsort(a, axis=axis, kind="stable"), axis)
 
 
 @composite(
@@ -42,15 +42,15 @@ def sort(x: Array, axis: int | None = -1) -> Array:
     domain=distinct,
     samples=[sample((5,), kth=2), sample((2, 3), kth=0, axis=0), sample((0, 2), kth=1)],
 )
-def partition(x: Array, kth: Any, axis: int | None = -1) -> Array:
+def partition(a: Array, kth: Any, axis: int | None = -1) -> Array:
     """The elements along ``axis`` with the ``kth`` in its sorted place, smaller ones before it.
 
     >>> partition(tensor([3.0, 1.0, 2.0]), 0)[0]
     tensor(1.)
     """
     if axis is None:
-        x, axis = np.ravel(x), -1
-    return np.take_along_axis(x, np.argpartition(x, kth, axis=axis), axis)
+        a, axis = np.ravel(a), -1
+    return np.take_along_axis(a, np.argpartition(a, kth, axis=axis), axis)
 
 
 def _rows(x: Any, axis: Axis) -> Any:
@@ -153,7 +153,7 @@ def _length(x: Any, axis: Axis) -> int:
     samples=[*QUANTILES, *[sample((2, 5), q=0.37, axis=1, method=m) for m in (*METHODS, *ROUNDED)]],
 )
 def quantile(
-    x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    a: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """The value below which a part ``q`` (in [0, 1]) of the elements over the axes lies.
 
@@ -164,8 +164,8 @@ def quantile(
     >>> quantile(tensor([1.0, 2.0, 4.0]), 0.25)
     tensor(1.5)
     """
-    found = _quantile(x, q, float(_length(x, axis)), axis, method, keepdims)
-    return _known(x, axis, keepdims, found)
+    found = _quantile(a, q, float(_length(a, axis)), axis, method, keepdims)
+    return _known(a, axis, keepdims, found)
 
 
 def _hundredths(q: Any) -> Any:
@@ -181,14 +181,14 @@ PERCENTILES = [
 
 @composite(np.percentile, numbers="real", domain=distinct, samples=PERCENTILES)
 def percentile(
-    x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    a: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """:func:`minigrad.quantile` with ``q`` in percent.
 
     >>> percentile(tensor([1.0, 2.0, 4.0]), 25)
     tensor(1.5)
     """
-    return quantile(x, _hundredths(q), axis, method, keepdims)
+    return quantile(a, _hundredths(q), axis, method, keepdims)
 
 
 @composite(
@@ -197,46 +197,46 @@ def percentile(
     domain=distinct,
     samples=[*AXES, sample((4, 3), axis=0), sample((2, 2))],
 )
-def median(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def median(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The middle element over the axes; of an even number, the mean of the two in the middle.
 
     >>> median(tensor([5.0, 1.0, 2.0]))
     tensor(2.)
     """
-    return quantile(as_float(x), 0.5, axis, "linear", keepdims)
+    return quantile(as_float(a), 0.5, axis, "linear", keepdims)
 
 
 @composite(np.nanquantile, numbers="real", domain=with_nan, samples=QUANTILES)
 def nanquantile(
-    x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    a: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """:func:`minigrad.quantile` with NaN left out; of nothing, NaN.
 
     >>> nanquantile(tensor([1.0, float("nan"), 4.0]), 0.5)
     tensor(2.5)
     """
-    numbers = engine.constant(_rows(~np.isnan(x), axis))
+    numbers = engine.constant(_rows(~np.isnan(a), axis))
     n = np.count_nonzero(numbers, axis=-1).astype(np.float64)
-    return _quantile(x, q, n, axis, method, keepdims)
+    return _quantile(a, q, n, axis, method, keepdims)
 
 
 @composite(np.nanpercentile, numbers="real", domain=with_nan, samples=PERCENTILES)
 def nanpercentile(
-    x: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
+    a: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array:
     """:func:`minigrad.nanquantile` with ``q`` in percent.
 
     >>> nanpercentile(tensor([1.0, float("nan"), 4.0]), 50)
     tensor(2.5)
     """
-    return nanquantile(x, _hundredths(q), axis, method, keepdims)
+    return nanquantile(a, _hundredths(q), axis, method, keepdims)
 
 
 @composite(np.nanmedian, numbers="real", domain=with_nan, samples=[*AXES, sample((4, 3), axis=0)])
-def nanmedian(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def nanmedian(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The median over the axes, NaN left out; of nothing, NaN.
 
     >>> nanmedian(tensor([1.0, float("nan"), 4.0]))
     tensor(2.5)
     """
-    return nanquantile(as_float(x), 0.5, axis, "linear", keepdims)
+    return nanquantile(as_float(a), 0.5, axis, "linear", keepdims)

@@ -26,35 +26,35 @@ __all__ = ["average", "bincount", "corrcoef", "cov"]
     ],
 )  # fmt: skip
 def average(
-    x: Array,
+    a: Array,
     axis: Axis = None,
     weights: Array = None,
     returned: bool = False,
     keepdims: bool = False,
 ) -> Any:
-    """The mean over the axes, weighted: sum(w x) / sum(w); with ``returned``, also the sum of w.
+    """The mean over the axes, weighted: sum(w a) / sum(w); with ``returned``, also the sum of w.
 
-    ``weights``: of x's shape, or one for each element along ``axis``. Differentiable in both.
+    ``weights``: of the same shape, or one for each element along ``axis``. Differentiable in both.
     Raises ValueError for weights of another shape.
 
     >>> average(tensor([1.0, 4.0]), weights=tensor([2.0, 1.0]))
     tensor(2.)
     """
     if weights is None:
-        weights = np.ones(x.shape, dtype=x.dtype)
+        weights = np.ones(a.shape, dtype=a.dtype)
     weights = engine.as_tensor(weights)
-    if weights.shape != x.shape:
-        if not isinstance(axis, int) or weights.shape != (x.shape[axis],):
+    if weights.shape != a.shape:
+        if not isinstance(axis, int) or weights.shape != (a.shape[axis],):
             raise ValueError(
-                f"expected weights of shape {x.shape}, or of the length of the one axis that is "
+                f"expected weights of shape {a.shape}, or of the length of the one axis that is "
                 f"given, got shape {weights.shape}"
             )
         weights = np.reshape(
-            weights, [-1 if a == one_axis(axis, x.ndim) else 1 for a in range(x.ndim)]
+            weights, [-1 if i == one_axis(axis, a.ndim) else 1 for i in range(a.ndim)]
         )
-        weights = np.broadcast_to(weights, x.shape)
+        weights = np.broadcast_to(weights, a.shape)
     total = np.sum(weights, axis=axis, keepdims=keepdims)
-    found = np.sum(weights * x, axis=axis, keepdims=keepdims) / total
+    found = np.sum(weights * a, axis=axis, keepdims=keepdims) / total
     return (found, total) if returned else found
 
 
@@ -75,21 +75,21 @@ COVARIANCES = [
     wide=True,
 )
 def cov(
-    x: Array, y: Array = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
+    m: Array, y: Array = None, rowvar: bool = True, bias: bool = False, ddof: int | None = None
 ) -> Array:
-    """The covariance matrix of variables in the rows of x (columns with ``rowvar=False``).
+    """The covariance matrix of variables in the rows of m (columns with ``rowvar=False``).
 
-    ``y``: more variables. Divided by n - 1, by n with ``bias``, or by n - ``ddof``. x (variables,
+    ``y``: more variables. Divided by n - 1, by n with ``bias``, or by n - ``ddof``. m (variables,
     n) gives (variables, variables). Raises ValueError for more than two axes, and a
     ``ddof`` that is not whole.
 
     >>> cov(tensor([1.0, 3.0]))
     tensor(2.)
     """
-    if x.ndim > 2:
-        raise ValueError(f"expected at most two axes, got shape {x.shape}")
-    rows = np.atleast_2d(x)
-    rows = rows if rowvar or x.ndim == 1 else np.swapaxes(rows, 0, 1)
+    if m.ndim > 2:
+        raise ValueError(f"expected at most two axes, got shape {m.shape}")
+    rows = np.atleast_2d(m)
+    rows = rows if rowvar or m.ndim == 1 else np.swapaxes(rows, 0, 1)
     if y is not None:
         more = np.atleast_2d(engine.as_tensor(y))
         more = more if rowvar or np.ndim(y) == 1 else np.swapaxes(more, 0, 1)

@@ -86,13 +86,13 @@ def arctan2(y: Array, x: Array) -> Array:
     domain=(nonzero, nonzero),
     samples=PAIRS,
 )
-def hypot(x: Array, y: Array) -> Array:
-    """sqrt(x^2 + y^2) without overflow; at the origin the gradient is 0.
+def hypot(x1: Array, x2: Array) -> Array:
+    """sqrt(x1^2 + x2^2) without overflow; at the origin the gradient is 0.
 
     >>> hypot(tensor([3.0]), tensor([4.0]))
     tensor([5.])
     """
-    return np.hypot(x, y)
+    return np.hypot(x1, x2)
 
 
 deg2rad = unary(
@@ -155,15 +155,15 @@ def sinc(x: Array) -> Array:
     samples=[sample((5,)), sample((2, 4), axis=0, period=1.0), sample((0, 2))],
 )
 def unwrap(
-    x: Array, discont: float | None = None, axis: int = -1, period: float = 2 * math.pi
+    p: Array, discont: float | None = None, axis: int = -1, period: float = 2 * math.pi
 ) -> Array:
     """Angles with whole periods added so that neighbours differ by at most half a period.
 
     >>> unwrap(tensor([0.0, 6.0], dtype=np.float64), period=6.0)
     tensor([0., 0.], dtype=float64)
     """
-    made = np.unwrap(x, discont=discont, axis=axis, period=period)
-    return made.astype(x.dtype, copy=False) if x.dtype.kind == "f" else made
+    made = np.unwrap(p, discont=discont, axis=axis, period=period)
+    return made.astype(p.dtype, copy=False) if p.dtype.kind == "f" else made
 
 
 acos, asin, atan, atan2 = arccos, arcsin, arctan, arctan2
