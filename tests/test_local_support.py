@@ -35,7 +35,7 @@ def declared_in(name):
     function = entry(name)
     if function in COMPOSITES.values():
         return function.function.__module__
-    return function.value.__module__ if hasattr(function.value, "__module__") else ""
+    return function.declared.__module__
 
 
 NAMES = [n for n in DIFFERENTIABLE if declared_in(n).rpartition(".")[2] in FILES]

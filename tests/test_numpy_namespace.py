@@ -366,6 +366,13 @@ def test_arrays_may_be_called_as_before_they_took_numpys_names(function, arrays)
         function(*arrays.values(), z=1.0)
 
 
+def test_what_where_safe_fills_in_may_be_called_as_before():
+    x = mg.tensor([4.0, -1.0])
+    assert mg.where_safe(x > 0, np.sqrt, x, otherwise=3.0).tolist() == [2.0, 3.0]
+    with pytest.raises(TypeError, match=r"where_safe: .*fill"):
+        mg.where_safe(x > 0, np.sqrt, x, fill=3.0)
+
+
 def test_settings_of_a_function_without_derivative_go_by_position_too():
     x = mg.tensor([[1.0, 3.0], [4.0, 2.0]])
     assert mg.argmax(x, 1, True).shape == (2, 1)

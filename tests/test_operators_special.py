@@ -156,7 +156,7 @@ def test_det_of_a_nearly_singular_matrix_is_differentiated_exactly():
 
 def test_where_safe_takes_several_arrays_and_an_alternative():
     x, y = mg.tensor([1.0, -1.0], requires_grad=True), mg.tensor([2.0, 0.0], requires_grad=True)
-    z = mg.where_safe(y != 0, np.divide, x, y, otherwise=x * 3.0)
+    z = mg.where_safe(y != 0, np.divide, x, y, fill_value=x * 3.0)
     z.sum().backward()
     assert z.tolist() == [0.5, -3.0]
     assert x.grad.tolist() == [0.5, 3.0]

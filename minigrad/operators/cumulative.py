@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
-from minigrad.operators.indexing import along, one_axis
+from minigrad.operators.indexing import one_axis, take_axis
 
 __all__ = [
     "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
@@ -177,7 +177,7 @@ def diff(
             axis=axis,
         )
     for _ in range(min(n, a.shape[one_axis(axis, a.ndim)])):
-        after, before = along(a, axis, slice(1, None)), along(a, axis, slice(None, -1))
+        after, before = take_axis(a, axis, slice(1, None)), take_axis(a, axis, slice(None, -1))
         a = np.not_equal(after, before) if a.dtype.kind == "b" else after - before
     return a
 
@@ -289,5 +289,5 @@ def trapezoid(y: Array, x: Array = None, dx: Any = 1.0, axis: int = -1) -> Array
         dx = np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
         if np.ndim(x) == 1:
             dx = np.reshape(dx, [-1 if a == one_axis(axis, y.ndim) else 1 for a in range(y.ndim)])
-    pairs = along(y, axis, slice(1, None)) + along(y, axis, slice(None, -1))
+    pairs = take_axis(y, axis, slice(1, None)) + take_axis(y, axis, slice(None, -1))
     return np.sum(0.5 * (dx * pairs), axis=axis)

@@ -241,6 +241,8 @@ def lost(name: str, argument: str) -> str:
 #: What arrays were called before they took NumPy's names, and may be called still: the first of a
 #: function, and the second.
 OLD_NAMES = {"x": 0, "arrays": 0, "blocks": 0, "p": 0, "y": 1, "q": 1}
+#: The same of settings.
+OLD_SETTINGS = {"otherwise": "fill_value"}
 
 
 def with_numpys_names(params: Sequence[str], arrays: int, given: dict[str, Any]) -> dict[str, Any]:
@@ -248,6 +250,7 @@ def with_numpys_names(params: Sequence[str], arrays: int, given: dict[str, Any])
     if given.keys() <= {*params}:
         return given
     old = {k: params[i] for k, i in OLD_NAMES.items() if i < min(arrays, len(params))}
+    old.update({k: new for k, new in OLD_SETTINGS.items() if new in params})
     return {k if k in params else old.get(k, k): v for k, v in given.items()}
 
 

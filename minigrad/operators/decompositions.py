@@ -22,7 +22,7 @@ from minigrad.operators.declare import (
 )
 from minigrad.operators.domain import Domain, anywhere, positive_definite, sample
 from minigrad.operators.matrix_inverses import SQUARE, full_rank, square
-from minigrad.operators.products import turned
+from minigrad.operators.products import transposed
 from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
@@ -54,15 +54,15 @@ class SVDResult(NamedTuple):
 
 
 def _symmetric(x: Any) -> Any:
-    return 0.5 * (x + turned(x))
+    return 0.5 * (x + transposed(x))
 
 
 def _cholesky_vjp(g: Any, ans: Any, _x: Any) -> Any:
     # Murray (2016): the lower triangle of L' g with half of its diagonal, between inverses of L.
     back = np.linalg.inv(ans)
-    half = np.tril(turned(ans) @ np.tril(g))
+    half = np.tril(transposed(ans) @ np.tril(g))
     half = half * (1.0 - 0.5 * np.eye(ans.shape[-1], dtype=ans.dtype))
-    return _symmetric(turned(back) @ half @ back)
+    return _symmetric(transposed(back) @ half @ back)
 
 
 @operator(
@@ -90,7 +90,7 @@ def cholesky(a: Array, upper: bool = False) -> Array:
             [1., 1.]])
     """
     lower = _cholesky(as_float(square(a)))
-    return turned(lower) if upper else lower
+    return transposed(lower) if upper else lower
 
 
 def _inverse_gaps(values: Any) -> Any:
@@ -101,9 +101,9 @@ def _inverse_gaps(values: Any) -> Any:
 
 def _eigh_vjp(g: Any, ans: Any, _x: Any) -> Any:
     values, vectors = ans[..., 0, :], ans[..., 1:, :]
-    turn = _inverse_gaps(values) * (turned(vectors) @ g[..., 1:, :])
+    turn = _inverse_gaps(values) * (transposed(vectors) @ g[..., 1:, :])
     stretch = np.expand_dims(g[..., 0, :], -2) * np.eye(values.shape[-1], dtype=ans.dtype)
-    return _symmetric(vectors @ (turn + stretch) @ turned(vectors))
+    return _symmetric(vectors @ (turn + stretch) @ transposed(vectors))
 
 
 @operator(vjp=_eigh_vjp, domain=positive_definite, samples=SQUARE, name="eigh")
@@ -159,15 +159,15 @@ def _svd_vjp(g: Any, ans: Any, _x: Any) -> Any:
     gu, gs, gv = _svd_parts(g, m)
     gaps = _inverse_gaps(s * s)
     row, column = np.expand_dims(s, -2), np.expand_dims(s, -1)
-    utgu, vtgv = turned(u) @ gu, turned(v) @ gv
-    core = gaps * (utgu - turned(utgu)) * row + column * (gaps * (vtgv - turned(vtgv)))
+    utgu, vtgv = transposed(u) @ gu, transposed(v) @ gv
+    core = gaps * (utgu - transposed(utgu)) * row + column * (gaps * (vtgv - transposed(vtgv)))
     core = core + np.expand_dims(gs, -2) * np.eye(s.shape[-1], dtype=ans.dtype)
-    total = u @ core @ turned(v)
+    total = u @ core @ transposed(v)
     inverse = divide_or_zero(1.0, row)
     if m > n:
-        total = total + ((gu - u @ utgu) * inverse) @ turned(v)
+        total = total + ((gu - u @ utgu) * inverse) @ transposed(v)
     if n > m:
-        total = total + (u * inverse) @ turned(gv - v @ vtgv)
+        total = total + (u * inverse) @ transposed(gv - v @ vtgv)
     return total
 
 
@@ -184,7 +184,7 @@ distinct_singular = Domain(
 def _svd(x: Array) -> Array:
     """U above the singular values above V, all with min(m, n) columns."""
     u, s, vh = np.linalg.svd(x, full_matrices=False)
-    return np.concatenate([u, s[..., None, :], turned(vh)], axis=-2)
+    return np.concatenate([u, s[..., None, :], transposed(vh)], axis=-2)
 
 
 @composite_of_many(
@@ -213,7 +213,7 @@ def svd(
             raise ValueError(f"pass full_matrices=False for shape {a.shape}: no other derivative")
         return SVDResult(*np.linalg.svd(engine.constant(a)))  # type: ignore[arg-type]
     u, s, v = _svd_parts(_svd(a), m)
-    return SVDResult(u, s, turned(v))
+    return SVDResult(u, s, transposed(v))
 
 
 @composite(
@@ -238,9 +238,9 @@ def _qr_vjp(g: Any, ans: Any, _x: Any) -> Any:
     m = _x.shape[-2]
     q, r = ans[..., :m, :], ans[..., m:, :]
     gq, gr = g[..., :m, :], np.triu(g[..., m:, :])
-    both = r @ turned(gr) - turned(gq) @ q
-    mirrored = np.tril(both) + turned(np.tril(both, -1))
-    return (gq + q @ mirrored) @ turned(np.linalg.inv(r))
+    both = r @ transposed(gr) - transposed(gq) @ q
+    mirrored = np.tril(both) + transposed(np.tril(both, -1))
+    return (gq + q @ mirrored) @ transposed(np.linalg.inv(r))
 
 
 @operator(
@@ -277,7 +277,7 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     q: Any = packed[..., :m, :]
     r: Any = packed[..., m:, :]
     if n > m:
-        r = np.concatenate([r, turned(q) @ a[..., m:]], axis=-1)
+        r = np.concatenate([r, transposed(q) @ a[..., m:]], axis=-1)
     return r if mode == "r" else QRResult(q, r)
 
 

@@ -26,7 +26,7 @@ def one_axis(axis: Any, ndim: int) -> int:
     return int(axis % ndim)
 
 
-def along(x: Any, axis: int, index: Any) -> Any:
+def take_axis(x: Any, axis: int, index: Any) -> Any:
     """The elements of x at this index of one axis."""
     return x[(slice(None),) * one_axis(axis, x.ndim) + (index,)]
 
@@ -111,15 +111,15 @@ def where(condition: Array, x: Array, y: Array) -> Array:
     samples=[
         sample(np.array([True, False, True]), np.sqrt, (3,)),
         sample(np.array([[True], [False]]), np.log, (2, 3)), sample(np.array(True), np.sin, ()),
-        sample(np.array([False, False]), np.log, (2,), otherwise=2.0),
+        sample(np.array([False, False]), np.log, (2,), fill_value=2.0),
         sample(np.ones((0, 2), dtype=bool), np.exp, (0, 2)),
         sample(np.array([True, False]), np.power, (2,), (1,)),
     ],
 )  # fmt: skip
 def where_safe(
-    condition: Array, function: Callable[..., Any], *arrays: Array, otherwise: Array = 0.0
+    condition: Array, function: Callable[..., Any], *arrays: Array, fill_value: Array = 0.0
 ) -> Array:
-    """function(*arrays) where the condition holds, and ``otherwise`` elsewhere.
+    """function(*arrays) where the condition holds, and ``fill_value`` elsewhere.
 
     ``function`` works elementwise: it gets just the elements that are taken, in one axis, so no NaN
     of an element that is not taken can reach the value or a gradient. Raises ValueError when it
@@ -140,7 +140,7 @@ def where_safe(
             f"expected an elementwise function, but {n} elements gave shape {made.shape}"
         )
     placed = scatter(np.broadcast_to(made, (n,)), taken, taken.shape)
-    return np.where(taken, placed, otherwise)
+    return np.where(taken, placed, fill_value)
 
 
 def one_line(x: Any, axis: int | None) -> tuple[Any, int]:
@@ -182,7 +182,7 @@ def take(a: Array, indices: Array, axis: int | None = None, mode: str = "raise")
     places = np.asarray(engine.constant(indices))
     places = places.astype(np.intp) if places.dtype.kind == "b" else places
     places = _inside(places, a.shape[line], mode)
-    return along(a, line, places)
+    return take_axis(a, line, places)
 
 
 @composite(
@@ -353,5 +353,5 @@ def piecewise(
             made = engine.as_tensor(f(t, *args, **kw) if callable(f) else f).astype(x.dtype)
             return made if made.ndim else np.broadcast_to(made, t.shape)
 
-        total = where_safe(mask, piece, x, otherwise=total)
+        total = where_safe(mask, piece, x, fill_value=total)
     return total

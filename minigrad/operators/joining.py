@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
 from minigrad.operators.domain import sample
-from minigrad.operators.indexing import along, one_axis
+from minigrad.operators.indexing import one_axis, take_axis
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
@@ -25,7 +25,7 @@ def _concatenate_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int | None = 0)
         start = int(np.sum([x.size for x in _xs[:i]]))
         return np.reshape(g[start : start + _xs[i].size], _xs[i].shape)
     start = int(np.sum([x.shape[axis] for x in _xs[:i]]))
-    return along(g, axis, slice(start, start + _xs[i].shape[axis]))
+    return take_axis(g, axis, slice(start, start + _xs[i].shape[axis]))
 
 
 @operator(
@@ -49,7 +49,7 @@ def concatenate(arrays: Array, axis: int | None = 0) -> Array:
 
 
 def _stack_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int = 0) -> Any:
-    return along(g, axis, i)
+    return take_axis(g, axis, i)
 
 
 @operator(
@@ -201,7 +201,7 @@ def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Ten
     # Python reads the end n of the last part correctly also where a cut lies beyond it.
     last = len(ends) - 2
     return [
-        along(ary, axis, slice(start, None if i == last else end))
+        take_axis(ary, axis, slice(start, None if i == last else end))
         for i, (start, end) in enumerate(itertools.pairwise(ends))
     ]
 
@@ -269,7 +269,7 @@ def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
     >>> unstack(tensor([1.0, 2.0]))
     (tensor(1.), tensor(2.))
     """
-    return tuple([along(x, axis, i) for i in range(x.shape[one_axis(axis, x.ndim)])])
+    return tuple([take_axis(x, axis, i) for i in range(x.shape[one_axis(axis, x.ndim)])])
 
 
 @composite(
@@ -311,7 +311,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Arra
     shape = [*arr.shape]
     shape[axis] = new
     both = np.concatenate([arr, np.broadcast_to(values, shape)], axis=axis)
-    return along(both, axis, sources)
+    return take_axis(both, axis, sources)
 
 
 @composite(
@@ -330,7 +330,7 @@ def delete(arr: Array, obj: Any, axis: int | None = None) -> Array:
     if axis is None:
         arr, axis = np.ravel(arr), 0
     left = np.delete(np.arange(arr.shape[axis]), engine.constant(obj))
-    return along(arr, axis, left)
+    return take_axis(arr, axis, left)
 
 
 concat = concatenate

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
 from minigrad.operators.domain import Domain, anywhere, sample, well_conditioned
-from minigrad.operators.products import turned
+from minigrad.operators.products import transposed
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
@@ -42,7 +42,7 @@ full_rank = Domain(
 
 @operator(
     np.linalg.inv,
-    vjp=lambda g, ans, _x: -(turned(ans) @ g @ turned(ans)),
+    vjp=lambda g, ans, _x: -(transposed(ans) @ g @ transposed(ans)),
     domain=well_conditioned,
     samples=SQUARE,
 )
@@ -73,7 +73,7 @@ def _det_vjp(g: Any, ans: Any, x: Any) -> Any:
     # Far enough from singular for the inverse to be trusted: compared with Hadamard's bound.
     bound = np.prod(np.sqrt(np.sum(x * x, axis=-1)), axis=-1)
     if np.all(np.abs(ans) > 1e-4 * bound):
-        return g * np.expand_dims(ans, (-1, -2)) * turned(np.linalg.inv(x))
+        return g * np.expand_dims(ans, (-1, -2)) * transposed(np.linalg.inv(x))
     return g * _cofactors(x)
 
 
@@ -102,7 +102,7 @@ def _logabsdet_vjp(g: Any, _ans: Any, x: Any) -> Any:
         raise np.linalg.LinAlgError(
             "slogdet: at a singular matrix logabsdet is -inf and has no gradient; det has one"
         ) from None
-    return np.expand_dims(g, (-1, -2)) * turned(inverse)
+    return np.expand_dims(g, (-1, -2)) * transposed(inverse)
 
 
 @operator(
@@ -130,15 +130,15 @@ def slogdet(a: Array) -> SlogdetResult:
 
 
 def _solve_vjp_x(g: Any, ans: Any, x: Any, _y: Any) -> Any:
-    h = np.linalg.solve(turned(x), g)
+    h = np.linalg.solve(transposed(x), g)
     if _y.ndim == 1:
         return -(np.expand_dims(h, -1) * np.expand_dims(ans, -2))
-    return -(h @ turned(ans))
+    return -(h @ transposed(ans))
 
 
 @operator(
     np.linalg.solve,
-    vjp=(_solve_vjp_x, lambda g, _ans, x, _y: np.linalg.solve(turned(x), g)),
+    vjp=(_solve_vjp_x, lambda g, _ans, x, _y: np.linalg.solve(transposed(x), g)),
     domain=(well_conditioned, anywhere),
     samples=[
         sample((3, 3), (3,)), sample((2, 2), (2, 3)), sample((4, 2, 2), (2, 1)),
@@ -158,7 +158,7 @@ def solve(a: Array, b: Array) -> Array:
 
 def _pinv_vjp(g: Any, ans: Any, x: Any, rcond: Any = None, hermitian: bool = False) -> Any:
     # Golub and Pereyra (1973), for matrices whose rank does not change.
-    at, gt = turned(ans), turned(g)
+    at, gt = transposed(ans), transposed(g)
     outside = gt - x @ (ans @ gt)
     inside = gt - (gt @ ans) @ x
     return -(at @ g @ at) + (outside @ ans) @ at + at @ (ans @ inside)

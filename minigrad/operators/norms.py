@@ -11,14 +11,10 @@ from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.decompositions import distinct_singular, svdvals
 from minigrad.operators.domain import nonzero, sample, well_conditioned
 from minigrad.operators.indexing import one_axis
+from minigrad.operators.reductions import expand_reduced
 from minigrad.operators.shapes import as_float
 
 __all__ = ["cond", "matrix_norm", "norm", "vector_norm"]
-
-
-def _over(x: Any, axis: Axis, keepdims: bool) -> Any:
-    """x with the axes that a norm has taken away put back at length 1."""
-    return x if keepdims or axis is None or not x.ndim else np.expand_dims(x, axis)
 
 
 NORMS = [
@@ -30,7 +26,7 @@ NORMS = [
 
 @operator(
     vjp=lambda g, ans, x, axis=None, keepdims=False: (
-        _over(g, axis, keepdims) * divide_or_zero(x, _over(ans, axis, keepdims))
+        expand_reduced(g, axis, keepdims) * divide_or_zero(x, expand_reduced(ans, axis, keepdims))
     ),
     domain=nonzero,
     samples=NORMS,
@@ -44,9 +40,9 @@ def _euclidean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 def _p_norm_vjp(
     g: Any, ans: Any, x: Any, p: float, axis: Axis = None, keepdims: bool = False
 ) -> Any:
-    share = divide_or_zero(x, _over(ans, axis, keepdims))
+    share = divide_or_zero(x, expand_reduced(ans, axis, keepdims))
     return (
-        _over(g, axis, keepdims)
+        expand_reduced(g, axis, keepdims)
         * np.sign(x)
         * np.where(x == 0, 0.0, np.power(np.where(x == 0, 1.0, np.abs(share)), p - 1.0))
     )

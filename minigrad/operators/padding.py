@@ -8,7 +8,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import distinct, sample
-from minigrad.operators.indexing import along
+from minigrad.operators.indexing import take_axis
 
 __all__ = ["pad"]
 
@@ -45,8 +45,8 @@ STATISTICS: dict[str, Any] = {
 def _statistic(x: Any, axis: int, widths: Any, mode: str, length: Any) -> Any:
     n = x.shape[axis]
     low, high = (None, None) if length is None else np.broadcast_to(length, (x.ndim, 2))[axis]
-    first = along(x, axis, slice(0, n if low is None else int(low)))
-    last = along(x, axis, slice(0 if high is None else max(0, n - int(high)), n))
+    first = take_axis(x, axis, slice(0, n if low is None else int(low)))
+    last = take_axis(x, axis, slice(0 if high is None else max(0, n - int(high)), n))
     parts = [x]
     for width, part, before in ((widths[0], first, True), (widths[1], last, False)):
         one = STATISTICS[mode](part, axis=axis, keepdims=True)
@@ -64,7 +64,7 @@ def _ramp(x: Any, axis: int, widths: Any, ends: Any) -> Any:
     if x.dtype.kind == "f":
         up, down = up.astype(x.dtype), down.astype(x.dtype)
     start, end = (float(e) for e in ends)
-    first, last = along(x, axis, slice(0, 1)), along(x, axis, slice(-1, None))
+    first, last = take_axis(x, axis, slice(0, 1)), take_axis(x, axis, slice(-1, None))
     ramps = [start + (first - start) * up, end + (last - end) * down]
     ramps = ramps if x.dtype.kind == "f" else [ramp.astype(x.dtype) for ramp in ramps]
     return np.concatenate([ramps[0], x, ramps[1]], axis=axis)
@@ -138,7 +138,7 @@ def pad(
             raise ValueError(f"axis {axis} is empty: mode {mode!r} has nothing to pad with")
         if mode in REPEATING:
             numbers: Any = np.pad(np.arange(array.shape[axis]), widths, mode=mode)  # type: ignore[call-overload]
-            array = along(array, axis, numbers)
+            array = take_axis(array, axis, numbers)
         elif mode == "linear_ramp":
             array = _ramp(array, axis, widths, np.broadcast_to(end_values, (array.ndim, 2))[axis])
         else:

@@ -16,8 +16,8 @@ __all__ = [
 ]  # fmt: skip
 
 
-def turned(x: Any) -> Any:
-    """Matrices turned over: their last two axes exchanged."""
+def transposed(x: Any) -> Any:
+    """The last two axes exchanged."""
     return np.swapaxes(x, -1, -2)
 
 
@@ -31,19 +31,19 @@ def _matmul_vjp_x(g: Any, _ans: Any, _x: Any, y: Any) -> Any:
     if y.ndim == 1:
         return np.expand_dims(g, -1) * y
     if _x.ndim == 1:
-        return (np.expand_dims(g, -2) @ turned(y))[..., 0, :]
-    return g @ turned(y)
+        return (np.expand_dims(g, -2) @ transposed(y))[..., 0, :]
+    return g @ transposed(y)
 
 
 def _matmul_vjp_y(g: Any, _ans: Any, x: Any, _y: Any) -> Any:
     if x.ndim == 1:
         return x * g if _y.ndim == 1 else np.expand_dims(x, -1) * np.expand_dims(g, -2)
     if _y.ndim == 1:
-        return (turned(x) @ np.expand_dims(g, -1))[..., 0]
+        return (transposed(x) @ np.expand_dims(g, -1))[..., 0]
     if _y.ndim == 2 and x.ndim > 2:
         # One product over all rows at once, instead of one per matrix and a sum.
-        return turned(rows(x)) @ rows(g)
-    return turned(x) @ g
+        return transposed(rows(x)) @ rows(g)
+    return transposed(x) @ g
 
 
 @operator(

@@ -24,8 +24,8 @@ AXES = [
 EMPTY = [sample((0, 2)), sample((0, 2), axis=0), sample((2, 0), axis=0, keepdims=True)]
 
 
-def spread(g: Any, axis: Axis, keepdims: bool) -> Any:
-    """g with the reduced axes put back at length 1, ready to broadcast against the input."""
+def expand_reduced(g: Any, axis: Axis, keepdims: bool) -> Any:
+    """g with the reduced axes at length 1 again, so that it broadcasts against the input."""
     return g if keepdims or axis is None or not g.ndim else np.expand_dims(g, axis)
 
 
@@ -43,7 +43,7 @@ def _per_element(x: Any, ans: Any, ddof: float) -> float:
 @operator(
     np.sum,
     vjp=lambda g, _ans, _x, axis=None, keepdims=False: np.broadcast_to(
-        spread(g, axis, keepdims), _x.shape
+        expand_reduced(g, axis, keepdims), _x.shape
     ),
     samples=AXES + EMPTY,
     wide=True,
@@ -60,7 +60,7 @@ def sum(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
 @operator(
     np.mean,
     vjp=lambda g, _ans, _x, axis=None, keepdims=False: np.broadcast_to(
-        spread(g / _count(_x, _ans), axis, keepdims), _x.shape
+        expand_reduced(g / _count(_x, _ans), axis, keepdims), _x.shape
     ),
     samples=AXES,
     wide=True,
@@ -91,7 +91,7 @@ def _variance(x: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
 @operator(
     np.var,
     vjp=lambda g, _ans, x, axis=None, ddof=0, keepdims=False: (
-        spread(g * (2.0 * _per_element(x, _ans, ddof)), axis, keepdims) * _centred(x, axis)
+        expand_reduced(g * (2.0 * _per_element(x, _ans, ddof)), axis, keepdims) * _centred(x, axis)
     ),
     samples=[*AXES, sample((4, 3), axis=0, ddof=1)],
     wide=True,
@@ -109,7 +109,7 @@ def _std_vjp(
     g: Any, ans: Any, x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False
 ) -> Any:
     slope = divide_or_zero(g, ans) * _per_element(x, ans, ddof)
-    return spread(slope, axis, keepdims) * _centred(x, axis)
+    return expand_reduced(slope, axis, keepdims) * _centred(x, axis)
 
 
 @operator(
@@ -129,8 +129,8 @@ def std(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) ->
 
 
 def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    hit = (x == spread(ans, axis, keepdims)).astype(x.dtype)
-    return spread(g, axis, keepdims) * (hit / kernels.total(hit, axis, keepdims=True))
+    hit = (x == expand_reduced(ans, axis, keepdims)).astype(x.dtype)
+    return expand_reduced(g, axis, keepdims) * (hit / kernels.total(hit, axis, keepdims=True))
 
 
 @operator((np.max, np.amax), vjp=_extreme_vjp, domain=distinct, samples=AXES)
@@ -181,12 +181,12 @@ def _products_before(x: Any) -> Any:
 
 def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if np.all(ans != 0):
-        return spread(g * ans, axis, keepdims) / x
+        return expand_reduced(g * ans, axis, keepdims) / x
     # With a zero among the factors: those before times those after.
     flat, back, shape = _along_last(x, axis)
     after = np.flip(_products_before(np.flip(flat, -1)), -1)
     others = np.transpose(np.reshape(_products_before(flat) * after, shape), back)
-    return spread(g, axis, keepdims) * others
+    return expand_reduced(g, axis, keepdims) * others
 
 
 @operator(
@@ -215,10 +215,10 @@ def _finite_or_zero(x: Any) -> Any:
 
 
 def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    e = np.exp(x - spread(_finite_or_zero(ans), axis, keepdims))
+    e = np.exp(x - expand_reduced(_finite_or_zero(ans), axis, keepdims))
     # The sum is 1 but for the rounding of ans, which for large x would show in the shares.
     total = kernels.total(e, axis, keepdims=True)
-    return spread(g, axis, keepdims) * (e / np.where(total == 0, 1.0, total))
+    return expand_reduced(g, axis, keepdims) * (e / np.where(total == 0, 1.0, total))
 
 
 @operator(

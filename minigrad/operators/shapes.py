@@ -19,7 +19,7 @@ from minigrad.operators.declare import (
     operator,
 )
 from minigrad.operators.domain import sample
-from minigrad.operators.indexing import along, one_axis, one_line
+from minigrad.operators.indexing import one_axis, one_line, take_axis
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
@@ -447,7 +447,7 @@ def repeat(a: Array, repeats: Any, axis: int | None = None) -> Array:
             np.expand_dims(a, line + 1), (*a.shape[: line + 1], n, *a.shape[line + 1 :])
         )
         return np.reshape(wide, (*a.shape[:line], a.shape[line] * n, *a.shape[line + 1 :]))
-    return along(a, line, np.repeat(np.arange(a.shape[line]), times))
+    return take_axis(a, line, np.repeat(np.arange(a.shape[line]), times))
 
 
 @composite(
