@@ -18,9 +18,9 @@ from minigrad.engine import backward
 from minigrad.engine.tree import flatten
 from minigrad.operators.declare import KEEP, OPERATORS
 from minigrad.operators.domain import Sample, sample
-from minigrad.testing.check import Check
+from minigrad.testing.flat_function import FlatFunction
+from minigrad.testing.probe import Probe
 from minigrad.testing.report import GradientMismatch, Verdict
-from minigrad.testing.subject import Subject
 
 SEEDS = (0, 1, 2)
 
@@ -163,7 +163,7 @@ def subjects(name, most=None):
     for number, each in ((i, found[i]) for i in chosen):
         for seed in SEEDS:
             function, arrays = call(name, each, np.random.default_rng([number, seed]))
-            yield each, seed, Subject(function, arrays, name)
+            yield each, seed, FlatFunction(function, arrays, name)
 
 
 def is_filled(name, each):
@@ -190,7 +190,7 @@ def first_order_mutants(name, most):
     op, alive = OPERATORS[name], []
     applied, differed = set(), set()
     for each, seed, subject in subjects(name, most):
-        check = Check(subject, seed)
+        check = Probe(subject, seed)
         assert not caught(check), f"the true rule fails: {each}, seed {seed}"
         for i in differentiated(op):
             for label, mutation in MUTATIONS.items():
@@ -274,9 +274,9 @@ def second_order_mutants(name, most):
     op, alive = OPERATORS[name], []
     applied, differed = set(), set()
     for each, seed, subject in subjects(name, most):
-        check = Check(Check(subject, seed).gradient(), seed)
+        check = Probe(Probe(subject, seed).gradient(), seed)
         assert not caught(check), f"the true rule fails: {each}, seed {seed}"
-        true = check.subject.pullback(check.subject.point, check.cotangents)
+        true = check.function.pullback(check.function.point, check.cotangents)
         for i in differentiated(op):
             for label, change in FORGETFUL.items():
                 if change is inputs_constant and not keeps_a_variable(op, i):
@@ -288,7 +288,7 @@ def second_order_mutants(name, most):
                     return change(rule, i, *arguments, **metadata)
 
                 with Mutated(op, i, noted):
-                    other = check.subject.pullback(check.subject.point, check.cotangents)
+                    other = check.function.pullback(check.function.point, check.cotangents)
                     if not seen:  # the sample leaves this input out
                         continue
                     applied.add((name, i, label))
@@ -365,7 +365,7 @@ def test_a_dropped_broadcast_sum_is_caught(monkeypatch, change):
                 differs |= not np.allclose(wrong, true_unbroadcast(h, shape, node))
                 return wrong
 
-            check = Check(subject, seed)
+            check = Probe(subject, seed)
             with monkeypatch.context() as patch:
                 patch.setattr(backward, "_unbroadcast", changed)
                 found = caught(check)

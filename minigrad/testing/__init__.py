@@ -1,4 +1,4 @@
-"""Proving gradients: the checker, drawn inputs, and the two joined into property tests.
+"""The gradient checker, strategies that draw inputs for it, and property tests that use both.
 
 >>> import numpy as np, minigrad as mg
 >>> mg.testing.check_grads(np.tanh, np.array([0.3, -1.2]))
@@ -18,14 +18,9 @@ if TYPE_CHECKING:
     from minigrad.testing.given import given_grads as given_grads
 
 __all__ = [
-    "GradientInconclusive",
-    "GradientMismatch",
-    "GradientReport",
-    "Verdict",
-    "check_grads",
-    "given_grads",
-    "strategies",
-]
+    "GradientInconclusive", "GradientMismatch", "GradientReport", "Verdict",
+    "check_grads", "given_grads", "strategies",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,8 @@
-"""Analytic beside numeric derivatives, and the verdict on each pair."""
+"""Analytic beside numeric derivatives, and the verdict on each pair.
+
+A verdict needs more than a tolerance: the numeric derivative has an error of its own, which says
+whether it can confirm the analytic one, refute it, or do neither.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ from functools import cached_property
 
 import numpy as np
 
-from minigrad.testing.differences import SAFETY, Vector
+from minigrad.testing.differences import SAFETY, Directions, Vector
+from minigrad.testing.flat_function import Argument
 from minigrad.testing.report import Verdict
-from minigrad.testing.subject import Argument
 
 #: A derivative counts as known when its error is below this part of the largest one.
 RESOLVED = 1e-4
@@ -20,16 +24,17 @@ class Comparison:
     """Analytic and numeric derivatives of one argument: rows cotangents, columns directions."""
 
     argument: Argument
+    directions: Directions
     analytic: Vector
     numeric: Vector
     error: Vector
     kink: Vector
     bent: Vector
-    #: What the derivatives would be if the function varied by its own size along a direction.
+    #: The derivatives if the function changed by its own size along a direction.
     natural: Vector
     #: The rounding unit of the function's values.
     epsilon: float
-    #: How large the numbers are that the analytic derivatives were made from.
+    #: The size of the numbers from which the analytic derivatives are computed.
     magnitude: float
 
     def __post_init__(self) -> None:
@@ -46,8 +51,8 @@ class Comparison:
     def resolved(self) -> Vector:
         """Where the error is small enough for an agreement to mean something.
 
-        That is small beside the derivatives, or, where those are zero as far as the rounding of
-        the function's own values lets anybody tell, small beside those values.
+        That is small beside the derivatives, or, where those cannot be told from zero because of
+        the rounding of the function's values, small beside those values.
         """
         finite = np.where(np.isfinite(self.analytic), np.abs(self.analytic), np.inf)
         largest = np.max(finite, axis=1, keepdims=True, initial=0.0)
@@ -57,20 +62,20 @@ class Comparison:
 
     @property
     def refuted(self) -> Vector:
-        """Where the gradient is wrong beyond doubt.
+        """Where the gradient is certainly wrong.
 
-        An estimate that is mostly error refutes nothing, however far away it is.
+        An estimate with a large error refutes nothing, however far it is from the gradient.
         """
         room = max(1e-6, 1e3 * self.epsilon) * self.natural
         clear = self.error <= np.maximum(1e-2 * np.abs(self.numeric), room)
-        # An infinite slope may be right where the differences find no end.
+        # An infinite slope may be right where the differences grow without bound.
         return self.wrong & np.isfinite(self.error) & (clear | np.isnan(self.analytic))
 
     def settled(self, depth: int) -> bool:
         """Whether smaller steps could not change the verdict.
 
-        A feature within the steps can make an estimate look surer than it is, so a contradiction
-        settles nothing unless it is gross, and two steps agree on it.
+        A feature of the function smaller than the steps can make the error look too small, so a
+        contradiction settles nothing unless it is large, and two steps agree on it.
         """
         agreed = ~self.wrong & self.resolved
         if agreed.all():
@@ -80,14 +85,8 @@ class Comparison:
         )
         return bool(np.all((agreed | (gross & (depth > 1))) & ~self.bent))
 
-    @property
-    def passed(self) -> bool:
-        """Whether all the verdicts are that."""
-        kinks = self.kink > self.bound
-        return bool(np.all(self.resolved & ~self.wrong & ~kinks))
-
     def verdicts(self) -> Vector:
-        """A verdict for each entry, once the ladder has been climbed as far as it helps."""
+        """A verdict for each entry, once smaller steps do not help any more."""
         failed = self.refuted
         kinks = ~failed & (self.kink > self.bound)
         passed = ~failed & ~kinks & self.resolved & ~self.wrong

@@ -3,8 +3,8 @@
 At a step h the function is evaluated at x ± h, ± h/2 and ± h/4. The three central differences are
 extrapolated to h = 0 (Richardson, 1911; the error estimate is that of Ridders, 1982). The same six
 values also give the slopes from the left and from the right, which differ at a kink. A ladder of
-ever smaller steps finds one that is small beside the features of the function and large beside its
-rounding errors; which one that is, the estimates tell.
+ever smaller steps contains one that is small beside the features of the function and large beside
+its rounding errors; the error estimates show which one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-#: An array of float64 that NumPy's type hints would say no more about.
+#: An array of float64.
 Vector: TypeAlias = Any
 
 #: Positions in the flat input, and how far to move each.
@@ -28,9 +28,9 @@ SHRINK = 8.0
 #: The parts of a step at which the function is evaluated.
 SIX = np.array([1.0, 1 / 2, 1 / 4, -1.0, -1 / 2, -1 / 4])
 LADDER = 8
-#: So many numbers are laid out at once to evaluate the function at.
+#: How many numbers the points of one evaluation may have together.
 AT_ONCE = 2**17
-#: How many times its own estimate an error may be.
+#: How many times its estimate an error may be.
 SAFETY = 4.0
 
 
@@ -53,7 +53,7 @@ class Slopes:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What all the rungs together say: the derivative lies within ``value ± (kink + error)``.
+    """The result of all rungs: the derivative lies within ``value ± (kink + error)``.
 
     ``kink`` is half of the difference between the two one-sided slopes, where there is a kink.
     """
@@ -100,7 +100,7 @@ class Differences:
 
     @property
     def depth(self) -> int:
-        """How many steps of the ladder have been climbed."""
+        """How many steps of the ladder have been used."""
         return len(self._rungs)
 
     @property
@@ -136,15 +136,15 @@ class Differences:
     def complex_step(self, known: Estimate) -> tuple[Estimate, bool] | None:
         """A sharper estimate from F(x + ih), which needs no difference (Squire & Trapp, 1998).
 
-        Only for functions that are analytic and computed so: it is used where it is within the
-        errors of the real differences everywhere, and with it comes whether some of those are
-        sharp enough to trust it. None where it is no use.
+        It is valid only for functions that are analytic and computed so. Returns None unless it
+        lies within the errors of the real differences everywhere; else the estimate, and whether
+        some of those differences are exact enough to trust it.
         """
         tiny = 1e-30
         values = np.empty(known.value.shape, complex)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("error")  # of an imaginary part that is thrown away
+                warnings.simplefilter("error")  # such as that an imaginary part is discarded
                 for row, (where, unit) in enumerate(self._directions):
                     point = self._point[None].astype(complex)
                     point[0, where] += 1j * tiny * unit
@@ -166,7 +166,7 @@ class Differences:
         return Estimate(value, error, known.kink, known.bent), bool(np.any(sharp))
 
     def _small_step(self, where: Any, unit: Any) -> float:
-        """A step that suits an element which is tiny beside the others of its array, too."""
+        """A step that is small even for an element much smaller than the others of its array."""
         sizes = np.abs(self._point[where] / unit)
         smallest = np.min(sizes, initial=1.0, where=sizes > 0)
         return self._first * float(smallest)
@@ -204,9 +204,9 @@ def _known(value: Vector, error: Vector) -> tuple[Vector, Vector]:
 def _noise(rungs: list[Slopes]) -> Vector:
     """The rounding error in each output, seen in how the differences scatter at small steps.
 
-    The values alone do not tell: a small output may be what is left of large numbers. Three
-    differences may agree by chance, so they are believed to scatter as those along the other
-    directions do: what rounding does to an output hardly depends on the direction.
+    The values alone do not show it: a small output may be the difference of large numbers. Three
+    differences may agree by chance, so they are assumed to scatter at least like those along the
+    other directions: the rounding error of an output hardly depends on the direction.
     """
     if len(rungs) < LADDER or not rungs[0].central.size:
         return np.zeros_like(rungs[0].central)
@@ -221,7 +221,7 @@ def _noise(rungs: list[Slopes]) -> Vector:
 
 
 def _confirmed(rungs: list[Slopes], value: Vector, error: Vector) -> Vector:
-    """Whether two steps agree on the derivative: one alone may have met a chance, or noise."""
+    """Whether two steps agree on the derivative: one alone may be right by chance."""
     count = np.zeros(value.shape, int)
     for rung in rungs:
         agrees = np.abs(rung.central - value) <= SAFETY * (rung.central_error + error)
@@ -230,10 +230,10 @@ def _confirmed(rungs: list[Slopes], value: Vector, error: Vector) -> Vector:
 
 
 def _combine(rungs: list[Slopes]) -> Estimate:
-    """The best estimate of each entry, where a smaller step has the last word.
+    """The best estimate of each entry; where two steps disagree, the smaller one counts.
 
-    A larger step is believed only where it agrees with the smaller ones: it may have jumped over
-    a feature of the function, and then its own error estimate knows nothing of that.
+    A larger step is used only where it agrees with the smaller ones: it may have missed a feature
+    of the function, which its error estimate does not show.
     """
     last = rungs[-1]
     if len(rungs) == 1:
@@ -250,8 +250,8 @@ def _combine(rungs: list[Slopes]) -> Estimate:
     kink = np.zeros_like(value)
     bent = last.bent & (np.abs(last.right - last.left) > SAFETY * 8 * noise / last.step)
     if len(rungs) == LADDER and bent.any():
-        # Whatever the step, left and right disagree: the derivative is between the two. Their
-        # best known values come from the rung with the smallest error.
+        # Left and right disagree for every step, and the derivative is between the two. Their
+        # values are taken from the rung with the smallest error.
         sides = np.stack([r.side_error for r in rungs])
         best = np.argmin(sides, axis=0)[None]
         left = np.take_along_axis(np.stack([r.left for r in rungs]), best, 0)[0]

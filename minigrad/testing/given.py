@@ -1,4 +1,4 @@
-"""Property tests of gradients: drawn inputs and the checker joined in one decorator."""
+"""Property tests of gradients: a decorator that checks them at inputs drawn by hypothesis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import hypothesis
 from hypothesis import strategies as st
 
 from minigrad.engine.settings import checked
-from minigrad.testing.check import called, check_grads
+from minigrad.testing.check import check_grads, function_name
 from minigrad.testing.report import GradientInconclusive
 
 
@@ -24,11 +24,11 @@ def given_grads(
 ) -> Callable[[Callable[..., Any]], Callable[[], None]]:
     """Make a function into a test that proves its gradients at drawn arguments.
 
-    ``drawn``, ``named``: a strategy per parameter, by position or by name, see
+    ``drawn``, ``named``: a strategy for each parameter, by position or by name, see
     :mod:`minigrad.testing.strategies`. ``order``: as for :func:`check_grads`. ``settings``:
-    hypothesis's, without its deadline; 100 examples when left out. A wrong gradient is shrunk to
-    a small example and raises :class:`GradientMismatch`; when more than half of the examples
-    could not be decided, :class:`GradientInconclusive` is raised.
+    those of hypothesis, whose deadline is ignored; by default 100 examples. A wrong gradient is
+    shrunk to a small example and raises :class:`GradientMismatch`; if more than half of the
+    examples could not be decided, :class:`GradientInconclusive` is raised.
 
     >>> import minigrad as mg
     >>> from minigrad.testing import given_grads, strategies as some
@@ -55,7 +55,7 @@ def given_grads(
             except GradientInconclusive:
                 counts["undecided"] += 1
 
-        label = called(f)
+        label = function_name(f)
         # Hypothesis would look for the source of a lambda.
         example.__name__ = example.__qualname__ = label if label.isidentifier() else "example"
         chosen = hypothesis.settings(parent=settings, deadline=None)
@@ -67,8 +67,8 @@ def given_grads(
             run()
             if 2 * counts["undecided"] > counts["all"]:
                 raise GradientInconclusive(
-                    f"{called(f)}: {counts['undecided']} of {counts['all']} drawn examples could "
-                    f"not be decided, so the gradient is not proven; draw from a smoother domain"
+                    f"{label}: {counts['undecided']} of {counts['all']} drawn examples could not "
+                    f"be decided, so the gradient is not proven; draw from a smoother domain"
                 )
 
         # pytest must not take the parameters for fixtures.
@@ -92,11 +92,11 @@ def _for_parameters(
     plain = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     found = dict(zip(plain, drawn, strict=False)) | named
     needed = {p.name for p in parameters if p.default is p.empty and p.kind != p.VAR_KEYWORD}
-    # Those behind one that keeps its default could not be given by position.
+    # A parameter after one that keeps its default could not be given by position.
     fits = list(found) and sorted(found) == sorted(plain[: len(found)])
     if not fits or not needed <= set(found) or len(drawn) + len(named) != len(found):
         raise TypeError(
-            f"given_grads: {called(f)} takes {signature}, got {len(drawn)} strategies by position "
-            f"and {sorted(named)} by name; give one for each, and fix others with a lambda"
+            f"given_grads: {function_name(f)} takes {signature}, got {len(drawn)} strategies by "
+            f"position and {sorted(named)} by name; give one for each, and fix others with a lambda"
         )
     return {name: found[name] for name in plain if name in found}

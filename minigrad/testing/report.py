@@ -1,4 +1,4 @@
-"""What the checker says: verdicts, and messages that help to find the mistake in a rule."""
+"""Verdicts, the report, and the messages that help to find the mistake in a derivative rule."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from typing import Any
 import numpy as np
 
 from minigrad.testing.differences import Vector
+from minigrad.testing.flat_function import Argument, FlatFunction, element_label
+
+#: The label of an output where there are too many to look at each.
+WEIGHTED = "a sum of the outputs with random weights"
 
 
 class Verdict(enum.StrEnum):
-    """What became of one comparison, or of all together.
+    """The result of one comparison, or of all together.
 
     >>> mg.testing.check_grads(np.abs, 0.0, order=1).verdict
     <Verdict.KINK: 'kink'>
@@ -31,7 +35,7 @@ class Verdict(enum.StrEnum):
 class GradientMismatch(AssertionError):  # noqa: N818 (named as a finding)
     """A gradient that differs from the finite differences by more than their error allows.
 
-    ``argument``: which one; ``index``: its worst element; ``analytic`` and ``numeric``: the two
+    ``argument``: its label; ``index``: its worst element; ``analytic`` and ``numeric``: the two
     derivatives there, ``bound``: how far they may be apart; ``pattern``: a guess at the mistake;
     ``order``: 1 for the gradient, 2 for its own derivative.
 
@@ -63,7 +67,7 @@ class GradientMismatch(AssertionError):  # noqa: N818 (named as a finding)
 
 
 class GradientInconclusive(AssertionError):  # noqa: N818 (named as a finding)
-    """Most derivatives could not be checked, so nothing has been proven.
+    """Most derivatives could not be determined, so nothing has been proven.
 
     >>> try:
     ...     mg.testing.check_grads(lambda x: np.abs(x) + 1e13, 1.0, order=1)
@@ -90,12 +94,12 @@ class GradientReport:
 
     @property
     def compared(self) -> int:
-        """All comparisons made."""
+        """The number of comparisons."""
         return self.passed + self.kinks + self.inconclusive
 
     @property
     def verdict(self) -> Verdict:
-        """The weakest verdict that more than half of the comparisons do not outweigh."""
+        """INCONCLUSIVE if more than half of the comparisons are; else KINK if any is."""
         if 2 * self.inconclusive > self.compared:
             return Verdict.INCONCLUSIVE
         return Verdict.KINK if self.kinks else Verdict.PASS
@@ -110,29 +114,27 @@ class GradientReport:
 
 
 def mismatch(
+    function: FlatFunction,
+    argument: Argument,
+    position: int,
     *,
-    name: str,
-    order: int,
-    label: str,
-    shape: tuple[int, ...],
-    dtype: Any,
-    index: tuple[int, ...],
     output: str,
     analytic: float,
     numeric: float,
     bound: float,
-    kink: float,
+    kink: float = 0.0,
     wrong: str,
     pattern: str,
     snippet: str,
 ) -> GradientMismatch:
-    """The exception for a wrong gradient."""
+    """The exception for a wrong gradient at a position in the flattened argument."""
+    label, index, order = argument.label, argument.index(position), function.order
     what = f"the gradient with respect to {label}"
     if order > 1:
         what = f"the derivative of order {order}, of the gradient, with respect to {label}"
     lines = [
-        f"{name}: {what} is wrong (shape {shape}, {dtype})",
-        f"  worst element  {place(label, index)}, in the derivative of {output}",
+        f"{function.name}: {what} is wrong (shape {argument.shape}, {argument.dtype})",
+        f"  worst element  {element_label(label, index)}, in the derivative of {output}",
         f"  analytic       {analytic:.12g}   (what the derivative rules give)",
         f"  numeric        {numeric:.12g}   (what differences of the values give)",
         f"  apart by       {abs(analytic - numeric):.3g}, at most {bound:.3g} can be error",
@@ -151,11 +153,6 @@ def mismatch(
     )
 
 
-def place(label: str, index: tuple[int, ...]) -> str:
-    """``x[1, 2]``, or the name alone for a single number."""
-    return f"{label}[{', '.join(map(str, index))}]" if index else label
-
-
 # -- a guess at the mistake ----------------------------------------------------------------------
 
 
@@ -167,11 +164,11 @@ def guess(
     *,
     whole: bool = True,
 ) -> str:
-    """Name the mistake that turns the numeric gradients into the analytic ones, or "".
+    """The mistake that would turn the numeric gradients into the analytic ones, or "".
 
     Shapes (cotangents, *argument). ``parts``: the numeric gradient before the sum over the
-    outputs, (cotangents, *argument, *output), if that is at hand. ``whole``: these are all
-    elements of the argument, in its shape.
+    outputs, (cotangents, *argument, *output), if known. ``whole``: whether these are all elements
+    of the argument, in its shape.
     """
 
     def same(a: Vector, b: Vector) -> bool:
@@ -186,7 +183,7 @@ def guess(
         return "the sign"
     factor = float(np.vdot(numeric, analytic)) / max(float(np.vdot(numeric, numeric)), 1e-300)
     if same(analytic, factor * numeric):
-        return f"off by a factor {_number(factor)}"
+        return f"off by a factor {_as_fraction(factor)}"
     if len(analytic) > 1 and np.allclose(analytic, analytic[0], rtol=1e-12, atol=0):
         return "the cotangent is left out: is the result multiplied by g?"
     for guessed, pattern in _rearranged(numeric) if whole else ():
@@ -208,7 +205,7 @@ def guess(
     return ""
 
 
-def _number(x: float) -> str:
+def _as_fraction(x: float) -> str:
     """2, 1/3, -1/2, or decimals where no small fraction fits."""
     fraction = Fraction(x).limit_denominator(12)
     return str(fraction) if fraction and abs(x - fraction) < 1e-5 * abs(x) else f"{x:.6g}"
@@ -229,7 +226,7 @@ def _rearranged(numeric: Vector) -> Iterator[tuple[Vector, str]]:
 
 
 def _unsummed(parts: Vector, shape: tuple[int, ...]) -> Iterator[tuple[Vector, str]]:
-    """What would come out if a sum over a broadcast axis of the output were left out."""
+    """The gradients that a rule without the sum over a broadcast axis would give."""
     first = len(shape)
     for axis in range(first, parts.ndim):
         if parts.shape[axis] > 1:
@@ -257,7 +254,7 @@ def snippet(name: str, defined_at: str, arguments: Sequence[Any], order: int, se
 
 
 def written(value: Any) -> str:
-    """An expression that gives the value again."""
+    """An expression for the value."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{k!r}: {written(v)}" for k, v in value.items()) + "}"
     if isinstance(value, list):

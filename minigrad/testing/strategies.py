@@ -1,9 +1,9 @@
-"""Hypothesis strategies for arrays at which a derivative means something.
+"""Hypothesis strategies for arrays at which functions have derivatives.
 
-Plain drawn floats have ties and values near zero in most arrays, which are the kinks of many
-functions, and shrinking heads straight for them. Here the numbers keep their distance by
-construction: nothing is drawn and thrown away. Where everything is shrunk away, the golden ratio's
-multiples remain: an array without ties, order or symmetry.
+Arrays of plain drawn floats mostly contain ties or values near zero, where many functions have
+kinks, and shrinking leads to these. Here the numbers keep a distance by construction, so that
+nothing is drawn and rejected. The simplest array consists of multiples of the golden ratio: it has
+no ties, order or symmetry.
 
 >>> from minigrad.testing import strategies as some
 >>> pairs = some.broadcastable(2)
@@ -29,6 +29,8 @@ __all__ = [
 
 Shape: TypeAlias = tuple[int, ...]
 Strategy: TypeAlias = st.SearchStrategy[Any]
+#: A shape, what draws one, or None for any shape.
+Shapes: TypeAlias = Shape | st.SearchStrategy[Shape] | None
 
 _GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
 _FINE = 1000
@@ -50,7 +52,7 @@ def shapes(
     return st.lists(sides, min_size=min_dims, max_size=max_dims).map(tuple)
 
 
-def _shape(shape: Shape | st.SearchStrategy[Shape] | None) -> st.SearchStrategy[Shape]:
+def _shape_strategy(shape: Shapes) -> st.SearchStrategy[Shape]:
     if shape is None:
         return shapes()
     if isinstance(shape, st.SearchStrategy):
@@ -94,7 +96,7 @@ def _drawn(draw: st.DrawFn, shape: Strategy, domain: Domain, dtype: Any) -> Any:
 
 
 def arrays(
-    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    shape: Shapes = None,
     *,
     low: float = -2.0,
     high: float = 2.0,
@@ -110,11 +112,11 @@ def arrays(
     array([ 0.47213595, -1.05572809])
     """
     _check_range("arrays", low, high, dtype)
-    return _drawn(_shape(shape), Domain("arrays", low, high), dtype)
+    return _drawn(_shape_strategy(shape), Domain("arrays", low, high), dtype)
 
 
 def separated(
-    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    shape: Shapes = None,
     *,
     low: float = -2.0,
     high: float = 2.0,
@@ -129,12 +131,12 @@ def separated(
     5
     """
     _check_range("separated", low, high, dtype)
-    return _drawn(_shape(shape), Domain("separated", low, high, distinct=True), dtype)
+    return _drawn(_shape_strategy(shape), Domain("separated", low, high, distinct=True), dtype)
 
 
 def away_from(
     points: float | Sequence[float],
-    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    shape: Shapes = None,
     *,
     low: float = -2.0,
     high: float = 2.0,
@@ -162,11 +164,11 @@ def away_from(
     middle = float(domain._place(np.array([0.5]))[0])
     if any(abs(middle - point) < 0.999 * margin for point in avoid):
         raise ValueError(f"away_from: nothing is left of [{low}, {high}] away from {points}")
-    return _drawn(_shape(shape), domain, dtype)
+    return _drawn(_shape_strategy(shape), domain, dtype)
 
 
 def positive(
-    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    shape: Shapes = None,
     *,
     low: float = 0.2,
     high: float = 3.0,
@@ -183,7 +185,7 @@ def positive(
     if low <= 0:
         raise ValueError(f"positive: low must be positive, got {low}")
     _check_range("positive", low, high, dtype)
-    return _drawn(_shape(shape), Domain("positive", low, high), dtype)
+    return _drawn(_shape_strategy(shape), Domain("positive", low, high), dtype)
 
 
 @st.composite
@@ -219,7 +221,7 @@ def positive_definite(
         if side < 0:
             raise ValueError(f"positive_definite: n must not be negative, got {n}")
         sides = st.just(side)
-    return _positive_definite(sides, _shape(batch), dtype)
+    return _positive_definite(sides, _shape_strategy(batch), dtype)
 
 
 @st.composite
@@ -227,7 +229,7 @@ def broadcastable(
     draw: st.DrawFn,
     count: int = 2,
     *,
-    shape: Shape | st.SearchStrategy[Shape] | None = None,
+    shape: Shapes = None,
     of: Any = arrays,
 ) -> tuple[Any, ...]:
     """Tuples of arrays that broadcast together: some axes missing, some of length 1.
@@ -242,7 +244,7 @@ def broadcastable(
     """
     if as_int("broadcastable", "count", count) < 1:
         raise ValueError(f"broadcastable: count must be at least 1, got {count}")
-    full = draw(_shape(shape))
+    full = draw(_shape_strategy(shape))
     makers = of if isinstance(of, (list, tuple)) else [of] * count
     # One array keeps the full shape, so that the result has it; which one, is drawn.
     keeper = draw(st.integers(0, count - 1))
@@ -260,7 +262,7 @@ def broadcastable(
 
 @st.composite
 def non_contiguous(draw: st.DrawFn, array: Strategy) -> Any:
-    """The arrays of another strategy as views: transposed, with steps, backwards.
+    """The arrays of another strategy in another memory layout: transposed, strided, reversed.
 
     >>> from hypothesis import find
     >>> find(non_contiguous(arrays((2, 3))), lambda x: True).flags.c_contiguous
@@ -268,7 +270,7 @@ def non_contiguous(draw: st.DrawFn, array: Strategy) -> Any:
     """
     x = draw(array)
     if not x.ndim:
-        return x  # which has no other layout
+        return x  # there is no other layout
     kind = draw(st.sampled_from(["every second", "backwards", "transposed"]))
     view = x
     if kind == "transposed":
@@ -280,9 +282,7 @@ def non_contiguous(draw: st.DrawFn, array: Strategy) -> Any:
 
 
 @st.composite
-def indices(
-    draw: st.DrawFn, length: int, shape: Shape | st.SearchStrategy[Shape] | None = None
-) -> Any:
+def indices(draw: st.DrawFn, length: int, shape: Shapes = None) -> Any:
     """Integer arrays that index an axis of this length, from either end, with repeats.
 
     Wherever there are two or more, the last points to the same element as the first.
@@ -294,7 +294,7 @@ def indices(
     """
     if as_int("indices", "length", length) < 1:
         raise ValueError("indices: an axis of length 0 has no index")
-    lengths = draw(shapes(1, 2, 0, 4) if shape is None else _shape(shape))
+    lengths = draw(shapes(1, 2, 0, 4) if shape is None else _shape_strategy(shape))
     size = math.prod(lengths)
     found = draw(st.lists(st.integers(-length, length - 1), min_size=size, max_size=size))
     if size > 1:

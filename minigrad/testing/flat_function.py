@@ -1,8 +1,8 @@
-"""The function under test, seen as a map from one flat vector to another.
+"""The function under test as a function F from one flat vector to another.
 
-``y = F(x)``: all floating-point arguments, wherever they are nested, laid end to end in float64,
-and all outputs likewise. Its pullback is what the tape computes. The gradient is again such a map,
-of the inputs and the cotangents, so the second order is checked by the code of the first.
+All floating-point arguments, wherever they are nested, are one vector in float64, and so are all
+outputs; of a module, the parameters are arguments, too. The gradient of F is again such a function,
+of the arguments and the cotangents, so the second order is checked by the code of the first.
 """
 
 from __future__ import annotations
@@ -19,13 +19,12 @@ from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor
 from minigrad.engine.tree import flatten, rebuild
 from minigrad.testing.differences import Vector
-from minigrad.testing.report import place
 
 SIGNS = np.array([-1.0, 1.0])
 
 
 class Argument:
-    """One floating-point leaf of the arguments: its value, its place, and how to name it."""
+    """A floating-point array among the arguments: its value, its label, and its range in x."""
 
     def __init__(self, label: str, leaf: Any, start: int) -> None:
         self.label = label
@@ -36,14 +35,14 @@ class Argument:
         self.at = slice(start, start + self.given.size)
 
     def index(self, position: int) -> tuple[int, ...]:
-        """The index of the element at a position in the flat argument."""
+        """The index of the element that has this position in the flattened argument."""
         return tuple(int(i) for i in np.unravel_index(position, self.shape))
 
     @cached_property
     def units(self) -> Vector:
         """The size of each element, by which steps are scaled: 0 where it is not finite.
 
-        A small element counts as a tenth of the largest one.
+        An element smaller than a tenth of the largest gets the size of that tenth.
         """
         x = self.given.ravel().astype(np.float64)
         usable = np.isfinite(x)
@@ -51,16 +50,16 @@ class Argument:
         return np.where(usable, np.maximum(np.abs(x), 0.1 * largest), 0.0)
 
     def arrange(self, flat: Vector, dtype: Any = None) -> Vector:
-        """The part of a flat vector that is this argument, in a memory layout like the given."""
-        return self._laid_out(np.array(flat[self.at], dtype=dtype).reshape(self.shape))
+        """This argument, taken from a flat vector, in the memory layout of the given array."""
+        return self._in_given_layout(np.array(flat[self.at], dtype=dtype).reshape(self.shape))
 
     def arrange_each(self, points: Vector) -> list[Vector]:
-        """The same for each row of a matrix, whose memory contiguous arguments share."""
+        """The same for each row of a matrix, without copies if the argument is contiguous."""
         block = points[:, self.at].reshape(len(points), *self.shape)
         arrays = list(block) if self.shape else [block[i, ...] for i in range(len(points))]
-        return arrays if self._contiguous else list(map(self._laid_out, arrays))
+        return arrays if self._contiguous else list(map(self._in_given_layout, arrays))
 
-    def _laid_out(self, values: Vector) -> Vector:
+    def _in_given_layout(self, values: Vector) -> Vector:
         if self._contiguous:
             return values
         like = np.empty_like(self.given, dtype=values.dtype)
@@ -70,19 +69,19 @@ class Argument:
         return like
 
 
-def _kind(leaf: Any) -> str:
+def _type_name(leaf: Any) -> str:
     dtype = getattr(leaf, "dtype", None)
     return type(leaf).__name__ if dtype is None else str(dtype)
 
 
 def is_float(leaf: Any) -> bool:
-    """Whether a leaf of the arguments is differentiated; all others are held constant."""
+    """Whether this is differentiated; everything else among the arguments is held constant."""
     if isinstance(leaf, (Tensor, np.ndarray, np.generic)):
         return leaf.dtype.kind == "f"
     return isinstance(leaf, float)
 
 
-class Subject:
+class FlatFunction:
     """A function at a point. ``order`` is 1 for the user's, 2 for its gradient, and so on."""
 
     def __init__(
@@ -95,12 +94,7 @@ class Subject:
     ) -> None:
         self.f, self.args, self.name, self.order = f, args, name, order
         self._leaves = flatten(args)
-        labels = labels or [
-            label
-            for arg, top in zip(args, argument_names(f, args), strict=True)
-            for label in paths(arg, top)
-        ]
-        self.labels = labels
+        self.labels = labels = labels or argument_labels(f, args)
         self.arguments: list[Argument] = []
         self._active: dict[int, Argument] = {}
         start = 0
@@ -109,24 +103,24 @@ class Subject:
                 self._active[i] = argument = Argument(label, leaf, start)
                 self.arguments.append(argument)
                 start = argument.at.stop
-        #: Whether the arguments are the leaves, and all of them are active.
+        #: Whether no argument is nested or held constant.
         self._plain = all(map(is_float, args))
         self.point: Vector = np.zeros(start)
         for argument in self.arguments:
             self.point[argument.at] = argument.given.ravel()
-        #: How large the numbers are that have gone into this function's values.
+        #: The size of the numbers from which this function's values are computed.
         self.magnitude = 0.0
-        #: Of a gradient: whether what it is the gradient of has a kink at the point.
+        #: Of a gradient: whether the function has a kink at the point.
         self.beside_kinks = False
-        #: Of a gradient: what it is the gradient of, one label for each output.
+        #: Of a gradient: the label of the argument that each output belongs to.
         self.sources: list[str] = []
         self.output_shapes: list[tuple[int, ...]] = []
         self.output_dtypes: list[Any] = []
 
     @property
     def kinds(self) -> str:
-        """What the leaves of the arguments are, for messages."""
-        return ", ".join(sorted({_kind(leaf) for leaf in self._leaves})) or "no arrays"
+        """The types of the arguments, for messages."""
+        return ", ".join(sorted({_type_name(leaf) for leaf in self._leaves})) or "no arrays"
 
     @property
     def low_precision(self) -> bool:
@@ -158,21 +152,21 @@ class Subject:
                 )
         return [one for one in outputs if one.dtype.kind in "fc"]
 
-    def _flat(self, result: Any) -> Vector:
+    def _flat_output(self, result: Any) -> Vector:
         if type(result) is Tensor and result._data.dtype.char in "dD":
-            return result._data.reshape(-1)  # one output is what most functions have
+            return result._data.reshape(-1)  # a short path for one output
         return _join([t._data for t in self._outputs(result)])
 
     def value(self, flat: Vector, dtype: Any = np.float64) -> Vector:
         """F at a point, from untracked tensors."""
-        return self._flat(self._call(self._tensors(flat, dtype)))
+        return self._flat_output(self._call(self._tensors(flat, dtype)))
 
     def values(self, points: Vector) -> list[Vector | None]:
         """F at each row of a matrix; None where it cannot be evaluated, e.g. outside its domain."""
         found: list[Vector | None] = []
         for arrays in zip(*(a.arrange_each(points) for a in self.arguments), strict=True):
             try:
-                found.append(self._flat(self._call(map(Tensor, arrays))))
+                found.append(self._flat_output(self._call(map(Tensor, arrays))))
             except (ValueError, ArithmeticError):
                 found.append(None)
         return found
@@ -197,13 +191,13 @@ class Subject:
         value = _join([t._data for t in outputs])
         return value, np.array(rows).reshape(len(rows), len(flat))
 
-    # -- what must hold before a gradient means anything ---------------------------------------
+    # -- checks before a gradient means anything -----------------------------------------------
 
     def examine(self) -> Vector:
-        """F at the point, after making sure that f is a function of its arguments.
+        """F at the point, after checking that f depends on its arguments alone.
 
-        Raises TypeError when f returns no tensor, RuntimeError when it writes into its arguments
-        or gives another value when called again, ValueError when the value is not finite.
+        Raises TypeError if f returns no tensor, RuntimeError if it writes into its arguments or
+        returns another value when called again, ValueError if the value is not finite.
         """
         constants = [_snapshot(leaf) for leaf in self._leaves]
         tensors = self._tensors(self.point, np.float64)
@@ -250,7 +244,7 @@ class Subject:
         return first
 
     def confirm(self, first: Vector, calls: int) -> None:
-        """Raise RuntimeError unless f gives its first value again."""
+        """Raise RuntimeError unless f returns its first value again."""
         for _ in range(calls):
             self._compare(first, self.value(self.point))
 
@@ -274,22 +268,22 @@ class Subject:
         """The rounding unit of the outputs when the arguments are float64."""
         return max(float(np.finfo(d).eps) for d in self.output_dtypes)
 
-    def output_place(self, position: int) -> str:
+    def output_label(self, position: int) -> str:
         """Name an element of the flat output, e.g. ``output 1[0, 2]``."""
         for number, shape in enumerate(self.output_shapes):
             size = math.prod(shape)
             if position < size:
                 index = tuple(int(i) for i in np.unravel_index(position, shape))
-                return place(self._output_label(number), index)
+                return element_label(self._label_of_output(number), index)
             position -= size
         raise IndexError(f"{self.name}: there is no output element {position}")
 
-    def _output_label(self, number: int) -> str:
+    def _label_of_output(self, number: int) -> str:
         if self.sources:
             return f"the gradient of {self.sources[number]}"
         return "the output" if len(self.output_shapes) == 1 else f"output {number}"
 
-    def gradient(self, rng: np.random.Generator) -> Subject:
+    def gradient(self, rng: np.random.Generator) -> FlatFunction:
         """The gradient of this function, as a function of its arguments and the cotangents."""
 
         def gradient(args: tuple[Any, ...], cotangents: list[Tensor]) -> Any:
@@ -302,18 +296,18 @@ class Subject:
 
         count = len(self.output_shapes)
         seeds = [
-            spread(rng, shape).astype(dtype)
+            random_signs(rng, shape).astype(dtype)
             for shape, dtype in zip(self.output_shapes, self.output_dtypes, strict=True)
         ]
         which = [f"the cotangent of output {i}" for i in range(count)]
         labels = [*self.labels, *(which if count > 1 else ["the cotangent"])]
-        found = Subject(gradient, (self.args, seeds), self.name, labels, self.order + 1)
+        found = FlatFunction(gradient, (self.args, seeds), self.name, labels, self.order + 1)
         found.sources = [argument.label for argument in self.arguments]
         return found
 
 
-def spread(rng: np.random.Generator, shape: Any) -> Vector:
-    """Random numbers of either sign, none of them small and no two alike."""
+def random_signs(rng: np.random.Generator, shape: Any) -> Vector:
+    """Random numbers of either sign with sizes between 0.5 and 1.5."""
     return rng.uniform(0.5, 1.5, shape) * SIGNS[rng.integers(0, 2, shape)]
 
 
@@ -325,7 +319,7 @@ def _join(parts: list[Vector]) -> Vector:
 def _identical(a: Vector, b: Vector) -> bool:
     if a.shape != b.shape:
         return False
-    # The comparison that lets NaN equal itself takes longer, and is seldom needed.
+    # Comparing NaN as equal to itself is slower and seldom needed.
     return bool(np.all(a == b)) or np.array_equal(a, b, equal_nan=a.dtype.kind in "fc")
 
 
@@ -334,15 +328,19 @@ def _snapshot(leaf: Any) -> Vector:
     return array.copy() if isinstance(array, np.ndarray) else np.zeros(0)
 
 
-def argument_names(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
-    """``argument 0 (x)``, ...: the number, and the name where the signature tells."""
+def argument_labels(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
+    """A label for each leaf: the argument's number, its name if known, and the path inside it."""
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):  # some builtins have none
         parameters = {}.values()
     names = [f" ({p.name})" for p in parameters if p.kind < p.VAR_POSITIONAL]
-    names = names[: len(args)] + [""] * (len(args) - len(names))
-    return [f"argument {i}{name}" for i, name in enumerate(names)]
+    names += [""] * len(args)
+    return [
+        label
+        for i, (arg, name) in enumerate(zip(args, names, strict=False))
+        for label in paths(arg, f"argument {i}{name}")
+    ]
 
 
 def paths(structure: Any, path: str) -> Iterator[str]:
@@ -374,3 +372,38 @@ def check_arity(f: Callable[..., Any], args: tuple[Any, ...], name: str) -> None
             f"argument{'' if len(args) == 1 else 's'} for it ({error}). Fix other parameters with "
             f"a lambda, e.g. check_grads(lambda x: f(x, axis=0), x)"
         ) from None
+
+
+def element_label(label: str, index: tuple[int, ...]) -> str:
+    """``x[1, 2]``, or the label alone for a single number."""
+    return f"{label}[{', '.join(map(str, index))}]" if index else label
+
+
+def flat_module(module: Any, args: tuple[Any, ...], name: str) -> FlatFunction:
+    """A module as a function of its arguments and its parameters.
+
+    While it runs, each parameter has the value and the history of the tensor given for it;
+    afterwards it is as before. Raises ValueError for parameters that have no value yet.
+    """
+    parameters: dict[str, Tensor] = dict(module.named_parameters())
+    waiting = [key for key, p in parameters.items() if hasattr(p, "materialize")]
+    if waiting:
+        raise ValueError(
+            f"{name}: {', '.join(waiting)} have no values before the first batch; call the module "
+            f"once, then check it"
+        )
+
+    def call(*given: Any) -> Any:
+        *rest, tensors = given
+        before = {key: (p._data, p._node) for key, p in parameters.items()}
+        try:
+            for key, p in parameters.items():
+                p._data, p._node = tensors[key]._data, tensors[key]._node
+            return module(*rest)
+        finally:
+            for key, p in parameters.items():
+                p._data, p._node = before[key]
+
+    labels = argument_labels(module, args) + [f"parameter {key}" for key in parameters]
+    values = {key: Tensor(p._data.copy()) for key, p in parameters.items()}
+    return FlatFunction(call, (*args, values), name, labels)
