@@ -1,4 +1,4 @@
-"""How well training goes beside PyTorch: same network, start, batches and steps, three seeds.
+"""The accuracy after training, compared with PyTorch: same start, batches and steps, three seeds.
 
     MINIGRAD_DATA=~/data python -m benchmarks.accuracy [dense] [alexnet] [deep_convnet]
                                                        [--epochs N] [--seeds N]

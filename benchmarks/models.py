@@ -48,7 +48,7 @@ def after_pooling(name: str, size: int) -> int:
 
 
 def work(name: str, batch: int, size: int) -> tuple[float, float]:
-    """What a training step cannot do without: operations in products, and bytes moved.
+    """The least that a training step must do: operations in products, and bytes moved.
 
     Each product is done once forwards and twice backwards (once for the first layer, whose input
     needs no gradient). Each activation is written and read forwards and backwards, and its

@@ -3,7 +3,7 @@
     python -m benchmarks.observation
 
 The medians of many short rounds, the contenders taking turns. They are the reason why source lines
-are captured on request only.
+are captured only on request.
 """
 
 from __future__ import annotations

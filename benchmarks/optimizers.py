@@ -1,4 +1,4 @@
-"""What a step of each optimizer costs, beside PyTorch's.
+"""The time of a step of each optimizer, compared with PyTorch's.
 
     python -m benchmarks.optimizers
 

@@ -1,4 +1,4 @@
-"""What recording costs: small operators beside NumPy's bare call and PyTorch's.
+"""The cost of recording: small operators compared with the same call in NumPy and in PyTorch.
 
     python -m benchmarks.overhead
 

@@ -1,4 +1,4 @@
-"""Training steps and inference of four models, beside every other framework that is installed.
+"""Training steps and inference of four models, compared with every other installed framework.
 
     python -m benchmarks.training [--quick]
 

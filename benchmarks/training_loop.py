@@ -1,4 +1,4 @@
-"""What Trainer costs beside the same loop written by hand.
+"""The cost of Trainer, compared with the same loop written by hand.
 
     python -m benchmarks.training_loop
 

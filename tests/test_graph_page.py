@@ -166,6 +166,50 @@ def test_every_direction_and_any_name(tmp_path, browser, page, direction):
 
 
 @needs_browser
+@pytest.mark.parametrize(
+    ("direction", "axis", "sign"), [("TB", 1, 1), ("LR", 0, 1), ("BT", 1, -1), ("RL", 0, -1)]
+)
+def test_the_picture_runs_in_its_direction(tmp_path, browser, page, direction, axis, sign):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+    x = mg.ones((1, 2))
+    path = tmp_path / "direction.html"
+    params = dict(model.named_parameters(), x=x)
+    mg.make_dot({"y": model(x)}, params, direction=direction).save(path)
+    browser.go(path)
+    browser.run("document.getElementById('open-all').click()")
+    names = ("'x'", "'linear'", "'tanh'", "'y'")
+    places = [
+        browser.middle(f"""[...document.querySelectorAll('.box')].find(
+            (e) => e.querySelector('.name').textContent === {name})""")
+        for name in names
+    ]
+    along = [sign * place[axis] for place in places]
+    assert along == sorted(along)
+    assert len(set(along)) == 4
+    # Each arrow starts and ends at the edge of a box, on the side that faces the other.
+    ends = browser.run("""data.lines.map(([tail, head]) => {
+      const path = document.querySelector(`path[data-from="${tail}"][data-to="${head}"]`);
+      const [p, q] = [path.getPointAtLength(0), path.getPointAtLength(path.getTotalLength())];
+      const [u, v] = [drawn.at.get(tail), drawn.at.get(head)];
+      const inside = (p, b) => p.x > b.x - 1 && p.x < b.x + b.w + 1 && p.y > b.y - 1 && p.y < b.y + b.h + 1;
+      const middle = (b) => [b.x + b.w / 2, b.y + b.h / 2];
+      return [inside(p, u) && inside(q, v), [[...middle(u)], [p.x, p.y], [q.x, q.y], [...middle(v)]]];
+    })""")
+    for touches, points in ends:
+        assert touches
+        middle, start, end, other = (sign * point[axis] for point in points)
+        assert middle + 5 < start < end < other - 5
+    # Modules enclose what is in them, with room for the title at the top.
+    enclosed = browser.run("""groups.flatMap((g, i) => !i ? [] : g.children.map((c) => {
+      const [p, q] = [drawn.at.get(n + i), drawn.at.get(c)];
+      return q.x >= p.x + 8 && q.y >= p.y + 30 && q.x + q.w <= p.x + p.w - 8 && q.y + q.h <= p.y + p.h - 8;
+    }))""")
+    assert len(enclosed) > 6
+    assert all(enclosed)
+    browser.go(page)
+
+
+@needs_browser
 def test_a_repeated_block_and_a_gradient(tmp_path, browser, page):
     x = mg.tensor([1.0, 2.0], requires_grad=True)
     y = x

@@ -216,6 +216,9 @@ def test_html_for_notebooks():
     assert "&lt;b&gt;" in text
     assert "<b>Linear" not in text
     assert text.count("<tr>") == 3
+    assert '<td style="text-align:left;padding-left:0.5em">Odd</td>' in text
+    assert '<td style="text-align:left;padding-left:2em">&lt;b&gt;</td>' in text  # inside Odd
+    assert '<td style="text-align:right;padding-left:0.5em">8</td>' in text
     assert "Total params: 8" in text
 
 

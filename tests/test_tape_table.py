@@ -157,3 +157,16 @@ def test_observing_does_not_change_what_is_computed():
     plain = step()
     with mg.observe():
         assert np.array_equal(step(), plain)
+
+
+def test_html_shows_columns_of_numbers_to_the_right_and_what_was_left_out():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with mg.GradientTape() as tape:
+        for _ in range(50):
+            x = x * 2.0
+    page = tape._repr_html_()
+    rows = page.split("<tr>")[2:]
+    assert len(rows) == 20 + 1 + 20
+    assert rows[20].startswith('<td>⋮</td><td colspan="5">10 more operators')
+    assert '<td style="text-align:right;padding-left:0.5em">1</td>' in page
+    assert '<td style="text-align:left;padding-left:0.5em">multiply</td>' in page

@@ -1,7 +1,7 @@
 """Log of recent detachments, for ``mg.explain``: where tracked values became constants.
 
-It is written inside ``with mg.observe():`` only. A line of it refers to no tensor and no node, only
-to the node's number, so it keeps nothing alive.
+It is written only inside ``with mg.observe():``. An entry refers to the number of a node, not to
+the node or a tensor, so it keeps nothing alive.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Detachment(NamedTuple):
     line: SourceLine | None
 
 
-#: The latest ones, oldest first. Their number is bounded, because nobody may ever ask.
+#: The latest ones, oldest first; a bounded number, since they may never be asked for.
 LOG: deque[Detachment] = deque(maxlen=512)
 
 

@@ -38,10 +38,10 @@ class observe(Inspector):
     """Inside, note for each operator your source line, its time, its values and its gradient.
 
     ``print(tape)`` then has a column for the lines, and ``mg.make_dot(..., show=("values",
-    "gradients", "time", "line"))`` knows them all. It is also noted where a tracked value becomes
-    a constant, which :func:`minigrad.explain` then tells. The backward pass is observed when it,
-    too, runs inside. The time of an operator counts from the end of the one before, so it includes
-    your own Python between the two.
+    "gradients", "time", "line"))`` draws them all. It also notes where tracked values become
+    constants, for :func:`minigrad.explain`. The backward pass is observed if it runs inside, too.
+    The time of an operator is measured from the end of the previous one, so it includes your own
+    Python code between the two.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 4.0], requires_grad=True)

@@ -1,4 +1,7 @@
-"""The line of the user's program that is running: the innermost one outside this library."""
+"""The line of the user's program that is running: the innermost one outside this library.
+
+Tables, error messages and pictures name it; see :class:`minigrad.observe`.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,11 @@ class SourceLine(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What stands on the line, or nothing when the file cannot be read."""
+        """The text of the line; "" if the file cannot be read."""
         return linecache.getline(self.filename, self.number).strip()
 
     def as_traceback(self) -> str:
-        """As Python writes it in a traceback, so that editors make a link of it."""
+        """As in a Python traceback, so that editors make it a link."""
         text = f"\n    {self.text}" if self.text else ""
         return f'File "{self.filename}", line {self.number}, in {self.function}{text}'
 

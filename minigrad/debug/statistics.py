@@ -26,9 +26,9 @@ def euclidean_norm(array: Any) -> float:
 
 
 class Statistics:
-    """Minimum, maximum, mean and deviation of the finite elements; how many are not finite."""
+    """Minimum, maximum and mean of the finite elements; and how many are not finite."""
 
-    __slots__ = ("histogram", "infinite", "max", "mean", "min", "nan", "size", "std")
+    __slots__ = ("histogram", "infinite", "max", "mean", "min", "nan", "size")
 
     def __init__(self, array: Any, histogram: bool = True) -> None:
         values = np.asarray(array).ravel()
@@ -41,11 +41,9 @@ class Statistics:
                 self.infinite = self.size - int(finite.sum()) - self.nan
                 values = values[finite]
         values = values.astype(np.float64, copy=False)
-        self.min, self.max, self.mean, self.std = (
-            (float(values.min()), float(values.max()), float(values.mean()), float(values.std()))
-            if values.size
-            else (math.nan,) * 4
-        )
+        self.min = float(values.min()) if values.size else math.nan
+        self.max = float(values.max()) if values.size else math.nan
+        self.mean = float(values.mean()) if values.size else math.nan
         self.histogram: list[int] = []
         if histogram and values.size > 1 and self.max > self.min:
             self.histogram = np.histogram(values, BINS, (self.min, self.max))[0].tolist()

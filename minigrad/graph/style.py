@@ -1,7 +1,7 @@
-"""How things look: one palette for the DOT and the page, told apart by shape and by grey too.
+"""The shapes and colours of DOT and the interactive page.
 
-The fills differ in lightness, so that a black-and-white print still tells them apart, and no
-meaning rests on colour alone: each kind of box has a shape of its own.
+The fills differ in lightness, so that they can be distinguished in a black-and-white print, and no
+meaning rests on colour alone: each kind of node has a shape of its own.
 """
 
 from __future__ import annotations
