@@ -9,6 +9,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
+from minigrad.kernels import convolution
 from minigrad.operators.convolution import conv2d_input_grad, conv2d_weight_grad
 from tests.nn_cases import GEOMETRIES, SIGNALS, TRANSPOSED, TRANSPOSED_SIGNALS, WINDOWS
 from tests.parity import compare
@@ -18,6 +19,12 @@ parity = pytest.mark.parity
 
 def draw(*shape, dtype=np.float64, seed=0):
     return np.random.default_rng([seed, *shape]).uniform(-1, 1, shape).astype(dtype)
+
+
+@pytest.fixture(autouse=True)
+def _without_short_cut(monkeypatch):
+    """Small convolutions go the way of large ones here; tests/test_kernels.py has the short cut."""
+    monkeypatch.setattr(convolution, "FEW", 0)
 
 
 EACH = pytest.mark.parametrize(("x", "w", "geometry"), GEOMETRIES, ids=str)

@@ -13,11 +13,12 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
-from minigrad.kernels import current, plain
+from minigrad.kernels import blocks, convolution, current, plain, pooling as kernels_pooling
 from minigrad.kernels.windows import pooling, sliding
 from minigrad.operators.indexing import scatter
 
-DRAWS = 25
+#: How many arguments are drawn for each kernel; convolutions have many ways to go.
+DRAWS, CONVOLUTIONS = 40, 100
 
 
 class Draw:
@@ -57,7 +58,8 @@ class Draw:
         padding = self.of(
             0, self.pair(0, 3), (self.pair(0, 2), self.pair(0, 2)), "same", "valid", 2
         )  # fmt: skip
-        return sliding("test", size, kernel, self.pair(1, 3), padding, dilation)
+        stride = self.of(1, self.pair(1, 3))
+        return sliding("test", size, kernel, stride, padding, dilation)
 
     def image(self, most=9):
         """An image and windows on it."""
@@ -83,6 +85,8 @@ class Draw:
         x = self.array(self.batch(), self.int(1, 3), *self.pair(6, 9))
         if self.int(0, 1):
             x = np.round(x * 2)
+        if self.int(0, 2) == 0:
+            x = x - self.dtype.type(3)  # below the zeros that padding could be mistaken for
         if self.int(0, 3) == 0:
             x = np.where(x > 0.7, np.nan, np.where(x < -0.3, -np.inf, x)).astype(self.dtype)
         kernel = self.pair(1, 3)
@@ -241,11 +245,16 @@ def copied(arguments):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
-def test_every_kernel_agrees_with_its_plain_definition(name, dtype):
+def test_every_kernel_agrees_with_its_plain_definition(name, dtype, monkeypatch):
+    monkeypatch.setattr(convolution, "FEW", 0)  # or small convolutions are the definition itself
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
-    for seed in range(DRAWS):
+    for seed in range(CONVOLUTIONS if name.startswith("conv") else DRAWS):
         arguments = ARGUMENTS[name](Draw([seed, len(name), KERNELS.index(name)], dtype))
         before = copied(arguments)
+        if seed % 3:  # in bands of one row or of some, as of large images
+            for module in (blocks, convolution, kernels_pooling):
+                monkeypatch.setattr(module, "BLOCK", (2000, 12_000)[seed % 3 - 1])
+            convolution._plan.cache_clear()
         found = results(getattr(current, name)(*arguments))
         expected = results(getattr(plain, name)(*arguments))
         for a, b in zip(arguments, before, strict=True):
@@ -257,6 +266,20 @@ def test_every_kernel_agrees_with_its_plain_definition(name, dtype):
             finite = np.abs(other[np.isfinite(other)])
             scale = max(1.0, finite.max()) if finite.size else 1.0
             np.testing.assert_allclose(one, other, tolerance, tolerance * scale)
+    convolution._plan.cache_clear()
+
+
+def test_small_convolutions_are_the_definition(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("blocks are for large convolutions")
+
+    monkeypatch.setattr(convolution, "_plan", refuse)
+    x, w = np.ones((1, 3, 8, 8)), np.ones((4, 3, 3, 3))
+    windows = sliding("test", (8, 8), 3, padding=1)
+    y = current.conv2d(x, w, None, windows, 1)
+    assert current.conv2d_weight_grad(x, y, windows, 1).shape == w.shape
+    with pytest.raises(AssertionError, match="for large"):
+        current.conv2d(np.ones((64, 3, 8, 8)), w, None, windows, 1)
 
 
 # -- another set -----------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Convolution: ``weight @ im2col(x)``, and the same result faster.
 
-The three definitions come first. They compute what has no elements, and the tests compare every
-faster way with them. The faster ways cut the batch into blocks whose columns stay in cache,
+The three definitions come first. They are the fastest way for little work, and the tests compare
+every other way with them. The other ways cut the batch into blocks whose columns stay in cache,
 multiply one block after the other, and share the blocks out over threads: ``columns.py`` and
 ``winograd.py`` make the columns.
 """
@@ -19,9 +19,15 @@ from minigrad.kernels.blocks import BLOCK, Block, Shape, pitch
 from minigrad.kernels.columns import Patches, Runs, as_matrix
 from minigrad.kernels.im2col import col2im, im2col
 from minigrad.kernels.scratch import scratch
+from minigrad.kernels.sums import total
 from minigrad.kernels.threads import run
 from minigrad.kernels.windows import Windows
 from minigrad.kernels.winograd import TILE, Winograd, saves
+
+#: Up to this many elements in all columns, the definition is as fast as anything: it takes few
+#: calls of NumPy. 21 us instead of 60 for 4 images of 4 x 8 x 8; 82 instead of 142 for one of
+#: 32 x 14 x 14.
+FEW = 1 << 16
 
 
 def plain_conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
@@ -41,7 +47,7 @@ def plain_conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> An
 def plain_conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
     """The gradient by w, which meets the columns of each image."""
     columns = _by_group(im2col(x, windows), groups)
-    found = np.sum(_by_group(g, groups) @ np.swapaxes(columns, 2, 3), axis=0)
+    found = total(_by_group(g, groups) @ np.swapaxes(columns, 2, 3), axis=0)
     return found.reshape(g.shape[1], x.shape[1] // groups, *windows.kernel)
 
 
@@ -51,9 +57,14 @@ def _by_group(x: Any, groups: int) -> Any:
     return x.reshape(len(x), groups, x.shape[1] // groups, places)
 
 
+def _is_little(x: Any, windows: Windows) -> bool:
+    (kh, kw), (oh, ow) = windows.kernel, windows.out
+    return bool(len(x) * x.shape[1] * kh * kw * oh * ow <= FEW)
+
+
 def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d``, a block at a time."""
-    if not x.size or not w.size or 0 in windows.out:
+    if _is_little(x, windows) or not len(w):
         return plain_conv2d(x, w, bias, windows, groups)
     dtype = np.result_type(x, w) if bias is None else np.result_type(x, w, bias)
     shape = Shape(windows, x.shape[1], len(w), groups)
@@ -81,7 +92,7 @@ def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
 
 def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d_weight_grad``, a block at a time."""
-    if not x.size or not g.size:
+    if _is_little(x, windows) or not g.size:
         return plain_conv2d_weight_grad(x, g, windows, groups)
     dtype = np.result_type(x, g)
     shape = Shape(windows, x.shape[1], g.shape[1], groups)
