@@ -87,7 +87,7 @@ class AdamW(Adam):
     p shrinks by lr * weight_decay * p before the step of :class:`Adam`, instead of decay entering
     the running averages. Keras's default decay is 0.004 rather than 0.01.
 
-    Raises as :class:`Adam`. Loshchilov and Hutter 2019.
+    Raises ValueError for negative settings and betas outside [0, 1). Loshchilov and Hutter 2019.
 
     >>> w = mg.tensor([1.0, -2.0], requires_grad=True)
     >>> optimizer = optim.AdamW([w], lr=0.5, weight_decay=1.0)

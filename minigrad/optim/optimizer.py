@@ -158,7 +158,9 @@ class Optimizer:
     def add_param_group(self, group: Any) -> None:
         """Add parameters with settings of their own: ``{"params": [...], "lr": 0.01}``.
 
-        Settings left out are those given at construction. Raises as the constructor does.
+        Settings left out are those given at construction. Raises TypeError for a group that is not
+        a dict of tensors, ValueError for settings that are unknown or out of range, and for
+        tensors that appear twice.
         """
         if not isinstance(group, dict) or "params" not in group:
             raise TypeError(f"{self._name}: a group is a dict with 'params', got {group!r:.80}")

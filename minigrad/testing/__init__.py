@@ -1,6 +1,5 @@
 """The gradient checker, strategies that draw inputs for it, and property tests that use both.
 
->>> import numpy as np, minigrad as mg
 >>> mg.testing.check_grads(np.tanh, np.array([0.3, -1.2]))
 <gradients of tanh: pass, 12 derivatives to order 2>
 """
@@ -24,7 +23,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs hypothesis only when it is asked for."""
+    """Import the names that need hypothesis at their first use."""
     if name not in ("given_grads", "strategies"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:

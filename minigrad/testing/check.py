@@ -49,7 +49,6 @@ def check_grads(
     TypeError for a function that takes other arguments or returns no tensor, RuntimeError for one
     that is not deterministic or writes into its arguments, ValueError if it has no finite value.
 
-    >>> import numpy as np, minigrad as mg
     >>> mg.testing.check_grads(lambda x, y: x / y, np.array([1.0, 2.0]), 3.0, name="x / y")
     <gradients of x / y: pass, 16 derivatives to order 2>
     """

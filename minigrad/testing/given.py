@@ -30,7 +30,6 @@ def given_grads(
     shrunk to a small example and raises :class:`GradientMismatch`; if more than half of the
     examples could not be decided, :class:`GradientInconclusive` is raised.
 
-    >>> import minigrad as mg
     >>> from minigrad.testing import given_grads, strategies as some
     >>> @given_grads(some.arrays((3,)), y=some.positive((3,)))
     ... def test_ratio(x, y):

@@ -124,7 +124,8 @@ def separated(
 ) -> Strategy:
     """Arrays without ties, for max, sort and their like.
 
-    No two of n elements are nearer than (high - low) / 2n. Raises as :func:`arrays`.
+    No two of n elements are nearer than (high - low) / 2n. Raises ValueError unless low < high,
+    TypeError for a dtype that is not of floats.
 
     >>> from hypothesis import find
     >>> len(np.unique(find(separated((5,)), lambda x: True)))
@@ -147,7 +148,8 @@ def away_from(
     """Arrays in [low, high] of which no element is nearer than ``margin`` to one of the points.
 
     For functions with kinks or poles there. ``distinct``: without ties, too.
-    Raises ValueError when nothing is left of the interval, and as :func:`arrays`.
+    Raises ValueError if nothing is left of the interval or unless low < high, TypeError for a dtype
+    that is not of floats.
 
     >>> from hypothesis import find
     >>> find(away_from(0.0, (3,), margin=0.5), lambda x: True)
