@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.engine.hooks import Inspector
+from minigrad.engine.node import FREED
 
 
 def leaf(*values):
@@ -519,3 +521,56 @@ def test_the_error_names_the_way_out():
         np.zeros(2)[0] = number(2.0) * 2
     assert "np.stack" in str(caught.value.__cause__)
     assert [float(number(2.5)), int(number(2.5)), complex(number(2.5))] == [2.5, 2, 2.5 + 0j]
+
+
+# -- the backward pass -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_source_on_the_way_to_another_source_gets_its_gradient_too(recorded):
+    x = mg.tensor([2.0, 3.0])
+    with mg.GradientTape(persistent=recorded) as outer:
+        with mg.GradientTape() as tape:
+            tape.watch(x)
+            h = x * x
+            y = (h * h).sum()
+        if recorded:
+            dh, dx = tape.gradient(y, [h, x])
+    if not recorded:
+        del outer
+        dh, dx = tape.gradient(y, [h, x])
+    np.testing.assert_array_equal(dh.numpy(), [8.0, 18.0])
+    np.testing.assert_array_equal(dx.numpy(), [32.0, 108.0])
+
+
+def test_a_node_is_released_as_soon_as_its_rules_have_run():
+    class Watch(Inspector):
+        def backward(self, apply, node, edges, g, tensor):
+            kept.append([n.saved is not FREED for n in nodes])
+            return apply(node, edges, g, tensor)
+
+    kept = []
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = mg.sin(x)
+    z = mg.exp(y)
+    nodes = (y._node, z._node)
+    with Watch():
+        z.backward(mg.ones(2))
+    assert kept == [[True, True], [True, False], [False, False]]  # at z, at y, at the leaf
+
+
+def test_nodes_that_lead_to_no_source_are_released_too():
+    x, unused = (mg.tensor([1.0], requires_grad=True) for _ in range(2))
+    with mg.GradientTape() as tape:
+        h = mg.exp(unused)
+        y = h * x
+    tape.gradient(y, x)
+    assert h._node.saved is FREED
+
+
+def test_a_constant_that_is_watched_gathers_no_grad():
+    x = mg.tensor([1.0])
+    with mg.GradientTape() as tape:
+        tape.watch(x)
+        x.backward()
+        assert x.grad is None

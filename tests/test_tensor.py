@@ -281,3 +281,22 @@ def test_creation_refuses_a_tracked_value_and_a_loose_shape():
     for make in (mg.zeros, mg.ones):
         with pytest.raises(TypeError, match="got 3; a shape is one tuple"):
             make(2, 3)
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        lambda t, array: t * array,
+        lambda t, array: array * t,
+        lambda t, array: t.__rmul__(array),
+        lambda t, array: mg.multiply(t, array),
+        lambda t, array: mg.stack([t * array, t * array])[0],
+    ],
+)
+def test_an_array_that_is_written_to_afterwards_does_not_change_the_gradient(product):
+    t = mg.tensor([1.0, 2.0], requires_grad=True)
+    array = np.array([3.0, 4.0], np.float32)
+    y = product(t, array)
+    array[:] = 0.0
+    y.sum().backward()
+    np.testing.assert_array_equal(t.grad.numpy(), [3.0, 4.0])

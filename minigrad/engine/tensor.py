@@ -19,20 +19,11 @@ from minigrad.engine.arguments import frozen
 from minigrad.engine.backward import backward
 from minigrad.engine.hooks import note_detached
 from minigrad.engine.methods import ArrayMethods
-from minigrad.engine.node import (
-    ASSIGNED,
-    STATE,
-    Leaf,
-    Node,
-    next_number,
-)
+from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, next_number
 from minigrad.engine.switches import replaced
 from minigrad.engine.tree import flatten
 from minigrad.operators import arithmetic, indexing, products, shapes
-from minigrad.operators.declare import (
-    engine,
-    operator_of,
-)
+from minigrad.operators.declare import engine, operator_of
 
 __all__ = ["Tensor"]
 
@@ -324,7 +315,7 @@ class Tensor(ArrayMethods):
                     f"e.g. y.sum().backward(), or give the cotangent: "
                     f"y.backward(gradient=mg.ones_like(y))"
                 )
-            return Tensor(np.ones(self._data.shape, self._data.dtype))
+            return Tensor(np.ones(self._data.shape, self._data.dtype), None)
         seed = gradient if isinstance(gradient, Tensor) else named("backward", gradient)
         if seed.shape != self.shape:
             raise ValueError(f"backward: gradient has shape {seed.shape}, expected {self.shape}")
