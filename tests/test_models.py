@@ -97,3 +97,11 @@ def test_resnet_small_has_the_papers_sizes():
     """ResNet-20 has 0.27 million parameters (table 6), ResNet-56 0.85 million."""
     assert count(ours.resnet_small(blocks=3)) == pytest.approx(0.27e6, rel=0.02)
     assert count(ours.resnet_small(blocks=9)) == pytest.approx(0.85e6, rel=0.02)
+
+
+@pytest.mark.parametrize("block", [ours.BasicBlock(4, 4), ours.Bottleneck(4, 1)])
+def test_a_block_whose_last_weights_are_zero_is_relu_of_its_input(block):
+    last = block.bn2 if isinstance(block, ours.BasicBlock) else block.bn3
+    mg.nn.init.zeros_(last.weight)
+    x = np.random.default_rng(0).standard_normal((2, 4, 3, 3)).astype(np.float32)
+    np.testing.assert_array_equal(block(mg.tensor(x)).numpy(), np.maximum(x, 0))

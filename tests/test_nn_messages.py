@@ -141,6 +141,26 @@ def test_a_refused_batch_leaves_the_statistics_as_they_were() -> None:
     assert layer.num_batches_tracked.item() == 0
 
 
+@pytest.mark.parametrize("momentum", [0.5, None])
+def test_batches_are_counted_and_averaged(momentum: float | None) -> None:
+    layer = nn.BatchNorm1d(1, momentum=momentum)
+    for mean in (1.0, 3.0, 8.0):
+        layer(mg.tensor([[mean - 1.0], [mean + 1.0]]))
+    layer.eval()(mg.zeros((2, 1)))
+    assert layer.num_batches_tracked is not None
+    assert layer.running_mean is not None
+    assert layer.num_batches_tracked.item() == 3
+    expected = 4.0 if momentum is None else 0.125 * 1.0 + 0.25 * 3.0 + 0.5 * 8.0
+    np.testing.assert_allclose(layer.running_mean.numpy(), [expected], rtol=1e-6)
+
+
+def test_a_lazy_layer_is_named_by_the_class_that_it_has_become() -> None:
+    layer = nn.LazyLinear(2)
+    layer(mg.zeros((1, 3)))
+    with pytest.raises(ValueError, match=r"^linear in Linear: expected 3 features, got 4"):
+        layer(mg.zeros((1, 4)))
+
+
 # -- repr ------------------------------------------------------------------------------------------
 
 

@@ -157,7 +157,7 @@ class GoogLeNet(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.fc = nn.Linear(1024, num_classes)
         if init_weights:
-            _start(self)
+            _init_weights(self)
 
     def forward(self, x: ArrayLike) -> Tensor | GoogLeNetOutputs:
         """(N, 3, H, W) to (N, num_classes), or three of them; see the class."""
@@ -231,7 +231,7 @@ def googlenet_small(
     return SmallGoogLeNet(num_classes, in_channels, dropout)
 
 
-def _start(model: nn.Module) -> None:
+def _init_weights(model: nn.Module) -> None:
     """Small weights: normal with std 0.01, cut at 2, as torchvision's."""
     for module in model.modules():
         if isinstance(module, (nn.Conv2d, nn.Linear)):

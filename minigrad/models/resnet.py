@@ -183,7 +183,7 @@ class ResNet(nn.Module):
             planes = 64 * 2**i * block.expansion
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(planes, num_classes)
-        _start(self, zero_init_residual)
+        _init_weights(self, zero_init_residual)
 
     layer1: nn.Sequential
     layer2: nn.Sequential
@@ -212,7 +212,7 @@ class SmallResNet(nn.Module):
         self.layer3 = _stage(BasicBlock, 2 * width, 4 * width, blocks, 2)
         self.avgpool = nn.AdaptiveAvgPool2d((1, 1))
         self.fc = nn.Linear(4 * width, num_classes)
-        _start(self)
+        _init_weights(self)
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, in_channels, H, W) to (N, num_classes)."""
@@ -317,7 +317,7 @@ def _stage(
     return nn.Sequential(first, *rest)
 
 
-def _start(model: nn.Module, zero_init_residual: bool = False) -> None:
+def _init_weights(model: nn.Module, zero_init_residual: bool = False) -> None:
     """He's values for the convolutions; batch norms start with scale 1 and shift 0 anyway."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):

@@ -115,7 +115,7 @@ class _Recurrent(Layer):
                 x = F.dropout(x, self.dropout, self.training)
         return x, tuple(stack(list(each)) for each in zip(*last, strict=True))
 
-    def _start(self, x: Tensor, given: Any, batched: bool) -> State:
+    def _initial_state(self, x: Tensor, given: Any, batched: bool) -> State:
         """The initial state, checked; zeros where none is given."""
         shape = (self.num_layers * len(self._directions()), x.shape[1], self.hidden_size)
         if given is None:
@@ -142,7 +142,7 @@ class _Recurrent(Layer):
         x = x.swapaxes(0, 1) if swapped else x if batched else x[:, None]
         if not x.shape[0]:
             raise self._error(f"expected at least one time step, got an input {layout} of none")
-        output, state = self._run(x, self._start(x, given, batched))
+        output, state = self._run(x, self._initial_state(x, given, batched))
         output = output.swapaxes(0, 1) if swapped else output if batched else output[:, 0]
         return output, state if batched else tuple(s[:, 0] for s in state)
 
@@ -206,10 +206,9 @@ class LSTM(_Recurrent):
     With the gates i, f, g, o = W_ih x + b_ih + W_hh h + b_hh:
     c' = sigmoid(f) * c + sigmoid(i) * tanh(g), h' = sigmoid(o) * tanh(c').
 
-    x (L, N, input_size), or (N, L, input_size) with ``batch_first``, or (L, input_size), and
-    optionally (h_0, c_0), each (num_layers * D, N, hidden_size), D = 2 if ``bidirectional`` else
-    1, give output (L, N, D * hidden_size) and (h_n, c_n). ``dropout`` acts between layers.
-    Parameters are named as PyTorch's. Hochreiter and Schmidhuber, 1997.
+    Arguments, shapes and parameters as :class:`RNN`, but with two states: x and optionally
+    (h_0, c_0) give output and (h_n, c_n), each state (num_layers * D, N, hidden_size).
+    Hochreiter and Schmidhuber, "Long short-term memory", 1997.
 
     >>> output, (h_n, c_n) = nn.LSTM(3, 5, bidirectional=True)(mg.zeros((7, 2, 3)))
     >>> output.shape, c_n.shape
@@ -238,10 +237,8 @@ class GRU(_OneState):
     r = sigmoid(W_ir x + b_ir + W_hr h + b_hr), z likewise,
     n = tanh(W_in x + b_in + r * (W_hn h + b_hn)), h' = (1 - z) * n + z * h.
 
-    x (L, N, input_size), or (N, L, input_size) with ``batch_first``, or (L, input_size), and
-    optionally h_0 (num_layers * D, N, hidden_size), D = 2 if ``bidirectional`` else 1, give
-    output (L, N, D * hidden_size) and h_n. ``dropout`` acts between layers. Parameters are named
-    as PyTorch's. Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
+    Arguments, shapes (x (L, N, input_size) and h_0 give output and h_n) and parameters as
+    :class:`RNN`. Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
 
     >>> output, h_n = nn.GRU(3, 5, num_layers=2, batch_first=True)(mg.zeros((2, 7, 3)))
     >>> output.shape, h_n.shape
