@@ -1,8 +1,8 @@
 """Normalisation to mean 0 and variance 1, for batch, layer and group norm.
 
-Which axes the moments are taken over is all in which these three differ. The plain gradient is
-written in NumPy's functions alone, so that it records itself on tensors: derivatives of second and
-higher order are taken through it.
+The three differ only in the axes over which the moments are taken. The plain gradient is written
+in NumPy's functions alone, so that it records itself on tensors: derivatives of second and higher
+order are taken through it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _moments_of_nothing(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 def _sum_to(x: Any, like: Any) -> Any:
-    """The sum over the axes along which ``like``, of as many axes, has length 1."""
+    """The sum over the axes along which ``like``, which has as many axes as x, has length 1."""
     axes = tuple(i for i, n in enumerate(like.shape) if n == 1 and x.shape[i] != 1)
     return total(x, axes, keepdims=True) if axes else x
 

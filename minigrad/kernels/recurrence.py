@@ -15,7 +15,7 @@ from minigrad.kernels.activations import logistic, plain_logistic
 
 
 def _gate(gates: Any, i: int, of: int) -> Any:
-    """Gate i of so many."""
+    """Gate i, where the last axis holds ``of`` gates."""
     n = gates.shape[-1] // of
     return gates[..., i * n : (i + 1) * n]
 

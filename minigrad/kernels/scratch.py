@@ -1,4 +1,7 @@
-"""Memory that is used again: scratch space of each thread, and what training frees and asks for."""
+"""Memory that is used again: scratch space for each thread, and memory that training frees.
+
+New memory costs time: the system clears it page by page, and it is not in cache yet.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,9 @@ _local = threading.local()
 
 
 def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """Uninitialised memory of this thread: yours until the next call for the same role.
+    """Uninitialised memory of this thread, valid until the next call for the same role.
 
-    It is in cache already, and has no page faults.
+    It is in cache already, and mapped.
     """
     if dtype.hasobject:  # references must not be read out of memory that holds anything
         raise TypeError(f"expected numbers, got dtype {dtype}")

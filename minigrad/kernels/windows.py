@@ -1,6 +1,7 @@
 """Where a sliding window may stand: the geometry shared by convolution, pooling and im2col.
 
-Everything here is about integers: padding words, output lengths, and messages for what cannot be.
+Everything here is about integers: padding words, output lengths, and messages for windows that do
+not fit.
 A window on one axis covers ``kernel`` elements, ``dilation`` apart; it starts ``padding[0]``
 before the first element and moves by ``stride``.
 """
@@ -10,6 +11,8 @@ from __future__ import annotations
 import functools
 import operator
 from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
 
 Pair: TypeAlias = tuple[int, int]
 #: An int for both axes, a pair (vertical, horizontal), or ((top, bottom), (left, right)).
@@ -90,7 +93,7 @@ def sliding(
 
     ``padding``: an int, a pair, ((top, bottom), (left, right)), "valid" (none) or "same", as
     TensorFlow defines it: ceil(size / stride) windows, the odd pixel to the bottom and right.
-    ``name`` is the function to blame. Raises ValueError for windows that cannot be.
+    ``name``: the function that messages name. Raises ValueError for windows that do not fit.
     """
     return _sliding(name, size, *_keys(name, kernel_size, stride, padding, dilation))
 
@@ -228,6 +231,70 @@ def _pooling(
         out.append(count)
         pads.append((before, max(after, beyond)))
     return windows._replace(out=(out[0], out[1]), padding=(pads[0], pads[1]))
+
+
+def transposed(
+    name: str,
+    size: Pair,
+    kernel: Pair,
+    stride: Any,
+    padding: Any,
+    output_padding: Any,
+    dilation: Any,
+) -> tuple[Windows, Pair]:
+    """The windows of the convolution whose transpose takes ``size`` to a larger image.
+
+    Also how many rows and columns of zeros the image has below and to the right of what they cover.
+    Raises ValueError for sizes that do not fit.
+    """
+    steps, gaps = pair(name, "stride", stride), pair(name, "dilation", dilation)
+    reached = [reach(k, d) for k, d in zip(kernel, gaps, strict=True)]
+    extras = pair(name, "output_padding", output_padding, 0)
+    cuts: list[Any]
+    if not isinstance(padding, str):
+        cuts = [(p, p) for p in pair(name, "padding", padding, 0)]
+    elif padding_word(name, padding) == "valid":
+        cuts = [(0, 0), (0, 0)]
+    else:
+        # The image is that of a "same" convolution with this stride, which maps it to the input.
+        if any(extras):
+            raise ValueError(f"{name}: output_padding has no place beside padding={padding!r}")
+        beyond = [max(r - s, 0) for r, s in zip(reached, steps, strict=True)]
+        cuts = [(b // 2, b - b // 2) for b in beyond]
+        first, second = (max(s - r, 0) for r, s in zip(reached, steps, strict=True))
+        extras = first, second
+    frame, inner, zeros = [], [], []
+    for n_in, r, s, (before, after), extra, d in zip(
+        size, reached, steps, cuts, extras, gaps, strict=True
+    ):
+        if extra >= max(s, d):
+            raise ValueError(
+                f"{name}: output_padding={output_padding!r} must be less than stride={stride!r} "
+                f"or dilation={dilation!r}"
+            )
+        length = (n_in - 1) * s + r - before - after + extra
+        if length < 1:
+            raise ValueError(
+                f"{name}: padding={padding!r} leaves nothing of the output: it is at most "
+                f"{((n_in - 1) * s + r + extra - 1) // 2} here"
+            )
+        # Output padding first takes back what padding cut off; beyond the reach of the kernel,
+        # conv2d ignores up to stride - 1 rows, and more of them are added as plain zeros.
+        rest = max(extra - after - (s - 1), 0)
+        frame.append((before, max(after - extra, 0)))
+        inner.append(length - rest)
+        zeros.append(rest)
+    windows = Windows(
+        (inner[0], inner[1]), kernel, steps, (frame[0], frame[1]), gaps, (size[0], size[1])
+    )
+    return windows, (zeros[0], zeros[1])
+
+
+def covered(windows: Windows, axis: int, frame: int) -> Any:
+    """How many places of the image, inside a frame of this width, each window covers: (out,)."""
+    start = windows.stride[axis] * np.arange(windows.out[axis]) - windows.padding[axis][0]
+    end = np.minimum(start + windows.kernel[axis], windows.size[axis] + frame)
+    return end - np.maximum(start, -frame)
 
 
 def check_image(name: str, shape: tuple[int, ...]) -> None:

@@ -19,10 +19,8 @@ from minigrad.kernels.windows import (
     Windows,
     as_int,
     check_rank,
-    padding_word,
-    pair,
-    reach,
     sliding,
+    transposed,
 )
 from minigrad.operators import padding as padding_modes
 from minigrad.operators.declare import Array, composite, operator
@@ -309,7 +307,7 @@ def conv_transpose2d(
     name = "conv_transpose2d"
     check_rank(name, "input", input.shape, "(N, C, H, W)")
     check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, kh, kw)")
-    n, channels, *size = input.shape
+    n, channels = input.shape[:2]
     groups = as_int(name, "groups", groups)
     fitting = (channels, *weight.shape[1:])
     _check_channels(name, input.shape, weight.shape, 1, weight.shape[0], fitting)
@@ -317,50 +315,16 @@ def conv_transpose2d(
         raise ValueError(
             f"{name}: groups={groups} must be at least 1 and divide the input's {channels} channels"
         )
-    steps, gaps = pair(name, "stride", stride), pair(name, "dilation", dilation)
-    kernel = weight.shape[2:]
-    reached = [reach(k, d) for k, d in zip(kernel, gaps, strict=True)]
-    extras = pair(name, "output_padding", output_padding, 0)
-    cuts: list[Any]
-    if not isinstance(padding, str):
-        cuts = [(p, p) for p in pair(name, "padding", padding, 0)]
-    elif padding_word(name, padding) == "valid":
-        cuts = [(0, 0), (0, 0)]
-    else:
-        # The image is that of a "same" convolution with this stride, which maps it to the input.
-        if any(extras):
-            raise ValueError(f"{name}: output_padding has no place beside padding={padding!r}")
-        beyond = [max(r - s, 0) for r, s in zip(reached, steps, strict=True)]
-        cuts = [(b // 2, b - b // 2) for b in beyond]
-        first, second = (max(s - r, 0) for r, s in zip(reached, steps, strict=True))
-        extras = first, second
-    frame, inner, rest = [], [], []
-    for n_in, r, s, (before, after), extra, d in zip(
-        size, reached, steps, cuts, extras, gaps, strict=True
-    ):
-        if extra >= max(s, d):
-            raise ValueError(
-                f"{name}: output_padding={output_padding!r} must be less than stride={stride!r} "
-                f"or dilation={dilation!r}"
-            )
-        length = (n_in - 1) * s + r - before - after + extra
-        if length < 1:
-            raise ValueError(
-                f"{name}: padding={padding!r} leaves nothing of the output: it is at most "
-                f"{((n_in - 1) * s + r + extra - 1) // 2} here"
-            )
-        # Output padding first takes back what padding cut off; beyond the reach of the kernel,
-        # conv2d ignores up to stride - 1 rows, and more of them are added as plain zeros.
-        zeros = max(extra - after - (s - 1), 0)
-        frame.append((before, max(after - extra, 0)))
-        inner.append(length - zeros)
-        rest.append((0, zeros))
-    x_shape = (n, weight.shape[1] * groups, *inner)
+    windows, zeros = transposed(
+        name, input.shape[2:], weight.shape[2:], stride, padding, output_padding, dilation
+    )
+    x_shape = (n, weight.shape[1] * groups, *windows.size)
     _check_bias(name, bias, x_shape[1])
-    pads = (frame[0], frame[1])
-    y = conv2d_input_grad(input, weight, x_shape, steps, pads, gaps, groups)
-    if any(after for _, after in rest):
-        y = padding_modes.pad(y, ((0, 0), (0, 0), *rest))
+    y = conv2d_input_grad(
+        input, weight, x_shape, windows.stride, windows.padding, windows.dilation, groups
+    )
+    if any(zeros):
+        y = padding_modes.pad(y, ((0, 0), (0, 0), *((0, after) for after in zeros)))
     return y if bias is None else y + np.reshape(bias, (-1, 1, 1))
 
 

@@ -19,6 +19,7 @@ from minigrad.kernels.windows import (
     as_int,
     check_image,
     check_rank,
+    covered,
     pair,
     pooling,
 )
@@ -233,17 +234,10 @@ def avg_pool2d(
         return total * (1.0 / divisor)
     counted = count_include_pad and not isinstance(padding, str)  # never in TensorFlow
     limit = pair("avg_pool2d", "padding", padding, 0) if counted else (0, 0)
-    rows, columns = (_covered(windows, axis, limit[axis]) for axis in (0, 1))
+    rows, columns = (covered(windows, axis, limit[axis]) for axis in (0, 1))
     if rows.min() == rows.max() and columns.min() == columns.max():
         return total * (1.0 / (int(rows[0]) * int(columns[0])))
     return total * (1.0 / (rows[:, None] * columns)).astype(total.dtype)
-
-
-def _covered(windows: Windows, axis: int, frame: int) -> Any:
-    """How many places of the image, inside a frame of this width, each window covers."""
-    start = windows.stride[axis] * np.arange(windows.out[axis]) - windows.padding[axis][0]
-    end = np.minimum(start + windows.kernel[axis], windows.size[axis] + frame)
-    return end - np.maximum(start, -frame)
 
 
 @composite(
