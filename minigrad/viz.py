@@ -257,7 +257,7 @@ def _grid(images: Any, columns: int | None, **options: Any) -> Any:
 
 @checked()
 def confusion_matrix(labels: Any, predictions: Any, names: Sequence[str] | None = None) -> Any:
-    """How often each class was taken for each: rows are the truth, columns the answers.
+    """How often each class was predicted as each: rows are the truth, columns the answers.
 
     ``labels``: class indices (N,); ``predictions``: class indices (N,), or scores (N, classes).
     The shade is the share of the row. Raises ValueError for different lengths.
@@ -297,7 +297,7 @@ def misclassified(
     names: Sequence[str] | None = None,
     limit: int = 24,
 ) -> Any:
-    """The images that were answered wrongly, with answer and truth.
+    """The images that were classified wrongly, with answer and truth.
 
     ``images``: (N, H, W), (N, 1, H, W) or (N, 3, H, W); ``predictions``: class indices (N,), or
     scores (N, classes): then the most confident mistakes come first. At most ``limit``.
@@ -489,12 +489,12 @@ def loss_landscape(
     steps: int = 21,
     generator: np.random.Generator | None = None,
 ) -> Any:
-    """The loss around the parameters' present values, along two random directions.
+    """The loss around the current values of the parameters, along two random directions.
 
     The directions are scaled filter by filter to the norm of the parameters, so that landscapes
     of different models compare (Li et al., 2018, arXiv:1712.09913). ``loss``: a function without
     arguments that runs the model. ``span``: how far to go, in those norms; steps x steps points
-    are computed. The parameters are as before afterwards, also when ``loss`` fails.
+    are computed. Afterwards the parameters are as before, also if ``loss`` fails.
 
     >>> import minigrad as mg
     >>> from minigrad import nn, viz
@@ -533,7 +533,7 @@ def loss_landscape(
 
 
 def _random_direction(value: NDArray[Any], generator: np.random.Generator) -> NDArray[Any]:
-    """A random direction, each filter (or row) of it as long as that of the value."""
+    """A random direction, each filter (or row) scaled to the norm of that of the value."""
     drawn = generator.standard_normal(value.shape)
     if value.ndim < 2:
         return np.zeros_like(drawn)  # biases and norms stay, as in the paper

@@ -30,7 +30,7 @@ from minigrad.io.tensors import opened, strict_json, write
 from minigrad.lazy import load_late
 from minigrad.nn import functional
 from minigrad.nn.module import Module
-from minigrad.nn.weights import TooManyError, as_parameter, shape_alone, shapes_only
+from minigrad.nn.weights import as_parameter, shape_alone, shapes_only
 
 __all__ = ["load_model", "save_model"]
 
@@ -366,8 +366,6 @@ class _Reader:
         """A layer of the library, by its constructor."""
         try:
             return kind(**{k: decode(v, self.arrays) for k, v in arguments.items()})
-        except TooManyError as error:
-            raise ValueError(f"{path or 'the model'}: {kind.__name__}: {error}") from None
         except DAMAGE as error:
             return self.unknown(path, f"{kind.__name__} cannot be built: {error!r:.400}")
 

@@ -20,10 +20,6 @@ from minigrad.engine.tensor import Tensor, new_leaf
 Shape = int | tuple[int, ...]
 
 
-class TooManyError(ValueError):
-    """A model has more weights than its file."""
-
-
 class _Resettable(Protocol):
     def reset_parameters(self) -> None: ...
 
@@ -36,7 +32,7 @@ _left: ContextVar[list[int] | None] = ContextVar("minigrad_weights_left", defaul
 def shapes_only(limit: int) -> Generator[None]:
     """Within the block, new weights have a shape and a dtype but no memory.
 
-    Raises TooManyError (a ValueError) if more than ``limit`` of them are made.
+    Raises ValueError if more than ``limit`` of them are made.
     """
     token = _left.set([limit])
     try:
@@ -77,7 +73,7 @@ def shape_alone(shape: Shape, dtype: DTypeLike) -> NDArray[Any]:
     if left is not None:
         left[0] -= 1
         if left[0] < 0:
-            raise TooManyError("more weights than the file has")
+            raise ValueError("more weights than the file has")
     if np.dtype(dtype).kind not in "fiub":  # text may have a gigabyte in each element
         raise ValueError(f"{dtype!r:.80} is not a dtype of weights")
     return np.broadcast_to(np.zeros((), dtype), shape)

@@ -111,11 +111,11 @@ class _Monitor(Callback):
         self._forget()
 
     def _forget(self) -> None:
-        """Start a new run: whatever comes first is the best so far."""
+        """Start a new run: any first value is the best so far."""
         self.best = math.inf if self.smaller else -math.inf
 
     def on_train_begin(self) -> None:
-        """Start anew, unless the run is resumed.
+        """Forget earlier runs, unless this one is resumed.
 
         Raises ValueError for a quantity that this training does not have.
         """
@@ -210,7 +210,7 @@ class EarlyStopping(_Monitor):
             self.trainer.stop_training = True
 
     def on_train_end(self) -> None:
-        """Give the model its best weights back."""
+        """Restore the best weights of the model."""
         if self.best_weights is not None and not self.trainer.interrupted:
             self.model.load_state_dict(self.best_weights)
 
@@ -278,7 +278,7 @@ class LearningRateScheduler(Callback):
 
     ``schedule``: ``f(epoch)`` or ``f(epoch, lr)``, asked before each epoch; or an object with
     ``step()``, which is called after each epoch (``every="batch"``: after each step), with the
-    value of ``monitor`` if that is given, as ReduceLROnPlateau needs it. The history gets the
+    value of ``monitor`` if that is given, which ReduceLROnPlateau needs. The history gets the
     learning rate of each epoch as ``lr``.
 
     Raises TypeError for anything else, and in ``fit`` ValueError for a negative rate or the
@@ -325,12 +325,12 @@ class LearningRateScheduler(Callback):
         self.lr = float(self.trainer.optimizer.param_groups[0]["lr"])
 
     def on_batch_end(self, batch: int) -> None:
-        """Step a schedule that goes by batches."""
+        """Step a schedule that counts batches."""
         if self.steps and self.every == "batch":
             self.schedule.step()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Note the learning rate; step a schedule that goes by epochs."""
+        """Note the learning rate; step a schedule that counts epochs."""
         logs["lr"] = self.lr
         if self.steps and self.every == "epoch":
             if self.monitor is None:

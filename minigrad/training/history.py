@@ -1,4 +1,7 @@
-"""History: the values of every epoch of a training run. ``minigrad.viz`` draws them."""
+"""History: the loss and metrics after every epoch of a training run, as a dict of lists.
+
+It is the one callback that every run has. ``minigrad.viz`` draws it.
+"""
 
 from __future__ import annotations
 

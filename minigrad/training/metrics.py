@@ -64,7 +64,7 @@ class Metric:
 
     @checked()
     def update(self, output: Array, target: Array) -> None:
-        """Take one batch of the model's outputs and what they should have been."""
+        """Add one batch of outputs and targets."""
         raise NotImplementedError(f"{type(self).__name__} has no update method")
 
     def result(self) -> Any:
@@ -107,8 +107,8 @@ class Accuracy(_Mean):
     """The fraction of predictions that are right.
 
     Outputs (N, C, ...) predict the class of the largest along axis 1; outputs (N,) or (N, 1)
-    predict class 1 where they exceed ``threshold`` (0 suits logits, 0.5 probabilities; by default
-    what suits the trainer's loss). Targets are class indices (N, ...), or probabilities of the
+    predict class 1 if they exceed ``threshold`` (0 for logits, 0.5 for probabilities; by default
+    that of the trainer's loss). Targets are class indices (N, ...), or probabilities of the
     outputs' shape.
 
     >>> metric = Accuracy()
@@ -198,7 +198,7 @@ class MeanSquaredError(_Mean):
 
 
 class ConfusionMatrix(Metric):
-    """How often class i (row) was taken for class j (column): int64 (C, C).
+    """How often class i (row) was predicted as class j (column): int64 (C, C).
 
     Outputs and targets as for :class:`Accuracy`; the history then holds arrays. Raises ValueError
     for a label without an output.
@@ -290,7 +290,7 @@ class _PerClass(ConfusionMatrix):
 
 
 class Precision(_PerClass):
-    """Of what was taken for a class, the fraction that belongs to it.
+    """Of the predictions of a class, the fraction that is right.
 
     ``average``: "macro" (the mean over the classes that occur), "micro", "weighted" or None (an
     array), as in scikit-learn; with outputs (N,) or (N, 1) it is the precision of class 1.
@@ -310,7 +310,7 @@ class Precision(_PerClass):
 
 
 class Recall(_PerClass):
-    """Of what belongs to a class, the fraction that was taken for it; see :class:`Precision`."""
+    """Of the samples of a class, the fraction that is predicted; see :class:`Precision`."""
 
     name = "recall"
 
@@ -330,7 +330,7 @@ class F1(_PerClass):
 
 
 class MeanOf(_Mean):
-    """The mean over samples of a function of (output, target) arrays that averages one batch."""
+    """The mean over samples of a function of (output, target) arrays that averages a batch."""
 
     def __init__(self, function: Callable[[Array, Array], Any]) -> None:
         self.function = function

@@ -19,7 +19,7 @@ REDRAW = 0.1
 
 
 class Progress:
-    """Silence (``verbose=0``); the base of what is shown otherwise."""
+    """Shows nothing (``verbose=0``); the base of the others."""
 
     def begin(self, epoch: int, epochs: int, total: int | None, done: int) -> None:
         """An epoch begins; ``done`` of its ``total`` batches were run before it was resumed."""
