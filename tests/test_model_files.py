@@ -451,6 +451,23 @@ def test_a_file_cannot_assign_to_the_records_of_a_module(path, name):
         mg.load_model(path)
 
 
+@pytest.mark.parametrize(
+    "root",
+    [
+        ["layer", "Opaque", {"width": 3}],  # would call a constructor of one's own
+        ["layer", "Sequential", {}],
+        ["assembled", "Linear", {"weight": ["parameter", [2, 3], "float32"]}],  # without sizes
+    ],
+)
+def test_a_class_is_described_in_one_way_only(path, root, monkeypatch):
+    monkeypatch.setattr(Opaque, "__init__", lambda *_: pytest.fail("the constructor was called"))
+    tree = {"root": root, "shared": [], "frozen": [], "eval": []}
+    metadata = {"minigrad.kind": "model", "version": "1", "structure": json.dumps(tree)}
+    mg.save({"weight": mg.ones((2, 3))}, path, metadata=metadata)
+    with pytest.raises(ValueError, match=f"is not described by its {root[0]} form"):
+        mg.load_model(path, custom_layers=CUSTOM)
+
+
 @pytest.mark.parametrize("name", ["np", "Tensor", "Module", "_scale", "__import__", "no_such_name"])
 def test_only_functions_of_nn_functional_are_taken_by_name(path, name):
     mg.save_model(nn.Sequential(nn.ReLU()), path)
