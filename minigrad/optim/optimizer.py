@@ -234,23 +234,28 @@ class Optimizer:
 
     # -- steps -------------------------------------------------------------------------------------
 
-    @checked()
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Remove the gradients, or with ``set_to_none=False`` make them zeros.
 
         The two differ in the next step: zeros still decay the weights and move by momentum.
+        Raises TypeError if ``set_to_none`` is not a boolean.
         """
+        # Not @checked: it and step() run in every step, and small ones are over in 20 microseconds.
+        if set_to_none is not True and set_to_none is not False:
+            raise TypeError(f"zero_grad: set_to_none must be True or False, got {set_to_none!r}")
         for p in self._group_of:
             if p.grad is not None:
                 p.grad = None if set_to_none else Tensor(np.zeros_like(p._data))
 
-    @checked()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters by their ``.grad``; returns what ``closure()`` returned, if given.
 
         ``closure`` computes the gradients anew: zero_grad, forward, backward, return the loss.
-        Raises RuntimeError when the optimizer was made without parameters.
+        Raises RuntimeError when the optimizer was made without parameters, and TypeError if
+        ``closure`` cannot be called.
         """
+        if closure is not None and not callable(closure):
+            raise TypeError(f"step: closure must be a function or None, got {closure!r}")
         loss = None if closure is None else closure()
         if not self._group_of:
             raise RuntimeError(
