@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import sys
 from contextlib import contextmanager
 
@@ -167,6 +168,9 @@ def interrupted_everywhere(use, step=1):
             found["drawn"] = before["drawn"]
         assert found == before, f"interrupted at place {at}"
         if interrupt.seen < at:
+            # A block that was interrupted inside contextlib may end only when it is collected: let
+            # that be now, not in the middle of another test.
+            gc.collect()
             return interrupts
     return 0
 
