@@ -120,10 +120,34 @@ class StopsIn(Callback):
 
     def look(self, module, args, output):
         if self.trainer.epoch == self.epoch and not module.training:
+            self.epoch = None  # once: a second time would end it at once
             signal.raise_signal(signal.SIGINT)
 
     def on_train_end(self):
         self.handle.remove()
+
+
+class Tells(Callback):
+    def on_epoch_end(self, epoch, logs):
+        logs["loss"] = [1.0, 2.0, 1.5][epoch]
+
+
+def test_a_resumed_run_knows_its_best_value(tmp_path):
+    def made():
+        parts = Parts(1, tmp_path, "arrays")
+        stop = EarlyStopping("loss", patience=5)
+        best = ModelCheckpoint(tmp_path / "best.st", "loss", save_best_only=True)
+        each = ModelCheckpoint(tmp_path / "each.st", "loss")
+        return parts, stop, [each, best, Tells(), stop]
+
+    parts, _, tools = made()
+    parts.fit(*tools, epochs=2)
+    (tmp_path / "best.st").unlink()
+    parts, stop, tools = made()
+    parts.trainer.load_checkpoint(tmp_path / "each.st")  # written after the others had their turn
+    parts.fit(*tools, epochs=3)
+    assert (stop.best, stop.best_epoch, stop.wait) == (1.0, 0, 2)
+    assert not (tmp_path / "best.st").exists()
 
 
 def test_interrupted_in_the_validation(tmp_path):
