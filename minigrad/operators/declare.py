@@ -87,24 +87,19 @@ class Operator:
         self.samples = tuple(samples)
         self.rules_for_one = self.arity == 1 and not variadic and self.rules[0] is not None
         self._saves: dict[tuple[bool, ...], tuple[int, ...]] = {}
-        if self.arity <= 2 and not variadic and None not in self.rules:
-            self._prepare()
 
-    def _prepare(self) -> None:
-        """Work out what operators of one and two inputs save, for the engine's short paths.
+    def __getattr__(self, name: str) -> tuple[bool, ...] | None:
+        """What operators of one and two inputs save, worked out when it is first asked for.
 
-        Each is (save the output, save x, save y), or None when nothing is saved.
+        For the engine's short paths: (save the output, save x, save y), or None for nothing.
         """
-
-        def saves(*tracked: bool) -> tuple[bool, ...] | None:
-            found = tuple(use == KEEP for use in self.saves(tracked))
-            return found if True in found else None
-
-        if self.arity == 1:
-            self.saves_x = saves(True)
-        if self.arity == 2:
-            self.saves_x, self.saves_y = saves(True, False), saves(False, True)
-            self.saves_both = saves(True, True)
+        which = {"saves_x": (True, False), "saves_y": (False, True), "saves_both": (True, True)}
+        if name not in which:
+            raise AttributeError(name)
+        uses = tuple(use == KEEP for use in self.saves(which[name][: self.arity]))
+        found = uses if True in uses else None
+        setattr(self, name, found)
+        return found
 
     def rule(self, i: int) -> Rule | None:
         """The rule of input ``i``; a variadic operator has one rule, told ``i`` first."""
