@@ -92,11 +92,14 @@ class ArrayMethods:
     __invert__ = nondifferentiable.invert
 
     abs = arithmetic.abs
+    """The absolute value; its derivative at 0 is 0."""
     clip = arithmetic.clip
     exp = exponential.exp
     """e to the power x."""
     log = exponential.log
+    """The natural logarithm, for x > 0; -inf at 0 and nan below, as in NumPy."""
     sqrt = exponential.sqrt
+    """The square root, for x >= 0; its derivative at 0 is inf."""
     tanh = hyperbolic.tanh
     """sinh(x) / cosh(x), in (-1, 1)."""
     relu = activations.relu
@@ -107,7 +110,9 @@ class ArrayMethods:
     var = reductions.var
     std = reductions.std
     max = reductions.max
+    """The largest element over the axes; equal ones share the gradient evenly."""
     min = reductions.min
+    """The smallest element over the axes; equal ones share the gradient evenly."""
     prod = reductions.prod
 
     all = nondifferentiable.all

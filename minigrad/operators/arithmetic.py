@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, composite_of_many, constant, operator
+from minigrad.operators.declare import Array, Rule, composite_of_many, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, nonzero, sample
 from minigrad.operators.rows import PAIRS, binary, unary
 from minigrad.operators.shapes import as_float
@@ -71,97 +71,70 @@ positive = unary(
 """+x: the same values as a new node."""
 
 
-@operator((np.abs, np.fabs), vjp=lambda g, _ans, x: g * np.sign(x), domain=nonzero)
-def abs(x: Array) -> Array:
-    """The absolute value; its derivative at 0 is 0.
+abs = unary(
+    (np.abs, np.fabs),
+    lambda g, _ans, x: g * np.sign(x),
+    domain=nonzero,
+    name="abs",
+    says="The derivative at 0 is 0.",
+    example="tensor([-1.0, 2.0]) -> tensor([1., 2.])",
+)
+"""The absolute value; its derivative at 0 is 0."""
 
-    >>> abs(tensor([-1.0, 2.0]))
-    tensor([1., 2.])
+
+def _winner(beats: Any, over_nan: bool = False) -> tuple[Rule, Rule]:
+    """The rules of a choice between two: the winner has all of g, of two that tie each has half.
+
+    NaN neither wins nor loses; with ``over_nan``, a number wins against it.
     """
-    return np.abs(x)
+
+    def share(g: Any, mine: Any, other: Any) -> Any:
+        wins, loses = beats(mine, other), beats(other, mine)
+        if over_nan:
+            missing, alone = np.isnan(mine), np.isnan(other)
+            wins, loses = wins | (alone & ~missing), loses | (missing & ~alone)
+        return np.where(wins, g, np.where(loses, 0.0, 0.5 * g))
+
+    return lambda g, _ans, x, y: share(g, x, y), lambda g, _ans, x, y: share(g, y, x)
 
 
-def _share(g: Any, wins: Any, loses: Any) -> Any:
-    """All of g where this input wins, none where it loses, else half: they tie, or one is NaN."""
-    return np.where(wins, g, np.where(loses, 0.0, 0.5 * g))
+_APART, _TIE = (lattice, between), "A tie gives half of the gradient to each."
 
-
-@operator(
+maximum = binary(
     np.maximum,
-    vjp=(
-        lambda g, _ans, x, y: _share(g, x > y, x < y),
-        lambda g, _ans, x, y: _share(g, x < y, x > y),
-    ),
-    domain=(lattice, between),
-    samples=PAIRS,
+    *_winner(np.greater),
+    domain=_APART,
+    says=_TIE,
+    example="tensor([1.0, 5.0]), 3.0 -> tensor([3., 5.])",
 )
-def maximum(x1: Array, x2: Array) -> Array:
-    """The larger of x1 and x2, elementwise; a tie gives half of the gradient to each.
+"""The larger of x1 and x2, elementwise; a tie gives half of the gradient to each."""
 
-    >>> maximum(tensor([1.0, 5.0]), 3.0)
-    tensor([3., 5.])
-    """
-    return np.maximum(x1, x2)
-
-
-@operator(
+minimum = binary(
     np.minimum,
-    vjp=(
-        lambda g, _ans, x, y: _share(g, x < y, x > y),
-        lambda g, _ans, x, y: _share(g, x > y, x < y),
-    ),
-    domain=(lattice, between),
-    samples=PAIRS,
+    *_winner(np.less),
+    domain=_APART,
+    says=_TIE,
+    example="tensor([1.0, 5.0]), 3.0 -> tensor([1., 3.])",
 )
-def minimum(x1: Array, x2: Array) -> Array:
-    """The smaller of x1 and x2, elementwise; a tie gives half of the gradient to each.
+"""The smaller of x1 and x2, elementwise; a tie gives half of the gradient to each."""
 
-    >>> minimum(tensor([1.0, 5.0]), 3.0)
-    tensor([1., 3.])
-    """
-    return np.minimum(x1, x2)
-
-
-def _share_numbers(g: Any, wins: Any, loses: Any, mine: Any, other: Any) -> Any:
-    """``_share``, where a number wins against NaN."""
-    missing, alone = np.isnan(mine), np.isnan(other)
-    return _share(g, wins | (alone & ~missing), loses | (missing & ~alone))
-
-
-@operator(
+fmax = binary(
     np.fmax,
-    vjp=(
-        lambda g, _ans, x, y: _share_numbers(g, x > y, x < y, x, y),
-        lambda g, _ans, x, y: _share_numbers(g, y > x, y < x, y, x),
-    ),
-    domain=(lattice, between),
-    samples=PAIRS,
+    *_winner(np.greater, over_nan=True),
+    domain=_APART,
+    says=_TIE,
+    example='tensor([1.0, float("nan")]), 3.0 -> tensor([3., 3.])',
 )
-def fmax(x1: Array, x2: Array) -> Array:
-    """The larger of x1 and x2, elementwise; of a number and a NaN, the number.
+"""The larger of x1 and x2, elementwise; of a number and a NaN, the number."""
 
-    >>> fmax(tensor([1.0, float("nan")]), 3.0)
-    tensor([3., 3.])
-    """
-    return np.fmax(x1, x2)
-
-
-@operator(
+fmin = binary(
     np.fmin,
-    vjp=(
-        lambda g, _ans, x, y: _share_numbers(g, x < y, x > y, x, y),
-        lambda g, _ans, x, y: _share_numbers(g, y < x, y > x, y, x),
-    ),
-    domain=(lattice, between),
-    samples=PAIRS,
+    *_winner(np.less, over_nan=True),
+    domain=_APART,
+    says=_TIE,
+    example='tensor([1.0, float("nan")]), 3.0 -> tensor([1., 3.])',
 )
-def fmin(x1: Array, x2: Array) -> Array:
-    """The smaller of x1 and x2, elementwise; of a number and a NaN, the number.
-
-    >>> fmin(tensor([1.0, float("nan")]), 3.0)
-    tensor([1., 3.])
-    """
-    return np.fmin(x1, x2)
+"""The smaller of x1 and x2, elementwise; of a number and a NaN, the number."""
 
 
 def _clip_vjp_x(g: Any, _ans: Any, x: Any, min: Any, max: Any) -> Any:
@@ -299,34 +272,22 @@ def nan_to_num(
     return np.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
-@constant(np.floor_divide)
-def floor_divide(x1: Array, x2: Array) -> Array:
-    """floor(x1 / x2); not differentiable (its derivative is 0 wherever it exists).
+_FLAT = "Not differentiable: the derivative is 0 wherever it exists."
 
-    >>> floor_divide(tensor([-3.0, 3.0]), 2.0)
-    tensor([-2.,  1.])
-    """
-    return np.floor_divide(x1, x2)
+floor_divide = binary.constant(
+    np.floor_divide, "tensor([-3.0, 3.0]), 2.0 -> tensor([-2.,  1.])", says=_FLAT
+)
+"""floor(x1 / x2); not differentiable (its derivative is 0 wherever it exists)."""
 
 
-@constant(np.sign)
-def sign(x: Array) -> Array:
-    """-1, 0 or 1; not differentiable (its derivative is 0 wherever it exists).
-
-    >>> sign(tensor([-2.0, 0.0, 3.0]))
-    tensor([-1.,  0.,  1.])
-    """
-    return np.sign(x)
+sign = unary.constant(np.sign, "tensor([-2.0, 0.0, 3.0]) -> tensor([-1.,  0.,  1.])", says=_FLAT)
+"""-1, 0 or 1; not differentiable (its derivative is 0 wherever it exists)."""
 
 
-@constant(np.heaviside)
-def heaviside(x1: Array, x2: Array) -> Array:
-    """0 for x1 < 0, x2 at 0, 1 above; not differentiable (its derivative is 0 where it exists).
-
-    >>> heaviside(tensor([-1.0, 0.0, 1.0]), 0.5)
-    tensor([0. , 0.5, 1. ])
-    """
-    return np.heaviside(x1, x2)
+heaviside = binary.constant(
+    np.heaviside, "tensor([-1.0, 0.0, 1.0]), 0.5 -> tensor([0. , 0.5, 1. ])", says=_FLAT
+)
+"""0 for x1 < 0, x2 at 0, 1 above; not differentiable (its derivative is 0 where it exists)."""
 
 
 absolute = fabs = abs

@@ -34,14 +34,14 @@ expm1 = unary(np.expm1, lambda g, _ans, x: g * np.exp(x), example="tensor([0.0])
 """exp(x) - 1, exact near 0."""
 
 
-@operator(np.log, vjp=lambda g, _ans, x: g / x, domain=positive)
-def log(x: Array) -> Array:
-    """The natural logarithm, for x > 0; -inf at 0 and nan below, as in NumPy.
-
-    >>> log(tensor([1.0]))
-    tensor([0.])
-    """
-    return np.log(x)
+log = unary(
+    np.log,
+    lambda g, _ans, x: g / x,
+    domain=positive,
+    says="-inf at 0 and NaN below, as in NumPy.",
+    example="tensor([1.0]) -> tensor([0.])",
+)
+"""The natural logarithm, for x > 0; -inf at 0 and nan below, as in NumPy."""
 
 
 log2 = unary(
@@ -100,24 +100,24 @@ logaddexp2 = binary(
 """log2(2^x1 + 2^x2) without overflow."""
 
 
-@operator(np.sqrt, vjp=lambda g, ans, _x: 0.5 * g / ans, domain=positive)
-def sqrt(x: Array) -> Array:
-    """The square root, for x >= 0; its derivative at 0 is inf.
+sqrt = unary(
+    np.sqrt,
+    lambda g, ans, _x: 0.5 * g / ans,
+    domain=positive,
+    says="The derivative at 0 is inf.",
+    example="tensor([4.0]) -> tensor([2.])",
+)
+"""The square root, for x >= 0; its derivative at 0 is inf."""
 
-    >>> sqrt(tensor([4.0]))
-    tensor([2.])
-    """
-    return np.sqrt(x)
 
-
-@operator(np.cbrt, vjp=lambda g, ans, _x: g / (3.0 * (ans * ans)), domain=nonzero)
-def cbrt(x: Array) -> Array:
-    """The cube root, also of negative numbers; its derivative at 0 is inf.
-
-    >>> cbrt(tensor([-8.0]))
-    tensor([-2.])
-    """
-    return np.cbrt(x)
+cbrt = unary(
+    np.cbrt,
+    lambda g, ans, _x: g / (3.0 * (ans * ans)),
+    domain=nonzero,
+    says="The derivative at 0 is inf.",
+    example="tensor([-8.0]) -> tensor([-2.])",
+)
+"""The cube root, also of negative numbers; its derivative at 0 is inf."""
 
 
 square = unary(np.square, lambda g, _ans, x: g * (2.0 * x), example="tensor([3.0]) -> tensor([9.])")

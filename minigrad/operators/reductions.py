@@ -11,6 +11,7 @@ from minigrad.kernels import current as kernels
 from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, operator
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample
+from minigrad.operators.rows import over_axes
 
 __all__ = [
     "amax", "amin", "logsumexp", "max", "mean", "min", "prod", "ptp", "std", "sum", "var",
@@ -133,24 +134,28 @@ def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = F
     return expand_reduced(g, axis, keepdims) * (hit / kernels.total(hit, axis, keepdims=True))
 
 
-@operator((np.max, np.amax), vjp=_extreme_vjp, domain=distinct, samples=AXES)
-def max(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The largest element over the axes; equal ones share the gradient evenly.
+max = over_axes(
+    (np.max, np.amax),
+    _extreme_vjp,
+    domain=distinct,
+    samples=AXES,
+    name="max",
+    says="Equal ones share the gradient evenly.",
+    example="tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1 -> tensor([5., 3.])",
+)
+"""The largest element over the axes; equal ones share the gradient evenly."""
 
-    >>> max(tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
-    tensor([5., 3.])
-    """
-    return np.max(a, axis=axis, keepdims=keepdims)
 
-
-@operator((np.min, np.amin), vjp=_extreme_vjp, domain=distinct, samples=AXES)
-def min(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The smallest element over the axes; equal ones share the gradient evenly.
-
-    >>> min(tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1)
-    tensor([1., 2.])
-    """
-    return np.min(a, axis=axis, keepdims=keepdims)
+min = over_axes(
+    (np.min, np.amin),
+    _extreme_vjp,
+    domain=distinct,
+    samples=AXES,
+    name="min",
+    says="Equal ones share the gradient evenly.",
+    example="tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1 -> tensor([1., 2.])",
+)
+"""The smallest element over the axes; equal ones share the gradient evenly."""
 
 
 def axes_of(axis: Axis, ndim: int) -> list[int]:

@@ -38,22 +38,26 @@ class Signature(Generic[P]):
         numpy: Any,
         *rules: Rule | None,
         example: str,
+        says: str = "",
         samples: Sequence[Sample] = (),
         name: str = "",
         **row: Any,
     ) -> Callable[P, Tensor]:
-        """A differentiable operator, with a rule for each array; ``row`` as for ``operator``."""
+        """A differentiable operator, with a rule for each array; ``row`` as for ``operator``.
+
+        ``says``: what the derivative is at a singular point.
+        """
         first = numpy[0] if isinstance(numpy, tuple) else numpy
         declare = operator(numpy, vjp=rules, runs=first, samples=samples or self.samples, **row)
-        return declare(self._named(name or first.__name__, first, example))
+        return declare(self._named(name or first.__name__, first, example, says))
 
-    def constant(self, numpy: Any, example: str, name: str = "") -> Callable[P, Tensor]:
+    def constant(self, numpy: Any, example: str, says: str = "") -> Callable[P, Tensor]:
         """A function without a derivative."""
         first = numpy[0] if isinstance(numpy, tuple) else numpy
         declare = constant(numpy, runs=self._by_name(first))
-        return declare(self._named(name or first.__name__, first, example))
+        return declare(self._named(first.__name__, first, example, says))
 
-    def _named(self, name: str, numpy: Callable[..., Any], example: str) -> Any:
+    def _named(self, name: str, numpy: Callable[..., Any], example: str, says: str) -> Any:
         """The signature as a function of this name, in the module that declares it."""
         like = self._like
         made = FunctionType(self._code, like.__globals__, name, like.__defaults__)
@@ -61,7 +65,8 @@ class Signature(Generic[P]):
         made.__qualname__ = name
         made.__module__ = sys._getframe(2).f_globals["__name__"]
         given, _, result = example.partition(" -> ")
-        made.__doc__ = f"{first_line(numpy)}\n\n>>> {name}({given})\n{result}\n"
+        says = f"{says}\n\n" if says else ""
+        made.__doc__ = f"{first_line(numpy)}\n\n{says}>>> {name}({given})\n{result}\n"
         return made
 
     def _by_name(self, numpy: Callable[..., Any]) -> Callable[..., Any]:
