@@ -5,7 +5,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.engine.hooks import Inspector
+from minigrad.engine.hooks import Hook
 from minigrad.engine.random import generator_restored
 from minigrad.engine.tree import flatten
 
@@ -143,7 +143,7 @@ def test_each_argument_for_itself():
     assert type(made[2][0]) is np.ndarray
 
 
-class Count(Inspector):
+class Count(Hook):
     """How many operators run on tensors."""
 
     def __init__(self):

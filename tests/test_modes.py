@@ -29,7 +29,7 @@ def state():
         "pauses": now.pauses,
         "tapes": now.tapes,
         "scope": now.scope,
-        "inspect": now.inspect,
+        "hook": now.hook,
         "training": [m.training for m in MODEL.modules()],
         "hooks": [len(m._hooks) + len(m._pre_hooks) for m in MODEL.modules()],
         "drawn": default_generator().bit_generator.state,

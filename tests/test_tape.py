@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.engine.hooks import Inspector
+from minigrad.engine.hooks import Hook
 from minigrad.engine.node import FREED
 
 
@@ -544,7 +544,7 @@ def test_a_source_on_the_way_to_another_source_gets_its_gradient_too(recorded):
 
 
 def test_a_node_is_released_as_soon_as_its_rules_have_run():
-    class Watch(Inspector):
+    class Watch(Hook):
         def backward(self, apply, node, edges, g, tensor):
             kept.append([n.saved is not FREED for n in nodes])
             return apply(node, edges, g, tensor)

@@ -121,7 +121,7 @@ def test_lines_are_of_the_users_program_and_only_on_request():
         assert row["file"] == __file__
         assert row["line"].startswith("test_tape_table.py:")
     assert "np.mean(mg.sin(x), axis=0)" in tape.nodes[0].seen.line.text
-    assert STATE.get().inspect is None
+    assert STATE.get().hook is None
 
 
 def test_values_times_and_gradients_are_observed():
@@ -143,7 +143,7 @@ def test_observers_nest():
     x = mg.tensor([1.0], requires_grad=True)
     with mg.observe(values=False) as outer, mg.observe(lines=False, time=False):
         mg.sin(x)
-        assert STATE.get().inspect is not outer
+        assert STATE.get().hook is not outer
         y = mg.cos(x)
     assert y._node.seen.line is not None
     assert y._node.seen.values is not None

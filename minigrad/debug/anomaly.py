@@ -15,7 +15,7 @@ from minigrad.debug.names import leaf_name, within
 from minigrad.debug.profile import Observation
 from minigrad.debug.source_line import SourceLine, current_line
 from minigrad.debug.statistics import Statistics, is_finite
-from minigrad.engine.hooks import ApplyRules, Edges, Inspector
+from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import STATE, Leaf, Node
 from minigrad.engine.printable import visible_lines
 from minigrad.operators.declare import Operator
@@ -45,7 +45,7 @@ class AnomalyError(FloatingPointError):
         super().__init__(visible_lines("\n  ".join(filter(None, parts))))
 
 
-class detect_anomaly(Inspector):
+class detect_anomaly(Hook):
     """Inside, the first NaN or infinity, forward or backward, raises where it is made.
 
     The :class:`AnomalyError` (a FloatingPointError) names the operator, the module and the line of

@@ -15,7 +15,7 @@ import numpy as np
 from minigrad.debug.detachments import LOG, Detachment
 from minigrad.debug.names import leaf_name, op_name, within
 from minigrad.engine.backward import backward
-from minigrad.engine.hooks import ApplyRules, Edges, Inspector
+from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import FREED, STATE, Leaf, Node
 from minigrad.engine.printable import visible, with_article
 from minigrad.engine.settings import checked
@@ -338,7 +338,7 @@ _ZERO = {
 }
 
 
-class _ZeroFinder(Inspector):
+class _ZeroFinder(Hook):
     """Records which cotangents are zero: those of nodes, and those passed between two nodes."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from minigrad.debug.detachments import log_detachment
 from minigrad.debug.source_line import SourceLine, current_line
 from minigrad.debug.statistics import Statistics, euclidean_norm
-from minigrad.engine.hooks import ApplyRules, Edges, Inspector
+from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import Node
 from minigrad.engine.settings import checked
 from minigrad.operators.declare import Operator
@@ -34,7 +34,7 @@ class Observation:
     gradient_norm: float | None = None
 
 
-class observe(Inspector):
+class observe(Hook):
     """Inside, note for each operator your source line, its time, its values and its gradient.
 
     ``print(tape)`` then has a column for the lines, and ``mg.make_dot(..., show=("values",

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.debug.table import aligned, column_widths, html_table, readable_bytes
-from minigrad.engine.hooks import Inspector
+from minigrad.engine.hooks import Hook
 from minigrad.engine.node import Node
 from minigrad.engine.printable import visible
 from minigrad.engine.random import generator_restored
@@ -180,7 +180,7 @@ def summary(
     return trace.table(failed=False)
 
 
-class _Trace(Inspector):
+class _Trace(Hook):
     """Notes the output shape of each module, and counts the multiply-adds done in it."""
 
     def __init__(self, model: Module) -> None:

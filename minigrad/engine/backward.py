@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.engine.hooks import Edges, Inspector
+from minigrad.engine.hooks import Edges, Hook
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.kernels import current as kernels
 from minigrad.kernels.scratch import keep_freed
@@ -49,8 +49,8 @@ def backward(
     for node, g in seeds:
         if node in needed or node in ends:
             grads.add(node, g)
-    hooks = STATE.get().inspect
-    vjps = _vjps(hooks, tensor, release)
+    hook = STATE.get().hook
+    vjps = _vjps(hook, tensor, release)
     for node in reversed(needed):
         g = grads.pop(node)
         if g is None:
@@ -58,8 +58,8 @@ def backward(
         for (_, parent), h in vjps(node, needed[node], g):
             if h is not None:
                 grads.add(parent, match_input(h, parent, node))
-    if hooks is not None:
-        _show_ends(hooks, grads.sums, needed, tensor)
+    if hook is not None:
+        _show_ends(hook, grads.sums, needed, tensor)
     if release:
         _free(order, in_tape)
     return grads.sums
@@ -129,14 +129,14 @@ class Accumulator:
 
 
 def _vjps(
-    hooks: Inspector | None, tensor: MakeTensor | None, release: bool
+    hook: Hook | None, tensor: MakeTensor | None, release: bool
 ) -> Callable[[Node, Edges, Any], Iterable[tuple[tuple[int, Node], Any]]]:
     """The function that applies the rules of a node: pairs of an edge and its cotangent.
 
     Around the rules it calls the hooks, sets the scope of a recorded pass, and releases the node.
     """
     state = STATE.get()
-    apply = _apply_rules if hooks is None else partial(hooks.backward, _apply_rules)
+    apply = _apply_rules if hook is None else partial(hook.backward, _apply_rules)
 
     def vjps(node: Node, edges: Edges, g: Any) -> Iterable[tuple[tuple[int, Node], Any]]:
         if tensor is not None:
@@ -151,12 +151,12 @@ def _vjps(
 
 
 def _show_ends(
-    hooks: Inspector, sums: dict[Node, Any], needed: dict[Node, Edges], tensor: MakeTensor | None
+    hook: Hook, sums: dict[Node, Any], needed: dict[Node, Edges], tensor: MakeTensor | None
 ) -> None:
     """Call the hooks for the cotangents of leaves, too, which have no rules."""
     for node, g in sums.items():
         if node not in needed:
-            hooks.backward(lambda *_: [], node, (), g, tensor)
+            hook.backward(lambda *_: [], node, (), g, tensor)
 
 
 def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:

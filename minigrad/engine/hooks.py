@@ -1,6 +1,6 @@
 """Hooks called around every operator and rule, for anomaly detection and ``mg.observe``.
 
-The engine calls ``State.inspect`` after each operator, around each derivative rule, and where the
+The engine calls ``State.hook`` after each operator, around each derivative rule, and where the
 value of a tracked tensor becomes a constant. While no hook is set, that costs one comparison.
 """
 
@@ -19,21 +19,21 @@ Edges: TypeAlias = Sequence[tuple[int, Node]]
 ApplyRules: TypeAlias = Callable[[Node, Edges, Any, Any], list[Any]]
 
 
-class Inspector:
+class Hook:
     """A ``with`` block whose methods are called for each operator that runs inside. Blocks nest.
 
     Raises RuntimeError when it is opened inside itself.
     """
 
-    _outer: Inspector | None = None
+    _outer: Hook | None = None
 
     def __enter__(self) -> Self:
         state = STATE.get()
-        if self in _all_hooks(state.inspect):
+        if self in _all_hooks(state.hook):
             raise RuntimeError(f"{type(self).__name__}: this block is open already; make another")
         try:
-            self._outer = state.inspect
-            STATE.set(state.replace(inspect=self))
+            self._outer = state.hook
+            STATE.set(state.replace(hook=self))
             return self
         except BaseException:  # Ctrl-C: then __exit__ is not called
             STATE.set(state)
@@ -46,17 +46,17 @@ class Inspector:
         trace: TracebackType | None,
     ) -> None:
         try:
-            self._leave()
+            self._remove()
         except BaseException:  # Ctrl-C in the middle of it
-            self._leave()
+            self._remove()
             raise
 
-    def _leave(self) -> None:
+    def _remove(self) -> None:
         """Take this one out, also from between others: generators may take turns."""
         state = STATE.get()
-        if state.inspect is self:
-            STATE.set(state.replace(inspect=self._outer))
-        for other in _all_hooks(state.inspect):
+        if state.hook is self:
+            STATE.set(state.replace(hook=self._outer))
+        for other in _all_hooks(state.hook):
             if other._outer is self:
                 other._outer = self._outer
 
@@ -89,12 +89,12 @@ class Inspector:
 
 def note_detached(node: Node | None, how: str) -> None:
     """The value of this node becomes a constant by ``how``. Tells the hooks, if there are any."""
-    inspect = STATE.get().inspect
-    if inspect is not None and node is not None:
-        inspect.detached(node, how)
+    hook = STATE.get().hook
+    if hook is not None and node is not None:
+        hook.detached(node, how)
 
 
-def _all_hooks(latest: Inspector | None) -> Iterator[Inspector]:
+def _all_hooks(latest: Hook | None) -> Iterator[Hook]:
     """This hook and those around it."""
     while latest is not None:
         yield latest

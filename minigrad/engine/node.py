@@ -16,7 +16,7 @@ from minigrad.operators.declare import Operator
 
 if TYPE_CHECKING:
     from minigrad.debug.profile import Observation
-    from minigrad.engine.hooks import Inspector
+    from minigrad.engine.hooks import Hook
     from minigrad.engine.tape import GradientTape
     from minigrad.engine.tensor import Tensor
 
@@ -152,29 +152,29 @@ class Leaf(Node):
 class State:
     """What the current thread (or task) does with operations. Immutable: changed by replacing.
 
-    ``pauses`` are the open blocks that keep it from recording. ``inspect`` is shown each operator
-    and each derivative rule while a hook is set: by anomaly detection, or ``mg.observe()``.
+    ``pauses`` are the open blocks that keep it from recording. ``hook`` is called around each
+    operator and each derivative rule while one is set, by anomaly detection or ``mg.observe()``.
     """
 
-    __slots__ = ("inspect", "pauses", "recording", "scope", "tapes")
+    __slots__ = ("hook", "pauses", "recording", "scope", "tapes")
 
     def __init__(
         self,
         recording: bool = True,
         tapes: tuple[GradientTape, ...] = (),
         scope: str = "",
-        inspect: Inspector | None = None,
+        hook: Hook | None = None,
         pauses: tuple[object, ...] = (),
     ) -> None:
         self.recording = recording
         self.tapes = tapes
         self.scope = scope
-        self.inspect = inspect
+        self.hook = hook
         self.pauses = pauses
 
     def replace(self, **changes: Any) -> State:
         """A copy with these fields changed."""
-        state = State(self.recording, self.tapes, self.scope, self.inspect, self.pauses)
+        state = State(self.recording, self.tapes, self.scope, self.hook, self.pauses)
         for name, value in changes.items():
             setattr(state, name, value)
         return state

@@ -174,8 +174,8 @@ def attach(
     node.number = next_number()
     for tape in state.tapes:
         tape.nodes.append(node)
-    if state.inspect is not None:
-        state.inspect(op, arrays, metadata, value, node)
+    if state.hook is not None:
+        state.hook(op, arrays, metadata, value, node)
     tensor = _new(Tensor)
     tensor._data = value
     tensor._node = node
@@ -186,8 +186,8 @@ def constant(
     op: Operator, parents: Any, arrays: Any, metadata: dict[str, Any], value: Any, state: State
 ) -> Tensor:
     """The tensor of a value without history."""
-    if state.inspect is not None:
-        state.inspect(op, arrays, metadata, value, None)
+    if state.hook is not None:
+        state.hook(op, arrays, metadata, value, None)
         how = f"{op.name}, which has no derivative" if state.recording else "no_grad()"
         for parent in parents:
             note_detached(parent, how)
@@ -269,7 +269,7 @@ def _is_mutable(x: Any) -> bool:
 
 def _note_detached(name: str, args: tuple[Any, ...]) -> None:
     """A function without a derivative was called with these arguments."""
-    if STATE.get().inspect is not None:
+    if STATE.get().hook is not None:
         for x in args:
             if isinstance(x, Tensor):
                 note_detached(x._node, f"{name}, which has no derivative")

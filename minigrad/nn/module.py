@@ -108,7 +108,7 @@ class Module:
         if scope is state.scope:
             return run(*args, **kwargs)
         try:
-            STATE.set(State(state.recording, state.tapes, scope, state.inspect, state.pauses))
+            STATE.set(State(state.recording, state.tapes, scope, state.hook, state.pauses))
             return run(*args, **kwargs)
         except Exception as error:
             _add_path(error, scope, type(self).__name__)

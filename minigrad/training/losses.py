@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from minigrad import nn
 from minigrad.debug.statistics import is_finite
-from minigrad.engine.hooks import Inspector
+from minigrad.engine.hooks import Hook
 from minigrad.engine.node import Node
 from minigrad.engine.tensor import Tensor
 from minigrad.nn import functional as F
@@ -179,7 +179,7 @@ class Loss:
             )
 
 
-class _Spreading(Inspector):
+class _Spreading(Hook):
     """Sees an operator broadcast outputs (..., 1) against targets (...)."""
 
     def __init__(self, output: tuple[int, ...], target: tuple[int, ...]) -> None:
