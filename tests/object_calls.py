@@ -553,7 +553,7 @@ FOR_SUBCLASSES = {
     *("forward", "draw", "check", "update_rule", "export", "restore", "initial_state"),
     *("initial_scalars", "get_lr", "score", "parameter_shapes"),
     *("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end"),
-    *("inspect", "backward", "improves"),
+    *("backward", "detached", "improves"),
 }
 
 
