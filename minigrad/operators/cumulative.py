@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.declare import Array, composite, engine
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
+from minigrad.operators.rows import along_axis
 
 __all__ = [
     "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
@@ -30,19 +31,14 @@ def _cumsum_vjp(g: Any, _ans: Any, _x: Any, axis: int | None = None) -> Any:
     return np.reshape(np.flip(np.cumsum(np.flip(g, line), axis=line), line), _x.shape)
 
 
-@operator(
+cumsum = along_axis(
     np.cumsum,
-    vjp=_cumsum_vjp,
+    _cumsum_vjp,
     samples=ALONG,
     wide=True,
+    example="tensor([1.0, 2.0, 3.0]) -> tensor([1., 3., 6.])",
 )
-def cumsum(a: Array, axis: int | None = None) -> Array:
-    """The sum of each element and all before it along ``axis``; flattened first when None.
-
-    >>> cumsum(tensor([1.0, 2.0, 3.0]))
-    tensor([1., 3., 6.])
-    """
-    return np.cumsum(a, axis=axis)
+"""The sum of each element and all before it along ``axis``; flattened first when None."""
 
 
 def _weighted_tails(g: Any, x: Any) -> Any:
@@ -76,9 +72,9 @@ def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
     return np.reshape(np.moveaxis(total, -1, line), x.shape)
 
 
-@operator(
+cumprod = along_axis(
     np.cumprod,
-    vjp=_cumprod_vjp,
+    _cumprod_vjp,
     domain=nonzero,
     samples=[
         *ALONG, sample(np.array([2.0, 0.0, 3.0, -1.5])),
@@ -86,16 +82,10 @@ def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
         sample(np.array([[0.0, 2.0], [1.5, 0.0], [3.0, 2.0]]), axis=0),
     ],
     wide=True,
+    says="Right also where factors are 0.",
+    example="tensor([1.0, 2.0, 3.0]) -> tensor([1., 2., 6.])",
 )  # fmt: skip
-def cumprod(a: Array, axis: int | None = None) -> Array:
-    """The product of each element and all before it along ``axis``; flattened first when None.
-
-    Right also where factors are 0.
-
-    >>> cumprod(tensor([1.0, 2.0, 3.0]))
-    tensor([1., 2., 6.])
-    """
-    return np.cumprod(a, axis=axis)
+"""The product of each element and all before it along ``axis``; flattened first when None."""
 
 
 _ONE_OR_GIVEN = [

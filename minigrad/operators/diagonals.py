@@ -9,6 +9,7 @@ import numpy as np
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.indexing import scatter
+from minigrad.operators.rows import triangle
 
 __all__ = ["diag", "diagflat", "diagonal", "trace", "tril", "triu"]
 
@@ -90,27 +91,19 @@ def diagflat(v: Array, k: int = 0) -> Array:
 TRIANGLES = [sample((3, 3)), sample((2, 4), k=1), sample((2, 3, 2), k=-1), sample((0, 2))]
 
 
-@operator(np.tril, vjp=lambda g, _ans, _x, k=0: np.tril(g, k), samples=[*TRIANGLES, sample((3,))])
-def tril(m: Array, k: int = 0) -> Array:
-    """The lower triangle of matrices: zeros above the k-th diagonal.
-
-    m (..., m, n) to the same shape.
-
-    >>> tril(tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor([[1., 0.],
-            [3., 4.]])
-    """
-    return np.tril(m, k)
+tril = triangle(
+    np.tril,
+    lambda g, _ans, _x, k=0: np.tril(g, k),
+    samples=[*TRIANGLES, sample((3,))],
+    example="tensor([[1.0, 2.0], [3.0, 4.0]]) -> tensor([[1., 0.],\n        [3., 4.]])",
+)
+"""The lower triangle of matrices: zeros above the k-th diagonal."""
 
 
-@operator(np.triu, vjp=lambda g, _ans, _x, k=0: np.triu(g, k), samples=[*TRIANGLES, sample((3,))])
-def triu(m: Array, k: int = 0) -> Array:
-    """The upper triangle of matrices: zeros below the k-th diagonal.
-
-    m (..., m, n) to the same shape.
-
-    >>> triu(tensor([[1.0, 2.0], [3.0, 4.0]]))
-    tensor([[1., 2.],
-            [0., 4.]])
-    """
-    return np.triu(m, k)
+triu = triangle(
+    np.triu,
+    lambda g, _ans, _x, k=0: np.triu(g, k),
+    samples=[*TRIANGLES, sample((3,))],
+    example="tensor([[1.0, 2.0], [3.0, 4.0]]) -> tensor([[1., 2.],\n        [0., 4.]])",
+)
+"""The upper triangle of matrices: zeros below the k-th diagonal."""
