@@ -13,34 +13,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.kernels import plain
-from minigrad.kernels.activations import logistic
-from minigrad.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
-from minigrad.kernels.im2col import col2im, im2col
-from minigrad.kernels.linear import linear, product
-from minigrad.kernels.normalisation import affine, moments, normalize, normalize_grad
-from minigrad.kernels.pooling import (
-    max_pool2d,
-    max_pool2d_grad,
-    max_pool2d_pick,
-    sum_pool2d,
-    sum_pool2d_grad,
-)
-from minigrad.kernels.recurrence import (
-    gru_hidden,
-    gru_hidden_grad,
-    lstm_cell,
-    lstm_cell_grad,
-    lstm_hidden,
-    lstm_hidden_grad,
-)
-from minigrad.kernels.scatter import scatter
 from minigrad.kernels.sums import mean, total
-from minigrad.kernels.weighing import weigh
+from minigrad.lazy import late_names, load_late
+
+if TYPE_CHECKING:
+    from minigrad.kernels.activations import logistic
+    from minigrad.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
+    from minigrad.kernels.im2col import col2im, im2col
+    from minigrad.kernels.linear import linear, product
+    from minigrad.kernels.normalisation import affine, moments, normalize, normalize_grad
+    from minigrad.kernels.pooling import (
+        max_pool2d,
+        max_pool2d_grad,
+        max_pool2d_pick,
+        sum_pool2d,
+        sum_pool2d_grad,
+    )
+    from minigrad.kernels.recurrence import (
+        gru_hidden,
+        gru_hidden_grad,
+        lstm_cell,
+        lstm_cell_grad,
+        lstm_hidden,
+        lstm_hidden_grad,
+    )
+    from minigrad.kernels.scatter import scatter
+    from minigrad.kernels.weighing import weigh
 
 __all__ = [
     "logistic",
@@ -57,6 +59,26 @@ __all__ = [
 ]  # fmt: skip
 
 
+if not TYPE_CHECKING:
+    #: Imported at first use: together they would take as long as the rest of minigrad.
+    __getattr__, _ = late_names(
+        __name__,
+        {
+            "minigrad.kernels.activations": "logistic",
+            "minigrad.kernels.convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
+            "minigrad.kernels.im2col": "col2im im2col",
+            "minigrad.kernels.linear": "linear product",
+            "minigrad.kernels.normalisation": "affine moments normalize normalize_grad",
+            "minigrad.kernels.pooling": (
+                "max_pool2d max_pool2d_grad max_pool2d_pick sum_pool2d sum_pool2d_grad"
+            ),
+            "minigrad.kernels.scatter": "scatter",
+            "minigrad.kernels.weighing": "weigh",
+        },
+        rest="minigrad.kernels.recurrence",
+    )
+
+
 def use(kernels: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
     """Put these kernels in the place of those of the same names, which are returned.
 
@@ -65,9 +87,9 @@ def use(kernels: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., An
     unknown = sorted(set(kernels) - set(__all__))
     if unknown:
         raise ValueError(f"use: there are no kernels named {unknown}; they are {__all__}")
-    here = globals()
-    before = {name: here[name] for name in kernels}
-    here.update(kernels)
+    here = sys.modules[__name__]
+    before = {name: getattr(here, name) for name in kernels}
+    vars(here).update(kernels)
     return before
 
 
@@ -75,5 +97,5 @@ def on(*arrays: Any) -> Any:
     """The set for a derivative rule: the plain definitions as soon as one of these is a tensor."""
     for x in arrays:
         if not isinstance(x, (np.ndarray, np.generic)):
-            return plain
+            return load_late("minigrad.kernels.plain")
     return sys.modules[__name__]
