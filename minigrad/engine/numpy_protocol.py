@@ -122,7 +122,11 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
         if len(args) <= len(order) and order[: len(args)] != taken[: len(args)]:
             kwargs = {**dict(zip(order, args, strict=False)), **kwargs}
             args = ()  # ours follow in another order, or there are fewer
-        return known(*args, **_supported(function, taken, kwargs) if kwargs else kwargs)
+        for key, value in kwargs.items():
+            if key not in taken or value is np._NoValue:
+                kwargs = _supported(function, taken, kwargs)
+                break
+        return known(*args, **kwargs)
     if function in PLAIN:
         return function(*map(_shown, args), **{k: _shown(v) for k, v in kwargs.items()})
     raise TypeError(f"{_name(function)} does not work on tensors: {reason(function)}. {WAY_OUT}")
