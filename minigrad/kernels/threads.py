@@ -33,8 +33,9 @@ def _executor() -> ThreadPoolExecutor:
     global _pool, _pool_process  # noqa: PLW0603 (made on first use, and again after a fork)
     if _pool is None or _pool_process != os.getpid():
         futures = load_late("concurrent.futures")  # a fifth of the time to import minigrad
-        _pool = futures.ThreadPoolExecutor(thread_name_prefix="minigrad")
-        _pool_process = os.getpid()
+        made: ThreadPoolExecutor = futures.ThreadPoolExecutor(thread_name_prefix="minigrad")
+        _pool, _pool_process = made, os.getpid()
+        return made
     return _pool
 
 
