@@ -119,3 +119,26 @@ def test_quoted_code_exists():
     assert quotes
     for file, name in quotes:
         assert name in set(definitions(ast.parse(file.read_text(encoding="utf-8")))), (file, name)
+
+
+EXCERPT = re.compile(
+    r'^```\{literalinclude\} (\S+)\n:start-at: "(.+)"\n:end-before: "(.+)"', re.MULTILINE
+)
+
+
+def excerpts(path):
+    for file, start, end in EXCERPT.findall(path.read_text(encoding="utf-8")):
+        text = (path.parent / file).resolve().read_text(encoding="utf-8")
+        _, begins, rest = text.partition(start)
+        yield file, start, end, begins and end in rest
+
+
+def test_quoted_lines_exist():
+    """The same for an excerpt from one line to another, and no page quotes in a third way."""
+    found = [one for path in DOCUMENTS for one in excerpts(path)]
+    assert found
+    for *excerpt, there in found:
+        assert there, excerpt
+    blocks = sum(path.read_text(encoding="utf-8").count("{literalinclude}") for path in DOCUMENTS)
+    named = sum(len(QUOTED.findall(path.read_text(encoding="utf-8"))) for path in DOCUMENTS)
+    assert blocks == named + len(found)
