@@ -38,8 +38,8 @@ def backward(
 
     ``seeds``: pairs of a node and its cotangent. ``in_tape``: the part of history to go through.
     ``tensor``: given to have the pass itself recorded, for higher orders; the rules then run on
-    tensors that it makes, in scopes that the caller must undo. ``release``: drop what the nodes
-    saved, each at once, so that what later rules allocate takes its place.
+    tensors that it makes, and set scopes that the caller must restore. ``release``: drop what a
+    node saved as soon as its rules have run, so that later rules can reuse the memory.
     """
     keep_freed()
     order = reachable([node for node, _ in seeds], in_tape)
@@ -66,9 +66,9 @@ def backward(
 
 
 def reachable(roots: Iterable[Node], in_tape: InTape | None = None) -> list[Node]:
-    """All nodes that the roots were made from, oldest first.
+    """The roots and all nodes that they were made from, oldest first.
 
-    ``in_tape`` tells which nodes to look behind; the others are listed as ends.
+    ``in_tape`` tells which nodes to follow to their inputs; the others are listed, not followed.
     """
     stack = list(roots)
     seen = set(stack)
@@ -85,7 +85,7 @@ def reachable(roots: Iterable[Node], in_tape: InTape | None = None) -> list[Node
 def edges_towards(
     sources: set[Node], order: list[Node], in_tape: InTape | None
 ) -> dict[Node, Edges]:
-    """For each node that was made from a source, those of its inputs that lead to one."""
+    """For each node that was made from a source, the inputs that lead to a source."""
     leading = set(sources)
     needed: dict[Node, Edges] = {}
     for node in order:
@@ -100,7 +100,7 @@ def edges_towards(
 class Accumulator:
     """Adds up the cotangents of each node: in place, where this pass has made the array itself.
 
-    ``sums`` are those of the sources once every other node has been popped.
+    Once every other node has been popped, ``sums`` holds the cotangents of the sources.
     """
 
     __slots__ = ("_recorded", "_sources", "_writable", "sums")
@@ -112,7 +112,7 @@ class Accumulator:
         self._writable: set[Node] = set()
 
     def add(self, node: Node, g: Any) -> None:
-        """One use of this node has given its cotangent."""
+        """Add the cotangent that comes from one use of this node."""
         before = self.sums.get(node)
         if before is None:
             self.sums[node] = g
@@ -153,7 +153,7 @@ def _vjps(
 def _show_ends(
     hook: Hook, sums: dict[Node, Any], needed: dict[Node, Edges], tensor: MakeTensor | None
 ) -> None:
-    """Call the hooks for the cotangents of leaves, too, which have no rules."""
+    """Call the hooks for the cotangents of leaves as well, although leaves have no rules."""
     for node, g in sums.items():
         if node not in needed:
             hook.backward(lambda *_: [], node, (), g, tensor)
@@ -178,9 +178,10 @@ def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) ->
 
 
 def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
-    """(output, input 0, input 1, ...) as a rule wants them: an array, or its shape, or None.
+    """(output, input 0, input 1, ...): each an array, or only a shape and dtype, or None.
 
-    Refuses a node whose rules would read a leaf that was written since, asked for or not.
+    Raises RuntimeError if a rule would read a leaf that was written in place after the node was
+    recorded, even when the gradient by that leaf was not asked for.
     """
     saved = node.saved
     if saved is None:
@@ -189,7 +190,7 @@ def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
         raise RuntimeError(_freed(node))
     ans = saved[0]
     found = [node if ans is None else ans if tensor is None else tensor(ans, node)]
-    together = node.op.vjp_all is not None  # may read its inputs again although it saved none
+    together = node.op.vjp_all is not None  # such a rule may read inputs that it did not save
     for array, parent in zip(saved[1:], node.parents, strict=True):
         read = together or array is not None
         if read and type(parent) is Leaf and parent.assigned > node.number:
@@ -204,14 +205,14 @@ def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
 
 
 def _as_plain(h: Any) -> Any:
-    """What a rule gave on plain arrays. Our own operators make constant tensors of them."""
+    """The array that a rule returned; a rule that calls our operators returns a constant tensor."""
     if h is None or isinstance(h, np.generic):
         return h
     return h._data if hasattr(h, "_data") else np.asarray(h)
 
 
 def match_input(h: Any, parent: Node, node: Node) -> Any:
-    """What a rule of ``node`` gave for an input, in the shape and dtype of that input."""
+    """The cotangent that a rule of ``node`` returned, in the shape and dtype of the input."""
     if h.shape != parent.shape:
         h = _unbroadcast(h, parent.shape, node)
     return h if h.dtype == parent.dtype else h.astype(parent.dtype)

@@ -2,7 +2,7 @@
 
 This trades time for memory (Chen et al., 2016, arXiv:1604.06174). The second run must do what the
 first did: with the same tensors tracked, the same replacements in force and the same random
-numbers. If it does something else, an error is raised.
+numbers. If it does something else, an error is raised. (Files are in ``io/checkpoints.py``.)
 """
 
 from __future__ import annotations

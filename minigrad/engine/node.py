@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 next_number = itertools.count(1).__next__
 
 NO_METADATA: dict[str, Any] = {}
-#: Stands where the arrays of a node were, once a backward pass has used and released them.
+#: Replaces what a node saved, once a backward pass has used and released it.
 FREED: Any = ("freed",)
 
 
 class Scope(str):
     """Where an operation was recorded: the path of the module, and whether in a gradient of it.
 
-    As text it reads well in a message. ``kinds`` maps the paths of the model to class names;
-    ``order`` is 0 for what the user computes, 1 for the operations of a derivative of that, ...
+    It is a string, so that messages can show it. ``kinds`` maps the paths of the model to class
+    names; ``order`` is 0 for what the user computes, 1 for the operations of its derivative, ...
     """
 
     __slots__ = ("kinds", "order", "path")
@@ -50,7 +50,7 @@ class Scope(str):
 
     @classmethod
     def of(cls, scope: str) -> Scope:
-        """Any scope as a Scope."""
+        """This scope as a Scope, even if it is a plain string."""
         return scope if isinstance(scope, Scope) else cls(scope)
 
     def gradient(self) -> Scope:
@@ -87,9 +87,9 @@ class ShapeDtype:
 class Node(ShapeDtype):
     """One recorded operation. The shape and dtype that it inherits are those of its output.
 
-    ``saved`` is (output, input 0, input 1, ...), each the array where a rule needs it, a
-    ``ShapeDtype`` or None where it does not; None altogether when no rule needs any. ``seen`` is
-    what ``mg.observe()`` noted, if it was open.
+    ``saved`` is (output, input 0, input 1, ...): the arrays that a rule needs, and a ``ShapeDtype``
+    or None in place of the others. It is None when no rule needs an array. ``seen`` is what
+    ``mg.observe()`` noted, if it was open.
     """
 
     __slots__ = ("metadata", "number", "op", "parents", "saved", "scope", "seen")
@@ -115,7 +115,8 @@ class Leaf(Node):
 
     ``assigned`` is the number at which its buffer was last written in place. A node with a smaller
     number that kept the buffer is out of date: no other bookkeeping of versions is needed.
-    ``watchers`` are the ids of the tapes that watch a tensor which is a constant without them.
+    ``watchers`` are the ids of the tapes that watch this tensor; when the last one closes, a leaf
+    that is not ``trainable`` is a constant again.
     """
 
     __slots__ = ("assigned", "grad", "name", "owner", "trainable", "watchers")
@@ -150,10 +151,10 @@ class Leaf(Node):
 
 
 class State:
-    """What the current thread (or task) does with operations. Immutable: changed by replacing.
+    """What the current thread (or task) does with operations. Never changed, only replaced.
 
-    ``pauses`` are the open blocks that keep it from recording. ``hook`` is called around each
-    operator and each derivative rule while one is set, by anomaly detection or ``mg.observe()``.
+    ``pauses`` are the open blocks that keep it from recording. ``hook`` is called
+    around each operator and each derivative rule; anomaly detection and ``mg.observe()`` set it.
     """
 
     __slots__ = ("hook", "pauses", "recording", "scope", "tapes")
@@ -187,14 +188,14 @@ STATE: ContextVar[State] = ContextVar("minigrad_state", default=State())  # noqa
 def in_module(name: str) -> str:
     """An operator's name and the module that calls it, as messages begin: "linear in 0.head".
 
-    A module that no other one holds has no path; it is named by its class.
+    The outermost module has no path, so it is named by its class.
     """
     scope = STATE.get().scope
     where = scope or getattr(scope, "kinds", NO_METADATA).get("")
     return f"{name} in {where}" if where else name
 
 
-#: Lists of the values that buffers had before an assignment, for blocks that restore them.
+#: For each open block that restores buffers: the tensors assigned in it, with their old arrays.
 ASSIGNED: ContextVar[tuple[list[tuple[Tensor, Any]], ...]] = ContextVar(
     "minigrad_assigned", default=()
 )

@@ -1,4 +1,4 @@
-"""How an operator runs on tensors, and how what it does is written down.
+"""How an operator runs on tensors, and how the history of its result is recorded.
 
 Every operator goes through :func:`run`. Python's operators on two tensors and functions of one
 tensor have a short path each, :func:`binary` and :func:`unary`, which do the same without loops
@@ -86,7 +86,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             saved = _save(saves, value, inputs, arrays, parents)
             return attach(op, tuple(parents), saved, arrays, metadata, value, state)
     if value.dtype.kind == "c":
-        if op.numbers:  # not asked before the call, since tracked inputs are real
+        if op.numbers:  # not checked before the call, because tracked inputs are real
             in_real_numbers(in_module(op.name), op.numbers, dict(zip(op.params, arrays)))
         if state.recording:
             raise _complex(op)
@@ -123,7 +123,7 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
         saved = None
     else:
         save_ans, save_x, save_y = saves
-        # Somebody else's array could change before the backward pass; a tensor cannot.
+        # The caller may change an array before the backward pass, so it is copied; a tensor is not.
         saved = (
             value if save_ans else None,
             None if not save_x else a.copy() if a is x and type(a) is ndarray else a,
@@ -160,8 +160,8 @@ def attach(
     value: Any,
     state: State,
 ) -> Tensor:
-    """The tensor of a value with the node that tells where it came from."""
-    # Spelled out, because each call of an __init__ costs as much as a fifth of a small operator.
+    """A tensor of this value, with a node that tells where the value came from."""
+    # Without __init__, because calling one takes a fifth of the time of a small operator.
     node = _new(Node)
     node.op = op
     node.parents = parents
@@ -185,7 +185,7 @@ def attach(
 def constant(
     op: Operator, parents: Any, arrays: Any, metadata: dict[str, Any], value: Any, state: State
 ) -> Tensor:
-    """The tensor of a value without history."""
+    """A tensor of this value without history."""
     if state.hook is not None:
         state.hook(op, arrays, metadata, value, None)
         how = f"{op.name}, which has no derivative" if state.recording else "no_grad()"
@@ -205,9 +205,10 @@ def _complex(op: Operator) -> TypeError:
 
 
 def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
-    """The inputs, with arrays of numbers in place of what is neither a tensor nor an array.
+    """The inputs, with lists and the like converted to arrays. Raises TypeError for non-numbers.
 
-    Python numbers are weak beside a tensor; on their own they are float32.
+    A Python number beside a tensor stays, so that it takes the dtype of the tensor; without a
+    tensor, a Python float becomes float32.
     """
     found = []
     for i, x in enumerate(inputs):
@@ -234,7 +235,7 @@ def _operand(x: Any) -> Any:
     if isinstance(x, (int, float)):
         return x
     if isinstance(x, (ndarray, np.generic)):
-        # NumPy then comes back with the ufunc, which refuses by name.
+        # Python then tries NumPy, which calls the ufunc with the tensor: an error that names it.
         return x if x.dtype.kind in NUMERIC else NotImplemented
     if isinstance(x, (list, tuple)):
         return as_array(x)
@@ -244,11 +245,11 @@ def _operand(x: Any) -> Any:
 def _save(
     saves: tuple[int, ...], value: Any, inputs: Any, arrays: Any, parents: Any
 ) -> tuple[Any, ...]:
-    """(output, inputs...) as ``saves`` wants them."""
+    """(output, inputs...), of each what ``saves`` says: the array, its shape and dtype, or None."""
     saved: list[Any] = [value if saves[0] == KEEP else None]
     for use, given, array, parent in zip(saves[1:], inputs, arrays, parents, strict=True):
         if use == KEEP:
-            # Somebody else's array could change before the backward pass; a tensor cannot.
+            # The caller may change an array before the backward pass, so it is copied.
             saved.append(array.copy() if given is array and isinstance(array, ndarray) else array)
         elif parent is not None or not isinstance(array, ndarray):
             saved.append(None)
@@ -258,7 +259,7 @@ def _save(
 
 
 def _is_mutable(x: Any) -> bool:
-    """Whether a view of this input could be seen to change: then the output is a copy."""
+    """Whether this input may be written in place later; a view of it must then be a copy."""
     if isinstance(x, Tensor):
         return type(x._node) is Leaf and x._node.trainable
     return isinstance(x, ndarray)

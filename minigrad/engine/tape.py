@@ -56,9 +56,10 @@ class GradientTape:
         # Numbers [start, end) during which this tape was recording; the last may be open.
         self._intervals: list[list[float]] = []
         self._open = False
+        # No other tape was open at the same time, so a gradient may release what nodes saved.
         self._alone = True
         self._spent = False
-        # Whether its gradients are recorded; None when that depends on whether a tape is open.
+        # Whether its gradients are recorded; None: if any tape is open when they are taken.
         self._recorded: bool | None = None
 
     # -- reading -----------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class GradientTape:
             STATE.set(state.replace(tapes=tuple(t for t in state.tapes if t is not self)))
 
     def stop_recording(self) -> Switch:
-        """What runs inside is constant to this tape.
+        """A block in which this tape does not record: what runs there is constant to it.
 
         Raises RuntimeError when the tape is not recording.
         """
@@ -181,14 +182,14 @@ class GradientTape:
                 )
             with _watching:
                 node = one._node or new_leaf(one, trainable=False)
-                # Noted first: what Ctrl-C leaves here is then undone with the rest.
+                # Noted first, so that closing the tape undoes it even after Ctrl-C just below.
                 self._watched[id(one)] = (one, node)
                 if type(node) is Leaf:
                     node.watchers.add(id(self))
                 one._node = node
 
     def _unwatch(self) -> None:
-        """Make constants again of what was constant before tapes watched it."""
+        """Turn tensors back into constants if they were tracked only because tapes watched them."""
         with _watching:
             for tensor, node in self._watched.values():
                 if type(node) is Leaf:
@@ -217,7 +218,7 @@ class GradientTape:
         output_gradients: Any = None,
         unconnected_gradients: str = "none",
     ) -> Any:
-        """D target / d source for each source, in the nesting (list, tuple, dict) of ``sources``.
+        """The gradient of ``target`` by each source, nested (list, tuple, dict) like ``sources``.
 
         Several targets, and the elements of a target that is not a scalar, are summed, weighted by
         ``output_gradients`` (of the targets' shapes). A source that the target does not depend
@@ -336,7 +337,7 @@ class GradientTape:
             raise TypeError(f"{function}: expected a tensor as {role}, got {type(one).__name__}")
 
     def _in_tape(self) -> Callable[[Node], bool]:
-        """A test whether a node was recorded while this tape was on."""
+        """A function that tells whether a node was recorded while this tape was on."""
         if len(self._intervals) == 1:
             ((start, end),) = self._intervals
             return lambda node: start <= node.number < end
@@ -369,7 +370,7 @@ class GradientTape:
         return pairs
 
 
-#: Held while tensors are watched: tapes on several threads that watch one share its leaf.
+#: Held while tensors are watched, because tapes on several threads may share the leaf of one.
 _watching = threading.Lock()
 
 
@@ -381,7 +382,7 @@ def _units(like: Tensor, index: Any) -> Tensor:
 
 
 def _assemble(parts: list[Any], axis: int, shape: tuple[int, ...], dtype: Any) -> Any:
-    """A Jacobian of the gradients that are its slices along ``axis``; None of Nones."""
+    """The Jacobian whose slices along ``axis`` are these gradients; None if they are None."""
     if not parts:
         return Tensor(np.zeros(shape, dtype))
     return None if parts[0] is None else np.reshape(np.stack(parts, axis=axis), shape)

@@ -1,7 +1,8 @@
 """The tensor: a value that nobody may write to, with a history if it is tracked.
 
-What Python's operators and NumPy's functions do with tensors stands in ``recording.py``. Here is
-what a tensor tells of itself, how it leaves the graph, and how arrays and numbers become tensors.
+``recording.py`` runs Python's operators and NumPy's functions on tensors. This file has the
+properties of a tensor, the ways out of the graph, and the conversion of arrays and numbers to
+tensors.
 """
 
 from __future__ import annotations
@@ -43,8 +44,8 @@ class Tensor(ArrayMethods):
 
     Make one with :func:`minigrad.tensor`. Every NumPy operator and function that has a rule works
     on it and records itself: ``x * 2``, ``np.exp(x)``, ``x.sum(axis=0)``. Writing into it raises
-    TypeError (into its array, ValueError), and so does what would lose its history unseen. Errors
-    of NumPy come with the name of the operator.
+    TypeError (into its array, ValueError). An implicit conversion that would lose its history
+    raises TypeError as well. Errors from NumPy name the operator.
 
     >>> import minigrad as mg
     >>> x = mg.tensor([1.0, 2.0, 3.0])
@@ -104,8 +105,8 @@ class Tensor(ArrayMethods):
     def numpy(self) -> NDArray[Any]:
         """The value as a read-only ndarray. It is a constant: no gradient flows through it.
 
-        Of a leaf that optimizers update in place (a Parameter) it is a copy, so what you hold
-        does not change under you.
+        For a leaf that optimizers update in place (a Parameter) it is a copy, which later updates
+        do not change.
         """
         leaf = self._node
         note_detached(leaf, ".numpy()")
@@ -132,15 +133,15 @@ class Tensor(ArrayMethods):
         return self._data.tolist()
 
     def _as_python(self, kind: str) -> Any:
-        """The only element for Python, unless an open tape would lose sight of it unasked."""
+        """The only element as a Python number. Raises TypeError if an open tape tracks it."""
         state = STATE.get()
         if state.recording and any(tape._node_of(self) is not None for tape in state.tapes):
             raise TypeError(
-                f"{kind}: inside a GradientTape or a derivative, a tensor that is followed does "
-                f"not turn into a Python number by itself, because the gradient would be lost "
-                f"without a word (array[0] = t, math.sqrt(t)). Put tensors together with "
-                f"np.stack([t, u]) and use NumPy's functions, or leave the graph on purpose with "
-                f"t.item(); f'{{t:.3f}}' is for printing"
+                f"{kind}: inside a GradientTape or a derivative, a tracked tensor is not converted "
+                f"to a Python number implicitly, because its gradient would be lost silently "
+                f"(array[0] = t, math.sqrt(t)). Combine tensors with np.stack([t, u]) and use "
+                f"NumPy's functions, or leave the graph on purpose with t.item(); to print it, "
+                f"use f'{{t:.3f}}'"
             )
         return self.item()
 
@@ -164,7 +165,7 @@ class Tensor(ArrayMethods):
     def __bool__(self) -> bool:
         if self._data.size != 1:
             raise ValueError(
-                f"the truth of a tensor of shape {self.shape} is not one answer; "
+                f"the truth value of a tensor of shape {self.shape} is ambiguous; "
                 f"use .any() or .all()"
             )
         return bool(self._data.item())
@@ -236,8 +237,8 @@ class Tensor(ArrayMethods):
             node = None
         else:
             raise RuntimeError("requires_grad: a result of operations is tracked; use .detach()")
-        # A leaf is written in place, a constant may stand in graphs and share its buffer: where one
-        # becomes the other, they part.
+        # A leaf is written in place, but graphs and other tensors may share the array of a
+        # constant. So a tensor that changes from one to the other gets an array of its own.
         self._data = self._data.copy()
         self._node = node
 
@@ -321,17 +322,20 @@ class Tensor(ArrayMethods):
             raise ValueError(f"backward: gradient has shape {seed.shape}, expected {self.shape}")
         return seed if seed.dtype == self.dtype else seed.astype(self.dtype)
 
-    # -- in place: only a leaf, and only by name -----------------------------------------------
+    # -- writing in place: only leaves, with assign() -------------------------------------------
 
     def assign(self, value: ArrayLike) -> None:
         """Write a new value into this leaf, e.g. a parameter. Shape and dtype stay.
 
         Raises RuntimeError for a result of operations and ValueError for another shape. A graph
-        that kept the old value refuses a backward pass from then on.
+        that saved the old value then raises RuntimeError in its backward pass.
         """
         node = self._node
         if node is not None and type(node) is not Leaf:
-            raise RuntimeError("assign: a result of operations is a value; make a new tensor")
+            raise RuntimeError(
+                "assign: this tensor is the result of operations, and only a leaf can be written "
+                "in place; make a new tensor"
+            )
         array = named("assign", value)._data
         if array.shape != self.shape:
             raise ValueError(f"assign: expected shape {self.shape}, got {array.shape}")
@@ -341,7 +345,7 @@ class Tensor(ArrayMethods):
             self._data[...] = array
             node.assigned = next_number()
         else:
-            # An untracked value may stand in a graph as a constant: replaced, never overwritten.
+            # A graph may have saved the array of a constant, so it is replaced, not overwritten.
             for assigned in ASSIGNED.get()[-1:]:
                 assigned.append((self, self._data))
             self._data = array.astype(self.dtype)
@@ -401,9 +405,9 @@ class Tensor(ArrayMethods):
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         if self._node is not None:
             raise TypeError(
-                "a tracked tensor does not turn into an array by itself, because the graph would "
-                "be lost without a word (np.asarray, np.array([t, u]), array[:] = t). Use "
-                "t.numpy() to leave the graph on purpose, or np.stack([t, u]) to stay in it"
+                "a tracked tensor is not converted to an array implicitly, because the graph would "
+                "be lost silently (np.asarray, np.array([t, u]), array[:] = t). Use t.numpy() to "
+                "leave the graph on purpose, or np.stack([t, u]) to stay in it"
             )
         array = self.numpy() if copy is not True else self._data.copy()
         if dtype is None or array.dtype == dtype:
@@ -470,7 +474,7 @@ def as_tensor(data: Any) -> Tensor:
 
 
 def named(function: str, data: Any) -> Tensor:
-    """:func:`as_tensor`, whose errors name this function."""
+    """Like :func:`as_tensor`, with errors that begin with the name of this function."""
     try:
         return as_tensor(data)
     except (TypeError, ValueError) as error:
@@ -488,7 +492,7 @@ def plain(value: Any) -> Any:
 
 
 def new_leaf(tensor: Tensor, trainable: bool) -> Leaf:
-    """A beginning of history for this tensor. Raises TypeError for integers."""
+    """A new leaf for this tensor. Raises TypeError for integers."""
     if tensor.dtype.kind != "f":
         raise TypeError(
             f"only floating-point tensors have gradients, got {tensor.dtype}; "
@@ -508,9 +512,9 @@ def gradients(
     recorded: bool = False,
     release: bool = False,
 ) -> dict[Node, Tensor]:
-    """The gradient of each source node that has one, as tensors that share memory with nothing.
+    """The gradient of each source node that has one, as tensors that share no memory.
 
-    ``recorded``: the pass itself is written down, for higher orders.
+    ``recorded``: the pass itself is recorded, for higher orders.
     """
     if recorded:
         with replaced(scope=STATE.get().scope):

@@ -41,7 +41,7 @@ def _fresh(argument: Any) -> Any:
 
 
 def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[Any], Any, Any]:
-    """The call's arguments with fresh variables at ``argnums``, those, and what they stand for."""
+    """The arguments with new variables at ``argnums``, those variables, and what they replace."""
     numbers = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
     name = getattr(f, "__name__", "the function")
     for n in numbers:
@@ -66,7 +66,7 @@ def _recording() -> replaced:
 
 
 def _is_tracked(tape: GradientTape, variables: Any, values: Any) -> bool:
-    """Whether what ran under this tape hangs on anything tracked besides its own variables."""
+    """Whether what ran under this tape depends on tracked tensors other than its variables."""
     start = tape._intervals[0][0]
     if any(type(one._node) is Node for one in flatten(variables)):
         return True
@@ -84,7 +84,7 @@ def _is_array(one: Any) -> bool:
 
 
 def _as_given(given: Any, results: Any) -> Any:
-    """The results (nested as what was given) as arrays where arrays were given."""
+    """The results, as arrays where the arguments were arrays. Both have the same nesting."""
     return map_leaves(lambda a, r: np.array(r._data) if _is_array(a) else r, given, results)
 
 
@@ -126,11 +126,11 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
     """A function that returns ``(f(*args), gradient)``.
 
     The gradient has the nesting of the argument: a tensor, or a list, tuple or dict of them; with
-    a tuple of ``argnums``, a tuple. Zero where f does not depend on an argument. As JAX's.
+    a tuple of ``argnums``, a tuple. Zero where f does not depend on an argument. As in JAX.
 
     Value and gradient are tracked when an argument is, or when f uses a tracked tensor, such as a
-    parameter; so a loss may hold a gradient. Otherwise they are constants, and for NumPy arrays
-    NumPy arrays. This holds for all functions here.
+    parameter; so a loss may contain a gradient. Otherwise they are constants, and NumPy arrays
+    if the arguments are NumPy arrays. The same is true of the other transforms.
 
     Raises ValueError if f does not return exactly one number, TypeError for integer arguments.
 
@@ -179,7 +179,8 @@ def grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
 def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., Any]:
     """All first derivatives: shape ``f(x).shape + x.shape``.
 
-    For nested arguments, or results, so nested; those of the result outside. As JAX's.
+    If the result or the argument is nested, so is the Jacobian: like the result outside, like the
+    argument inside. As in JAX.
 
     >>> import minigrad as mg
     >>> mg.jacobian(lambda x: x * x)(mg.tensor([1.0, 3.0]))
@@ -280,7 +281,7 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
 def hvp(f: Function, x: Any, v: Any) -> Any:
     """The Hessian of f at x times v, without forming the Hessian (Pearlmutter, 1994).
 
-    x may be a list, tuple or dict of tensors, v and the result then are too.
+    x may be a list, tuple or dict of tensors; v and the result then have the same nesting.
     Raises ValueError if x and v differ in shape.
 
     >>> import minigrad as mg

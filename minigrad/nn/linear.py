@@ -63,7 +63,7 @@ class Linear(Layer):
 class LazyLinear(LazyModule, Linear):
     """A Linear that takes ``in_features`` from its first input, and is a Linear from then on.
 
-    Raises ValueError for a first input without axes, and later as Linear.
+    Raises ValueError for a first input without axes, and after that as Linear does.
 
     >>> layer = nn.LazyLinear(2)
     >>> layer(mg.ones((4, 3))).shape
@@ -93,7 +93,7 @@ class LazyLinear(LazyModule, Linear):
 class Identity(Module):
     """Gives back its input; takes and ignores any arguments at construction.
 
-    x (...) to the same shape.
+    x (...) gives x.
 
     >>> nn.Identity()(3)
     3

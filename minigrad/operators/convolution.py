@@ -38,7 +38,7 @@ def _windows(
     dilation: Any,
     groups: int,
 ) -> Windows:
-    """The windows of a convolution whose shapes have been found to agree."""
+    """The windows of a convolution. Raises ValueError for shapes that do not fit."""
     check_rank(name, "input", x_shape, "(N, C, H, W)")
     check_rank(name, "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
     groups = as_int(name, "groups", groups)
@@ -122,9 +122,9 @@ def conv2d(
     ``padding``: zeros around the image, an int, a pair (vertical, horizontal),
     ((top, bottom), (left, right)), "valid" or "same" (as TensorFlow: ceil(H / stride) rows, the
     odd zero to the bottom and right). ``groups`` splits the channels; groups=C is depthwise.
-    An infinite or NaN weight makes NaN where it meets padding, too, which PyTorch passes over.
-    Raises ValueError for shapes that do not fit, with what would; TypeError for sizes that are no
-    integers.
+    An infinite or NaN weight gives NaN where it meets padding as well; PyTorch skips padding.
+    Raises ValueError for shapes that do not fit, naming one that would; TypeError for sizes that
+    are not integers.
 
     >>> x = tensor([[[[1.0, 2.0, 3.0]]]])
     >>> conv2d(x, tensor([[[[1.0, -1.0]]]]))
@@ -266,7 +266,7 @@ def _one(name: str, what: str, value: Any) -> Any:
 
 
 def _beside(name: str, padding: Any) -> Any:
-    """One axis's padding, for the second of two axes."""
+    """The padding of one axis as that of two, of which the first has none."""
     if isinstance(padding, str):
         return padding
     one = _one(name, "padding", padding)

@@ -1,8 +1,8 @@
-"""How an operator is declared: in one place, what it computes, its rules, domain and samples.
+"""How an operator is declared: its value, its rules, its domain and its samples in one place.
 
-A declaration is pure NumPy and knows nothing of tensors. The engine reads it
-to run the operator, the backward pass reads it to find the rules, and the tests read it to check
-every rule against finite differences. An operator that stands here is therefore tested.
+A declaration is pure NumPy and knows nothing of tensors. The engine reads it to run the operator,
+the backward pass reads it to find the rules, and the tests read it to check every rule against
+finite differences. So every operator is tested as soon as it is declared.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Operator:
     *inputs, **metadata)`` gives a list, the cotangents of the inputs with the indices ``wanted``.
     ``rules`` then only tell which inputs have a derivative.
 
-    ``numbers``: "real" refuses complex numbers; "inexact" takes whole numbers and booleans as
-    float64, where no input is of floating point; "float" does both.
+    ``numbers``: "real" refuses complex numbers; "inexact" computes in float64 if all inputs are
+    integers or booleans; "float" does both.
     """
 
     vjp_all: Rule | None
@@ -170,7 +170,7 @@ def _wide_call(inputs: Any, first: Any, named: Any) -> tuple[Any, Any, Any]:
 
 
 def _wide_rule(rule: Rule) -> Rule:
-    # The engine rounds what it gives to the dtype of the input.
+    # The engine rounds the result to the dtype of the input.
     @functools.wraps(rule)
     def wide(*arrays: Any, **metadata: Any) -> Any:
         return rule(*(_widened(arrays) or arrays), **metadata)
@@ -202,7 +202,7 @@ NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
 class _Engine:
-    """The engine plugs itself in here, so that the rules can be read, and imported, without it."""
+    """Functions of the engine, which it sets when it is imported: operators do not import it."""
 
     record: Callable[[Operator, tuple[Any, ...], dict[str, Any]], Tensor]
     as_tensor: Callable[[Any], Any]
@@ -215,7 +215,7 @@ class _Engine:
     in_module: Callable[[str], str]
     #: The tracked tensors in a value, also inside tuples and lists, while anything is recorded.
     tracked: Callable[[Any], list[Any]]
-    #: A number smaller than that of any operation to come.
+    #: A number smaller than that of any later operation.
     now: Callable[[], int]
     #: Whether a tensor, or one in a nested result, was made from another one since that number.
     made_from: Callable[[Any, Any, int], bool]
@@ -233,15 +233,14 @@ def lost(name: str, argument: str) -> str:
     )
 
 
-#: What arrays were called before they took NumPy's names, and may be called still: the first of a
-#: function, and the second.
+#: Former names of array arguments, still accepted beside NumPy's, and the position of each.
 OLD_NAMES = {"x": 0, "arrays": 0, "blocks": 0, "p": 0, "y": 1, "q": 1}
-#: The same of settings.
+#: Former names of settings, still accepted, and the present ones.
 OLD_SETTINGS = {"otherwise": "fill_value"}
 
 
 def with_numpys_names(params: Sequence[str], arrays: int, given: dict[str, Any]) -> dict[str, Any]:
-    """Arguments by the names that they have now, where some come by their old ones."""
+    """Keyword arguments with former names replaced by the present ones."""
     if given.keys() <= {*params}:
         return given
     old = {k: params[i] for k, i in OLD_NAMES.items() if i < min(arrays, len(params))}
@@ -281,7 +280,7 @@ def operator(
     ``reference``: what the tests compare with when no function of NumPy is named.
     ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.
     ``wide``: float16 is computed in float32, forward and in the rules, and rounded at the end.
-    ``runs`` is computed where the decorated function is only the signature.
+    ``runs``: the function that computes, if the decorated one only gives the signature.
     """
     rules: tuple[Rule | None, ...]
     if vjp_all is not None:
@@ -440,9 +439,9 @@ def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]
 
 
 def in_real_numbers(name: str, numbers: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Arrays or tensors; whole numbers as float64 when all are such, except for "real".
+    """The inputs, converted to float64 if all are integers or booleans (not for "real").
 
-    Raises TypeError for complex numbers and what are no numbers.
+    Raises TypeError for what is not a number, and for complex numbers (not for "inexact").
     """
     kinds = {k: v.dtype.kind for k, v in inputs.items() if hasattr(v, "dtype")}
     for k, kind in kinds.items():
@@ -470,12 +469,12 @@ def _reals(
 def _refused(
     name: str, function: Callable[..., Any], args: Any, kwargs: Any, error: Exception
 ) -> Exception:
-    """The error of a call, told with the function, the module that called it and the arguments."""
+    """The error of a call, with the function, the module that called it and the arguments."""
     return refusal(name, function, bound(function, args, kwargs), error, engine.in_module(name))
 
 
 def named(function: Callable[P, R]) -> Callable[P, R]:
-    """For a public function of Python: what fails inside is raised again with its name."""
+    """Decorator of a public function that is no operator: its errors name it."""
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -500,7 +499,7 @@ def constant(
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that has no derivative: its result is never tracked.
 
-    ``runs`` is computed where the decorated function is only the signature.
+    ``runs``: the function that computes, if the decorated one only gives the signature.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:

@@ -1,4 +1,8 @@
-"""Hyperbolic functions and their inverses."""
+"""Hyperbolic functions and their inverses.
+
+Each is a row: NumPy's function, its derivative rule and an example (see ``rows.py``). In a rule,
+``g`` is the cotangent of the output and ``ans`` the output.
+"""
 
 from __future__ import annotations
 

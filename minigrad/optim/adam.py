@@ -63,7 +63,8 @@ class Adam(Optimizer):
         """Kingma and Ba, algorithm 1: m and v average g and g², and p moves by m / sqrt(v)."""
         t, amsgrad = scalars["step"], group["amsgrad"]
         beta1, beta2 = map(float, group["betas"])
-        # sqrt(v / c) + eps = (sqrt(v) + eps * sqrt(c)) / sqrt(c): one pass less.
+        # With c = 1 - beta2^t, sqrt(v / c) + eps = (sqrt(v) + eps * sqrt(c)) / sqrt(c): this saves
+        # a division of the whole array.
         root = math.sqrt(1.0 - beta2**t)
         eps = group["eps"] * root
         size = float(group["lr"]) * root / (1.0 - beta1**t)
