@@ -30,7 +30,7 @@ _pool_process = 0
 
 
 def _executor() -> ThreadPoolExecutor:
-    global _pool, _pool_process  # noqa: PLW0603 (made on first use, and again after a fork)
+    global _pool, _pool_process  # made on first use, and again after a fork
     if _pool is None or _pool_process != os.getpid():
         futures = load_late("concurrent.futures")  # a fifth of the time to import minigrad
         made: ThreadPoolExecutor = futures.ThreadPoolExecutor(thread_name_prefix="minigrad")
