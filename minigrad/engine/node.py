@@ -153,8 +153,8 @@ class Leaf(Node):
 class State:
     """What the current thread (or task) does with operations. Never changed, only replaced.
 
-    ``pauses`` are the open blocks that keep it from recording. ``hook`` is called
-    around each operator and each derivative rule; anomaly detection and ``mg.observe()`` set it.
+    ``pauses`` are the open blocks that keep it from recording. ``hook`` is called around each
+    operator and each derivative rule; anomaly detection and ``mg.observe()`` set it.
     """
 
     __slots__ = ("hook", "pauses", "recording", "scope", "tapes")
