@@ -67,7 +67,7 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
 
 
 def frozen(value: Any) -> Any:
-    """Metadata of our own: the user's index array could change before the backward pass."""
+    """A copy of metadata, because the caller may change it before the backward pass."""
     kind = type(value)
     if kind is int or kind is slice:
         return value
@@ -76,6 +76,6 @@ def frozen(value: Any) -> Any:
     if kind is tuple or kind is list:
         return kind(map(frozen, value))
     if isinstance(value, np.generic):
-        # Numbers are weak here: a slope that came out of np.linspace must not widen float32.
+        # A Python number, so that a slope taken from np.linspace keeps float32 as it is.
         return value.item()
     return engine.constant(value)

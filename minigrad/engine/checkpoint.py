@@ -42,11 +42,11 @@ def also_when_recomputed(block: Block) -> Generator[None]:
 
 @checked()
 def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
-    """``f(*args)``, keeping for the backward pass only the arguments; f runs again then.
+    """``f(*args)``, of which only the arguments are kept; the backward pass runs f again.
 
     f may use parameters and other tracked tensors besides its arguments, and random numbers of
-    the library (a dropout mask comes out the same again); buffers that it assigns, such as running
-    means, are assigned once. It must compute the same thing twice.
+    the library (a dropout mask is the same both times); buffers that it assigns, such as running
+    means, are assigned once. It must compute the same both times.
 
     Raises TypeError if f returns anything but tensors (which may be nested), and on the backward
     pass RuntimeError if f used other operators or other tensors than the first time.
@@ -72,7 +72,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
         for i, tensor in zip(places, inputs, strict=True):
             given[i] = tensor
         start = next_number()
-        # Whether anything is recorded where the gradient is asked for is not f's concern.
+        # f is recorded, whether or not recording is on where the gradient is taken.
         with replaced(tapes=tapes, scope=state.scope, recording=True, pauses=()):
             return start, f(*given)
 
@@ -105,7 +105,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
                 stack.enter_context(also_when_recomputed(block))
             stack.enter_context(_watched_again(others))
             start, values = run(again, STATE.get().tapes if recorded else ())
-            # What it returned may be one of the others, so this is read before they are let go.
+            # f may return one of ``others``, so the nodes are read while those are still watched.
             made = [value._node for value in flatten(values)]
         candidates = [*(v._node for v in again), *others]
         _refuse_other_operators(steps, _operators_since(start, made))
@@ -133,13 +133,13 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
 
 
 def _variable(tensor: Tensor) -> Tensor:
-    """The same value as the beginning of a history of its own."""
+    """The same value as a leaf of its own."""
     made = Tensor(tensor._data)
     made._node = new_leaf(made, trainable=False)
     return made
 
 
-# -- the same again --------------------------------------------------------------------------------
+# -- running it again ------------------------------------------------------------------------------
 
 
 def _operators_since(start: int, made: list[Node | None]) -> list[tuple[str, tuple[int, ...]]]:
@@ -174,7 +174,7 @@ def _new_tensor_message(node: Node) -> str:
 
 @contextmanager
 def _watched_again(nodes: list[Node | None]) -> Generator[None]:
-    """Inside, watched tensors have these nodes again, which they lost when their tape closed."""
+    """A block in which watched tensors have the nodes that they lost when their tape closed."""
     before: list[tuple[Tensor, Node | None]] = []
 
     def undo() -> None:
@@ -192,7 +192,7 @@ def _watched_again(nodes: list[Node | None]) -> Generator[None]:
 
 @contextmanager
 def _assignments_undone() -> Generator[None]:
-    """Afterwards, tensors that were assigned inside hold what they held before."""
+    """A block that undoes, at its end, the assignments to tensors inside it."""
     assigned: list[tuple[Tensor, Any]] = []
 
     def undo() -> None:

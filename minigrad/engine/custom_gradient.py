@@ -30,8 +30,8 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
     """Decorate a function that returns its value and the function that gives its gradient.
 
     ``f(*args)`` returns ``(value, grad)``; ``grad(*upstream)`` takes one cotangent per value and
-    returns one gradient per tensor argument (None for none). What ``grad`` computes with tensors
-    is recorded when a higher order is asked for. As ``tf.custom_gradient``.
+    returns one gradient per tensor argument, or None in its place. What ``grad`` computes with
+    tensors is recorded when a higher order is asked for. As ``tf.custom_gradient``.
 
     Raises TypeError if f does not return such a pair or a tracked tensor is passed by name,
     RuntimeError when f uses a tracked tensor that is not an argument (its gradient would be lost),
@@ -89,16 +89,17 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                 )
             return [None if found[i] is None else as_tensor(found[i]) for i in wanted]
 
-        # Nothing is kept here; that grad may have kept any input is what this says to the engine.
+        # The node saves nothing. The tuple (rather than None) has the engine check every leaf for
+        # updates, because grad may refer to any input.
         return with_rule(name, values, parents, (None,) * (1 + len(parents)), rule)
 
     return call
 
 
 def history_before(start: int, made: list[Node | None]) -> list[Node]:
-    """The nodes from before number ``start`` that led to these.
+    """The nodes from before number ``start`` that these were made from.
 
-    Also parameters made since, such as those of a lazy layer: they outlive what made them.
+    Also parameters made since then, such as those of a lazy layer, which outlive the call.
     """
     found = reachable((n for n in made if n is not None), lambda n: n.number > start)
     return [n for n in found if n.number <= start or (type(n) is Leaf and n.trainable)]
@@ -111,9 +112,9 @@ def with_rule(
     saved: tuple[Any, ...] | None,
     rule: Callable[..., list[Any]],
 ) -> Any:
-    """The same values (a tensor, or nested ones) with one node for a history, which has this rule.
+    """The same values (a tensor, or nested ones) with a single node with this rule as history.
 
-    Several values are packed into one array, so that the engine knows single outputs only.
+    Several values are packed into one array, because a node has one output.
     """
     flat = [as_tensor(v) for v in flatten(values)]
     state = STATE.get()

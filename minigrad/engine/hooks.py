@@ -52,7 +52,7 @@ class Hook:
             raise
 
     def _remove(self) -> None:
-        """Take this one out, also from between others: generators may take turns."""
+        """Remove this hook, even from between others: blocks of generators may overlap."""
         state = STATE.get()
         if state.hook is self:
             STATE.set(state.replace(hook=self._outer))
@@ -63,9 +63,9 @@ class Hook:
     def __call__(
         self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
     ) -> None:
-        """An operator made ``value`` of ``arrays``; ``node`` is None when that is a constant.
+        """An operator computed ``value`` from ``arrays``; ``node`` is None for a constant.
 
-        ``arrays`` is None where a function that was shown already is put under one node.
+        ``arrays`` is None when operators that were shown already are replaced by a single node.
         """
         if self._outer is not None:
             self._outer(op, arrays, metadata, value, node)

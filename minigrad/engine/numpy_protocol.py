@@ -1,8 +1,8 @@
 """What NumPy's own functions do when they meet a tensor.
 
-Three kinds: functions that stand in the operator table (``NUMPY``), functions that look without
-computing (``PLAIN``: they get the plain arrays), and everything else, which is refused with the
-way out. Nothing falls through to a conversion that would lose the graph without a word.
+There are three kinds: functions with an operator (in the table ``NUMPY``), functions whose result
+needs no gradient (``PLAIN``: they get the arrays), and everything else, which raises TypeError with
+a remedy. So no function converts a tensor to an array silently, which would lose the graph.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ INSTEAD = {
     "order": "elements are always in C order",
     "out": "a tensor is a value",
 }
-#: Values of arguments that we do not have which ask for what happens anyway.
+#: Values that are accepted for arguments that we do not have, because they change nothing.
 USUAL: dict[str, tuple[Any, ...]] = {
     "where": (True,), "order": ("C", "K", "A"), "casting": ("same_kind",),
 }  # fmt: skip
-#: What arguments are called in a few functions, and what in ours.
+#: Names of arguments in a few of NumPy's functions, and our names for them.
 RENAMED = {"a_min": "min", "a_max": "max", "newshape": "shape", "x1": "a", "x2": "b", "val": "a"}
-#: Arguments about how, not what: the result is the same.
+#: Arguments that do not change the values of the result.
 IGNORED = frozenset({"copy", "kind", "overwrite_input", "stable", "subok"})
 
 
@@ -121,7 +121,7 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
         order, taken = _order(function), _parameters(known)
         if len(args) <= len(order) and order[: len(args)] != taken[: len(args)]:
             kwargs = {**dict(zip(order, args, strict=False)), **kwargs}
-            args = ()  # ours follow in another order, or there are fewer
+            args = ()  # passed by name, because our order differs or we have fewer
         for key, value in kwargs.items():
             if key not in taken or value is np._NoValue:
                 kwargs = _supported(function, taken, kwargs)
@@ -152,7 +152,7 @@ def _shown(value: Any) -> Any:
 
 @functools.cache
 def _order(function: Function) -> tuple[str, ...]:
-    """NumPy's order of the arguments; empty where it takes any number, or does not tell."""
+    """NumPy's order of the arguments; empty if it takes any number, or has no signature."""
     import inspect  # slow to import, and rarely needed
 
     try:
@@ -181,7 +181,7 @@ def _supported(function: Function, taken: tuple[str, ...], given: dict[str, Any]
 
 
 def _says_nothing(name: str, value: Any) -> bool:
-    """Whether an argument that we do not have asks for what happens anyway."""
+    """Whether an argument that we do not have has a value that changes nothing."""
     if value is None or name in IGNORED:
         return True
     usual: tuple[Any, ...] = USUAL.get(name, ())

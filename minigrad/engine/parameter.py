@@ -1,6 +1,6 @@
 """Parameter: the one kind of tensor that is written in place, by optimizers.
 
-A graph that kept its old value refuses a backward pass from then on; see ``backward.py``.
+A graph that saved the old value then raises RuntimeError in its backward pass; see ``backward.py``.
 """
 
 from __future__ import annotations

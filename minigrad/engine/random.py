@@ -24,7 +24,7 @@ _generators: list[np.random.Generator] = []
 
 @checked(seed="[0, inf)")
 def manual_seed(seed: int) -> np.random.Generator:
-    """Start the library's generator anew: the same seed gives the same numbers. Returns it.
+    """Seed the library's generator: the same seed gives the same numbers. Returns it.
 
     >>> import minigrad as mg
     >>> _ = mg.manual_seed(0)

@@ -1,8 +1,8 @@
 """Switches for recording: blocks that end as they began, whatever happens in between.
 
-Ctrl-C may come between any two steps. So a block takes effect inside its ``try``, its end may run
-twice, and each block takes away only what it has brought: blocks of two generators that take
-turns need not end in the order in which they began.
+Ctrl-C may come between any two steps. So a block takes effect inside its ``try``, and its end may
+run twice. Each block undoes only its own change, because the blocks of two generators that run
+alternately need not end in the reverse of the order in which they began.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @contextmanager
 def afterwards(undo: Callable[[], object]) -> Generator[None]:
-    """Call ``undo`` at the end of the block, and again should Ctrl-C come in the middle of it."""
+    """Call ``undo`` at the end of the block, and once more if Ctrl-C interrupts it."""
     try:
         yield
     finally:
@@ -33,10 +33,10 @@ def afterwards(undo: Callable[[], object]) -> Generator[None]:
 
 
 class replaced:
-    """Inside, the state has these fields changed; afterwards it is as it was before.
+    """A block in which the state has these fields changed; its end restores the state before.
 
-    Entering gives the state before. Without changes the block does nothing. It is not made of a
-    generator, which Python might finish late: this puts a whole state back.
+    Entering returns the state before. Without changes the block does nothing. It is not a
+    generator, because Python might finish that late, and this one restores a whole state.
     """
 
     def __init__(self, **changes: Any) -> None:
@@ -58,10 +58,10 @@ class replaced:
 
 
 class Switch(_GeneratorContextManager[None]):
-    """A block that is a decorator, too: of functions, generators, coroutines and both in one."""
+    """A block that can decorate functions, generators, coroutines, async generators."""
 
     def __call__(self, function: F) -> F:
-        """The function with each of its steps inside the block."""
+        """The function, with the block around each of its steps."""
         made: F = _in_steps(self._recreate_cm, function)
         return made
 
@@ -113,7 +113,7 @@ def is_recording() -> bool:
     return STATE.get().recording
 
 
-# -- functions that stop and go on -----------------------------------------------------------------
+# -- functions that pause and resume ---------------------------------------------------------------
 
 
 def _in_steps(block: Callable[[], Any], function: Any) -> Any:
@@ -160,7 +160,7 @@ def _in_steps(block: Callable[[], Any], function: Any) -> Any:
 
 
 class _Steps:
-    """Awaits something with each step inside a block."""
+    """Awaits something, with a block around each step."""
 
     def __init__(self, block: Callable[[], Any], awaited: Any) -> None:
         self._block, self._awaited = block, awaited

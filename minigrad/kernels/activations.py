@@ -1,7 +1,7 @@
 """The logistic function, which NumPy does not have.
 
-On what is no array, a tensor, it is an operator that records itself. ``operators/`` stands to the
-right of this folder, so it puts that operator here.
+On a tensor, it is an operator that records itself. Kernels do not import operators, so
+``operators/activations.py`` sets that operator here when it is imported.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-#: Where the value has become 1 and e^x does not overflow yet, by dtype; 50 in all wider ones.
+#: An x at which the value is 1 already and e^x does not overflow yet, by dtype; else 50.
 MOST = {"e": 11.0}
 
 
@@ -32,7 +32,7 @@ def plain_logistic(x: Any) -> Any:
 def logistic(x: Any) -> Any:
     """``plain_logistic`` without overflow.
 
-    Right to the last digits everywhere; 1 minus it is logistic(-x), whose digits 1 - ans has lost.
+    Accurate everywhere. For 1 - logistic(x) use logistic(-x): the subtraction would lose digits.
     """
     if not isinstance(x, (np.ndarray, np.generic)):
         return Recorded.logistic(x)

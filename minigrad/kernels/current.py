@@ -1,8 +1,7 @@
 """The kernels that run, by name. This is where operators call them: ``current.conv2d(...)``.
 
-They are NumPy's set at first. Another set has functions of the same names and arguments, and takes
-their place with ``use``; no code outside this folder knows which one runs. A set need not be
-complete.
+At first they are the ones in this folder, written with NumPy. ``use`` replaces them, or some of
+them, by functions of the same names and arguments; no code outside this folder knows which run.
 
 Kernels get arrays and geometry that have been checked. Four of them, ``total``, ``mean``,
 ``product`` and ``logistic``, are also called on tensors, which record what the plain definition
@@ -80,7 +79,7 @@ if not TYPE_CHECKING:
 
 
 def use(kernels: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
-    """Put these kernels in the place of those of the same names, which are returned.
+    """Replace the kernels of these names, and return the ones replaced.
 
     Raises ValueError for a name that no kernel has.
     """

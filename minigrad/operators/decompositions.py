@@ -294,7 +294,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
 
     As np.linalg.lstsq, by the pseudo-inverse: the derivative supposes that the rank stays. a (m, n)
     and b (m,) or (m, k) give z (n,) or (n, k). Raises ValueError for a stack of matrices and
-    an ``rcond`` that is no number.
+    an ``rcond`` that is not a number.
 
     >>> lstsq(tensor([[2.0], [0.0]]), tensor([4.0, 3.0]))[0]
     tensor([2.])

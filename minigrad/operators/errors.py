@@ -1,4 +1,4 @@
-"""Messages for calls that fail: operator, what was expected, what came, the remedy."""
+"""Messages for calls that fail: the operator, what it expected, what it got, and a remedy."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 if TYPE_CHECKING:
     from minigrad.operators.declare import Operator
 
-#: What may come out of a call with unfit arguments. FloatingPointError is left alone: who asks
-#: NumPy for it wants it as it is.
+#: Errors that wrong arguments may cause. FloatingPointError is not one of them: it is raised only
+#: for those who ask NumPy for it, and passed on unchanged.
 FAILURES = (
     ValueError, TypeError, LookupError, AttributeError, ZeroDivisionError, OverflowError,
     AssertionError, RecursionError, MemoryError,
 )  # fmt: skip
 
-#: The kinds of errors that are raised again with more words, the special ones first. NumPy's own
-#: subclasses of TypeError are not among them: they cannot be made from a message.
+#: Classes in which an error is raised again with a longer message, the special ones first. NumPy's
+#: own subclasses of TypeError are missing, because they cannot be made from a message.
 _KINDS = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError, MemoryError)
 UNFIT = "these arguments do not fit together: "
-#: Errors that tell of our insides rather than of the call: by their kind, and by their words.
+#: Errors that speak of our code rather than of the call: by their class, and by their text.
 _INSIDE = (AttributeError, KeyError, AssertionError, ZeroDivisionError, RecursionError)
 _WORDS = re.compile(
     r"object|iterable|subscriptable|unpack|unsupported operand|not supported between|indices must|"
@@ -57,9 +57,9 @@ def refusal(
     text: str = "",
     advice: str = "",
 ) -> Exception:
-    """The error of a call as TypeError, ValueError or their kin, with the name and the arguments.
+    """The error of a call as a TypeError, ValueError or similar, with the name and the arguments.
 
-    ``function`` tells by its annotations what each argument may be.
+    The annotations of ``function`` tell what each argument may be.
     """
     where, said = where or name, str(error).partition(" (got ")[0]
     got = ", ".join(f"{k}={_describe(v)}" for k, v in given.items())
@@ -68,7 +68,7 @@ def refusal(
         told = any(k in said for k in given)
         rest = "" if told else f" (got {got})"
         return _kind(error)(f"{head}: {said.partition(': ')[2]}{rest}")
-    if error.__cause__ is not None:  # told once already, by an operator further in
+    if error.__cause__ is not None:  # an operator that this one calls has reported it already
         said = re.sub(r"^[\w.]+(?: in [\w.]+)?: ", "", said).removeprefix(UNFIT)
     wrong = _misfit(function, given)
     words = isinstance(error, (TypeError, IndexError)) or "unpack" in said
@@ -95,7 +95,7 @@ def bound(
 def _kind(error: Exception) -> type[Exception]:
     """The class to raise an error again in."""
     if isinstance(error, IndexError) and "index out of range" in str(error):
-        return ValueError  # of a tuple of ours, not of an array
+        return ValueError  # the index of a tuple in our code, not of an array
     if isinstance(error, AttributeError):
         return TypeError
     if isinstance(error, MemoryError) and _beyond_any_memory(error):
@@ -104,7 +104,7 @@ def _kind(error: Exception) -> type[Exception]:
 
 
 def _beyond_any_memory(error: MemoryError) -> bool:
-    """Whether so much was asked for that the size was a mistake, not the machine too small."""
+    """Whether the size is so large that it must be a mistake, rather than memory too small."""
     shape: Any = getattr(error, "shape", None)
     dtype: Any = getattr(error, "dtype", None)
     return shape is None or math.prod(shape) * dtype.itemsize > 1 << 47

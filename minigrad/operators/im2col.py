@@ -1,7 +1,8 @@
 """im2col and col2im: the patches of an image as columns, and the sum of columns into an image.
 
 Each is the other's adjoint, <im2col(x), c> = <x, col2im(c)>, and therefore the other's derivative
-rule. Convolution and pooling are products and maxima over these columns.
+rule. Convolution and pooling are products and maxima over these columns. The arrays are copied in
+``kernels/im2col.py``.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Pooling: the largest or the mean element under a sliding window, and windows that adapt.
 
 The gradient of a maximum goes to the first element that attains it: ``max_pool2d_grad`` sends it
-there, ``max_pool2d_pick`` fetches from there. Each is the other's derivative, so every order is
-at hand. Neither needs stored indices: input and output tell where the maximum was.
+there, ``max_pool2d_pick`` fetches from there. Each is the other's derivative, so derivatives of
+every order exist. Neither needs stored indices: input and output tell where the maximum was.
 """
 
 from __future__ import annotations

@@ -22,9 +22,9 @@ P = ParamSpec("P")
 
 
 class Signature(Generic[P]):
-    """What declares functions with the parameters of ``like``, whose body never runs."""
+    """Declares operators with the parameters of ``like``, whose body never runs."""
 
-    #: What its operators are tested on unless they say otherwise.
+    #: What its operators are tested on, unless their row has samples.
     samples: Sequence[Sample] = ()
 
     def __init__(self, like: Callable[P, Any]) -> None:
@@ -70,7 +70,7 @@ class Signature(Generic[P]):
         return made
 
     def _by_name(self, numpy: Callable[..., Any]) -> Callable[..., Any]:
-        """NumPy's function, its settings by name: it may have others in between."""
+        """NumPy's function, with settings by name, because it may have others between them."""
         arrays, params = self._arrays, self._params
 
         def forward(*args: Any, **named: Any) -> Any:
@@ -87,7 +87,7 @@ class Signature(Generic[P]):
 
 
 def first_line(numpy: Callable[..., Any]) -> str:
-    """What NumPy says first of a function: the paragraph before, if any, is its signature."""
+    """The first line of a docstring of NumPy, which may follow a paragraph with the signature."""
     said = (numpy.__doc__ or "").split("\n\n", 2)
     line = said[len(said) > 1 and said[0].startswith(numpy.__name__)]
     return " ".join(line.split()).rstrip(".") + "."

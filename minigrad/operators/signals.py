@@ -109,7 +109,7 @@ def interp(
     Outside, ``left`` and ``right`` (by default the first and last of fp); with a ``period`` the
     points repeat, in any order. Differentiable in x, xp and fp; at a point, the slope in x is that
     of the line to its right. Raises ValueError when xp and fp differ in length or are empty,
-    TypeError for ends that are no real numbers.
+    TypeError for ends that are not real numbers.
 
     >>> interp(tensor([0.5, 3.0]), tensor([0.0, 1.0]), tensor([10.0, 20.0]))
     tensor([15., 20.])

@@ -250,7 +250,7 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters by their ``.grad``; returns what ``closure()`` returned, if given.
 
-        ``closure`` computes the gradients anew: zero_grad, forward, backward, return the loss.
+        ``closure`` computes the gradients again: zero_grad, forward, backward, return the loss.
         Raises RuntimeError when the optimizer was made without parameters, and TypeError if
         ``closure`` cannot be called.
         """
@@ -388,7 +388,7 @@ class Optimizer:
         return update
 
     def _buffers_of(self, number: int) -> list[ParameterBuffer]:
-        """The buffers of a group: one for each dtype, made anew when a parameter has changed."""
+        """The buffers of a group: one for each dtype, made again when a parameter has changed."""
         group, buffers = self.param_groups[number], self._buffers[number]
         initial = self.initial_state(group)
         known = sum(len(buffer.params) for buffer in buffers)

@@ -218,7 +218,7 @@ class Trainer:
             for callback in self._callbacks
             if type(callback).on_batch_end is not Callback.on_batch_end
         ]
-        # A DataLoader that continues an epoch skips the batches behind by itself.
+        # A DataLoader that continues an epoch skips the finished batches by itself.
         behind = 0 if isinstance(self._source, DataLoader) else running.batches
         for batch in itertools.islice(self._source, behind, None):
             before = generator.state
