@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minigrad"
-#: The rooms from left to right. A room imports from itself and from rooms to its left; the last two
-#: are public paths of files in training/.
+#: The rooms in CONTRIBUTING's order. A room imports from itself and from the rooms before it; the
+#: last two are public paths of files in training/.
 ROOMS = [
     "lazy", "kernels", "operators", "engine", "nn", "optim", "io", "debug", "graph", "data",
     "testing", "training", "models", "viz", "callbacks", "metrics",
@@ -56,7 +56,7 @@ def test_every_module_stands_in_a_room():
 
 
 @pytest.mark.parametrize("module", sorted(ROOM))
-def test_a_room_imports_from_rooms_to_its_left(module):
+def test_a_room_imports_from_rooms_before_it(module):
     for other in NEEDS[module]:
         assert other in ROOM, f"{module} imports the names gathered in minigrad/__init__.py"
         assert ROOM[other] <= ROOM[module], f"{module} imports {other}"
@@ -67,7 +67,7 @@ def test_no_circles():
 
 
 @pytest.mark.parametrize("module", sorted(ROOM))
-def test_what_is_imported_late_comes_from_the_left_or_through_lazy(module):
+def test_what_is_imported_late_comes_from_rooms_before_or_through_lazy(module):
     late = imports(module, inside_functions=True)
     others = {other for other in late if other not in ROOM or ROOM[other] >= ROOM[module]}
     assert not others, f"{module} imports {others} in a function: use minigrad.lazy.load_late"

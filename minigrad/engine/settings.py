@@ -2,7 +2,7 @@
 
 ``@checked(eps="[0, inf)")`` refuses, before the function runs, whatever an annotation does not
 allow (a boolean where a number belongs, a string where a flag does, NaN anywhere) and numbers
-outside the range. So the signature that people read is also what is held, in one place.
+outside the range. So the signature that people read is also what is enforced.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 #: The value does not suit this kind.
 UNFIT: Any = object()
-#: The instruction of a ``raise`` statement, by which our own words are told from NumPy's.
+#: The bytecode of a ``raise`` statement: it tells errors that we raise from those of NumPy.
 RAISE = opcode.opmap["RAISE_VARARGS"]
 
 
@@ -68,7 +68,7 @@ class Interval(NamedTuple):
 
 
 def interval(text: str) -> Interval:
-    """The range that this text stands for.
+    """The range that a text such as "(0, 1]" describes.
 
     >>> interval("(0, 1]").holds(0), interval("(0, 1]").holds(1)
     (False, True)
@@ -134,7 +134,7 @@ class Rule:
         self.range = interval(allowed) if allowed and not self.floating else None
 
     def __call__(self, name: str, value: Any) -> Any:
-        """The value, as a plain Python one where it is a number."""
+        """Check the value and return it, a number as a Python number."""
         for kind in self.kinds:
             taken = kind.take(value)
             if taken is not UNFIT:
@@ -202,7 +202,7 @@ def _is_whole(value: Any) -> bool:
 def _real_number(value: Any) -> Any:
     if isinstance(value, (float, int)) and not isinstance(value, (bool, np.generic)):
         return value
-    # NumPy's float64 would widen float32; so would that of an array or a tensor.
+    # As a Python number, because NumPy's float64, or an array or tensor of it, would widen float32.
     array: Any = value
     single = getattr(value, "shape", None) == () and hasattr(value, "item")
     return array.item() if single and array.dtype.kind in "fiu" else UNFIT
@@ -241,7 +241,7 @@ def _draws(value: Any) -> bool:
 
 
 def _kinds(meant: Any) -> list[Kind] | None:
-    """What this annotation allows; None if it says nothing that can be checked."""
+    """What this annotation allows; None if it cannot be checked."""
     meant = NoneType if meant is None else meant
     if meant is DTypeLike:
         return [DTYPE]
@@ -318,7 +318,7 @@ def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
             return UNFIT
         if isinstance(value, dict) and kind in (list, Sequence):
             return UNFIT
-        # An array is no Sequence to Python, and a 0-d one cannot be gone through.
+        # To Python an array is not a Sequence, and a 0-d array cannot be iterated over.
         shape = getattr(value, "shape", None)
         if shape == () or not hasattr(value, "__iter__"):
             return UNFIT
@@ -368,7 +368,7 @@ def _rules(f: Callable[..., Any], ranges: dict[str, str]) -> dict[str, Rule]:
 
 
 def _meant(text: str, f: Callable[..., Any]) -> Any:
-    """What an annotation stands for where the function is defined; Any where nothing is known."""
+    """The annotation, evaluated where the function is defined; Any for a name unknown there."""
     try:
         return eval(text, getattr(f, "__globals__", {}))  # noqa: S307 (it is our own source)
     except NameError:  # imported for type checkers only
@@ -394,7 +394,7 @@ def _numbers_in(taken: Any) -> Iterator[Any]:
         yield taken
 
 
-#: What may come out of a call with unfit arguments.
+#: Errors that wrong arguments may cause.
 FAILURES = (
     ValueError, TypeError, LookupError, AttributeError, ZeroDivisionError, OverflowError,
     MemoryError,
@@ -410,7 +410,7 @@ def _told(
     kwargs: dict[str, Any],
     error: Exception,
 ) -> Exception:
-    """The error itself, if it is the user's or says where it comes from; else one that does."""
+    """The error to raise: the same if it is the user's or names its origin, else one that does."""
     text = str(error.args[0]) if error.args else ""
     nameless = not NAMED.match(text) or text.startswith("tensor: ")
     last = error.__traceback__
@@ -422,7 +422,7 @@ def _told(
     if home not in ("minigrad", "numpy"):
         return error  # raised in a function of the user's
     if home == "minigrad" and last.tb_frame.f_code.co_code[last.tb_lasti] == RAISE:
-        if isinstance(error, (ValueError, TypeError)):  # in our words, but not by our name
+        if isinstance(error, (ValueError, TypeError)):  # our message, without the function's name
             error.args = (f"{name}: {text.removeprefix('tensor: ')}",)
         return error
     from minigrad.operators.errors import bound, refusal
