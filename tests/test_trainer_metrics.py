@@ -154,3 +154,54 @@ def test_what_cannot_be_compared_is_told():
         metric.reset()
         with pytest.raises(ValueError, match=message):
             metric.update(np.zeros(shape), target)
+
+
+@pytest.mark.parametrize("name", [*metrics.KNOWN, "top_1"])
+def test_a_new_metric_counts_from_nothing(drawn, name):
+    output, target = drawn
+    output = np.repeat(output, 2, axis=1)  # 8 classes
+    if name in ("mae", "mse"):
+        target = output + 1
+    new, reset = metrics.metric(name), metrics.metric(name)
+    reset.reset()
+    np.testing.assert_equal(new.result(), reset.result())
+    new.update(output, target)
+    reset.update(output, target)
+    np.testing.assert_equal(new.result(), reset.result())
+
+
+@pytest.mark.parametrize("shape", [(1,), (3,), (4, 1), (1, 3)])
+@pytest.mark.parametrize("name", ["accuracy", "top_1", "confusion_matrix", "f1"])
+def test_targets_are_not_spread_over_outputs(name, shape):
+    metric = metrics.metric(name)
+    with pytest.raises(ValueError, match=r"outputs of shape \(4, 3\) with targets of shape"):
+        metric.update(np.ones((4, 3)), np.zeros(shape, dtype=np.int64))
+
+
+@pytest.mark.parametrize("label", [-1, 3])
+@pytest.mark.parametrize("name", ["top_1", "confusion_matrix", "f1"])
+def test_a_label_without_an_output_is_refused(name, label):
+    metric = metrics.metric(name)
+    with pytest.raises(ValueError, match=rf"{name}: expected labels from 0 to 2, got .*{label}"):
+        metric.update(np.eye(3), np.array([0, 1, label]))
+
+
+def test_top_k_takes_nan_for_the_largest_as_argmax_does():
+    output = np.array([[np.nan, np.nan, 5.0], [0.0, np.nan, np.inf], [3.0, 2.0, 1.0]])
+    for target in np.ndindex(3, 3, 3):
+        accuracy, top = metrics.Accuracy(), metrics.TopKAccuracy(1)
+        accuracy.update(output, np.array(target))
+        top.update(output, np.array(target))
+        assert top.result() == accuracy.result()
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u4", "u8", "?", "f2"])
+@pytest.mark.parametrize("name", ["mae", "mse"])
+def test_errors_do_not_wrap_or_overflow(name, dtype):
+    large = {"i1": 100, "?": 1}.get(dtype, 255)
+    output = np.array([0, large, 0]).astype(dtype)
+    target = np.array([large, 0, 0]).astype(dtype)
+    metric = metrics.metric(name)
+    metric.update(output, target)
+    power = 1 if name == "mae" else 2
+    np.testing.assert_allclose(metric.result(), 2 * large**power / 3, rtol=1e-6)

@@ -84,6 +84,9 @@ class Metric:
 class _Mean(Metric):
     """The mean of a score; a subclass gives its sum over a batch and the number of scores."""
 
+    def __init__(self) -> None:
+        self.reset()
+
     def reset(self) -> None:
         """Forget all batches."""
         self.total, self.count = 0.0, 0
@@ -123,22 +126,21 @@ class Accuracy(_Mean):
 
     @checked()
     def __init__(self, threshold: float | None = None) -> None:
+        super().__init__()
         self.threshold = threshold
 
     def _scores(self, output: Array, target: Array) -> tuple[float, int]:
-        if output.ndim > 1 and output.shape[1] > 1 and target.ndim == output.ndim - 1:
-            right = output.argmax(1) == target  # the common case, without the checks below
-        else:
-            predicted, true = _predicted_and_true(output, target, self.threshold)
-            right = predicted == true
+        predicted, true = _predicted_and_true(output, target, self.threshold)
+        right = predicted == true
         return int(np.count_nonzero(right)), right.size
 
 
 class TopKAccuracy(_Mean):
     """The fraction of targets that are among the ``k`` classes with the largest outputs (N, C).
 
-    Among equal outputs those of lower index come first. Raises ValueError for k below 1 and for
-    fewer classes than k.
+    Among equal outputs those of lower index come first, and NaN counts as the largest, as in
+    np.argmax. Targets are class indices (N, ...), or probabilities of the outputs' shape. Raises
+    ValueError for k below 1, for fewer classes than k and for a label without an output.
 
     >>> metric = TopKAccuracy(2)
     >>> metric.reset()
@@ -151,6 +153,7 @@ class TopKAccuracy(_Mean):
 
     @checked(k="[1, inf)")
     def __init__(self, k: int = 5) -> None:
+        super().__init__()
         self.k = k
         self.name = f"top_{k}"
 
@@ -160,8 +163,9 @@ class TopKAccuracy(_Mean):
                 f"TopKAccuracy: {self.name}: expected outputs of at least {self.k} classes, "
                 f"got {output.shape}"
             )
-        if target.ndim == output.ndim:
-            target = target.argmax(1)
+        target = _classes(output, target, (len(output), *output.shape[2:]))
+        _check_labels(self.name, target, output.shape[1])
+        output = np.where(np.isnan(output), np.inf, output)
         index = np.expand_dims(target, 1)
         chosen = np.take_along_axis(output, index, 1)
         classes = np.arange(output.shape[1]).reshape(-1, *[1] * (output.ndim - 2))
@@ -217,6 +221,7 @@ class ConfusionMatrix(Metric):
     @checked()
     def __init__(self, threshold: float | None = None) -> None:
         self.threshold = threshold
+        self.reset()
 
     def reset(self) -> None:
         """Forget all batches."""
@@ -227,11 +232,7 @@ class ConfusionMatrix(Metric):
         """Count the pairs of a batch."""
         predicted, true = _predicted_and_true(output, target, self.threshold)
         size = output.shape[1] if output.ndim > 1 and output.shape[1] > 1 else 2
-        if true.size and not 0 <= true.min() <= true.max() < size:
-            raise ValueError(
-                f"{self.name}: expected labels from 0 to {size - 1}, "
-                f"got {true.min()} to {true.max()}"
-            )
+        _check_labels(self.name, true, size)
         pairs = true.astype(np.int64).ravel() * size + predicted.ravel()
         counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
         self.counts = counts + self.counts if self.counts.size else counts
@@ -333,6 +334,7 @@ class MeanOf(_Mean):
     """The mean over samples of a function of (output, target) arrays that averages a batch."""
 
     def __init__(self, function: Callable[[Array, Array], Any]) -> None:
+        super().__init__()
         self.function = function
         self.name = getattr(function, "__name__", type(function).__name__)
 
@@ -467,20 +469,32 @@ def _predicted_and_true(
     """Predicted and true classes, as integers of one shape."""
     if output.ndim > 1 and output.shape[1] > 1:
         predicted = output.argmax(1)
-        if target.shape == output.shape:
-            target = target.argmax(1)
     else:
         predicted = (output > (threshold or 0.0)).astype(np.int64)
         if target.dtype.kind == "f":
             target = (target > 0.5).astype(np.int64)
         if target.size == predicted.size:
             predicted = predicted.reshape(target.shape)
-    if predicted.shape != target.shape:
+    return predicted, _classes(output, target, predicted.shape)
+
+
+def _classes(output: Array, target: Array, shape: tuple[int, ...]) -> Array:
+    """The true classes, of this shape, from class indices or from probabilities."""
+    if target.shape == output.shape and target.shape != shape:
+        target = target.argmax(1)
+    if target.shape != shape:
         raise ValueError(
             f"cannot compare outputs of shape {output.shape} with targets of shape {target.shape}; "
-            f"expected class indices of shape {predicted.shape}"
+            f"expected class indices of shape {shape}"
         )
-    return predicted, target
+    return target
+
+
+def _check_labels(name: str, true: Array, size: int) -> None:
+    if true.size and not 0 <= true.min() <= true.max() < size:
+        raise ValueError(
+            f"{name}: expected labels from 0 to {size - 1}, got {true.min()} to {true.max()}"
+        )
 
 
 def _difference(name: str, output: Array, target: Array) -> Array:
@@ -488,7 +502,8 @@ def _difference(name: str, output: Array, target: Array) -> Array:
         raise ValueError(
             f"{name}: outputs have shape {output.shape}, targets {target.shape}; they must agree"
         )
-    return output - target
+    # Integers would wrap around, and float16 overflows when squared.
+    return np.subtract(output, target, dtype=np.result_type(output, target, np.float32))
 
 
 def _ratio(a: Any, b: Any) -> Any:
