@@ -1,7 +1,7 @@
 """``mg.explain``: says in a sentence or two why a gradient is None or zero, and where.
 
-First the reasons that need no search (an integer source, a target that is no tensor), then a path
-through the graph or the lack of one, then whether the gradient vanishes on the path.
+First the reasons that need no search (an integer source, a target that is not a tensor), then a
+path through the graph or the lack of one, then whether the gradient vanishes on the path.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How operators and leaves are called in tables, messages and pictures."""
+"""The names of operators and leaves in tables, messages and pictures."""
 
 from __future__ import annotations
 

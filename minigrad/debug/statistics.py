@@ -1,4 +1,4 @@
-"""An array in a few numbers, for messages, tables and pictures; and whether it is finite."""
+"""A few numbers about an array, for messages, tables and pictures; and whether it is finite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as text for a terminal and as HTML for a notebook, and numbers as they stand in them.
+"""Tables as text for a terminal and as HTML for a notebook, and the format of numbers in them.
 
 A row is a sequence of cells, or a string: a remark that takes the place of rows left out.
 """

@@ -1,4 +1,4 @@
-"""Adding elements at given places, several at one place among them: the adjoint of indexing."""
+"""Adding elements at given places, of which some may be equal: the adjoint of indexing."""
 
 from __future__ import annotations
 

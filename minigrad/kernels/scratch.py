@@ -1,4 +1,4 @@
-"""Memory that is used again: scratch space for each thread, and memory that training frees.
+"""Memory that is reused: scratch space for each thread, and memory that training frees.
 
 New memory costs time: the system clears it page by page, and it is not in cache yet.
 """

@@ -1,7 +1,7 @@
 """Sums of neighbours with fixed weights: a product with a matrix that is mostly zeros.
 
-The zeros say that an element has no part in a sum. So that 0 * inf does not make it NaN, a product
-that is not finite is taken again, without what is multiplied by 0.
+A zero means that an element does not belong to a sum, but 0 * inf would make the sum NaN. So a
+product that is not finite is computed again, without the elements that are multiplied by 0.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Everything here is about integers: padding words, output lengths, and messages for windows that do
 not fit.
+
 A window on one axis covers ``kernel`` elements, ``dilation`` apart; it starts ``padding[0]``
 before the first element and moves by ``stride``.
 """

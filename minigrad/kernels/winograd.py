@@ -8,8 +8,8 @@ adjoint, G^T ((A g) * (B^T d)). Winograd, 1980; Lavin and Gray, "Fast algorithms
 neural networks", 2016.
 
 One thread takes 28 ms in place of 43 for 8 images of 64 x 56 x 56 to 128 channels, and the largest
-error in float32 is 3e-6 of the largest value in place of 6e-7. Only float32 is computed so: float64
-is there for those who need its digits.
+error in float32 is 3e-6 of the largest value in place of 6e-7. Only float32 is computed in this
+way, so that float64 keeps all of its digits.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Convolution layers: images, a bank of kernels, and the geometry of their windows.
 
-What fits together is checked by the functions in :mod:`minigrad.nn.functional`.
+The functions in :mod:`minigrad.nn.functional` check that shapes and settings fit together.
 """
 
 from __future__ import annotations

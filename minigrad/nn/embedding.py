@@ -1,4 +1,4 @@
-"""Vectors for words, or for anything else that is given by an index."""
+"""Vectors for words, or for other things that have an index."""
 
 from __future__ import annotations
 

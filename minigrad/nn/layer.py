@@ -1,8 +1,8 @@
 """What the library's own layers share: how they print, and how they run a function.
 
-The repr of a layer is put together from the arguments of its constructor, in one place.
-Most activations, losses and poolings are a function of :mod:`minigrad.nn.functional` whose settings
-are attributes; such a class names the function and has nothing else to say.
+The repr of a layer is built from the arguments of its constructor, in one place. Most activations,
+losses and poolings are a function of :mod:`minigrad.nn.functional` with settings in attributes;
+such a class only names the function.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Module: a part of a model, with its parameters, buffers and submodules.
 
-The attributes of a module are its registry: whatever parameter, module, or list, tuple or dict of
-them is held by an attribute belongs to the model, also when a list grows later. There is no second
-book-keeping that could disagree with the attributes. Only buffers need their names written down.
+The attributes of a module are its registry: every parameter or module in an attribute, or in a
+list, tuple or dict there, belongs to the model, even if it is added to the list later. There is no
+second record that could disagree with the attributes. Only the names of buffers are written down.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Normalisation layers: of a batch, of features, of groups of channels, of neighbours.
 
 The arithmetic is that of the functions in :mod:`minigrad.nn.functional`. Layers that can do without
-weights check the number of channels themselves, since the function then cannot know it.
+weights check the number of channels themselves, because the function then cannot know it.
 """
 
 from __future__ import annotations

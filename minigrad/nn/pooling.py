@@ -1,6 +1,6 @@
 """Pooling layers: one value for each window of an image.
 
-The arithmetic, and what it refuses, is that of the functions in :mod:`minigrad.nn.functional`.
+The arithmetic and the errors are those of the functions in :mod:`minigrad.nn.functional`.
 """
 
 from __future__ import annotations

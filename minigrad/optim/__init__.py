@@ -1,7 +1,7 @@
 """Optimizers, learning-rate schedules and gradient clipping.
 
-``optimizer.py`` holds what all optimizers share; ``sgd.py``, ``adaptive.py`` and ``adam.py`` hold
-one update rule each, as its paper states it.
+``optimizer.py`` has what all optimizers share; ``sgd.py``, ``adaptive.py`` and ``adam.py`` have the
+update rules, each as its paper states it.
 """
 
 from minigrad.optim import lr_scheduler as lr_scheduler

@@ -1,4 +1,4 @@
-"""Gradients in float32 (or less) beside those in float64, which have been checked before."""
+"""Gradients in float32 (or less) compared with those in float64, which have been checked."""
 
 from __future__ import annotations
 

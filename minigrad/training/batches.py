@@ -1,6 +1,6 @@
 """The data that a Trainer gets, arrays or batches, and the batches that are made of them.
 
-What is wrong with them is said here, in terms of what the caller passed.
+Errors in the data are raised here, so that messages can name what the caller passed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Callbacks: what happens between the steps and epochs of ``Trainer.fit``, with Keras's names.
+"""Callbacks: code that runs between the steps and epochs of ``Trainer.fit``, with Keras's names.
 
-``Training`` is what a callback sees of the trainer, so this file does not need the trainer's.
+``Training`` is what a callback sees of the trainer, so this file does not import ``trainer.py``.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is checked before the first step: whether the data, the model and the loss fit.
 
-Most mistakes show on one batch. It is run in evaluation mode and without a graph, and leaves the
-model, the metrics and the order of the data as they were.
+Most mistakes show on one batch. The model runs on it in evaluation mode and without a graph; the
+model, the metrics and the order of the data are left as they were.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Trainer: the training loop, written once, with everything around it that people need.
 
-What can be wrong with data, labels and loss is found before the first step. A step itself does
-nothing but what a loop by hand does; what costs time is done between epochs, or ten times a second.
+Mistakes in data, labels and loss are found before the first step. A step does only what a loop
+written by hand does; slower work is done between epochs, or ten times a second. The loop over
+epochs is in ``Trainer.fit``, the loop over batches in ``Trainer._train``.
 """
 
 from __future__ import annotations
