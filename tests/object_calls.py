@@ -457,8 +457,8 @@ def calls() -> dict[str, Callable[[], Call]]:
     table["mg.linspace"] = lambda: Call(mg.linspace, {"start": 0, "stop": 1, "num": 3})
     table["mg.eye"] = lambda: Call(mg.eye, {"n": 2})
     for name in ("zeros_like", "ones_like"):
-        table[f"mg.{name}"] = lambda name=name: Call(getattr(mg, name), {"x": rows()})
-    table["mg.full_like"] = lambda: Call(mg.full_like, {"x": rows(), "fill_value": 2.0})
+        table[f"mg.{name}"] = lambda name=name: Call(getattr(mg, name), {"a": rows()})
+    table["mg.full_like"] = lambda: Call(mg.full_like, {"a": rows(), "fill_value": 2.0})
     table["mg.tensor"] = lambda: Call(mg.tensor, {"data": [1.0, 2.0]})
     for name in ("rand", "randn"):
         table[f"mg.{name}"] = lambda name=name: Call(getattr(mg, name), {"shape": [2, 3]})

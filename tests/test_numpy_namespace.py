@@ -369,6 +369,8 @@ def test_arrays_may_be_called_as_before_they_took_numpys_names(function, arrays)
 def test_what_where_safe_fills_in_may_be_called_as_before():
     x = mg.tensor([4.0, -1.0])
     assert mg.where_safe(x > 0, np.sqrt, x, otherwise=3.0).tolist() == [2.0, 3.0]
+    assert mg.zeros_like(x=x).tolist() == [0.0, 0.0]
+    assert mg.full_like(x=x, fill_value=2).tolist() == [2.0, 2.0]
     with pytest.raises(TypeError, match=r"where_safe: .*fill"):
         mg.where_safe(x > 0, np.sqrt, x, fill=3.0)
 

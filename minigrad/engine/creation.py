@@ -5,14 +5,18 @@ Python numbers become float32 or int64; arrays and NumPy's numbers keep their dt
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor, as_array, as_tensor
-from minigrad.operators.declare import NUMPY, named
+from minigrad.operators.declare import NUMPY, named, with_numpys_names
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 __all__ = [
     "arange",
@@ -142,6 +146,19 @@ def eye(n: int, m: int | None = None, dtype: DTypeLike = np.float32) -> Tensor:
     return Tensor(np.eye(n, m, dtype=dtype))
 
 
+def _also_x(function: F) -> F:
+    """Take the former name of the array, x, beside NumPy's."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return function(
+            *args, **(with_numpys_names(("a",), 1, kwargs) if "x" in kwargs else kwargs)
+        )
+
+    return cast("F", call)
+
+
+@_also_x
 @named
 @checked()
 def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
@@ -153,6 +170,7 @@ def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     return Tensor(np.zeros_like(as_tensor(a)._data, dtype=dtype))
 
 
+@_also_x
 @named
 @checked()
 def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
@@ -164,6 +182,7 @@ def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     return Tensor(np.ones_like(as_tensor(a)._data, dtype=dtype))
 
 
+@_also_x
 @named
 @checked()
 def full_like(a: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor:
