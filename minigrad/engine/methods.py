@@ -1,4 +1,4 @@
-"""What a tensor can do by name: NumPy's methods and the operators that need no short path."""
+"""The methods of a tensor, as NumPy's arrays have them, and the operators without a short path."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def default_generator() -> np.random.Generator:
 
 @contextmanager
 def generator_restored() -> Generator[None]:
-    """What is drawn inside is drawn again afterwards: the library's numbers go on as before."""
+    """A block that restores the state of the library's generator at its end."""
     generator = default_generator().bit_generator
     before = generator.state
     with afterwards(lambda: setattr(generator, "state", before)):

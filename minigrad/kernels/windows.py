@@ -44,7 +44,7 @@ class Windows(NamedTuple):
 
 
 def as_int(name: str, what: str, value: Any, form: str = "an int") -> int:
-    """``value`` as an int. Raises TypeError for booleans and anything that is no whole number."""
+    """``value`` as an int. Raises TypeError for booleans and anything that is not an integer."""
     if type(value) is int:
         return value
     if not isinstance(value, bool):
@@ -68,7 +68,7 @@ def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
 
 
 def padding_word(name: str, padding: Any) -> Any:
-    """The padding; the words same and valid, which TensorFlow writes in capitals, in small letters.
+    """The padding, with a word in lower case: TensorFlow writes "SAME" and "VALID".
 
     Raises ValueError for other words.
     """

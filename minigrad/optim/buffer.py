@@ -69,7 +69,7 @@ class ParameterBuffer:
         self.add_state(initial)
 
     def _make_views(self) -> None:
-        """Views of the buffer for each parameter, which get its value when it is next updated."""
+        """Make a view of the buffer for each parameter; it gets the value at the next update."""
         self.views = [self._view(self.data, i) for i in range(len(self.params))]
         self.chunks: dict[tuple[int, int], list[Chunk]] = {}
 
@@ -77,7 +77,7 @@ class ParameterBuffer:
         return array[self.bounds[i] : self.bounds[i + 1]].reshape(self.shapes[i])
 
     def __getstate__(self) -> dict[str, Any]:
-        # A copied view would be an array of its own.
+        # Views are made again, because a copy of a view does not share the buffer.
         return {k: v for k, v in self.__dict__.items() if k not in ("views", "chunks")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
