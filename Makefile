@@ -12,7 +12,7 @@ RUN = .venv/bin/python
 TEST = $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help demo test slow lint bench docs parity opinfo prove mutants clean
+.PHONY: help demo test slow lint bench docs parity opinfo onnx prove mutants clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,10 @@ opinfo:  ## compare with PyTorch on the samples with which PyTorch tests itself
 	$(SETUP) test
 	@$(RUN) -c "import torch, expecttest" 2>/dev/null || $(RUN) -m pip install --quiet "$(TORCH)" expecttest
 	$(RUN) -m pytest tests/test_opinfo.py -m opinfo $(ARGS)
+
+onnx:  ## run ONNX's own tests of its operators on mg.onnx.load
+	$(SETUP) test
+	$(TEST) tests -m onnx $(ARGS)
 
 prove:  ## check every gradient with thousands of drawn examples: minutes, not seconds
 	$(SETUP) test

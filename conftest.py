@@ -1,6 +1,7 @@
 """What pytest must know before it collects anything."""
 
 import importlib.abc
+import importlib.util
 import os
 import sys
 from collections import defaultdict
@@ -22,6 +23,8 @@ collect_ignore = [
     "nn", "optim",  # links to parts of minigrad/, which is collected itself
     "tests/torch_models.py", "tests/opinfo_conventions.py",  # no tests, and mostly no PyTorch
 ]  # fmt: skip
+if importlib.util.find_spec("onnx") is None:  # which the examples there need
+    collect_ignore.append("minigrad/onnx/export.py")
 
 
 @pytest.fixture(autouse=True)

@@ -88,7 +88,7 @@ __all__ = [
     "nn", "optim", "data", "models", "Trainer", "History", "callbacks", "metrics", "viz",
     # files
     "save", "load", "load_metadata", "save_checkpoint", "load_checkpoint", "save_model",
-    "load_model",
+    "load_model", "onnx",
     # looking inside, and proving gradients
     "make_dot", "summary", "Summary", "observe", "explain", "detect_anomaly", "AnomalyError",
     "show_config", "testing",
@@ -149,7 +149,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from minigrad import callbacks, data, metrics, models, nn, optim, testing, viz
+    from minigrad import callbacks, data, metrics, models, nn, onnx, optim, testing, viz
     from minigrad.debug.anomaly import AnomalyError, detect_anomaly
     from minigrad.debug.environment import show_config
     from minigrad.debug.explain import explain
@@ -191,7 +191,7 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
-            __name__: "callbacks data metrics models nn optim testing viz",
+            __name__: "callbacks data metrics models nn onnx optim testing viz",
             "minigrad.debug.anomaly": "AnomalyError detect_anomaly",
             "minigrad.debug.environment": "show_config",
             "minigrad.debug.explain": "explain",

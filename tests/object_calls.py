@@ -4,6 +4,7 @@
 """
 
 import functools
+import importlib.util
 import inspect
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ GROUPS: dict[str, Any] = {
     "data": data, "metrics": metrics, "callbacks": callbacks, "models": models,
     "testing": testing, "viz": viz,
 }  # fmt: skip
+if importlib.util.find_spec("onnx") is not None:  # its calls need the package
+    GROUPS["onnx"] = mg.onnx
 
 #: Pieces that the calls are made of. Each is made anew, as calls may change it.
 HELD = tempfile.TemporaryDirectory(prefix="minigrad-walk-")
@@ -521,6 +524,14 @@ def calls() -> dict[str, Callable[[], Call]]:
     table["mg.load_model"] = lambda: Call(
         mg.load_model, {"path": written("model.st", lambda to: mg.save_model(model(), to))}
     )
+    if "onnx" in GROUPS:
+        table["onnx.export"] = lambda: Call(
+            mg.onnx.export, {"model": model(), "args": rows(), "path": path("m.onnx")}
+        )
+        table["onnx.load"] = lambda: Call(
+            mg.onnx.load,
+            {"path": written("m.onnx", lambda to: mg.onnx.export(model(), rows(), to))},
+        )
     # -- proofs
     table["testing.check_grads"] = lambda: Call(
         testing.check_grads, {"f": square, "args": [np.array([1.0])]}

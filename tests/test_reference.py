@@ -24,6 +24,7 @@ WHOLE = {
     "minigrad.metrics",
     "minigrad.models",
     "minigrad.nn",
+    "minigrad.onnx",
     "minigrad.optim",
     "minigrad.testing",
     "minigrad.testing.strategies",

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "minigrad"
 #: last two are public paths of files in training/.
 ROOMS = [
     "lazy", "kernels", "operators", "engine", "nn", "optim", "io", "debug", "graph", "data",
-    "testing", "training", "models", "viz", "callbacks", "metrics",
+    "testing", "training", "models", "onnx", "viz", "callbacks", "metrics",
 ]  # fmt: skip
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 

@@ -1,0 +1,198 @@
+"""The file that is being written: its nodes, its constants, and the lengths that vary.
+
+``Builder`` is what the rows of ``export_table`` are given: calling it adds a node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
+
+from minigrad.engine.tensor import Tensor
+from minigrad.onnx.graph import DEPENDS, Step, Unstable, Varying
+
+BATCH = "batch"
+
+
+class Value(str):
+    """The name of a value in the file, with its dtype and shape (with ``Varying`` in it)."""
+
+    __slots__ = ("dtype", "shape")
+
+    dtype: Any
+    shape: tuple[Any, ...]
+
+    def __new__(cls, name: str, dtype: Any, shape: tuple[Any, ...]) -> Value:
+        """A value of this name."""
+        value = str.__new__(cls, name)
+        value.dtype, value.shape = np.dtype(dtype), shape
+        return value
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+
+class Builder:
+    """The file so far. Calling it adds a node: ``b("Add", x, y)`` gives the name of the result.
+
+    ``step`` is what is being translated; ``refuse`` raises with its name, module path and line.
+    """
+
+    def __init__(self, onnx: Any, opset: int) -> None:
+        self.onnx = onnx
+        self.opset = opset
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+        self.names: set[str] = set()
+        self.batch_of: Value | None = None
+        self.tensors: dict[str, Any] = {}
+        self.used: dict[str, Any] = {}
+        self.parameters: dict[int, str] = {}
+        self.step: Step | None = None
+        self._known: dict[tuple[Any, ...], Value] = {}
+        self._batch_length = ""
+
+    def refuse(self, why: str) -> NoReturn:
+        """Raise ValueError: what is being translated cannot be."""
+        if self.step is None:
+            raise ValueError(f"onnx.export: {why}")
+        self.step.refuse(why)
+
+    def name(self, wanted: str) -> str:
+        """This name, or it with a number where it is taken."""
+        found, n = wanted, 0
+        while found in self.names:
+            n += 1
+            found = f"{wanted}_{n}"
+        self.names.add(found)
+        return found
+
+    def __call__(self, kind: str, *inputs: Any, outputs: int | None = None, **settings: Any) -> Any:
+        """Add a node. Arrays among the inputs become constants, and None is left out.
+
+        A setting of None is left out. ``outputs``: how many, when a list of them is wanted.
+        """
+        path = f"{self.step.path}/" if self.step is not None and self.step.path else ""
+        name = self.name(f"{path}{kind}")
+        made = self.node(name, kind, inputs, [f"{name}:{i}" for i in range(outputs or 1)], settings)
+        return made if outputs is not None else made[0]
+
+    def node(
+        self, name: str, kind: str, inputs: Any, results: Sequence[str], settings: dict[str, Any]
+    ) -> list[str]:
+        """Add a node of this name; gives the names of its results, which are made unique."""
+        names = [self._input(x) for x in inputs]
+        while names and not names[-1]:
+            names.pop()
+        given = {k: self._setting(v) for k, v in settings.items() if v is not None}
+        made = [self.name(one) if one else "" for one in results]
+        self.nodes.append(self.onnx.helper.make_node(kind, names, made, name=name, **given))
+        return made
+
+    def _input(self, x: Any) -> str:
+        if x is None:
+            return ""
+        return x if isinstance(x, str) else self.constant(x)
+
+    def _setting(self, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return self.onnx.numpy_helper.from_array(value)
+        return self.fixed(value)
+
+    def fixed(self, value: Any) -> Any:
+        """The value of a setting; refuses what depends on the batch size or the data."""
+        if isinstance(value, Varying):
+            self.refuse(
+                f"a setting is {value.first} for one batch size and {value.second} for another, "
+                f"and ONNX takes a fixed one there. Export with dynamic_batch=False"
+            )
+        if isinstance(value, Unstable):
+            self.refuse(value.why)
+        if isinstance(value, (tuple, list)):
+            return [self.fixed(each) for each in value]
+        return value
+
+    def constant(self, value: Any, dtype: Any = None) -> Value:
+        """A constant of the file; equal ones stand there once."""
+        array = np.ascontiguousarray(np.asarray(self.fixed(value), dtype))
+        array = array.reshape(np.shape(value))
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._known:
+            name = self.name("constant")
+            self._known[key] = Value(name, array.dtype, array.shape)
+            self.constants[name] = array
+        return self._known[key]
+
+    def of(self, x: Any, dtype: Any) -> Value:
+        """A value, array or number in this dtype."""
+        if isinstance(x, Varying):
+            self.refuse(DEPENDS)
+        if not isinstance(x, Value):
+            return self.constant(x, dtype)
+        if x.dtype == dtype:
+            return x
+        to = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+        return Value(self("Cast", x, to=to), dtype, x.shape)
+
+    def parameter(self, tensor: Tensor) -> Value:
+        """A parameter or buffer of the model."""
+        return self.stored(self.parameters[id(tensor._data)])
+
+    def stored(self, name: str) -> Value:
+        """The parameter or buffer of this name, which the file then holds."""
+        array = self.used[name] = self.tensors[name]
+        return Value(name, array.dtype, array.shape)
+
+    # -- lengths of axes -------------------------------------------------------------------------
+
+    def length(self, n: Varying) -> str:
+        """The length of an axis that varies with the batch, as a value of shape (1,)."""
+        size: Any = self.batch_of.shape[0] if self.batch_of is not None else n
+        times, left = divmod(n.first, size.first)
+        if left or n.second != times * size.second:
+            self.refuse(
+                f"a length is {n.first} for a batch of {size.first} and {n.second} for one of "
+                f"{size.second}, which is no multiple of the batch. Export with dynamic_batch=False"
+            )
+        if not self._batch_length:
+            self._batch_length = self("Shape", self.batch_of, start=0, end=1)
+        if times == 1:
+            return self._batch_length
+        found: str = self("Mul", self._batch_length, np.array([times], np.int64))
+        return found
+
+    def lengths(self, shape: Iterable[Any]) -> Any:
+        """A shape as a value: a constant where no length varies."""
+        shape = list(shape)
+        if not any(isinstance(n, Varying) for n in shape):
+            return np.array(shape, np.int64)
+        parts: list[Any] = []
+        for n in shape:
+            if isinstance(n, Varying):
+                parts.append(self.length(n))
+            elif parts and isinstance(parts[-1], list):
+                parts[-1].append(n)
+            else:
+                parts.append([n])
+        parts = [np.array(p, np.int64) if isinstance(p, list) else p for p in parts]
+        return parts[0] if len(parts) == 1 else self("Concat", *parts, axis=0)
+
+    def reshape(self, x: Any, shape: tuple[Any, ...]) -> str:
+        """The same elements in another shape."""
+        varying = [i for i, n in enumerate(shape) if isinstance(n, Varying)]
+        if not varying and isinstance(x, Value) and tuple(x.shape) == tuple(shape):
+            return x
+        empty = any(n == 0 for n in shape if not isinstance(n, Varying))
+        if len(varying) == 1 and not empty:
+            return self._reshaped(x, [-1 if i in varying else n for i, n in enumerate(shape)])
+        wanted = self.lengths(shape)
+        found: str = self("Reshape", x, wanted, allowzero=1 if empty else None)
+        return found
+
+    def _reshaped(self, x: Any, shape: list[int]) -> str:
+        found: str = self("Reshape", x, np.array(shape, np.int64))
+        return found
