@@ -214,3 +214,22 @@ def test_the_state_of_another_schedule_is_refused():
     with pytest.raises(ValueError, match=r"missing \['step_size'\]"):
         schedule.load_state_dict(saved)
     assert schedule.state_dict() == before
+
+
+@pytest.mark.parametrize("array", [np.array, mg.tensor])
+def test_an_array_of_values_is_a_list_of_them(array):
+    def made(**values):
+        leaves = [mg.tensor([1.0], requires_grad=True) for _ in range(2)]
+        optimizer = optim.SGD([{"params": p} for p in leaves], lr=0.1, momentum=0.9)
+        schedule = optim.lr_scheduler.OneCycleLR(optimizer, total_steps=5, **values)
+        optimizer.step()
+        schedule.step()
+        return [(group["lr"], group["momentum"]) for group in optimizer.param_groups]
+
+    lists = {"max_lr": [0.5, 0.25], "base_momentum": [0.5, 0.75], "max_momentum": [0.875, 0.9375]}
+    arrays = {name: array(values) for name, values in lists.items()}
+    np.testing.assert_allclose(made(**arrays), made(**lists))
+    with pytest.raises(ValueError, match=r"base_momentum must be in \[0, 1\)"):
+        made(max_lr=0.1, base_momentum=array([0.5, 7.0]))
+    with pytest.raises(ValueError, match="max_momentum has 1 values, the optimizer 2"):
+        made(max_lr=0.1, max_momentum=array([0.5]))

@@ -325,7 +325,7 @@ def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
         looked_at: Any = value if inner and (shape or isinstance(value, (list, tuple))) else ()
         if any(all(k.take(one) is UNFIT for k in inner) for one in looked_at):
             return UNFIT
-        return value
+        return value.tolist() if inner and shape and kind is list else value
 
     words = with_article(kind.__name__.lower())
     return Kind(f"{words} of which each is {inner[0].words}" if inner else words, take)
