@@ -274,3 +274,14 @@ def test_bincount_adds_whole_weights_in_float64(dtype):
     found = mg.bincount(x, mg.tensor(weights))
     assert found.dtype == np.float64
     np.testing.assert_array_equal(found.numpy(), np.bincount(x, weights))
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i8", "?"])
+def test_whole_numbers_weigh_whole_numbers_without_wrapping(dtype):
+    large = 1 if dtype == "?" else np.iinfo(dtype).max
+    x, w = np.array([[large, 1, 0]] * 2).astype(dtype), np.array([large, large, 1]).astype(dtype)
+    for weights, axis in ((w, 1), (np.stack([w, w]), None)):
+        expected = np.average(x, axis=axis, weights=weights)
+        for a, b in ((mg.tensor(x), weights), (x, mg.tensor(weights))):
+            found = np.average(a, axis=axis, weights=b)
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)

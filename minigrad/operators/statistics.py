@@ -17,6 +17,7 @@ __all__ = ["average", "bincount", "corrcoef", "cov"]
 
 @composite(
     np.average,
+    numbers="inexact",
     domain=(anywhere,),
     samples=[
         sample((2, 3)), sample((2, 3), axis=0),
@@ -43,6 +44,8 @@ def average(
     if weights is None:
         weights = np.ones(a.shape, dtype=a.dtype)
     weights = engine.as_tensor(weights)
+    if weights.dtype.kind in "biu":  # whose sum could wrap around
+        weights = weights.astype(np.result_type(a.dtype, weights.dtype))
     if weights.shape != a.shape:
         if not isinstance(axis, int) or weights.shape != (a.shape[axis],):
             raise ValueError(
