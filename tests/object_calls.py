@@ -483,7 +483,7 @@ def calls() -> dict[str, Callable[[], Call]]:
         mg.custom_gradient, {"f": lambda x: (x, lambda g: g)}, lambda made: made(variable())
     )
     table["mg.checkpoint"] = lambda: Call(mg.checkpoint, {"f": square, "args": [variable()]})
-    table["mg.stop_gradient"] = lambda: Call(mg.stop_gradient, {"a": rows()})
+    table["mg.stop_gradient"] = lambda: Call(mg.stop_gradient, {"x": rows()})
     table["mg.no_grad"] = lambda: Call(mg.no_grad, {})
     table["mg.is_recording"] = lambda: Call(mg.is_recording, {})
     table["mg.GradientTape"] = lambda: Call(mg.GradientTape, {})
