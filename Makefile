@@ -47,7 +47,7 @@ docs:  ## build the documentation into docs/_build/html
 
 parity:  ## compare every operator with PyTorch, which is installed into .venv
 	$(SETUP) test
-	@$(RUN) -c "import torch" 2>/dev/null || $(RUN) -m pip install --quiet "$(TORCH)" \
+	@$(RUN) -c "import torch, onnxscript" 2>/dev/null || $(RUN) -m pip install --quiet "$(TORCH)" onnxscript \
 		|| echo "pip could not install $(TORCH); name another build with make parity TORCH=..."
 	$(RUN) -c "import torch"
 	$(TEST) tests -m parity $(ARGS)
