@@ -171,3 +171,25 @@ def test_negative_weights_are_refused(kind):
     for bad in ([1.0, -1.0], [1.0, np.nan]):
         with pytest.raises(ValueError, match=rf"{kind}: weight must be 0 or more"):
             getattr(nn, kind)(weight=bad)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda t: nn.LeakyReLU(t)(mg.tensor([-1.0])),
+        lambda t: nn.functional.l2_penalty([mg.tensor([2.0])], t),
+        lambda t: nn.Softplus(t)(mg.tensor([1.0])),
+    ],
+    ids=["LeakyReLU", "l2_penalty", "Softplus"],
+)
+def test_a_setting_does_not_drop_the_gradient_of_a_tensor(use):
+    t = mg.tensor(0.5)
+    use(t)  # outside of a derivative it is a number
+    with mg.GradientTape() as tape:
+        tape.watch(t)
+        with pytest.raises(TypeError, match=r"must be a number, got .*pass \.item\(\)"):
+            use(t)
+        use(t.item())
+        use(t.detach())
+    with pytest.raises(TypeError, match=r"no gradient flows through a setting"):
+        mg.grad(lambda t: use(t).sum())(t)

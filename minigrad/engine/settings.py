@@ -148,6 +148,8 @@ class Rule:
             lengths = [kind.length for kind in self.kinds if kind.length is not None]
             wrong = ValueError if lengths and long not in (None, *lengths) else TypeError
             hint = "; a shape is one tuple" if self.kinds == [DTYPE] and _is_whole(value) else ""
+            if SIMPLE[float] in self.kinds and getattr(value, "shape", None) == ():
+                hint = "; no gradient flows through a setting, pass .item() to leave the graph"
             if isinstance(value, type) and with_article(value.__name__) != words:
                 hint = f"; write {value.__name__}()"
             raise wrong(f"{name}: {self.what} must be {words}, got {_short(value)}{hint}")
@@ -205,7 +207,12 @@ def _real_number(value: Any) -> Any:
     # As a Python number, because NumPy's float64, or an array or tensor of it, would widen float32.
     array: Any = value
     single = getattr(value, "shape", None) == () and hasattr(value, "item")
-    return array.item() if single and array.dtype.kind in "fiu" else UNFIT
+    if not single or array.dtype.kind not in "fiu":
+        return UNFIT
+    try:
+        return float(array) if array.dtype.kind == "f" else int(array)
+    except TypeError:  # a tensor that a tape or a derivative follows
+        return UNFIT
 
 
 def _dtype(value: Any) -> Any:
@@ -325,7 +332,7 @@ def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
         looked_at: Any = value if inner and (shape or isinstance(value, (list, tuple))) else ()
         if any(all(k.take(one) is UNFIT for k in inner) for one in looked_at):
             return UNFIT
-        return value.tolist() if inner and shape and kind is list else value
+        return looked_at.tolist() if inner and shape and kind is list else value
 
     words = with_article(kind.__name__.lower())
     return Kind(f"{words} of which each is {inner[0].words}" if inner else words, take)
