@@ -599,6 +599,14 @@ def test_values_that_cannot_be_kept_are_named_by_their_place(path, state, messag
     assert not path.exists()
 
 
+def test_state_that_holds_itself_is_refused(path):
+    state = {}
+    state["again"] = state
+    with pytest.raises(ValueError, match=r"save_checkpoint: .*itself"):
+        mg.save_checkpoint(path, state=state)
+    assert not path.exists()
+
+
 def test_another_kind_or_version_of_file_is_named(path):
     mg.save({"x": mg.ones(1)}, path)
     with pytest.raises(ValueError, match=r"not a checkpoint, but a file of tensors: use mg\.load"):

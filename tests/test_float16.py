@@ -76,3 +76,14 @@ def test_running_statistics_of_float16_are_assigned():
     x = (np.arange(8).reshape(4, 2) * 10).astype(np.float16)
     F.batch_norm(mg.Tensor(x), *running, training=True, momentum=1.0)
     np.testing.assert_array_equal(running[0].numpy(), np.float16([30, 40]))
+
+
+def test_attention_of_large_float16_numbers_is_that_of_float32():
+    rng = np.random.default_rng(0)
+    q, k = (rng.choice([-250.0, 250.0], (2, 3, 4)).astype(np.float16) for _ in range(2))
+    v = rng.standard_normal((2, 3, 5)).astype(np.float16)
+    half = results(F.scaled_dot_product_attention, (q, k, v), np.float16)
+    single = results(F.scaled_dot_product_attention, (q, k, v), np.float32)
+    assert {y.dtype.name for y in half} == {"float16"}
+    for found, expected in zip(half, single, strict=True):
+        agree(found, expected, "attention")

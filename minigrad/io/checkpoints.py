@@ -31,10 +31,11 @@ def save_checkpoint(path: str | os.PathLike[str], /, **state: Any) -> None:
     """Write nested state to one file, atomically (see :func:`minigrad.save`).
 
     Values: tensors, ndarrays, numbers, strings, bytes, None, booleans, and dicts, lists and tuples
-    of them, to any depth; keys are strings or integers. Of an object with ``state_dict()`` that is
+    of them; keys are strings or integers. Of an object with ``state_dict()`` that is
     saved; of a ``np.random.Generator`` its state.
 
-    Raises TypeError for a value of another type, with its path.
+    Raises TypeError for a value of another type, with its path, and ValueError for state that
+    holds itself or is nested too deeply.
 
     >>> import minigrad as mg, tempfile, os
     >>> from minigrad import optim
@@ -48,8 +49,14 @@ def save_checkpoint(path: str | os.PathLike[str], /, **state: Any) -> None:
     (3, {'w': tensor([1.])})
     """
     arrays: dict[str, Array] = {}
-    tree = encode(state, "", arrays)
-    metadata = {KIND: "checkpoint", "version": VERSION, "tree": json.dumps(tree)}
+    try:
+        tree = json.dumps(encode(state, "", arrays))
+    except RecursionError:
+        raise ValueError(
+            "save_checkpoint: the state holds itself, or is nested thousands of levels deep; "
+            "save its parts under names of their own"
+        ) from None
+    metadata = {KIND: "checkpoint", "version": VERSION, "tree": tree}
     write(arrays, path, metadata, "save_checkpoint")
 
 

@@ -230,6 +230,9 @@ def attention_weights(
             f"attention_weights: expected query (..., L, E) and key "
             f"(..., S, E), got {q.shape} and {k.shape}"
         )
+    if q.dtype == k.dtype == np.float16:  # the scores would overflow; as PyTorch
+        q, k = q.astype(np.float32), k.astype(np.float32)
+        return attention_weights(q, k, attn_mask, is_causal, scale).astype(np.float16)
     scores = (q * _scale(scale, q.shape[-1])) @ k.mT
     allowed = None
     if attn_mask is not None:
