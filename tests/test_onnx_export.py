@@ -1,8 +1,12 @@
 """Exported models compute what minigrad computes, in onnxruntime and in ONNX's reference."""
 
+import ast
 import functools
+import inspect
 import subprocess
 import sys
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -225,9 +229,22 @@ SHAPES = {
 }  # fmt: skip
 #: With millions of weights, which take seconds to write and to read.
 LARGE = {
-    "resnet18": (2, 3, 40, 40), "resnet50": (1, 3, 33, 33), "googlenet": (1, 3, 48, 48),
-    "alexnet": (1, 3, 63, 63), "vgg11_bn": (1, 3, 32, 32),
+    "resnet18": (2, 3, 40, 40), "resnet34": (1, 3, 33, 33), "resnet50": (1, 3, 33, 33),
+    "googlenet": (1, 3, 48, 48), "alexnet": (1, 3, 63, 63),
+    **dict.fromkeys([f"vgg{n}{bn}" for n in (11, 13, 16, 19) for bn in ("", "_bn")], (1, 3, 32, 32)),
 }  # fmt: skip
+#: With local response normalisation, of which onnx.reference leaves out the last neighbour.
+WITH_LRN = {"alexnet_small", "googlenet_small"}
+
+
+def check_network(network, shape, path, reference):
+    """Export the network with statistics that are not 0 and 1, and compare."""
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    if isinstance(network, nn.Module):
+        with mg.no_grad():
+            network.train()(np.concatenate([x, x * 0.5]))
+        network.eval()
+    check_export(network, [x], path, reference=reference)
 
 
 @pytest.mark.parametrize(
@@ -237,24 +254,127 @@ def test_models(name, tmp_path):
     shape = {**SHAPES, **LARGE}[name]
     options = {"in_channels": 1} if name.endswith("_small") else {}
     model = getattr(mg.models, name)(**options)
-    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    with mg.no_grad():
-        model(np.concatenate([x, x * 0.5]))  # so that statistics are not 0 and 1
-    check_export(model.eval(), [x], tmp_path / "a.onnx", reference=False)
+    check_network(model, shape, tmp_path / "a.onnx", reference=name not in WITH_LRN)
 
 
-def test_every_kind_of_model_is_there():
-    kinds = {getattr(mg.models, name).__module__ for name in (*SHAPES, *LARGE)}
-    assert kinds == {getattr(mg.models, n).__module__ for n in mg.models.__all__}
+def test_every_model_is_there():
+    assert {*SHAPES, *LARGE} == {name for name in mg.models.__all__ if name.islower()}
 
 
-def test_the_network_of_an_example_that_is_no_module(tmp_path):
-    from examples.convolution_network import ConvolutionNetwork
+#: The networks of each example, as they are written there, and the shape of what they are given.
+IMAGES = (2, 1, 28, 28)
+EXAMPLES = {
+    "alexnet_mnist": {"models.alexnet_small()": IMAGES},
+    "convolution_network": {
+        "ConvolutionNetwork(batch_size=16 if args.quick else 128, lr=args.lr)": IMAGES,
+    },
+    "deep_convnet_mnist": {"models.deep_convnet()": IMAGES},
+    "dense_fashion_mnist": {
+        "build(nn.ReLU, x[0].size)": IMAGES, "build(activation, x[0].size)": IMAGES,
+    },
+    "digits": {
+        "nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), "
+        "nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), "
+        "nn.Dropout(0.5), nn.Linear(32 * 4 * 4, 64), nn.ReLU(), nn.Linear(64, 10))": (2, 1, 8, 8),
+    },
+    "googlenet_fashion": {
+        "models.googlenet_small(num_classes=10, in_channels=1)": IMAGES,
+        "models.googlenet(aux_logits=False)": (1, 3, 48, 48),
+    },
+    "layers_from_scratch": {
+        "nn.Linear(1, 1)": (2, 1), "nn.Linear(2, 1)": (3, 2),
+        "nn.Sequential(nn.Linear(x.shape[1], 32), nn.Sigmoid(), nn.Linear(32, 10))": (2, 784),
+        "six_layers(x.shape[1], dropout)": (2, 784), "six_layers(x.shape[1])": (2, 784),
+    },
+    "resnet_fashion": {
+        "models.resnet_small(num_classes=10, in_channels=1, blocks=args.blocks)": IMAGES,
+        "models.resnet18()": (1, 3, 33, 33), "models.resnet50()": (1, 3, 33, 33),
+    },
+    "vgg16": {
+        "models.vgg11(init_weights=False)": (1, 3, 32, 32), "models.vgg16()": (1, 3, 32, 32),
+    },
+}  # fmt: skip
+FOLDER = Path(__file__).parents[1] / "examples"
+#: What else the networks are made with: the options of the command line, and other variables.
+VARIABLES = {"args": SimpleNamespace(quick=True, lr=0.01, blocks=1), "dropout": 0.5}
 
-    network = ConvolutionNetwork(n_kernels=3, units=5)
-    network.init_weights(1, 8, 8, 4)
-    x = np.random.default_rng(0).normal(size=(2, 1, 8, 8)).astype(np.float32)
-    check_export(network.forpass, [x], tmp_path / "a.onnx")
+
+def definitions(name):
+    """The names that an example defines, by its tree without what it runs."""
+    tree = ast.parse((FOLDER / f"{name}.py").read_text(encoding="utf-8"))
+    kept = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef)
+    alias = [one for one in tree.body if isinstance(getattr(one, "value", None), ast.Attribute)]
+    bare = ast.Module([one for one in tree.body if isinstance(one, kept) or one in alias], [])
+    names = {"__name__": f"examples.{name}"}
+    exec(compile(bare, name, "exec"), names)
+    return tree, names
+
+
+def makes_a_network(called, names):
+    """Whether a call of this makes a network: a layer, a model, or what an example defines."""
+    try:
+        made = eval(ast.unparse(called), dict(names))
+    except (NameError, AttributeError):
+        return False
+    if isinstance(made, type):
+        own = made.__module__ == names["__name__"] and hasattr(made, "forpass")
+        return own or issubclass(made, nn.Module)
+    function = inspect.unwrap(made) if inspect.isfunction(made) else None
+    if function is None or not function.__module__.startswith(("minigrad.models", "examples.")):
+        return False
+    annotated = function.__annotations__.get("return")
+    if isinstance(annotated, str):
+        annotated = function.__globals__.get(annotated)
+    return inspect.isclass(annotated) and issubclass(annotated, nn.Module)
+
+
+def networks_in(node, names):
+    """The outermost calls that make a network, outside of functions that return one."""
+    if isinstance(node, ast.Call) and makes_a_network(node.func, names):
+        return {ast.unparse(node)}
+    if isinstance(node, ast.FunctionDef) and makes_a_network(ast.Name(node.name), names):
+        return set()
+    if isinstance(node, ast.For) and isinstance(node.iter, ast.Tuple):  # for f in (g, h): f()
+        makers = [one for one in node.iter.elts if makes_a_network(one, names)]
+        if makers:
+            return {f"{ast.unparse(one)}()" for one in makers}
+    return {one for child in ast.iter_child_nodes(node) for one in networks_in(child, names)}
+
+
+def test_every_example_has_a_row():
+    assert sorted(EXAMPLES) == sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_every_network_of_an_example_has_a_row(name):
+    pytest.importorskip("matplotlib")
+    found = networks_in(*definitions(name))
+    pieces = {one for one in found if "*layers" in one or "model." in one}  # of a network
+    assert sorted(found - pieces) == sorted(EXAMPLES[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "network"),
+    [
+        pytest.param(
+            name, one, id=f"{name}: {one[:60]}",
+            marks=[pytest.mark.slow] if shape[1] == 3 else [],
+        )
+        for name, networks in EXAMPLES.items()
+        for one, shape in networks.items()
+    ],
+)  # fmt: skip
+def test_networks_of_examples(name, network, tmp_path):
+    pytest.importorskip("matplotlib")
+    shape = EXAMPLES[name][network]
+    names = {**definitions(name)[1], **VARIABLES, "x": np.zeros(shape, np.float32)}
+    for names["activation"] in (nn.Sigmoid, nn.ReLU) if "activation" in network else (None,):
+        made = eval(network, names)
+        if not isinstance(made, nn.Module):
+            made.init_weights(*shape[1:], 10)
+            made = made.forpass
+        reference = not any(f"{one}(" in network for one in WITH_LRN)
+        check_network(made, shape, tmp_path / "a.onnx", reference)
 
 
 # -- what is around a model ------------------------------------------------------------------------
@@ -308,6 +428,37 @@ def test_recomputing_and_own_gradients_are_what_they_run(tmp_path):
 
     layer = nn.Linear(3, 3)
     check_export(lambda x: double(mg.checkpoint(layer, x)), [X], tmp_path / "a.onnx")
+
+
+WRONG = {
+    "a class": (lambda x, p: (nn.Linear, x, p), TypeError, "the class Linear; make one of it"),
+    "its state": (lambda x, p: ({}, x, p), TypeError, "must be a Module or a function"),
+    "a shape": (lambda x, p: (nn.Linear(3, 2), (2, 3), p), TypeError, "mg.zeros.*2, 3"),
+    "numbers": (lambda x, p: (nn.Linear(3, 2), x.tolist(), p), TypeError, "a list of list; make"),
+    "a dict": (lambda x, p: (nn.Linear(3, 2), {"x": x}, p), TypeError, "a tuple .*, got dict"),
+    "nothing": (lambda x, p: (nn.Linear(3, 2), None, p), TypeError, "a tuple .*, got NoneType"),
+    "no rows": (lambda x, p: (nn.Linear(3, 2), x[:0], p), ValueError, "at least one row"),
+    "features": (lambda x, p: (nn.Linear(4, 2), x, p), ValueError, "expected 4 features, got 3"),
+    "suffix": (lambda x, p: (nn.Linear(3, 2), x, p.with_suffix(".pt")), ValueError, "a.onnx"),
+    "folder": (lambda x, p: (nn.Linear(3, 2), x, p.parent), IsADirectoryError, "add a file name"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_call_says_what_to_do(name, tmp_path):
+    arguments, kind, message = WRONG[name]
+    with pytest.raises(kind, match=message):
+        mg.onnx.export(*arguments(X, tmp_path / "a.onnx"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_fixed_batch_is_said(tmp_path):
+    mg.onnx.export(nn.Linear(3, 2), X, tmp_path / "a.onnx", dynamic_batch=False)
+    model = mg.onnx.load(tmp_path / "a.onnx")
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), got \(5, 3\); the file fixes the batch"):
+        model(mg.zeros((5, 3)))
+    with pytest.raises(ValueError, match=r"shape \(2, 3\), got \(2, 4\)$"):
+        model(mg.zeros((2, 4)))
 
 
 def test_names_of_inputs_and_outputs(tmp_path):

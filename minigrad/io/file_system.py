@@ -36,6 +36,11 @@ _SPECIAL = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISSOCK, "a socket"),
 )
+#: Suffixes of formats, of which a wrong one would mislead the readers of a file.
+_FORMATS = (
+    *(".pt", ".pth", ".pkl", ".pickle", ".npz", ".npy", ".h5", ".hdf5", ".keras", ".onnx"),
+    *(".json", ".yaml", ".csv", ".zip", ".msgpack", ".safetensors"),
+)
 
 
 def as_path(path: Any, function: str) -> Path:
@@ -46,6 +51,16 @@ def as_path(path: Any, function: str) -> Path:
     if "\0" in given:
         raise ValueError(f"{function}: a file name cannot hold a zero byte, got {given!r:.80}")
     return Path(given).expanduser()
+
+
+def checked_suffix(target: Path, name: str, function: str) -> None:
+    """Raise ValueError where the suffix names another format than the one of this name."""
+    suffix = target.suffix.lower()
+    if suffix in _FORMATS and suffix != f".{name}":
+        raise ValueError(
+            f"{function}: {target.name}: {target.suffix} names another format; this one is "
+            f"{name}, so name the file {target.with_suffix(f'.{name}').name}"
+        )
 
 
 def checked_target(path: Any, function: str) -> Path:

@@ -19,7 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.engine.tensor import Tensor
-from minigrad.io.file_system import as_path, checked_target, open_to_read, write_file
+from minigrad.io.file_system import (
+    as_path,
+    checked_suffix,
+    checked_target,
+    open_to_read,
+    write_file,
+)
 
 __all__ = ["load", "load_metadata", "save"]
 
@@ -59,12 +65,6 @@ LONGEST_HEADER = 100_000_000
 MOST_AXES = 64
 #: What the JSON parser raises for text that is damaged or nested too deeply.
 _BAD_JSON = (ValueError, RecursionError)
-
-#: Suffixes of other formats, which would mislead the readers of a safetensors file.
-_OTHER_FORMATS = (
-    *(".pt", ".pth", ".pkl", ".pickle", ".npz", ".npy", ".h5", ".hdf5", ".keras", ".onnx"),
-    *(".json", ".yaml", ".csv", ".zip", ".msgpack"),
-)
 
 
 def save(
@@ -226,11 +226,7 @@ def write(
     from safetensors.numpy import save as serialize
 
     target = as_path(path, function)
-    if target.suffix.lower() in _OTHER_FORMATS:
-        raise ValueError(
-            f"{function}: {target.name}: {target.suffix} names another format; this one is "
-            f"safetensors, so name the file {target.with_suffix('.safetensors').name}"
-        )
+    checked_suffix(target, "safetensors", function)
     checked_target(target, function)
     plain: dict[str, Array] = {}
     for name, array in arrays.items():

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import as_tensor
-from minigrad.io.file_system import checked_target, write_file
+from minigrad.engine.tensor import Tensor, as_tensor
+from minigrad.io.file_system import as_path, checked_suffix, checked_target, write_file
 from minigrad.lazy import extra
 from minigrad.nn.module import Module
 from minigrad.onnx.builder import BATCH, Builder, Value
@@ -39,7 +39,7 @@ def as_list(value: Any) -> list[Any]:
 
 @checked(opset=f"[{OLDEST}, {NEWEST}]")
 def export(
-    model: Callable[..., Any],
+    model: Module | Callable[..., Any],
     args: Any,
     path: str | os.PathLike[str],
     *,
@@ -64,7 +64,8 @@ def export(
 
     Raises ValueError that names operator, module path and line: for an operator that ONNX cannot
     express, for a constant that depends on the data or on the batch size, and for control flow that
-    depends on them. Raises ImportError without the package onnx, and as :func:`minigrad.save`.
+    depends on them. Raises TypeError for examples that are no arrays or tensors, ImportError
+    without the package onnx, and as :func:`minigrad.save`.
 
     >>> import tempfile, os
     >>> path = os.path.join(tempfile.mkdtemp(), "model.onnx")
@@ -74,12 +75,14 @@ def export(
     """
     onnx = extra("onnx", "onnx", "mg.onnx.export")
     extra("onnx.shape_inference", "onnx", "mg.onnx.export")
-    if not callable(model):
-        raise TypeError(f"onnx.export: expected a Module or a function, got {type(model).__name__}")
+    if isinstance(model, type):
+        raise TypeError(
+            f"onnx.export: expected a Module or a function, got the class {model.__name__}; make "
+            f"one of it first, {model.__name__}(...)"
+        )
+    checked_suffix(as_path(path, "onnx.export"), "onnx", "onnx.export")
     checked_target(path, "onnx.export")
-    examples = [as_tensor(x)._data for x in (args if isinstance(args, (tuple, list)) else (args,))]
-    if not examples:
-        raise ValueError("onnx.export: args must hold at least one example input")
+    examples = _examples(args)
     default = _parameters_of(model, len(examples))
     if isinstance(model, Graph):  # read from a file, whose nodes are written as they are
         default, opset = [one.name for one in model.inputs], model.opset
@@ -87,6 +90,30 @@ def export(
     names = _names("input_names", input_names, default)
     content = _build(onnx, model, examples, names, output_names, dynamic_batch, opset)
     write_file(path, content, "onnx.export")
+
+
+def _examples(args: Any) -> list[Any]:
+    """The arrays of the example inputs."""
+    given = as_list(args)
+    if not given:
+        raise ValueError("onnx.export: args must hold at least one example input")
+    if len(given) > 1 and all(type(x) is int for x in given):
+        raise TypeError(
+            f"onnx.export: args must be example inputs, got the shape {tuple(given)}; give an "
+            f"array or a tensor of it, mg.zeros({tuple(given)})"
+        )
+    if isinstance(args, list) and not all(isinstance(x, (Tensor, np.ndarray)) for x in given):
+        raise TypeError(
+            "onnx.export: args must be an array or a tensor, or a tuple of them, got a list of "
+            f"{type(given[0]).__name__}; make an array of it, np.array(...)"
+        )
+    for x in given:
+        if x is None or isinstance(x, (dict, str)):
+            raise TypeError(
+                "onnx.export: args must be an array or a tensor, or a tuple of them in the order "
+                f"of the arguments, got {type(x).__name__}"
+            )
+    return [as_tensor(x)._data for x in given]
 
 
 def _names(what: str, given: Sequence[str] | None, default: list[str]) -> list[str]:

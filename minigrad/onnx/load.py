@@ -161,8 +161,11 @@ class Input(NamedTuple):
                 n is None or n == m for n, m in zip(self.shape, given.shape, strict=True)
             )
             if not fits:
+                batch = self.shape and self.shape[0] is not None and given.ndim == len(self.shape)
+                hint = "; the file fixes the batch size, so use it, or export with a free one"
                 raise model._error(
                     f"input {self.name} has shape {_shown(self.shape)}, got {given.shape}"
+                    f"{hint if batch and self.shape[1:] == given.shape[1:] else ''}"
                 )
         return given
 
