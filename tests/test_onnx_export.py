@@ -496,7 +496,8 @@ REFUSED = {
     "an array of the batch": (lambda x: x + np.ones((len(x), 3)), "add: it uses a constant"),
     "a slice of the batch": (lambda x: x[: len(x) - 1], "is no multiple of the batch"),
     "a mask as an index": (lambda x: x[x > 0], "with a mask|depends on"),
-    "chance": (lambda x: x + mg.rand(3), "add: it uses a constant"),
+    "chance": (lambda x: x + mg.rand(3), "add: it uses a constant [\\s\\S]*random numbers"),
+    "dropout in training": (lambda x: F.dropout(x, 0.5, training=True), "leave it to nn.Dropout"),
 }
 
 

@@ -199,9 +199,10 @@ class Varying:
 
 
 DEPENDS = (
-    "it uses a constant that depends on the batch size or on the data. Compute it with operators "
-    "of minigrad, without len(), .shape, .numpy() and .item() (x.mean(axis=0) for x.sum(axis=0) "
-    "/ len(x)), or export with dynamic_batch=False where only the batch size is the reason"
+    "it uses a constant that depends on the batch size, on the data or on random numbers (dropout "
+    "in training: leave it to nn.Dropout). Compute it with operators of minigrad, without len(), "
+    ".shape, .numpy() and .item() (x.mean(axis=0) for x.sum(axis=0) / len(x)), or export with "
+    "dynamic_batch=False where only the batch size is the reason"
 )
 
 
