@@ -339,6 +339,14 @@ def calls() -> dict[str, Callable[[], Call]]:
     table["data.DataLoader.load_state_dict"] = lambda: Call(
         data.DataLoader(X).load_state_dict, {"state": data.DataLoader(X).state_dict()}
     )
+    table["data.Sampler"] = lambda: Call(data.Sampler, {})
+    add("data.RandomSampler", Call, data.RandomSampler, {"data_source": X}, list)
+    add("data.SubsetRandomSampler", Call, data.SubsetRandomSampler, {"indices": [2, 0]}, list)
+    add("data.WeightedRandomSampler", Call, data.WeightedRandomSampler,
+        {"weights": [0.5, 1.0], "num_samples": 3}, list)  # fmt: skip
+    table["data.Sampler.order"] = lambda: Call(
+        data.RandomSampler(X).order, {"generator": np.random.default_rng(0)}
+    )
     table["data.default_collate"] = lambda: Call(data.default_collate, {"samples": [(X, 0)]})
     table["data.random_split"] = lambda: Call(
         data.random_split, {"dataset": data.ArrayDataset(X), "lengths": [4, 2]}

@@ -13,6 +13,10 @@ from minigrad.data import (
     Normalize,
     RandomCrop,
     RandomHorizontalFlip,
+    RandomSampler,
+    Sampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
     random_split,
     train_test_split,
 )
@@ -217,6 +221,88 @@ def test_bad_arguments_are_told():
         DataLoader(np.zeros(3), seed=0, generator=np.random.default_rng(0))
     with pytest.raises(TypeError, match="got generator"):
         DataLoader(i for i in range(3))
+
+
+# -- samplers --------------------------------------------------------------------------------------
+
+
+def test_random_samplers_draw_what_they_say():
+    generator = np.random.default_rng(0)
+    assert sorted(RandomSampler(range(9)).order(generator)) == list(range(9))
+    few = RandomSampler(range(9), num_samples=5).order(generator)
+    assert len(set(few.tolist())) == 5
+    many = RandomSampler(range(9), replacement=True, num_samples=900).order(generator)
+    assert np.bincount(many).min() > 60
+    assert len(np.bincount(many)) == 9
+    assert sorted(SubsetRandomSampler([7, 3, 3]).order(generator)) == [3, 3, 7]
+
+
+def test_weights_are_frequencies():
+    weights = np.array([0.0, 1.0, 3.0])
+    order = WeightedRandomSampler(weights, 8000).order(np.random.default_rng(0))
+    np.testing.assert_allclose(np.bincount(order, minlength=3) / 8000, weights / 4, atol=0.02)
+    once = WeightedRandomSampler(mg.tensor([2.0, 0.0, 1.0]), 2, replacement=False)
+    assert sorted(once) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        RandomSampler(range(23), num_samples=17),
+        SubsetRandomSampler(range(3, 20)),
+        WeightedRandomSampler(np.arange(23.0), 17),
+        range(22, 5, -1),
+        np.arange(17),
+    ],
+    ids=lambda sampler: type(sampler).__name__,
+)
+def test_an_epoch_of_a_sampler_repeats_and_resumes(sampler):
+    def make():
+        return DataLoader(np.arange(23), 5, sampler=sampler, seed=4)
+
+    a, b = make(), make()
+    assert len(a) == 4
+    epochs = [values(a), values(a)]
+    assert [values(b), values(b)] == epochs
+    assert [len(flat(epoch)) for epoch in epochs] == [17, 17]
+    assert (epochs[0] != epochs[1]) == isinstance(sampler, Sampler)
+    loader, other = make(), make()
+    running = iter(loader)
+    next(running), next(running)
+    other.load_state_dict(loader.state_dict())
+    assert values(other) == epochs[0][2:]
+    # A look at the first samples takes them from the sampler.
+    assert set(make().peek()[0].tolist()) <= set(flat(epochs[0] + epochs[1]) + list(range(3, 23)))
+    assert set(DataLoader(np.arange(23), 9, sampler=[5, 6]).peek()[0].tolist()) == {5, 6}
+
+
+def test_impossible_samplers_are_told():
+    class Short(Sampler):
+        def __len__(self):
+            return 3
+
+        def draw(self, generator):
+            return [0, 1]
+
+    data = np.arange(4)
+    for sampler, error, text in [
+        (Short(), ValueError, "DataLoader: Short has length 3 and gave 2 indices"),
+        ([0, 4], IndexError, "DataLoader: list: indices go up to 3, got 0 to 4"),
+        ([0.5], TypeError, "sampler must be a Sampler or a collection of which each"),
+    ]:
+        with pytest.raises(error, match=text):
+            list(DataLoader(data, sampler=sampler))
+    with pytest.raises(ValueError, match="give shuffle or a sampler, not both"):
+        DataLoader(data, shuffle=True, sampler=[0])
+    with pytest.raises(ValueError, match="num_samples=5 cannot be drawn from 4 samples; pass repl"):
+        RandomSampler(data, num_samples=5)
+    with pytest.raises(ValueError, match=r"drawn from 0 samples$"):
+        RandomSampler([], replacement=True, num_samples=1)
+    with pytest.raises(ValueError, match="num_samples=2 cannot be drawn from 1 samples of a weigh"):
+        WeightedRandomSampler([0.0, 1.0], 2, replacement=False)
+    for weights in ([0.0], [-1.0, 2.0], [np.nan, 1.0], []):
+        with pytest.raises(ValueError, match="weights must be finite and not negative"):
+            WeightedRandomSampler(weights, 1)
 
 
 # -- splits ----------------------------------------------------------------------------------------

@@ -3,6 +3,12 @@
 from minigrad.data.datasets import load_digits, load_fashion_mnist, load_mnist
 from minigrad.data.idx import read_idx
 from minigrad.data.loader import ArrayDataset, DataLoader, Subset, default_collate
+from minigrad.data.samplers import (
+    RandomSampler,
+    Sampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from minigrad.data.splits import random_split, train_test_split
 from minigrad.data.transforms import (
     Compose,
@@ -14,6 +20,7 @@ from minigrad.data.transforms import (
 
 __all__ = [
     "ArrayDataset", "DataLoader", "Subset", "default_collate", "random_split", "train_test_split",
+    "Sampler", "RandomSampler", "SubsetRandomSampler", "WeightedRandomSampler",
     "load_digits", "load_fashion_mnist", "load_mnist", "read_idx",
     "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "RandomTransform",
 ]  # fmt: skip

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.data.samplers import Sampler
 from minigrad.data.transforms import apply
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
@@ -133,7 +134,8 @@ class DataLoader:
     """Iterates over a data set in batches of tensors, like PyTorch's.
 
     ``dataset``: anything with ``len`` and ``[i]``, e.g. an :class:`ArrayDataset`, or one array.
-    ``shuffle``: a new order each epoch. ``drop_last``: leave out a smaller last batch.
+    ``shuffle``: a new order each epoch. ``sampler``: which samples, in which order: a
+    :class:`Sampler`, or indices. ``drop_last``: leave out a smaller last batch.
     ``seed`` or ``generator``: what determines the order; by default ``mg.manual_seed``.
     ``transform``: applied to the first array of each batch (images); a :class:`RandomTransform`
     draws from the loader's generator and so is reproducible, too. ``collate_fn``: makes a batch
@@ -143,8 +145,8 @@ class DataLoader:
     ``state_dict()`` taken at any point and loaded into a loader with the same arguments continues
     with the next batch, bit for bit.
 
-    Raises ValueError for a batch size below 1, a negative ``prefetch``, or a seed together with a
-    generator; TypeError for a data set without length.
+    Raises ValueError for a batch size below 1, a negative ``prefetch``, a seed together with a
+    generator or ``shuffle`` together with a sampler; TypeError for a data set without length.
 
     >>> loader = DataLoader(ArrayDataset(np.arange(5)), batch_size=2)
     >>> len(loader), [x.tolist() for x, in loader]
@@ -158,6 +160,7 @@ class DataLoader:
         batch_size: int = 1,
         shuffle: bool = False,
         *,
+        sampler: Sampler | Collection[int] | None = None,
         drop_last: bool = False,
         seed: int | None = None,
         generator: np.random.Generator | None = None,
@@ -170,9 +173,14 @@ class DataLoader:
         check_dataset("DataLoader", dataset)
         if seed is not None and generator is not None:
             raise ValueError("DataLoader: give a seed or a generator, not both")
+        if shuffle and sampler is not None:
+            raise ValueError(
+                "DataLoader: give shuffle or a sampler, not both: the sampler sets the order"
+            )
         self.dataset: Dataset = dataset
         self.batch_size = batch_size
         self.shuffle = shuffle
+        self.sampler = sampler
         self.drop_last = drop_last
         self.transform = transform
         self.collate_fn = collate_fn
@@ -184,15 +192,20 @@ class DataLoader:
         self._resumed = False
 
     def __len__(self) -> int:
-        whole, rest = divmod(len(self.dataset), self.batch_size)
+        whole, rest = divmod(self._samples(), self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
+
+    def _samples(self) -> int:
+        """How many samples an epoch has."""
+        return len(self.dataset if self.sampler is None else self.sampler)
 
     def __iter__(self) -> Iterator[Any]:
         if self._resumed:
             self._resumed = False
         else:
             self._position = 0
-            self._epoch_seed = self._draw() if self.shuffle or self.transform else 0
+            draws = self.shuffle or self.transform or isinstance(self.sampler, Sampler)
+            self._epoch_seed = self._draw() if draws else 0
         batches = self._batches(self._epoch_seed or 0, self._position)
         return self._counted(_prefetched(batches, self.prefetch) if self.prefetch else batches)
 
@@ -201,10 +214,11 @@ class DataLoader:
 
         Raises IndexError if there is no sample.
         """
-        count = min(self.batch_size, len(self.dataset))
+        count = min(self.batch_size, self._samples())
         if not count:
             raise IndexError("DataLoader: the data set is empty")
-        return self._batch(np.arange(count), 0, 0)
+        chosen = np.arange(count) if self.sampler is None else self._order(0)[:count]
+        return self._batch(chosen, 0, 0)
 
     def state_dict(self) -> dict[str, Any]:
         """The position of the loader: its generator, the order of this epoch, the batches given."""
@@ -213,7 +227,7 @@ class DataLoader:
             "generator": None if own is None else own.bit_generator.state,
             "epoch_seed": self._epoch_seed,
             "position": self._position,
-            "samples": len(self.dataset),
+            "samples": self._samples(),
             "batch_size": self.batch_size,
         }
 
@@ -223,7 +237,7 @@ class DataLoader:
         Raises ValueError if that one, in the middle of an epoch, had other data or batches.
         """
         entries("DataLoader.load_state_dict", state, *self.state_dict())
-        mine = {"samples": len(self.dataset), "batch_size": self.batch_size}
+        mine = {"samples": self._samples(), "batch_size": self.batch_size}
         theirs = {key: state[key] for key in mine}
         if state["epoch_seed"] is not None and mine != theirs:
             raise ValueError(
@@ -246,13 +260,30 @@ class DataLoader:
         self._epoch_seed, self._position = None, 0
 
     def _batches(self, epoch_seed: int, start: int) -> Iterator[Any]:
-        count = len(self.dataset)
-        order = np.arange(count)
-        if self.shuffle:
-            np.random.default_rng(epoch_seed).shuffle(order)
+        order = self._order(epoch_seed)
         for number in range(start, len(self)):
             chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
             yield self._batch(chosen, epoch_seed, number)
+
+    def _order(self, epoch_seed: int) -> Indices:
+        """The indices of the samples of an epoch."""
+        count = len(self.dataset)
+        if self.sampler is None:
+            order = np.arange(count)
+            if self.shuffle:
+                np.random.default_rng(epoch_seed).shuffle(order)
+            return order
+        if isinstance(self.sampler, Sampler):
+            chosen: Any = self.sampler.order(np.random.default_rng(epoch_seed))
+        else:
+            chosen = list(self.sampler)
+        order = as_indices(f"DataLoader: {type(self.sampler).__name__}", chosen, count)
+        if len(order) != self._samples():
+            raise ValueError(
+                f"DataLoader: {type(self.sampler).__name__} has length {self._samples()} and gave "
+                f"{len(order)} indices"
+            )
+        return order
 
     def _batch(self, chosen: Indices, epoch_seed: int, number: int) -> Any:
         batch: Any
