@@ -58,17 +58,13 @@ class Scope(str):
         return Scope(self.path, self.kinds, self.order + 1)
 
 
-class ShapeDtype:
-    """The shape and dtype of an array that is not kept."""
+class Shaped:
+    """What has a shape and a dtype, and no elements."""
 
     __slots__ = ("dtype", "shape")
 
     shape: tuple[int, ...]
     dtype: Any
-
-    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
-        self.shape = shape
-        self.dtype = dtype
 
     @property
     def ndim(self) -> int:
@@ -84,8 +80,18 @@ class ShapeDtype:
         return size
 
 
-class Node(ShapeDtype):
-    """One recorded operation. The shape and dtype that it inherits are those of its output.
+class ShapeDtype(Shaped):
+    """The shape and dtype of an array that is not kept."""
+
+    __slots__ = ()
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
+        self.shape = shape
+        self.dtype = dtype
+
+
+class Node(Shaped):
+    """One recorded operation. Its shape and dtype are those of its output.
 
     ``saved`` is (output, input 0, input 1, ...): the arrays that a rule needs, and a ``ShapeDtype``
     or None in place of the others. It is None when no rule needs an array. ``seen`` is what

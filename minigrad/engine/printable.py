@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 
 #: Characters that XML and DOT cannot hold even when escaped, and those that turn the direction of
-#: the text around them.
-_FORBIDDEN = re.compile(
+#: the text around them. Compiled when it is first used, because that takes a millisecond.
+_FORBIDDEN = (
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
 
 
 def clean(text: str) -> str:
     """The text for a picture: a replacement character for each that it cannot hold."""
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text.replace("\t", "    "))
+    return re.sub(_FORBIDDEN, "\N{REPLACEMENT CHARACTER}", text.replace("\t", "    "))
 
 
 def visible(text: str) -> str:

@@ -14,7 +14,7 @@ import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -29,26 +29,37 @@ UNFIT: Any = object()
 RAISE = opcode.opmap["RAISE_VARARGS"]
 
 
-class Kind(NamedTuple):
+# No named tuples here: they are slow to make, and every import of minigrad would wait for them.
+
+
+class Kind:
     """What one alternative of an annotation allows: in words, and as a function of the value.
 
     The function returns the value as a plain Python one, or ``UNFIT``.
     """
 
-    words: str
-    take: Callable[[Any], Any]
-    choices: bool = False
-    length: int | None = None
+    def __init__(
+        self,
+        words: str,
+        take: Callable[[Any], Any],
+        choices: bool = False,
+        length: int | None = None,
+    ) -> None:
+        self.words, self.take = words, take
+        self.choices, self.length = choices, length
 
 
-class Interval(NamedTuple):
-    """A range as mathematics writes it: ``[0, 1)``; the text is shown in messages."""
+class Interval:
+    """A range as mathematics writes it, such as "(0, 1]"; the text is shown in messages.
 
-    text: str
-    low: float
-    high: float
-    open_low: bool
-    open_high: bool
+    >>> Interval("(0, 1]").holds(0), Interval("(0, 1]").holds(1)
+    (False, True)
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.low, self.high = (float(end) for end in text[1:-1].split(","))
+        self.open_low, self.open_high = text[0] == "(", text[-1] == ")"
 
     def holds(self, value: float) -> bool:
         """Whether a number lies inside."""
@@ -65,16 +76,6 @@ class Interval(NamedTuple):
         if self.high == math.inf and self.open_high and self.low > -math.inf:
             return f"above {low}" if self.open_low else f"at least {low}"
         return "finite" if self.text == "(-inf, inf)" else f"in {self.text}"
-
-
-def interval(text: str) -> Interval:
-    """The range that a text such as "(0, 1]" describes.
-
-    >>> interval("(0, 1]").holds(0), interval("(0, 1]").holds(1)
-    (False, True)
-    """
-    low, high = (float(end) for end in text[1:-1].split(","))
-    return Interval(text, low, high, text[0] == "(", text[-1] == ")")
 
 
 def checked(**ranges: str) -> Callable[[F], F]:
@@ -131,7 +132,7 @@ class Rule:
         self.kinds = kinds
         self.default = default
         self.floating = allowed == "floating"
-        self.range = interval(allowed) if allowed and not self.floating else None
+        self.range = Interval(allowed) if allowed and not self.floating else None
 
     def __call__(self, name: str, value: Any) -> Any:
         """Check the value and return it, a number as a Python number."""
@@ -407,7 +408,7 @@ FAILURES = (
     MemoryError,
 )  # fmt: skip
 #: The beginning of a message that says where it comes from.
-NAMED = re.compile(r"[\w.]+( in [\w.]+)?: ")
+NAMED = r"[\w.]+( in [\w.]+)?: "
 
 
 def _told(
@@ -419,7 +420,7 @@ def _told(
 ) -> Exception:
     """The error to raise: the same if it is the user's or names its origin, else one that does."""
     text = str(error.args[0]) if error.args else ""
-    nameless = not NAMED.match(text) or text.startswith("tensor: ")
+    nameless = not re.match(NAMED, text) or text.startswith("tensor: ")
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next

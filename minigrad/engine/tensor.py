@@ -289,10 +289,12 @@ class Tensor(ArrayMethods):
         >>> x.grad
         tensor([2., 4.])
         """
-        flags: dict[str, Any] = {"retain_graph": retain_graph, "create_graph": create_graph}
-        for name, flag in flags.items():
-            if type(flag) is not bool:
-                raise TypeError(f"backward: {name} must be True or False, got {flag!r:.80}")
+        flags: Any = (retain_graph, create_graph)
+        if type(flags[0]) is not bool or type(flags[1]) is not bool:
+            raise TypeError(
+                f"backward: retain_graph and create_graph must be True or False, got "
+                f"{flags[0]!r:.80} and {flags[1]!r:.80}"
+            )
         node = self._node
         if node is None:
             raise RuntimeError(
@@ -524,7 +526,7 @@ def gradients(
     given = {id(seed) for _, seed in raw}
     result: dict[Node, Tensor] = {}
     for node, g in found.items():
-        array = np.asarray(g)
+        array = g if type(g) is ndarray else np.asarray(g)
         if array.base is not None or id(array) in given:
             array = array.copy()
         given.add(id(array))

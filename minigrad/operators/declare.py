@@ -139,7 +139,10 @@ HALF = np.dtype(np.float16)
 
 def _widened(arrays: Sequence[Any]) -> list[Any] | None:
     """The arrays and tensors with float32 in place of float16; None where there is no float16."""
-    if not any(getattr(x, "dtype", None) == HALF for x in arrays):
+    for x in arrays:
+        if getattr(x, "dtype", None) == HALF:
+            break
+    else:
         return None
     return [
         x.astype(np.float32) if getattr(x, "dtype", None) == HALF and hasattr(x, "astype") else x
@@ -201,8 +204,11 @@ def operator_of(function: Callable[..., Any]) -> Operator:
 NUMPY: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 
-class _Engine:
-    """Functions of the engine, which it sets when it is imported: operators do not import it."""
+class engine:
+    """Functions of the engine, which it sets when it is imported: operators do not import it.
+
+    They are attributes of the class, where Python finds them faster than in an instance.
+    """
 
     record: Callable[[Operator, tuple[Any, ...], dict[str, Any]], Tensor]
     as_tensor: Callable[[Any], Any]
@@ -216,12 +222,9 @@ class _Engine:
     #: The tracked tensors in a value, also inside tuples and lists, while anything is recorded.
     tracked: Callable[[Any], list[Any]]
     #: A number smaller than that of any later operation.
-    now: Callable[[], int]
+    now: Callable[..., int]
     #: Whether a tensor, or one in a nested result, was made from another one since that number.
     made_from: Callable[[Any, Any, int], bool]
-
-
-engine = _Engine()
 
 
 def lost(name: str, argument: str) -> str:

@@ -25,7 +25,7 @@ _KINDS = (np.exceptions.AxisError, np.linalg.LinAlgError, TypeError, IndexError,
 UNFIT = "these arguments do not fit together: "
 #: Errors that speak of our code rather than of the call: by their class, and by their text.
 _INSIDE = (AttributeError, KeyError, AssertionError, ZeroDivisionError, RecursionError)
-_WORDS = re.compile(
+_WORDS = (
     r"object|iterable|subscriptable|unpack|unsupported operand|not supported between|indices must|"
     r"(?:tuple|list) index|unhashable|must be real number|argument must be"
 )
@@ -72,7 +72,7 @@ def refusal(
         said = re.sub(r"^[\w.]+(?: in [\w.]+)?: ", "", said).removeprefix(UNFIT)
     wrong = _misfit(function, given)
     words = isinstance(error, (TypeError, IndexError)) or "unpack" in said
-    inside = isinstance(error, _INSIDE) or (words and _WORDS.search(said))
+    inside = isinstance(error, _INSIDE) or (words and re.search(_WORDS, said))
     if not text and wrong:
         text = wrong
     elif not text and inside:

@@ -47,7 +47,6 @@ def _per_element(x: Any, ans: Any, ddof: float) -> float:
         expand_reduced(g, axis, keepdims), _x.shape
     ),
     samples=AXES + EMPTY,
-    wide=True,
 )
 def sum(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The sum over the axes; over all of them when ``axis`` is None.

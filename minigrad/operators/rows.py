@@ -88,7 +88,7 @@ class Signature(Generic[P]):
 
 def first_line(numpy: Callable[..., Any]) -> str:
     """The first line of a docstring of NumPy, which may follow a paragraph with the signature."""
-    said = (numpy.__doc__ or "").split("\n\n", 2)
+    said = (numpy.__doc__ or "")[:1000].split("\n\n", 2)
     line = said[len(said) > 1 and said[0].startswith(numpy.__name__)]
     return " ".join(line.split()).rstrip(".") + "."
 

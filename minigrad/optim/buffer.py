@@ -86,10 +86,10 @@ class ParameterBuffer:
 
     def fits(self) -> bool:
         """Whether every parameter still has the shape and dtype that the buffer was made for."""
-        return all(
-            p._data is view or (p.shape == view.shape and p.dtype == self.dtype)
-            for p, view in zip(self.params, self.views)
-        )
+        for p, view in zip(self.params, self.views):
+            if p._data is not view and (p.shape != view.shape or p.dtype != self.dtype):
+                return False
+        return True
 
     def add_state(self, initial: dict[str, float]) -> None:
         """Add the arrays of state that are not there yet, such as after a change of a setting."""

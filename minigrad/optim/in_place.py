@@ -7,6 +7,8 @@ would cost more than the arithmetic. ``s`` is a scratch array whose contents are
 from __future__ import annotations
 
 import math
+import threading
+from typing import Any
 
 import numpy as np
 
@@ -37,17 +39,43 @@ def scaled_step(p: Array, m: Array, v: Array, s: Array, size: float, eps: float)
     np.subtract(p, s, out=p)
 
 
+class _Overflow(threading.local):
+    """Whether a number has become too large in this thread."""
+
+    seen = False
+
+
+_overflow = _Overflow()
+
+
+def _note_overflow(*_: Any) -> None:
+    _overflow.seen = True
+
+
+def overflow_noted() -> np.errstate:
+    """The block in which update rules run: NumPy's warnings are off, and overflow is noted.
+
+    One such block for a step costs less than one around each operation that may overflow.
+    """
+    return np.errstate(all="ignore", over="call", call=_note_overflow)
+
+
+def _overflows(ufunc: np.ufunc, x: Array, y: Array, out: Array) -> bool:
+    """Compute ``ufunc(x, y, out=out)``, and tell whether a finite result was too large."""
+    _overflow.seen = False
+    ufunc(x, y, out=out)
+    return _overflow.seen
+
+
 def square(g: Array, s: Array) -> None:
     """Write g² to s, and limit finite g whose square would overflow (in float32, from 1.8e19 on).
 
     An infinite square would stay in the running averages, and the parameter would never move
     again. Steps are ratios of gradients, so limiting the largest of them changes little. Infinite
-    and NaN gradients are kept, so that they are noticed. Call this before g is used otherwise.
+    and NaN gradients are kept, so that they are noticed. Call this before g is used otherwise, and
+    inside ``overflow_noted()``.
     """
-    try:
-        with np.errstate(over="raise"):
-            np.multiply(g, g, out=s)
-    except FloatingPointError:
+    if _overflows(np.multiply, g, g, s):
         limit = math.sqrt(float(np.finfo(g.dtype).max)) * (1.0 - float(np.finfo(g.dtype).eps))
         np.clip(g, -limit, limit, out=g, where=np.isfinite(g))
         np.multiply(g, g, out=s)
@@ -56,11 +84,7 @@ def square(g: Array, s: Array) -> None:
 def add_square(v: Array, g: Array, s: Array) -> None:
     """Add g² to the sum v, which stays at the largest number where it would overflow."""
     square(g, s)
-    try:
-        with np.errstate(over="raise"):
-            np.add(v, s, out=s)
-        np.copyto(v, s)
-    except FloatingPointError:
+    if _overflows(np.add, v, s, s):
         most = np.finfo(v.dtype).max
         np.copyto(s, most, where=np.isinf(s) & np.isfinite(g) & np.isfinite(v))
-        np.copyto(v, s)
+    v[...] = s

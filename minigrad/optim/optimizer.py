@@ -19,6 +19,7 @@ from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import SIMPLE, Rule, checked
 from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.optim.buffer import Array, Chunk, ParameterBuffer
+from minigrad.optim.in_place import overflow_noted
 
 Group: TypeAlias = dict[str, Any]
 Params: TypeAlias = (
@@ -358,7 +359,7 @@ class Optimizer:
     def _apply(self, gradient_of: Callable[[Tensor], Array | None]) -> None:
         self.steps += 1
         # A diverging run shows as inf and nan in the loss; half precision underflows by nature.
-        with np.errstate(all="ignore"):
+        with overflow_noted():
             for number, group in enumerate(self.param_groups):
                 for buffer in self._buffers_of(number):
                     gradients = [gradient_of(p) for p in buffer.params]
@@ -391,8 +392,8 @@ class Optimizer:
         """The buffers of a group: one for each dtype, made again when a parameter has changed."""
         group, buffers = self.param_groups[number], self._buffers[number]
         initial = self.initial_state(group)
-        known = sum(len(buffer.params) for buffer in buffers)
-        if known == len(group["params"]) and all(buffer.fits() for buffer in buffers):
+        known = sum([len(buffer.params) for buffer in buffers])
+        if known == len(group["params"]) and all(map(ParameterBuffer.fits, buffers)):
             for buffer in buffers:
                 buffer.add_state(initial)
             return buffers
