@@ -24,7 +24,7 @@ collect_ignore = [
     "tests/torch_models.py", "tests/opinfo_conventions.py",  # no tests, and mostly no PyTorch
 ]  # fmt: skip
 if importlib.util.find_spec("onnx") is None:  # which the examples there need
-    collect_ignore.append("minigrad/onnx/export.py")
+    collect_ignore += ["minigrad/onnx/export.py", "tests/onnx_checks.py"]
 
 
 @pytest.fixture(autouse=True)

@@ -5,14 +5,18 @@ operators, layers, optimizers and the trainer, one at a time, and runs the tests
 changed line. A mutant that no test notices *survives*: a test is missing, or the change makes no
 difference. The mutations are cosmic-ray's. Its own way to run them starts Python anew for each of
 11,000 mutants; here a process that has collected all tests forks for each, replaces the code of
-the changed function, and runs tests until one fails: half a second a mutant.
+the changed function, and runs tests until one fails: half a second a mutant. Where the change
+could show at import only, a new Python runs a copy of the package after all.
 
     python tools/mutants.py reach                   # which tests reach which lines: once
     python tools/mutants.py run nn optim --part 0/2 # the first half of the mutants of two folders
     python tools/mutants.py run nn --sample 200     # 200 of them, drawn with a fixed seed
-    python tools/mutants.py report                  # the score by folder, and the survivors
+    python tools/mutants.py run nn --again          # those that lived, after `reach` of new tests
+    python tools/mutants.py report --survivors      # the score by folder, and who lives
 
 What was found is kept in .mutants/, one line a mutant; a run goes on where the last one stopped.
+A test counts as one that noticed only if it passes, after the same tests as before, when nothing
+was changed. Changes that make no difference stand in `mutants_equivalent.txt`, with the reason.
 """
 
 from __future__ import annotations
@@ -23,11 +27,14 @@ import contextlib
 import difflib
 import gc
 import hashlib
+import importlib
 import json
+import mmap
 import os
 import pickle
+import pkgutil
 import random
-import resource
+import re
 import shutil
 import signal
 import subprocess
@@ -35,7 +42,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -60,7 +67,15 @@ KINDS = [
 ]
 #: Tests run for one mutant at most: one of each file that reaches the line, then the quickest.
 MOST = 250
+#: The processor's time that all of them may take: who is alive then has survived.
 SECONDS = 60
+#: Where a test takes so many times as long as it did, and at least the seconds, it has noticed.
+SLOWER, PATIENCE = 20, 5.0
+#: Seconds by the clock after which a mutant only waits; other work may hold up the machine, too.
+WAIT = 240
+#: Tests that look at what was declared instead of running it, so that no line tells of them.
+DECLARED = ("tests/test_signatures.py",)
+EQUIVALENT = Path(__file__).with_name("mutants_equivalent.txt")
 #: Ten thousand calls with nonsense, which are there for errors, not for values: left out.
 WALKS = ("test_walk_functions", "test_walk_objects")
 
@@ -137,37 +152,65 @@ def changed_functions(path: str, before: str, after: str) -> list[tuple[CodeType
         inner = [[c for c in code.co_consts if isinstance(c, CodeType)] for code in (old, new)]
         if len(inner[0]) != len(inner[1]):
             return False
-        if inside and old != new:
+        if inside and content(old) != content(new):
             pairs.append((old, new))
-        elif not inside and own(old) != own(new):
+        elif not inside and content(old, False) != content(new, False):
             return False
         # The body of a class runs at import, though its code looks like a function's.
         return all(compare(a, b, inside or a.co_flags & 2 != 0) for a, b in zip(*inner))
-
-    def own(code: CodeType) -> Any:
-        consts = [c for c in code.co_consts if not isinstance(c, CodeType)]
-        return code.co_code, code.co_names, [(type(c), c) for c in consts]
 
     same = compare(compile(before, path, "exec"), compile(after, path, "exec"), False)
     return pairs if same else None
 
 
-def replace(pairs: list[tuple[CodeType, CodeType]]) -> int:
-    """Give every function of this process that has the old code the new one."""
+def content(code: CodeType, deep: bool = True) -> Any:
+    """What a code does, whatever the places of its words in the line, and whether it has run.
+
+    (``==`` of codes looks at the places, and at what the interpreter has noted since.)
+    """
+    consts = [
+        (content(c) if deep else None) if isinstance(c, CodeType) else (type(c), repr(c))
+        for c in code.co_consts
+    ]
+    return code.co_qualname, code.co_firstlineno, code.co_code, code.co_names, consts
+
+
+def live_functions() -> dict[str, list[FunctionType]]:
+    """Every function of the library that lives in this process, by file.
+
+    Asked before ``gc.freeze``, which hides from ``gc.get_objects`` what it has frozen.
+    """
+    for module in pkgutil.walk_packages([str(ROOT / "minigrad")], "minigrad."):
+        importlib.import_module(module.name)  # also what is loaded on demand
+    found: dict[str, list[FunctionType]] = defaultdict(list)
+    for f in gc.get_objects():
+        if type(f) is FunctionType:
+            path = Path(f.__code__.co_filename)
+            if path.is_relative_to(ROOT):
+                found[path.relative_to(ROOT).as_posix()].append(f)
+    return found
+
+
+def replace(pairs: list[tuple[CodeType, CodeType]], functions: list[FunctionType]) -> int:
+    """Give every function that has the old code the new one, and tell how many there were."""
+    changes = [(content(old), new) for old, new in pairs]
     count = 0
-    for f in [f for f in gc.get_objects() if type(f) is FunctionType]:
-        for old, new in pairs:
-            if f.__code__ == old and f.__code__.co_filename.endswith(old.co_filename):
+    for f in functions:
+        for old, new in changes:
+            if f.__code__.co_firstlineno == new.co_firstlineno and content(f.__code__) == old:
                 f.__code__ = new
                 count += 1
                 break
     return count
 
 
-def replace_at_import(file: str, before: str, after: str) -> bool | None:
+def replace_at_import(
+    file: str, before: str, after: str, functions: list[FunctionType]
+) -> bool | None:
     """Give live functions and modules the defaults and constants that the mutated module has.
 
-    None when this cannot be done: the module cannot run twice, or something else has changed.
+    False when the mutated module cannot be imported; None when this cannot be done: the module
+    cannot run twice, or something else has changed.
     """
     name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
     module = sys.modules[name]
@@ -188,10 +231,8 @@ def replace_at_import(file: str, before: str, after: str) -> bool | None:
                 table.update(old)
         return namespace
 
-    def settings(namespace: dict[str, Any]) -> dict[tuple[str, int], FunctionType]:
-        found = (f for f in gc.get_objects() if type(f) is FunctionType)
-        mine = (f for f in found if f.__globals__ is namespace)
-        return {(f.__qualname__, f.__code__.co_firstlineno): f for f in mine}
+    def settings(functions: Iterable[FunctionType]) -> dict[tuple[str, int], FunctionType]:
+        return {(f.__qualname__, f.__code__.co_firstlineno): f for f in functions}
 
     try:
         execute(before)
@@ -199,11 +240,12 @@ def replace_at_import(file: str, before: str, after: str) -> bool | None:
         return None
     try:
         namespace = execute(after)
-    except Exception:  # noqa: BLE001  (the module cannot be imported: every test would fail)
-        return True
+    except Exception:  # noqa: BLE001
+        return False
     changed = False
-    live = settings(vars(module))
-    for key, function in settings(namespace).items():
+    live = settings(functions)
+    new = [f for f in gc.get_objects() if type(f) is FunctionType and f.__globals__ is namespace]
+    for key, function in settings(new).items():
         old = live.get(key)
         if old is None:
             continue
@@ -225,10 +267,15 @@ def replace_at_import(file: str, before: str, after: str) -> bool | None:
 
 
 class Reach:
-    """A pytest plugin that notes which test reaches which line, and how long each test takes."""
+    """A pytest plugin that notes which test reaches which line, and how long each test takes.
 
-    def __init__(self) -> None:
+    ``more``: add to what was noted before.
+    """
+
+    def __init__(self, more: bool) -> None:
         import coverage
+
+        self.more = more
 
         self.coverage = coverage.Coverage(
             data_file=None, source=[str(ROOT / "minigrad")], config_file=False
@@ -259,12 +306,19 @@ class Reach:
 
     def pytest_sessionfinish(self) -> None:
         KEPT.mkdir(exist_ok=True)
-        found = {
-            "tests": self.tests,
-            "seconds": self.seconds,
-            "lines": {file: dict(lines) for file, lines in self.lines.items()},
-        }
-        (KEPT / "reach.pickle").write_bytes(pickle.dumps(found))
+        path = KEPT / "reach.pickle"
+        if self.more and path.exists():
+            known = pickle.loads(path.read_bytes())
+            shift = len(known["tests"])
+            self.tests, self.seconds = known["tests"] + self.tests, known["seconds"] + self.seconds
+            for file, lines in self.lines.items():
+                old = known["lines"].setdefault(file, {})
+                for line, bits in lines.items():
+                    old[line] = old.get(line, 0) | bits << shift
+            self.lines = known["lines"]
+        plain = {file: dict(lines) for file, lines in self.lines.items()}
+        found = {"tests": self.tests, "seconds": self.seconds, "lines": plain}
+        path.write_bytes(pickle.dumps(found))
 
 
 class Hunt:
@@ -273,153 +327,240 @@ class Hunt:
     def __init__(self, mutants: list[dict[str, Any]], results: Path) -> None:
         self.mutants, self.results = mutants, results
         self.reach: dict[str, Any] = pickle.loads((KEPT / "reach.pickle").read_bytes())
+        self.seconds = dict(zip(self.reach["tests"], self.reach["seconds"], strict=True))
+        self.noticed: dict[str, Counter[str]] = defaultdict(Counter)
+        self.fit: set[str] = set()
+        self.unfit: set[str] = set()
+        self.items: dict[str, pytest.Item] = {}
+        self.functions: dict[str, list[FunctionType]] = {}
+        self.at_import: dict[str, set[int]] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        items = {item.nodeid: item for item in session.items}
+        self.items = {item.nodeid: item for item in session.items}
+        self.functions = live_functions()
+        self.at_import = lines_at_import()
         gc.collect()
         gc.freeze()
         for i, mutant in enumerate(self.mutants):
             began = time.perf_counter()
-            outcome = self.hunt(mutant, items)
+            outcome, test = self.hunt(mutant)
             row = {**mutant, "outcome": outcome, "seconds": round(time.perf_counter() - began, 2)}
             with self.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
-            print(f"\r{i + 1} of {len(self.mutants)}: {outcome:<10} {mutant['key']}", flush=True)
+                file.write(json.dumps({**row, "by": test}) + "\n")
+            print(f"{i + 1} of {len(self.mutants)}: {outcome:<10} {mutant['key']}", flush=True)
         return True
 
-    def hunt(self, mutant: dict[str, Any], items: dict[str, pytest.Item]) -> str:
+    def hunt(self, mutant: dict[str, Any]) -> tuple[str, str]:
+        """What became of a mutant, and the test that noticed it."""
         before, after = mutated(mutant)
-        chosen = [items[name] for name in self.chosen(mutant) if name in items]
         try:
             pairs = changed_functions(mutant["file"], before, after)
         except SyntaxError:  # `**settings` in a call is no power
-            return "same code"
-        if pairs is None:
-            chosen = [items[name] for name in self.chosen(mutant, around=True) if name in items]
-            quick = in_fork(lambda: self.try_at_import(mutant["file"], before, after, chosen))
-            if quick != "impossible":
-                return quick
-            return at_import(mutant, after, [item.nodeid for item in chosen])
-        if not pairs:
-            return "same code"
-        if not chosen:
-            return "unreached"
-        return in_fork(lambda: self.try_tests(pairs, chosen))
+            return "same code", ""
+        if pairs == []:
+            return "same code", ""
+        functions = self.functions[mutant["file"]]
+
+        def change() -> bool | None:
+            if pairs is None:
+                return replace_at_import(mutant["file"], before, after, functions)
+            return replace(pairs, functions) > 0 or None
+
+        declared = pairs is None
+        outcome, test = self.until_fit(
+            lambda: self.chosen(mutant, declared),
+            lambda tests: self.in_fork(change, tests),
+            lambda tests: self.in_fork(lambda: True, tests),
+        )
+        if outcome not in {"killed", "timeout"} and (
+            declared or outcome == "impossible" or self.ran_at_import(mutant["file"], pairs)
+        ):
+            outcome, test = self.until_fit(
+                lambda: self.chosen(mutant, around=True),
+                lambda tests: in_new_python(mutant["file"], after, tests),
+                lambda tests: in_new_python(mutant["file"], before, tests),
+            )
+        self.noticed[mutant["file"]][test] += 1
+        return outcome, test
+
+    def until_fit(
+        self,
+        choose: Callable[[], list[str]],
+        attempt: Callable[[list[str]], tuple[str, str]],
+        control: Callable[[list[str]], tuple[str, str]],
+    ) -> tuple[str, str]:
+        """The outcome by a test that passes, after those before it, where nothing is changed."""
+        while tests := choose():
+            outcome, test = attempt(tests)
+            if not test or test in self.fit:
+                return outcome, test
+            fails, other = control(tests[: tests.index(test) + 1])
+            if fails == "survived":
+                self.fit.add(test)
+                return outcome, test
+            self.unfit.add(other or test)
+            print(f"left out, as it fails without a change: {other or test}", flush=True)
+        return "unreached", ""
+
+    def ran_at_import(self, file: str, pairs: list[tuple[CodeType, CodeType]] | None) -> bool:
+        """Whether a changed function runs while the library is imported."""
+        lines = self.at_import.get(file, set())
+        heads = {old.co_firstlineno for old, _ in pairs or ()}
+        inside = {line for old, _ in pairs or () for _, _, line in old.co_lines() if line}
+        return bool((inside - heads) & lines)
 
     def chosen(self, mutant: dict[str, Any], around: bool = False) -> list[str]:
-        """The tests to run, quick ones first, one of each file before the rest.
+        """The tests to run: those that noticed changes of the file before, then quick ones.
 
-        ``around``: those that reach the function that begins near the line, or else the file.
+        ``around``: those that reach what is named at the line, or the function that begins near it,
+        or else the file.
         """
         lines = self.reach["lines"].get(mutant["file"], {})
         line = mutant["line"]
+        bits = 0
+        if around:
+            bits = self.users(mutant)
         # A line inside a long statement, or of a function's head.
         near = [*range(line, line + 40)] if around else [*range(line, max(line - 25, 0), -1)]
-        bits = next((lines[n] for n in near if lines.get(n)), 0)
+        bits |= next((lines[n] for n in near if lines.get(n)), 0)
         if around and not bits:
             for reached in lines.values():
                 bits |= reached
         tests, seconds = self.reach["tests"], self.reach["seconds"]
         found = sorted((i for i in range(len(tests)) if bits >> i & 1), key=seconds.__getitem__)
+        before = {test: -count for test, count in self.noticed[mutant["file"]].most_common(8)}
         seen: Counter[str] = Counter()
         rank = {}
         for i in found:
             file = tests[i].partition("::")[0]
-            rank[i] = seen[file]
+            rank[i] = (before.get(tests[i], 0), seen[file])
             seen[file] += 1
-        found.sort(key=lambda i: rank[i])
-        return [tests[i] for i in found[:MOST]]
+        found.sort(key=rank.__getitem__)
+        first = [t for t in self.items if around and t.startswith(DECLARED)]
+        ranked = [*first, *(tests[i] for i in found)]
+        return [t for t in ranked if t in self.items and t not in self.unfit][:MOST]
 
-    @staticmethod
-    def try_tests(pairs: list[tuple[CodeType, CodeType]], items: list[pytest.Item]) -> bool:
-        """Whether a test fails with the new code."""
-        replace(pairs)
-        return Hunt.any_fails(items)
+    def users(self, mutant: dict[str, Any]) -> int:
+        """The tests that reach a line with the name to which the mutant's line assigns."""
+        text = (ROOT / mutant["file"]).read_text(encoding="utf-8").splitlines()
+        name = re.match(r"\s*(\w+)\s*(:[^=]*)?=", text[mutant["line"] - 1])
+        bits = 0
+        if name is None:
+            return bits
+        for file, lines in self.reach["lines"].items():
+            if (ROOT / file).exists():
+                source = (ROOT / file).read_text(encoding="utf-8").splitlines()
+                for number in lines:
+                    if re.search(rf"\b{name[1]}\b", source[number - 1]):
+                        bits |= lines[number]
+        return bits
 
-    @staticmethod
-    def try_at_import(file: str, before: str, after: str, items: list[pytest.Item]) -> bool | None:
-        """The same for a change of what runs at import; None where it takes a new Python."""
-        done = replace_at_import(file, before, after)
-        return None if done is None else Hunt.any_fails(items)
+    def in_fork(self, change: Callable[[], bool | None], tests: list[str]) -> tuple[str, str]:
+        """Change a copy of this process, and run the tests there until one fails."""
+        items = [self.items[test] for test in tests]
+        running = mmap.mmap(-1, 4096)  # the child tells here which test it is at
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                os.setpgid(0, 0)
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, 1)
+                os.dup2(null, 2)
+                done = change()
+                code = 3 if done is False else 2 if done is None else self.any_fails(items, running)
+            except BaseException:  # noqa: BLE001  (a mutant may raise anything, anywhere)
+                code = 1
+            finally:
+                os._exit(code)
+        _, status = os.waitpid(child, 0)
+        with contextlib.suppress(OSError):
+            os.killpg(child, signal.SIGKILL)  # what it has left running
+        test = running[:].rstrip(b"\0").decode()
+        running.close()
+        if os.WIFSIGNALED(status):
+            late = os.WTERMSIG(status) in {signal.SIGKILL, signal.SIGPROF, signal.SIGALRM}
+            return ("timeout" if late else "killed"), test
+        code = os.WEXITSTATUS(status)
+        if code in {0, 2}:
+            return ("survived" if code == 0 else "impossible"), ""
+        return "killed", ("" if code == 3 else test)
 
-    @staticmethod
-    def any_fails(items: list[pytest.Item]) -> bool:
+    def any_fails(self, items: list[pytest.Item], running: mmap.mmap) -> int:
         """Whether one of the tests fails; no more are run then."""
         from _pytest.runner import runtestprotocol
 
-        for item in items:
-            for report in runtestprotocol(item, log=False, nextitem=item):
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            if time.process_time() > SECONDS:
+                return 0
+            name = item.nodeid.encode()[:4096]
+            running[:] = name + bytes(4096 - len(name))
+            usual = self.seconds.get(item.nodeid, 0.0)
+            signal.setitimer(signal.ITIMER_PROF, max(SLOWER * usual, PATIENCE))
+            signal.alarm(WAIT)  # for a mutant that waits
+            for report in runtestprotocol(item, log=False, nextitem=following):
                 if report.failed:
-                    return True
-        return False
+                    return 1
+        return 0
 
 
-def in_fork(work: Callable[[], bool | None]) -> str:
-    """Run the work in a copy of this process, for a minute of the processor's time at most."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
-            signal.alarm(10 * SECONDS)  # for a mutant that waits
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, 1)
-            os.dup2(null, 2)
-            code = {True: 1, False: 0, None: 2}[work()]
-        except BaseException:  # noqa: BLE001  (a mutant may raise anything, anywhere)
-            code = 1
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        late = os.WTERMSIG(status) in {signal.SIGKILL, signal.SIGXCPU, signal.SIGALRM}
-        return "timeout" if late else "killed"
-    return {0: "survived", 2: "impossible"}.get(os.WEXITSTATUS(status), "killed")
+def lines_at_import() -> dict[str, set[int]]:
+    """Which lines run while the library is imported."""
+    program = (
+        "import coverage, importlib, json, pkgutil, sys\n"
+        "measured = coverage.Coverage(data_file=None, source=['minigrad'], config_file=False)\n"
+        "measured.start()\n"
+        "import minigrad\n"
+        "for module in pkgutil.walk_packages(minigrad.__path__, 'minigrad.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "measured.stop()\n"
+        "data = measured.get_data()\n"
+        "print(json.dumps({f: data.lines(f) for f in data.measured_files()}))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment, check=True, capture_output=True
+    )
+    found = json.loads(done.stdout.splitlines()[-1])
+    return {Path(f).relative_to(ROOT).as_posix(): set(lines) for f, lines in found.items()}
 
 
-def at_import(mutant: dict[str, Any], after: str, tests: list[str]) -> str:
+def in_new_python(file: str, source: str, tests: list[str]) -> tuple[str, str]:
     """The same for code that runs at import: a new Python, with a copy of the package."""
     files: dict[str, list[str]] = defaultdict(list)
     for test in tests:
         files[test.partition("::")[0]].append(test)
-    if not tests:
-        return "unreached"
+    wanted = [t for group in files.values() for t in group[:8]][:200]
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
         copy.mkdir()
-        for name in ("tests", "docs", "examples", "benchmarks", "tools", "pyproject.toml"):
-            (copy / name).symlink_to(ROOT / name)
-        for name in ("conftest.py", "README.md", "README.ko.md", "CONTRIBUTING.md", "CHANGELOG.md"):
-            shutil.copy(ROOT / name, copy)
-        shutil.copytree(
-            ROOT / "minigrad", copy / "minigrad", ignore=shutil.ignore_patterns("*.pyc")
-        )
-        (copy / mutant["file"]).write_text(after, encoding="utf-8")
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            "-q",
-            "-x",
-            "-p",
-            "no:cacheprovider",
-            "-p",
-            "no:xdist",
-        ]
-        wanted = [t for group in files.values() for t in group[:8]]
+        for path in ROOT.iterdir():
+            if path.name in {"tests", "docs", "examples", "benchmarks", "tools"}:
+                (copy / path.name).symlink_to(path)
+            elif path.is_file() and path.name != ".git":
+                shutil.copy(path, copy)
+        without = shutil.ignore_patterns("*.pyc")
+        shutil.copytree(ROOT / "minigrad", copy / "minigrad", ignore=without)
+        (copy / file).write_text(source, encoding="utf-8")
+        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-rfE", "--tb=no"]
         environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
         try:
             done = subprocess.run(
-                [*command, *wanted[:200]],
+                [sys.executable, "-m", "pytest", *options, *wanted],
                 cwd=copy,
                 env=environment,
                 capture_output=True,
-                timeout=180,
+                text=True,
+                timeout=300,
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            return "timeout"
-    return "survived" if done.returncode == 0 else "killed"
+            return "timeout", ""
+    if done.returncode == 0:
+        return "survived", ""
+    failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    # What cannot be imported fails before any test.
+    return "killed", (failed[1] if failed and failed[1] in wanted else "")
 
 
 # -- commands --------------------------------------------------------------------------------------
@@ -452,7 +593,8 @@ def digest(file: str) -> str:
 
 
 def run(places: list[str], part: str, sample: int, again: bool) -> int:
-    tests: list[str] = []
+    reached = pickle.loads((KEPT / "reach.pickle").read_bytes())["tests"]
+    tests = sorted({test.partition("::")[0] for test in reached})
     found: list[dict[str, Any]] = []
     for place in places or FOLDERS:
         path = ROOT / place if place.endswith(".py") else ROOT / "minigrad" / place
@@ -474,42 +616,68 @@ def run(places: list[str], part: str, sample: int, again: bool) -> int:
     return pytest_with(Hunt(mine, KEPT / f"results-{of[0]}.jsonl"), tests)
 
 
+def equivalents() -> dict[tuple[str, str, str], str]:
+    """The changes that make no difference: file, line before and after, and the reason."""
+    found: dict[tuple[str, str, str], str] = {}
+    reason: list[str] = []
+    for line in EQUIVALENT.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#"):
+            reason.append(line[1:].strip())
+        elif not line:
+            reason = []
+        else:
+            file, _, change = line.partition(": ")
+            before, _, after = change.partition("  =>  ")
+            found[file, before, after] = " ".join(reason)
+    return found
+
+
+def difference(row: dict[str, Any]) -> tuple[str, str, str]:
+    """The file of a mutant, and the line before and after."""
+    old, new = (source.split("\n") for source in mutated(row))
+    _, _, _, *changed = difflib.unified_diff(old, new, n=0, lineterm="")
+    before, after = ([c[1:].strip() for c in changed if c[0] == sign] for sign in "-+")
+    return row["file"], " ".join(before), " ".join(after)
+
+
 def report(show: bool) -> int:
     by_folder: dict[str, Counter[str]] = defaultdict(Counter)
-    rows = results()
-    for row in rows.values():
-        if row["outcome"] != "same code":
-            by_folder[row["file"].split("/")[1]][row["outcome"]] += 1
-    print("| folder | mutants | killed | survived | score |\n| --- | ---: | ---: | ---: | ---: |")
+    rows = [row for row in results().values() if row["outcome"] != "same code"]
+    known = equivalents()
+    lives = []
+    for row in sorted(rows, key=lambda r: (r["file"], r["line"])):
+        outcome = "alive" if alive(row) else "killed"
+        if outcome == "alive" and difference(row) in known:
+            outcome = "equivalent"
+        elif outcome == "alive":
+            lives.append(row)
+        by_folder[row["file"].split("/")[1]][outcome] += 1
+    print("| folder | mutants | killed | equivalent | alive | score |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     total: Counter[str] = Counter()
     for folder, counts in sorted(by_folder.items()):
         total += counts
         print(table_row(folder, counts))
     print(table_row("all", total))
-    if show:
-        for row in sorted(rows.values(), key=lambda r: (r["file"], r["line"])):
-            if alive(row):
-                before, after = mutated(row)
-                print(f"\n{row['key']} line {row['line']} ({row['outcome']})")
-                for line in difflib.unified_diff(
-                    before.split("\n"), after.split("\n"), n=0, lineterm=""
-                ):
-                    if line[:1] in "+-":
-                        print(f"  {line}")
+    for row in lives if show else ():
+        file, before, after = difference(row)
+        print(
+            f"\n{row['key']} line {row['line']} ({row['outcome']})\n{file}: {before}  =>  {after}"
+        )
     return 0
 
 
 def table_row(name: str, counts: Counter[str]) -> str:
-    number = counts.total()
-    killed = counts["killed"] + counts["timeout"]
-    return f"| {name} | {number} | {killed} | {number - killed} | {killed / max(number, 1):.1%} |"
+    killed, equal, lives = (counts[kind] for kind in ("killed", "equivalent", "alive"))
+    score = f"{killed / max(killed + lives, 1):.1%}"
+    return f"| {name} | {counts.total():,} | {killed:,} | {equal} | {lives} | {score} |"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation testing of minigrad")
     commands = parser.add_subparsers(dest="command", required=True)
     reaching = commands.add_parser("reach")
-    reaching.add_argument("tests", nargs="*", help="files of tests, instead of all")
+    reaching.add_argument("tests", nargs="*", help="files of tests that are new, instead of all")
     running = commands.add_parser("run")
     running.add_argument("places", nargs="*", help="folders of minigrad/, or files")
     running.add_argument("--part", default="0/1", help="i/n: every n-th mutant, from the i-th on")
@@ -521,7 +689,7 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if arguments.command == "reach":
-        return pytest_with(Reach(), arguments.tests)
+        return pytest_with(Reach(bool(arguments.tests)), arguments.tests)
     if arguments.command == "run":
         return run(arguments.places, arguments.part, arguments.sample, arguments.again)
     with contextlib.suppress(BrokenPipeError):
