@@ -14,8 +14,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from minigrad.engine.hooks import Edges, Hook
+from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
+from minigrad.engine.rows import Rows
 from minigrad.kernels import current as kernels
 from minigrad.kernels.scratch import keep_freed
 
@@ -36,10 +37,11 @@ def backward(
 ) -> dict[Node, Any]:
     """The cotangent of each source that has one; of every trainable leaf if sources is None.
 
-    ``seeds``: pairs of a node and its cotangent. ``in_tape``: the part of history to go through.
-    ``tensor``: given to have the pass itself recorded, for higher orders; the rules then run on
-    tensors that it makes, and set scopes that the caller must restore. ``release``: drop what a
-    node saved as soon as its rules have run, so that later rules can reuse the memory.
+    ``seeds``: pairs of a node and its cotangent, or ``Rows`` of several. ``in_tape``: the part of
+    history to go through. ``tensor``: given to have the pass itself recorded, for higher orders;
+    the rules then run on tensors that it makes, and set scopes that the caller must restore.
+    ``release``: drop what a node saved as soon as its rules have run, so that later rules can reuse
+    the memory.
     """
     keep_freed()
     order = reachable([node for node, _ in seeds], in_tape)
@@ -50,7 +52,8 @@ def backward(
         if node in needed or node in ends:
             grads.add(node, g)
     hook = STATE.get().hook
-    vjps = _vjps(hook, tensor, release)
+    several = bool(seeds) and isinstance(seeds[0][1], Rows)
+    vjps = _vjps(hook, _apply_to_rows if several else _apply_rules, tensor, release)
     for node in reversed(needed):
         g = grads.pop(node)
         if g is None:
@@ -129,14 +132,15 @@ class Accumulator:
 
 
 def _vjps(
-    hook: Hook | None, tensor: MakeTensor | None, release: bool
+    hook: Hook | None, apply: ApplyRules, tensor: MakeTensor | None, release: bool
 ) -> Callable[[Node, Edges, Any], Iterable[tuple[tuple[int, Node], Any]]]:
     """The function that applies the rules of a node: pairs of an edge and its cotangent.
 
     Around the rules it calls the hooks, sets the scope of a recorded pass, and releases the node.
     """
     state = STATE.get()
-    apply = _apply_rules if hook is None else partial(hook.backward, _apply_rules)
+    if hook is not None:
+        apply = partial(hook.backward, apply)
 
     def vjps(node: Node, edges: Edges, g: Any) -> Iterable[tuple[tuple[int, Node], Any]]:
         if tensor is not None:
@@ -177,6 +181,16 @@ def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) ->
     return found
 
 
+def _apply_to_rows(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:
+    """``_apply_rules`` for many cotangents: all together, or one by one where a rule cannot."""
+    try:
+        found = _apply_rules(node, edges, g, tensor)
+    except Exception:  # noqa: BLE001 (whatever it is, the rule raises it again if it is its own)
+        each = [_apply_rules(node, edges, g.stack[i, ...], tensor) for i in range(len(g.stack))]
+        return [None if h[0] is None else Rows(np.stack(h)) for h in zip(*each, strict=True)]
+    return [h if h is None or isinstance(h, Rows) else g.repeated(h) for h in found]
+
+
 def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
     """(output, input 0, input 1, ...): each an array, or only a shape and dtype, or None.
 
@@ -206,7 +220,7 @@ def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
 
 def _as_plain(h: Any) -> Any:
     """The array that a rule returned; a rule that calls our operators returns a constant tensor."""
-    if h is None or isinstance(h, np.generic):
+    if h is None or isinstance(h, (np.generic, Rows)):
         return h
     return h._data if hasattr(h, "_data") else np.asarray(h)
 

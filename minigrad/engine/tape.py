@@ -6,20 +6,23 @@ it was recording, and so knows which nodes belong to it; and it notes which cons
 
 from __future__ import annotations
 
+import math
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import Any, ClassVar
 
 import numpy as np
 
 from minigrad.engine.node import STATE, Leaf, Node, next_number
+from minigrad.engine.rows import Rows
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import Switch, afterwards
 from minigrad.engine.tensor import Tensor, gradients, named, new_leaf
 from minigrad.engine.tree import flatten, rebuild
 from minigrad.lazy import load_late
+from minigrad.operators.shapes import moveaxis, reshape
 
 __all__ = ["GradientTape", "stop_gradient"]
 
@@ -234,11 +237,7 @@ class GradientTape:
     def _gradient(
         self, target: Any, sources: Any, cotangents: Any, unconnected: str, release: bool = True
     ) -> Any:
-        given: Any = unconnected
-        if not isinstance(given, str) or given not in ("none", "zero"):
-            raise ValueError(
-                f"gradient: unconnected_gradients must be 'none' or 'zero', got {unconnected!r}"
-            )
+        _check_unconnected(unconnected)
         flat = flatten(sources)
         for one in flat:
             if not isinstance(one, Tensor):
@@ -265,9 +264,10 @@ class GradientTape:
     def jacobian(self, target: Tensor, sources: Any, unconnected_gradients: str = "none") -> Any:
         """All derivatives: shape target.shape + source.shape for each source.
 
-        One backward pass per element of the target. Raises RuntimeError if the tape is spent,
-        TypeError if the target or a source is not a tensor, ValueError for an unknown
-        ``unconnected_gradients``.
+        All elements of the target go through the backward pass together, as many at a time as
+        memory allows; one by one if the pass itself is recorded, or watched by ``mg.observe`` or
+        ``mg.detect_anomaly``. Raises RuntimeError if the tape is spent, TypeError if the target or
+        a source is not a tensor, ValueError for an unknown ``unconnected_gradients``.
 
         >>> import minigrad as mg
         >>> x = mg.tensor([1.0, 2.0], requires_grad=True)
@@ -278,10 +278,9 @@ class GradientTape:
                 [0., 4.]])
         """
         self._require_tensor("jacobian", "target", target)
-        units = (_units(target, i) for i in np.ndindex(target.shape))
-        columns = self._gradients_for_each(target, sources, units, unconnected_gradients)
+        columns = self._gradients_for_each(target, sources, target.size, unconnected_gradients)
         blocks = (
-            _assemble(column, 0, target.shape + source.shape, source.dtype)
+            _assemble(column, 0, target.shape + source.shape)
             for column, source in zip(columns, flatten(sources), strict=True)
         )
         return rebuild(sources, blocks)
@@ -302,21 +301,39 @@ class GradientTape:
                 f"batch_jacobian: expected target and source with the same first axis, "
                 f"got {target.shape} and {source.shape}"
             )
-        units = (_units(target, (slice(None), *i)) for i in np.ndindex(target.shape[1:]))
-        (column,) = self._gradients_for_each(target, source, units, unconnected_gradients)
-        return _assemble(column, 1, target.shape + source.shape[1:], source.dtype)
+        count = math.prod(target.shape[1:])
+        (column,) = self._gradients_for_each(target, source, count, unconnected_gradients)
+        return _assemble(column, 1, target.shape + source.shape[1:])
 
     def _gradients_for_each(
-        self, target: Tensor, sources: Any, cotangents: Iterable[Tensor], unconnected: str
-    ) -> list[list[Any]]:
-        """For each source, its gradients for the cotangents in turn."""
+        self, target: Tensor, sources: Any, count: int, unconnected: str
+    ) -> list[Tensor | None]:
+        """For each source its gradients by ``count`` elements of the target, along a first axis.
+
+        Where the target has more elements, they are those of each row.
+        """
         self._refuse_if_spent()
-        passes = [
-            flatten(self._gradient(target, sources, g, unconnected, release=False))
-            for g in cotangents
-        ]
+        _check_unconnected(unconnected)
+        state = STATE.get()
+        recorded = bool(state.tapes) if self._recorded is None else self._recorded
+        most = max([node.size for node in self.nodes], default=1)
+        step = 1 if recorded or state.hook is not None else max(1, AT_ONCE // max(1, most))
+        passes: list[list[Any]] = []
+        for start in range(0, count, step):
+            units = _units(target, count, range(start, min(start + step, count)))
+            g = Tensor(units[0]) if step == 1 else Rows(units)
+            passes.append(flatten(self._gradient(target, sources, g, "none", release=False)))
+        found: list[Tensor | None] = []
+        for i, source in enumerate(flatten(sources)):
+            parts = [one[i] for one in passes]
+            if parts and parts[0] is not None:
+                found.append(np.stack(parts) if step == 1 else np.concatenate(parts))  # type: ignore[arg-type]
+            elif unconnected == "zero" or not count:
+                found.append(Tensor(np.zeros((count, *source.shape), source.dtype)))
+            else:
+                found.append(None)
         self._use_up()
-        return [[one[i] for one in passes] for i in range(len(flatten(sources)))]
+        return found
 
     # -- what belongs to this tape -----------------------------------------------------------
 
@@ -352,7 +369,7 @@ class GradientTape:
             return node if node.trainable and self._watch_accessed else None
         return node if node is not None and self._in_tape()(node) else None
 
-    def _seeds(self, target: Any, output_gradients: Any) -> list[tuple[Node, Tensor]]:
+    def _seeds(self, target: Any, output_gradients: Any) -> list[tuple[Node, Any]]:
         targets = flatten(target)
         given = [None] * len(targets) if output_gradients is None else flatten(output_gradients)
         if len(given) != len(targets):
@@ -363,29 +380,41 @@ class GradientTape:
         for one, g in zip(targets, given, strict=True):
             if not isinstance(one, Tensor):
                 raise TypeError(f"gradient: a target must be a tensor, got {type(one).__name__}")
-            seed = Tensor(np.ones_like(one._data)) if g is None else one._seed(named("gradient", g))
+            seed: Any = g
+            if g is None:
+                seed = Tensor(np.ones_like(one._data))
+            elif not isinstance(g, Rows):
+                seed = one._seed(named("gradient", g))
             node = self._node_of(one)
             if node is not None:
                 pairs.append((node, seed))
         return pairs
 
 
+#: How many elements of an intermediate result a backward pass for several cotangents may hold.
+AT_ONCE = 1 << 20
 #: Held while tensors are watched, because tapes on several threads may share the leaf of one.
 _watching = threading.Lock()
 
 
-def _units(like: Tensor, index: Any) -> Tensor:
-    """Zeros with ones at ``index``."""
-    array = np.zeros_like(like._data)
-    array[index] = 1
-    return Tensor(array)
+def _check_unconnected(given: Any) -> None:
+    if not isinstance(given, str) or given not in ("none", "zero"):
+        raise ValueError(f"gradient: unconnected_gradients must be 'none' or 'zero', got {given!r}")
 
 
-def _assemble(parts: list[Any], axis: int, shape: tuple[int, ...], dtype: Any) -> Any:
-    """The Jacobian whose slices along ``axis`` are these gradients; None if they are None."""
-    if not parts:
-        return Tensor(np.zeros(shape, dtype))
-    return None if parts[0] is None else np.reshape(np.stack(parts, axis=axis), shape)
+def _units(like: Tensor, count: int, numbers: range) -> Any:
+    """Zeros of this shape for each number, with ones at that element of each ``count`` elements."""
+    units = np.zeros((len(numbers), *like.shape), like.dtype)
+    rows = units.reshape(len(numbers), -1 if like.size else 0, count)
+    rows[range(len(numbers)), :, numbers] = 1
+    return units
+
+
+def _assemble(found: Tensor | None, axis: int, shape: tuple[int, ...]) -> Any:
+    """The Jacobian of this shape, whose slices along ``axis`` are these gradients."""
+    if found is None:
+        return None
+    return reshape(moveaxis(found, 0, axis) if axis else found, shape)
 
 
 def stop_gradient(x: Any) -> Tensor:

@@ -21,6 +21,7 @@ from minigrad.engine.backward import backward
 from minigrad.engine.hooks import note_detached
 from minigrad.engine.methods import ArrayMethods
 from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, next_number
+from minigrad.engine.rows import Rows
 from minigrad.engine.switches import replaced
 from minigrad.engine.tree import flatten
 from minigrad.operators import arithmetic, indexing, products, shapes
@@ -507,7 +508,7 @@ def new_leaf(tensor: Tensor, trainable: bool) -> Leaf:
 
 
 def gradients(
-    seeds: list[tuple[Node, Tensor]],
+    seeds: list[tuple[Node, Any]],
     sources: Any,
     *,
     in_tape: Any = None,
@@ -516,17 +517,21 @@ def gradients(
 ) -> dict[Node, Tensor]:
     """The gradient of each source node that has one, as tensors that share no memory.
 
+    ``seeds``: nodes and their cotangents, tensors or ``Rows``; of these the gradients are stacked.
     ``recorded``: the pass itself is recorded, for higher orders.
     """
     if recorded:
         with replaced(scope=STATE.get().scope):
             return backward(seeds, sources, in_tape=in_tape, tensor=Tensor)
-    raw = [(node, seed._data) for node, seed in seeds]
+    raw = [(node, getattr(seed, "_data", seed)) for node, seed in seeds]
     found = backward(raw, sources, in_tape=in_tape, release=release)
     given = {id(seed) for _, seed in raw}
     result: dict[Node, Tensor] = {}
     for node, g in found.items():
-        array = g if type(g) is ndarray else np.asarray(g)
+        if type(g) is ndarray:
+            array = g
+        else:
+            array = g.stack if isinstance(g, Rows) else np.asarray(g)
         if array.base is not None or id(array) in given:
             array = array.copy()
         given.add(id(array))
