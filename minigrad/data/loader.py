@@ -6,6 +6,7 @@ its start, so an interrupted epoch continues with the next batch, bit for bit.
 
 from __future__ import annotations
 
+import functools
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,10 +17,11 @@ from numpy.typing import NDArray
 
 from minigrad.data.samplers import Sampler
 from minigrad.data.transforms import apply
-from minigrad.engine.random import default_generator
+from minigrad.engine.random import default_generator, drawing_from
 from minigrad.engine.settings import checked, entries
 from minigrad.engine.tensor import Tensor, as_array
 from minigrad.engine.tree import map_leaves
+from minigrad.lazy import load_late
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -140,10 +142,17 @@ class DataLoader:
     ``transform``: applied to the first array of each batch (images); a :class:`RandomTransform`
     draws from the loader's generator and so is reproducible, too. ``collate_fn``: makes a batch
     from a list of samples (:func:`default_collate`). ``prefetch``: how many batches a background
-    thread prepares ahead, which does not change them.
+    thread prepares ahead. ``num_workers``: how many processes prepare them instead, each up to
+    ``prefetch`` ahead, or 2. Neither changes the batches: for each of them, the transform and the
+    data set draw from a generator of its own, also through ``mg.rand`` and its kind.
 
     ``state_dict()`` taken at any point and loaded into a loader with the same arguments continues
     with the next batch, bit for bit.
+
+    An error in a worker is raised with notes of the sample and of the place where it happened;
+    RuntimeError is raised for a worker that was killed. What a data set changes of itself in a
+    worker is lost. Where processes are not forked (macOS, Windows), data set and functions are
+    pickled for each of them, and a script needs ``if __name__ == "__main__":``.
 
     Raises ValueError for a batch size below 1, a negative ``prefetch``, a seed together with a
     generator or ``shuffle`` together with a sampler; TypeError for a data set without length.
@@ -153,7 +162,7 @@ class DataLoader:
     (3, [[0, 1], [2, 3], [4]])
     """
 
-    @checked(batch_size="[1, inf)", seed="[0, inf)", prefetch="[0, inf)")
+    @checked(batch_size="[1, inf)", seed="[0, inf)", prefetch="[0, inf)", num_workers="[0, inf)")
     def __init__(
         self,
         dataset: Any,
@@ -167,6 +176,7 @@ class DataLoader:
         transform: Callable[..., Any] | None = None,
         collate_fn: Callable[[list[Any]], Any] | None = None,
         prefetch: int = 0,
+        num_workers: int = 0,
     ) -> None:
         if isinstance(dataset, (np.ndarray, Tensor)):
             dataset = ArrayDataset(dataset)
@@ -185,6 +195,7 @@ class DataLoader:
         self.transform = transform
         self.collate_fn = collate_fn
         self.prefetch = prefetch
+        self.num_workers = num_workers
         self._generator = generator if seed is None else np.random.default_rng(seed)
         #: The number that determines this epoch's order, and how many batches were given out.
         self._epoch_seed: int | None = None
@@ -192,7 +203,11 @@ class DataLoader:
         self._resumed = False
 
     def __len__(self) -> int:
-        whole, rest = divmod(self._samples(), self.batch_size)
+        return self._batches(self._samples())
+
+    def _batches(self, samples: int) -> int:
+        """How many batches so many samples make."""
+        whole, rest = divmod(samples, self.batch_size)
         return whole + (rest > 0 and not self.drop_last)
 
     def _samples(self) -> int:
@@ -204,10 +219,29 @@ class DataLoader:
             self._resumed = False
         else:
             self._position = 0
-            draws = self.shuffle or self.transform or isinstance(self.sampler, Sampler)
+            draws = self.shuffle or isinstance(self.sampler, Sampler) or self._makes_own()
             self._epoch_seed = self._draw() if draws else 0
-        batches = self._batches(self._epoch_seed or 0, self._position)
-        return self._counted(_prefetched(batches, self.prefetch) if self.prefetch else batches)
+        seed = self._epoch_seed or 0
+        order = self._order(seed)
+        numbers = range(self._position, self._batches(len(order)))
+        make = functools.partial(self._arrays, order, seed)
+        made: Iterator[Any]
+        if self.num_workers:
+            ahead = self.prefetch or 2
+            workers = load_late("minigrad.data.workers")  # multiprocessing is slow to import
+            made = workers.made_by_workers(make, numbers, seed, self.num_workers, ahead)
+        else:
+            made = map(make, numbers)
+            made = _prefetched(made, self.prefetch) if self.prefetch else made
+        return self._counted(made)
+
+    def _makes_own(self) -> bool:
+        """Whether code of the user's takes part in a batch, and may draw random numbers."""
+        dataset = self.dataset
+        while isinstance(dataset, Subset):
+            dataset = dataset.dataset
+        plain = type(dataset) in (ArrayDataset, list, tuple)
+        return not plain or self.transform is not None or self.collate_fn is not None
 
     def peek(self) -> Any:
         """A batch of the first samples, not shuffled; the loader stays as it is.
@@ -218,7 +252,7 @@ class DataLoader:
         if not count:
             raise IndexError("DataLoader: the data set is empty")
         chosen = np.arange(count) if self.sampler is None else self._order(0)[:count]
-        return self._batch(chosen, 0, 0)
+        return _tensors(self._arrays(chosen, 0, 0))
 
     def state_dict(self) -> dict[str, Any]:
         """The position of the loader: its generator, the order of this epoch, the batches given."""
@@ -256,14 +290,8 @@ class DataLoader:
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
             self._position += 1
-            yield batch
+            yield _tensors(batch)
         self._epoch_seed, self._position = None, 0
-
-    def _batches(self, epoch_seed: int, start: int) -> Iterator[Any]:
-        order = self._order(epoch_seed)
-        for number in range(start, len(self)):
-            chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
-            yield self._batch(chosen, epoch_seed, number)
 
     def _order(self, epoch_seed: int) -> Indices:
         """The indices of the samples of an epoch."""
@@ -285,25 +313,43 @@ class DataLoader:
             )
         return order
 
-    def _batch(self, chosen: Indices, epoch_seed: int, number: int) -> Any:
-        batch: Any
-        if self.collate_fn is not None:
-            batch = self.collate_fn([self.dataset[int(i)] for i in chosen])
-        else:
-            batch = _collated(self.dataset, chosen)
-        if self.transform is not None:
-            # A generator for each batch: neither skipping nor prefetching changes its numbers.
-            generator = np.random.default_rng([epoch_seed, number])
-            batch = _transform_first(batch, self.transform, generator)
-        if type(batch) is tuple and self.collate_fn is None:
-            return tuple([Tensor(a) if type(a) is np.ndarray else _tensors(a) for a in batch])
-        return _tensors(batch)
+    def _arrays(self, order: Indices, epoch_seed: int, number: int) -> Any:
+        """Batch number so-and-so of the samples in this order, as nested arrays."""
+        chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+        if not self._makes_own():
+            return _collated(self.dataset, chosen)
+        # A generator for each batch: neither skipping nor workers change its numbers.
+        generator = np.random.default_rng([epoch_seed, number])
+        try:
+            with drawing_from(generator):
+                batch = _collated(self.dataset, chosen, self.collate_fn)
+                if self.transform is not None:
+                    batch = _transform_first(batch, self.transform, generator)
+        except Exception as error:
+            error.add_note(f"DataLoader: in batch {number}, of the samples {_shortened(chosen)}")
+            raise
+        return batch
 
 
-def _collated(dataset: Any, chosen: Indices) -> Any:
-    if isinstance(dataset, Takes):
+def _collated(
+    dataset: Any, chosen: Indices, collate_fn: Callable[[list[Any]], Any] | None = None
+) -> Any:
+    if isinstance(dataset, Takes) and collate_fn is None:
         return dataset.take(chosen)
-    return default_collate([dataset[int(i)] for i in chosen])
+    samples: list[Any] = []
+    rows: Any = dataset
+    for i in chosen.tolist():
+        try:
+            samples.append(rows[i])
+        except Exception as error:
+            error.add_note(f"DataLoader: while reading sample {i}")
+            raise
+    return (collate_fn or default_collate)(samples)
+
+
+def _shortened(chosen: Indices) -> str:
+    first = ", ".join(map(str, chosen[:8].tolist()))
+    return f"{first}, ..." if len(chosen) > 8 else first
 
 
 @checked()
@@ -347,6 +393,8 @@ def _transform_first(batch: Any, transform: Callable[..., Any], generator: Any) 
 
 
 def _tensors(batch: Any) -> Any:
+    if type(batch) is tuple:
+        return tuple([Tensor(a) if type(a) is np.ndarray else _tensors(a) for a in batch])
     return map_leaves(lambda a: Tensor(as_array(a)) if isinstance(a, np.ndarray) else a, batch)
 
 

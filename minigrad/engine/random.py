@@ -5,6 +5,7 @@ It is the library's own: NumPy's global state is neither used nor changed.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -20,6 +21,15 @@ __all__ = ["manual_seed", "rand", "randn"]
 
 # Made when it is first asked for: importing numpy.random takes 10 ms.
 _generators: list[np.random.Generator] = []
+
+
+class _Lent(threading.local):
+    """The generator that this thread draws from instead."""
+
+    generator: np.random.Generator | None = None
+
+
+_lent = _Lent()
 
 
 @checked(seed="[0, inf)")
@@ -45,9 +55,21 @@ def default_generator() -> np.random.Generator:
     >>> default_generator() is default_generator()
     True
     """
+    if _lent.generator is not None:
+        return _lent.generator
     if not _generators:
         _generators.append(np.random.default_rng())
     return _generators[0]
+
+
+@contextmanager
+def drawing_from(generator: np.random.Generator) -> Generator[None]:
+    """A block in which this thread draws from another generator than the library's."""
+    before, _lent.generator = _lent.generator, generator
+    try:
+        yield
+    finally:
+        _lent.generator = before
 
 
 @contextmanager

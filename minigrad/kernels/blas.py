@@ -7,6 +7,7 @@ finds none that it knows, every answer is None and nothing is changed.
 from __future__ import annotations
 
 import functools
+import os
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -70,6 +71,16 @@ def threads() -> int | None:
 _lock = threading.Lock()
 _inside = 0
 _before = 1
+
+
+def _after_fork() -> None:
+    """In a forked process: no other thread is here to release the lock or to leave a block."""
+    global _lock, _inside
+    _lock, _inside = threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @contextmanager
