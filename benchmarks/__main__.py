@@ -7,7 +7,9 @@ of one framework do not slow the next.
 import subprocess
 import sys
 
-PROGRAMS = ("training", "overhead", "observation", "optimizers", "training_loop", "picture")
+PROGRAMS = (
+    "training", "overhead", "operators", "observation", "optimizers", "training_loop", "picture",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> None:
