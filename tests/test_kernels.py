@@ -13,7 +13,14 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
-from minigrad.kernels import blocks, convolution, current, plain, pooling as kernels_pooling
+from minigrad.kernels import (
+    blocks,
+    convolution,
+    current,
+    elementwise,
+    plain,
+    pooling as kernels_pooling,
+)
 from minigrad.kernels.windows import pooling, sliding
 from minigrad.operators.indexing import scatter
 
@@ -154,6 +161,21 @@ def _affine(draw):
     )  # fmt: skip
 
 
+def _activation(name, draw):
+    """The arguments of an activation function or its gradient, now and then with NaN and inf."""
+    shape = draw.of((1,), (0,), (3, 2), (70, 3))
+    x = draw.of(1, 10, 100) * draw.array(*shape)
+    if draw.int(0, 3) == 0:
+        x = np.where(x > 0, np.round(x), draw.of(np.nan, np.inf, -0.0)).astype(draw.dtype)
+    g = draw.of(draw.array(*shape), np.broadcast_to(draw.dtype.type(0.7), shape))
+    settings = {
+        "leaky_relu": (draw.of(0.01, 0.0, 1.0, -0.5, 2.0),), "softplus": (draw.of(1.0, 2.5),),
+        "elu": (draw.of(1.0, 0.3, 1.7, 0.0, -0.5), draw.of(1.0, 1.05)),
+    }  # fmt: skip
+    given = settings.get(name.removesuffix("_grad"), ())
+    return (g, x, *given) if name.endswith(("_grad", "_density")) else (x, *given)
+
+
 def _recurrence(name, draw):
     lead, n, of = draw.states(3 if name.startswith("gru") else 4)
     gates = [8 * draw.array(*lead, of * n) for _ in range(2 if of == 3 else 1)]
@@ -202,7 +224,10 @@ def _columns(draw):
 
 #: The drawn arguments of each kernel.
 ARGUMENTS = {
-    "logistic": lambda draw: (100 * draw.array(*draw.of((), (0,), (3, 2))),),
+    **{name: functools.partial(_activation, name)
+       for name in ("logistic", "silu", "leaky_relu", "elu", "softplus", "normal_cdf")},
+    **{name: functools.partial(_activation, name)
+       for name in ("logistic_grad", "silu_grad", "leaky_relu_grad", "elu_grad", "normal_density")},
     "im2col": lambda draw: draw.image(),
     "col2im": _columns,
     "linear": _linear,
@@ -247,6 +272,7 @@ def copied(arguments):
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
 def test_every_kernel_agrees_with_its_plain_definition(name, dtype, monkeypatch):
     monkeypatch.setattr(convolution, "FEW", 0)  # or small convolutions are the definition itself
+    monkeypatch.setattr(elementwise, "PIECE", 64)
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
     for seed in range(CONVOLUTIONS if name.startswith("conv") else DRAWS):
         arguments = ARGUMENTS[name](Draw([seed, len(name), KERNELS.index(name)], dtype))
@@ -315,7 +341,8 @@ def run_operators():
     outputs = [
         F.max_pool2d(y, 2), F.avg_pool2d(y, 3, 2), F.adaptive_avg_pool2d(y, 4),
         F.batch_norm(y, None, None, b, training=True), F.layer_norm(y, 6), F.group_norm(y, 2, b),
-        F.batch_norm(y, np.zeros(4), np.ones(4), b), F.sigmoid(y),
+        F.batch_norm(y, np.zeros(4), np.ones(4), b), F.sigmoid(y), F.silu(y), F.leaky_relu(y),
+        F.selu(y), F.softplus(y), F.gelu(y),
         F.im2col(x, 2), F.col2im(F.im2col(x, 2), x.shape, 2),
         F.linear(steps, rows[:, :1] @ rows[:1, [0, 1, 2, 2]], None), rows[[0, 0, 4]],
         *[layer(steps)[0] for layer in recurrent], scatter(b, [0, 1, 1, 0], (2,)),

@@ -20,10 +20,21 @@ from minigrad.kernels.sums import mean, total
 from minigrad.lazy import late_names, load_late
 
 if TYPE_CHECKING:
-    from minigrad.kernels.activations import logistic
+    from minigrad.kernels.activations import (
+        elu,
+        elu_grad,
+        leaky_relu,
+        leaky_relu_grad,
+        logistic,
+        logistic_grad,
+        silu,
+        silu_grad,
+        softplus,
+    )
     from minigrad.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
     from minigrad.kernels.im2col import col2im, im2col
     from minigrad.kernels.linear import linear, product
+    from minigrad.kernels.normal_distribution import normal_cdf, normal_density
     from minigrad.kernels.normalisation import affine, moments, normalize, normalize_grad
     from minigrad.kernels.pooling import (
         max_pool2d,
@@ -44,7 +55,9 @@ if TYPE_CHECKING:
     from minigrad.kernels.weighing import weigh
 
 __all__ = [
-    "logistic",
+    "elu", "elu_grad", "leaky_relu", "leaky_relu_grad", "logistic", "logistic_grad", "silu",
+    "silu_grad", "softplus",
+    "normal_cdf", "normal_density",
     "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
     "col2im", "im2col",
     "linear", "product",
@@ -63,11 +76,15 @@ if not TYPE_CHECKING:
     __getattr__, _ = late_names(
         __name__,
         {
-            "minigrad.kernels.activations": "logistic",
+            "minigrad.kernels.activations": (
+                "elu elu_grad leaky_relu leaky_relu_grad logistic logistic_grad silu silu_grad "
+                "softplus"
+            ),
             "minigrad.kernels.convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
             "minigrad.kernels.im2col": "col2im im2col",
             "minigrad.kernels.linear": "linear product",
             "minigrad.kernels.normalisation": "affine moments normalize normalize_grad",
+            "minigrad.kernels.normal_distribution": "normal_cdf normal_density",
             "minigrad.kernels.pooling": (
                 "max_pool2d max_pool2d_grad max_pool2d_pick sum_pool2d sum_pool2d_grad"
             ),

@@ -4,7 +4,17 @@ The tests compare every other set with this one. Written in NumPy's functions al
 definitions that derivative rules are made of also work on tensors, and record themselves there.
 """
 
-from minigrad.kernels.activations import plain_logistic as logistic
+from minigrad.kernels.activations import (
+    plain_elu as elu,
+    plain_elu_grad as elu_grad,
+    plain_leaky_relu as leaky_relu,
+    plain_leaky_relu_grad as leaky_relu_grad,
+    plain_logistic as logistic,
+    plain_logistic_grad as logistic_grad,
+    plain_silu as silu,
+    plain_silu_grad as silu_grad,
+    plain_softplus as softplus,
+)
 from minigrad.kernels.convolution import (
     plain_conv2d as conv2d,
     plain_conv2d_input_grad as conv2d_input_grad,
@@ -12,6 +22,10 @@ from minigrad.kernels.convolution import (
 )
 from minigrad.kernels.im2col import plain_col2im as col2im, plain_im2col as im2col
 from minigrad.kernels.linear import plain_linear as linear, plain_product as product
+from minigrad.kernels.normal_distribution import (
+    plain_normal_cdf as normal_cdf,
+    plain_normal_density as normal_density,
+)
 from minigrad.kernels.normalisation import (
     plain_affine as affine,
     plain_moments as moments,
@@ -38,7 +52,9 @@ from minigrad.kernels.sums import plain_mean as mean, plain_total as total
 from minigrad.kernels.weighing import plain_weigh as weigh
 
 __all__ = [
-    "logistic",
+    "elu", "elu_grad", "leaky_relu", "leaky_relu_grad", "logistic", "logistic_grad", "silu",
+    "silu_grad", "softplus",
+    "normal_cdf", "normal_density",
     "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
     "col2im", "im2col",
     "linear", "product",

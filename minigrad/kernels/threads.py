@@ -10,6 +10,7 @@ import itertools
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
 from minigrad.kernels.blas import one_thread, threads
@@ -52,7 +53,10 @@ def run(work: Callable[[Sequence[T]], None], pieces: Sequence[T], seconds: float
     ends = [len(pieces) * i // count for i in range(count + 1)]
     first, *others = (pieces[a:b] for a, b in itertools.pairwise(ends))
     with one_thread():
-        futures: list[Future[None]] = [_executor().submit(work, part) for part in others]
+        # In this context, so that np.errstate holds there as well.
+        futures: list[Future[None]] = [
+            _executor().submit(copy_context().run, work, part) for part in others
+        ]
         try:
             work(first)
         finally:

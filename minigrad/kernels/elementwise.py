@@ -1,0 +1,56 @@
+"""Formulas for each element, written in steps that reuse memory, a piece at a time.
+
+A formula of NumPy's functions makes a new array at every step. Here the steps write into memory
+that is there already, for pieces that stay in cache, and the pieces are split over threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from minigrad.kernels.threads import run
+
+#: Writes its result to the first array; the spare ones, of the same size, come next.
+Formula: TypeAlias = Callable[..., object]
+
+#: The elements of one piece: at 16,384, calling NumPy takes a fifth of the time of a logistic
+#: function; at 32,768 a tenth, and the pieces still stay in cache.
+PIECE = 1 << 15
+#: Seconds for one element of a formula of some eight steps.
+STEPS = 1e-9
+
+
+def each(formula: Formula, spare: int, *arrays: Any, seconds: float = STEPS) -> Any:
+    """``formula(out, *spare arrays, *arrays)`` on arrays of one shape; returns ``out``.
+
+    ``seconds``: about how long one element takes.
+    """
+    first = np.asarray(arrays[0])
+    dtype = first.dtype
+    for a in arrays:
+        if a.dtype != dtype:
+            dtype = np.result_type(*arrays)
+            break
+    out = np.empty_like(first, dtype, subok=False)
+    if out.size <= PIECE:
+        formula(out, *[np.empty_like(out) for _ in range(spare)], *arrays)
+        return out
+    if all(a.strides == out.strides and a.dtype == dtype for a in arrays):
+        flat = [a.ravel("K") for a in arrays]  # views: the elements lie side by side
+    else:
+        out = np.empty(first.shape, dtype)
+        wide = [np.broadcast_to(a, first.shape) for a in arrays]
+        flat = [np.ascontiguousarray(a, dtype).reshape(-1) for a in wide]
+    target, n = out.ravel("K"), out.size
+
+    def work(starts: Sequence[int]) -> None:
+        memory = np.empty((spare, PIECE), dtype)
+        for a in starts:
+            b = min(a + PIECE, n)
+            formula(target[a:b], *memory[:, : b - a], *[x[a:b] for x in flat])
+
+    run(work, range(0, n, PIECE), n * seconds)
+    return out
