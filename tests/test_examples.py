@@ -99,6 +99,23 @@ def test_deep_convnet_mnist(run, losses, tmp_path):
     ]  # fmt: skip
 
 
+@pytest.mark.slow
+def test_transformer_text(run, tmp_path):
+    out = run("transformer_text", "--quick", "--steps", "12")
+    costs = [
+        float(line.split(", ")[-1].split()[0]) for line in out.splitlines() if "unseen" in line
+    ]
+    assert len(costs) == 2
+    assert all(2 < cost < np.log2(96) for cost in costs)  # better than knowing nothing
+    assert out.count("writes:\nThe ") == 2
+    assert pictures(tmp_path) == ["text_attention.png", "text_curve.png"]
+    assert (
+        "scaled_dot" in (tmp_path / "text_tape.txt").read_text()
+        or "softmax" in (tmp_path / "text_tape.txt").read_text()
+    )
+    assert "blocks.1.think.2.weight" in mg.load(tmp_path / "text_transformer.safetensors")
+
+
 def test_deep_convnet_scores_weights_of_a_file(run, tmp_path):
     generator = np.random.default_rng(0)
     arrays = {}

@@ -24,6 +24,7 @@ from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, next_number
 from minigrad.engine.rows import Rows
 from minigrad.engine.switches import replaced
 from minigrad.engine.tree import flatten
+from minigrad.lazy import load_late
 from minigrad.operators import arithmetic, indexing, products, shapes
 from minigrad.operators.declare import engine, operator_of
 
@@ -193,6 +194,11 @@ class Tensor(ArrayMethods):
         elif self._node is not None:
             text += f", op={self._node.op.name}"
         return f"tensor({text})"
+
+    def _repr_html_(self) -> str | None:
+        """In a notebook, a tensor with two axes is a table."""
+        text: str | None = load_late("minigrad.debug.tensor_table").as_html(self)
+        return text
 
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec else str(self)

@@ -13,6 +13,7 @@ from typing import Any
 
 import graphviz
 
+from minigrad.engine.settings import checked
 from minigrad.graph.dot import write_dot
 from minigrad.graph.layout import Layout
 from minigrad.graph.page import write_page
@@ -93,6 +94,15 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
             raise ValueError("html: only a picture that make_dot made has a page")
         return write_page(self.layout)
 
+    @checked(height="[1, inf)")
+    def page(self, height: int = 640) -> Page:
+        """The interactive page inside a cell of a notebook, ``height`` pixels high.
+
+        >>> x = mg.tensor(2.0, requires_grad=True)
+        >>> page = mg.make_dot(x * x).page()  # as the last line of a cell, it shows itself
+        """
+        return Page(self.html, height)
+
     def pipe(
         self, format: str | None = None, *args: Any, encoding: Any = None, **kwargs: Any
     ) -> Any:
@@ -113,10 +123,25 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         except RuntimeError:
             if self.layout is None:
                 raise
-            page = html.escape(self.html, quote=True)
-            frame = f'<iframe srcdoc="{page}" width="100%" height="640" style="border:0"></iframe>'
-            return {"text/html": frame}
+            return {"text/html": self.page()._repr_html_()}
         return bundle
+
+
+class Page:
+    """An interactive page that a notebook shows inside a cell; ``str(page)`` is its HTML."""
+
+    def __init__(self, text: str, height: int) -> None:
+        self._text = text
+        self._height = height
+
+    def __str__(self) -> str:
+        return self._text
+
+    def _repr_html_(self) -> str:
+        # A frame of its own, so that the page's styles and names do not meet the notebook's.
+        text = html.escape(self._text, quote=True)
+        style = "border:0;width:100%"
+        return f'<iframe srcdoc="{text}" height="{self._height}" style="{style}"></iframe>'
 
 
 def _pipe_in_process(source: str, format: str, engine: str) -> bytes:

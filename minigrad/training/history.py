@@ -11,10 +11,14 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.debug.table import Row, html_table
 from minigrad.engine.settings import checked, entries
 from minigrad.io.file_system import as_path, write_file
 from minigrad.lazy import load_late
 from minigrad.training.callbacks import Callback
+
+#: A notebook shows no more epochs than these.
+ROWS_SHOWN = 20
 
 
 class History(Callback):
@@ -57,6 +61,22 @@ class History(Callback):
         numbers = {n: v[-1] for n, v in self.history.items() if v and np.ndim(v[-1]) == 0}
         last = ", ".join(f"{name}={value:.4g}" for name, value in numbers.items())
         return f"<History of {len(self)} epochs{': ' + last if last else ''}>"
+
+    def _repr_html_(self) -> str:
+        """The table for notebooks: a row for each epoch, the middle of many left out."""
+        names = [n for n, v in self.history.items() if v and np.ndim(v[-1]) == 0]
+        count, half = len(self), ROWS_SHOWN // 2
+        shown = [i for i in range(count) if count <= ROWS_SHOWN or not half <= i < count - half]
+        rows: list[Row] = [[str(i + 1), *(self._cell(name, i) for name in names)] for i in shown]
+        if len(shown) < count:
+            rows.insert(half, f"{count - len(shown)} more epochs; .history has them all")
+        return html_table(["epoch", *names], rows, [True] * (len(names) + 1))
+
+    def _cell(self, name: str, epoch: int) -> str:
+        """A value as text; a quantity that began later has none for the first epochs."""
+        values = self.history[name]
+        at = epoch - len(self) + len(values)
+        return f"{values[at]:.4g}" if at >= 0 else ""
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the values."""
