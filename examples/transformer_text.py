@@ -97,7 +97,8 @@ class Recurrent(nn.Module):
 
     def forward(self, text: np.ndarray) -> mg.Tensor:
         hidden, _ = self.lstm(self.letter(text))
-        return self.score(hidden)
+        scores: mg.Tensor = self.score(hidden)
+        return scores
 
 
 def bits(model: nn.Module, windows: np.ndarray) -> mg.Tensor:
