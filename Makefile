@@ -44,6 +44,7 @@ bench:  ## measure speed, beside the other frameworks that are installed in .ven
 docs:  ## build the documentation into docs/_build/html
 	$(SETUP) docs
 	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
+	@echo "the site: docs/_build/html/index.html"
 
 parity:  ## compare every operator with PyTorch, which is installed into .venv
 	$(SETUP) test

@@ -77,7 +77,7 @@ left.set(title="loss on the training images", xlabel="epoch", yscale="log")
 right.plot(epochs, accuracies, marker=".")
 right.set(title="accuracy on the held-out images", xlabel="epoch")
 figure.savefig(curve, dpi=120)
-mg.make_dot(loss, params=dict(model.named_parameters())).save(graph)
+mg.make_dot(loss, params={"images": x, **dict(model.named_parameters())}).save(graph)
 
 print(f"\ntest accuracy: {accuracies[-1]:.2%} of {len(y_test)} images never seen in training")
 print(f"learning curve: {curve}\ncomputation graph: {graph}\nsaved model: {saved}")

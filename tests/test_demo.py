@@ -26,4 +26,6 @@ def test_the_demo_learns_and_leaves_its_files(tmp_path, monkeypatch, capsys):
     again = mg.load_model(tmp_path / "digits.safetensors")
     x = mg.ones((2, 1, 8, 8))
     assert (again.eval()(x) == model.eval()(x)).all()
-    assert "</svg>" in (tmp_path / "graph.svg").read_text(encoding="utf-8")
+    graph = (tmp_path / "graph.svg").read_text(encoding="utf-8")
+    assert "</svg>" in graph
+    assert "32 × 1 × 8 × 8" in graph

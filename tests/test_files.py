@@ -198,6 +198,17 @@ def test_foreign_files_are_named(path, content, message):
         mg.load(path)
 
 
+def test_an_npz_file_is_read_by_numpy(tmp_path):
+    path = tmp_path / "t.npz"
+    np.savez(path, x=np.ones(2))
+    with pytest.raises(
+        ValueError, match=r"t\.npz is an \.npz file of NumPy: read it with np\.load\("
+    ):
+        mg.load(path)
+    mg.save(dict(np.load(path)), tmp_path / "name.safetensors")  # as the message says
+    assert mg.load(tmp_path / "name.safetensors")["x"].tolist() == [1, 1]
+
+
 def test_a_dtype_that_numpy_lacks_is_named(path):
     header = b'{"x":{"dtype":"F8_E5M2","shape":[2],"data_offsets":[0,2]}}'
     path.write_bytes(len(header).to_bytes(8, "little") + header + bytes(2))

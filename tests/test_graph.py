@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 import weakref
 from contextlib import nullcontext
 from pathlib import Path
@@ -84,6 +85,21 @@ def test_saves_by_suffix_without_dot(tmp_path, suffix, without_dot):
     assert mg.make_dot(loss, params).save(path) == str(path)
     start = {".svg": b"<?xml", ".png": b"\x89PNG", ".pdf": b"%PDF"}[suffix]
     assert path.read_bytes().startswith(start)
+
+
+def test_what_fontconfig_says_of_the_system_is_held_back(without_dot, monkeypatch, capfd):
+    class Engine:
+        def __init__(self, string):
+            pass
+
+        def draw(self, format, prog):
+            os.write(2, b'Fontconfig warning: "x.conf", line 6\nsomething else\nFontconfig warning')
+            return b"drawn"
+
+    monkeypatch.setitem(sys.modules, "pygraphviz", types.SimpleNamespace(AGraph=Engine))
+    assert mg.make_dot(net_loss()[0]).pipe("svg") == b"drawn"
+    os.write(2, b"after\n")
+    assert capfd.readouterr().err == "something else\nafter\n"
 
 
 @pytest.fixture

@@ -395,6 +395,7 @@ def test_all_that_does_not_fit_is_told_at_once(path):
         "unexpected '4.nowhere'",
     ):
         assert any(part in line for line in lines), part
+    assert [line for line in lines if line.startswith("unexp")] == sorted(lines)[-2:]
 
 
 def test_another_kind_or_version_of_file_is_named(path):

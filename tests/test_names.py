@@ -14,6 +14,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.engine.node import Leaf
 from minigrad.engine.printable import clean, visible
+from minigrad.operators.declare import OPERATORS, RUN_BY
 
 PLAIN = "plain"
 NAMES = [
@@ -181,3 +182,27 @@ def test_an_anomaly_names_its_module_without_doing_anything():
         part(mg.tensor([0.0], requires_grad=True))
     assert all(line.isprintable() for line in str(caught.value).split("\n"))
     assert r"\x1b[31mred\u202e" in str(caught.value)
+
+
+def test_operators_are_shown_by_the_names_of_public_functions():
+    public = {*mg.__all__, *mg.linalg.__all__, *dir(nn.functional)}
+    for inner, shown in RUN_BY.items():
+        assert shown in public, inner
+        assert inner in OPERATORS
+    x = mg.tensor([[1.0, 2.0]], requires_grad=True)
+    results = {
+        "cross_entropy": nn.functional.cross_entropy(x, mg.tensor([0])),
+        "gelu": nn.functional.gelu(x, approximate="tanh"),
+        "power": x**2.5,
+        "norm": mg.norm(x, ord=2, axis=1),
+    }
+    for name, y in results.items():
+        assert f"op={name})" in repr(y)
+        assert name in mg.make_dot(y).source
+    with mg.GradientTape() as tape:
+        nn.functional.cross_entropy(x, mg.tensor([0]))
+    assert " cross_entropy " in str(tape)
+    assert "index_" not in str(tape)
+    wide = mg.tensor([[3e38, -3e38]], requires_grad=True)
+    with pytest.raises(mg.AnomalyError, match=r"^cross_entropy made"), mg.detect_anomaly():
+        nn.functional.cross_entropy(wide, mg.tensor([1]))

@@ -282,6 +282,8 @@ def test_load_without_strict_returns_what_did_not_match():
     found = model.load_state_dict({"bias": np.ones(3), "more": np.ones(1)}, strict=False)
     assert found.missing_keys == ["weight"]
     assert found.unexpected_keys == ["more"]
+    found = model.load_state_dict(dict.fromkeys(("c", "a", "b", 1), np.ones(1)), strict=False)
+    assert found.unexpected_keys == [1, "a", "b", "c"]
     assert model.bias.tolist() == [1, 1, 1]
     with pytest.raises(ValueError, match="expected shape"):
         model.load_state_dict({"bias": np.ones(4)}, strict=False)

@@ -40,6 +40,20 @@ def run(*callbacks, epochs=6, **options):
     return one
 
 
+@pytest.mark.parametrize("weights_only", [False, True])
+def test_a_file_that_cannot_be_written_is_told_before_training(tmp_path, weights_only):
+    with pytest.raises(ValueError, match=r"ModelCheckpoint: best\.pt: \.pt names another format"):
+        ModelCheckpoint(tmp_path / "best.pt", save_weights_only=weights_only)
+    missing = ModelCheckpoint(tmp_path / "no" / "{epoch}-{val_loss:.2f}.safetensors")
+    calls = []
+    with pytest.raises(FileNotFoundError, match=r"ModelCheckpoint: there is no folder .*no; make"):
+        run(missing, LearningRateScheduler(lambda epoch: calls.append(epoch) or 0.1))
+    assert not calls
+    late = ModelCheckpoint(tmp_path / "{epoch}-{lr:.2f}.safetensors")
+    run(LearningRateScheduler(lambda epoch: 0.1), late, epochs=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["1-0.10.safetensors"]
+
+
 def test_the_order_of_calls():
     calls = []
 

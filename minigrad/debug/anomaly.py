@@ -96,7 +96,7 @@ class detect_anomaly(Hook):
             return  # an input was broken already: another operator made that
         names = _input_names(node, len(arrays))
         raise AnomalyError(
-            f"{within(op.name, STATE.get().scope)} made {broken(value)} in its result of shape "
+            f"{within(op.shown, STATE.get().scope)} made {broken(value)} in its result of shape "
             f"{value.shape}",
             current_line(),
             _descriptions(zip(names, arrays, strict=False)),
@@ -110,7 +110,7 @@ class detect_anomaly(Hook):
         line = None if node.seen is None else node.seen.line
         scope: str = getattr(node.scope, "path", node.scope)
         place = within(
-            f"a leaf of shape {node.shape}" if isinstance(node, Leaf) else node.op.name, scope
+            f"a leaf of shape {node.shape}" if isinstance(node, Leaf) else node.op.shown, scope
         )
         came = getattr(g, "_data", g)
         if not is_finite(came):

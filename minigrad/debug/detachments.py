@@ -29,4 +29,4 @@ LOG: deque[Detachment] = deque(maxlen=512)
 
 def log_detachment(node: Node, how: str) -> None:
     """Note that the value of this node became a constant, and on which line."""
-    LOG.append(Detachment(node.number, how, node.op.name, node.scope, current_line()))
+    LOG.append(Detachment(node.number, how, node.op.shown, node.scope, current_line()))

@@ -273,7 +273,7 @@ def _blocked(start: Node, end: Node) -> str:
             if not _has_rule(node, i) and (parent is start or _path(start, parent, lambda _: True)):
                 return (
                     f"the only path leads into input {i} of {name_of(node)}, for which "
-                    f"{node.op.name} has no derivative"
+                    f"{node.op.shown} has no derivative"
                 )
             seen.add(parent)
             stack.append(parent)

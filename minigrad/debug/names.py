@@ -6,8 +6,8 @@ from minigrad.engine.node import Leaf, Node
 
 
 def op_name(node: Node) -> str:
-    """The operator's name as its caller knows it: a constant exponent has a rule of its own."""
-    return node.op.name.removesuffix("_constant")
+    """The operator's name as its caller knows it."""
+    return node.op.shown
 
 
 def leaf_name(leaf: Leaf) -> str:

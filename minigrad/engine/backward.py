@@ -237,7 +237,7 @@ def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:
     extra = h.ndim - len(shape)
     if extra < 0 or any(n not in (1, m) for n, m in zip(shape, h.shape[extra:], strict=True)):
         raise RuntimeError(
-            f"{node.op.name}: its derivative rule gave shape {h.shape} for an input of shape "
+            f"{node.op.shown}: its derivative rule gave shape {h.shape} for an input of shape "
             f"{shape}; a rule returns the shape of its input, or one that it broadcasts to"
         )
     stretched = [i + extra for i, n in enumerate(shape) if n == 1 and h.shape[i + extra] != 1]
@@ -247,7 +247,7 @@ def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:
 
 def place(node: Node) -> str:
     """Name the operator and its module path, for messages."""
-    return f"{node.op.name} in {node.scope}" if node.scope else node.op.name
+    return f"{node.op.shown} in {node.scope}" if node.scope else node.op.shown
 
 
 def _freed(node: Node) -> str:

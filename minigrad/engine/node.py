@@ -109,7 +109,7 @@ class Node(Shaped):
     seen: Observation | None
 
     def __repr__(self) -> str:
-        return f"<{self.op.name} #{self.number} {self.shape}>"
+        return f"<{self.op.shown} #{self.number} {self.shape}>"
 
 
 #: The operator of leaves: it computes nothing and has no rules.

@@ -75,7 +75,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             arrays = _real(op, arrays)
         value = op.forward(arrays, **metadata) if op.variadic else op.forward(*arrays, **metadata)
     except FAILURES as error:
-        raise explain(op, arrays, metadata, error, in_module(op.name)) from error
+        raise explain(op, arrays, metadata, error, in_module(op.shown)) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(inputs[0]):
@@ -90,7 +90,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             return attach(op, tuple(parents), saved, arrays, metadata, value, state)
     if value.dtype.kind == "c":
         if op.numbers:  # not checked before the call, because tracked inputs are real
-            in_real_numbers(in_module(op.name), op.numbers, dict(zip(op.params, arrays)))
+            in_real_numbers(in_module(op.shown), op.numbers, dict(zip(op.params, arrays)))
         if state.recording:
             raise _complex(op)
     return constant(op, parents, arrays, metadata, value, state)
@@ -113,7 +113,7 @@ def binary(op: Operator, x: Any, y: Any) -> Tensor:
     try:
         value = op.forward(a, b)
     except FAILURES as error:
-        raise explain(op, [a, b], NO_METADATA, error, in_module(op.name)) from error
+        raise explain(op, [a, b], NO_METADATA, error, in_module(op.shown)) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     state = STATE.get()
@@ -141,7 +141,7 @@ def unary(op: Operator, x: Tensor) -> Tensor:
     try:
         value = op.forward(*_real(op, [a])) if parent is None and op.numbers else op.forward(a)
     except FAILURES as error:
-        raise explain(op, [a], NO_METADATA, error, in_module(op.name)) from error
+        raise explain(op, [a], NO_METADATA, error, in_module(op.shown)) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(x):
@@ -192,7 +192,7 @@ def constant(
     """A tensor of this value without history."""
     if state.hook is not None:
         state.hook(op, arrays, metadata, value, None)
-        how = f"{op.name}, which has no derivative" if state.recording else "no_grad()"
+        how = f"{op.shown}, which has no derivative" if state.recording else "no_grad()"
         for parent in parents:
             note_detached(parent, how)
     tensor = _new(Tensor)
@@ -203,7 +203,7 @@ def constant(
 
 def _complex(op: Operator) -> TypeError:
     return TypeError(
-        f"{op.name}: its result is complex, and complex numbers have no gradients here. Keep real "
+        f"{op.shown}: its result is complex, and complex numbers have no gradients here. Keep real "
         f"and imaginary parts in two tensors, or leave the graph on purpose with .detach()"
     )
 
@@ -218,10 +218,10 @@ def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
     for i, x in enumerate(inputs):
         name = op.params[0 if op.variadic else i]
         if x is None and (op.variadic or not i):
-            raise TypeError(f"{op.name}: {name} must be an array, got None")
+            raise TypeError(f"{op.shown}: {name} must be an array, got None")
         dtype = getattr(x, "dtype", None)
         if isinstance(dtype, np.dtype) and dtype.kind not in NUMERIC:
-            raise TypeError(f"{op.name}: {name} must hold numbers, got {dtype}")
+            raise TypeError(f"{op.shown}: {name} must hold numbers, got {dtype}")
         kept = x is None or isinstance(x, (Tensor, ndarray))
         weak = concrete and isinstance(x, (int, float, complex, np.generic))
         found.append(x if kept or weak else as_array(x))
@@ -232,7 +232,7 @@ def _real(op: Operator, arrays: list[Any]) -> list[Any]:
     if op.variadic:
         return arrays
     given = dict(zip(op.params, arrays, strict=False))
-    return [*in_real_numbers(op.name, op.numbers, given).values()]
+    return [*in_real_numbers(op.shown, op.numbers, given).values()]
 
 
 def _operand(x: Any) -> Any:

@@ -192,7 +192,7 @@ class Tensor(ArrayMethods):
         if type(self._node) is Leaf:
             text += ", requires_grad=True" if self._node.trainable else ""
         elif self._node is not None:
-            text += f", op={self._node.op.name}"
+            text += f", op={self._node.op.shown}"
         return f"tensor({text})"
 
     def _repr_html_(self) -> str | None:

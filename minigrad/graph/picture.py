@@ -6,8 +6,12 @@ interactive page needs neither.
 
 from __future__ import annotations
 
+import contextlib
 import html
+import os
 import shutil
+import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -149,8 +153,34 @@ def _pipe_in_process(source: str, format: str, engine: str) -> bytes:
         import pygraphviz
     except ImportError:
         raise RuntimeError(f"{format}: {INSTALL}") from None
-    drawn: Any = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
+    with _without_font_warnings():
+        drawn: Any = pygraphviz.AGraph(string=source).draw(format=format, prog=engine)
     return bytes(drawn)
+
+
+@contextlib.contextmanager
+def _without_font_warnings() -> Generator[None]:
+    """Hold back what the wheel's fontconfig says of the system's configuration.
+
+    The two are of different versions, which does no harm. Anything else that the C code writes to
+    the standard error output is passed on at the end.
+    """
+    try:
+        real = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(real, 2)
+            os.close(real)
+            held.seek(0)
+            for line in held:
+                if not line.startswith(b"Fontconfig warning"):
+                    os.write(2, line)
 
 
 def picture_of(layout: Layout) -> Picture:

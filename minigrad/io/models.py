@@ -423,7 +423,7 @@ class _Reader:
                 self.problem(f"{key!r}: expected {tensor.dtype}, got {entry.dtype}")
         modules = model.named_modules(remove_duplicate=False)
         unknown = [join_path(path, "") for path, one in modules if type(one) is _Unknown]
-        for key in self.entries:
+        for key in sorted(self.entries):
             if key not in known and not key.startswith((ARGUMENTS, *unknown)):
                 self.problem(f"unexpected {key!r}")
 

@@ -59,6 +59,8 @@ _FOREIGN = {
     "mg.save, or with safetensors.torch.save_file",
     b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull`",
 }
+#: What turns an .npz file into one that is read here.
+WRITE_AGAIN = "mg.save(dict(np.load(path)), 'name.safetensors')"
 #: The longest header, in bytes, that the format allows.
 LONGEST_HEADER = 100_000_000
 #: The most axes that NumPy has, so that a file cannot make us multiply a million lengths.
@@ -264,6 +266,11 @@ def opened(path: str | os.PathLike[str], function: str) -> Generator[TensorFile]
         except _UnknownDtypeError as error:
             raise ValueError(f"{source}: {error}") from None
         except _BAD_JSON as error:
+            if start[:4] == b"PK\x03\x04" and str(path).endswith(".npz"):
+                raise ValueError(
+                    f"{source} is an .npz file of NumPy: read it with np.load(path), and write it "
+                    f"again with {WRITE_AGAIN}"
+                ) from None
             raise ValueError(
                 f"{source} is damaged or not a safetensors file "
                 f"({size} bytes{_looks_like(start)}): {error}"

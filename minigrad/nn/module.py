@@ -407,7 +407,7 @@ class Module:
         uninitialized = load_late("minigrad.nn.lazy").UninitializedParameter
         own = dict(self._state())
         missing = [name for name in own if name not in state_dict]
-        unexpected = [name for name in state_dict if name not in own]
+        unexpected = sorted([name for name in state_dict if name not in own], key=str)
         problems: list[str] = []
         if strict:
             # Old files of PyTorch, of which torchvision has some, have no counters of batches.

@@ -73,6 +73,7 @@ class Operator:
         declared: Callable[..., Any] | None = None,
     ) -> None:
         self.name = name
+        self.shown = RUN_BY.get(name, name)
         self.forward = forward
         self.numbers = numbers
         self.declared = declared or forward
@@ -193,6 +194,17 @@ def _rule_saves(rule: Rule, count: int, skip: int) -> list[int]:
 
 
 OPERATORS: dict[str, Operator] = {}
+
+#: Operators of which people know only the function that runs them, by whose name they are shown.
+RUN_BY = {
+    "binary_cross_entropy_of_each": "binary_cross_entropy",
+    "euclidean_norm": "norm",
+    "gelu_tanh": "gelu",
+    "index_cross_entropy": "cross_entropy",
+    "logistic_loss": "binary_cross_entropy_with_logits",
+    "p_norm": "norm",
+    "power_constant": "power",
+}
 
 
 def operator_of(function: Callable[..., Any]) -> Operator:

@@ -45,7 +45,7 @@ def explain(
         text, advice = _matmul(*shapes)
     elif "broadcast" in str(error) and len(shapes) == 2 and "axis -" not in str(error):
         text, advice = _broadcast(*shapes)
-    return refusal(op.name, op.declared, {**given, **metadata}, error, where, text, advice)
+    return refusal(op.shown, op.declared, {**given, **metadata}, error, where, text, advice)
 
 
 def refusal(

@@ -223,7 +223,7 @@ class Optimizer:
         node = p._node
         if node is not None and not isinstance(node, Leaf):
             raise ValueError(
-                f"{self._name}: {label} is a result of {node.op.name}, not a leaf: a step would "
+                f"{self._name}: {label} is a result of {node.op.shown}, not a leaf: a step would "
                 f"not change the tensors it was computed from. Pass those, or a new leaf: "
                 f"mg.tensor(p.numpy(), requires_grad=True)"
             )

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import csv
 import inspect
@@ -17,6 +18,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from minigrad.engine.settings import checked
+from minigrad.io.file_system import checked_suffix, checked_target
 from minigrad.io.tensors import save
 from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
@@ -223,8 +225,9 @@ class ModelCheckpoint(_Monitor):
     ``save_weights_only``: a file for ``mg.load``; else one for ``trainer.load_checkpoint``, from
     which the run goes on bit for bit.
 
-    Raises ValueError for an unknown mode, and in ``fit``, with ``save_best_only``, for a quantity
-    that this training does not have.
+    Raises ValueError for an unknown mode and for the suffix of another format. What else would
+    fail is found in ``fit`` before the first step: FileNotFoundError for a folder that is not
+    there, ValueError, with ``save_best_only``, for a quantity that this training does not have.
 
     >>> import tempfile, os
     >>> folder = tempfile.mkdtemp()
@@ -249,12 +252,21 @@ class ModelCheckpoint(_Monitor):
     ) -> None:
         super().__init__(monitor, mode)
         self.path = os.fspath(path)
+        checked_suffix(Path(self.path), "safetensors", "ModelCheckpoint")
         self.save_best_only = save_best_only
         self.save_weights_only = save_weights_only
 
     def _check_monitor(self) -> None:
         if self.save_best_only:
             super()._check_monitor()
+
+    def on_train_begin(self) -> None:
+        """Forget earlier runs, unless this one is resumed, and check that the file can be made."""
+        super().on_train_begin()
+        # A name that depends on what another callback adds is known only later.
+        with contextlib.suppress(KeyError):
+            values = dict.fromkeys(self.trainer.quantities, 0.0)
+            checked_target(self.path.format(epoch=1, **values), "ModelCheckpoint")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Write the file."""
