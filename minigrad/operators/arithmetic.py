@@ -98,41 +98,31 @@ def _winner(beats: Any, over_nan: bool = False) -> tuple[Rule, Rule]:
     return lambda g, _ans, x, y: share(g, x, y), lambda g, _ans, x, y: share(g, y, x)
 
 
-_APART, _TIE = (lattice, between), "A tie gives half of the gradient to each."
+_choice = binary.sharing(
+    domain=(lattice, between), says="A tie gives half of the gradient to each."
+)
 
-maximum = binary(
-    np.maximum,
-    *_winner(np.greater),
-    domain=_APART,
-    says=_TIE,
-    example="tensor([1.0, 5.0]), 3.0 -> tensor([3., 5.])",
+maximum = _choice(
+    np.maximum, *_winner(np.greater), example="tensor([1.0, 5.0]), 3.0 -> tensor([3., 5.])"
 )
 """The larger of x1 and x2, elementwise; a tie gives half of the gradient to each."""
 
-minimum = binary(
-    np.minimum,
-    *_winner(np.less),
-    domain=_APART,
-    says=_TIE,
-    example="tensor([1.0, 5.0]), 3.0 -> tensor([1., 3.])",
+minimum = _choice(
+    np.minimum, *_winner(np.less), example="tensor([1.0, 5.0]), 3.0 -> tensor([1., 3.])"
 )
 """The smaller of x1 and x2, elementwise; a tie gives half of the gradient to each."""
 
-fmax = binary(
+fmax = _choice(
     np.fmax,
     *_winner(np.greater, over_nan=True),
-    domain=_APART,
-    says=_TIE,
-    example='tensor([1.0, float("nan")]), 3.0 -> tensor([3., 3.])',
+    example="tensor([1.0, np.nan]), 3.0 -> tensor([3., 3.])",
 )
 """The larger of x1 and x2, elementwise; of a number and a NaN, the number."""
 
-fmin = binary(
+fmin = _choice(
     np.fmin,
     *_winner(np.less, over_nan=True),
-    domain=_APART,
-    says=_TIE,
-    example='tensor([1.0, float("nan")]), 3.0 -> tensor([1., 3.])',
+    example="tensor([1.0, np.nan]), 3.0 -> tensor([1., 3.])",
 )
 """The smaller of x1 and x2, elementwise; of a number and a NaN, the number."""
 
@@ -182,20 +172,20 @@ def clip(a: Array, min: Array = None, max: Array = None) -> Array:
 _fractions = Domain("fractions", low=-0.8, high=1.7, avoid=(0.0, 1.0), margin=0.2)
 _near_one = Domain("near_one", low=0.9, high=1.1)
 
-remainder = binary(
+_division = binary.sharing(domain=(_fractions, _near_one))
+
+remainder = _division(
     (np.remainder, np.mod),
     lambda g, *_: g,
     lambda g, _ans, x, y: -g * np.floor_divide(x, y),
-    domain=(_fractions, _near_one),
     example="tensor([5.0, -5.0]), 3.0 -> tensor([2., 1.])",
 )
 """x1 - floor(x1 / x2) x2, with the sign of x2."""
 
-fmod = binary(
+fmod = _division(
     np.fmod,
     lambda g, *_: g,
     lambda g, _ans, x, y: -g * np.trunc(x / y),
-    domain=(_fractions, _near_one),
     example="tensor([5.0, -5.0]), 3.0 -> tensor([ 2., -2.])",
 )
 """x1 - trunc(x1 / x2) x2, with the sign of x1, as in C."""

@@ -375,16 +375,18 @@ def composite(
     reference: Callable[..., Any] | None = None,
     numbers: str = "",
     wide: bool = False,
+    runs: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that needs no rule of its own: its body calls other operators.
 
     ``arrays``: how many of the first parameters are arrays (the rest is metadata).
     ``sequence``: the first parameter is a sequence of arrays. ``numbers``: as for an operator.
-    ``wide``: float16 is computed in float32, and rounded.
+    ``wide``: float16 is computed in float32, and rounded. ``runs``: the function that computes, if
+    the decorated one only gives the signature.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
-        body: Callable[..., Any] = function
+        body: Callable[..., Any] = runs or function
         label = name or function.__name__
         code = cast("FunctionType", function).__code__
         params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]

@@ -88,22 +88,22 @@ def diagflat(v: Array, k: int = 0) -> Array:
     return diag(np.ravel(v), k)
 
 
-TRIANGLES = [sample((3, 3)), sample((2, 4), k=1), sample((2, 3, 2), k=-1), sample((0, 2))]
+_triangle = triangle.sharing(
+    samples=[
+        sample((3, 3)), sample((2, 4), k=1), sample((2, 3, 2), k=-1), sample((0, 2)), sample((3,)),
+    ]
+)  # fmt: skip
 
-
-tril = triangle(
+tril = _triangle(
     np.tril,
     lambda g, _ans, _x, k=0: np.tril(g, k),
-    samples=[*TRIANGLES, sample((3,))],
     example="tensor([[1.0, 2.0], [3.0, 4.0]]) -> tensor([[1., 0.],\n        [3., 4.]])",
 )
 """The lower triangle of matrices: zeros above the k-th diagonal."""
 
-
-triu = triangle(
+triu = _triangle(
     np.triu,
     lambda g, _ans, _x, k=0: np.triu(g, k),
-    samples=[*TRIANGLES, sample((3,))],
     example="tensor([[1.0, 2.0], [3.0, 4.0]]) -> tensor([[1., 2.],\n        [0., 4.]])",
 )
 """The upper triangle of matrices: zeros below the k-th diagonal."""

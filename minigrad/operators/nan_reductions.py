@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, composite
 from minigrad.operators.domain import Domain, sample
 from minigrad.operators.reductions import AXES
+from minigrad.operators.rows import along_axis, over_axes
 from minigrad.operators.shapes import as_float
 
 __all__ = [
@@ -32,39 +34,31 @@ def _filled(x: Any, value: float) -> Any:
     return np.where(np.isnan(x), value, x) if x.dtype.kind == "f" else x
 
 
-RUNNING = [sample((2, 3)), sample((2, 3), axis=1), sample((0, 3), axis=0)]
+def _with(reduce: Any, neutral: float) -> Any:
+    """The reduction with this number in place of NaN, so that it changes nothing."""
+
+    def forward(a: Any, **axis: Any) -> Any:
+        return reduce(_filled(a, neutral), **axis)
+
+    return forward
 
 
-@composite(
-    np.nansum,
-    domain=with_nan,
-    samples=AXES,
-    wide=True,
-    numbers="real",
+#: What every row has in common.
+NUMBERS: dict[str, Any] = {"domain": with_nan, "numbers": "real"}
+_reduction = over_axes.sharing(**NUMBERS, samples=AXES, wide=True)
+_running = along_axis.sharing(
+    **NUMBERS, samples=[sample((2, 3)), sample((2, 3), axis=1), sample((0, 3), axis=0)]
 )
-def nansum(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The sum over the axes without NaN; of nothing, 0.
 
-    >>> nansum(tensor([1.0, float("nan"), 2.0]))
-    tensor(3.)
-    """
-    return np.sum(_filled(a, 0.0), axis=axis, keepdims=keepdims)
-
-
-@composite(
-    np.nanprod,
-    domain=with_nan,
-    samples=AXES,
-    wide=True,
-    numbers="real",
+nansum = _reduction.composite(
+    np.nansum, _with(np.sum, 0.0), "tensor([1.0, np.nan, 2.0]) -> tensor(3.)"
 )
-def nanprod(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The product over the axes without NaN; of nothing, 1.
+"""The sum over the axes without NaN; of nothing, 0."""
 
-    >>> nanprod(tensor([3.0, float("nan"), 2.0]))
-    tensor(6.)
-    """
-    return np.prod(_filled(a, 1.0), axis=axis, keepdims=keepdims)
+nanprod = _reduction.composite(
+    np.nanprod, _with(np.prod, 1.0), "tensor([3.0, np.nan, 2.0]) -> tensor(6.)"
+)
+"""The product over the axes without NaN; of nothing, 1."""
 
 
 def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
@@ -72,13 +66,7 @@ def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
     return np.sum((~np.isnan(x)).astype(as_float(x).dtype), axis=axis, keepdims=keepdims)
 
 
-@composite(
-    np.nanmean,
-    domain=with_nan,
-    samples=AXES,
-    wide=True,
-    numbers="real",
-)
+@composite(np.nanmean, **NUMBERS, samples=AXES, wide=True)
 def nanmean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     """The mean over the axes without NaN; of nothing, NaN.
 
@@ -90,13 +78,7 @@ def nanmean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return nansum(a, axis, keepdims) / _count(a, axis, keepdims)
 
 
-@composite(
-    np.nanvar,
-    domain=with_nan,
-    samples=AXES,
-    wide=True,
-    numbers="real",
-)
+@composite(np.nanvar, **NUMBERS, samples=AXES, wide=True)
 def nanvar(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The variance over the axes without NaN, as in :func:`minigrad.var`.
 
@@ -111,13 +93,7 @@ def nanvar(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     return np.sum(squares, axis=axis, keepdims=keepdims) / np.where(n > 0, n, float("nan"))
 
 
-@composite(
-    np.nanstd,
-    domain=with_nan,
-    samples=[*AXES[1:5], AXES[-1]],
-    wide=True,
-    numbers="real",
-)
+@composite(np.nanstd, **NUMBERS, samples=[*AXES[1:5], AXES[-1]], wide=True)
 def nanstd(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
     """The standard deviation over the axes without NaN; of a constant the gradient is 0.
 
@@ -129,50 +105,39 @@ def nanstd(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False)
     return np.where(flat, 0.0, np.sqrt(np.where(flat, 1.0, variance)))
 
 
-def _or_nan(found: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
-    """What was found, but NaN where there was nothing but NaN."""
-    if x.dtype.kind != "f":
-        return found
-    return np.where(np.all(np.isnan(x), axis=axis, keepdims=keepdims), float("nan"), found)
+def _extreme(reduce: Any, neutral: float) -> Any:
+    """The reduction without NaN; NaN where there is nothing else."""
+    without = _with(reduce, neutral)
+
+    def forward(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+        found = without(a, axis=axis, keepdims=keepdims)
+        if a.dtype.kind != "f":
+            return found
+        return np.where(np.all(np.isnan(a), axis=axis, keepdims=keepdims), float("nan"), found)
+
+    return forward
 
 
-@composite(np.nanmax, domain=with_nan, numbers="real", samples=AXES)
-def nanmax(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The largest number over the axes, NaN left out; equal ones share the gradient evenly.
+_extremes = over_axes.sharing(
+    **NUMBERS, samples=AXES, says="Equal ones share the gradient evenly; of nothing, NaN."
+)
 
-    >>> nanmax(tensor([1.0, float("nan"), 3.0]))
-    tensor(3.)
-    """
-    found = np.max(_filled(a, -float("inf")), axis=axis, keepdims=keepdims)
-    return _or_nan(found, a, axis, keepdims)
+nanmax = _extremes.composite(
+    np.nanmax, _extreme(np.max, -math.inf), "tensor([1.0, np.nan, 3.0]) -> tensor(3.)"
+)
+"""The largest number over the axes, NaN left out; equal ones share the gradient evenly."""
 
+nanmin = _extremes.composite(
+    np.nanmin, _extreme(np.min, math.inf), "tensor([1.0, np.nan, 3.0]) -> tensor(1.)"
+)
+"""The smallest number over the axes, NaN left out; equal ones share the gradient evenly."""
 
-@composite(np.nanmin, domain=with_nan, numbers="real", samples=AXES)
-def nanmin(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The smallest number over the axes, NaN left out; equal ones share the gradient evenly.
+nancumsum = _running.composite(
+    np.nancumsum, _with(np.cumsum, 0.0), "tensor([1.0, np.nan, 3.0]) -> tensor([1., 1., 4.])"
+)
+"""Running sums with NaN counted as 0."""
 
-    >>> nanmin(tensor([1.0, float("nan"), 3.0]))
-    tensor(1.)
-    """
-    found = np.min(_filled(a, float("inf")), axis=axis, keepdims=keepdims)
-    return _or_nan(found, a, axis, keepdims)
-
-
-@composite(np.nancumsum, domain=with_nan, numbers="real", samples=RUNNING)
-def nancumsum(a: Array, axis: int | None = None) -> Array:
-    """Running sums with NaN counted as 0.
-
-    >>> nancumsum(tensor([1.0, float("nan"), 3.0]))
-    tensor([1., 1., 4.])
-    """
-    return np.cumsum(_filled(a, 0.0), axis=axis)
-
-
-@composite(np.nancumprod, domain=with_nan, numbers="real", samples=RUNNING)
-def nancumprod(a: Array, axis: int | None = None) -> Array:
-    """Running products with NaN counted as 1.
-
-    >>> nancumprod(tensor([2.0, float("nan"), 3.0]))
-    tensor([2., 2., 6.])
-    """
-    return np.cumprod(_filled(a, 1.0), axis=axis)
+nancumprod = _running.composite(
+    np.nancumprod, _with(np.cumprod, 1.0), "tensor([2.0, np.nan, 3.0]) -> tensor([2., 2., 6.])"
+)
+"""Running products with NaN counted as 1."""

@@ -133,25 +133,22 @@ def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = F
     return expand_reduced(g, axis, keepdims) * (hit / kernels.total(hit, axis, keepdims=True))
 
 
-max = over_axes(
+_extreme = over_axes.sharing(
+    domain=distinct, samples=AXES, says="Equal ones share the gradient evenly."
+)
+
+max = _extreme(
     (np.max, np.amax),
     _extreme_vjp,
-    domain=distinct,
-    samples=AXES,
     name="max",
-    says="Equal ones share the gradient evenly.",
     example="tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1 -> tensor([5., 3.])",
 )
 """The largest element over the axes; equal ones share the gradient evenly."""
 
-
-min = over_axes(
+min = _extreme(
     (np.min, np.amin),
     _extreme_vjp,
-    domain=distinct,
-    samples=AXES,
     name="min",
-    says="Equal ones share the gradient evenly.",
     example="tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1 -> tensor([1., 2.])",
 )
 """The smallest element over the axes; equal ones share the gradient evenly."""

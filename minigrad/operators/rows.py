@@ -8,12 +8,12 @@ The string below a row is what editors show; ``help()`` shows NumPy's own first 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast
 
-from minigrad.operators.declare import Array, Axis, Rule, constant, operator
-from minigrad.operators.domain import Sample, sample
+from minigrad.operators.declare import Array, Axis, Rule, composite, constant, operator
+from minigrad.operators.domain import sample
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
@@ -24,11 +24,9 @@ P = ParamSpec("P")
 class Signature(Generic[P]):
     """Declares operators with the parameters of ``like``, whose body never runs."""
 
-    #: What its operators are tested on, unless their row has samples.
-    samples: Sequence[Sample] = ()
-
-    def __init__(self, like: Callable[P, Any]) -> None:
+    def __init__(self, like: Callable[P, Any], **shared: Any) -> None:
         self._like = cast("FunctionType", like)
+        self._shared = shared
         self._code = self._like.__code__
         self._params = self._code.co_varnames[: self._code.co_argcount]
         self._arrays = self._code.co_argcount - len(self._like.__defaults__ or ())
@@ -38,8 +36,6 @@ class Signature(Generic[P]):
         numpy: Any,
         *rules: Rule | None,
         example: str,
-        says: str = "",
-        samples: Sequence[Sample] = (),
         name: str = "",
         **row: Any,
     ) -> Callable[P, Tensor]:
@@ -47,15 +43,28 @@ class Signature(Generic[P]):
 
         ``says``: what the derivative is at a singular point.
         """
-        first = numpy[0] if isinstance(numpy, tuple) else numpy
-        declare = operator(numpy, vjp=rules, runs=first, samples=samples or self.samples, **row)
-        return declare(self._named(name or first.__name__, first, example, says))
+        first, row = _first(numpy), {**self._shared, **row}
+        like = self._named(name or first.__name__, first, example, row.pop("says", ""))
+        return operator(numpy, vjp=rules, runs=first, **row)(like)
+
+    def sharing(self, **shared: Any) -> Signature[P]:
+        """The same signature, for rows that have this part in common."""
+        return Signature(cast("Callable[P, Any]", self._like), **{**self._shared, **shared})
+
+    def composite(
+        self, numpy: Any, forward: Callable[..., Any], example: str, **row: Any
+    ) -> Callable[P, Tensor]:
+        """A function written with other operators; ``row`` as for ``composite``."""
+        row = {"arrays": self._arrays, **self._shared, **row}
+        like = self._named(numpy.__name__, numpy, example, row.pop("says", ""))
+        return composite(numpy, runs=self._by_name(forward), **row)(like)
 
     def constant(self, numpy: Any, example: str, says: str = "") -> Callable[P, Tensor]:
         """A function without a derivative."""
-        first = numpy[0] if isinstance(numpy, tuple) else numpy
-        declare = constant(numpy, runs=self._by_name(first))
-        return declare(self._named(first.__name__, first, example, says))
+        first = _first(numpy)
+        return constant(numpy, runs=self._by_name(first))(
+            self._named(first.__name__, first, example, says)
+        )
 
     def _named(self, name: str, numpy: Callable[..., Any], example: str, says: str) -> Any:
         """The signature as a function of this name, in the module that declares it."""
@@ -86,11 +95,15 @@ class Signature(Generic[P]):
         return forward
 
 
+def _first(numpy: Any) -> Any:
+    return numpy[0] if isinstance(numpy, tuple) else numpy
+
+
 def first_line(numpy: Callable[..., Any]) -> str:
-    """The first line of a docstring of NumPy, which may follow a paragraph with the signature."""
+    """The first sentence of a docstring of NumPy; a paragraph with the signature may precede it."""
     said = (numpy.__doc__ or "")[:1000].split("\n\n", 2)
     line = said[len(said) > 1 and said[0].startswith(numpy.__name__)]
-    return " ".join(line.split()).rstrip(".") + "."
+    return " ".join(line.split()).partition(". ")[0].rstrip(".") + "."
 
 
 # The names are NumPy's. A docstring here would be shown beside that of each function.
@@ -102,7 +115,7 @@ def unary(x: Array, /) -> Array: ...
 
 
 @Signature
-def binary(x1: Array, x2: Array, /) -> Array: ...
+def _binary(x1: Array, x2: Array, /) -> Array: ...
 
 
 #: Shapes to try functions of two arrays on: those that broadcast in one way or another.
@@ -110,7 +123,7 @@ PAIRS = [
     sample((), ()), sample((3,), ()), sample((2, 3), (3,)), sample((4, 1), (1, 3)),
     sample((2, 1, 3), (4, 1)), sample((0, 2), (2,)), sample((1,), (2, 2)),
 ]  # fmt: skip
-binary.samples = PAIRS
+binary = _binary.sharing(samples=PAIRS)
 
 
 @Signature
