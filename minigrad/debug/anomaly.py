@@ -6,7 +6,6 @@ The rest of the file is what the message says: what usually causes it there, and
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -71,16 +70,11 @@ class detect_anomaly(Hook):
             np.seterr(**self._numpy)
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             np.seterr(**self._numpy)
         finally:
-            super().__exit__(kind, error, trace)
+            super().__exit__()
 
     def __call__(
         self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None

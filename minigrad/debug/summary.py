@@ -206,14 +206,14 @@ class _Trace(Hook):
                 for key in [k for k, hook in hooks.items() if hook in (self._enters, self._leaves)]:
                     hooks.pop(key, None)
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._unhook()
         except BaseException:  # Ctrl-C in the middle of it
             self._unhook()
             raise
         finally:
-            super().__exit__(kind, error, trace)
+            super().__exit__()
 
     def _enters(self, module: Module, args: Any) -> None:
         self.running.append(module)

@@ -62,7 +62,6 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
     return made
 
 
-@named
 @checked()
 def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = False) -> Tensor:
     """Zeros everywhere; ``shape`` is a number or a tuple.
@@ -73,7 +72,6 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fal
     return _track(np.zeros(shape, _no_second_length("zeros", shape, dtype)), requires_grad)
 
 
-@named
 @checked()
 def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = False) -> Tensor:
     """Ones everywhere; ``shape`` is a number or a tuple.
@@ -84,7 +82,6 @@ def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fals
     return _track(np.ones(shape, _no_second_length("ones", shape, dtype)), requires_grad)
 
 
-@named
 @checked()
 def full(
     shape: Shape, value: Any, dtype: DTypeLike | None = None, requires_grad: bool = False
@@ -105,7 +102,6 @@ def full(
     return _track(np.full(shape, fill, fill.dtype), requires_grad)
 
 
-@named
 @checked()
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: DTypeLike | None = None) -> Tensor:
     """Numbers from start (0 when only one bound is given) up to, without, stop.
@@ -123,7 +119,6 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: DTypeLike | None 
     return Tensor(_default_float(numbers, dtype, first, last, step))
 
 
-@named
 @checked(num="[0, inf)")
 def linspace(start: Any, stop: Any, num: int = 50, dtype: DTypeLike | None = None) -> Tensor:
     """``num`` numbers evenly from start to stop, both included.
@@ -134,7 +129,6 @@ def linspace(start: Any, stop: Any, num: int = 50, dtype: DTypeLike | None = Non
     return Tensor(_default_float(np.linspace(start, stop, num, dtype=dtype), dtype, start, stop))
 
 
-@named
 @checked(n="[0, inf)", m="[0, inf)")
 def eye(n: int, m: int | None = None, dtype: DTypeLike = np.float32) -> Tensor:
     """Ones on the main diagonal of an (n, m) matrix; m = n by default.
@@ -159,7 +153,6 @@ def _also_x(function: F) -> F:
 
 
 @_also_x
-@named
 @checked()
 def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros of the shape and dtype of ``a``.
@@ -171,7 +164,6 @@ def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
 
 
 @_also_x
-@named
 @checked()
 def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Ones of the shape and dtype of ``a``.
@@ -183,7 +175,6 @@ def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
 
 
 @_also_x
-@named
 @checked()
 def full_like(a: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor:
     """One value everywhere, in the shape and dtype of ``a``.

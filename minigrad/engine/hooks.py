@@ -7,7 +7,6 @@ value of a tracked tensor becomes a constant. While no hook is set, that costs o
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from types import TracebackType
 from typing import Any, Self, TypeAlias
 
 from minigrad.engine.node import STATE, Node
@@ -39,12 +38,7 @@ class Hook:
             STATE.set(state)
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._remove()
         except BaseException:  # Ctrl-C in the middle of it

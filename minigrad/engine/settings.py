@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.engine.printable import with_article
+from minigrad.operators.errors import bound, refusal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -148,7 +149,11 @@ class Rule:
             long = len(value) if isinstance(value, (tuple, list)) else None
             lengths = [kind.length for kind in self.kinds if kind.length is not None]
             wrong = ValueError if lengths and long not in (None, *lengths) else TypeError
-            hint = "; a shape is one tuple" if self.kinds == [DTYPE] and _is_whole(value) else ""
+            hint = (
+                "; a shape is one tuple"
+                if self.kinds == [DTYPE] and _whole_number(value) is not UNFIT
+                else ""
+            )
             if SIMPLE[float] in self.kinds and getattr(value, "shape", None) == ():
                 hint = "; no gradient flows through a setting, pass .item() to leave the graph"
             if isinstance(value, type) and with_article(value.__name__) != words:
@@ -196,10 +201,6 @@ def _whole_number(value: Any) -> Any:
         return operator.index(value)
     except (TypeError, ValueError):
         return UNFIT
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _real_number(value: Any) -> Any:
@@ -419,22 +420,18 @@ def _told(
     error: Exception,
 ) -> Exception:
     """The error to raise: the same if it is the user's or names its origin, else one that does."""
-    text = str(error.args[0]) if error.args else ""
-    nameless = not re.match(NAMED, text) or text.startswith("tensor: ")
     last = error.__traceback__
     while last is not None and last.tb_next is not None:
         last = last.tb_next
-    if last is None or not nameless:
-        return error
-    home = str(last.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-    if home not in ("minigrad", "numpy"):
+    home = str(last and last.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+    if last is None or home not in ("minigrad", "numpy"):
         return error  # raised in a function of the user's
     if home == "minigrad" and last.tb_frame.f_code.co_code[last.tb_lasti] == RAISE:
-        if isinstance(error, (ValueError, TypeError)):  # our message, without the function's name
-            error.args = (f"{name}: {text.removeprefix('tensor: ')}",)
+        text = str(error.args[0]) if error.args else ""
+        told = re.sub("^[Tt]ensor: ", "", text)
+        if isinstance(error, (ValueError, TypeError)) and not re.match(NAMED, told):
+            error.args = (f"{name}: {told}",)
         return error
-    from minigrad.operators.errors import bound, refusal
-
     given = bound(f, args, kwargs)
     given.pop("self", None)
     found = refusal(name, f, given, error)

@@ -10,7 +10,6 @@ import math
 import threading
 import weakref
 from collections.abc import Callable, Generator
-from types import TracebackType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -114,12 +113,7 @@ class GradientTape:
             self._unwatch()
             raise
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._close()
         except BaseException:  # Ctrl-C in the middle of it
