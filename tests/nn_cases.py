@@ -90,6 +90,8 @@ def kept(array: Array) -> Array:
 # -- layers ----------------------------------------------------------------------------------------
 
 IMAGES = numbers(2, 4, 7, 6)
+#: Of one image and one signal without a batch axis, and of signals.
+IMAGE, LINE, LINES = numbers(4, 7, 6, seed=5), numbers(4, 9, seed=6), numbers(2, 4, 9, seed=7)
 TOKENS = np.array([[1, 5, 1], [0, 1, 1]])
 
 #: Each layer with settings, made of minigrad's nn or of PyTorch's, and an input.
@@ -116,6 +118,30 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "avg pool padded": (lambda n: n.AvgPool2d(3, 2, 1, count_include_pad=False), IMAGES),
     "avg pool divided": (lambda n: n.AvgPool2d((2, 3), 2, 1, True, divisor_override=5), IMAGES),
     "adaptive": (lambda n: n.AdaptiveAvgPool2d((3, None)), IMAGES),
+    "adaptive max": (lambda n: n.AdaptiveMaxPool2d((7, 3)), IMAGES),
+    "adaptive max indices": (lambda n: n.AdaptiveMaxPool2d((1, None), True), IMAGES),
+    "adaptive 1d": (lambda n: n.AdaptiveAvgPool1d(4), LINES),
+    "adaptive max 1d": (lambda n: n.AdaptiveMaxPool1d(3), LINES),
+    "conv 1d": (lambda n: n.Conv1d(4, 6, 3, padding=1), LINES),
+    "conv 1d strided": (lambda n: n.Conv1d(4, 6, (3,), (2,), (1,), (2,), 2, False), LINES),
+    "conv 1d same": (lambda n: n.Conv1d(4, 2, 3, padding="same"), LINES),
+    "transpose 1d": (lambda n: n.ConvTranspose1d(4, 6, 3), LINES),
+    "transpose 1d strided": (
+        lambda n: n.ConvTranspose1d(4, 6, (3,), (2,), (1,), (1,), 2, False, (2,)), LINES,
+    ),
+    "max pool 1d": (lambda n: n.MaxPool1d(2), LINES),
+    "max pool 1d overlapping": (lambda n: n.MaxPool1d((3,), (2,), (1,), ceil_mode=True), LINES),
+    "max pool 1d dilated": (lambda n: n.MaxPool1d(3, 1, 0, 2), LINES),
+    "avg pool 1d": (lambda n: n.AvgPool1d(2), LINES),
+    "avg pool 1d padded": (lambda n: n.AvgPool1d((3,), (2,), (1,), True, False), LINES),
+    "unbatched conv": (lambda n: n.Conv2d(4, 6, 3, padding=1), IMAGE),
+    "unbatched transpose": (lambda n: n.ConvTranspose2d(4, 6, 3), IMAGE),
+    "unbatched conv 1d": (lambda n: n.Conv1d(4, 6, 3), LINE),
+    "unbatched max pool": (lambda n: n.MaxPool2d(3, 2, 1), IMAGE),
+    "unbatched avg pool": (lambda n: n.AvgPool2d(3, 2), IMAGE),
+    "unbatched adaptive": (lambda n: n.AdaptiveAvgPool2d(1), IMAGE),
+    "unbatched adaptive max": (lambda n: n.AdaptiveMaxPool2d(1), IMAGE),
+    "unbatched max pool 1d": (lambda n: n.MaxPool1d(2), LINE),
     "upsample": (lambda n: n.Upsample(scale_factor=2), IMAGES),
     "upsample bilinear": (lambda n: n.Upsample((9, 5), mode="bilinear"), IMAGES),
     "upsample corners": (
@@ -190,6 +216,14 @@ ATTENTIONS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+#: Places of maxima in images and in signals, and the windows that they are from.
+UNPOOLINGS: list[dict[str, Any]] = [
+    {"indices": np.array([[[[3], [1]], [[0], [2]]]]), "window": (2,)},
+    {"indices": np.array([[[[1], [4]], [[2], [3]]]]), "window": (3, 2, 0)},
+    {"indices": np.array([[[1], [0]], [[2], [3]]]), "window": (4, 2, 1)},
+]
+
+
 def _make(kind: str, *args: Any, **options: Any) -> Any:
     """The layer of this kind in the nn that comes last."""
     *args_, n = args
@@ -229,6 +263,22 @@ def _layers() -> dict[str, Case]:
         (numbers(2, 5, 6),), _to_itself, lambda n: n.MultiheadAttention(6, 2, batch_first=True)
     )
     sizes: tuple[dict[str, Any], ...] = ({}, {"bias": False}, {"kdim": 3, "vdim": 4})
+    for kind, x in (("MaxPool2d", IMAGES), ("MaxPool1d", LINES)):
+        found[f"{kind} with indices"] = Case(
+            (x,), make=partial(_make, kind, 3, 2, 1, return_indices=True)
+        )
+    found["AdaptiveMaxPool1d with indices"] = Case(
+        (LINES,), make=lambda n: n.AdaptiveMaxPool1d(1, True)
+    )
+    for settings in UNPOOLINGS:
+        shape, places = settings["indices"].shape, settings["indices"]
+        found[f"MaxUnpool2d {label(settings)}"] = Case(
+            (numbers(*shape), places), make=partial(_make, "MaxUnpool2d", *settings["window"])
+        )
+        found[f"MaxUnpool1d {label(settings)}"] = Case(
+            (numbers(*shape)[..., 0], places[..., 0]),
+            make=partial(_make, "MaxUnpool1d", *[(w,) for w in settings["window"]]),
+        )
     for options in sizes:
         k, v = options.get("kdim", 6), options.get("vdim", 6)
         found[f"attention across, {options}"] = Case(
@@ -411,6 +461,14 @@ AVERAGES: list[tuple[tuple[int, ...], dict[str, Any]]] = [
                     "count_include_pad": False}),
     ((1, 2, 6, 7), {"kernel_size": 3, "stride": 2, "ceil_mode": True, "divisor_override": 5}),
 ]  # fmt: skip
+SIGNAL_POOLS: list[dict[str, Any]] = [
+    {"kernel_size": 2}, {"kernel_size": (3,), "stride": (2,), "padding": (1,), "ceil_mode": True},
+    {"kernel_size": 2, "stride": 1, "dilation": 3, "return_indices": True},
+]  # fmt: skip
+SIGNAL_AVERAGES: list[dict[str, Any]] = [
+    {"kernel_size": 2}, {"kernel_size": (3,), "stride": (2,), "padding": (1,), "ceil_mode": True},
+    {"kernel_size": 3, "stride": 2, "padding": 1, "count_include_pad": False},
+]  # fmt: skip
 SIZES: list[Any] = [1, 2, (3, 5), (7, 4), (None, 2), (10, 11)]
 INTERPOLATIONS: list[dict[str, Any]] = [
     {"scale_factor": 2}, {"scale_factor": (3, 2)}, {"size": (5, 9)}, {"size": 2},
@@ -546,6 +604,28 @@ def _functions() -> dict[str, Case]:
         add(f"avg_pool2d {shape}", (numbers(*shape),), geometry)
     for size in SIZES:
         add("adaptive_avg_pool2d", (numbers(2, 3, 7, 8),), {"output_size": size})
+        settings = {"output_size": size, "return_indices": True}
+        add("adaptive_max_pool2d", (numbers(2, 3, 7, 8),), settings)
+        ties = np.maximum(np.round(numbers(2, 3, 7, 8)), 0)
+        add("adaptive_max_pool2d with ties", (ties,), settings | {"return_indices": False})
+    for name in ("adaptive_avg_pool1d", "adaptive_max_pool1d"):
+        for x, length in ((LINES, 4), (LINE, 3)):
+            add(f"{name} {x.ndim}", (x,), {"output_size": length})
+    add("adaptive_max_pool1d", (LINES,), {"output_size": 2, "return_indices": True})
+    for name, pools in (("max_pool1d", SIGNAL_POOLS), ("avg_pool1d", SIGNAL_AVERAGES)):
+        for window in pools:
+            add(name, (LINES,), window)
+    ties = np.maximum(np.round(numbers(2, 3, 7, 8) * 2), 0)
+    settings = {"kernel_size": 3, "stride": 2, "padding": 1, "return_indices": True}
+    add("max_pool2d with ties and indices", (ties,), settings)
+    add("max_unpool2d", (numbers(1, 2, 1, 2), np.array([[[[1, 7]], [[0, 9]]]])),
+        {"kernel_size": 2, "stride": 3, "padding": 1, "output_size": (2, 5)})  # fmt: skip
+    add("max_unpool2d of windows close together", (numbers(1, 1, 2, 2), np.array([[[[3, 0], [4, 8]]]])),
+        {"kernel_size": 2, "stride": 1})  # fmt: skip
+    add("max_unpool1d", (numbers(1, 1, 3), np.array([[[1, 2, 5]]])),
+        {"kernel_size": 2, "stride": 2, "padding": 0, "output_size": (1, 1, 7)})  # fmt: skip
+    add("max_unpool1d padded", (numbers(1, 1, 3), np.array([[[1, 2, 3]]])),
+        {"kernel_size": 2, "stride": 2, "padding": 1})  # fmt: skip
     for how in INTERPOLATIONS:
         # PyTorch computes the places of pixels in float32 for some modes.
         add("interpolate", (numbers(2, 3, 4, 5),), how, rtol=1e-6)

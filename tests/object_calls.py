@@ -34,6 +34,10 @@ def images() -> mg.Tensor:
     return mg.tensor(np.linspace(-1, 1, 2 * 4 * 6 * 6).reshape(2, 4, 6, 6).astype(np.float32))
 
 
+def lines() -> mg.Tensor:
+    return mg.tensor(np.linspace(-1, 1, 2 * 4 * 6).reshape(2, 4, 6).astype(np.float32))
+
+
 def rows() -> mg.Tensor:
     return mg.tensor(np.linspace(-1, 1, 8).reshape(2, 4).astype(np.float32))
 
@@ -191,6 +195,17 @@ def calls() -> dict[str, Callable[[], Call]]:
     add("nn.MaxPool2d", layer, nn.MaxPool2d, images, kernel_size=2)
     add("nn.AvgPool2d", layer, nn.AvgPool2d, images, kernel_size=2)
     add("nn.AdaptiveAvgPool2d", layer, nn.AdaptiveAvgPool2d, images, output_size=2)
+    add("nn.AdaptiveMaxPool2d", layer, nn.AdaptiveMaxPool2d, images, output_size=2)
+    add("nn.Conv1d", layer, nn.Conv1d, lines, in_channels=4, **conv)
+    add("nn.ConvTranspose1d", layer, nn.ConvTranspose1d, lines, in_channels=4, **conv)
+    add("nn.MaxPool1d", layer, nn.MaxPool1d, lines, kernel_size=2)
+    add("nn.AvgPool1d", layer, nn.AvgPool1d, lines, kernel_size=2)
+    for name in ("AdaptiveAvgPool1d", "AdaptiveMaxPool1d"):
+        add(f"nn.{name}", layer, getattr(nn, name), lines, output_size=2)
+    for name, x in (("MaxUnpool2d", images), ("MaxUnpool1d", lines)):
+        table[f"nn.{name}"] = lambda name=name, x=x: Call(
+            getattr(nn, name), {"kernel_size": 2}, lambda made: made(x(), x().astype(np.int64) * 0)
+        )
     add("nn.BatchNorm1d", layer, nn.BatchNorm1d, rows, num_features=4)
     add("nn.BatchNorm2d", layer, nn.BatchNorm2d, images, num_features=4)
     add("nn.LayerNorm", layer, nn.LayerNorm, rows, normalized_shape=4)

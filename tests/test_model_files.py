@@ -13,6 +13,15 @@ from minigrad.nn import functional as F
 
 #: Every layer of the library, with all its arguments away from their defaults where that goes.
 LAYERS = {
+    "AdaptiveAvgPool1d": [nn.AdaptiveAvgPool1d(3)],
+    "AdaptiveMaxPool1d": [nn.AdaptiveMaxPool1d(3, True)],
+    "AdaptiveMaxPool2d": [nn.AdaptiveMaxPool2d((2, None), True), nn.AdaptiveMaxPool2d(3)],
+    "AvgPool1d": [nn.AvgPool1d(3, 2, 1, True, False), nn.AvgPool1d(2)],
+    "Conv1d": [nn.Conv1d(4, 6, 3, 2, "valid", 2, 2, False), nn.Conv1d(1, 2, (3,), padding=((0, 1),))],
+    "ConvTranspose1d": [nn.ConvTranspose1d(4, 6, 3, 2, 1, 1, 2, False, 1, dtype="float64")],
+    "MaxPool1d": [nn.MaxPool1d(3, (2,), 1, 2, True, True), nn.MaxPool1d(2)],
+    "MaxUnpool1d": [nn.MaxUnpool1d(3, (2,), 1)],
+    "MaxUnpool2d": [nn.MaxUnpool2d(3, (2, 1), 1)],
     "AdaptiveAvgPool2d": [nn.AdaptiveAvgPool2d((2, None)), nn.AdaptiveAvgPool2d(3)],
     "AvgPool2d": [nn.AvgPool2d(3, (2, 1), 1, True, False, 5), nn.AvgPool2d(2)],
     "BCELoss": [nn.BCELoss(mg.tensor([1.0, 2.0]), "sum")],
@@ -44,7 +53,7 @@ LAYERS = {
     "LogSigmoid": [nn.LogSigmoid()],
     "LogSoftmax": [nn.LogSoftmax(0)],
     "MSELoss": [nn.MSELoss("sum")],
-    "MaxPool2d": [nn.MaxPool2d(3, 2, 1, 2, True)],
+    "MaxPool2d": [nn.MaxPool2d(3, 2, 1, 2, True, True)],
     "ModuleDict": [nn.ModuleDict({"a": nn.ReLU(), "b": nn.Linear(2, 1)})],
     "ModuleList": [nn.ModuleList([nn.ReLU(), nn.Linear(2, 1)])],
     "MultiheadAttention": [nn.MultiheadAttention(4, 2, 0.1, False, 3, 5, True),

@@ -286,7 +286,8 @@ def test_integers_become_numbers_of_the_weights_dtype(make, shape, kind):
     ("make", "shape", "message"),
     [
         (lambda: nn.Linear(3, 2), (), "expected 3 features, got a number"),
-        (lambda: nn.Conv2d(3, 2, 3), (3, 8, 8), r"4 axes .*\(3, 8, 8\); add the batch axis"),
+        (lambda: nn.Conv2d(3, 2, 3), (8, 8), r"4 axes .* or \(C, H, W\), got shape \(8, 8\)"),
+        (lambda: nn.Conv2d(1, 2, 3), (5, 8, 8), r"expected 1 channels, got 5.*x\[:, None\]"),
         (lambda: nn.Conv2d(3, 2, 3), (1, 8, 8, 3), "expected 3 channels, got 8.*channels last"),
         (lambda: nn.Conv2d(3, 2, 3), (1, 3, 2, 8), "kernel of height 3 does not fit"),
         (lambda: nn.ConvTranspose2d(3, 2, 3), (1, 4, 2, 8), "expected 3 channels, got 4"),

@@ -8,6 +8,7 @@ The table is made from the declarations; a test fails when it is out of date.
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 from collections import defaultdict
 from collections.abc import Callable
@@ -77,7 +78,7 @@ def declaration(function: Any) -> tuple[str, Any]:
 
 def row(name: str, function: Any, stands_for: list[str]) -> str:
     kind, entry = declaration(function)
-    names = function.__wrapped__.__code__.co_varnames
+    names = inspect.unwrap(function).__code__.co_varnames
     if kind == "constant":
         inputs, where = "–", "–"
     else:

@@ -67,6 +67,22 @@ def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
     return first, second
 
 
+def single(name: str, what: str, value: Any, least: int | None = None) -> Any:
+    """``value`` for one axis, given alone or as a tuple of one.
+
+    Raises ValueError for a longer tuple and, with ``least``, for a smaller number.
+    """
+    many = isinstance(value, (tuple, list))
+    if many and (len(value) != 1 or isinstance(value[0], (tuple, list))):
+        raise ValueError(f"{name}: {what} must be an int or (int,), got {value!r}")
+    one = value[0] if many else value
+    if least is None:
+        return one
+    if as_int(name, what, one, "an int or (int,)") < least:
+        raise ValueError(f"{name}: {what} must be at least {least}, got {value!r}")
+    return as_int(name, what, one)
+
+
 def padding_word(name: str, padding: Any) -> Any:
     """The padding, with a word in lower case: TensorFlow writes "SAME" and "VALID".
 
@@ -309,7 +325,7 @@ def check_rank(name: str, what: str, shape: tuple[int, ...], layout: str) -> Non
     """Raise ValueError unless ``shape`` has as many axes as ``layout``, e.g. "(N, C, H, W)"."""
     expected = layout.count(",") + 1
     if len(shape) != expected:
-        hint = "; add the batch axis with x[None]" if len(shape) == expected - 1 else ""
+        one = f" or {layout.replace('N, ', '')}" if layout.startswith("(N, ") else ""
         raise ValueError(
-            f"{name}: {what} must have {expected} axes {layout}, got shape {shape}{hint}"
+            f"{name}: {what} must have {expected} axes {layout}{one}, got shape {shape}"
         )

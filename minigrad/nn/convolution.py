@@ -5,7 +5,7 @@ The functions in :mod:`minigrad.nn.functional` check that shapes and settings fi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -13,7 +13,15 @@ from numpy.typing import DTypeLike
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor
-from minigrad.kernels.windows import IntOrPair, Padding, Pair, check_rank, padding_word, pair
+from minigrad.kernels.windows import (
+    IntOrPair,
+    Padding,
+    Pair,
+    check_rank,
+    padding_word,
+    pair,
+    single,
+)
 from minigrad.nn import functional as F, init
 from minigrad.nn.layer import Layer, from_integers
 from minigrad.nn.lazy import LazyModule
@@ -26,8 +34,10 @@ RANGES = {
 }  # fmt: skip
 
 
-class _Conv2d(Layer):
+class _Convolution(Layer):
     """What convolution and transposed convolution share: sizes, weight and bias."""
+
+    axes: ClassVar[int] = 2
 
     weight: Parameter
     bias: Parameter | None
@@ -36,10 +46,10 @@ class _Conv2d(Layer):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: IntOrPair,
-        stride: IntOrPair,
-        padding: Padding,
-        dilation: IntOrPair,
+        kernel_size: Any,
+        stride: Any,
+        padding: Any,
+        dilation: Any,
         groups: int,
         bias: bool,
         dtype: DTypeLike,
@@ -53,15 +63,22 @@ class _Conv2d(Layer):
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size: Pair = pair(name, "kernel_size", kernel_size)
-        self.stride: Pair = pair(name, "stride", stride)
+        self.kernel_size = self._sizes("kernel_size", kernel_size)
+        self.stride = self._sizes("stride", stride)
         padding = padding_word(name, padding)
-        self.padding = pair(name, "padding", padding, 0) if isinstance(padding, int) else padding
-        self.dilation: Pair = pair(name, "dilation", dilation)
+        self.padding = self._sizes("padding", padding, 0) if isinstance(padding, int) else padding
+        self.dilation = self._sizes("dilation", dilation)
         self.groups = groups
         self.weight = new_parameter(self._weight_shape(), dtype)
         self.bias = new_parameter(out_channels, dtype) if bias else None
         draw(self)
+
+    def _sizes(self, what: str, value: Any, least: int = 1) -> Any:
+        """The value for each axis of the image or signal."""
+        name = type(self).__name__
+        if self.axes == 1:
+            return (single(name, what, value, least),)
+        return pair(name, what, value, least)
 
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
@@ -71,7 +88,7 @@ class _Conv2d(Layer):
         init.weight_and_bias_(self.weight, self.bias)
 
 
-class Conv2d(_Conv2d):
+class Conv2d(_Convolution):
     """Convolution (cross-correlation) of images with a bank of kernels, as ``torch.nn.Conv2d``.
 
     x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with
@@ -156,8 +173,9 @@ class LazyConv2d(LazyModule, Conv2d):
 
     def parameter_shapes(self, x: Tensor) -> dict[str, tuple[int, ...]]:
         """Take the number of channels from the second axis."""
-        check_rank(self._who(), "input", x.shape, "(N, C, H, W)")
-        channels = x.shape[1]
+        if x.ndim != 3:
+            check_rank(self._who(), "input", x.shape, "(N, C, H, W)")
+        channels = x.shape[-3]
         if channels % self.groups or self.out_channels % self.groups:
             raise self._error(
                 f"groups={self.groups} must divide the {channels} channels of the input and "
@@ -167,7 +185,7 @@ class LazyConv2d(LazyModule, Conv2d):
         return {"weight": self._weight_shape(), "bias": (self.out_channels,)}
 
 
-class ConvTranspose2d(_Conv2d):
+class ConvTranspose2d(_Convolution):
     """The transpose of a convolution, which enlarges images, as ``torch.nn.ConvTranspose2d``.
 
     x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with out_h = (H - 1) * stride -
@@ -205,7 +223,7 @@ class ConvTranspose2d(_Conv2d):
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
         )
-        self.output_padding = pair(type(self).__name__, "output_padding", output_padding, 0)
+        self.output_padding = self._sizes("output_padding", output_padding, 0)
 
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
@@ -214,6 +232,107 @@ class ConvTranspose2d(_Conv2d):
         """(N, in_channels, H, W) to (N, out_channels, out_h, out_w)."""
         padding: Any = self.padding
         return F.conv_transpose2d(
+            from_integers(x, self.weight),
+            self.weight,
+            self.bias,
+            self.stride,
+            padding,
+            self.output_padding,
+            self.groups,
+            self.dilation,
+        )
+
+
+class Conv1d(_Convolution):
+    """Convolution (cross-correlation) of signals with a bank of kernels, as ``torch.nn.Conv1d``.
+
+    x (N, in_channels, L) gives (N, out_channels, out_l) with
+    out_l = (L + 2 * padding - dilation * (k - 1) - 1) // stride + 1. ``weight`` has shape
+    (out_channels, in_channels / groups, k); all else as in :class:`Conv2d`.
+
+    Raises ValueError unless the input is signals with ``in_channels`` channels.
+
+    >>> nn.Conv1d(3, 8, kernel_size=3, padding=1)(mg.zeros((2, 3, 16))).shape
+    (2, 8, 16)
+    """
+
+    _shown = Conv2d._shown
+    axes = 1
+
+    @checked(in_channels="[0, inf)", **RANGES)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] = 1,
+        padding: int | tuple[int] | tuple[Pair] | str = 0,
+        dilation: int | tuple[int] = 1,
+        groups: int = 1,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
+        )
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(N, in_channels, L) to (N, out_channels, out_l)."""
+        return F.conv1d(
+            from_integers(x, self.weight),
+            self.weight,
+            self.bias,
+            self.stride,
+            self.padding,
+            self.dilation,
+            self.groups,
+        )
+
+
+class ConvTranspose1d(ConvTranspose2d):
+    """The transpose of a convolution of signals, as ``torch.nn.ConvTranspose1d``.
+
+    x (N, in_channels, L) gives (N, out_channels, out_l); ``weight`` has shape (in_channels,
+    out_channels / groups, k). As :class:`ConvTranspose2d` otherwise.
+
+    Raises ValueError unless the input is signals with ``in_channels`` channels.
+
+    >>> nn.ConvTranspose1d(8, 3, kernel_size=2, stride=2)(mg.zeros((2, 8, 5))).shape
+    (2, 3, 10)
+    """
+
+    _shown = ConvTranspose2d._shown
+    axes = 1
+
+    @checked(in_channels="[0, inf)", output_padding="[0, inf)", **RANGES)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int | tuple[int],
+        stride: int | tuple[int] = 1,
+        padding: int | tuple[int] | str = 0,
+        output_padding: int | tuple[int] = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: int | tuple[int] = 1,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        name = type(self).__name__
+        size, step, around, more, gap = (
+            single(name, "each setting", one)
+            for one in (kernel_size, stride, padding, output_padding, dilation)
+        )
+        super().__init__(
+            in_channels, out_channels, size, step, around, more, groups, bias, gap, dtype=dtype
+        )
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(N, in_channels, L) to (N, out_channels, out_l)."""
+        padding: Any = self.padding
+        return F.conv_transpose1d(
             from_integers(x, self.weight),
             self.weight,
             self.bias,

@@ -56,11 +56,18 @@ from minigrad.operators.normalisation import (
 )
 from minigrad.operators.padding import pad as pad_axes
 from minigrad.operators.pooling import (
+    adaptive_avg_pool1d,
     adaptive_avg_pool2d,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    avg_pool1d,
     avg_pool2d,
     global_avg_pool2d,
     global_max_pool2d,
+    max_pool1d,
     max_pool2d,
+    max_unpool1d,
+    max_unpool2d,
 )
 from minigrad.operators.shapes import reshape
 from minigrad.operators.upsampling import interpolate
@@ -72,8 +79,9 @@ __all__ = [
     "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "logsigmoid", "tanh",
     "softplus", "softmax", "log_softmax",
     # pooling, and images of another size
-    "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "global_avg_pool2d", "global_max_pool2d",
-    "interpolate", "pad",
+    "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "global_avg_pool2d",
+    "global_max_pool2d", "max_unpool1d", "max_unpool2d", "interpolate", "pad",
     # normalisation and dropout
     "batch_norm", "layer_norm", "group_norm", "local_response_norm", "dropout",
     # indices, shapes and attention

@@ -35,7 +35,7 @@ class Layer(Module):
             value, default = self.__dict__[name], parameters[name].default
             if isinstance(default, bool) and not isinstance(value, bool):
                 value = value is not None  # a bias: the parameter, or None without one
-            if item.endswith("?") and value in (default, (default, default)):
+            if item.endswith("?") and value in (default, (default,), (default, default)):
                 continue
             text = str(value) if name == "padding" else repr(value)  # PyTorch's padding=same
             texts.append(text if item == name else f"{name}={text}")

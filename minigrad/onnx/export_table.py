@@ -28,13 +28,14 @@ ROWS: dict[str, Row | str] = {}
 class Layer:
     """A row for the calls of a layer, and for which calls it holds."""
 
-    def __init__(self, row: Row, fits: Callable[[Any], bool]) -> None:
+    def __init__(self, row: Row, fits: Callable[[Any], bool], axes: int) -> None:
         self.row = row
         self._fits = fits
+        self._axes = axes
 
     def fits(self, step: Step) -> bool:
         """Whether this call can stand as the layer's own nodes."""
-        return self._fits(step.module)
+        return self._fits(step.module) and self._axes in (0, step.outputs[0].ndim)
 
     def __call__(self, *args: Any) -> Any:
         """Write the nodes."""
@@ -55,11 +56,16 @@ def row(*names: str) -> Callable[[Row], Row]:
     return declare
 
 
-def layer(*kinds: type[Any], fits: Callable[[Any], bool] = lambda _: True) -> Callable[[Row], Row]:
-    """Declare the row of the layers of these classes, for those modules that ``fits`` accepts."""
+def layer(
+    *kinds: type[Any], fits: Callable[[Any], bool] = lambda _: True, axes: int = 0
+) -> Callable[[Row], Row]:
+    """Declare the row of the layers of these classes, for those modules that ``fits`` accepts.
+
+    ``axes``: only for outputs with this many; 0 for any number.
+    """
 
     def declare(function: Row) -> Row:
-        LAYERS.update({kind: Layer(function, fits) for kind in kinds})
+        LAYERS.update({kind: Layer(function, fits, axes) for kind in kinds})
         return function
 
     return declare
@@ -602,6 +608,7 @@ def _diagonal(
 
 @row("getitem")
 def _getitem(b: Builder, s: Merged, x: Any, index: Any) -> Any:
+    x = b.fixed(x)
     parts = list(index) if isinstance(index, tuple) else [index]
     parts = [np.array(p) if isinstance(p, list) else p for p in parts]
     parts = [b.constant(p) if isinstance(p, np.ndarray) else p for p in parts]
@@ -1126,7 +1133,7 @@ def _group_norm(b: Builder, s: Merged, x: Any) -> Any:
     return found
 
 
-@layer(nn.AdaptiveAvgPool2d, fits=lambda module: module.output_size in (1, (1, 1)))
+@layer(nn.AdaptiveAvgPool2d, fits=lambda module: module.output_size in (1, (1, 1)), axes=4)
 def _global_pool(b: Builder, s: Merged, x: Any) -> Any:
     return b("GlobalAveragePool", b.of(x, s.dtypes[0]))
 
@@ -1136,6 +1143,7 @@ def _global_pool(b: Builder, s: Merged, x: Any) -> Any:
     fits=lambda m: (
         not m.ceil_mode and m.divisor_override is None and not isinstance(m.padding, str)
     ),
+    axes=4,
 )
 def _avg_pool(b: Builder, s: Merged, x: Any) -> Any:
     module: Any = s.step.module
@@ -1159,7 +1167,7 @@ def _local_response_norm(b: Builder, s: Merged, x: Any) -> Any:
     return b("Squeeze", found, np.array([-1], np.int64)) if x.ndim == 3 else found
 
 
-@layer(nn.ConvTranspose2d)
+@layer(nn.ConvTranspose2d, axes=4)
 def _conv_transpose(b: Builder, s: Merged, x: Any) -> Any:
     module: Any = s.step.module
     size = tuple(b.fixed(n) for n in s.shapes[0][2:])

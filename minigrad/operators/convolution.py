@@ -19,10 +19,12 @@ from minigrad.kernels.windows import (
     Windows,
     as_int,
     check_rank,
+    single,
     sliding,
     transposed,
 )
 from minigrad.operators import padding as padding_modes
+from minigrad.operators.batches import unbatched
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import sample
 
@@ -69,6 +71,8 @@ def _check_channels(
         remedy = f"groups={groups} does not divide {channels} channels"
     if x_shape[-1] == expected:
         remedy += "; are the channels last?"
+    if expected == 1 and x_shape[0] == 1:  # the batch axis that images (C, H, W) were given
+        remedy += "; images (N, H, W) of one channel need its axis: x[:, None]"
     raise ValueError(
         f"{name}: expected {expected} channels, got {channels} (input of shape {x_shape}, weight "
         f"of shape {w_shape}); {remedy}"
@@ -92,6 +96,7 @@ def _conv2d_vjp_bias(g: Any, *_: Any, **_geometry: Any) -> Any:
     return kernels.total(g, (0, 2, 3))
 
 
+@unbatched(4)
 @operator(
     numbers="float",
     vjp=(_conv2d_vjp_input, _conv2d_vjp_weight, _conv2d_vjp_bias),
@@ -118,7 +123,8 @@ def conv2d(
     y[n, o, i, j] = bias[o] + sum over c, p, q of
     weight[o, c, p, q] * input[n, c, i * stride + p * dilation, j * stride + q * dilation].
 
-    input (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) give (N, O, out_h, out_w).
+    input (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) give (N, O, out_h, out_w); here
+    and in the other functions of images, N may be missing on both sides.
     ``padding``: zeros around the image, an int, a pair (vertical, horizontal),
     ((top, bottom), (left, right)), "valid" or "same" (as TensorFlow: ceil(H / stride) rows, the
     odd zero to the bottom and right). ``groups`` splits the channels; groups=C is depthwise.
@@ -216,6 +222,7 @@ def _check_output(name: str, g: Any, expected: tuple[int, ...]) -> None:
         raise ValueError(f"{name}: g must have the output's shape {expected}, got {g.shape}")
 
 
+@unbatched(3)
 @composite(
     numbers="float",
     arrays=2,
@@ -249,30 +256,25 @@ def conv1d(
         input[:, :, None],
         weight[:, :, None],
         bias,
-        (1, _one("conv1d", "stride", stride)),
+        (1, single("conv1d", "stride", stride)),
         _beside("conv1d", padding),
-        (1, _one("conv1d", "dilation", dilation)),
+        (1, single("conv1d", "dilation", dilation)),
         groups,
     )
     return y[:, :, 0]
-
-
-def _one(name: str, what: str, value: Any) -> Any:
-    if isinstance(value, (tuple, list)):
-        if len(value) != 1:
-            raise ValueError(f"{name}: {what} must be an int or (int,), got {value!r}")
-        return value[0]
-    return value
 
 
 def _beside(name: str, padding: Any) -> Any:
     """The padding of one axis as that of two, of which the first has none."""
     if isinstance(padding, str):
         return padding
-    one = _one(name, "padding", padding)
-    return (0, 0), (one if isinstance(one, (tuple, list)) else (one, one))
+    if isinstance(padding, (tuple, list)) and [len(p) for p in padding if np.ndim(p)] == [2]:
+        return (0, 0), padding[0]
+    one = single(name, "padding", padding)
+    return (0, 0), (one, one)
 
 
+@unbatched(4)
 @composite(
     numbers="float",
     arrays=2,
@@ -328,6 +330,7 @@ def conv_transpose2d(
     return y if bias is None else y + np.reshape(bias, (-1, 1, 1))
 
 
+@unbatched(3)
 @composite(
     numbers="float",
     arrays=2,
@@ -361,10 +364,10 @@ def conv_transpose1d(
         input[:, :, None],
         weight[:, :, None],
         bias,
-        (1, _one(name, "stride", stride)),
-        padding if isinstance(padding, str) else (0, _one(name, "padding", padding)),
-        (0, _one(name, "output_padding", output_padding)),
+        (1, single(name, "stride", stride)),
+        padding if isinstance(padding, str) else (0, single(name, "padding", padding)),
+        (0, single(name, "output_padding", output_padding)),
         groups,
-        (1, _one(name, "dilation", dilation)),
+        (1, single(name, "dilation", dilation)),
     )
     return y[:, :, 0]

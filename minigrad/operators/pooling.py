@@ -8,11 +8,12 @@ every order exist. Neither needs stored indices: input and output tell where the
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 
 from minigrad.kernels import current as kernels
+from minigrad.kernels.pooling import plain_max_pool2d_pick
 from minigrad.kernels.windows import (
     IntOrPair,
     Windows,
@@ -22,13 +23,28 @@ from minigrad.kernels.windows import (
     covered,
     pair,
     pooling,
+    single,
 )
-from minigrad.operators.declare import OPERATORS, Array, composite, operator
+from minigrad.operators.batches import unbatched
+from minigrad.operators.declare import (
+    OPERATORS,
+    Array,
+    composite,
+    composite_of_many,
+    engine,
+    operator,
+)
 from minigrad.operators.domain import Sample, distinct, sample
+from minigrad.operators.indexing import scatter, take_along_axis
 from minigrad.operators.weighing import weigh
 
+if TYPE_CHECKING:
+    from minigrad.engine.tensor import Tensor
+
 __all__ = [
-    "adaptive_avg_pool2d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool2d",
+    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
+    "avg_pool1d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool1d",
+    "max_pool2d", "max_unpool1d", "max_unpool2d",
 ]  # fmt: skip
 
 
@@ -60,8 +76,9 @@ def _max_pool2d_vjp(g: Any, ans: Any, x: Any, **geometry: Any) -> Any:
         sample((1, 2, 6, 7), kernel_size=2, dilation=2), sample((0, 2, 4, 4), kernel_size=2),
         sample((1, 1, 5, 5), kernel_size=2, ceil_mode=True),
     ],
+    name="max_pool2d",
 )  # fmt: skip
-def max_pool2d(
+def _max_pool2d(
     input: Array,
     kernel_size: IntOrPair,
     stride: IntOrPair | None = None,
@@ -69,17 +86,57 @@ def max_pool2d(
     dilation: IntOrPair = 1,
     ceil_mode: bool = False,
 ) -> Array:
+    windows = _windows("max_pool2d", input.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    return kernels.max_pool2d(input, windows)
+
+
+@overload
+def max_pool2d(
+    input: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None,
+    padding: IntOrPair | str = 0, dilation: IntOrPair = 1, ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+) -> Tensor: ...  # fmt: skip
+@overload
+def max_pool2d(
+    input: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None,
+    padding: IntOrPair | str = 0, dilation: IntOrPair = 1, ceil_mode: bool = False,
+    *, return_indices: Literal[True],
+) -> tuple[Tensor, Tensor]: ...  # fmt: skip
+@unbatched(4)
+def max_pool2d(
+    input: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair | str = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
     """The largest element under each window, as PyTorch's; padding is -inf.
 
     input (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` when None; windows
-    may overlap. Of equal elements the first (row by row) gets the gradient, of NaN the last.
-    Raises ValueError for a window that does not fit or padding of more than half the kernel.
+    may overlap. Of equal elements the first (row by row) gets the gradient, of NaN the last. With
+    ``return_indices`` it also gives the place of each maximum, row * W + column, for
+    :func:`max_unpool2d`.
+    Raises ValueError for a window that does not fit or padding of more than half the kernel, and
+    TypeError for ``return_indices`` that is no boolean.
 
     >>> max_pool2d(tensor([[[[1.0, 5.0], [3.0, 2.0]]]]), 2)
     tensor([[[[5.]]]])
     """
-    windows = _windows("max_pool2d", input.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    return kernels.max_pool2d(input, windows)
+    y = _max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
+    if return_indices is False:
+        return y
+    asked: Any = return_indices
+    if not isinstance(asked, (bool, np.bool_)):
+        raise TypeError(f"max_pool2d: return_indices must be True or False, got {asked!r}")
+    if not asked:
+        return y
+    x = engine.constant(input)
+    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    numbers = np.broadcast_to(np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:]), x.shape)
+    places = plain_max_pool2d_pick(numbers, x, engine.constant(y), windows)
+    return y, engine.as_tensor(places)
 
 
 def _samples(*geometries: tuple[tuple[int, ...], dict[str, Any]]) -> list[Sample]:
@@ -192,6 +249,7 @@ def sum_pool2d_grad(
     return kernels.sum_pool2d_grad(g, windows)
 
 
+@unbatched(4)
 @composite(
     numbers="float",
     samples=[
@@ -240,6 +298,7 @@ def avg_pool2d(
     return total * (1.0 / (rows[:, None] * columns)).astype(total.dtype)
 
 
+@unbatched(4)
 @composite(
     numbers="float",
     samples=[
@@ -258,18 +317,21 @@ def adaptive_avg_pool2d(input: Array, output_size: int | tuple[int | None, int |
     >>> adaptive_avg_pool2d(tensor([[[[1.0, 2.0, 6.0]]]]), (1, 2))
     tensor([[[[1.5, 4. ]]]])
     """
-    name = "adaptive_avg_pool2d"
-    check_image(name, input.shape)
+    out = _output_size("adaptive_avg_pool2d", input.shape, output_size)
+    if out == (1, 1):
+        return np.mean(input, axis=(2, 3), keepdims=True)
+    across, down = (_averaging(n, m) for n, m in zip(input.shape[2:], out, strict=True))
+    return weigh(weigh(input, matrix=across, axis=-2), matrix=down, axis=-1)
+
+
+def _output_size(name: str, shape: tuple[int, ...], output_size: Any) -> tuple[int, int]:
+    """The size of what an adaptive pooling gives, None filled in. Raises ValueError, TypeError."""
+    check_image(name, shape)
     both = output_size if isinstance(output_size, (tuple, list)) else (output_size, output_size)
     if len(both) != 2:
         raise ValueError(f"{name}: output_size must be an int or a pair, got {output_size!r}")
-    size = input.shape[2:]
-    filled = tuple(n if m is None else m for n, m in zip(size, both, strict=True))
-    out = pair(name, "output_size", filled)
-    if out == (1, 1):
-        return np.mean(input, axis=(2, 3), keepdims=True)
-    across, down = (_averaging(n, m) for n, m in zip(size, out, strict=True))
-    return weigh(weigh(input, matrix=across, axis=-2), matrix=down, axis=-1)
+    filled = tuple(n if m is None else m for n, m in zip(shape[2:], both, strict=True))
+    return pair(name, "output_size", filled)
 
 
 def _averaging(size: int, out: int) -> Any:
@@ -279,6 +341,69 @@ def _averaging(size: int, out: int) -> Any:
     return inside / inside.sum(axis=1, keepdims=True)
 
 
+@overload
+def adaptive_max_pool2d(
+    input: Array, output_size: int | tuple[int | None, int | None],
+    return_indices: Literal[False] = False,
+) -> Tensor: ...  # fmt: skip
+@overload
+def adaptive_max_pool2d(
+    input: Array, output_size: int | tuple[int | None, int | None], return_indices: Literal[True]
+) -> tuple[Tensor, Tensor]: ...
+@unbatched(4)
+@composite_of_many(
+    domain=distinct,
+    samples=[
+        sample((2, 1, 5, 7), output_size=(2, 3)), sample((1, 2, 4, 4), output_size=2),
+        sample((1, 2, 3), output_size=(None, 5)), sample((0, 1, 5, 4), output_size=2),
+    ],
+)  # fmt: skip
+def adaptive_max_pool2d(
+    input: Array,
+    output_size: int | tuple[int | None, int | None],
+    return_indices: bool = False,
+) -> Any:
+    """The largest elements of windows chosen to give ``output_size``, as PyTorch's.
+
+    The windows are those of :func:`adaptive_avg_pool2d`. input (N, C, H, W) gives (N, C, out_h,
+    out_w); None keeps a length. Of equal elements the first gets the gradient.
+    ``return_indices`` as for :func:`max_pool2d`. Raises ValueError for a length below 1 or an empty
+    image.
+
+    >>> adaptive_max_pool2d(tensor([[[[1.0, 6.0, 2.0]]]]), (1, 2))
+    tensor([[[[6., 6.]]]])
+    """
+    n, c, *size = input.shape if input.ndim == 4 else (0, 0)
+    out = _output_size("adaptive_max_pool2d", input.shape, output_size)
+    if not any(a % b for a, b in zip(size, out, strict=True)):
+        window = (size[0] // out[0], size[1] // out[1])
+        asked: Any = return_indices
+        return max_pool2d(input, window, return_indices=asked)
+    places = _adaptive_places(engine.constant(input), out)
+    flat = np.reshape(input, (n, c, size[0] * size[1]))
+    y = np.reshape(take_along_axis(flat, places.reshape(n, c, out[0] * out[1]), -1), places.shape)
+    return (y, engine.as_tensor(places)) if return_indices else y
+
+
+def _adaptive_places(x: Any, out: tuple[int, int]) -> Any:
+    """Where in its image each window has its first maximum: row * W + column."""
+    rows, columns = (_places(n, m) for n, m in zip(x.shape[2:], out, strict=True))
+    which = np.argmax(x[..., columns], axis=-1)
+    column = columns[np.arange(out[1]), which]  # (N, C, H, out_w)
+    best = np.take_along_axis(x, column, -1)
+    which = np.argmax(best[:, :, rows], axis=3)
+    row = rows[np.arange(out[0])[:, None], which]  # (N, C, out_h, out_w)
+    return row * x.shape[3] + np.take_along_axis(column, row, 2)
+
+
+def _places(size: int, out: int) -> Any:
+    """The places under each adaptive window (out, longest), the last one repeated."""
+    i = np.arange(out)
+    start, end = i * size // out, -(-(i + 1) * size // out)
+    return np.minimum(start[:, None] + np.arange((end - start).max()), end[:, None] - 1)
+
+
+@unbatched(4)
 @composite(samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))], numbers="float")
 def global_avg_pool2d(input: Array) -> Array:
     """The mean of each channel: (N, C, H, W) gives (N, C), as Keras's GlobalAveragePooling2D.
@@ -290,6 +415,7 @@ def global_avg_pool2d(input: Array) -> Array:
     return np.mean(input, axis=(2, 3))
 
 
+@unbatched(4)
 @composite(domain=distinct, samples=[sample((2, 3, 4, 5)), sample((0, 2, 2, 2))], numbers="real")
 def global_max_pool2d(input: Array) -> Array:
     """The largest element of each channel: (N, C, H, W) gives (N, C).
@@ -301,3 +427,259 @@ def global_max_pool2d(input: Array) -> Array:
     """
     check_image("global_max_pool2d", input.shape)
     return max_pool2d(input, input.shape[2:])[:, :, 0, 0]
+
+
+# -- from places back to images --------------------------------------------------------------------
+
+
+@unbatched(4)
+@composite(
+    samples=[
+        sample((2, 1, 2, 2), indices=np.array([[[[0, 3], [9, 14]]], [[[5, 2], [8, 15]]]]),
+               kernel_size=2),
+        sample((1, 2, 1, 2), indices=np.array([[[[1, 1]], [[0, 9]]]]), kernel_size=2, stride=3,
+               padding=1, output_size=(2, 5)),
+        sample((0, 1, 2, 2), indices=np.zeros((0, 1, 2, 2), int), kernel_size=2),
+    ],
+)  # fmt: skip
+def max_unpool2d(
+    input: Array,
+    indices: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair = 0,
+    output_size: tuple[int, ...] | None = None,
+) -> Array:
+    """An image of zeros with the maxima put back where ``max_pool2d`` found them.
+
+    input (N, C, H, W) and ``indices`` of its shape, from ``max_pool2d(..., return_indices=True)``,
+    give (N, C, out_h, out_w) with out_h = (H - 1) * stride - 2 * padding + kernel_size, or
+    ``output_size``, which may be the whole shape. Where windows overlap, the last of several values
+    for one place stays. As PyTorch's; Zeiler and Fergus, "Visualizing and understanding
+    convolutional networks", 2014. Raises ValueError for places outside the image and for sizes that
+    ``max_pool2d`` does not map to the input's.
+
+    >>> y, places = max_pool2d(tensor([[[[1.0, 5.0], [3.0, 2.0]]]]), 2, return_indices=True)
+    >>> max_unpool2d(y, places, 2)
+    tensor([[[[0., 5.],
+              [0., 0.]]]])
+    """
+    name = "max_unpool2d"
+    check_rank(name, "input", input.shape, "(N, C, H, W)")
+    places = np.asarray(engine.constant(indices))
+    if places.ndim == 3:
+        places = places[None]
+    if places.shape != input.shape or places.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name}: indices must be integers of the input's shape {input.shape}, got "
+            f"{places.dtype} {places.shape}"
+        )
+    out = _unpooled_size(name, input.shape, kernel_size, stride, padding, output_size)
+    n, c = input.shape[:2]
+    inner = out[0] * out[1]
+    if places.size and not 0 <= places.min() <= places.max() < inner:
+        raise ValueError(
+            f"{name}: indices must be 0 to {inner - 1} in an image of {out[0]} x {out[1]}, got "
+            f"{places.min()} to {places.max()}"
+        )
+    which = (np.arange(n)[:, None, None, None], np.arange(c)[:, None, None], places)
+    order = np.arange(places.size).reshape(places.shape)
+    last = np.zeros((n, c, inner), int)
+    last[which] = order
+    kept = np.where(last[which] == order, input, 0.0)
+    return np.reshape(scatter(kept, which, (n, c, inner)), (n, c, *out))
+
+
+def _unpooled_size(
+    name: str, shape: tuple[int, ...], kernel_size: Any, stride: Any, padding: Any, wanted: Any
+) -> tuple[int, int]:
+    """The height and width of the image that was pooled. Raises ValueError, TypeError."""
+    kernel = pair(name, "kernel_size", kernel_size)
+    steps = kernel if stride is None else pair(name, "stride", stride)
+    pads = pair(name, "padding", padding, 0)
+    usual = [
+        (m - 1) * s - 2 * p + k for m, s, p, k in zip(shape[2:], steps, pads, kernel, strict=True)
+    ]
+    if wanted is None:
+        return pair(name, "output_size", tuple(usual))
+    given = pair(name, "output_size", tuple(wanted)[-2:])
+    if any(abs(a - b) >= s for a, b, s in zip(given, usual, steps, strict=True)):
+        raise ValueError(
+            f"{name}: output_size must be less than stride={steps} away from {tuple(usual)}, got "
+            f"{given}"
+        )
+    return given
+
+
+# -- signals, as images of height 1 ----------------------------------------------------------------
+
+_SIGNALS = [sample((2, 3, 6), kernel_size=2), sample((0, 2, 4), kernel_size=2)]
+
+
+def _flat(name: str, settings: dict[str, Any], none: int = 1) -> dict[str, Any]:
+    """The settings of one axis as those of two, of which the first has ``none`` of it."""
+    found = {}
+    for what, value in settings.items():
+        free = value is None or isinstance(value, (str, bool))
+        first = 0 if what == "padding" else none
+        found[what] = value if free else (first, single(name, what, value))
+    return found
+
+
+def _as_image(name: str, input: Any) -> Any:
+    check_rank(name, "input", input.shape, "(N, C, L)")
+    return input[:, :, None]
+
+
+@overload
+def max_pool1d(
+    input: Array, kernel_size: int | tuple[int], stride: int | tuple[int] | None = None,
+    padding: int | tuple[int] | str = 0, dilation: int | tuple[int] = 1, ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+) -> Tensor: ...  # fmt: skip
+@overload
+def max_pool1d(
+    input: Array, kernel_size: int | tuple[int], stride: int | tuple[int] | None = None,
+    padding: int | tuple[int] | str = 0, dilation: int | tuple[int] = 1, ceil_mode: bool = False,
+    *, return_indices: Literal[True],
+) -> tuple[Tensor, Tensor]: ...  # fmt: skip
+@unbatched(3)
+@composite_of_many(
+    domain=distinct,
+    samples=[*_SIGNALS, sample((1, 2, 5), kernel_size=3, stride=2, padding=1, dilation=2)],
+)
+def max_pool1d(
+    input: Array,
+    kernel_size: int | tuple[int],
+    stride: int | tuple[int] | None = None,
+    padding: int | tuple[int] | str = 0,
+    dilation: int | tuple[int] = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """max_pool2d on signals, images of height 1: (N, C, L) gives (N, C, out_l), as PyTorch's.
+
+    Raises ValueError as :func:`max_pool2d`.
+
+    >>> max_pool1d(tensor([[[1.0, 5.0, 2.0, 3.0]]]), 2)
+    tensor([[[5., 3.]]])
+    """
+    name = "max_pool1d"
+    settings = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+    image = _as_image(name, input)
+    flat = _flat(name, {**settings, "dilation": dilation, "ceil_mode": ceil_mode})
+    if not return_indices:
+        return max_pool2d(image, **flat)[:, :, 0]
+    y, places = max_pool2d(image, **flat, return_indices=True)
+    return y[:, :, 0], places[:, :, 0]
+
+
+@unbatched(3)
+@composite(
+    numbers="float",
+    samples=[*_SIGNALS, sample((1, 2, 5), kernel_size=3, stride=2, padding=1, ceil_mode=True)],
+    wide=True,
+)
+def avg_pool1d(
+    input: Array,
+    kernel_size: int | tuple[int],
+    stride: int | tuple[int] | None = None,
+    padding: int | tuple[int] | str = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Array:
+    """avg_pool2d on signals, images of height 1: (N, C, L) gives (N, C, out_l), as PyTorch's.
+
+    Raises ValueError as :func:`avg_pool2d`.
+
+    >>> avg_pool1d(tensor([[[1.0, 5.0, 2.0, 4.0]]]), 2)
+    tensor([[[3., 3.]]])
+    """
+    settings = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+    flat = _flat("avg_pool1d", settings)
+    image = _as_image("avg_pool1d", input)
+    return avg_pool2d(image, ceil_mode=ceil_mode, count_include_pad=count_include_pad, **flat)[
+        :, :, 0
+    ]
+
+
+@unbatched(3)
+@composite(
+    numbers="float",
+    samples=[sample((2, 1, 7), output_size=3), sample((0, 1, 4), output_size=2)],
+    wide=True,
+)
+def adaptive_avg_pool1d(input: Array, output_size: int | tuple[int]) -> Array:
+    """adaptive_avg_pool2d on signals: (N, C, L) gives (N, C, output_size), as PyTorch's.
+
+    Raises ValueError as :func:`adaptive_avg_pool2d`.
+
+    >>> adaptive_avg_pool1d(tensor([[[1.0, 2.0, 6.0]]]), 2)
+    tensor([[[1.5, 4. ]]])
+    """
+    image = _as_image("adaptive_avg_pool1d", input)
+    size = single("adaptive_avg_pool1d", "output_size", output_size)
+    return adaptive_avg_pool2d(image, (1, size))[:, :, 0]
+
+
+@overload
+def adaptive_max_pool1d(
+    input: Array, output_size: int | tuple[int], return_indices: Literal[False] = False
+) -> Tensor: ...
+@overload
+def adaptive_max_pool1d(
+    input: Array, output_size: int | tuple[int], return_indices: Literal[True]
+) -> tuple[Tensor, Tensor]: ...
+@unbatched(3)
+@composite_of_many(
+    domain=distinct,
+    samples=[sample((2, 1, 7), output_size=3), sample((0, 1, 4), output_size=2)],
+)
+def adaptive_max_pool1d(
+    input: Array, output_size: int | tuple[int], return_indices: bool = False
+) -> Any:
+    """adaptive_max_pool2d on signals: (N, C, L) gives (N, C, output_size), as PyTorch's.
+
+    Raises ValueError as :func:`adaptive_max_pool2d`.
+
+    >>> adaptive_max_pool1d(tensor([[[1.0, 6.0, 2.0]]]), 2)
+    tensor([[[6., 6.]]])
+    """
+    image = _as_image("adaptive_max_pool1d", input)
+    size = (1, single("adaptive_max_pool1d", "output_size", output_size))
+    if not return_indices:
+        return adaptive_max_pool2d(image, size)[:, :, 0]
+    y, places = adaptive_max_pool2d(image, size, True)
+    return y[:, :, 0], places[:, :, 0]
+
+
+@unbatched(3)
+@composite(
+    samples=[
+        sample((2, 1, 2), indices=np.array([[[0, 3]], [[1, 2]]]), kernel_size=2),
+        sample((0, 1, 2), indices=np.zeros((0, 1, 2), int), kernel_size=2),
+    ],
+)
+def max_unpool1d(
+    input: Array,
+    indices: Array,
+    kernel_size: int | tuple[int],
+    stride: int | tuple[int] | None = None,
+    padding: int | tuple[int] = 0,
+    output_size: tuple[int, ...] | None = None,
+) -> Array:
+    """max_unpool2d on signals: (N, C, L) and indices from ``max_pool1d`` give (N, C, out_l).
+
+    Raises ValueError as :func:`max_unpool2d`.
+
+    >>> y, places = max_pool1d(tensor([[[1.0, 5.0, 2.0, 3.0]]]), 2, return_indices=True)
+    >>> max_unpool1d(y, places, 2)
+    tensor([[[0., 5., 0., 3.]]])
+    """
+    settings = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
+    flat = _flat("max_unpool1d", settings)
+    image = _as_image("max_unpool1d", input)
+    size = None if output_size is None else (1, tuple(output_size)[-1])
+    return max_unpool2d(
+        image, np.asarray(engine.constant(indices))[..., None, :], output_size=size, **flat
+    )[:, :, 0]
