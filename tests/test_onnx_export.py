@@ -177,7 +177,7 @@ def test_layers(name, tmp_path):
     # Of masked attention the first axis is no batch, and neither is that of one vector.
     fixed = "mask" in name or "vector" in name or "unbatched" in name
     if "indices" in name:  # places of maxima are found by looking, not by an operator
-        with pytest.raises(ValueError, match="onnx.export"):
+        with pytest.raises(ValueError, match=r"onnx\.export"):
             check_export(function, x, tmp_path / "a.onnx", dynamic_batch=not fixed)
         return
     check_export(
