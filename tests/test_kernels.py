@@ -183,14 +183,28 @@ def _recurrence(name, draw):
     return (draw.array(*lead, n), *arrays) if name.endswith("_grad") else tuple(arrays)
 
 
-def _scatter(draw):
+def _index(draw):
+    """A shape and an index of any kind, with places that repeat, few or many times."""
     rows, width = draw.int(1, 5), draw.int(0, 3)
-    shape = (rows, width)
-    places = draw.rng.integers(-rows, rows, draw.of((4,), (2, 3), (0,)))
+    places = draw.rng.integers(-rows, rows, draw.of((4,), (2, 3), (0,), (50,), (700,)))
+    columns = draw.rng.integers(-width, max(width, 1), places.shape)
     index = draw.of(
         places, (places,), (places, slice(None)), draw.rng.random(rows) < 0.5, slice(None, None, -2),
         draw.int(0, rows - 1), (..., None, 0) if width else ..., (np.array([0, 0, -1]), slice(None)),
+        draw.rng.random((rows, width)) < 0.5, (places, columns) if width else places,
+        (draw.rng.permutation(rows)[:, None], np.arange(width)), (slice(None), columns[:0]),
+        (slice(None), columns) if width else ..., places % min(rows, 2),
     )  # fmt: skip
+    return (rows, width), index
+
+
+def _gather(draw):
+    shape, index = _index(draw)
+    return draw.array(*shape), index
+
+
+def _scatter(draw):
+    shape, index = _index(draw)
     return draw.array(*np.zeros(shape)[index].shape), index, shape
 
 
@@ -233,6 +247,7 @@ ARGUMENTS = {
     "linear": _linear,
     "product": lambda draw: (draw.array(draw.batch(), 3), draw.array(3, draw.int(0, 4))),
     "affine": _affine,
+    "gather": _gather,
     "scatter": _scatter,
     "mean": lambda draw: _sums(draw),
     "total": _sums,

@@ -175,7 +175,7 @@ def plain_elu_grad(g: Any, x: Any, alpha: float, scale: float) -> Any:
 
 
 def elu_grad(g: Any, x: Any, alpha: float, scale: float) -> Any:
-    """``plain_elu_grad``: e^x of the negative part, times 1 or alpha, which is found by clipping."""
+    """``plain_elu_grad``: e^x of the negative part, times 1 or alpha, found by clipping."""
     if not 0.0 <= alpha < INF:
         return plain_elu_grad(g, x, alpha, scale)
 

@@ -51,7 +51,7 @@ if TYPE_CHECKING:
         lstm_hidden,
         lstm_hidden_grad,
     )
-    from minigrad.kernels.scatter import scatter
+    from minigrad.kernels.scatter import gather, scatter
     from minigrad.kernels.weighing import weigh
 
 __all__ = [
@@ -65,7 +65,7 @@ __all__ = [
     "max_pool2d", "max_pool2d_grad", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_grad",
     "gru_hidden", "gru_hidden_grad", "lstm_cell", "lstm_cell_grad", "lstm_hidden",
     "lstm_hidden_grad",
-    "scatter",
+    "gather", "scatter",
     "mean", "total",
     "weigh",
 ]  # fmt: skip
@@ -88,7 +88,7 @@ if not TYPE_CHECKING:
             "minigrad.kernels.pooling": (
                 "max_pool2d max_pool2d_grad max_pool2d_pick sum_pool2d sum_pool2d_grad"
             ),
-            "minigrad.kernels.scatter": "scatter",
+            "minigrad.kernels.scatter": "gather scatter",
             "minigrad.kernels.weighing": "weigh",
         },
         rest="minigrad.kernels.recurrence",

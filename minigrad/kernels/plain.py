@@ -47,7 +47,7 @@ from minigrad.kernels.recurrence import (
     plain_lstm_hidden as lstm_hidden,
     plain_lstm_hidden_grad as lstm_hidden_grad,
 )
-from minigrad.kernels.scatter import plain_scatter as scatter
+from minigrad.kernels.scatter import plain_gather as gather, plain_scatter as scatter
 from minigrad.kernels.sums import plain_mean as mean, plain_total as total
 from minigrad.kernels.weighing import plain_weigh as weigh
 
@@ -62,7 +62,7 @@ __all__ = [
     "max_pool2d", "max_pool2d_grad", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_grad",
     "gru_hidden", "gru_hidden_grad", "lstm_cell", "lstm_cell_grad", "lstm_hidden",
     "lstm_hidden_grad",
-    "scatter",
+    "gather", "scatter",
     "mean", "total",
     "weigh",
 ]  # fmt: skip

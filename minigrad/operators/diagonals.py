@@ -27,7 +27,8 @@ def _place_on_diagonal(
     pair = (axis1 % _x.ndim, axis2 % _x.ndim)
     rest = [length for a, length in enumerate(_x.shape) if a not in pair]
     shape = (*rest, _x.shape[axis1], _x.shape[axis2])
-    placed: Any = scatter(g, (..., i + max(-offset, 0), i + max(offset, 0)), shape)
+    leading = (...,) if rest else ()
+    placed: Any = scatter(g, (*leading, i + max(-offset, 0), i + max(offset, 0)), shape)
     return np.moveaxis(placed, (-2, -1), (axis1, axis2))
 
 
