@@ -47,7 +47,7 @@ def above_one(rng: Any, shape: Any) -> Any:
 
 
 def well(rng: Any, shape: Any) -> Any:
-    return rng.uniform(-0.4, 0.4, shape) + shape[-1] ** 0.5 * np.eye(shape[-2], shape[-1])
+    return rng.uniform(-0.4, 0.4, shape) / shape[-1] ** 0.5 + np.eye(shape[-2], shape[-1])
 
 
 ONE = {

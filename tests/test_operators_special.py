@@ -147,6 +147,30 @@ def test_sinc_to_fourth_order_where_its_formula_loses_all_digits():
         f = mg.grad(lambda x, f=f: f(x).sum())
 
 
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_the_gradient_of_det_is_the_cofactors_at_every_rank(n):
+    rng = np.random.default_rng(n)
+    for lost in range(n + 1):
+        u, v = rng.normal(size=(2, 4, n, n))
+        u[..., :lost] = 0.0
+        x = u @ v
+        minors = np.empty_like(x)
+        for i in range(n):
+            for j in range(n):
+                left = np.delete(np.delete(x, i, axis=-2), j, axis=-1)
+                minors[..., i, j] = (-1.0) ** (i + j) * np.linalg.det(left)
+        t = mg.tensor(x, requires_grad=True)
+        np.linalg.det(t).sum().backward()
+        np.testing.assert_allclose(t.grad.numpy(), minors, rtol=1e-9, atol=1e-11)
+
+
+def test_the_gradient_of_a_large_det_takes_no_minors():
+    x = np.eye(300) - 1.0 / 300.0  # singular: of each row the sum is 0
+    t = mg.tensor(x, requires_grad=True)
+    np.linalg.det(t).backward()
+    np.testing.assert_allclose(t.grad.numpy(), np.full((300, 300), 1.0 / 300.0), rtol=1e-9)
+
+
 def test_det_of_a_nearly_singular_matrix_is_differentiated_exactly():
     x = np.array([[1.0, 2.0], [2.0, 4.0 + 1e-14]])
     t = mg.tensor(x, requires_grad=True)

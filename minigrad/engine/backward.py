@@ -204,7 +204,8 @@ def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
         raise RuntimeError(_freed(node))
     ans = saved[0]
     found = [node if ans is None else ans if tensor is None else tensor(ans, node)]
-    together = node.op.vjp_all is not None  # such a rule may read inputs that it did not save
+    # Such a rule may read inputs that it did not save.
+    together = node.op.vjp_all is not None and not node.op.variadic
     for array, parent in zip(saved[1:], node.parents, strict=True):
         read = together or array is not None
         if read and type(parent) is Leaf and parent.assigned > node.number:

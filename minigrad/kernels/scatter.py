@@ -1,4 +1,4 @@
-"""Choosing elements by an index, and adding elements at one, where some may be equal: its adjoint."""
+"""Choosing elements by an index, and its adjoint: adding elements at one, of which some repeat."""
 
 from __future__ import annotations
 

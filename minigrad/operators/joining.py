@@ -20,17 +20,22 @@ __all__ = [
 ]  # fmt: skip
 
 
-def _concatenate_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int | None = 0) -> Any:
-    if axis is None:
-        start = int(np.sum([x.size for x in _xs[:i]]))
-        return np.reshape(g[start : start + _xs[i].size], _xs[i].shape)
-    start = int(np.sum([x.shape[axis] for x in _xs[:i]]))
-    return take_axis(g, axis, slice(start, start + _xs[i].shape[axis]))
+def _concatenate_vjp(
+    g: Any, needed: list[int], _ans: Any, *_xs: Any, axis: int | None = 0
+) -> list[Any]:
+    # For all inputs at once: to add up the lengths for each of thousands would be quadratic.
+    lengths = [x.size if axis is None else x.shape[axis] for x in _xs]
+    starts = [0, *itertools.accumulate(lengths)]
+    line = 0 if axis is None else axis
+    parts = [take_axis(g, line, slice(starts[i], starts[i + 1])) for i in needed]
+    if axis is not None:
+        return parts
+    return [np.reshape(part, _xs[i].shape) for i, part in zip(needed, parts, strict=True)]
 
 
 @operator(
     np.concatenate,
-    vjp=_concatenate_vjp,
+    vjp_all=_concatenate_vjp,
     variadic=True,
     samples=[
         sample([(2, 3), (4, 3)]), sample([(2, 3), (2, 1), (2, 0)], axis=-1), sample([(3,)]),
@@ -48,13 +53,14 @@ def concatenate(arrays: Array, axis: int | None = 0) -> Array:
     return np.concatenate(arrays, axis=axis)
 
 
-def _stack_vjp(i: int, g: Any, _ans: Any, *_xs: Any, axis: int = 0) -> Any:
-    return take_axis(g, axis, i)
+def _stack_vjp(g: Any, needed: list[int], _ans: Any, *_xs: Any, axis: int = 0) -> list[Any]:
+    before = (slice(None),) * one_axis(axis, g.ndim)
+    return [g[(*before, i)] for i in needed]
 
 
 @operator(
     np.stack,
-    vjp=_stack_vjp,
+    vjp_all=_stack_vjp,
     variadic=True,
     samples=[
         sample([(2, 3), (2, 3)]), sample([(), (), ()]), sample([(2,), (2,)], axis=-1),
