@@ -171,6 +171,43 @@ def test_the_gradient_of_a_large_det_takes_no_minors():
     np.testing.assert_allclose(t.grad.numpy(), np.full((300, 300), 1.0 / 300.0), rtol=1e-9)
 
 
+def test_slices_add_up_whatever_else_uses_the_array_and_never_in_its_own_buffers():
+    x = mg.tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
+    g = np.arange(1.0, 13.0).reshape(4, 3)
+    for order in (0, 1, 2):
+        x.grad = None
+        uses = [x * 1.0, x[1:3], x[::-2, None], x[2, 1], x[..., 1], x[[0, 0]]]
+        uses = uses[order:] + uses[:order]
+        loss = sum((mg.sum(use * use) for use in uses), mg.sum(x * g))
+        loss.backward()
+        a = x.detach().numpy()
+        expected = g + 2 * a
+        expected[1:3] += 2 * a[1:3]
+        expected[::-2] += 2 * a[::-2]
+        expected[2, 1] += 2 * a[2, 1]
+        expected[:, 1] += 2 * a[:, 1]
+        expected[0] += 4 * a[0]
+        np.testing.assert_array_equal(x.grad.numpy(), expected)
+    y = mg.tensor(np.ones(3), requires_grad=True)
+    given = np.ones(3)
+    y[:].backward(given)
+    y[:].backward(given)
+    assert y.grad.tolist() == [2.0, 2.0, 2.0]
+    assert given.tolist() == [1.0, 1.0, 1.0]
+
+
+def test_a_loop_over_slices_makes_no_array_for_each(monkeypatch):
+    made = []
+    zeros = np.zeros
+    monkeypatch.setattr(np, "zeros", lambda *args, **kw: made.append(args) or zeros(*args, **kw))
+    x = mg.tensor(np.ones((50, 2)), requires_grad=True)
+    y = sum(row * float(i) for i, row in enumerate(mg.unstack(x * 1.0)))
+    made.clear()
+    y.sum().backward()
+    assert len([args for args in made if args[0] == (50, 2)]) == 1
+    np.testing.assert_array_equal(x.grad.numpy(), np.repeat(np.arange(50.0)[:, None], 2, axis=1))
+
+
 def test_det_of_a_nearly_singular_matrix_is_differentiated_exactly():
     x = np.array([[1.0, 2.0], [2.0, 4.0 + 1e-14]])
     t = mg.tensor(x, requires_grad=True)

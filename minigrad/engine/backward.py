@@ -19,6 +19,7 @@ from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.rows import Rows
 from minigrad.kernels import current as kernels
 from minigrad.kernels.scratch import keep_freed
+from minigrad.operators.indexing import Placed
 
 #: Tells whether a node belongs to the part of history that a pass goes through.
 InTape: TypeAlias = Callable[[Node], bool]
@@ -117,7 +118,9 @@ class Accumulator:
     def add(self, node: Node, g: Any) -> None:
         """Add the cotangent that comes from one use of this node."""
         before = self.sums.get(node)
-        if before is None:
+        if type(g) is Placed:
+            self._place(node, before, g)
+        elif before is None:
             self.sums[node] = g
         elif node in self._writable:
             np.add(before, g, out=before)
@@ -125,6 +128,14 @@ class Accumulator:
             self.sums[node] = both = before + g
             if not self._recorded and type(both) is np.ndarray:
                 self._writable.add(node)
+
+    def _place(self, node: Node, before: Any, g: Placed) -> None:
+        """Add the cotangent of a slice, where the slice was."""
+        if node not in self._writable:
+            shape, dtype = g.shape, g.dtype
+            before = np.zeros(shape, dtype) if before is None else before.astype(dtype)
+            self._writable.add(node)
+        self.sums[node] = g.added_to(before)
 
     def pop(self, node: Node) -> Any:
         """The complete cotangent of this node, or None. That of a source stays here."""
@@ -176,9 +187,14 @@ def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) ->
             found.append(rule and rule(g, *arguments, **node.metadata))
     if tensor is None:
         for at, h in enumerate(found):
-            if type(h) is not np.ndarray:
+            if type(h) is not np.ndarray and type(h) is not Placed:
                 found[at] = _as_plain(h)
     return found
+
+
+def _apply_in_full(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:
+    """``_apply_rules``, for hooks, which look at whole arrays."""
+    return [h._data if type(h) is Placed else h for h in _apply_rules(node, edges, g, tensor)]
 
 
 def _apply_to_rows(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:
@@ -230,7 +246,9 @@ def match_input(h: Any, parent: Node, node: Node) -> Any:
     """The cotangent that a rule of ``node`` returned, in the shape and dtype of the input."""
     if h.shape != parent.shape:
         h = _unbroadcast(h, parent.shape, node)
-    return h if h.dtype == parent.dtype else h.astype(parent.dtype)
+    if h.dtype == parent.dtype:
+        return h
+    return (h._data if type(h) is Placed else h).astype(parent.dtype)
 
 
 def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels.indices import is_basic
 from minigrad.kernels.sums import total
 
 #: In how many steps rows that repeat are added one by one; from how many equal places on average
@@ -23,7 +24,7 @@ def plain_gather(x: Any, index: Any) -> Any:
 
 def gather(x: Any, index: Any) -> Any:
     """``plain_gather``, by way of np.take where that is the same: it takes a third of the time."""
-    if _is_basic(index) or not x.flags.c_contiguous:
+    if is_basic(index) or not x.flags.c_contiguous:
         return x[index]
     axis, one = _only_array(index, x.shape)
     if one is not None:
@@ -42,7 +43,7 @@ def plain_scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
 def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     """``plain_scatter``, without ``np.add.at`` where something faster will do."""
     out = np.zeros(shape, dtype=x.dtype)
-    if _is_basic(index):
+    if is_basic(index):
         out[index] = x
         return out
     axis, one = _only_array(index, shape)
@@ -68,17 +69,6 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     else:
         np.add.at(out, index, x)
     return out
-
-
-def _is_basic(index: Any) -> bool:
-    """Whether an index picks every element at most once, as slices and integers do."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(
-        part is None
-        or part is Ellipsis
-        or (isinstance(part, (slice, int, np.integer)) and not isinstance(part, bool))
-        for part in parts
-    )
 
 
 def _only_array(index: Any, shape: tuple[int, ...]) -> tuple[int, Any]:

@@ -18,7 +18,7 @@ from minigrad.nn import functional as F, init
 from minigrad.nn.layer import Layer, from_integers
 from minigrad.nn.weights import draw, new_parameter
 from minigrad.operators.hyperbolic import tanh
-from minigrad.operators.joining import concatenate, stack
+from minigrad.operators.joining import concatenate, stack, unstack
 from minigrad.operators.recurrence import gru_hidden, lstm_cell, lstm_hidden
 
 State = tuple[Tensor, ...]
@@ -103,7 +103,7 @@ class _Recurrent(Layer):
                 weights = [self.__dict__[f"weight_{k}_l{layer}{direction}"] for k in ("ih", "hh")]
                 biases = [self.__dict__.get(f"bias_{k}_l{layer}{direction}") for k in ("ih", "hh")]
                 now = tuple(s[len(last)] for s in state)
-                steps = _steps(F.linear(x, weights[0], biases[0]))
+                steps = unstack(F.linear(x, weights[0], biases[0]))
                 hidden: list[Tensor] = []
                 for part in reversed(steps) if direction else steps:
                     now = self._step(part, now, weights[1], biases[1])
@@ -249,19 +249,3 @@ class GRU(_OneState):
 
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         return (gru_hidden(x, F.linear(state[0], weight, bias), state[0]),)
-
-
-def _steps(x: Tensor) -> list[Tensor]:
-    """The entries along the first axis.
-
-    By halves: the gradient of each slice has the length of what it was cut from, so that cutting
-    every step from the whole would make the backward pass quadratic in the number of steps.
-    """
-    parts = [x]
-    while parts[0].shape[0] > 1:
-        halves: list[Tensor] = []
-        for part in parts:
-            middle = (part.shape[0] + 1) // 2
-            halves += [part] if middle == part.shape[0] else [part[:middle], part[middle:]]
-        parts = halves
-    return [part[0] for part in parts]

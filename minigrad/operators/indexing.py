@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels import current as kernels
+from minigrad.kernels.indices import is_basic
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import positive, sample
 
@@ -31,7 +32,30 @@ def take_axis(x: Any, axis: int, index: Any) -> Any:
     return x[(slice(None),) * one_axis(axis, x.ndim) + (index,)]
 
 
+class Placed:
+    """A gradient that is 0 but for ``values`` at an index without repeated places.
+
+    The backward pass adds it to what other slices of the same array gave, at its place only: a
+    whole array for each slice would make a loop over slices quadratic.
+    """
+
+    def __init__(self, values: Any, index: Any, shape: tuple[int, ...]) -> None:
+        self.values, self.index, self.shape = values, index, shape
+        self.dtype = values.dtype
+
+    @property
+    def _data(self) -> Any:
+        return self.added_to(np.zeros(self.shape, self.dtype))
+
+    def added_to(self, total: Any) -> Any:
+        """``total``, written in place."""
+        total[self.index] += self.values
+        return total
+
+
 def _getitem_vjp(g: Any, _ans: Any, _x: Any, index: Any) -> Any:
+    if type(g) is np.ndarray and is_basic(index):
+        return Placed(g, index, _x.shape)
     return scatter(g, index, _x.shape)
 
 
