@@ -1,6 +1,8 @@
 """Trainer: the same steps as by hand, right values, honest modes, clean ends."""
 
 import functools
+import os
+import re
 import signal
 import sys
 import threading
@@ -12,6 +14,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.data import ArrayDataset, DataLoader
+from minigrad.training import progress
 from minigrad.training.callbacks import Callback
 
 
@@ -404,6 +407,37 @@ def test_the_bar_is_for_terminals_and_lines_are_for_files(points, capsys, monkey
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     mg.Trainer(model()).fit(*points, epochs=1)
     assert "|████" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("width", [None, 120, 80, 70, 60, 50, 40, 20])
+def test_a_bar_fits_the_terminal_and_keeps_its_values(points, capsys, monkeypatch, width):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "REDRAW", -1.0)
+    monkeypatch.setattr(progress, "columns", lambda: width)
+    mg.Trainer(model()).fit(*points, epochs=1, batch_size=10, verbose=1)
+    drawn = [part.rstrip() for part in capsys.readouterr().err.split("\r") if part.strip()]
+    values = r"loss \d\.\d{4}  accuracy \d\.\d{4}"
+    running = [line for line in drawn if re.match(r"Epoch 1/1 [1-4]/5", line)]
+    assert len(running) == 4
+    assert all(len(line) < (width or 999) for line in running)
+    # What gives way to what: the bar, the time of a step, the time left, and last the values.
+    parts = (r"\|.{20}\|", "ms/step", r"\d:\d\d left", values)
+    shown = [bool(re.search(part, running[2])) for part in parts]
+    assert shown == [width in (None, 120), width in (None, 120, 80, 70), width not in (50, 40, 20),
+                     width not in (40, 20)]  # fmt: skip
+    assert re.fullmatch(rf"Epoch 1/1 5/5 (\|█+\|)? ?{values}  [\d.]+ ms/step", drawn[-1])
+
+
+def test_a_terminal_without_width_gets_lines(monkeypatch):
+    pty, termios = pytest.importorskip("pty"), pytest.importorskip("termios")
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb"), os.fdopen(theirs, "w") as terminal:
+        monkeypatch.setattr("sys.stderr", terminal)
+        for width, kind in ((77, "Bar"), (0, "Lines")):
+            termios.tcsetwinsize(theirs, (24, width))
+            assert progress.columns() == width
+            assert type(progress.progress("auto")).__name__ == kind
+            assert type(progress.progress(1)).__name__ == kind
 
 
 def test_the_first_use_loads_the_trainer():

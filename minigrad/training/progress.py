@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +17,8 @@ Logs = dict[str, Any]
 
 #: How often a bar is redrawn, in seconds: more often would cost time and not be noticed.
 REDRAW = 0.1
+#: How long a bar is, in columns, and how long at least: a shorter one is left out.
+BAR, NARROWEST = 20, 3
 
 
 class Progress:
@@ -53,10 +56,16 @@ class _Timed(Progress):
 
     def describe(self, logs: Logs) -> str:
         """The values and the time of a step, as text."""
-        each = (self.now - self.started) / max(self.steps, 1)
-        pace = f"{each * 1e3:.3g} ms/step" if each < 1 else f"{each:.3g} s/step"
-        shown = [f"{k} {_format_value(v)}" for k, v in logs.items() if np.ndim(v) == 0]
-        return "  ".join([*shown, pace])
+        return "  ".join([*_shown(logs), self.pace()])
+
+    def seconds_each(self) -> float:
+        """How long a step took on average."""
+        return (self.now - self.started) / max(self.steps, 1)
+
+    def pace(self) -> str:
+        """How long a step took, as text."""
+        each = self.seconds_each()
+        return f"{each * 1e3:.3g} ms/step" if each < 1 else f"{each:.3g} s/step"
 
     def say(self, text: str) -> None:
         """Write a line."""
@@ -74,7 +83,10 @@ class Lines(_Timed):
 
 
 class Bar(_Timed):
-    """A tqdm bar for each epoch (``verbose=1``)."""
+    """A tqdm bar for each epoch (``verbose=1``), on one line of the terminal.
+
+    In a narrow one the bar shrinks, and then the times are left out, before the values are cut.
+    """
 
     bar: Any = None
 
@@ -83,25 +95,25 @@ class Bar(_Timed):
         from tqdm import tqdm
 
         super().begin(epoch, epochs, total, done)
-        layout = "{desc} {n_fmt}/{total_fmt} |{bar:20}| {unit}"
-        if total is None:
-            layout = "{desc} {n_fmt} {unit}"
-        # Without tqdm's thread that watches for slow loops, since the bar is redrawn here.
+        # Without tqdm's thread that watches for slow loops, since the bar is redrawn here, and
+        # without its cutting of lines, which would take the values first.
         quiet: Any = type("EpochBar", (tqdm,), {"monitor_interval": 0})
-        self.bar = quiet(desc=self.title, total=total, initial=done, bar_format=layout, unit="")
+        self.bar = quiet(desc=self.title, total=total, initial=done, unit="", bar_format="{desc}")
+        self.bar.ncols = self.bar.dynamic_ncols = None
         self.drawn = self.started
+        self._draw(done, {}, columns())
 
     def step(self, batch: int, logs: Callable[[], Logs]) -> None:
         """Redraw the bar, if the last time was long ago."""
         super().step(batch, logs)
         if self.now - self.drawn > REDRAW:
             self.drawn = self.now
-            self._draw(batch + 1, logs())
+            self._draw(batch + 1, logs(), columns())
 
     def end(self, logs: Logs) -> None:
-        """Draw the full bar with the values of the epoch; it stays."""
+        """Draw the full bar with all there is to tell of the epoch; it stays."""
         if self.bar is not None:
-            self._draw(self.done + self.steps, logs)
+            self._draw(self.done + self.steps, logs, columns(), whole=True)
             self.close()
 
     def close(self) -> None:
@@ -110,26 +122,66 @@ class Bar(_Timed):
             self.bar.close()
             self.bar = None
 
-    def _draw(self, done: int, logs: Logs) -> None:
+    def _draw(self, done: int, logs: Logs, width: int | None, whole: bool = False) -> None:
         self.bar.n = done
+        times = [self.pace()] if self.steps else []
+        if self.steps and self.total is not None and done < self.total:
+            left = round((self.total - done) * self.seconds_each())
+            times.append(f"{left // 60}:{left % 60:02} left")
+        figures = _shown(logs)
+        # The bar at least, then the pace, then the time left make room for the values.
+        texts = [[*figures, *times[i:]] for i in range(len(times) + 1)]
+        fits = (text for text in texts if whole or self._room(done, text, width) >= 0)
+        text = next(fits, figures)
+        room = self._room(done, text, width)
         # Not as the postfix, in front of which tqdm puts a comma.
-        self.bar.unit = self.describe(logs)
+        self.bar.unit = "  ".join(text)
+        if (
+            room < 0 and not whole
+        ):  # not even the values fit: what is longer than a line cannot be redrawn
+            self.bar.unit = self.bar.unit[: room - 1] + "…"
+        count = "{n_fmt}" if self.total is None else "{n_fmt}/{total_fmt}"
+        bar = f"|{{bar:{room}}}| " if self.total is not None and room >= NARROWEST else " "
+        self.bar.bar_format = f"{{desc}} {count} {bar}{{unit}}"
         self.bar.refresh()
+
+    def _room(self, done: int, texts: list[str], width: int | None) -> int:
+        """How many columns are left for the bar between its lines; below 0 without them."""
+        if width is None:
+            return BAR
+        count = str(done) if self.total is None else f"{done}/{self.total}"
+        rest = width - 1 - len("  ".join([f"{self.title} {count}", *texts]))
+        return min(BAR, max(rest - len("||"), min(rest, 0)))
+
+
+def columns() -> int | None:
+    """The width of the terminal that shows the bar; None if it is none."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def progress(verbose: int | str) -> Progress:
     """The display for ``verbose``: 0 nothing, 1 a bar, 2 a line per epoch, "auto" 1 or 2.
 
-    "auto" is a bar on a terminal or in a notebook, else lines. Raises ValueError for other values.
+    "auto" is a bar on a terminal or in a notebook, else lines, as on a terminal that has no width.
+    Raises ValueError for other values.
     """
     if verbose == "auto":
         verbose = 1 if sys.stderr.isatty() or "ipykernel" in sys.modules else 2
+    if verbose == 1 and columns() == 0:
+        verbose = 2
     kinds: dict[Any, type[Progress]] = {0: Progress, 1: Bar, 2: Lines}
     if verbose not in kinds:
         raise ValueError(
             f'fit: verbose must be 0 (silent), 1 (bar), 2 (lines) or "auto", got {verbose!r}'
         )
     return kinds[verbose]()
+
+
+def _shown(logs: Logs) -> list[str]:
+    return [f"{k} {_format_value(v)}" for k, v in logs.items() if np.ndim(v) == 0]
 
 
 def _format_value(value: Any) -> str:
