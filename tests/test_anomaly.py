@@ -7,6 +7,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.engine.hooks import Hook
 from minigrad.engine.node import STATE
 
 
@@ -118,3 +119,18 @@ def test_only_this_thread_looks():
 
 def test_is_a_floating_point_error():
     assert issubclass(mg.AnomalyError, FloatingPointError)
+
+
+def test_hooks_see_the_gradient_of_a_slice_as_a_whole_array():
+    found = {}
+
+    class Watch(Hook):
+        def backward(self, apply, node, edges, g, tensor):
+            found[node.op.name] = apply(node, edges, g, tensor)
+            return found[node.op.name]
+
+    x = mg.tensor([2.0, 3.0, 4.0], requires_grad=True)
+    with Watch():
+        (x * 2.0)[1].backward()
+    assert [h.tolist() for h in found["getitem"]] == [[0.0, 1.0, 0.0]]
+    assert x.grad.tolist() == [0.0, 2.0, 0.0]

@@ -151,7 +151,7 @@ def _vjps(
     """
     state = STATE.get()
     if hook is not None:
-        apply = partial(hook.backward, apply)
+        apply = partial(hook.backward, partial(_apply_in_full, apply))
 
     def vjps(node: Node, edges: Edges, g: Any) -> Iterable[tuple[tuple[int, Node], Any]]:
         if tensor is not None:
@@ -192,9 +192,9 @@ def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) ->
     return found
 
 
-def _apply_in_full(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:
-    """``_apply_rules``, for hooks, which look at whole arrays."""
-    return [h._data if type(h) is Placed else h for h in _apply_rules(node, edges, g, tensor)]
+def _apply_in_full(apply: ApplyRules, *arguments: Any) -> list[Any]:
+    """The cotangents as whole arrays, for hooks, which look at them."""
+    return [h._data if type(h) is Placed else h for h in apply(*arguments)]
 
 
 def _apply_to_rows(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:

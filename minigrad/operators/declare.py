@@ -290,8 +290,8 @@ def operator(
     ``numpy``: the NumPy function it stands for (several for aliases), also the tests' reference.
     ``vjp``: one rule per array argument (None where there is no derivative); the parameters that
     follow are metadata. ``vjp_all``, instead: one rule for all inputs, the first ``arrays`` of the
-    parameters. ``variadic``: the first argument is a sequence of arrays, and the single rule starts
-    with the index of the input (``vjp_all`` gets the wanted ones, as ever). ``view``: the output may share memory with its input.
+    parameters. ``variadic``: the first argument is a sequence of arrays, and a single rule starts
+    with the index of the input. ``view``: the output may share memory with its input.
     ``reference``: what the tests compare with when no function of NumPy is named.
     ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.
     ``wide``: float16 is computed in float32, forward and in the rules, and rounded at the end.

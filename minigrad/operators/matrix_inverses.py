@@ -69,8 +69,9 @@ def _minors(x: Any) -> Any:
 
 
 def _cofactors(x: Any) -> Any:
-    """The cofactors in n^3 steps: with x = U S V, they are det(U V) U C V, C of the others' product.
+    """The cofactors in n^3 steps: with x = U S V they are det(U V) U C V.
 
+    C is diagonal and holds for each singular value the product of the others.
     Right for matrices of every rank, but not to be differentiated where singular values are equal.
     """
     u, s, v = np.linalg.svd(x)
