@@ -25,9 +25,6 @@ from minigrad.engine.creation import (
 from minigrad.engine.random import manual_seed, rand, randn
 from minigrad.engine.tape import GradientTape, stop_gradient
 from minigrad.engine.switches import is_recording, no_grad
-from minigrad.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-from minigrad.engine.custom_gradient import custom_gradient
-from minigrad.engine.checkpoint import checkpoint
 
 from minigrad.operators.arithmetic import (
     abs, absolute, add, clip, copysign, divide, divmod, fabs, floor_divide, fmax, fmin, fmod,
@@ -155,6 +152,9 @@ if TYPE_CHECKING:
     from minigrad.debug.explain import explain
     from minigrad.debug.profile import observe
     from minigrad.debug.summary import Summary, summary
+    from minigrad.engine.checkpoint import checkpoint
+    from minigrad.engine.custom_gradient import custom_gradient
+    from minigrad.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from minigrad.graph import make_dot
     from minigrad.io.checkpoints import load_checkpoint, save_checkpoint
     from minigrad.io.models import load_model, save_model
@@ -197,6 +197,9 @@ else:
             "minigrad.debug.explain": "explain",
             "minigrad.debug.profile": "observe",
             "minigrad.debug.summary": "Summary summary",
+            "minigrad.engine.checkpoint": "checkpoint",
+            "minigrad.engine.custom_gradient": "custom_gradient",
+            "minigrad.engine.transforms": "grad hessian hvp jacobian jvp value_and_grad vjp",
             "minigrad.graph": "make_dot",
             "minigrad.io.checkpoints": "load_checkpoint save_checkpoint",
             "minigrad.io.models": "load_model save_model",

@@ -113,6 +113,7 @@ class Sample:
     """One call to test: shapes to draw (or ready values) for the arrays, and the metadata."""
 
     # No dataclasses here: importing them would cost more than importing all the operators.
+    __slots__ = ("arrays", "metadata")
 
     def __init__(self, arrays: tuple[Any, ...], metadata: dict[str, Any]) -> None:
         self.arrays = arrays
