@@ -34,6 +34,11 @@ __all__ = [
     "misclassified",
 ]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 #: The width of a page, in inches.
 WIDTH = 7.2
 #: Colours that are told apart with any colour vision: blue for training, orange for validation.

@@ -5,6 +5,9 @@ of one should not be able to tell. Asked are pyright, which reads the source, an
 which asks the running function.
 """
 
+import doctest
+import functools
+import importlib
 import inspect
 import json
 import re
@@ -19,6 +22,8 @@ import pytest
 import minigrad as mg
 
 ROOT = Path(__file__).parent.parent
+#: Pages whose code is a program, which must satisfy the strictest checks of a type checker.
+PROGRAMS = [ROOT / "README.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
 AXIS, LINE, KEEP = "axis: Axis = None", "axis: int | None = None", "keepdims: bool = False"
 
 #: The parameters of functions, as an editor shows them, and what they return.
@@ -184,8 +189,66 @@ def test_a_function_tells_the_same_of_itself(name):
     assert f">>> {function.__name__}(" in function.__doc__
 
 
+@pytest.mark.parametrize("name", ["exp", "sum", "where", "floor", "nn.functional.conv2d", "norm"])
+def test_help_says_that_tensors_come_back(name):
+    function = functools.reduce(getattr, name.split("."), mg if name != "norm" else mg.linalg)
+    assert inspect.signature(function).return_annotation == "Tensor"
+
+
+@pytest.mark.parametrize(
+    "name", ["", "callbacks", "data", "metrics", "models", "nn", "nn.functional", "nn.init", "onnx",
+             "optim", "optim.lr_scheduler", "testing", "viz"],
+)  # fmt: skip
+def test_completion_shows_public_names_only(name):
+    module = importlib.import_module(f"minigrad.{name}".rstrip("."))
+    assert {one for one in dir(module) if not one.startswith("__")} == set(module.__all__)
+    own = {
+        key for key, value in vars(module).items()
+        if getattr(value, "__module__", "") == module.__name__ and not key.startswith("_")
+        and isinstance(value, type)
+    }  # fmt: skip
+    assert own <= set(module.__all__) | {"Figure"}
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_tells_the_same_of_itself(name):
     method = getattr(mg.tensor(np.ones((2, 3))), name)
     assert parameters(inspect.signature(method)) == parameters(METHODS[name])
     assert re.match(r".{5,}\.", method.__doc__)
+
+
+@pytest.fixture(scope="module")
+def complaints(tmp_path_factory):
+    """What pyright in strict mode says of the programs: page, line of the program, text."""
+    beside = Path(sys.executable).parent / "pyright"
+    command = str(beside) if beside.exists() else shutil.which("pyright")
+    if command is None:
+        pytest.skip("pyright is not installed")
+    folder = tmp_path_factory.mktemp("programs")
+    for page in PROGRAMS:
+        program = []
+        for kind, code in re.findall(
+            r"^```(python|pycon)\n(.*?)^```",
+            page.read_text(encoding="utf-8"),
+            re.MULTILINE | re.DOTALL,
+        ):
+            program.append(code if kind == "python" else doctest.script_from_examples(code))
+        (folder / f"{page.stem}.py").write_text("\n".join(program), encoding="utf-8")
+    # A session shows a value by its name, which is no mistake there.
+    settings = {"typeCheckingMode": "strict", "reportUnusedExpression": False}
+    settings |= {"extraPaths": [str(ROOT)], "reportMissingTypeStubs": False}
+    (folder / "pyrightconfig.json").write_text(json.dumps(settings))
+    options = ["--pythonpath", sys.executable, "--outputjson", "--project", str(folder)]
+    done = subprocess.run([command, *options], capture_output=True, text=True, check=False)
+    report = json.loads(done.stdout)
+    assert report["summary"]["filesAnalyzed"] == len(PROGRAMS)
+    found = [one for one in report["generalDiagnostics"] if one["severity"] == "error"]
+    return [
+        f"{Path(one['file']).name}:{one['range']['start']['line'] + 1}: {one['message']}"
+        for one in found
+    ]
+
+
+@pytest.mark.parametrize("page", [path.stem for path in PROGRAMS])
+def test_programs_of_the_pages_are_strictly_typed(complaints, page):
+    assert "\n".join(text for text in complaints if text.startswith(f"{page}.py:")) == ""

@@ -24,3 +24,7 @@ __all__ = [
     "load_digits", "load_fashion_mnist", "load_mnist", "read_idx",
     "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "RandomTransform",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -76,3 +76,7 @@ __all__ = [
     "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten",
     "UninitializedParameter", "Upsample", "functional", "functional_call", "init", "l2_penalty",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

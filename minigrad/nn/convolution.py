@@ -92,7 +92,7 @@ class Conv2d(_Convolution):
     """Convolution (cross-correlation) of images with a bank of kernels, as ``torch.nn.Conv2d``.
 
     x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with
-    out_h = (H + padding - dilation * (kh - 1) - 1) // stride + 1. ``weight`` has shape
+    out_h = (H + 2 * padding - dilation * (kh - 1) - 1) // stride + 1. ``weight`` has shape
     (out_channels, in_channels / groups, kh, kw), ``bias`` (out_channels,); both start uniform in
     [-k, k], k = 1 / sqrt(in_channels / groups * kh * kw). ``padding``: an int, a pair,
     ((top, bottom), (left, right)), "same" (as TensorFlow's, also with a stride) or "valid", in

@@ -92,6 +92,10 @@ __all__ = [
 ]  # fmt: skip
 
 
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 @named
 def dropout(
     input: ArrayLike,

@@ -17,6 +17,17 @@ from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor
 
+__all__ = [
+    "uniform_", "normal_", "trunc_normal_", "constant_", "zeros_", "ones_", "eye_",
+    "xavier_uniform_", "xavier_normal_", "kaiming_uniform_", "kaiming_normal_",
+    "lecun_uniform_", "lecun_normal_", "orthogonal_", "calculate_gain",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 Generator = Any  # np.random.Generator: naming it would import numpy.random, which takes 10 ms
 
 

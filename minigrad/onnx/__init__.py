@@ -8,3 +8,7 @@ from minigrad.onnx.export import export
 from minigrad.onnx.load import load
 
 __all__ = ["export", "load"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

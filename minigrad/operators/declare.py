@@ -26,7 +26,14 @@ R = TypeVar("R")
 #: An ndarray inside an operator or a rule; anything array-like where the public function is called.
 Array: TypeAlias = Any
 Axis: TypeAlias = int | tuple[int, ...] | None
-Rule: TypeAlias = Callable[..., Any]
+#: A rule: the cotangent, the output, the inputs, and metadata by name. With the numbers of
+#: parameters written out, type checkers know those of a lambda.
+Rule: TypeAlias = (
+    Callable[[Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any], Any]
+    | Callable[[Any, Any, Any, Any, Any], Any]
+    | Callable[..., Any]
+)
 
 #: What a rule asks of an array, the most demanding first.
 KEEP, SHAPE_ONLY, UNUSED = 0, 1, 2
@@ -333,6 +340,8 @@ def operator(
             raise ValueError(f"operator {label!r} is declared twice")
         OPERATORS[label] = op
 
+        _give_tensors(forward)
+
         @functools.wraps(forward)
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
             return engine.record(op, args, kwargs)
@@ -341,6 +350,12 @@ def operator(
         return call
 
     return declare
+
+
+def _give_tensors(function: Callable[..., Any]) -> None:
+    """Let ``help`` say that tensors come back: the function itself is written for arrays."""
+    given = function.__annotations__
+    given["return"] = str(given.get("return", "Array")).replace("Array", "Tensor")
 
 
 _SHAPES: tuple[tuple[int, ...], ...] = ((), (3,), (2, 3), (0, 2))
@@ -396,6 +411,8 @@ def composite(
             if dtypes and type(value) in (bool, int, float):  # weak beside an array
                 value = np.asarray(value, np.result_type(value, *dtypes))
             return [engine.as_tensor(v) for v in value] if sequence else engine.as_tensor(value)
+
+        _give_tensors(function)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -523,6 +540,8 @@ def constant(
         body: Callable[..., Any] = runs or function
         code = cast("FunctionType", function).__code__
         params = code.co_varnames[: code.co_argcount]
+
+        _give_tensors(function)
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:

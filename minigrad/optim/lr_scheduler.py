@@ -18,6 +18,15 @@ from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor
 from minigrad.optim.optimizer import Group, Optimizer
 
+__all__ = [
+    "LRScheduler", "LambdaLR", "StepLR", "MultiStepLR", "ExponentialLR", "LinearLR",
+    "CosineAnnealingLR", "OneCycleLR", "ReduceLROnPlateau",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 class LRScheduler:
     """Base of the schedules: a subclass gives the learning rate of each group in ``get_lr``.
