@@ -83,6 +83,7 @@ __all__ = [
     "jvp", "hvp", "jacobian", "hessian", "custom_gradient", "checkpoint",
     # models and training
     "nn", "optim", "data", "models", "Trainer", "History", "callbacks", "metrics", "viz",
+    "distributed",
     # files
     "save", "load", "load_metadata", "save_checkpoint", "load_checkpoint", "save_model",
     "load_model", "onnx",
@@ -146,7 +147,7 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from minigrad import callbacks, data, metrics, models, nn, onnx, optim, testing, viz
+    from minigrad import callbacks, data, distributed, metrics, models, nn, onnx, optim, testing, viz
     from minigrad.debug.anomaly import AnomalyError, detect_anomaly
     from minigrad.debug.environment import show_config
     from minigrad.debug.explain import explain
@@ -191,7 +192,7 @@ else:
     __getattr__, __dir__ = late_names(
         __name__,
         {
-            __name__: "callbacks data metrics models nn onnx optim testing viz",
+            __name__: "callbacks data distributed metrics models nn onnx optim testing viz",
             "minigrad.debug.anomaly": "AnomalyError detect_anomaly",
             "minigrad.debug.environment": "show_config",
             "minigrad.debug.explain": "explain",

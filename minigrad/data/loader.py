@@ -201,14 +201,18 @@ class DataLoader:
         self._epoch_seed: int | None = None
         self._position = 0
         self._resumed = False
+        #: Which process this is, of how many that share each batch.
+        self._share = (0, 1)
 
     def __len__(self) -> int:
         return self._batches(self._samples())
 
     def _batches(self, samples: int) -> int:
-        """How many batches so many samples make."""
-        whole, rest = divmod(samples, self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        """How many batches so many samples make; as many in every process that shares them."""
+        fewest = most = samples
+        if isinstance(self.sampler, Sampler):
+            fewest, most = self.sampler.shared_lengths()
+        return fewest // self.batch_size if self.drop_last else -(-most // self.batch_size)
 
     def _samples(self) -> int:
         """How many samples an epoch has."""
@@ -316,10 +320,17 @@ class DataLoader:
     def _arrays(self, order: Indices, epoch_seed: int, number: int) -> Any:
         """Batch number so-and-so of the samples in this order, as nested arrays."""
         chosen = order[number * self.batch_size : (number + 1) * self.batch_size]
+        which, of = self._share
+        chosen = chosen[which::of]
+        if not len(chosen) and len(self.dataset):  # other processes have samples for this batch
+            sample = self._arrays(np.zeros(1 + which, np.int64), epoch_seed, 0)
+            return map_leaves(lambda a: a[:0] if isinstance(a, np.ndarray) else a, sample)
         if not self._makes_own():
             return _collated(self.dataset, chosen)
-        # A generator for each batch: neither skipping nor workers change its numbers.
-        generator = np.random.default_rng([epoch_seed, number])
+        # A generator for each batch: neither skipping nor workers change its numbers. Processes
+        # that share the samples draw other numbers for theirs.
+        which = which or getattr(self.sampler, "rank", 0)
+        generator = np.random.default_rng([epoch_seed, number, which][: 3 if which else 2])
         try:
             with drawing_from(generator):
                 batch = _collated(self.dataset, chosen, self.collate_fn)

@@ -40,6 +40,14 @@ class Sampler:
     def __len__(self) -> int:
         raise NotImplementedError(f"{type(self).__name__} has no __len__ method")
 
+    def shared_lengths(self) -> tuple[int, int]:
+        """The lengths of the shortest and the longest share, where processes share an epoch.
+
+        >>> RandomSampler([10, 20, 30]).shared_lengths()
+        (3, 3)
+        """
+        return len(self), len(self)
+
     @checked()
     def order(self, generator: np.random.Generator | None = None) -> Indices:
         """The indices of one epoch, random ones with numbers from the generator."""

@@ -7,10 +7,11 @@ visited once however many paths lead to it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -25,7 +26,36 @@ from minigrad.operators.indexing import Placed
 InTape: TypeAlias = Callable[[Node], bool]
 #: Makes a tensor of an array and its node.
 MakeTensor: TypeAlias = Callable[[Any, Node | None], Any]
+#: Applies the rules of a node: pairs of an edge and its cotangent.
+Vjps: TypeAlias = Callable[[Node, Edges, Any], Iterable[tuple[tuple[int, Node], Any]]]
 by_number = attrgetter("number")
+
+
+class Reducer(Protocol):
+    """What replaces gradients of leaves, such as by their mean over several processes.
+
+    It is told of each gradient as soon as it is complete, while the backward pass goes on.
+    """
+
+    def begin(self, leaves: set[Node], *, accumulate: bool, recorded: bool) -> Iterable[Node]:
+        """A pass begins that ends at these leaves; returns those whose gradients are wanted.
+
+        ``accumulate``: it is one of ``backward()``, which adds to ``.grad``. ``recorded``: it is
+        recorded itself, for higher orders.
+        """
+        ...
+
+    def ready(self, leaf: Node, g: Any) -> None:
+        """The gradient of a wanted leaf is complete."""
+        ...
+
+    def finish(self, sums: dict[Node, Any]) -> None:
+        """The pass is over: put tensors in place of its gradients."""
+        ...
+
+
+#: Those who are asked to take part in every ``backward()`` and ``tape.gradient()``.
+REDUCERS: list[Reducer] = []
 
 
 def backward(
@@ -35,6 +65,7 @@ def backward(
     in_tape: InTape | None = None,
     tensor: MakeTensor | None = None,
     release: bool = False,
+    reducers: Sequence[Reducer] = (),
 ) -> dict[Node, Any]:
     """The cotangent of each source that has one; of every trainable leaf if sources is None.
 
@@ -42,7 +73,7 @@ def backward(
     history to go through. ``tensor``: given to have the pass itself recorded, for higher orders;
     the rules then run on tensors that it makes, and set scopes that the caller must restore.
     ``release``: drop what a node saved as soon as its rules have run, so that later rules can reuse
-    the memory.
+    the memory. ``reducers``: who may replace the gradients of leaves; see :class:`Reducer`.
     """
     keep_freed()
     order = reachable([node for node, _ in seeds], in_tape)
@@ -55,6 +86,10 @@ def backward(
     hook = STATE.get().hook
     several = bool(seeds) and isinstance(seeds[0][1], Rows)
     vjps = _vjps(hook, _apply_to_rows if several else _apply_rules, tensor, release)
+    if reducers:
+        how = {"accumulate": sources is None, "recorded": tensor is not None}
+        wanted = {leaf: r for r in reducers for leaf in r.begin(ends, **how)}
+        vjps = _telling(wanted, vjps, needed, grads.sums)
     for node in reversed(needed):
         g = grads.pop(node)
         if g is None:
@@ -62,6 +97,8 @@ def backward(
         for (_, parent), h in vjps(node, needed[node], g):
             if h is not None:
                 grads.add(parent, match_input(h, parent, node))
+    for reducer in reducers:
+        reducer.finish(grads.sums)
     if hook is not None:
         _show_ends(hook, grads.sums, needed, tensor)
     if release:
@@ -144,7 +181,7 @@ class Accumulator:
 
 def _vjps(
     hook: Hook | None, apply: ApplyRules, tensor: MakeTensor | None, release: bool
-) -> Callable[[Node, Edges, Any], Iterable[tuple[tuple[int, Node], Any]]]:
+) -> Vjps:
     """The function that applies the rules of a node: pairs of an edge and its cotangent.
 
     Around the rules it calls the hooks, sets the scope of a recorded pass, and releases the node.
@@ -163,6 +200,27 @@ def _vjps(
         return zip(edges, found, strict=True)
 
     return vjps
+
+
+def _telling(
+    wanted: dict[Node, Reducer], vjps: Vjps, needed: dict[Node, Edges], sums: dict[Node, Any]
+) -> Vjps:
+    """``vjps`` that tells the reducers which gradients are complete.
+
+    A gradient is complete when the rules of all nodes that use the leaf have run. If one of those
+    has no cotangent, its rules do not run, and the reducer finds the gradient at the end.
+    """
+    uses = Counter(p for edges in needed.values() for _, p in edges if p in wanted)
+
+    def telling(node: Node, edges: Edges, g: Any) -> Iterable[tuple[tuple[int, Node], Any]]:
+        yield from vjps(node, edges, g)
+        for _, parent in edges:
+            if parent in uses:
+                uses[parent] -= 1
+                if not uses[parent] and parent in sums:
+                    wanted[parent].ready(parent, sums[parent])
+
+    return telling
 
 
 def _show_ends(

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
+from minigrad.engine.backward import REDUCERS, Reducer
 from minigrad.engine.node import STATE, Leaf, Node, next_number
 from minigrad.engine.rows import Rows
 from minigrad.engine.settings import checked
@@ -226,10 +227,18 @@ class GradientTape:
         ValueError for an unknown ``unconnected_gradients`` or ill-shaped ``output_gradients``.
         """
         self._refuse_if_spent()
-        return self._gradient(target, sources, output_gradients, unconnected_gradients)
+        return self._gradient(
+            target, sources, output_gradients, unconnected_gradients, reducers=REDUCERS
+        )
 
     def _gradient(
-        self, target: Any, sources: Any, cotangents: Any, unconnected: str, release: bool = True
+        self,
+        target: Any,
+        sources: Any,
+        cotangents: Any,
+        unconnected: str,
+        release: bool = True,
+        reducers: Sequence[Reducer] = (),
     ) -> Any:
         _check_unconnected(unconnected)
         flat = flatten(sources)
@@ -246,6 +255,7 @@ class GradientTape:
             in_tape=self._in_tape(),
             recorded=recorded,
             release=release and self._spent and self._alone and not recorded,
+            reducers=reducers,
         )
         result: list[Tensor | None] = []
         for one, node in zip(flat, nodes, strict=True):

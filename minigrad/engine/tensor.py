@@ -8,7 +8,7 @@ tensors.
 from __future__ import annotations
 
 import operator as python_operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import EllipsisType
 from typing import Any, NoReturn, TypeAlias
 
@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad.engine import numpy_protocol
 from minigrad.engine.arguments import frozen
-from minigrad.engine.backward import backward
+from minigrad.engine.backward import REDUCERS, Reducer, backward
 from minigrad.engine.hooks import note_detached
 from minigrad.engine.methods import ArrayMethods
 from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, next_number
@@ -311,7 +311,9 @@ class Tensor(ArrayMethods):
         record_it = create_graph or bool(STATE.get().tapes)
         seed = self._seed(gradient)
         release = not (retain_graph or record_it)
-        grads = gradients([(node, seed)], None, recorded=record_it, release=release)
+        grads = gradients(
+            [(node, seed)], None, recorded=record_it, release=release, reducers=REDUCERS
+        )
         for leaf, g in grads.items():
             if isinstance(leaf, Leaf):
                 leaf.grad = g if leaf.grad is None else leaf.grad + g
@@ -520,22 +522,27 @@ def gradients(
     in_tape: Any = None,
     recorded: bool = False,
     release: bool = False,
+    reducers: Sequence[Reducer] = (),
 ) -> dict[Node, Tensor]:
     """The gradient of each source node that has one, as tensors that share no memory.
 
     ``seeds``: nodes and their cotangents, tensors or ``Rows``; of these the gradients are stacked.
-    ``recorded``: the pass itself is recorded, for higher orders.
+    ``recorded``: the pass itself is recorded, for higher orders. ``reducers``: who may replace
+    gradients of leaves.
     """
     if recorded:
         with replaced(scope=STATE.get().scope):
-            return backward(seeds, sources, in_tape=in_tape, tensor=Tensor)
+            return backward(seeds, sources, in_tape=in_tape, tensor=Tensor, reducers=reducers)
     raw = [(node, getattr(seed, "_data", seed)) for node, seed in seeds]
-    found = backward(raw, sources, in_tape=in_tape, release=release)
+    found = backward(raw, sources, in_tape=in_tape, release=release, reducers=reducers)
     given = {id(seed) for _, seed in raw}
     result: dict[Node, Tensor] = {}
     for node, g in found.items():
         if type(g) is ndarray:
             array = g
+        elif type(g) is Tensor:  # of a reducer
+            result[node] = g
+            continue
         else:
             array = g.stack if isinstance(g, Rows) else np.asarray(g)
         if array.base is not None or id(array) in given:

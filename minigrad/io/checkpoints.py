@@ -25,6 +25,18 @@ Array = NDArray[Any]
 
 KIND = "minigrad.kind"
 VERSION = "1"
+#: The checkpoint that was written last, for messages about a run that ends badly.
+_latest: list[str] = [""]
+
+
+def latest() -> str:
+    """The path of the checkpoint that this process wrote last, or ""."""
+    return _latest[0]
+
+
+def note(path: str | os.PathLike[str]) -> None:
+    """Remember that a checkpoint was written there, by this process or for it."""
+    _latest[0] = os.fspath(path)
 
 
 def save_checkpoint(path: str | os.PathLike[str], /, **state: Any) -> None:
@@ -58,6 +70,7 @@ def save_checkpoint(path: str | os.PathLike[str], /, **state: Any) -> None:
         ) from None
     metadata = {KIND: "checkpoint", "version": VERSION, "tree": tree}
     write(arrays, path, metadata, "save_checkpoint")
+    note(path)
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:

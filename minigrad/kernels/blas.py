@@ -68,6 +68,13 @@ def threads() -> int | None:
     return None if functions is None else functions[0]()
 
 
+def set_threads(count: int) -> None:
+    """Let matrix products, and the work that is split like them, use this many threads."""
+    functions = _functions(_library())
+    if functions is not None:
+        functions[1](count)
+
+
 _lock = threading.Lock()
 _inside = 0
 _before = 1

@@ -105,7 +105,13 @@ class _BatchNorm(_Affine):
         momentum = self.momentum
         if momentum is None:
             momentum = 1.0 / seen if seen else 0.0
-        ans = F.batch_norm(
+        ans = self._normalize(x, momentum)
+        if counter is not None:
+            counter.assign(seen)
+        return ans
+
+    def _normalize(self, x: Tensor, momentum: float) -> Tensor:
+        return F.batch_norm(
             x,
             self.running_mean,
             self.running_var,
@@ -115,9 +121,6 @@ class _BatchNorm(_Affine):
             momentum,
             self.eps,
         )
-        if counter is not None:
-            counter.assign(seen)
-        return ans
 
 
 class BatchNorm1d(_BatchNorm):

@@ -1,0 +1,248 @@
+"""The exchange of gradients: flat arrays of many of them, on their way while the pass goes on.
+
+Small messages cost their latency, so gradients are gathered in buckets. A bucket is sent as soon as
+all its gradients are complete, which the last layers' are first. The gradients that the optimizer
+then reads are views of it: nothing is copied back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.distributed.world import World
+from minigrad.engine.node import Leaf, Node
+from minigrad.engine.parameter import Parameter
+from minigrad.engine.tensor import Tensor
+
+Array = NDArray[Any]
+
+WHAT = "the exchange of gradients"
+
+
+class Bucket:
+    """Gradients of one dtype end to end, and behind them for each whether some rank has it."""
+
+    def __init__(self, params: list[Parameter]) -> None:
+        self.params = params
+        self.dtype = np.dtype(np.float32) if params[0].dtype == np.float16 else params[0].dtype
+        self.bounds: list[int] = [0, *np.cumsum([p.size for p in params]).tolist()]
+        self.given: list[Any] = []
+        self.missing = 0
+        self.sent = False
+        self.flat: Array = np.empty(0, self.dtype)
+
+    def begin(self, expected: set[int]) -> None:
+        """A pass begins that will give the gradients of these parameters (ids)."""
+        self.given = [None] * len(self.params)
+        self.missing = sum(id(p) in expected for p in self.params)
+        self.sent = False
+
+    def fill(self, share: float, earlier: float, accumulate: bool) -> Array:
+        """A new flat array: this rank's part of the mean of each gradient.
+
+        ``share``: the weight of this pass among those of all ranks; ``earlier``: that of what the
+        parameters hold already, if the pass adds to it.
+        """
+        flat = self.flat = np.empty(self.bounds[-1] + len(self.params), self.dtype)
+        for i, (p, g) in enumerate(zip(self.params, self.given, strict=True)):
+            part = flat[self.bounds[i] : self.bounds[i + 1]]
+            old = p.grad if accumulate else None
+            use = g is not None and share > 0.0
+            if use:
+                np.multiply(g.reshape(-1), share, out=part, casting="same_kind")
+            else:
+                part.fill(0.0)
+            if old is not None:
+                part += old._data.reshape(-1) * np.asarray(earlier, part.dtype)
+            flat[self.bounds[-1] + i] = use or old is not None
+        self.given = []
+        return flat
+
+    def results(self) -> Iterable[tuple[Parameter, Tensor | None]]:
+        """Each parameter with its mean gradient: None where no rank has one."""
+        has = self.flat[self.bounds[-1] :] > 0.0
+        for i, p in enumerate(self.params):
+            part = self.flat[self.bounds[i] : self.bounds[i + 1]].reshape(p.shape)
+            yield p, Tensor(part.astype(p.dtype, copy=False), None) if has[i] else None
+
+
+def split(params: list[Parameter], size: int) -> list[Bucket]:
+    """The parameters, last ones first, in buckets of one dtype and of about ``size`` bytes."""
+    made: dict[Any, list[list[Parameter]]] = {}
+    for p in reversed(params):
+        groups = made.setdefault(p.dtype, [[]])
+        if groups[-1] and sum(q._data.nbytes for q in groups[-1]) + p._data.nbytes > size:
+            groups.append([])
+        groups[-1].append(p)
+    return [Bucket(group) for groups in made.values() for group in groups]
+
+
+class Exchange:
+    """A :class:`~minigrad.engine.backward.Reducer` that averages gradients over all ranks.
+
+    Each rank's gradient counts by the samples of its batch, so that the mean is the gradient of
+    the batches of all ranks taken as one.
+    """
+
+    def __init__(
+        self, world: World, params: list[Parameter], buffers: list[Tensor], size: int
+    ) -> None:
+        self.world = world
+        self.comm = world.comm.Dup()  # of its own, so that no other exchange comes between
+        self.params = params
+        self.buffers = buffers
+        self.size = size
+        self.samples = 1.0
+        #: Gradients stay here until a later pass sends them.
+        self.held_back = False
+        self._buckets = split(params, size)
+        self._place = {id(p): (b, i) for b in self._buckets for i, p in enumerate(b.params)}
+        self._nodes: dict[Node, Parameter] = {}
+        self._active = False
+        self._accumulate = True
+        self._requests: list[Any] = []
+        self._next = 0
+        self._total = np.zeros(1)
+        self._buffer_values: Array = np.empty(0)
+        self._seen = [b._data for b in buffers]
+        self._moving: list[Tensor] | None = None
+
+    # -- the reducer -------------------------------------------------------------------------------
+
+    def begin(self, leaves: set[Node], *, accumulate: bool, recorded: bool) -> Iterable[Node]:
+        """A pass begins: agree on the weights, and say which gradients are wanted."""
+        self._nodes = {p._node: p for p in self.params if p._node in leaves}  # type: ignore[misc]
+        self._active = bool(self._nodes) and not (recorded and not accumulate)
+        if not self._active:
+            return ()
+        if recorded:
+            raise RuntimeError(
+                "DataParallel: a recorded pass (create_graph=True, or backward() under an open "
+                "tape) leaves its gradients on each rank; take them with tape.gradient, and "
+                "average them with mg.distributed.all_reduce(g, 'mean')"
+            )
+        self._start(accumulate)
+        return () if self.held_back else self._nodes
+
+    def _start(self, accumulate: bool) -> None:
+        self._accumulate = accumulate
+        self._total = np.array([self.samples])
+        mpi = self.world.mpi
+        self._requests = [self.comm.Iallreduce(mpi.IN_PLACE, self._total, mpi.SUM)]
+        self._next = 0
+        expected = {id(p) for p in self._nodes.values()}
+        for bucket in self._buckets:
+            bucket.begin(expected)
+
+    def ready(self, leaf: Node, g: Any) -> None:
+        """Keep a gradient, and send the buckets that are complete, always in the same order."""
+        bucket, i = self._place[id(self._nodes[leaf])]
+        bucket.given[i] = g
+        bucket.missing -= 1
+        if bucket.missing == 0:
+            self._send()
+        elif self._requests:
+            self.world.mpi.Request.Testall(self._requests)  # MPI moves on only when it is called
+
+    def finish(self, sums: dict[Node, Any]) -> None:
+        """Wait for all means, and put them in place of this rank's gradients."""
+        if not self._active:
+            return
+        self._active = False
+        if self.held_back:
+            share = self._share() * self.world.size
+            for leaf in self._nodes if share != 1.0 else ():
+                if leaf in sums:
+                    sums[leaf] = Tensor(_scaled(sums[leaf], share), None)
+            return
+        for leaf, p in self._nodes.items():
+            bucket, i = self._place[id(p)]
+            if not bucket.sent:
+                bucket.given[i] = sums.get(leaf)
+                bucket.missing = 0
+        self._send()
+        self.world.wait(self._requests, WHAT)
+        self._requests = []
+        for bucket in self._buckets:
+            for p, mean in bucket.results():
+                node = p._node
+                if type(node) is not Leaf:
+                    continue
+                if not self._accumulate:
+                    if node in self._nodes:
+                        sums.pop(node, None)
+                    if node in self._nodes and mean is not None:
+                        sums[node] = mean
+                    continue
+                sums.pop(node, None)
+                if mean is not None:
+                    node.grad = None  # it is in the mean
+                    sums[node] = mean
+        self._take_buffers()
+
+    # -- sending -----------------------------------------------------------------------------------
+
+    def _share(self) -> float:
+        """The weight of this rank's batch among those of all ranks."""
+        self.world.wait(self._requests[:1], WHAT)
+        total = float(self._total[0])
+        return self.samples / total if total else 1.0 / self.world.size
+
+    def _send(self) -> None:
+        mpi = self.world.mpi
+        while self._next < len(self._buckets) and self._buckets[self._next].missing == 0:
+            bucket = self._buckets[self._next]
+            flat = bucket.fill(self._share(), 1.0 / self.world.size, self._accumulate)
+            bucket.sent = True
+            self._next += 1
+            self._requests.append(self.comm.Iallreduce(mpi.IN_PLACE, flat, mpi.SUM))
+            if self._next == len(self._buckets):
+                self._send_buffers()
+
+    def _send_buffers(self) -> None:
+        """Send what a training step has changed in the buffers, such as running statistics."""
+        if not self.buffers:
+            return
+        if self._moving is None:  # which they are, is agreed on in the first step
+            changed = [b._data is not before for b, before in zip(self.buffers, self._seen)]
+            agreed = self.world.reduce(np.array(changed), "max", WHAT)
+            self._moving = [b for b, moves in zip(self.buffers, agreed) if moves]
+            self._seen = []
+        if self._moving:
+            share = self._share()
+            parts = [b._data.reshape(-1) for b in self._moving]
+            self._buffer_values = np.concatenate(parts).astype(np.float64)
+            self._buffer_values *= share
+            mpi = self.world.mpi
+            request = self.comm.Iallreduce(mpi.IN_PLACE, self._buffer_values, mpi.SUM)
+            self._requests.append(request)
+
+    def _take_buffers(self) -> None:
+        start = 0
+        for b in self._moving or ():
+            b.assign(self._buffer_values[start : start + b.size].reshape(b.shape))
+            start += b.size
+
+    def take_part(self) -> None:
+        """Make the exchange of a step without a batch, which other ranks have."""
+        self._nodes = {}
+        before, self.samples = self.samples, 0.0
+        try:
+            self._active = True
+            self._start(accumulate=True)
+            means: dict[Node, Any] = {}
+            self.finish(means)
+        finally:
+            self.samples = before
+        for node, mean in means.items():
+            if isinstance(node, Leaf):
+                node.grad = mean
+
+
+def _scaled(g: Any, share: float) -> Array:
+    array = np.asarray(g)
+    return array * np.asarray(share, array.dtype) if share else np.zeros_like(array)

@@ -1,0 +1,156 @@
+"""DataParallel: a model of which each rank has a copy, trained as one, after PyTorch's."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import weakref
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from minigrad.distributed.buckets import Exchange
+from minigrad.distributed.world import World, world
+from minigrad.engine.backward import REDUCERS
+from minigrad.engine.node import STATE
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import Tensor
+from minigrad.engine.tree import flatten
+from minigrad.lazy import load_late
+from minigrad.nn.module import Module
+
+__all__ = ["DataParallel"]
+
+
+class DataParallel(Module):
+    """A model whose gradients are averaged over all ranks, in each of which a copy of it trains.
+
+    Each rank computes the gradients of its own samples. While the backward pass goes on, the
+    gradients that are complete travel in buckets of ``bucket_size`` bytes; when ``backward()`` (or
+    ``tape.gradient``) returns, all ranks have their mean, weighted by the number of samples, which
+    is the length of the first input along ``batch_axis``. So N ranks that take B / N samples each
+    train as one process does with B. The starting values are those of rank 0, and so are buffers;
+    buffers that training changes, such as running statistics, are averaged with the gradients. A
+    parameter that no rank uses in a step keeps the gradient None.
+
+    ``module`` is the model itself: ``parallel.module.state_dict()``. In a program that was not
+    started by mpiexec nothing is exchanged. After ``torch.nn.parallel.DistributedDataParallel``; Li
+    et al., "PyTorch distributed", 2020.
+
+    Raises RuntimeError, on all ranks and with the name of the first parameter that differs, if the
+    models of the ranks are not alike, and ValueError for a model with lazy layers that has not run.
+
+    >>> model = mg.distributed.DataParallel(nn.Linear(2, 1))
+    >>> model(mg.ones((3, 2))).shape
+    (3, 1)
+    """
+
+    __slots__ = ("_exchange",)
+
+    @checked(bucket_size="[1, inf)")
+    def __init__(self, module: Module, batch_axis: int = 0, bucket_size: int = 4_000_000) -> None:
+        super().__init__()
+        self.module = module
+        self.batch_axis = batch_axis
+        self.bucket_size = bucket_size
+        self._exchange: Exchange | None = None
+        found = world()
+        if found is not None:
+            self._join(found)
+
+    def _join(self, found: World) -> None:
+        """Compare the models, take over rank 0's values, and take part in backward passes."""
+        module = self.module
+        lazy = load_late("minigrad.nn.lazy").UninitializedParameter
+        for name, p in module.named_parameters():
+            if isinstance(p, lazy):
+                raise ValueError(
+                    f"DataParallel: parameter {name!r} is lazy: run one batch through the model "
+                    f"first"
+                )
+        _refuse_others(found, module)
+        for tensor in [*module.parameters(), *module.buffers()]:
+            array = np.array(tensor._data, order="C")
+            found.broadcast(array, 0, "DataParallel (the starting values)")
+            tensor.assign(array)
+        params = [p for p in module.parameters() if p.requires_grad]
+        buffers = [b for b in module.buffers() if b.dtype.kind == "f"]
+        exchange = Exchange(found, params, buffers, self.bucket_size)
+        self._exchange = exchange
+        REDUCERS.append(exchange)
+        weakref.finalize(self, REDUCERS.remove, exchange)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the module."""
+        exchange = self._exchange
+        if exchange is not None and self.training and STATE.get().recording:
+            exchange.samples = float(_length((args, kwargs), self.batch_axis))
+        return self.module(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def no_sync(self) -> Generator[None]:
+        """A block whose backward passes add to the gradients of this rank, and send nothing.
+
+        The next pass outside sends the sum, which is cheaper than sending each part.
+
+        >>> model = mg.distributed.DataParallel(nn.Linear(2, 1))
+        >>> with model.no_sync():
+        ...     model(mg.ones((3, 2))).sum().backward()
+        """
+        exchange = self._exchange
+        if exchange is None:
+            yield
+            return
+        before, exchange.held_back = exchange.held_back, True
+        try:
+            yield
+        finally:
+            exchange.held_back = before
+
+    def skip(self) -> None:
+        """Take part in the exchange of a step for which this rank has no samples.
+
+        >>> mg.distributed.DataParallel(nn.Linear(2, 1)).skip()
+        """
+        if self._exchange is not None:
+            self._exchange.take_part()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DataParallel:
+        return DataParallel(copy.deepcopy(self.module, memo), self.batch_axis, self.bucket_size)
+
+    def extra_repr(self) -> str:
+        """The settings that differ from the defaults."""
+        return f"batch_axis={self.batch_axis}" if self.batch_axis else ""
+
+
+def _length(args: Any, axis: int) -> int:
+    """The length of the first array among these arguments; 1 if there is none."""
+    for one in flatten(args):
+        shape: tuple[int, ...] = one.shape if isinstance(one, (Tensor, np.ndarray)) else ()
+        if len(shape) > axis:
+            return shape[axis]
+    return 1
+
+
+def _refuse_others(found: World, module: Module) -> None:
+    """Raise RuntimeError on all ranks unless their models are alike."""
+    mine = [_described(name, p) for name, p in module.named_parameters()]
+    mine += [_described(name, b) for name, b in module.named_buffers()]
+    first = found.send_to_all(mine, 0, "DataParallel (comparing the models)")
+    problem = ""
+    for i in range(max(len(mine), len(first))):
+        here, there = (texts[i] if i < len(texts) else "nothing" for texts in (mine, first))
+        if here != there:
+            problem = (
+                f"DataParallel: the model of rank {found.rank} differs from that of rank 0: "
+                f"where rank 0 has {there}, rank {found.rank} has {here}. All ranks must make the "
+                f"same model"
+            )
+            break
+    found.raise_everywhere(problem, RuntimeError, "DataParallel (comparing the models)")
+
+
+def _described(name: str, tensor: Tensor) -> str:
+    frozen = ", frozen" if hasattr(tensor, "requires_grad") and not tensor.requires_grad else ""
+    return f"{name!r} {tensor.dtype} {tensor.shape}{frozen}"

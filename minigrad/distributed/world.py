@@ -1,0 +1,197 @@
+"""The processes that train together: how many there are, and which one this is.
+
+They are the ranks that ``mpiexec`` has started, and MPI, through mpi4py, carries what they exchange.
+A program that was started without ``mpiexec`` is alone: nothing here then needs MPI, or costs time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import os
+import pickle
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.distributed.herald import Herald
+from minigrad.distributed.watch import Watch
+from minigrad.kernels import blas
+from minigrad.lazy import extra
+
+Array = NDArray[Any]
+
+#: What launchers (MPICH, Intel and Microsoft MPI; PMIx; Open MPI) give a process: its number, and
+#: how many there are.
+RANKS = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")
+SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
+#: With one of these set, the number of threads is the user's choice.
+THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+#: How an exchange combines what the ranks give.
+OPERATIONS = {"sum": "SUM", "mean": "SUM", "max": "MAX", "min": "MIN"}
+
+
+class World:
+    """The ranks of a program that mpiexec has started, and the exchanges between them.
+
+    Every exchange is non-blocking underneath, so that a wait can be interrupted, and notices when
+    another rank will never come (see ``watch.py``).
+    """
+
+    def __init__(self, mpi: Any) -> None:
+        self.mpi = mpi
+        comm = mpi.COMM_WORLD
+        self.rank: int = comm.rank
+        self.size: int = comm.size
+        # One for each kind of exchange. In a common one MPI may take the barrier of one rank for
+        # a part of another's sum, and go on with wrong numbers.
+        self.comm, self._broadcasts, self._gathers, self._barriers = (
+            comm.Dup() for _ in range(4)
+        )
+        node = comm.Split_type(mpi.COMM_TYPE_SHARED)
+        self.local_rank: int = node.rank
+        self.local_size: int = node.size
+        _share_cores(node)
+        self.herald = Herald(node, self.rank, self.size)
+        self.watch = Watch(mpi, comm.Dup(), self.herald)
+        node.Free()
+
+    def wait(self, requests: Sequence[Any], what: str) -> None:
+        """Wait until these requests are complete; ``what`` names them in messages."""
+        self.watch.wait(requests, what)
+
+    def reduce(self, array: Array, op: str, what: str) -> Array:
+        """Combine arrays of all ranks by "sum", "mean", "max" or "min"; a new array."""
+        sent = _sendable(array)
+        operation = getattr(self.mpi, OPERATIONS[op])
+        self.wait([self.comm.Iallreduce(self.mpi.IN_PLACE, sent, operation)], what)
+        if op == "mean":
+            sent = sent / self.size
+        return sent if op == "mean" and array.dtype.kind != "f" else sent.astype(array.dtype)
+
+    def broadcast(self, array: Array, root: int, what: str) -> None:
+        """Write what rank ``root`` has in this contiguous array over what all others have."""
+        self.wait([self._broadcasts.Ibcast(array.reshape(-1).view(np.uint8), root)], what)
+
+    def barrier(self) -> None:
+        """Wait until all ranks have come here."""
+        self.wait([self._barriers.Ibarrier()], "barrier")
+
+    def gather(self, value: Any, what: str) -> list[Any]:
+        """The objects of all ranks, in their order, on all ranks."""
+        sent = np.frombuffer(pickle.dumps(value), np.uint8)
+        sizes = np.zeros(self.size, np.int64)
+        self.wait([self._gathers.Iallgather(np.array([sent.size]), sizes)], what)
+        found = np.empty(int(sizes.sum()), np.uint8)
+        self.wait([self._gathers.Iallgatherv(sent, [found, sizes])], what)
+        ends = np.cumsum(sizes)
+        return [pickle.loads(found[e - n : e].tobytes()) for e, n in zip(ends, sizes)]  # noqa: S301 (of our own ranks)
+
+    def send_to_all(self, value: Any, root: int, what: str) -> Any:
+        """The object that rank ``root`` has, on all ranks."""
+        sent = np.frombuffer(pickle.dumps(value if self.rank == root else None), np.uint8)
+        size = np.array([sent.size])
+        self.broadcast(size, root, what)
+        buffer = sent.copy() if self.rank == root else np.empty(int(size[0]), np.uint8)
+        self.broadcast(buffer, root, what)
+        return pickle.loads(buffer.tobytes())  # noqa: S301 (of our own ranks)
+
+    def raise_everywhere(self, problem: str, kind: type[Exception], what: str) -> None:
+        """Raise the error of the first rank that has a problem, on all ranks; "" is none."""
+        problems = self.gather(problem, what)
+        for text in problems:
+            if text:
+                error = kind(text)
+                # One rank shows it; the others would only repeat it.
+                error.shown_by_first_rank = True  # type: ignore[attr-defined]
+                raise error
+
+    def leave(self) -> None:
+        """The program ends: wait for the other ranks, unless this process is a copy of it."""
+        self.watch.leave()
+        self.herald.close()
+
+
+def _sendable(array: Array) -> Array:
+    """A contiguous copy in a dtype that MPI knows: it has no half precision."""
+    if array.dtype == np.float16:
+        return np.ascontiguousarray(array, np.float32)
+    if array.dtype == np.bool_:
+        return np.ascontiguousarray(array, np.int8)
+    return np.array(array, order="C")
+
+
+def _share_cores(node: Any) -> None:
+    """Give BLAS, and our own threads, this rank's share of the cores of its machine."""
+    if node.size < 2 or any(os.environ.get(name) for name in THREADS):
+        return
+    mine = frozenset(_cores())
+    sets = node.allgather(mine)
+    sharing = sum(1 for other in sets if other & mine)  # a launcher may have bound each to its own
+    blas.set_threads(max(1, len(mine) // sharing))
+
+
+def _cores() -> Any:
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return range(os.cpu_count() or 1)
+
+
+def started_by_mpiexec() -> bool:
+    """Whether a launcher of MPI has started this process, or the program has started MPI itself."""
+    mpi: Any = sys.modules.get("mpi4py.MPI")
+    started = mpi is not None and mpi.Is_initialized() and mpi.COMM_WORLD.size > 1
+    return started or any(name in os.environ for name in RANKS)
+
+
+@functools.cache
+def world() -> World | None:
+    """The ranks of this program, or None if it runs alone.
+
+    Raises ImportError under mpiexec without mpi4py, and RuntimeError if the two belong to
+    different implementations of MPI.
+    """
+    if not started_by_mpiexec():
+        return None
+    mpi = extra("mpi4py.MPI", "mpi", "a program started by mpiexec")
+    told = next((int(os.environ[name]) for name in SIZES if name in os.environ), 1)
+    if told > 1 and mpi.COMM_WORLD.size == 1:
+        version = mpi.Get_library_version().split("\n")[0].strip().rstrip("\0")
+        raise RuntimeError(
+            f"mpiexec has started {told} processes, but mpi4py uses another MPI ({version}) and "
+            f"sees one. Start the program with the mpiexec of that MPI; pip install "
+            f"'minigrad[mpi]' brings a pair that fits"
+        )
+    if mpi.COMM_WORLD.size == 1:
+        return None
+    made = World(mpi)
+    atexit.register(_leave, made, os.getpid())
+    sys.excepthook = functools.partial(_fail, made, os.getpid(), sys.excepthook)
+    return made
+
+
+def _leave(made: World, process: int) -> None:
+    if os.getpid() == process:
+        made.leave()
+
+
+def _fail(made: World, process: int, before: Any, kind: Any, error: Any, trace: Any) -> None:
+    """Show the error that ends this rank, and end all others, which would wait for it for ever."""
+    if os.getpid() != process:
+        before(kind, error, trace)
+        return
+    everywhere = getattr(error, "shown_by_first_rank", False) or kind is KeyboardInterrupt
+    if not everywhere or made.rank == 0:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        before(kind, error, trace)
+    made.watch.fail(
+        f"rank {made.rank} of {made.size} "
+        + ("was interrupted" if kind is KeyboardInterrupt else f"failed with {kind.__name__}"),
+        code=130 if kind is KeyboardInterrupt else 1,
+        quiet=everywhere and made.rank > 0,
+    )
