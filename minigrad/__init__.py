@@ -147,7 +147,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from minigrad import callbacks, data, distributed, metrics, models, nn, onnx, optim, testing, viz
+    from minigrad import callbacks, data, distributed
+    from minigrad import metrics, models, nn, onnx, optim, testing, viz
     from minigrad.debug.anomaly import AnomalyError, detect_anomaly
     from minigrad.debug.environment import show_config
     from minigrad.debug.explain import explain

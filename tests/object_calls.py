@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import minigrad as mg
-from minigrad import callbacks, data, metrics, models, nn, optim, testing, viz
+from minigrad import callbacks, data, distributed, metrics, models, nn, optim, testing, viz
 from minigrad.optim import lr_scheduler
 
 GROUPS: dict[str, Any] = {
     "mg": mg, "nn": nn, "nn.init": nn.init, "optim": optim, "lr_scheduler": lr_scheduler,
     "data": data, "metrics": metrics, "callbacks": callbacks, "models": models,
-    "testing": testing, "viz": viz,
+    "testing": testing, "viz": viz, "distributed": distributed,
 }  # fmt: skip
 if importlib.util.find_spec("onnx") is not None:  # its calls need the package
     GROUPS["onnx"] = mg.onnx
@@ -378,6 +378,30 @@ def calls() -> dict[str, Callable[[], Call]]:
     add("data.RandomCrop", transform, data.RandomCrop, size=3)
     add("data.RandomHorizontalFlip", transform, data.RandomHorizontalFlip)
     table["data.RandomTransform"] = lambda: Call(data.RandomTransform, {})
+    # -- several processes
+    table["distributed.rank"] = lambda: Call(distributed.rank, {})
+    table["distributed.world_size"] = lambda: Call(distributed.world_size, {})
+    table["distributed.barrier"] = lambda: Call(distributed.barrier, {})
+    for name in ("all_reduce", "broadcast"):
+        table[f"distributed.{name}"] = lambda name=name: Call(
+            getattr(distributed, name), {"x": rows()}
+        )
+    table["distributed.DataParallel"] = lambda: Call(
+        distributed.DataParallel, {"module": model()}, lambda made: made(rows())
+    )
+    for name in ("no_sync", "skip"):
+        table[f"distributed.DataParallel.{name}"] = lambda name=name: Call(
+            getattr(distributed.DataParallel(model()), name), {}
+        )
+    add("distributed.DistributedSampler", Call, distributed.DistributedSampler,
+        {"dataset": X}, list)  # fmt: skip
+    table["distributed.DistributedSampler.set_epoch"] = lambda: Call(
+        distributed.DistributedSampler(X).set_epoch, {"epoch": 1}
+    )
+    add("distributed.SyncBatchNorm", layer, distributed.SyncBatchNorm, rows, num_features=4)
+    table["distributed.convert_sync_batchnorm"] = lambda: Call(
+        distributed.convert_sync_batchnorm, {"module": nn.Sequential(nn.BatchNorm1d(4))}
+    )
     # -- metrics, callbacks, training
     for name in (*("Accuracy", "ConfusionMatrix", "F1", "Precision", "Recall"),):
         add(f"metrics.{name}", metric, getattr(metrics, name))

@@ -21,6 +21,7 @@ WHOLE = {
     "minigrad",
     "minigrad.callbacks",
     "minigrad.data",
+    "minigrad.distributed",
     "minigrad.metrics",
     "minigrad.models",
     "minigrad.nn",

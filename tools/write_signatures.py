@@ -14,9 +14,10 @@ from typing import Any
 
 FILE = Path(__file__).parents[1] / "tests" / "signatures.txt"
 MODULES = (
-    "minigrad", "minigrad.callbacks", "minigrad.data", "minigrad.linalg", "minigrad.metrics",
-    "minigrad.models", "minigrad.nn", "minigrad.nn.functional", "minigrad.nn.init",
-    "minigrad.optim", "minigrad.optim.lr_scheduler", "minigrad.testing", "minigrad.viz",
+    "minigrad", "minigrad.callbacks", "minigrad.data", "minigrad.distributed", "minigrad.linalg",
+    "minigrad.metrics", "minigrad.models", "minigrad.nn", "minigrad.nn.functional",
+    "minigrad.nn.init", "minigrad.optim", "minigrad.optim.lr_scheduler", "minigrad.testing",
+    "minigrad.viz",
 )  # fmt: skip
 
 

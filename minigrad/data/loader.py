@@ -323,13 +323,16 @@ class DataLoader:
         which, of = self._share
         chosen = chosen[which::of]
         if not len(chosen) and len(self.dataset):  # other processes have samples for this batch
-            sample = self._arrays(np.zeros(1 + which, np.int64), epoch_seed, 0)
+            sample = self._batch(np.zeros(1, np.int64), epoch_seed, number)
             return map_leaves(lambda a: a[:0] if isinstance(a, np.ndarray) else a, sample)
+        return self._batch(chosen, epoch_seed, number)
+
+    def _batch(self, chosen: Indices, epoch_seed: int, number: int) -> Any:
         if not self._makes_own():
             return _collated(self.dataset, chosen)
         # A generator for each batch: neither skipping nor workers change its numbers. Processes
         # that share the samples draw other numbers for theirs.
-        which = which or getattr(self.sampler, "rank", 0)
+        which = self._share[0] or getattr(self.sampler, "rank", 0)
         generator = np.random.default_rng([epoch_seed, number, which][: 3 if which else 2])
         try:
             with drawing_from(generator):

@@ -51,8 +51,8 @@ class Bucket:
         for i, (p, g) in enumerate(zip(self.params, self.given, strict=True)):
             part = flat[self.bounds[i] : self.bounds[i + 1]]
             old = p.grad if accumulate else None
-            use = g is not None and share > 0.0
-            if use:
+            use = g is not None and share > 0.0  # without samples, a gradient may be NaN
+            if g is not None and use:
                 np.multiply(g.reshape(-1), share, out=part, casting="same_kind")
             else:
                 part.fill(0.0)
@@ -115,7 +115,8 @@ class Exchange:
 
     def begin(self, leaves: set[Node], *, accumulate: bool, recorded: bool) -> Iterable[Node]:
         """A pass begins: agree on the weights, and say which gradients are wanted."""
-        self._nodes = {p._node: p for p in self.params if p._node in leaves}  # type: ignore[misc]
+        nodes = ((p._node, p) for p in self.params)
+        self._nodes = {node: p for node, p in nodes if node is not None and node in leaves}
         self._active = bool(self._nodes) and not (recorded and not accumulate)
         if not self._active:
             return ()

@@ -63,12 +63,12 @@ class DataParallel(Module):
         """Compare the models, take over rank 0's values, and take part in backward passes."""
         module = self.module
         lazy = load_late("minigrad.nn.lazy").UninitializedParameter
-        for name, p in module.named_parameters():
-            if isinstance(p, lazy):
-                raise ValueError(
-                    f"DataParallel: parameter {name!r} is lazy: run one batch through the model "
-                    f"first"
-                )
+        waiting = [name for name, p in module.named_parameters() if isinstance(p, lazy)]
+        if waiting:
+            raise ValueError(
+                f"DataParallel: parameter {waiting[0]!r} is lazy: run one batch through the model "
+                f"first"
+            )
         _refuse_others(found, module)
         for tensor in [*module.parameters(), *module.buffers()]:
             array = np.array(tensor._data, order="C")

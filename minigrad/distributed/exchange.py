@@ -1,4 +1,4 @@
-"""Exchanges that programs ask for themselves: the sum or mean of tensors, copies of them, a barrier.
+"""Exchanges that programs ask for themselves: sums and means of tensors, copies, a barrier.
 
 In a program that was not started by mpiexec each of them returns at once, with what it was given.
 """
@@ -57,11 +57,12 @@ def all_reduce(x: T, op: Literal["sum", "mean", "max", "min"] = "sum") -> T:
         if found is None:
             return x
         total = _sum_over_ranks(tensor)
-        return total if op == "sum" else total / found.size  # type: ignore[return-value]
+        ans: T = total if op == "sum" else total / found.size
+        return ans
     if found is None:
         return x
-    result = found.reduce(tensor._data, op, "all_reduce")
-    return _like(x, result)
+    ans = _like(x, found.reduce(tensor._data, op, "all_reduce"))
+    return ans
 
 
 @custom_gradient
@@ -88,7 +89,8 @@ def broadcast(x: T, root: int = 0) -> T:
         return x
     array = np.array(named("broadcast", x)._data, order="C")
     found.broadcast(array, root, "broadcast")
-    return _like(x, array)
+    ans: T = _like(x, array)
+    return ans
 
 
 def barrier() -> None:

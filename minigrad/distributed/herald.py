@@ -38,7 +38,7 @@ class Herald:
                 _remove(folder)
 
     def tell(self, text: str) -> None:
-        """Pass on a line: "checkpoint PATH"; "said" when the end was explained; "bye" at the end."""
+        """Pass on a line: "checkpoint PATH"; "said", when the end was explained; "bye"."""
         if self._pipe is not None:
             with contextlib.suppress(OSError):
                 os.write(self._pipe, f"{text}\n".encode())
@@ -87,9 +87,9 @@ def main(folder: str, size: str, *ranks: str) -> None:
         os.nice(-5)  # to be awake in time; only some users may
     poll = select.poll()
     pipes: dict[int, int] = {}
-    for rank in ranks:
-        pipe = os.open(Path(folder, rank), os.O_RDONLY | os.O_NONBLOCK)
-        pipes[pipe] = int(rank)
+    for name in ranks:
+        pipe = os.open(Path(folder, name), os.O_RDONLY | os.O_NONBLOCK)
+        pipes[pipe] = int(name)
         poll.register(pipe, select.POLLIN)
     os.write(1, b"R")
     os.close(1)

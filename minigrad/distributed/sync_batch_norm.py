@@ -27,6 +27,8 @@ class SyncBatchNorm(_BatchNorm):
     :class:`minigrad.nn.BatchNorm2d` does. In evaluation, and in a program that was not started by
     mpiexec, it is that layer. After ``torch.nn.SyncBatchNorm``.
 
+    Raises ValueError for other shapes, and in training for one value per channel on all ranks.
+
     >>> mg.distributed.SyncBatchNorm(3)(mg.zeros((2, 3, 4, 4))).shape
     (2, 3, 4, 4)
     """
@@ -86,11 +88,9 @@ def convert_sync_batchnorm(module: Module) -> Module:
     Returns the model, or the new layer where the module is one itself. Do so before the optimizer
     is made. After ``torch.nn.SyncBatchNorm.convert_sync_batchnorm``.
 
-    >>> mg.distributed.convert_sync_batchnorm(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3)))
-    Sequential(
-      (0): Linear(in_features=2, out_features=3, bias=True)
-      (1): SyncBatchNorm(3)
-    )
+    >>> model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    >>> type(mg.distributed.convert_sync_batchnorm(model)[1]).__name__
+    'SyncBatchNorm'
     """
     if isinstance(module, (BatchNorm1d, BatchNorm2d)):
         return _converted(module)

@@ -1,7 +1,7 @@
 """The processes that train together: how many there are, and which one this is.
 
-They are the ranks that ``mpiexec`` has started, and MPI, through mpi4py, carries what they exchange.
-A program that was started without ``mpiexec`` is alone: nothing here then needs MPI, or costs time.
+They are the ranks that ``mpiexec`` has started, and what they exchange goes through mpi4py. A
+program that was started without ``mpiexec`` is alone: nothing here then needs MPI, or costs time.
 """
 
 from __future__ import annotations
@@ -49,9 +49,7 @@ class World:
         self.size: int = comm.size
         # One for each kind of exchange. In a common one MPI may take the barrier of one rank for
         # a part of another's sum, and go on with wrong numbers.
-        self.comm, self._broadcasts, self._gathers, self._barriers = (
-            comm.Dup() for _ in range(4)
-        )
+        self.comm, self._broadcasts, self._gathers, self._barriers = (comm.Dup() for _ in range(4))
         node = comm.Split_type(mpi.COMM_TYPE_SHARED)
         self.local_rank: int = node.rank
         self.local_size: int = node.size

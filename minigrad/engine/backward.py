@@ -179,9 +179,7 @@ class Accumulator:
         return self.sums.get(node) if node in self._sources else self.sums.pop(node, None)
 
 
-def _vjps(
-    hook: Hook | None, apply: ApplyRules, tensor: MakeTensor | None, release: bool
-) -> Vjps:
+def _vjps(hook: Hook | None, apply: ApplyRules, tensor: MakeTensor | None, release: bool) -> Vjps:
     """The function that applies the rules of a node: pairs of an edge and its cotangent.
 
     Around the rules it calls the hooks, sets the scope of a recorded pass, and releases the node.
