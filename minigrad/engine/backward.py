@@ -97,10 +97,10 @@ def backward(
         for (_, parent), h in vjps(node, needed[node], g):
             if h is not None:
                 grads.add(parent, match_input(h, parent, node))
-    for reducer in reducers:
-        reducer.finish(grads.sums)
     if hook is not None:
         _show_ends(hook, grads.sums, needed, tensor)
+    for reducer in reducers:
+        reducer.finish(grads.sums)
     if release:
         _free(order, in_tape)
     return grads.sums
