@@ -97,6 +97,8 @@ __all__ = [
     # powers, exponentials and logarithms
     "cbrt", "exp", "exp2", "expm1", "float_power", "log", "log10", "log1p", "log2", "logaddexp",
     "logaddexp2", "pow", "power", "reciprocal", "sqrt", "square",
+    # special functions
+    "digamma", "erf", "erfc", "gammaln", "xlogy",
     # trigonometric functions
     "acos", "arccos", "arcsin", "arctan", "arctan2", "asin", "atan", "atan2", "cos", "deg2rad",
     "degrees", "hypot", "rad2deg", "radians", "sin", "sinc", "tan", "unwrap",
@@ -108,7 +110,7 @@ __all__ = [
     "nanvar",
     # cumulative sums and differences
     "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
-    "trapezoid",
+    "logcumsumexp", "trapezoid",
     # order and statistics
     "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile", "quantile",
     "sort", "average", "bincount", "corrcoef", "cov",
@@ -163,7 +165,8 @@ if TYPE_CHECKING:
     from minigrad.io.tensors import load, load_metadata, save
     from minigrad.operators import linalg
     from minigrad.operators.cumulative import (
-        cumprod, cumsum, cumulative_prod, cumulative_sum, diff, ediff1d, gradient, trapezoid,
+        cumprod, cumsum, cumulative_prod, cumulative_sum, diff, ediff1d, gradient, logcumsumexp,
+        trapezoid,
     )
     from minigrad.operators.sorting import (
         median, nanmedian, nanpercentile, nanquantile, partition, percentile, quantile, sort,
@@ -186,6 +189,7 @@ if TYPE_CHECKING:
     )
     from minigrad.operators.signals import convolve, correlate, interp
     from minigrad.operators.padding import pad
+    from minigrad.operators.special import digamma, erf, erfc, gammaln, xlogy
     from minigrad.training.history import History
     from minigrad.training.trainer import Trainer
 else:

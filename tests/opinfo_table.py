@@ -603,7 +603,10 @@ COMPARED: dict[str, Callable[..., Any]] = {
     "median": median(mg.median), "nanmedian": median(mg.nanmedian),
     "quantile": quantile(mg.quantile), "nanquantile": quantile(mg.nanquantile),
     "cov": covariance, "bincount": lambda x, weights=None, minlength=0: mg.bincount(x, weights, minlength),
+    # special functions
+    "digamma": mg.digamma, "erf": mg.erf, "erfc": mg.erfc, "lgamma": mg.gammaln, "xlogy": mg.xlogy,
     # along an axis
+    "logcumsumexp": mg.logcumsumexp,
     "cumsum": cast(mg.cumsum), "cumprod": cast(mg.cumprod), "diff": diff, "gradient": gradient,
     "trapezoid": trapezoid, "trapz": trapezoid, "sort": sort, "msort": lambda x: mg.sort(x, 0),
     "argsort": argsort, "searchsorted": searchsorted, "bucketize": bucketize, "unique": unique,
@@ -777,13 +780,13 @@ NOT_HERE = words(
     addbmm addcdiv addcmul addmm addmm.decomposed addmv addr aminmax baddbmm bfloat16 block_diag
     bool broadcast_shapes byte cartesian_prod cdist char cholesky_inverse cholesky_solve chunk
     combinations cummax cummin cumulative_trapezoid diag_embed diagonal_copy diagonal_scatter
-    digamma dist div.trunc_rounding double erf erfc erfinv expand_copy fill float frexp gather
+    dist div.trunc_rounding double erfinv expand_copy fill float frexp gather
     geqrf grid_sampler_2d grid_sampler_3d half histc histogramdd i0 igamma igammac index_add
     index_copy index_fill index_put index_reduce.amax index_reduce.amin index_reduce.mean
-    index_reduce.prod int item kthvalue lerp lgamma linalg.cholesky_ex linalg.householder_product
+    index_reduce.prod int item kthvalue lerp linalg.cholesky_ex linalg.householder_product
     linalg.inv_ex linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve linalg.lu
     linalg.lu_factor linalg.lu_factor_ex linalg.lu_solve linalg.solve_ex linalg.solve_triangular
-    linspace.tensor_overload logcumsumexp logdet logit logspace logspace.tensor_overload long lu
+    linspace.tensor_overload logdet logit logspace logspace.tensor_overload long lu
     lu_solve lu_unpack masked.amax masked.amin masked.argmax masked.argmin masked.cumprod
     masked.cumsum masked.log_softmax masked.logaddexp masked.logsumexp masked.mean masked.median
     masked.norm masked.normalize masked.prod masked.softmax masked.softmin masked.std masked.sum
@@ -833,7 +836,7 @@ NOT_HERE = words(
     special.spherical_bessel_j0 special.xlog1py special.zeta split split.list_args
     split_with_sizes_copy squeeze_copy std_mean std_mean.unbiased svd t_copy topk transpose_copy
     triangular_solve tril_indices triu_indices unbind_copy unflatten unfold unfold_copy
-    unique_consecutive unsafe_chunk unsafe_split unsqueeze_copy var_mean var_mean.unbiased xlogy
+    unique_consecutive unsafe_chunk unsafe_split unsqueeze_copy var_mean var_mean.unbiased
     zero_
 """
 )

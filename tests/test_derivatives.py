@@ -204,3 +204,17 @@ def test_only_what_it_closes_over_is_tracked(transform):
         tape.watch(watched)
         y = loss(mg.tensor(X), watched)
     np.testing.assert_allclose(tape.gradient(y, watched).numpy(), wanted, rtol=1e-7, atol=1e-8)
+
+
+def test_hvp_is_curried_like_its_siblings():
+    product = mg.hvp(lambda x, w: (x**3 * w).sum())
+    np.testing.assert_allclose(product(X, V, W), 6 * X * W * V)
+    np.testing.assert_allclose(product(X, V, w=W), 6 * X * W * V)
+    assert type(product(X, V, W)) is np.ndarray
+    np.testing.assert_allclose(mg.hvp(lambda x: (x**3).sum(), X, V), 6 * X * V)
+    np.testing.assert_allclose(mg.hvp(lambda x: (x**3).sum(), v=V, x=X), 6 * X * V)
+    for given in ({"x": X}, {"v": V}):
+        with pytest.raises(TypeError, match=r"hvp: expected x and v.*only one"):
+            mg.hvp(lambda x: (x**3).sum(), **given)
+    with pytest.raises(ValueError, match="hvp: x has shapes"):
+        product(X, V[:2], W)

@@ -389,3 +389,58 @@ def test_settings_of_a_function_without_derivative_go_by_position_too():
     ):
         with pytest.raises(TypeError, match=r"argmax|floor|less"):
             call()
+
+
+# -- tensors that nothing is lost from -------------------------------------------------------------
+
+FREE = {
+    "np.frexp": lambda x: np.frexp(x)[0], "np.spacing": np.spacing, "np.i0": np.i0,
+    "np.fft.fft": np.fft.fft, "np.linalg.eigvals": np.linalg.eigvals, "np.roots": lambda x: np.roots(x[0]),
+    "np.add.reduce": np.add.reduce, "np.add.outer": lambda x: np.add.outer(x, x),
+    "np.multiply.accumulate": np.multiply.accumulate, "np.add.reduceat": lambda x: np.add.reduceat(x, [0, 1]),
+    "np.add.at": lambda x: written(lambda a: np.add.at(a, [0, 0], x)),
+    "out= of a ufunc": lambda x: written(lambda a: np.exp(x, out=a)),
+    "out= in a tuple": lambda x: written(lambda a: np.add(x, 1.0, out=(a,))),
+    "out= of a function": lambda x: written(lambda a: np.sum(x, axis=0, keepdims=True, out=a[:1])),
+    "in place": lambda x: written(lambda a: a.__iadd__(x)),
+    "np.copyto": lambda x: written(lambda a: np.copyto(a, x)),
+    "np.put": lambda x: written(lambda a: np.put(a, [0, 3], x)),
+    "where=": lambda x: np.sum(x, where=np.array([True, False])),
+    "dtype=": lambda x: np.sum(x, dtype=np.float32), "initial=": lambda x: np.sum(x, axis=0, initial=1.0),
+    "order=": lambda x: np.reshape(x, 4, order="F"), "where= of a ufunc": lambda x: written(lambda a: np.add(x, 1, out=a, where=a < 0)),
+    "dtype= of a ufunc": lambda x: np.add(x, 1, dtype=np.float32),
+    "np.apply_along_axis": lambda x: np.apply_along_axis(np.sum, 0, x), "np.linspace": lambda x: np.linspace(0, x, 3),
+}  # fmt: skip
+
+
+def written(call):
+    array = np.zeros((2, 2))
+    call(array)
+    return array
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", FREE)
+def test_untracked_tensors_pass_through_numpy_unhindered(name):
+    function = FREE[name]
+    found = function(mg.tensor(X))
+    np.testing.assert_array_equal(np.asarray(found), function(X))
+    assert np.asarray(found).dtype == np.asarray(function(X)).dtype
+    tracked = mg.tensor(X, requires_grad=True)
+    with pytest.raises(TypeError):
+        function(tracked)
+    with mg.no_grad():
+        np.testing.assert_array_equal(np.asarray(function(tracked)), function(X))
+
+
+def test_a_tensor_is_not_written_into_even_untracked():
+    t = mg.tensor(X)
+    for call in (
+        lambda: np.copyto(t, X), lambda: np.put(t, 0, 1.0), lambda: np.fill_diagonal(t, 0.0),
+        lambda: np.add(X, 1.0, out=t), lambda: np.sum(X, axis=0, keepdims=True, out=t),
+        lambda: np.add(X, 1.0, out=(t,)), lambda: np.putmask(t, X > 0, 1.0),
+        lambda: np.add.at(t, [0], 1.0),
+    ):  # fmt: skip
+        with pytest.raises((TypeError, ValueError), match=r"value|read-only"):
+            call()
+    np.testing.assert_array_equal(t, X)

@@ -117,8 +117,10 @@ GRADIENTS = {
     "mg.binary_cross_entropy_with_logits": 4, "silu": 4, "tanh": 4,
     "binary_cross_entropy_of_each": 4, "mg.binary_cross_entropy": 4,
 }  # fmt: skip
-#: Those that the polynomial of normal_cdf makes, which a wider type does not make more exact.
-BESIDE = ("mg.gelu", "normal_cdf", "mg.sinc", "sinc")
+#: Those that series make, or float64, which a wider type does not make more exact.
+BESIDE = (
+    "mg.gelu", "normal_cdf", "mg.sinc", "sinc", "erf", "erfc", "gammaln", "digamma", "polygamma",
+)  # fmt: skip
 
 
 def test_the_elementwise_operators_are_found():

@@ -3,11 +3,15 @@
 There are three kinds: functions with an operator (in the table ``NUMPY``), functions whose result
 needs no gradient (``PLAIN``: they get the arrays), and everything else, which raises TypeError with
 a remedy. So no function converts a tensor to an array silently, which would lose the graph.
+
+Where nothing is tracked, nothing can be lost: then the third kind, too, runs on the arrays, and
+gives what NumPy or SciPy gives.
 """
 
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -58,6 +62,12 @@ REDUCTIONS = {
     ("add", "accumulate"): "np.cumsum", ("multiply", "accumulate"): "np.cumprod",
     ("multiply", "outer"): "np.outer", ("add", "at"): "mg.scatter",
 }  # fmt: skip
+#: Functions of scipy.special that have an operator: their names there, and where it is.
+SCIPY = {
+    "erf": "special.erf", "erfc": "special.erfc", "gammaln": "special.gammaln",
+    "psi": "special.digamma", "xlogy": "special.xlogy", "expit": "activations.sigmoid",
+    "log_expit": "activations.logsigmoid", "ndtr": "normal_distribution.normal_cdf",
+}  # fmt: skip
 #: What to do instead of an argument that NumPy knows and tensors do not.
 INSTEAD = {
     "dtype": "convert with t.astype(dtype)",
@@ -81,6 +91,10 @@ def _on_demand(function: Function) -> Function | None:
     if function in PLAIN:
         return None
     load_late("minigrad.operators.on_demand")  # which fills the table
+    name = getattr(function, "__name__", "")
+    if name in SCIPY and getattr(sys.modules.get("scipy.special"), name, None) is function:
+        module, _, ours = SCIPY[name].rpartition(".")
+        NUMPY[function] = getattr(load_late(f"minigrad.operators.{module}"), ours)
     return NUMPY.get(function)
 
 
@@ -93,9 +107,11 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
     if method == "__call__" and known is not None:
         if not kwargs:
             return known(*inputs)
-        if kwargs.get("out") is None:
+        if kwargs.get("out") is None and not _asks_more(known, kwargs, inputs):
             return known(*inputs, **_supported(ufunc, _parameters(known), kwargs))
-    name = f"np.{ufunc.__name__}"
+    if not engine.tracked([inputs, [*kwargs.values()]]):
+        return _on_arrays(getattr(ufunc, method), inputs, kwargs)
+    name = _name(ufunc)
     if kwargs.get("out") is not None:
         raise TypeError(
             f"{name}: cannot write a tensor into an existing array (out=, or an in-place operator "
@@ -124,12 +140,34 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
             args = ()  # passed by name, because our order differs or we have fewer
         for key, value in kwargs.items():
             if key not in taken or value is np._NoValue:
+                if _asks_more(known, kwargs, args):
+                    return _on_arrays(function, args, kwargs)
                 kwargs = _supported(function, taken, kwargs)
                 break
         return known(*args, **kwargs)
-    if function in PLAIN:
-        return function(*map(_shown, args), **{k: _shown(v) for k, v in kwargs.items()})
+    if function in PLAIN or not engine.tracked([args, [*kwargs.values()]]):
+        return _on_arrays(function, args, kwargs)
     raise TypeError(f"{_name(function)} does not work on tensors: {reason(function)}. {WAY_OUT}")
+
+
+def _asks_more(known: Function, kwargs: dict[str, Any], args: Any) -> bool:
+    """Whether an argument that our function lacks is given, and no tensor is tracked."""
+    taken = _parameters(known)
+    given = {RENAMED.get(k, k): v for k, v in kwargs.items() if k not in taken}
+    more = any(
+        k not in taken and v is not np._NoValue and not _says_nothing(k, v)
+        for k, v in given.items()
+    )
+    return more and not engine.tracked([args, [*kwargs.values()]])
+
+
+def _on_arrays(function: Function, args: Any, kwargs: dict[str, Any]) -> Any:
+    """What NumPy gives for the arrays behind the tensors. Raises TypeError to write into one."""
+    written = kwargs.get("out", args[0] if REASONS.get(function) is IN_PLACE else None)
+    for one in written if isinstance(written, tuple) else (written,):
+        if engine.constant(one) is not one:
+            raise TypeError(f"{_name(function)} does not work on tensors: {IN_PLACE}")
+    return function(*map(_shown, args), **{k: _shown(v) for k, v in kwargs.items()})
 
 
 def reason(function: Function) -> str:
@@ -198,5 +236,7 @@ def _parameters(function: Any) -> tuple[str, ...]:
 
 
 def _name(function: Function) -> str:
+    if isinstance(function, np.ufunc) and getattr(np, function.__name__, None) is not function:
+        return function.__name__  # of SciPy, or the user's own
     module = getattr(function, "__module__", None) or "numpy"  # ufuncs may have none
     return f"{module}.{function.__name__}".replace("numpy", "np", 1)

@@ -278,16 +278,30 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
 
 
 @checked()
-def hvp(f: Function, x: Any, v: Any) -> Any:
-    """The Hessian of f at x times v, without forming the Hessian (Pearlmutter, 1994).
+def hvp(f: Function, x: Any = None, v: Any = None) -> Any:
+    """The function (x, v) -> Hessian of f at x times v, without the Hessian (Pearlmutter, 1994).
 
-    x may be a list, tuple or dict of tensors; v and the result then have the same nesting.
-    Raises ValueError if x and v differ in shape.
+    ``hvp(f, x, v)`` gives the product at once. x may be a list, tuple or dict of tensors; v and the
+    result then have the same nesting. What else the function is called with goes to f.
+    Raises ValueError if x and v differ in shape, TypeError if one of them is missing.
 
     >>> import minigrad as mg
-    >>> mg.hvp(lambda x: (x ** 3).sum(), mg.tensor([1.0, 2.0]), mg.tensor([1.0, 1.0]))
+    >>> product = mg.hvp(lambda x: (x ** 3).sum())
+    >>> product(mg.tensor([1.0, 2.0]), mg.tensor([1.0, 1.0]))
     tensor([ 6., 12.])
     """
+
+    def of(x: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
+        return _hvp(lambda x: f(x, *args, **kwargs), x, v)
+
+    if x is None and v is None:
+        return of
+    if x is None or v is None:
+        raise TypeError("hvp: expected x and v, as in hvp(f)(x, v), got only one of them")
+    return of(x, v)
+
+
+def _hvp(f: Function, x: Any, v: Any) -> Any:
     with _recording() as outside:
         variable = _fresh(x)
         directions = _directions("hvp", flatten(variable), flatten(v))

@@ -380,6 +380,17 @@ def _heaviside(m: Maths, x: Any, y: Any) -> Any:
     return m.where(m.test("IsNaN", x), x, step)
 
 
+@formula("erf")
+def _erf(m: Maths, x: Any) -> Any:
+    return m("Erf", x)
+
+
+@formula("xlogy")
+def _xlogy(m: Maths, x: Any, y: Any) -> Any:
+    level = m.b("And", m.test("Equal", x, 0.0), m.b("Not", m.test("IsNaN", y)))
+    return m("Mul", x, m("Log", m.where(level, 1.0, y)))
+
+
 @formula("sinc")
 def _sinc(m: Maths, x: Any, order: int) -> Any:
     if order:
@@ -1300,6 +1311,9 @@ ROWS.update({
     "svd": MATRIX, "qr": MATRIX,
     "cumprod": "ONNX has products of this kind from opset 26 on only",
     "unwrap": MATRIX,
+    "gammaln": MATRIX, "digamma": MATRIX, "polygamma": MATRIX,
+    "logcumsumexp": "ONNX has no such sums of logarithms",
+    "erfc": "ONNX has erf, and 1 - erf(x) loses the digits that erfc keeps",
 })  # fmt: skip
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, composite, engine
+from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
 from minigrad.operators.rows import along_axis
 
 __all__ = [
     "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
-    "trapezoid",
+    "logcumsumexp", "trapezoid",
 ]  # fmt: skip
 
 ALONG = [
@@ -86,6 +86,37 @@ cumprod = along_axis(
     example="tensor([1.0, 2.0, 3.0]) -> tensor([1., 2., 6.])",
 )  # fmt: skip
 """The product of each element and all before it along ``axis``; flattened first when None."""
+
+
+def _finite_or_zero(x: Any) -> Any:
+    return np.where(np.isfinite(x), x, 0.0)
+
+
+def _logcumsumexp_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
+    if not x.ndim:
+        return np.reshape(g, ())
+    flat, line = _flat(x, axis)
+    flat, ans, g = (np.moveaxis(one, line, -1) for one in (flat, ans, g))
+    # A sum is the next sum times a ratio of at most 1, so nothing overflows on the way back.
+    ahead = _finite_or_zero(ans[..., 1:])
+    ratios = np.exp(np.where(ans[..., :-1] == ans[..., 1:], 0.0, ans[..., :-1] - ahead))
+    tails = _weighted_tails(g, np.concatenate([np.ones_like(ratios[..., :1]), ratios], axis=-1))
+    return np.reshape(np.moveaxis(np.exp(flat - _finite_or_zero(ans)) * tails, -1, line), x.shape)
+
+
+@operator(vjp=_logcumsumexp_vjp, samples=ALONG, wide=True, numbers="inexact")
+def logcumsumexp(x: Array, axis: int | None = None) -> Array:
+    """log(cumsum(exp(x))) along ``axis``, without overflow; flattened first when None.
+
+    As ``torch.logcumsumexp``.
+
+    >>> logcumsumexp(tensor([1000.0, 1000.0]))
+    tensor([1000.   , 1000.693])
+    """
+    if not x.ndim:
+        return np.reshape(x, 1)
+    flat, line = _flat(x, axis)
+    return np.logaddexp.accumulate(flat, axis=line)
 
 
 _ONE_OR_GIVEN = [

@@ -15,7 +15,7 @@ FILES = [
     load_late(f"minigrad.operators.{name}")
     for name in (
         "cumulative", "decompositions", "diagonals", "einsum", "matrix_inverses", "nan_reductions",
-        "norms", "padding", "polynomials", "signals", "sorting", "statistics",
+        "norms", "padding", "polynomials", "signals", "sorting", "special", "statistics",
     )
 ]  # fmt: skip
 
