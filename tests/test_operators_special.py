@@ -171,6 +171,35 @@ def test_the_gradient_of_a_large_det_takes_no_minors():
     np.testing.assert_allclose(t.grad.numpy(), np.full((300, 300), 1.0 / 300.0), rtol=1e-9)
 
 
+@pytest.mark.parametrize("q", [0.5, [0.0, 0.3], [0.1, 0.2, 0.6, 0.9]])
+def test_quantiles_take_equal_elements_in_their_order(q):
+    rng = np.random.default_rng(0)
+    for values in (rng.integers(0, 4, (20, 9)) * 1.0, rng.normal(size=(20, 9))):
+        x = mg.tensor(values, requires_grad=True)
+        found = mg.quantile(x, q, axis=1, method="lower")
+        found.backward(mg.ones_like(found))
+        places = np.floor(np.atleast_1d(q) * 8).astype(int)
+        expected = np.zeros_like(values)
+        for row, order in zip(expected, np.argsort(values, axis=1, kind="stable"), strict=True):
+            np.add.at(row, order[places], 1.0)
+        np.testing.assert_array_equal(x.grad.numpy(), expected)
+        sorted_ = np.sort(values, axis=1)[:, places]
+        np.testing.assert_array_equal(found.numpy().reshape(-1, 20), sorted_.T)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_whole_powers_of_every_kind_of_number(dtype):
+    x = np.array([0.0, -0.0, 1.5, -1.5, 1e-3, -1e-3, np.inf, -np.inf, np.nan, 77.0, -3.0], dtype)
+    for n in (*range(-9, 10), 0.5, 2.0, 3.0, -3.0):
+        with np.errstate(all="ignore"):
+            found, expected = (mg.tensor(x) ** n).numpy(), np.power(x, dtype(n))
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=6 * np.finfo(dtype).eps)
+        zeros = expected == 0
+        if n != 0.5:
+            np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(expected[zeros]))
+
+
 def test_slices_add_up_whatever_else_uses_the_array_and_never_in_its_own_buffers():
     x = mg.tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
     g = np.arange(1.0, 13.0).reshape(4, 3)

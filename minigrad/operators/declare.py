@@ -317,14 +317,11 @@ def operator(
         label = name or forward.__name__.rstrip("_")
         code = cast("FunctionType", forward).__code__
         params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        # A ufunc called directly saves a Python frame on every elementwise operator (60 ns).
+        computes = runs or (functions[0] if isinstance(functions[0], np.ufunc) else forward)
         op = Operator(
             label,
-            # A ufunc called directly saves a Python frame on every elementwise operator (60 ns).
-            functions[0]
-            if isinstance(functions[0], np.ufunc)
-            else _wide_forward(runs or forward)
-            if wide
-            else runs or forward,
+            _wide_forward(computes) if wide and not isinstance(computes, np.ufunc) else computes,
             rules,
             params,
             vjp_all=None if vjp_all is None else rules[0],

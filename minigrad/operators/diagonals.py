@@ -95,6 +95,7 @@ _triangle = triangle.sharing(
     ]
 )  # fmt: skip
 
+
 tril = _triangle(
     np.tril,
     lambda g, _ans, _x, k=0: np.tril(g, k),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import anywhere, nonzero, positive, sample
 from minigrad.operators.rows import PAIRS, binary, unary
@@ -69,32 +70,55 @@ log1p = unary(
 """log(1 + x), exact near 0, for x > -1."""
 
 
-def _share(power: Any, x: Any, y: Any, ans: Any) -> Any:
-    """The part that b^x has in b^x + b^y = b^ans; none where both are 0."""
-    shift, over = np.where(np.isfinite(ans), ans, 0.0), ans == np.inf
+def _share(power: Any, scale: float, x: Any, y: Any) -> Any:
+    """The part that b^x has in b^x + b^y; none where both are 0."""
+    with np.errstate(invalid="ignore"):
+        difference = x - y
+    if np.all(np.isfinite(difference)):
+        return kernels.logistic(difference * scale)
+    most = engine.constant(np.maximum(x, y))
+    shift, over = np.where(np.isfinite(most), most, 0.0), most == np.inf
     # An infinite power has all of an infinite sum; of two, each has half.
     x, y = (
         np.where(over & (z == np.inf), 0.0, np.where(over & (z < np.inf), -np.inf, z))
         for z in (x, y)
     )
     mine, other = power(x - shift), power(y - shift)
-    # The sum is 1 but for the rounding of ans, which for large x would show in the share.
     total = mine + other
     return mine / np.where(total == 0, 1.0, total)
 
 
+def _log_of_sum(power: Any, numpy: Any, scale: float) -> Any:
+    """NumPy's function in several steps, which together take a fifth of its time."""
+
+    def forward(x: Any, y: Any) -> Any:
+        with np.errstate(invalid="ignore", over="ignore"):
+            s = np.asarray(np.subtract(x, y))
+        if s.dtype.char not in "fd" or not np.isfinite(s).all():
+            return numpy(x, y)
+        np.negative(np.abs(s, out=s), out=s)
+        np.log1p(power(s, out=s), out=s)
+        if scale != 1.0:
+            np.multiply(s, 1.0 / scale, out=s)
+        return np.add(s, np.maximum(x, y), out=s)
+
+    return forward
+
+
 logaddexp = binary(
     np.logaddexp,
-    lambda g, ans, x, y: g * _share(np.exp, x, y, ans),
-    lambda g, ans, x, y: g * _share(np.exp, y, x, ans),
+    lambda g, _ans, x, y: g * _share(np.exp, 1.0, x, y),
+    lambda g, _ans, x, y: g * _share(np.exp, 1.0, y, x),
+    runs=_log_of_sum(np.exp, np.logaddexp, 1.0),
     example="tensor([1000.0]), 0.0 -> tensor([1000.])",
 )
 """log(e^x1 + e^x2) without overflow."""
 
 logaddexp2 = binary(
     np.logaddexp2,
-    lambda g, ans, x, y: g * _share(np.exp2, x, y, ans),
-    lambda g, ans, x, y: g * _share(np.exp2, y, x, ans),
+    lambda g, _ans, x, y: g * _share(np.exp2, LN2, x, y),
+    lambda g, _ans, x, y: g * _share(np.exp2, LN2, y, x),
+    runs=_log_of_sum(np.exp2, np.logaddexp2, LN2),
     example="tensor([3.0]), 3.0 -> tensor([4.])",
 )
 """log2(2^x1 + 2^x2) without overflow."""
@@ -158,18 +182,35 @@ def _power(x: Array, y: Array) -> Array:
     return np.power(x, y)
 
 
+def _raised(x: Any, exponent: float) -> Any:
+    """x**exponent. NumPy takes 60 ns for each negative number to a whole power."""
+    if type(x) is not np.ndarray or x.dtype.char not in "fd" or exponent % 1:
+        return x**exponent
+    if abs(exponent) in (3, 4):
+        base = x if exponent > 0 else 1.0 / x
+        square = base * base
+        return square * (base if abs(exponent) == 3 else square)
+    if -2 < exponent < 5:
+        return x**exponent  # which NumPy, too, does by one or two operations
+    sizes = np.abs(x) ** exponent
+    return np.copysign(sizes, x) if exponent % 2 else sizes
+
+
 @operator(
-    vjp=lambda g, _ans, x, exponent: g * (exponent * x ** (exponent - 1) if exponent else x * 0),
+    vjp=lambda g, _ans, x, exponent: (
+        g * (exponent * _raised(x, exponent - 1) if exponent else x * 0)
+    ),
     domain=nonzero,
     samples=[
         sample((2, 3), exponent=3), sample((4,), exponent=-2), sample((3,), exponent=1),
         sample((3,), exponent=0), sample((), exponent=2.0), sample((0, 2), exponent=2),
+        sample((3,), exponent=4), sample((3,), exponent=-3), sample((3,), exponent=7.0),
     ],
     name="power_constant",
     reference=lambda x, exponent: np.power(x, np.array(exponent)),
 )  # fmt: skip
 def _power_constant(x: Array, exponent: float) -> Array:
-    return x**exponent
+    return _raised(x, exponent)
 
 
 @composite(np.power, arrays=0, domain=(positive, anywhere), samples=PAIRS)

@@ -96,6 +96,18 @@ def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     return _reduce("l1_loss", np.abs(input - target), reduction)
 
 
+@operator(
+    vjp=lambda g, _ans, d, delta: g * np.clip(d, -delta, delta),
+    domain=lattice,
+    samples=[sample((4, 3), delta=1.0), sample((5,), delta=0.73), sample((0,), delta=1.0)],
+    wide=True,
+    name="huber",
+)
+def _huber(d: Array, delta: float) -> Array:
+    near = np.clip(d, -delta, delta)
+    return near * (d - 0.5 * near)
+
+
 @composite(
     numbers="float",
     arrays=2,
@@ -116,11 +128,7 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     if not 0 < delta < math.inf:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     delta = float(delta)  # a NumPy float64 would widen float32, here and below
-    d = input - target
-    size = np.abs(d)
-    near = np.where(size <= delta, d, 0.0)  # the square of the others could overflow
-    losses = np.where(size <= delta, 0.5 * np.square(near), delta * (size - 0.5 * delta))
-    return _reduce("huber_loss", losses, reduction)
+    return _reduce("huber_loss", _huber(input - target, delta), reduction)
 
 
 @composite(

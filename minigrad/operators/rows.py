@@ -43,9 +43,10 @@ class Signature(Generic[P]):
 
         ``says``: what the derivative is at a singular point.
         """
-        first, row = _first(numpy), {**self._shared, **row}
+        first = _first(numpy)
+        row = {"runs": first, **self._shared, **row}
         like = self._named(name or first.__name__, first, example, row.pop("says", ""))
-        return operator(numpy, vjp=rules, runs=first, **row)(like)
+        return operator(numpy, vjp=rules, **row)(like)
 
     def sharing(self, **shared: Any) -> Signature[P]:
         """The same signature, for rows that have this part in common."""

@@ -100,6 +100,32 @@ def _place(q: Any, n: Any, method: str) -> tuple[Any, Any, Any]:
     return low.astype(np.intp), high.astype(np.intp), weight
 
 
+def _in_order(rows: Any, places: Any) -> Any:
+    """Where the elements are that sorting would put at these places of each row.
+
+    To partition takes a tenth of the time of sorting. It does not keep equal elements in order, so
+    rows where one of them is at its place are sorted, as are those with NaN.
+    """
+    kth = np.unique(places)
+    if kth.size > MOST_PLACES or not places.shape[-1]:
+        return np.take_along_axis(np.argsort(rows, axis=-1, kind="stable"), places, -1)
+    values = np.take_along_axis(np.partition(rows, kth, axis=-1), places, -1)
+    chosen = np.empty(places.shape, np.intp)
+    sort = np.zeros(rows.shape[:-1], bool)
+    for i in range(places.shape[-1]):
+        equal = rows == values[..., i : i + 1]
+        chosen[..., i] = equal.argmax(axis=-1)
+        sort |= np.count_nonzero(equal, axis=-1) != 1
+    if sort.any():
+        order = np.argsort(rows[sort], axis=-1, kind="stable")
+        chosen[sort] = np.take_along_axis(order, places[sort], -1)
+    return chosen
+
+
+#: So many places of sorted rows are found without sorting them.
+MOST_PLACES = 4
+
+
 def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -> Any:
     """Quantiles of the first n elements of each sorted row; NaN where n is 0."""
     q = np.asarray(engine.constant(q), dtype=np.float64)
@@ -108,7 +134,7 @@ def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -
     whole = method in ("lower", "higher", "nearest")
     if x.dtype.kind == "b" and not whole:
         raise TypeError(f"x must hold numbers to go between, got {x.dtype}")
-    rows = np.sort(_rows(x if whole else as_float(x), axis), axis=-1)
+    rows = _rows(x if whole else as_float(x), axis)
     wide = q.reshape(q.shape + (1,) * (rows.ndim - 1))
     low, high, weight = _place(wide, n, method)
     if rows.shape[-1] == 0:
@@ -117,7 +143,8 @@ def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -
     def at(places: Any) -> Any:
         # One row of places for each row of x, then the axes of q in front.
         flat = np.broadcast_to(places, q.shape + rows.shape[:-1]).reshape(q.size, *rows.shape[:-1])
-        found = np.take_along_axis(rows, np.moveaxis(flat, 0, -1), -1)
+        chosen = _in_order(engine.constant(rows), np.moveaxis(flat, 0, -1))
+        found = np.take_along_axis(rows, chosen, -1)
         return np.reshape(np.moveaxis(found, -1, 0), q.shape + rows.shape[:-1])
 
     if whole:

@@ -11,6 +11,7 @@ import numpy as np
 from minigrad.kernels.windows import check_image, pair
 from minigrad.operators.declare import Array, composite
 from minigrad.operators.domain import sample
+from minigrad.operators.pooling import sum_pool2d_grad
 from minigrad.operators.weighing import weigh
 
 __all__ = ["interpolate"]
@@ -108,9 +109,8 @@ def _nearest(x: Any, after: tuple[int, int], steps: list[float]) -> Any:
     steps = [0.5 if even else step for even, step in zip(doubled, steps, strict=True)]
     i, j = after[0] // h, after[1] // w
     if after == (i * h, j * w) and steps == [1 / i, 1 / j]:
-        # Whole factors: a broadcast, whose gradient is a sum and no scatter.
-        spread = np.broadcast_to(x[:, :, :, None, :, None], (n, c, h, i, w, j))
-        return np.reshape(spread, (n, c, *after))
+        # Whole factors: its gradient is a sum and no scatter.
+        return sum_pool2d_grad(x, (n, c, *after), (i, j))
     rows, columns = (
         np.minimum((np.arange(m) * step).astype(int), n - 1)
         for m, step, n in zip(after, steps, (h, w), strict=True)
