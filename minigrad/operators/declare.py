@@ -270,6 +270,37 @@ def with_numpys_names(params: Sequence[str], arrays: int, given: dict[str, Any])
     return {k if k in params else old.get(k, k): v for k, v in given.items()}
 
 
+def _documented() -> None:
+    """A function that is only documented: it has the bytecode of all of them."""
+
+
+def _is_body(function: Callable[..., Any]) -> bool:
+    """Whether this function computes; one that has only a docstring gives a signature."""
+    return cast("FunctionType", function).__code__.co_code != _documented.__code__.co_code
+
+
+def by_name(numpy: Callable[..., Any], like: Callable[..., Any]) -> Callable[..., Any]:
+    """NumPy's function with the signature of ``like``.
+
+    Settings are passed by name, because NumPy's function may have others between them.
+    """
+    code = cast("FunctionType", like).__code__
+    params = code.co_varnames[: code.co_argcount]
+    arrays = len(params) - len(like.__defaults__ or ())
+
+    def forward(*args: Any, **named: Any) -> Any:
+        if named or len(args) != arrays:
+            given = {**dict(zip(params, args, strict=False)), **named}
+            known = {*params[:arrays]} <= given.keys() <= {*params}
+            if not known or len(args) > len(params):
+                raise TypeError(f"expected the arguments {', '.join(params)}")
+            args = tuple([given.pop(k) for k in params[:arrays]])
+            named = given
+        return numpy(*args, **named)
+
+    return forward
+
+
 def _stands_for(function: Callable[..., Any], numpy: Any) -> None:
     for one in numpy if isinstance(numpy, tuple) else (numpy,):
         if one is not None:
@@ -293,6 +324,8 @@ def operator(
     runs: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a differentiable operator; the decorated function computes it in plain NumPy.
+
+    One that has only a docstring gives the signature, and the NumPy function computes.
 
     ``numpy``: the NumPy function it stands for (several for aliases), also the tests' reference.
     ``vjp``: one rule per array argument (None where there is no derivative); the parameters that
@@ -318,7 +351,8 @@ def operator(
         code = cast("FunctionType", forward).__code__
         params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         # A ufunc called directly saves a Python frame on every elementwise operator (60 ns).
-        computes = runs or (functions[0] if isinstance(functions[0], np.ufunc) else forward)
+        written = _is_body(forward) and not isinstance(functions[0], np.ufunc)
+        computes = runs or (forward if written else functions[0])
         op = Operator(
             label,
             _wide_forward(computes) if wide and not isinstance(computes, np.ufunc) else computes,
@@ -530,11 +564,13 @@ def constant(
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that has no derivative: its result is never tracked.
 
-    ``runs``: the function that computes, if the decorated one only gives the signature.
+    One that has only a docstring gives the signature, and the NumPy function computes, or ``runs``.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
         body: Callable[..., Any] = runs or function
+        if runs is None and not _is_body(function):
+            body = by_name(numpy[0] if isinstance(numpy, tuple) else numpy, function)
         code = cast("FunctionType", function).__code__
         params = code.co_varnames[: code.co_argcount]
 

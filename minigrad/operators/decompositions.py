@@ -324,4 +324,3 @@ def matrix_rank(A: Array, tol: Array = None, hermitian: bool = False) -> Array:
     >>> matrix_rank(tensor([[1.0, 2.0], [2.0, 4.0]]))
     tensor(1)
     """
-    return np.linalg.matrix_rank(A, tol, hermitian)

@@ -164,7 +164,6 @@ def isclose(a: Array, b: Array, rtol: float = 1e-5, atol: float = 1e-8) -> Array
     >>> isclose(tensor([1.0, 2.0]), 1.0 + 1e-7)
     tensor([ True, False])
     """
-    return np.isclose(a, b, rtol=rtol, atol=atol)
 
 
 @constant((np.round, np.around))
@@ -174,7 +173,6 @@ def round(a: Array, decimals: int = 0) -> Array:
     >>> round(tensor([0.126, 2.0]), 2)
     tensor([0.13, 2.  ])
     """
-    return np.round(a, decimals)
 
 
 @constant(np.argsort)
@@ -196,7 +194,6 @@ def argpartition(a: Array, kth: Array, axis: int | None = -1) -> Array:
     >>> argpartition(tensor([3.0, 1.0, 2.0]), 0)[0]
     tensor(1)
     """
-    return np.argpartition(a, kth, axis=axis)
 
 
 @constant(np.fix)
@@ -216,7 +213,6 @@ def angle(z: Array, deg: bool = False) -> Array:
     >>> angle(tensor([1.0, -1.0]))
     tensor([0.       , 3.1415927])
     """
-    return np.angle(z, deg)
 
 
 @constant(np.isin)
@@ -226,7 +222,6 @@ def isin(element: Array, test_elements: Array, invert: bool = False) -> Array:
     >>> isin(tensor([1, 2, 3]), [1, 3])
     tensor([ True, False,  True])
     """
-    return np.isin(element, test_elements, invert=invert)
 
 
 @constant(np.packbits)
@@ -236,7 +231,6 @@ def packbits(a: Array, axis: int | None = None, bitorder: Any = "big") -> Array:
     >>> packbits(tensor([1, 0, 0, 0, 0, 0, 1, 1], dtype=bool))
     tensor([131], dtype=uint8)
     """
-    return np.packbits(a, axis=axis, bitorder=bitorder)
 
 
 @constant(np.unpackbits)
@@ -248,7 +242,6 @@ def unpackbits(
     >>> unpackbits(tensor([131], dtype=np.uint8))
     tensor([1, 0, 0, 0, 0, 0, 1, 1], dtype=uint8)
     """
-    return np.unpackbits(a, axis=axis, count=count, bitorder=bitorder)
 
 
 @constant(np.lexsort)
@@ -258,7 +251,6 @@ def lexsort(keys: Array, axis: int = -1) -> Array:
     >>> lexsort((tensor([3, 1, 2]), tensor([0, 1, 0])))
     tensor([2, 0, 1])
     """
-    return np.lexsort(keys, axis)
 
 
 @constant_of_many(np.nonzero)
@@ -279,7 +271,6 @@ def argwhere(a: Array) -> Array:
     tensor([[0, 1],
             [1, 0]])
     """
-    return np.argwhere(a)
 
 
 @constant(np.searchsorted)
@@ -289,7 +280,6 @@ def searchsorted(a: Array, v: Array, side: Any = "left", sorter: Array = None) -
     >>> searchsorted(tensor([1.0, 2.0, 3.0]), [0.5, 2.5])
     tensor([0, 2])
     """
-    return np.searchsorted(a, v, side=side, sorter=sorter)
 
 
 @constant(np.digitize)
@@ -299,7 +289,6 @@ def digitize(x: Array, bins: Array, right: bool = False) -> Array:
     >>> digitize(tensor([0.5, 2.5]), [1.0, 2.0, 3.0])
     tensor([0, 2])
     """
-    return np.digitize(x, bins, right)
 
 
 @constant_of_many(np.unravel_index)
@@ -319,7 +308,6 @@ def ravel_multi_index(multi_index: Array, dims: Any, mode: Any = "raise") -> Arr
     >>> ravel_multi_index((tensor([0, 1]), tensor([1, 0])), (2, 2))
     tensor([1, 2])
     """
-    return np.ravel_multi_index(multi_index, dims, mode)
 
 
 @constant_of_many(np.histogram)
@@ -341,7 +329,6 @@ def histogram_bin_edges(a: Array, bins: Any = 10, range: Any = None) -> Array:
     >>> histogram_bin_edges(tensor([1.0, 1.5, 3.0]), bins=2)
     tensor([1., 2., 3.])
     """
-    return np.histogram_bin_edges(a, bins, range)
 
 
 @constant_of_many(np.histogram2d)
@@ -385,9 +372,6 @@ def unique(
     >>> unique(tensor([3, 1, 3]), return_counts=True)
     (tensor([1, 3]), tensor([1, 2]))
     """
-    return np.unique(  # type: ignore[call-overload]
-        ar, return_index, return_inverse, return_counts, axis
-    )
 
 
 bitwise_not = invert

@@ -65,7 +65,6 @@ def matmul(x1: Array, x2: Array) -> Array:
     >>> matmul(tensor([[1.0, 2.0]]), tensor([[3.0], [4.0]]))
     tensor([[11.]])
     """
-    return np.matmul(x1, x2)
 
 
 @composite(

@@ -208,7 +208,6 @@ def prod(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> prod(tensor([2.0, 3.0]))
     tensor(6.)
     """
-    return np.prod(a, axis=axis, keepdims=keepdims)
 
 
 def _finite_or_zero(x: Any) -> Any:

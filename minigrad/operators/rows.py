@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, cast
 
-from minigrad.operators.declare import Array, Axis, Rule, composite, constant, operator
+from minigrad.operators.declare import Array, Axis, Rule, by_name, composite, constant, operator
 from minigrad.operators.domain import sample
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ class Signature(Generic[P]):
         self._like = cast("FunctionType", like)
         self._shared = shared
         self._code = self._like.__code__
-        self._params = self._code.co_varnames[: self._code.co_argcount]
         self._arrays = self._code.co_argcount - len(self._like.__defaults__ or ())
 
     def __call__(
@@ -58,12 +57,12 @@ class Signature(Generic[P]):
         """A function written with other operators; ``row`` as for ``composite``."""
         row = {"arrays": self._arrays, **self._shared, **row}
         like = self._named(numpy.__name__, numpy, example, row.pop("says", ""))
-        return composite(numpy, runs=self._by_name(forward), **row)(like)
+        return composite(numpy, runs=by_name(forward, self._like), **row)(like)
 
     def constant(self, numpy: Any, example: str, says: str = "") -> Callable[P, Tensor]:
         """A function without a derivative."""
         first = _first(numpy)
-        return constant(numpy, runs=self._by_name(first))(
+        return constant(numpy, runs=by_name(first, self._like))(
             self._named(first.__name__, first, example, says)
         )
 
@@ -78,22 +77,6 @@ class Signature(Generic[P]):
         says = f"{says}\n\n" if says else ""
         made.__doc__ = f"{first_line(numpy)}\n\n{says}>>> {name}({given})\n{result}\n"
         return made
-
-    def _by_name(self, numpy: Callable[..., Any]) -> Callable[..., Any]:
-        """NumPy's function, with settings by name, because it may have others between them."""
-        arrays, params = self._arrays, self._params
-
-        def forward(*args: Any, **named: Any) -> Any:
-            if named or len(args) != arrays:
-                given = {**dict(zip(params, args, strict=False)), **named}
-                known = {*params[:arrays]} <= given.keys() <= {*params}
-                if not known or len(args) > len(params):
-                    raise TypeError(f"expected the arguments {', '.join(params)}")
-                args = tuple([given.pop(k) for k in params[:arrays]])
-                named = given
-            return numpy(*args, **named)
-
-        return forward
 
 
 def _first(numpy: Any) -> Any:
