@@ -431,6 +431,12 @@ def _softplus(m: Maths, x: Any, beta: float = 1.0) -> Any:
     return m("Div", m("Softplus", m("Mul", x, float(beta))), float(beta))
 
 
+@formula("huber")
+def _huber(m: Maths, d: Any, delta: float) -> Any:
+    near = m("Min", m("Max", d, -delta), delta)
+    return m("Mul", near, m("Sub", d, m("Mul", near, 0.5)))
+
+
 @formula("silu")
 def _silu(m: Maths, x: Any) -> Any:
     return m("Mul", x, m("Sigmoid", x))
