@@ -24,7 +24,7 @@ def plain_gather(x: Any, index: Any) -> Any:
 
 def gather(x: Any, index: Any) -> Any:
     """``plain_gather``, by way of np.take where that is the same: it takes a third of the time."""
-    if is_basic(index) or not x.flags.c_contiguous:
+    if is_basic(index) or not x.size or not x.flags.c_contiguous:
         return x[index]
     axis, one = _only_array(index, x.shape)
     if one is not None:

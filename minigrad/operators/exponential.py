@@ -92,9 +92,11 @@ def _log_of_sum(power: Any, numpy: Any, scale: float) -> Any:
     """NumPy's function in several steps, which together take a fifth of its time."""
 
     def forward(x: Any, y: Any) -> Any:
+        if np.result_type(x, y).char not in "fd":
+            return numpy(x, y)
         with np.errstate(invalid="ignore", over="ignore"):
             s = np.asarray(np.subtract(x, y))
-        if s.dtype.char not in "fd" or not np.isfinite(s).all():
+        if not np.isfinite(s).all():
             return numpy(x, y)
         np.negative(np.abs(s, out=s), out=s)
         np.log1p(power(s, out=s), out=s)

@@ -95,10 +95,16 @@ def hypot(x1: Array, x2: Array) -> Array:
 
 RADIAN = math.pi / 180.0
 
+
+def _times(factor: float, numpy: Any) -> Any:
+    """NumPy's function as a product, which takes a fifth of the time."""
+    return lambda x: x * factor if x.dtype.kind == "f" else numpy(x)
+
+
 deg2rad = unary(
     (np.deg2rad, np.radians),
     lambda g, *_: g * RADIAN,
-    runs=lambda x: x * RADIAN,  # a fifth of the time of NumPy's
+    runs=_times(RADIAN, np.deg2rad),
     wide=True,
     example="tensor([0.0]) -> tensor([0.])",
 )
@@ -107,7 +113,7 @@ deg2rad = unary(
 rad2deg = unary(
     (np.rad2deg, np.degrees),
     lambda g, *_: g * (1.0 / RADIAN),
-    runs=lambda x: x * (1.0 / RADIAN),
+    runs=_times(1.0 / RADIAN, np.rad2deg),
     wide=True,
     example="tensor([0.0]) -> tensor([0.])",
 )
