@@ -30,6 +30,19 @@ def test_import_loads_no_extra():
     assert not (extras | heavy) & set(loaded)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "mg.tensor([1.0]) * 2", "np.exp(mg.tensor([1.0]))", "mg.sum(mg.ones(2))", "mg.arange(3)[1:]",
+        "mg.randn(2) == 0", "mg.median([1.0])", "mg.grad(np.sin)(1.0)", "mg.linalg.norm(mg.ones(2))",
+        "mg.checkpoint(np.sin, mg.ones(2))", "mg.nn.Linear(2, 1)(mg.ones((1, 2)))",
+    ],
+)  # fmt: skip
+def test_anything_may_be_the_first_that_a_program_does(line):
+    # Nothing else has been imported then, on which it might depend.
+    assert not run(f"import numpy as np, minigrad as mg; {line}").stderr
+
+
 def test_a_first_program_loads_no_rarely_used_operator():
     found = run("""
 import sys
