@@ -118,6 +118,45 @@ def test_nan_shows_in_the_maximum():
     assert not np.isnan(y[1, 1])
 
 
+#: Functions that choose elements: what is not chosen gets 0, whatever the cotangent.
+CHOOSING = {
+    "max": lambda x: mg.max(x, axis=-1),
+    "min": lambda x: mg.min(x, axis=-1),
+    "maximum": lambda x: mg.maximum(x, mg.roll(x, 1, axis=-1)),
+    "where": lambda x: mg.where(x.numpy() > 0, x, 0.0),
+    "clip": lambda x: mg.clip(x, -0.5, 0.5),
+    "sort": lambda x: mg.sort(x, axis=-1),
+    "index": lambda x: x[..., ::2],
+    "leaky_relu": F.leaky_relu,
+    **{
+        f"max_pool2d {geometry}": lambda x, geometry=geometry: F.max_pool2d(x, **geometry)
+        for _, geometry in MAX_POOLS
+    },
+}
+
+
+@pytest.mark.parametrize("spoilt", [np.inf, np.nan])
+@pytest.mark.parametrize("name", CHOOSING)
+def test_an_infinite_cotangent_reaches_only_what_was_chosen(name, spoilt):
+    x = mg.tensor(draw(2, 3, 9, 10), requires_grad=True)
+    y = CHOOSING[name](x)
+    g = draw(*y.shape)
+    chosen = {}
+    for one in (0, -1):  # the cotangent of one output is spoilt, and then that of no output
+        for value in (spoilt, 1.0):
+            h = g.copy()
+            h.flat[one] = value
+            x.grad = None
+            y.backward(mg.tensor(h), retain_graph=True)
+            chosen[value] = x.grad.numpy()
+        different = ~np.isclose(chosen[spoilt], chosen[1.0])
+        h = np.zeros(y.shape)
+        h.flat[one] = 1.0
+        x.grad = None
+        y.backward(mg.tensor(h), retain_graph=True)
+        np.testing.assert_array_equal(different, x.grad.numpy() != 0)
+
+
 def test_overlapping_windows_add_up_their_gradients():
     x = mg.tensor(np.array([0.0, 5.0, 1.0]).reshape(1, 1, 1, 3), requires_grad=True)
     F.max_pool2d(x, (1, 2), stride=1).sum().backward()

@@ -137,12 +137,17 @@ def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
     tiled = apart and windows.padded == windows.size
     tiled = tiled and all(s == k and n == m * s for n, m, s, k in steps)
     summed = np.empty(x.shape, dtype) if tiled else np.zeros((*x.shape[:2], *windows.padded), dtype)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finite = math.isfinite(np.sum(g))
 
     def work(block: slice) -> None:
         share = g[block]
         for i, j, hit in _maxima(x[block], ans[block], windows):
             target = tap(summed[block], windows, i, j)
-            if apart:
+            if not finite:  # 0 times infinity is not 0
+                part = np.where(hit, share, 0)
+                target[...] = part if apart else target + part
+            elif apart:
                 np.multiply(hit, share, out=target)
             else:
                 np.add(target, hit * share, out=target)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from minigrad.kernels import current as kernels
 from minigrad.operators.domain import above_one, inside_unit
 from minigrad.operators.rows import unary
 
@@ -21,8 +22,12 @@ sinh = unary(np.sinh, lambda g, _ans, x: g * np.cosh(x), example="tensor([0.0]) 
 cosh = unary(np.cosh, lambda g, _ans, x: g * np.sinh(x), example="tensor([0.0]) -> tensor([1.])")
 """(e^x + e^-x) / 2."""
 
+# The slope 1 / cosh(x)**2 is 4 s(2x) s(-2x), with s the logistic function: 1 - tanh(x)**2 has no
+# digits left where tanh is almost 1.
 tanh = unary(
-    np.tanh, lambda g, ans, _x: g * (1.0 - ans * ans), example="tensor([0.0]) -> tensor([0.])"
+    np.tanh,
+    lambda g, _ans, x: kernels.on(g, x).logistic_grad(4.0 * g, 2.0 * x),
+    example="tensor([0.0]) -> tensor([0.])",
 )
 """sinh(x) / cosh(x), in (-1, 1)."""
 

@@ -61,6 +61,23 @@ def normalize(
     return kernels.normalize(x, weight, bias, axis, eps, moments)
 
 
+def _moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
+    """The mean and variance of a tensor, constant; infinite where the squares overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found: tuple[Any, Any] = kernels.moments(engine.constant(x), axis)
+    return found
+
+
+def _normalize(
+    x: Any, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, moments: Any = None
+) -> Any:
+    """``normalize``, in float64 where the squares of float32 numbers overflow."""
+    known = moments or (_moments(x, axis) if x.size else None)
+    if known and x.dtype == np.float32 and not np.isfinite(known[1]).all():
+        return normalize(x.astype(np.float64), weight, bias, axis, eps).astype(x.dtype)
+    return normalize(x, weight, bias, axis, eps, known)
+
+
 def _check_eps(name: str, eps: Any) -> None:
     if not 0 <= eps < math.inf:
         raise ValueError(f"{name}: eps must be 0 or a positive number, got {eps!r}")
@@ -159,12 +176,12 @@ def batch_norm(
             f"{name}: in training it needs more than one value per channel, got an input of shape "
             f"{input.shape}; use a larger batch, or call .eval()"
         )
-    moments = kernels.moments(engine.constant(input), axis) if count else None
+    moments = _moments(input, axis) if count else None
     if training and moments:
         mean, var = (m.ravel() for m in moments)
         _follow(running_mean, mean, momentum)
         _follow(running_var, var * (count / (count - 1)), momentum)
-    return normalize(input, weight, bias, axis, eps, moments)
+    return _normalize(input, weight, bias, axis, eps, moments)
 
 
 def _follow(running: Any, batch: Any, momentum: float) -> None:
@@ -215,13 +232,12 @@ def layer_norm(
                 f"layer_norm: {what} must have normalized_shape {shape}, got {np.shape(array)}"
             )
     axis = tuple(range(-len(shape), 0))
-    return normalize(
+    return _normalize(
         input,
         None if weight is None else np.reshape(weight, ones + shape),
         None if bias is None else np.reshape(bias, ones + shape),
         axis,
         eps,
-        kernels.moments(engine.constant(input), axis) if input.size else None,
     )
 
 
@@ -276,7 +292,7 @@ def group_norm(
         )
     )
     grouped = np.reshape(input, (n, *shape, *inner))
-    y = normalize(grouped, weight, bias, tuple(range(2, grouped.ndim)), eps)
+    y = _normalize(grouped, weight, bias, tuple(range(2, grouped.ndim)), eps)
     return np.reshape(y, input.shape)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.operators.arithmetic import divide_or_zero
-from minigrad.operators.declare import Array, Axis, composite, operator
+from minigrad.operators.declare import Array, Axis, composite, engine, operator
 from minigrad.operators.decompositions import distinct_singular, svdvals
 from minigrad.operators.domain import nonzero, sample, well_conditioned
 from minigrad.operators.indexing import one_axis
@@ -17,11 +17,38 @@ from minigrad.operators.shapes import as_float
 __all__ = ["cond", "matrix_norm", "norm", "vector_norm"]
 
 
+def _order(ord: Any) -> Any:
+    """``ord`` as a word or a number, also out of an array of one."""
+    plain = engine.constant(ord)
+    if not isinstance(plain, np.ndarray):
+        return plain
+    if plain.size != 1:
+        raise TypeError(f"ord must be a number or a word, got an array of shape {plain.shape}")
+    return plain.item()
+
+
 NORMS = [
     sample(()), sample((3,)), sample((2, 3)), sample((2, 3), axis=1),
     sample((2, 3), axis=(0, 1), keepdims=True),
     sample((2, 0), axis=1), sample((0, 2), axis=1, keepdims=True),
 ]  # fmt: skip
+
+
+def _of_scaled(total: Any, root: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
+    """root(total(x)), or that of x over its largest element where the total would leave the range.
+
+    ``total`` sums powers of x over the axes, and ``root`` undoes the power.
+    """
+    with np.errstate(over="ignore", under="ignore"):
+        found = np.asarray(total(x, axis=axis, keepdims=keepdims))
+        limits = np.finfo(found.dtype)
+        low = limits.tiny / limits.eps
+        if not x.size or (found.min() >= low and found.max() <= limits.max):
+            return root(found)
+        largest = np.max(np.abs(x), axis=axis, keepdims=True)
+        scale = np.where((largest > 0) & (largest <= limits.max), largest, 1)
+        found = root(total(x / scale, axis=axis, keepdims=keepdims))
+        return found * scale.reshape(np.shape(found))
 
 
 @operator(
@@ -34,7 +61,7 @@ NORMS = [
     wide=True,
 )
 def _euclidean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    return np.sqrt(np.sum(x * x, axis=axis, keepdims=keepdims))
+    return _of_scaled(lambda x, **over: np.sum(x * x, **over), np.sqrt, x, axis, keepdims)
 
 
 def _p_norm_vjp(
@@ -60,7 +87,10 @@ def _p_norm_vjp(
     wide=True,
 )  # fmt: skip
 def _p_norm(x: Array, p: float, axis: Axis = None, keepdims: bool = False) -> Array:
-    return np.power(np.sum(np.power(np.abs(x), p), axis=axis, keepdims=keepdims), 1.0 / p)
+    def total(x: Array, **over: Any) -> Array:
+        return np.sum(np.power(np.abs(x), p), **over)
+
+    return _of_scaled(total, lambda sums: np.power(sums, 1.0 / p), x, axis, keepdims)
 
 
 @composite(
@@ -82,7 +112,7 @@ def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 
     >>> vector_norm(tensor([3.0, 4.0]))
     tensor(5.)
     """
-    x = as_float(x)
+    x, ord = as_float(x), _order(ord)
     for a in axis if isinstance(axis, tuple) else () if axis is None else (axis,):
         one_axis(a, x.ndim)
     if ord == 2:
@@ -123,7 +153,7 @@ def matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
     >>> matrix_norm(tensor([[3.0, 0.0], [0.0, 4.0]]), ord="nuc")
     tensor(7.)
     """
-    x = as_float(x)
+    x, ord = as_float(x), _order(ord)
     if x.ndim < 2:
         raise ValueError(f"expected matrices, got shape {x.shape}")
     if ord in ("fro", "f"):
@@ -163,7 +193,7 @@ def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
     >>> norm(tensor([3.0, 4.0]))
     tensor(5.)
     """
-    x = as_float(x)
+    x, ord = as_float(x), _order(ord)
     for a in axis if isinstance(axis, tuple) else () if axis is None else (axis,):
         one_axis(a, x.ndim)
     if ord is None:
@@ -198,6 +228,7 @@ def cond(x: Array, p: Any = None) -> Array:
     >>> cond(tensor([[4.0, 0.0], [0.0, 2.0]]))
     tensor(2.)
     """
+    p = _order(p)
     if p in (None, 2, -2):
         values = svdvals(x)
         first, last = values[..., 0], values[..., -1]

@@ -130,7 +130,9 @@ def std(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) ->
 
 def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     hit = (x == expand_reduced(ans, axis, keepdims)).astype(x.dtype)
-    return expand_reduced(g, axis, keepdims) * (hit / kernels.total(hit, axis, keepdims=True))
+    share = hit / kernels.total(hit, axis, keepdims=True)
+    # Not only a product: a share of 0 of an infinite cotangent is 0.
+    return np.where(share == 0.0, 0.0, expand_reduced(g, axis, keepdims)) * share
 
 
 _extreme = over_axes.sharing(
