@@ -228,6 +228,15 @@ def test_shared_parts_are_counted_once_but_saved_under_each_path():
     assert names(tied) == ["first.factor"]
     assert tied.first.factor._node.name == "first.factor"
 
+    before = tied.first.factor.tolist()
+    state = {"first.factor": np.full(np.shape(before), 7.0), "second.factor": np.array(before)}
+    with pytest.raises(ValueError, match=r"'first\.factor' and 'second\.factor' are one parameter"):
+        tied.load_state_dict(state)
+    assert tied.first.factor.tolist() == before
+    for same in (2.0, np.nan):
+        tied.load_state_dict(dict.fromkeys(state, np.full(np.shape(before), same)))
+        np.testing.assert_array_equal(tied.second.factor.numpy(), same)
+
 
 def test_a_module_that_holds_its_parent_can_be_walked():
     model = Two()

@@ -306,6 +306,18 @@ def test_state_that_does_not_fit_is_told_at_once_and_changes_nothing():
         optim.SGD([("b", leaf())]).load_state_dict(optim.SGD([("a", leaf())]).state_dict())
 
 
+@pytest.mark.parametrize(
+    ("group", "given"),
+    [({}, "{}"), (3, "3"), (None, "None"), ({"params": 0}, "{'params': 0}"), ([], r"\[\]")],
+)
+@pytest.mark.parametrize("parameters", [[nn.Parameter([1.0])], None])
+def test_a_group_that_is_none_is_named(group, given, parameters):
+    opt = optim.Adam(parameters)
+    words = rf"Adam: load_state_dict: group 0 must be a dict with the list 'params', got {given}"
+    with pytest.raises(ValueError, match=words):
+        opt.load_state_dict({"state": {}, "param_groups": [group]})
+
+
 def test_an_optimizer_without_parameters_takes_up_its_state_when_it_meets_them():
     whole, halves = tensors(values(np.float32)), tensors(values(np.float32))
     steps = list(gradients(np.float32, 6))

@@ -195,3 +195,46 @@ def test_a_setting_does_not_drop_the_gradient_of_a_tensor(use):
         use(t.detach())
     with pytest.raises(TypeError, match=r"no gradient flows through a setting"):
         mg.grad(lambda t: use(t).sum())(t)
+
+
+NORMS = {
+    "norm": lambda x, t: np.linalg.norm(x, ord=t),
+    "vector_norm": lambda x, t: mg.linalg.vector_norm(x[0], ord=t),
+    "matrix_norm": lambda x, t: mg.linalg.matrix_norm(x, ord=t),
+    "cond": lambda x, t: mg.linalg.cond(x, p=t),
+    "gradient": lambda x, t: np.gradient(x, t, axis=0),
+}
+SETTING = {"cond": "p", "gradient": "spacing"}
+
+
+@pytest.mark.parametrize("name", NORMS)
+def test_the_setting_that_is_a_tensor_is_named(name):
+    x, use = mg.tensor([[2.0, 1.0], [0.5, 3.0]]), NORMS[name]
+    expected = use(x, 2.0).numpy()
+    for number in mg.tensor(2.0), np.array(2.0), np.float32(2.0):
+        np.testing.assert_allclose(use(x, number).numpy(), expected)
+    words = rf"^{name}: {SETTING.get(name, 'ord')}= is a setting"
+    with pytest.raises(TypeError, match=words):
+        use(x, mg.tensor(2.0, requires_grad=True))
+    for wrong in ([2.0, 1.0, 3.0], [], [[2.0, 1.0]]):
+        with pytest.raises((TypeError, ValueError), match=rf"^{name}: .*got (an array of )?shape"):
+            use(x, mg.tensor(wrong))
+
+
+def test_the_number_of_classes_is_a_whole_number():
+    classes = mg.tensor([0, 2])
+    assert nn.functional.one_hot(classes, mg.tensor(4)).shape == (2, 4)
+    for wrong in (mg.tensor(3.0), mg.tensor([3, 3]), 3.0, None, True):
+        with pytest.raises(TypeError, match=r"one_hot: num_classes must be an int, got "):
+            nn.functional.one_hot(classes, wrong)
+
+
+def test_fit_where_nothing_is_recorded_is_refused():
+    net = nn.Linear(2, 2)
+    trainer, before = mg.Trainer(net), net.weight.numpy()
+    x, y = np.ones((4, 2), np.float32), np.zeros(4, int)
+    with mg.no_grad():
+        assert trainer.evaluate(x, y)["loss"] > 0
+        with pytest.raises(RuntimeError, match=r"fit: nothing is recorded inside mg\.no_grad"):
+            trainer.fit(x, y, verbose=0)
+    np.testing.assert_array_equal(net.weight.numpy(), before)

@@ -175,6 +175,39 @@ def test_deepcopy_of_a_leaf_is_a_new_leaf():
     assert q.grad.tolist() == [4.0]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("wrap", [tuple, lambda parts: {"a": list(parts)}])
+def test_a_leaf_is_not_copied_apart_from_its_results(order, wrap):
+    x, other = (mg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    with pytest.raises(TypeError, match=r"deepcopy: a leaf was copied together.*\.detach\(\)"):
+        copy.deepcopy(wrap([x, mg.exp(x * x)][::order]))
+    for harmless in (x * x).detach(), other * other:
+        copies = copy.deepcopy([x, harmless][::order])
+        assert copies[::order][0] is not x
+
+
+MASKED = np.ma.array([1.0, 2.0], mask=[False, True])
+WITH_MASKED = {
+    "tensor": mg.tensor, "Tensor": mg.Tensor, "a list": lambda m: mg.tensor([m, m]),
+    "t + m": lambda m: mg.ones(2) + m, "t * m": lambda m: mg.ones(2) * m,
+    "np.add": lambda m: np.add(m, mg.ones(2, requires_grad=True)),
+    "exp": mg.exp, "where": lambda m: np.where(m > 1.5, mg.ones(2), 0.0),
+    "stack": lambda m: np.stack([mg.ones(2), m]), "sum": mg.sum,
+    "matmul": lambda m: mg.ones((2, 2)) @ m,
+    "linear": lambda m: mg.nn.Linear(2, 1).to("float64")(m),
+    "assign": lambda m: mg.nn.Parameter([1.0, 1.0]).assign(m),
+    "loss": lambda m: mg.nn.functional.mse_loss(m, mg.ones(2)),
+    "gradient": lambda m: mg.grad(lambda x: mg.sum(x * m))(np.ones(2)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITH_MASKED)
+def test_no_mask_is_lost(name):
+    with pytest.raises(TypeError, match=r"a masked array would lose its mask here.*filled"):
+        WITH_MASKED[name](MASKED)
+    WITH_MASKED[name](np.ma.array([1.0, 2.0]))  # without a masked element
+
+
 def test_pickle_keeps_the_value_and_refuses_a_history():
     p = pickle.loads(pickle.dumps(mg.nn.Parameter([1.0])))
     assert p.requires_grad

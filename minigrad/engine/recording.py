@@ -26,7 +26,7 @@ from minigrad.engine.node import (
     next_number,
 )
 from minigrad.engine.rows import Rows, in_rows
-from minigrad.engine.tensor import NUMERIC, Tensor, as_array, as_tensor, plain
+from minigrad.engine.tensor import NUMERIC, Tensor, as_array, as_tensor, plain, unmasked
 from minigrad.engine.tree import flatten
 from minigrad.operators.declare import KEEP, SHAPE_ONLY, Operator, engine, in_real_numbers
 from minigrad.operators.errors import FAILURES, explain
@@ -224,7 +224,7 @@ def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
             raise TypeError(f"{op.shown}: {name} must hold numbers, got {dtype}")
         kept = x is None or isinstance(x, (Tensor, ndarray))
         weak = concrete and isinstance(x, (int, float, complex, np.generic))
-        found.append(x if kept or weak else as_array(x))
+        found.append(unmasked(op.shown, x) if kept or weak else as_array(x))
     return found
 
 
@@ -240,7 +240,7 @@ def _operand(x: Any) -> Any:
         return x
     if isinstance(x, (ndarray, np.generic)):
         # Python then tries NumPy, which calls the ufunc with the tensor: an error that names it.
-        return x if x.dtype.kind in NUMERIC else NotImplemented
+        return unmasked("tensor", x) if x.dtype.kind in NUMERIC else NotImplemented
     if isinstance(x, (list, tuple)):
         return as_array(x)
     return NotImplemented

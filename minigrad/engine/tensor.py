@@ -8,6 +8,7 @@ tensors.
 from __future__ import annotations
 
 import operator as python_operator
+import sys
 from collections.abc import Iterator, Sequence
 from types import EllipsisType
 from typing import Any, NoReturn, TypeAlias
@@ -17,7 +18,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad.engine import numpy_protocol
 from minigrad.engine.arguments import frozen
-from minigrad.engine.backward import REDUCERS, Reducer, backward
+from minigrad.engine.backward import REDUCERS, Reducer, backward, reachable
 from minigrad.engine.hooks import note_detached
 from minigrad.engine.methods import ArrayMethods
 from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, next_number
@@ -33,6 +34,8 @@ __all__ = ["Tensor"]
 Number: TypeAlias = bool | int | float
 ArrayLike: TypeAlias = "Tensor | NDArray[Any] | np.generic | Number | list[Any] | tuple[Any, ...]"
 ndarray = np.ndarray
+#: Under this key, a deep copy notes the leaves that it has copied and the histories that it shares.
+DEEPCOPY = "minigrad.Tensor"
 #: The kinds of dtypes that a tensor may have: floats, integers, booleans, complex numbers.
 NUMERIC = "fiubc"
 
@@ -206,13 +209,23 @@ class Tensor(ArrayMethods):
     def __copy__(self) -> Tensor:
         return self
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
-        if type(self._node) is not Leaf or not self._node.trainable:
-            return self  # a value and its history never change, so they can be shared
-        copy = object.__new__(type(self))
-        copy._data = self._data.copy()
-        copy._node = self._node.copy_for(copy)
-        memo[id(self)] = copy
+    def __deepcopy__(self, memo: dict[Any, Any]) -> Tensor:
+        node = self._node
+        copied, shared = memo.setdefault(DEEPCOPY, (set(), []))
+        if type(node) is Leaf and node.trainable:
+            copy = object.__new__(type(self))
+            copy._data = self._data.copy()
+            copy._node = node.copy_for(copy)
+            memo[id(self)] = copy
+            copied.add(node)
+        else:  # a value and its history never change, so they can be shared
+            copy = self
+            shared += [node] * (node is not None)
+        if copied and shared and not copied.isdisjoint(reachable(shared)):
+            raise TypeError(
+                "deepcopy: a leaf was copied together with a result of it, whose gradient would go "
+                "to the original leaf; .detach() the result, or compute it again from the copy"
+            )
         return copy
 
     def __reduce__(self) -> Any:
@@ -437,7 +450,19 @@ def _plain_array(data: Any) -> NDArray[Any]:
         )
     if data.dtype.kind not in NUMERIC:
         raise TypeError(f"Tensor: expected an array of numbers, got dtype {data.dtype}")
-    return np.asarray(data)
+    return np.asarray(unmasked("Tensor", data))
+
+
+def unmasked(name: str, data: Any) -> Any:
+    """The same data. Raises TypeError for a masked array of which an element is masked."""
+    if type(data) is not ndarray and isinstance(data, ndarray):
+        masked = sys.modules.get("numpy.ma")  # which takes long to import
+        if masked is not None and masked.is_masked(data):
+            raise TypeError(
+                f"{name}: a masked array would lose its mask here; give data.filled(value), or the "
+                f"mask apart: np.where(data.mask, value, t)"
+            )
+    return data
 
 
 def _rebuild(kind: type[Tensor], data: NDArray[Any], requires_grad: bool) -> Tensor:
@@ -456,6 +481,8 @@ def as_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     Raises TypeError if the data are not numbers, and for tracked tensors inside lists.
     """
     given = isinstance(data, (np.ndarray, np.generic, Tensor))
+    for one in () if isinstance(data, Tensor) else data if type(data) in (list, tuple) else (data,):
+        unmasked("tensor", one)
     try:
         array = np.array(engine.constant(data) if given else data, dtype=dtype)
     except (ValueError, TypeError) as error:

@@ -18,6 +18,7 @@ import numpy as np
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
+from minigrad.kernels.windows import as_int
 from minigrad.nn.module import Module
 from minigrad.operators.activations import (
     elu,
@@ -288,7 +289,8 @@ def one_hot(input: ArrayLike, num_classes: int = -1) -> Tensor:
     index = as_tensor(input)._data
     if index.dtype.kind not in "iu":
         raise TypeError(f"one_hot: expected integers, got {index.dtype}")
-    count = num_classes if num_classes >= 0 else int(index.max(initial=-1)) + 1
+    count = as_int("one_hot", "num_classes", num_classes)
+    count = count if count >= 0 else int(index.max(initial=-1)) + 1
     if index.size and not 0 <= index.min() <= index.max() < count:
         raise ValueError(
             f"one_hot: expected classes 0 to {count - 1}, got {index.min()} to {index.max()}"

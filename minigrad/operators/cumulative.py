@@ -235,6 +235,10 @@ def _slopes(f: Any, axis: int, spacing: Any, edge_order: int) -> Any:
     n = f.shape[-1]
     if n < edge_order + 1:
         raise ValueError(f"expected at least {edge_order + 1} elements along axis {axis}, got {n}")
+    if np.shape(spacing) not in ((), (n,)):
+        raise ValueError(
+            f"expected one step or {n} coordinates along axis {axis}, got shape {np.shape(spacing)}"
+        )
     h = np.diff(spacing) if np.ndim(spacing) else np.full(n - 1, spacing)
     h = np.asarray(h, dtype=f.dtype)
     a, b = h[:-1], h[1:]

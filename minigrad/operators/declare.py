@@ -451,7 +451,9 @@ def composite(
             start = 0
             named: Any = with_numpys_names(params, arrays or 2, kwargs) if kwargs else kwargs
             if arrays and (kwargs or len(args) > arrays):
-                others = dict(zip(settings, args[arrays:], strict=False))
+                others: Any = dict(zip(settings, args[arrays:], strict=False))
+                if code.co_flags & 4:  # *arguments, which stand before the settings
+                    others = {code.co_varnames[len(params)]: args[arrays:]}
                 others.update((k, v) for k, v in named.items() if k not in inputs)
                 held = [(k, t) for k, v in others.items() for t in engine.tracked(v)]
                 start = engine.now() if held else 0

@@ -82,7 +82,8 @@ def _cholesky(x: Array) -> Array:
 def cholesky(a: Array, upper: bool = False) -> Array:
     """The lower triangular L with a = L L', for a symmetric positive definite a; or L' (``upper``).
 
-    Of ``a`` only the symmetric part counts, and the gradient is symmetric, as in JAX and PyTorch.
+    Of ``a`` only the symmetric part counts (NumPy reads the lower triangle), and the gradient is
+    symmetric, as in JAX and PyTorch.
     Raises LinAlgError when ``a`` is not positive definite. a (..., n, n) gives (..., n, n).
 
     >>> cholesky(tensor([[4.0, 2.0], [2.0, 2.0]]))
@@ -121,11 +122,11 @@ def _eigh(x: Array) -> Array:
 def eigh(a: Array, UPLO: str = "L") -> EighResult:
     """(eigenvalues, ascending; eigenvectors, in the columns) of symmetric matrices.
 
-    Of ``a`` only the symmetric part counts, and the gradient is symmetric, as in JAX; ``UPLO`` is
-    accepted. Where eigenvalues are equal, their eigenvectors are arbitrary: what the gradient would
-    say about turning them into each other is taken as 0. Their signs are arbitrary too, so let a
-    loss not depend on them. a (..., n, n) gives (..., n) and (..., n, n). Raises ValueError for
-    another ``UPLO`` than "L" and "U".
+    Of ``a`` only the symmetric part counts (NumPy reads one triangle), and the gradient is
+    symmetric, as in JAX; ``UPLO`` is accepted. Where eigenvalues are equal, their eigenvectors are
+    arbitrary: what the gradient would say about turning them into each other is taken as 0. Their
+    signs are arbitrary too, so let a loss not depend on them. a (..., n, n) gives (..., n) and
+    (..., n, n). Raises ValueError for another ``UPLO`` than "L" and "U".
 
     >>> eigh(tensor([[2.0, 0.0], [0.0, 1.0]])).eigenvalues
     tensor([1., 2.])

@@ -495,6 +495,13 @@ class Optimizer:
                 f"'state' and 'param_groups', got {state_dict!r:.80}"
             )
         saved_groups = state_dict["param_groups"]
+        for number, saved in enumerate(saved_groups):
+            keys = saved.get("params") if isinstance(saved, dict) else None
+            if type(keys) not in (list, tuple):
+                raise ValueError(
+                    f"{self._name}: load_state_dict: group {number} must be a dict with the list "
+                    f"'params', got {saved!r:.80}"
+                )
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(
                 f"{self._name}: load_state_dict: {len(saved_groups)} parameter groups were saved, "

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.data.loader import DataLoader
+from minigrad.engine.node import STATE
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
 from minigrad.engine.tensor import Tensor
@@ -128,6 +129,11 @@ class Trainer:
         fit each other, the model or the loss; FloatingPointError for a loss that is NaN or
         infinite, with the operator that made the first such value.
         """
+        if not STATE.get().recording:
+            raise RuntimeError(
+                "fit: nothing is recorded inside mg.no_grad(), so nothing would be learnt; call it "
+                "outside"
+            )
         called = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
         for one in called:
             if not isinstance(one, Callback):  # pyright: ignore[reportUnnecessaryIsInstance]
