@@ -88,8 +88,9 @@ class Runs(Layout):
         start = top - self.shape.windows.padding[0][0]
         end = start + self.rows_in
         inner = self.inner[:n]
-        before, height = max(-start, 0), self.shape.windows.size[0]
-        after = min(end, height) - start
+        # A band may lie in the padding as a whole.
+        before, height = min(max(-start, 0), self.rows_in), self.shape.windows.size[0]
+        after = max(min(end, height) - start, before)
         if before or end > height:
             inner[:, :, :before] = 0.0
             inner[:, :, after:] = 0.0
@@ -159,11 +160,11 @@ class Patches(Layout):
         start = top * windows.stride[0] - above
         covered = reach(windows.kernel[0], windows.dilation[0])
         end = (bottom - 1) * windows.stride[0] - above + covered
-        height = windows.size[0]
-        rows = x[first:last, :, max(start, 0) : min(end, height)]
+        rows = x[first:last, :, max(start, 0) : max(end, 0)]
+        ahead = min(max(-start, 0), end - start)
         band = windows._replace(
             size=rows.shape[2:],
-            padding=((max(-start, 0), max(end - height, 0)), sides),
+            padding=((ahead, end - start - ahead - rows.shape[2]), sides),
             out=(bottom - top, windows.out[1]),
         )
         under = patches(pad_image(rows, band), band).transpose(1, 2, 3, 0, 4, 5)

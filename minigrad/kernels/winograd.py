@@ -101,7 +101,7 @@ class Winograd:
             inner = self.inner[kind, :, :n]
             # Input row start + kind + 4 q is row q of its kind: those outside are zero.
             before = max(0, -(-(-start - kind) // TILE))
-            after = min(self.tiles + 1, -(-(height - start - kind) // TILE))
+            after = min(self.tiles + 1, max(0, -(-(height - start - kind) // TILE)))
             inner[:, :, :before] = 0.0
             inner[:, :, after:] = 0.0
             if after > before:
