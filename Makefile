@@ -12,7 +12,7 @@ RUN = .venv/bin/python
 TEST = $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help demo test slow lint bench docs parity opinfo onnx prove mutants clean
+.PHONY: help demo test slow fast lint bench docs parity opinfo onnx prove mutants clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,10 @@ test:  ## run the tests, as `make test ARGS="-k conv2d"` only some
 slow:  ## run the tests that train networks, which `make test` leaves out
 	$(SETUP) test
 	$(TEST) tests -m slow $(ARGS)
+
+fast:  ## run the tests on the kernels that numba compiles, which is installed into .venv
+	$(SETUP) test fast
+	MINIGRAD_KERNELS=numba $(TEST) $(ARGS)
 
 lint:  ## check style, types and spelling
 	$(SETUP) lint

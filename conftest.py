@@ -23,6 +23,8 @@ collect_ignore = [
     "nn", "optim",  # links to parts of minigrad/, which is collected itself
     "tests/torch_models.py", "tests/opinfo_conventions.py",  # no tests, and mostly no PyTorch
 ]  # fmt: skip
+if importlib.util.find_spec("numba") is None:
+    collect_ignore.append("minigrad/kernels/compiled")
 if importlib.util.find_spec("onnx") is None:  # which the examples there need
     collect_ignore += ["minigrad/onnx/export.py", "tests/onnx_checks.py"]
 

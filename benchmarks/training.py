@@ -205,7 +205,7 @@ def document(measured: dict[str, list[Peer]], quick: bool) -> tuple[str, str]:
     made = (
         f"Made by `make bench` on {dt.datetime.now(dt.UTC).date()}. {machine}. Python "
         f"{platform.python_version()} on {platform.system()}, NumPy {about['NumPy']}, "
-        f"{' '.join(about['BLAS'].split()[:2])} with its {about['kernel']} kernel, "
+        f"{' '.join(about['BLAS'].split()[:2])} with its {about['BLAS kernel']} kernel, "
         f"{about['threads']} threads."
     )
     lines = [

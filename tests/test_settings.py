@@ -10,7 +10,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.engine.settings import checked
-from minigrad.optim.in_place import add_square, overflow_noted, square
+from minigrad.kernels.in_place import add_square, overflow_noted, square
 
 
 @checked(p="[0, 1)", size="[1, inf)", dtype="floating")

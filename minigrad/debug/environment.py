@@ -1,4 +1,4 @@
-"""``mg.show_config``: versions, processor, and the BLAS library that does most of the work.
+"""``mg.show_config``: versions, processor, kernels, and the BLAS library that does most work.
 
 It also says when OpenBLAS runs a slower kernel than the processor could, and how to change that.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels import blas
+from minigrad.kernels import blas, choice
 
 __all__ = ["show_config"]
 
@@ -53,8 +53,9 @@ def describe() -> dict[str, str]:
         "processor": f"{processor()}, {cores()} cores for this process",
         "features": " ".join(cpu_features()) or "unknown",
         "BLAS": blas.name() or f"{library.get('name', 'unknown')} {library.get('version', '')}",
-        "kernel": blas.architecture() or "unknown",
+        "BLAS kernel": blas.architecture() or "unknown",
         "threads": "unknown" if threads is None else str(threads),
+        "kernels": choice.describe(),
     }
 
 

@@ -129,7 +129,7 @@ def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
     if not g.size or not w.size:
         return plain_conv2d_input_grad(g, w, windows, groups)
     if windows.stride == (1, 1):
-        return _flipped(g, w, windows, groups)
+        return conv2d(*flipped(g, w, windows, groups))
     n, _, oh, ow = g.shape
     x = np.empty((n, w.shape[1] * groups, *windows.size), np.result_type(g, w))
     elements = x.shape[1] * windows.kernel[0] * windows.kernel[1] * oh * ow
@@ -143,10 +143,11 @@ def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
     return x
 
 
-def _flipped(g: Any, w: Any, windows: Windows, groups: int) -> Any:
-    """At stride 1 the gradient by the input is a convolution of g with the kernel turned around.
+def flipped(g: Any, w: Any, windows: Windows, groups: int) -> tuple[Any, Any, None, Windows, int]:
+    """The arguments of ``conv2d`` that make it the gradient by the input at stride 1.
 
-    Nothing is scattered: 6 ms instead of 11.
+    It is a convolution of g with the kernel turned around. Nothing is scattered: 6 ms instead
+    of 11.
     """
     out_channels, inner, kh, kw = w.shape
     turned = w.reshape(groups, out_channels // groups, inner, kh, kw)
@@ -166,7 +167,7 @@ def _flipped(g: Any, w: Any, windows: Windows, groups: int) -> Any:
         padding=((a, b), (c, d)),
         out=windows.size,
     )
-    return conv2d(g, turned, None, back, groups)
+    return g, turned, None, back, groups
 
 
 Columns: TypeAlias = Runs | Patches | Winograd

@@ -1,7 +1,8 @@
 """The kernels that run, by name. This is where operators call them: ``current.conv2d(...)``.
 
-At first they are the ones in this folder, written with NumPy. ``use`` replaces them, or some of
-them, by functions of the same names and arguments; no code outside this folder knows which run.
+They are the ones in this folder, written with NumPy, or those in ``compiled/``: ``choice.py``
+decides. ``use`` replaces some of them by other functions of the same names and arguments; no code
+outside this folder knows which run.
 
 Kernels get arrays and geometry that have been checked. Four of them, ``total``, ``mean``,
 ``product`` and ``logistic``, are also called on tensors, which record what the plain definition
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from minigrad.kernels.choice import choose
 from minigrad.kernels.sums import mean, total
 from minigrad.lazy import late_names, load_late
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     )
     from minigrad.kernels.convolution import conv2d, conv2d_input_grad, conv2d_weight_grad
     from minigrad.kernels.im2col import col2im, im2col
+    from minigrad.kernels.in_place import adam, sgd
     from minigrad.kernels.linear import linear, product
     from minigrad.kernels.normal_distribution import normal_cdf, normal_density
     from minigrad.kernels.normalisation import affine, moments, normalize, normalize_grad
@@ -60,6 +63,7 @@ __all__ = [
     "normal_cdf", "normal_density",
     "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
     "col2im", "im2col",
+    "adam", "sgd",
     "linear", "product",
     "affine", "moments", "normalize", "normalize_grad",
     "max_pool2d", "max_pool2d_grad", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_grad",
@@ -73,7 +77,7 @@ __all__ = [
 
 if not TYPE_CHECKING:
     #: Imported at first use: together they would take as long as the rest of minigrad.
-    __getattr__, _ = late_names(
+    _written_with_numpy, _ = late_names(
         __name__,
         {
             "minigrad.kernels.activations": (
@@ -82,6 +86,7 @@ if not TYPE_CHECKING:
             ),
             "minigrad.kernels.convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
             "minigrad.kernels.im2col": "col2im im2col",
+            "minigrad.kernels.in_place": "adam sgd",
             "minigrad.kernels.linear": "linear product",
             "minigrad.kernels.normalisation": "affine moments normalize normalize_grad",
             "minigrad.kernels.normal_distribution": "normal_cdf normal_density",
@@ -93,6 +98,13 @@ if not TYPE_CHECKING:
         },
         rest="minigrad.kernels.recurrence",
     )
+
+    def __getattr__(name):
+        kernel = choose(name, _written_with_numpy(name)) if name in __all__ else None
+        if kernel is None:
+            return _written_with_numpy(name)  # which raises
+        vars(sys.modules[__name__])[name] = kernel
+        return kernel
 
 
 def use(kernels: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:

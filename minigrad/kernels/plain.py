@@ -21,6 +21,7 @@ from minigrad.kernels.convolution import (
     plain_conv2d_weight_grad as conv2d_weight_grad,
 )
 from minigrad.kernels.im2col import plain_col2im as col2im, plain_im2col as im2col
+from minigrad.kernels.in_place import plain_adam as adam, plain_sgd as sgd
 from minigrad.kernels.linear import plain_linear as linear, plain_product as product
 from minigrad.kernels.normal_distribution import (
     plain_normal_cdf as normal_cdf,
@@ -57,6 +58,7 @@ __all__ = [
     "normal_cdf", "normal_density",
     "conv2d", "conv2d_input_grad", "conv2d_weight_grad",
     "col2im", "im2col",
+    "adam", "sgd",
     "linear", "product",
     "affine", "moments", "normalize", "normalize_grad",
     "max_pool2d", "max_pool2d_grad", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_grad",

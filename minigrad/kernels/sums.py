@@ -85,6 +85,12 @@ def _sum(x: Any, gone: set[int]) -> Any:
                 marks.append(a in gone)
         x = x.reshape(lengths)
         return _one_by_one(x, {a for a, mark in enumerate(marks) if mark}).reshape(kept)
+    # Images may have their channels last in memory.
+    order = sorted(range(x.ndim), key=lambda a: -x.strides[a])
+    left = [a for a in order if a not in gone]
+    turned = x.transpose(order)
+    if left == sorted(left) and turned.flags.c_contiguous:
+        return _sum(turned, {i for i, a in enumerate(order) if a in gone})
     return _one_by_one(x, gone)
 
 

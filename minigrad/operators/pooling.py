@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 
 from minigrad.kernels import current as kernels
-from minigrad.kernels.pooling import plain_max_pool2d_pick
 from minigrad.kernels.windows import (
     IntOrPair,
     Windows,
@@ -135,7 +134,7 @@ def max_pool2d(
     x = engine.constant(input)
     windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     numbers = np.broadcast_to(np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:]), x.shape)
-    places = plain_max_pool2d_pick(numbers, x, engine.constant(y), windows)
+    places = kernels.max_pool2d_pick(numbers, x, engine.constant(y), windows)
     return y, engine.as_tensor(places)
 
 

@@ -12,8 +12,9 @@ from collections.abc import Callable
 import numpy as np
 
 from minigrad.engine.settings import checked
+from minigrad.kernels import current as kernels
+from minigrad.kernels.in_place import average, average_square
 from minigrad.optim.buffer import Chunk
-from minigrad.optim.in_place import average, average_square, scaled_step
 from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 
 
@@ -70,14 +71,10 @@ class Adam(Optimizer):
         size = float(group["lr"]) * root / (1.0 - beta1**t)
 
         def update(chunk: Chunk) -> None:
-            p, g, s = chunk.p, chunk.g, chunk.s
-            m, v = chunk.state["exp_avg"], chunk.state["exp_avg_sq"]
-            average_square(v, g, s, beta2)
-            average(m, g, s, beta1)
-            if amsgrad:
-                largest = chunk.state["max_exp_avg_sq"]
-                v = np.maximum(largest, v, out=largest)
-            scaled_step(p, m, v, s, size, eps)
+            state = chunk.state
+            m, v = state["exp_avg"], state["exp_avg_sq"]
+            largest = state["max_exp_avg_sq"] if amsgrad else None
+            kernels.adam(chunk.p, chunk.g, chunk.s, m, v, largest, beta1, beta2, size, eps)
 
         return update
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import numpy as np
 
 from minigrad.engine.settings import checked
+from minigrad.kernels.in_place import add_square, average, average_square, scaled_step
 from minigrad.optim.buffer import Chunk
-from minigrad.optim.in_place import add_square, average, average_square, scaled_step
 from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 
 

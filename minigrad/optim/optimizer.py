@@ -18,8 +18,8 @@ from minigrad.engine.node import Leaf
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import SIMPLE, Rule, checked
 from minigrad.engine.tensor import Tensor, as_tensor
+from minigrad.kernels.in_place import overflow_noted
 from minigrad.optim.buffer import Array, Chunk, ParameterBuffer
-from minigrad.optim.in_place import overflow_noted
 
 Group: TypeAlias = dict[str, Any]
 Params: TypeAlias = (

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from minigrad.engine.settings import checked
+from minigrad.kernels import current as kernels
 from minigrad.optim.buffer import Array, Chunk
 from minigrad.optim.optimizer import Group, Optimizer, Params, settings, tensors
 
@@ -72,18 +71,8 @@ class SGD(Optimizer):
             scalars["started"] = 1
 
         def update(chunk: Chunk) -> None:
-            p, g, s = chunk.p, chunk.g, chunk.s
-            if momentum:
-                b = chunk.state["momentum_buffer"]
-                np.multiply(b, momentum, out=b)
-                np.add(b, g if fresh == 1.0 else np.multiply(g, fresh, out=s), out=b)
-                if nesterov:
-                    np.multiply(b, momentum, out=s)
-                    np.add(g, s, out=g)
-                else:
-                    g = b
-            np.multiply(g, lr, out=s)
-            np.subtract(p, s, out=p)
+            b = chunk.state["momentum_buffer"] if momentum else None
+            kernels.sgd(chunk.p, chunk.g, chunk.s, b, lr, momentum, fresh, nesterov)
 
         return update
 

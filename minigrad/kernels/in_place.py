@@ -1,18 +1,20 @@
-"""The in-place steps that several update rules share.
+"""The in-place steps of optimizers, and the whole rules of Adam and of gradient descent.
 
 They write their result into an array that is there already, because allocating one for each step
-would cost more than the arithmetic. ``s`` is a scratch array whose contents are lost.
+would cost more than the arithmetic. ``s`` is a scratch array whose contents are lost, and so may be
+those of the gradient ``g``.
 """
 
 from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
-from minigrad.optim.buffer import Array
+Array: TypeAlias = NDArray[Any]
 
 
 def average(m: Array, g: Array, s: Array, beta: float) -> None:
@@ -88,3 +90,92 @@ def add_square(v: Array, g: Array, s: Array) -> None:
         most = np.finfo(v.dtype).max
         np.copyto(s, most, where=np.isinf(s) & np.isfinite(g) & np.isfinite(v))
     v[...] = s
+
+
+# -- whole rules -----------------------------------------------------------------------------------
+
+
+def plain_adam(
+    p: Array,
+    g: Array,
+    s: Array,  # noqa: ARG001 (the arguments of every set are the same)
+    m: Array,
+    v: Array,
+    largest: Array | None,
+    beta1: float,
+    beta2: float,
+    size: float,
+    eps: float,
+) -> None:
+    """Let m and v average g and g², and p -= size * m / (sqrt(v) + eps).
+
+    ``largest``, if there is one, is the largest v so far, and takes its place.
+    """
+    m[...] = beta1 * m + (1.0 - beta1) * g
+    v[...] = beta2 * v + (1.0 - beta2) * g * g
+    if largest is not None:
+        largest[...] = v = np.maximum(largest, v)
+    p[...] -= size * m / (np.sqrt(v) + eps)
+
+
+def plain_sgd(
+    p: Array,
+    g: Array,
+    s: Array,  # noqa: ARG001 (the arguments of every set are the same)
+    b: Array | None,
+    lr: float,
+    momentum: float,
+    fresh: float,
+    nesterov: bool,
+) -> None:
+    """Step along b = momentum * b + fresh * g: p -= lr * b; without ``b``, p -= lr * g.
+
+    ``nesterov``: p -= lr * (g + momentum * b).
+    """
+    if b is not None:
+        b[...] = momentum * b + fresh * g
+        g = g + momentum * b if nesterov else b
+    p[...] -= lr * g
+
+
+def adam(
+    p: Array,
+    g: Array,
+    s: Array,
+    m: Array,
+    v: Array,
+    largest: Array | None,
+    beta1: float,
+    beta2: float,
+    size: float,
+    eps: float,
+) -> None:
+    """``plain_adam``, also where g² would overflow."""
+    average_square(v, g, s, beta2)
+    average(m, g, s, beta1)
+    if largest is not None:
+        v = np.maximum(largest, v, out=largest)
+    scaled_step(p, m, v, s, size, eps)
+
+
+def sgd(
+    p: Array,
+    g: Array,
+    s: Array,
+    b: Array | None,
+    lr: float,
+    momentum: float,
+    fresh: float,
+    nesterov: bool,
+) -> None:
+    """``plain_sgd``."""
+    if b is not None:
+        np.multiply(b, momentum, out=b)
+        np.add(b, g if fresh == 1.0 else np.multiply(g, fresh, out=s), out=b)
+        if nesterov:
+            np.multiply(b, momentum, out=s)
+            g = np.add(g, s, out=s)
+        else:
+            g = b
+    np.multiply(g, lr, out=s)
+    np.subtract(p, s, out=p)

@@ -1,0 +1,256 @@
+"""Convolution and its gradients, on images with their channels last.
+
+Large 3 x 3 kernels go through ``winograd.py``; everything else is a product with columns, of which
+a 1 x 1 kernel needs none. The batch is cut into rows of outputs, or of tiles, which are shared out
+over threads. BLAS multiplies; what is compiled moves and transforms.
+"""
+
+# pyright: basic, reportMissingImports=false
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minigrad.kernels import convolution as numpy_set
+from minigrad.kernels.compiled.columns import add_bias, add_columns, take_columns
+from minigrad.kernels.compiled.layout import (
+    are_floats,
+    channels_last,
+    flat,
+    new_images,
+    pieces,
+)
+from minigrad.kernels.compiled.vectors import LANES
+from minigrad.kernels.compiled.winograd import (
+    BOTH,
+    PRODUCTS,
+    SIDE,
+    TILE,
+    from_tiles,
+    spread_tiles,
+    to_tiles,
+)
+from minigrad.kernels.scratch import scratch
+from minigrad.kernels.threads import run
+from minigrad.kernels.windows import Windows
+
+#: The bytes of columns, or of tiles and their products, at a time: they stay in cache.
+BLOCK = 1 << 20
+#: The least number of tiles in one product of the gradient by the weight, whose result is large.
+TILES = 256
+#: The most places over which BLAS sums in the gradient by the weight, in float32.
+PLACES = 1 << 12
+#: What one multiplication and one moved element take, in seconds.
+MULTIPLY, MOVE = 2e-11, 3e-10
+
+
+class Geometry(NamedTuple):
+    """The integers that loops need, and what follows from them."""
+
+    columns: tuple[int, ...]
+    tiles: tuple[int, int]
+    plain: bool
+    winograd: bool
+
+
+@functools.lru_cache(maxsize=1024)
+def _geometry(windows: Windows, channels: int, out_channels: int, groups: int) -> Geometry:
+    (top, bottom), (left, right) = windows.padding
+    tall, wide = tiles = (-(-windows.out[0] // TILE), -(-windows.out[1] // TILE))
+    single = windows.stride == windows.dilation == (1, 1)
+    fits = single and windows.kernel == (3, 3) and groups == 1
+    # Outputs beyond the last tile are computed for nothing: at most three quarters of all.
+    fits = fits and tall * wide * TILE * TILE * 4 <= windows.out[0] * windows.out[1] * 7
+    return Geometry(
+        (*windows.size, channels, *windows.kernel, *windows.stride, *windows.dilation, top, left,
+         *windows.out, groups),
+        tiles,
+        single and windows.kernel == (1, 1) and groups == 1 and not top + bottom + left + right,
+        fits and min(channels, out_channels) >= LANES,
+    )  # fmt: skip
+
+
+def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
+    """``plain_conv2d``."""
+    if not are_floats(x, w, bias) or not x.size or not w.size:
+        return numpy_set.conv2d(x, w, bias, windows, groups)
+    n, channels, out_channels, dtype = len(x), x.shape[1], len(w), x.dtype
+    geometry = _geometry(windows, channels, out_channels, groups)
+    memory, y = new_images(n, out_channels, *windows.out, dtype)
+    pixels = channels_last(x)
+    if geometry.winograd and dtype.char == "f" and _winograd(pixels, w, bias, memory, geometry):
+        return y
+    inner, (oh, ow) = channels // groups, windows.out
+    # For each group: what a window covers, by the output channels.
+    matrix = np.ascontiguousarray(
+        w.reshape(groups, out_channels // groups, inner, *windows.kernel).transpose(0, 3, 4, 2, 1)
+    ).reshape(groups, -1, out_channels // groups)
+    depth = matrix.shape[1]
+    rows, target = flat(pixels), memory.reshape(-1)
+    shift = None if bias is None else flat(bias)
+    products = memory.reshape(-1, groups, out_channels // groups).transpose(1, 0, 2)
+
+    def work(some: Sequence[tuple[int, int]]) -> None:
+        for start, stop in some:
+            a, b = start * ow, stop * ow
+            columns = _columns(rows, geometry, start, stop, depth)
+            np.matmul(columns, matrix, out=products[:, a:b])
+            if shift is not None:
+                add_bias(target, shift, a, b)
+
+    places = n * oh * ow
+    seconds = places * depth * (out_channels * MULTIPLY + groups * MOVE)
+    most = BLOCK // (ow * depth * groups * dtype.itemsize)
+    run(work, pieces(n * oh, most), seconds)
+    return y
+
+
+def _columns(rows: Any, geometry: Geometry, start: int, stop: int, depth: int) -> Any:
+    """The columns of output rows start to stop: (groups, windows, depth)."""
+    wide, groups = geometry.columns[-2:]
+    if geometry.plain:
+        return rows[start * wide * depth : stop * wide * depth].reshape(1, -1, depth)
+    shape = (groups, (stop - start) * wide, depth)
+    columns = scratch("columns", shape, rows.dtype)
+    take_columns(rows, columns.reshape(-1), geometry.columns, start, stop)
+    return columns
+
+
+def _tiles(pixels: Any, geometry: Geometry, start: int, stop: int) -> Any:
+    """The transformed tiles of rows of tiles start to stop: (36, tiles, C)."""
+    wide, channels = geometry.tiles[1], pixels.shape[-1]
+    tiles = scratch("columns", (PRODUCTS, (stop - start) * wide, channels), pixels.dtype)
+    rows = scratch("image", (SIDE, (TILE * wide + 2) * channels + LANES), pixels.dtype)
+    shape = (*pixels.shape[1:], *geometry.columns[9:11], *geometry.tiles)
+    to_tiles(flat(pixels), tiles.reshape(-1), rows.reshape(-1), shape, start, stop)
+    return tiles
+
+
+def _winograd(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> bool:
+    """Fill ``memory`` by Winograd's algorithm; False if the result is not finite."""
+    n, height, width, out_channels = memory.shape
+    channels, (tall, wide) = w.shape[1], geometry.tiles
+    kernels = np.ascontiguousarray(w.transpose(2, 3, 1, 0)).reshape(9, -1)
+    matrix = (BOTH.astype(w.dtype) @ kernels).reshape(PRODUCTS, channels, out_channels)
+    shift = flat(np.zeros(out_channels, w.dtype) if bias is None else bias)
+    shape = (height, width, out_channels, tall, wide)
+    finite: list[bool] = []
+
+    def work(some: Sequence[tuple[int, int]]) -> None:
+        for start, stop in some:
+            tiles = _tiles(pixels, geometry, start, stop)
+            products = scratch("product", (*tiles.shape[:2], out_channels), w.dtype)
+            np.matmul(tiles, matrix, out=products)
+            flat_products = products.reshape(-1)
+            finite.append(from_tiles(flat_products, shift, memory.reshape(-1), shape, start, stop))
+
+    count = n * tall * wide * PRODUCTS
+    seconds = count * (channels * out_channels * MULTIPLY + (channels + out_channels) * MOVE)
+    most = BLOCK // (PRODUCTS * wide * (channels + out_channels) * w.itemsize)
+    with np.errstate(over="ignore", invalid="ignore"):
+        run(work, pieces(n * tall, most), seconds)
+    return all(finite)
+
+
+def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
+    """``plain_conv2d_input_grad``."""
+    if not are_floats(g, w) or not g.size or not w.size:
+        return numpy_set.conv2d_input_grad(g, w, windows, groups)
+    if windows.stride == (1, 1):
+        return conv2d(*numpy_set.flipped(g, w, windows, groups))
+    n, out_channels, oh, ow = g.shape
+    channels = w.shape[1] * groups
+    geometry = _geometry(windows, channels, out_channels, groups)
+    memory, x = new_images(n, channels, *windows.size, g.dtype)
+    pixels = channels_last(g).reshape(-1, groups, out_channels // groups).transpose(1, 0, 2)
+    # For each group: the output channels, by what a window covers.
+    matrix = np.ascontiguousarray(
+        w.reshape(groups, out_channels // groups, -1, *windows.kernel).transpose(0, 1, 3, 4, 2)
+    ).reshape(groups, out_channels // groups, -1)
+    depth = matrix.shape[2]
+    band = max(1, BLOCK // (ow * depth * groups * g.itemsize))
+
+    def work(some: Sequence[tuple[int, int]]) -> None:
+        for first, last in some:  # images
+            memory[first:last] = 0.0
+            for start in range(first * oh, last * oh, band):
+                stop = min(start + band, last * oh)
+                columns = scratch("columns", (groups, (stop - start) * ow, depth), g.dtype)
+                np.matmul(pixels[:, start * ow : stop * ow], matrix, out=columns)
+                add_columns(columns.reshape(-1), memory.reshape(-1), geometry.columns, start, stop)
+
+    seconds = n * oh * ow * depth * (out_channels * MULTIPLY + groups * MOVE)
+    run(work, pieces(n, max(1, band // oh)), seconds)
+    return x
+
+
+def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
+    """``plain_conv2d_weight_grad``."""
+    if not are_floats(x, g) or not x.size or not g.size:
+        return numpy_set.conv2d_weight_grad(x, g, windows, groups)
+    channels, out_channels, dtype = x.shape[1], g.shape[1], x.dtype
+    geometry = _geometry(windows, channels, out_channels, groups)
+    pixels, slopes = channels_last(x), channels_last(g)
+    shape = (out_channels, channels // groups, *windows.kernel)
+    if geometry.winograd and dtype.char == "f":
+        found = _winograd_weight_grad(pixels, slopes, geometry)
+        if np.isfinite(found).all():
+            kernels = (BOTH.T.astype(dtype) @ found.reshape(PRODUCTS, -1)).reshape(3, 3, -1)
+            turned = kernels.reshape(3, 3, channels, out_channels).transpose(3, 2, 0, 1)
+            return np.ascontiguousarray(turned)
+    rows = flat(pixels)
+    n, oh, ow, _ = slopes.shape
+    depth = shape[1] * shape[2] * shape[3]
+    by_group = slopes.reshape(-1, groups, out_channels // groups).transpose(1, 0, 2)
+
+    def product(start: int, stop: int) -> Any:
+        columns = _columns(rows, geometry, start, stop, depth)
+        return columns.swapaxes(1, 2) @ by_group[:, start * ow : stop * ow]
+
+    seconds = n * oh * ow * depth * (out_channels * MULTIPLY + groups * MOVE)
+    most = min(PLACES // ow, BLOCK // (ow * depth * groups * dtype.itemsize))
+    found = _sum_of(product, pieces(n * oh, most), seconds, dtype)
+    by_channel = found.reshape(groups, *shape[2:], shape[1], -1).transpose(0, 4, 3, 1, 2)
+    return np.ascontiguousarray(by_channel).reshape(shape)
+
+
+def _winograd_weight_grad(pixels: Any, slopes: Any, geometry: Geometry) -> Any:
+    """The products of tiles of both, summed over the batch: (36, C, O)."""
+    n, height, width, out_channels = slopes.shape
+    channels, (tall, wide) = pixels.shape[-1], geometry.tiles
+    row = flat(slopes)
+
+    def product(start: int, stop: int) -> Any:
+        tiles = _tiles(pixels, geometry, start, stop)
+        spread = scratch("gradient", (*tiles.shape[:2], out_channels), slopes.dtype)
+        shape = (height, width, out_channels, tall, wide)
+        spread_tiles(row, spread.reshape(-1), shape, start, stop)
+        return np.matmul(
+            tiles.swapaxes(1, 2),
+            spread,
+            out=scratch("product", (PRODUCTS, channels, out_channels), slopes.dtype),
+        )
+
+    count = n * tall * wide * PRODUCTS
+    seconds = count * (channels * out_channels * MULTIPLY + (channels + out_channels) * MOVE)
+    most = BLOCK // (PRODUCTS * wide * (channels + out_channels) * slopes.itemsize)
+    some = pieces(n * tall, max(most, TILES // wide))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _sum_of(product, some, seconds, slopes.dtype)
+
+
+def _sum_of(product: Any, some: Sequence[tuple[int, int]], seconds: float, dtype: Any) -> Any:
+    """The sum of a product over all pieces, in an order that the threads do not change."""
+    sums: dict[int, Any] = {}
+
+    def work(mine: Sequence[tuple[int, int]]) -> None:
+        total = np.zeros((), np.float64)  # however many pieces there are
+        for start, stop in mine:
+            total = total + product(start, stop)
+        sums[mine[0][0]] = total
+
+    run(work, some, seconds)
+    return np.asarray(sum(sums[first] for first in sorted(sums)), dtype)

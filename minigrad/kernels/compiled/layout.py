@@ -1,0 +1,66 @@
+"""Arrays as the loops want them: contiguous, of one dtype, images with their channels last."""
+
+# pyright: basic, reportMissingImports=false
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels.compiled.build import compiled
+
+#: The dtypes that loops are compiled for, by their character.
+FLOATS = "fd"
+
+
+def are_floats(*arrays: Any) -> bool:
+    """Whether all of these that are not None have one dtype that loops are compiled for."""
+    kinds = {a.dtype for a in arrays if a is not None}
+    return len(kinds) == 1 and (kind := kinds.pop()).char in FLOATS and kind.isnative
+
+
+def flat(x: Any) -> Any:
+    """A contiguous array as one long row that is only read: of one type to the compiler."""
+    row = np.ascontiguousarray(x).reshape(-1)
+    if not row.flags.aligned:
+        row = row.copy()
+    row.flags.writeable = False
+    return row
+
+
+def channels_last(x: Any) -> Any:
+    """The images (N, C, H, W) as a contiguous array (N, H, W, C)."""
+    turned = x.transpose(0, 2, 3, 1)
+    if turned.flags.c_contiguous:
+        return turned
+    if not x.flags.c_contiguous or not are_floats(x) or not x.flags.aligned:
+        return np.ascontiguousarray(turned)
+    out = np.empty(turned.shape, x.dtype)
+    n, channels, height, width = x.shape
+    _interleave(flat(x), out.reshape(-1), n, channels, height * width)
+    return out
+
+
+def new_images(n: int, channels: int, height: int, width: int, dtype: Any) -> tuple[Any, Any]:
+    """Memory for images as (N, H, W, C), and the same as (N, C, H, W)."""
+    memory = np.empty((n, height, width, channels), dtype)
+    return memory, memory.transpose(0, 3, 1, 2)
+
+
+@compiled
+def _interleave(x, out, images, channels, places):
+    for n in range(images):
+        start = n * channels * places
+        for block in range(0, places, 16):
+            for c in range(channels):
+                for p in range(block, min(block + 16, places)):
+                    out[start + p * channels + c] = x[start + c * places + p]
+
+
+def pieces(total: int, most: int) -> list[tuple[int, int]]:
+    """The numbers below ``total`` as ranges of up to ``most``, in even shares for some threads."""
+    count = -(-total // max(1, most))
+    count = min(total, count + -count % 4)
+    ends = [total * i // count for i in range(count + 1)] if count else [0]
+    return list(itertools.pairwise(ends))

@@ -1,0 +1,178 @@
+"""Normalisation in few passes: by channel for batch norm, by example for layer norm."""
+
+# pyright: basic, reportMissingImports=false
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels import normalisation as numpy_set
+from minigrad.kernels.compiled.build import compiled
+from minigrad.kernels.compiled.layout import are_floats, channels_last, flat, pieces
+from minigrad.kernels.threads import run
+
+#: How many numbers are added one after the other before the sum goes on in float64.
+RUN = 512
+#: The rows that one thread takes at a time, in elements.
+BLOCK = 1 << 16
+at = np.uint64
+
+
+def _by_channel(x: Any, axis: tuple[int, ...], *others: Any) -> bool:
+    """Whether this is batch norm of images: one mean, weight and bias for each channel."""
+    each = (1, x.shape[1], 1, 1) if x.ndim == 4 else None
+    return (
+        each is not None
+        and x.size > 0
+        and {a % 4 for a in axis} == {0, 2, 3}
+        and are_floats(x, *others)
+        and all(a is None or a.shape == each for a in others)
+    )
+
+
+def _in_pieces(loop: Callable[[int, int, int], None], rows: int, channels: int) -> int:
+    """Call ``loop(number, start, stop)`` for pieces of the rows; return how many there were."""
+    some = [(i, *ends) for i, ends in enumerate(pieces(rows, max(RUN, BLOCK // channels)))]
+
+    def work(mine: Sequence[tuple[int, int, int]]) -> None:
+        for one in mine:
+            loop(*one)
+
+    run(work, some, rows * channels * 4e-10)
+    return len(some)
+
+
+def moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
+    """``plain_moments``."""
+    if not _by_channel(x, axis):
+        return numpy_set.moments(x, axis)
+    rows = channels_last(x).reshape(-1, x.shape[1])
+    mean = _means(rows, rows, np.zeros(x.shape[1], x.dtype), 0)
+    var = _means(rows, rows, mean, 2)
+    shape = (1, -1, 1, 1)
+    return mean.reshape(shape), var.reshape(shape)
+
+
+def _means(g: Any, x: Any, mean: Any, kind: int) -> Any:
+    """The means of each column of x (0), of g * (x - mean) (1), of (x - mean)^2 (2)."""
+    count, channels = x.shape
+    sums = np.zeros((len(pieces(count, max(RUN, BLOCK // channels))), channels), np.float64)
+    shift, a, b = flat(mean), flat(g), flat(x)
+
+    def loop(number: int, start: int, stop: int) -> None:
+        _add_up(a, b, shift, sums[number], start, stop, kind)
+
+    _in_pieces(loop, count, channels)
+    return (sums.sum(axis=0) / count).astype(x.dtype)
+
+
+@compiled
+def _add_up(g, x, mean, sums, start, stop, kind):
+    channels = len(mean)
+    part = np.zeros(channels, x.dtype)
+    for first in range(start, stop, RUN):
+        for r in range(first, min(first + RUN, stop)):
+            if kind == 0:
+                for c in range(channels):
+                    part[c] += x[at(r * channels + c)]
+            elif kind == 1:
+                for c in range(channels):
+                    part[c] += g[at(r * channels + c)] * (x[at(r * channels + c)] - mean[c])
+            else:
+                for c in range(channels):
+                    d = x[at(r * channels + c)] - mean[c]
+                    part[c] += d * d
+        for c in range(channels):
+            sums[c] += part[c]
+            part[c] = 0.0
+
+
+def normalize(
+    x: Any, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, known: Any = None
+) -> Any:
+    """``plain_normalize``."""
+    if not _by_channel(x, axis, weight, bias):
+        return numpy_set.normalize(x, weight, bias, axis, eps, known)
+    mean, var = known or moments(x, axis)
+    inv = 1.0 / np.sqrt(var + eps)
+    return _shifted(x, inv if weight is None else inv * weight, bias, mean)
+
+
+def affine(x: Any, scale: Any, shift: Any, mean: Any) -> Any:
+    """``plain_affine``."""
+    if not _by_channel(x, (0, 2, 3), scale, shift, mean):
+        return numpy_set.affine(x, scale, shift, mean)
+    return _shifted(x, scale, shift, mean)
+
+
+def _shifted(x: Any, scale: Any, shift: Any, mean: Any) -> Any:
+    """(x - mean) * scale + shift, for each channel."""
+    pixels = channels_last(x)
+    out = np.empty_like(pixels)
+    last = np.zeros_like(scale) if shift is None else shift
+    a, b, c, d, target = (*map(flat, (pixels, mean, scale, last)), out.reshape(-1))
+
+    def loop(_: int, start: int, stop: int) -> None:
+        _scale(a, b, c, d, target, start, stop)
+
+    _in_pieces(loop, pixels.size // len(c), len(c))
+    return out.transpose(0, 3, 1, 2)
+
+
+@compiled
+def _scale(x, mean, scale, shift, out, start, stop):
+    channels = len(mean)
+    for r in range(start, stop):
+        for c in range(channels):
+            i = at(r * channels + c)
+            out[i] = (x[i] - mean[c]) * scale[c] + shift[c]
+
+
+def normalize_grad(
+    g: Any,
+    needed: list[int],
+    x: Any,
+    weight: Any,
+    bias: Any,
+    axis: tuple[int, ...],
+    eps: float,
+    known: Any = None,
+) -> list[Any]:
+    """``plain_normalize_grad``."""
+    if not (_by_channel(x, axis, weight, bias) and are_floats(g, x)):
+        return numpy_set.normalize_grad(g, needed, x, weight, bias, axis, eps, known)
+    mean, var = known or moments(x, axis)
+    inv = 1.0 / np.sqrt(var + eps)
+    pixels, slopes = channels_last(x), channels_last(g)
+    count, channels = x.size // x.shape[1], x.shape[1]
+    rows, back = pixels.reshape(-1, channels), slopes.reshape(-1, channels)
+    level = _means(back, back, np.zeros(channels, x.dtype), 0)
+    slope = _means(back, rows, mean, 1)
+    found = {
+        1: (slope.reshape(mean.shape) * inv) * count,
+        2: level.reshape(mean.shape) * count,
+    }
+    if 0 in needed:
+        scale = inv if weight is None else inv * weight
+        out = np.empty_like(pixels)
+        bend = slope.reshape(mean.shape) * (inv * inv)
+        a, b, *rest = map(flat, (slopes, pixels, mean, scale, level, bend))
+        target = out.reshape(-1)
+
+        def loop(_: int, start: int, stop: int) -> None:
+            _turn_back(a, b, *rest, target, start, stop)
+
+        _in_pieces(loop, count, channels)
+        found[0] = out.transpose(0, 3, 1, 2)
+    return [found[i] for i in needed]
+
+
+@compiled
+def _turn_back(g, x, mean, scale, level, bend, out, start, stop):
+    channels = len(mean)
+    for r in range(start, stop):
+        for c in range(channels):
+            i = at(r * channels + c)
+            out[i] = (g[i] - level[c] - (x[i] - mean[c]) * bend[c]) * scale[c]
