@@ -342,9 +342,10 @@ class Tensor(ArrayMethods):
                 )
             return Tensor(np.ones(self._data.shape, self._data.dtype), None)
         seed = gradient if isinstance(gradient, Tensor) else named("backward", gradient)
-        if seed.shape != self.shape:
-            raise ValueError(f"backward: gradient has shape {seed.shape}, expected {self.shape}")
-        return seed if seed.dtype == self.dtype else seed.astype(self.dtype)
+        given, own = seed._data, self._data  # each property would cost a call
+        if given.shape != own.shape:
+            raise ValueError(f"backward: gradient has shape {given.shape}, expected {own.shape}")
+        return seed if given.dtype == own.dtype else seed.astype(own.dtype)
 
     # -- writing in place: only leaves, with assign() -------------------------------------------
 
