@@ -7,14 +7,20 @@ from minigrad.training.callbacks import (
     Callback,
     CSVLogger,
     EarlyStopping,
+    LambdaCallback,
     LearningRateScheduler,
     ModelCheckpoint,
+    TensorBoard,
+    TerminateOnNaN,
 )
 
 __all__ = [
     "CSVLogger",
     "Callback",
     "EarlyStopping",
+    "LambdaCallback",
     "LearningRateScheduler",
     "ModelCheckpoint",
+    "TensorBoard",
+    "TerminateOnNaN",
 ]

@@ -415,6 +415,9 @@ def calls() -> dict[str, Callable[[], Call]]:
         monitor="loss")  # fmt: skip
     add("callbacks.LearningRateScheduler", callback, callbacks.LearningRateScheduler,
         schedule=lambda epoch: 0.1)  # fmt: skip
+    add("callbacks.LambdaCallback", callback, callbacks.LambdaCallback)
+    add("callbacks.TerminateOnNaN", callback, callbacks.TerminateOnNaN)
+    table["callbacks.TensorBoard"] = lambda: Call(callbacks.TensorBoard, {"log_dir": FOLDER})
     add("callbacks.CSVLogger", callback, callbacks.CSVLogger, path=path("run.csv"))
     table["mg.Trainer"] = lambda: Call(
         mg.Trainer, {"model": model(), "loss": "cross_entropy"},

@@ -23,6 +23,7 @@ def run(program):
 
 def test_import_loads_no_extra():
     extras = {"hypothesis", "matplotlib", "mpi4py", "onnx", "pooch", "pygraphviz", "sklearn"}
+    extras.add("tensorboardX")
     heavy = {"scipy", "pytest", "torch", "pandas", "IPython"}
     program = "import sys, minigrad; print(*{name.partition('.')[0] for name in sys.modules})"
     loaded = run(program).stdout.split()

@@ -381,7 +381,7 @@ def test_verbose_0_is_silent_and_2_is_a_line_per_epoch(points, capsys):
     out, err = capsys.readouterr()
     lines = out.splitlines()
     assert err == ""
-    assert [line[:9] for line in lines] == ["Epoch 1/2", "Epoch 2/2"]
+    assert [line[:9] for line in lines] == ["Epoch 1/2", "Epoch 2/2", "Best of 2"]
     for word in ("loss", "accuracy", "val_loss", "val_accuracy", "ms/step"):
         assert word in lines[1]
 
@@ -392,7 +392,8 @@ def test_verbose_1_draws_a_bar_that_ends_full(points, capsys):
     mg.Trainer(model()).fit(*points, epochs=2, batch_size=10, verbose=1)
     assert threading.active_count() == threads
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out.startswith("Best of 2 epochs: ")
+    assert out.count("\n") == 1
     drawn = [part for line in err.splitlines() for part in line.split("\r") if part.strip()]
     assert drawn[-1].startswith("Epoch 2/2 5/5 |████")
     assert "accuracy" in drawn[-1]

@@ -304,3 +304,22 @@ def test_embedding_takes_integers_only(dtype: Any):
         close(
             apply("nn.Embedding", np.array([1, 0], kind)), apply("nn.Embedding", np.array([1, 0]))
         )
+
+
+SHOWN = ("data.", "metrics.", "callbacks.", "lr_scheduler.", "mg.Trainer", "mg.History")
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in TABLE if n.startswith(SHOWN) and isinstance(TABLE[n]().function, type)]
+)
+def test_what_people_print_says_what_it_is(name):
+    call = TABLE[name]()
+    made = run(call, {}, use=False)
+    text = repr(made)
+    assert text.lstrip("<").startswith(type(made).__name__)
+    assert " at 0x" not in text
+    assert "\n" not in text
+    for key, value in call.arguments.items():  # a setting that is not the default is shown
+        if isinstance(value, (int, str)) and hasattr(made, key):
+            shown = f"{key}={value!r}" in text or str(value) in text
+            assert shown or value == inspect.signature(type(made)).parameters[key].default

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from minigrad.data.samplers import Sampler
 from minigrad.data.transforms import apply
+from minigrad.engine.printable import shown_settings
 from minigrad.engine.random import default_generator, drawing_from
 from minigrad.engine.settings import checked, entries
 from minigrad.engine.tensor import Tensor, as_array
@@ -92,6 +93,10 @@ class ArrayDataset:
     def __len__(self) -> int:
         return len(self.arrays[0])
 
+    def __repr__(self) -> str:
+        parts = ", ".join(f"{a.dtype} {a.shape}" for a in self.arrays)
+        return f"ArrayDataset({parts})"
+
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple([a[index] for a in self.arrays])
 
@@ -120,6 +125,9 @@ class Subset:
 
     def __len__(self) -> int:
         return len(self.indices)
+
+    def __repr__(self) -> str:
+        return f"Subset({len(self)} of {len(self.dataset)} samples)"
 
     def __getitem__(self, index: Any) -> Any:
         return self.dataset[self.indices[index]]
@@ -206,6 +214,11 @@ class DataLoader:
 
     def __len__(self) -> int:
         return self._batches(self._samples())
+
+    def __repr__(self) -> str:
+        of = f"{self._samples()} samples in {len(self)} batches of {self.batch_size}"
+        settings = shown_settings(self).removeprefix("DataLoader(")
+        return f"DataLoader({of}; {settings}"
 
     def _batches(self, samples: int) -> int:
         """How many batches so many samples make; as many in every process that shares them."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.engine.printable import shown_settings
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor, as_array
@@ -61,7 +62,7 @@ class Sampler:
         return iter(self.order().tolist())
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({len(self)} samples)"
+        return shown_settings(self)
 
 
 class RandomSampler(Sampler):

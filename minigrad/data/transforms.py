@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.engine.printable import shown_settings
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 
@@ -37,6 +38,9 @@ class RandomTransform:
         generator = generator or default_generator()
         batch = self.draw(images if images.ndim == 4 else images[None], generator)
         return batch.reshape(batch.shape[4 - images.ndim :])
+
+    def __repr__(self) -> str:
+        return shown_settings(self)
 
     def draw(self, images: Images, generator: np.random.Generator) -> Images:
         """Transform a batch (N, C, H, W); written by each subclass."""
@@ -84,6 +88,9 @@ class Normalize:
         self.mean, self.std = np.atleast_1d(mean), np.atleast_1d(std)
         if not (self.std > 0).all():
             raise ValueError(f"Normalize: std must be positive, got {std}")
+
+    def __repr__(self) -> str:
+        return f"Normalize(mean={self.mean.tolist()}, std={self.std.tolist()})"
 
     def __call__(self, images: Images) -> Images:
         """Normalize (N, C, H, W) or (C, H, W)."""

@@ -6,7 +6,9 @@ the file, and in neither may they turn the direction of the text around them.
 
 from __future__ import annotations
 
+import os
 import re
+from typing import Any
 
 #: Characters that XML and DOT cannot hold even when escaped, and those that turn the direction of
 #: the text around them. Compiled when it is first used, because that takes a millisecond.
@@ -41,6 +43,47 @@ def with_article(word: str) -> str:
     ('an int', 'an ndarray', 'a list')
     """
     return f"{'an' if word[0] in 'AEIOUaeiou' or word == 'ndarray' else 'a'} {word}"
+
+
+def shown_settings(thing: Any, *more: str) -> str:
+    """An object as its constructor would be called: the arguments that are not the defaults.
+
+    Those that it keeps under their names are shown, and then ``more``.
+
+    >>> class Stop:
+    ...     def __init__(self, monitor="loss", patience=0):
+    ...         self.monitor, self.patience = monitor, patience
+    >>> shown_settings(Stop(patience=3), "waiting")
+    'Stop(patience=3, waiting)'
+    """
+    import inspect  # slow to import
+
+    texts: list[str] = []
+    for name, parameter in inspect.signature(type(thing)).parameters.items():
+        if name not in vars(thing):
+            continue
+        value = vars(thing)[name]
+        same = value is parameter.default or (
+            type(value) is type(parameter.default) and value == parameter.default
+        )
+        if not same:
+            texts.append(f"{name}={_setting(value)}")
+    return f"{type(thing).__name__}({', '.join([*texts, *more])})"
+
+
+def _setting(value: Any) -> str:
+    """A value in short: of an array its shape, of a function or an object its name."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, list) and len(value) < 9:
+        return f"[{', '.join(map(_setting, value))}]"
+    shape = getattr(value, "shape", ())
+    if shape:
+        return f"{type(value).__name__} of shape {shape}"
+    text = repr(value)
+    if " at 0x" in text or "\n" in text or len(text) > 60:
+        return str(getattr(value, "__qualname__", f"<{type(value).__name__}>"))
+    return text
 
 
 def visible_lines(text: str) -> str:

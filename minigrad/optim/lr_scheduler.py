@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from minigrad.engine.printable import shown_settings
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor
 from minigrad.optim.optimizer import Group, Optimizer
@@ -62,6 +63,10 @@ class LRScheduler:
         self._first = True
         self._advance()
         self._first = False
+
+    def __repr__(self) -> str:
+        rates = ", ".join(f"{lr:.4g}" for lr in self.get_last_lr())
+        return shown_settings(self, f"lr={rates}")
 
     def get_lr(self) -> list[float]:
         """The learning rate of each group at step ``last_epoch``: the last one times a factor."""

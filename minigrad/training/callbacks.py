@@ -17,14 +17,25 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from minigrad.engine.printable import shown_settings
 from minigrad.engine.settings import checked
 from minigrad.io.file_system import checked_suffix, checked_target
 from minigrad.io.tensors import save
+from minigrad.lazy import extra
 from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
 from minigrad.training.metrics import Metric, best_is_smaller
 
-__all__ = ["CSVLogger", "Callback", "EarlyStopping", "LearningRateScheduler", "ModelCheckpoint"]
+__all__ = [
+    "CSVLogger",
+    "Callback",
+    "EarlyStopping",
+    "LambdaCallback",
+    "LearningRateScheduler",
+    "ModelCheckpoint",
+    "TensorBoard",
+    "TerminateOnNaN",
+]
 
 
 class Training(Protocol):
@@ -35,6 +46,7 @@ class Training(Protocol):
     metrics: list[Metric]
     epoch: int
     stop_training: bool
+    stepped: bool
     interrupted: bool
     resumed: bool
     quantities: list[str]
@@ -70,6 +82,9 @@ class Callback:
     def model(self) -> Module:
         """The model that is trained."""
         return self.trainer.model
+
+    def __repr__(self) -> str:
+        return shown_settings(self)
 
     def on_train_begin(self) -> None:
         """Before the first epoch."""
@@ -338,7 +353,7 @@ class LearningRateScheduler(Callback):
 
     def on_batch_end(self, batch: int) -> None:
         """Step a schedule that counts batches."""
-        if self.steps and self.every == "batch":
+        if self.steps and self.every == "batch" and self.trainer.stepped:
             self.schedule.step()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
@@ -401,6 +416,111 @@ class CSVLogger(Callback):
             if first:
                 writer.writerow(["epoch", *self.columns])
             writer.writerow([epoch, *[logs.get(name, "") for name in self.columns]])
+
+
+class LambdaCallback(Callback):
+    """A callback made of functions, which take what the methods of :class:`Callback` take.
+
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> tell = LambdaCallback(on_epoch_end=lambda epoch, logs: print(epoch, sorted(logs)))
+    >>> _ = mg.Trainer(nn.Linear(2, 1), loss="mse").fit(x, y, verbose=0, callbacks=[tell])
+    0 ['loss']
+    """
+
+    @checked()
+    def __init__(
+        self,
+        on_train_begin: Callable[[], Any] | None = None,
+        on_epoch_begin: Callable[[int], Any] | None = None,
+        on_batch_end: Callable[[int], Any] | None = None,
+        on_epoch_end: Callable[[int, dict[str, Any]], Any] | None = None,
+        on_train_end: Callable[[], Any] | None = None,
+    ) -> None:
+        self._functions: dict[str, Callable[..., Any] | None] = {
+            "on_train_begin": on_train_begin,
+            "on_epoch_begin": on_epoch_begin,
+            "on_batch_end": on_batch_end,
+            "on_epoch_end": on_epoch_end,
+            "on_train_end": on_train_end,
+        }
+
+    def _call(self, when: str, *args: Any) -> None:
+        function = self._functions[when]
+        if function is not None:
+            function(*args)
+
+    def on_train_begin(self) -> None:
+        """Call the function for the beginning."""
+        self._call("on_train_begin")
+
+    def on_epoch_begin(self, epoch: int) -> None:
+        """Call the function for the beginning of an epoch."""
+        self._call("on_epoch_begin", epoch)
+
+    def on_batch_end(self, batch: int) -> None:
+        """Call the function for the end of a step."""
+        self._call("on_batch_end", batch)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Call the function for the end of an epoch."""
+        self._call("on_epoch_end", epoch, logs)
+
+    def on_train_end(self) -> None:
+        """Call the function for the end."""
+        self._call("on_train_end")
+
+    def __repr__(self) -> str:
+        given = [f"{name}=..." for name, function in self._functions.items() if function]
+        return f"LambdaCallback({', '.join(given)})"
+
+
+class TerminateOnNaN(Callback):
+    """End training when the loss or a gradient is not finite, instead of raising.
+
+    The parameters are those before that step, the history has the epochs before, and what made
+    the first such value is printed unless ``verbose=0``.
+
+    >>> x, y = np.ones((4, 2), np.float32), np.zeros((4, 1), np.float32)
+    >>> trainer = mg.Trainer(nn.Linear(2, 1), loss=lambda output, target: output.sum() * math.nan)
+    >>> len(trainer.fit(x, y, epochs=9, verbose=0, callbacks=[TerminateOnNaN()]))
+    0
+    """
+
+
+class TensorBoard(Callback):
+    """Write the values of each epoch for TensorBoard, which shows training beside validation.
+
+    ``log_dir``: a folder, one for each run; ``tensorboard --logdir runs`` shows those below
+    ``runs``. Needs tensorboardX (``minigrad[tensorboard]``); ``fit`` raises ImportError without it.
+
+    >>> TensorBoard("runs/first")
+    TensorBoard(log_dir='runs/first')
+    """
+
+    @checked()
+    def __init__(self, log_dir: str | os.PathLike[str] = "runs") -> None:
+        self.log_dir = os.fspath(log_dir)
+        self._writer: Any = None
+
+    def on_train_begin(self) -> None:
+        """Open a file; what an interrupted run wrote of later epochs is hidden."""
+        package = extra("tensorboardX", "tensorboard", "TensorBoard")
+        done = self.trainer.epochs_seen_by(self)
+        self._writer = package.SummaryWriter(self.log_dir, purge_step=done + 1 if done else None)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Write the single numbers."""
+        for name, value in logs.items():
+            if np.ndim(value) == 0:
+                part = "validation" if name.startswith("val_") else "training"
+                tag = f"{name.removeprefix('val_')}/{part}" if name != "lr" else name
+                self._writer.add_scalar(tag, float(value), epoch + 1)
+        self._writer.flush()
+
+    def on_train_end(self) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
 
 
 def _learning_rate(schedule: Callable[..., Any], epoch: int, lr: float) -> float:

@@ -19,6 +19,10 @@ from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
 
 
+class Diverged(FloatingPointError):  # noqa: N818 (a FloatingPointError to everybody else)
+    """The loss or a gradient is not finite."""
+
+
 def first_bias(optimizer: Optimizer) -> Tensor:
     """The smaller one of the first two parameters."""
     params: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]

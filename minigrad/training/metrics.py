@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from minigrad.engine.printable import shown_settings
 from minigrad.engine.settings import checked
 from minigrad.training.losses import BINARY, CLASSES, REGRESSION, Loss
 
@@ -57,6 +58,9 @@ class Metric:
     name = "metric"
     #: Whether it compares classes rather than numbers.
     judges_classes: ClassVar[bool] = False
+
+    def __repr__(self) -> str:
+        return shown_settings(self)
 
     def reset(self) -> None:
         """Forget all batches."""

@@ -56,7 +56,7 @@ class _Timed(Progress):
 
     def describe(self, logs: Logs) -> str:
         """The values and the time of a step, as text."""
-        return "  ".join([*_shown(logs), self.pace()])
+        return "  ".join([*shown_values(logs), self.pace()])
 
     def seconds_each(self) -> float:
         """How long a step took on average."""
@@ -128,7 +128,7 @@ class Bar(_Timed):
         if self.steps and self.total is not None and done < self.total:
             left = round((self.total - done) * self.seconds_each())
             times.append(f"{left // 60}:{left % 60:02} left")
-        figures = _shown(logs)
+        figures = shown_values(logs)
         # The bar at least, then the pace, then the time left make room for the values.
         texts = [[*figures, *times[i:]] for i in range(len(times) + 1)]
         fits = (text for text in texts if whole or self._room(done, text, width) >= 0)
@@ -180,7 +180,8 @@ def progress(verbose: int | str) -> Progress:
     return kinds[verbose]()
 
 
-def _shown(logs: Logs) -> list[str]:
+def shown_values(logs: Logs) -> list[str]:
+    """The single numbers of an epoch, as text."""
     return [f"{k} {_format_value(v)}" for k, v in logs.items() if np.ndim(v) == 0]
 
 

@@ -17,23 +17,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.data.loader import DataLoader
+from minigrad.data.loader import ArrayDataset, DataLoader
 from minigrad.engine.node import STATE
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
-from minigrad.engine.tensor import Tensor
+from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.io.checkpoints import load_checkpoint, save_checkpoint
 from minigrad.nn.module import Module, float_dtype, modes_restored
+from minigrad.optim import clip_grad_norm_, clip_grad_value_
 from minigrad.training import batches
-from minigrad.training.callbacks import Callback, ModelCheckpoint
+from minigrad.training.callbacks import (
+    Callback,
+    EarlyStopping,
+    ModelCheckpoint,
+    TerminateOnNaN,
+)
 from minigrad.training.checks import check_data, evaluating, one_tensor
-from minigrad.training.divergence import cause_of_divergence, described, first_bias
+from minigrad.training.divergence import Diverged, cause_of_divergence, described, first_bias
 from minigrad.training.history import History
 from minigrad.training.interrupts import interrupts_deferred
 from minigrad.training.losses import REGRESSION, Loss
-from minigrad.training.metrics import Accuracy, Metric, RunningMeans, metrics_for
+from minigrad.training.metrics import (
+    Accuracy,
+    Metric,
+    RunningMeans,
+    best_is_smaller,
+    metrics_for,
+)
 from minigrad.training.optimizers import optimizer_for
-from minigrad.training.progress import Progress, progress
+from minigrad.training.progress import Progress, progress, shown_values
+from minigrad.training.weights import Weighing, checked_sample_weight
 
 __all__ = ["Trainer"]
 
@@ -50,6 +63,9 @@ class Trainer:
     (output, target). ``metrics``: names ("accuracy", "top_5", "precision", "recall", "f1",
     "confusion_matrix", "mae", "mse"), objects of ``minigrad.metrics``, or functions of (output,
     target) arrays; by default the accuracy, if the loss is one for classes.
+    ``clip_norm``, ``clip_value``: clip the gradients before each step, as
+    ``optim.clip_grad_norm_`` and ``clip_grad_value_`` do. ``accumulate``: step after so many
+    batches, with the mean of their gradients, as if they were one batch.
 
     Same seed (``mg.manual_seed``), same result, bit for bit. ``epoch`` is the number of finished
     epochs, ``history`` the values after each.
@@ -66,34 +82,64 @@ class Trainer:
     True
     """
 
-    @checked()
+    @checked(clip_norm="(0, inf)", clip_value="(0, inf)", accumulate="[1, inf)")
     def __init__(
         self,
         model: Module,
         optimizer: Any = "adam",
         loss: Any = "cross_entropy",
         metrics: str | Metric | Callable[..., Any] | Iterable[Any] | None = None,
+        *,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        accumulate: int = 1,
     ) -> None:
         self.model = model
         self.loss = Loss(loss)
         self.metrics = metrics_for(metrics, self.loss)
         self.optimizer = optimizer_for(optimizer, model)
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.accumulate = accumulate
         self.history = History()
         self.epoch = 0
         self.stop_training = False
         #: Whether Ctrl-C ended the last fit, and whether the running one continues a saved run.
         self.interrupted = False
         self.resumed = False
+        #: Whether the last batch ended with a step of the optimizer.
+        self.stepped = True
         #: The names of the values that an epoch has, e.g. for callbacks to monitor.
         self.quantities: list[str] = []
         self._running = RunningMeans(self.metrics)
         self._callbacks: list[Callback] = []
         self._source: Any = None
+        self._weighing: Weighing | None = None
+        self._sample_weighted = False  # whether the last part of a batch is its weights
+        #: Of the batches since the last step: their samples, and those of as many full ones.
+        self._gathered, self._full = 0, 0
         self._inside = False  # whether an epoch has begun and not ended
         self._trained = False  # whether its steps are over, and only the validation is missing
         self._pending: dict[str, Any] | None = None  # a state that the next fit continues
         #: While an epoch ends: its values, and how many callbacks have seen them.
         self._ending: dict[str, Any] | None = None
+
+    def __repr__(self) -> str:
+        size = sum(p.size for p in self.model.parameters())
+        optimizer = type(self.optimizer).__name__
+        rates = ", ".join(f"lr={group['lr']:.4g}" for group in self.optimizer.param_groups)
+        names = ", ".join(metric.name for metric in self.metrics)
+        parts = [
+            f"{type(self.model).__name__} of {size:,} parameters",
+            f"{optimizer}({rates})",
+            f"loss {self.loss.name}",
+            *([f"metrics {names}"] if names else []),
+            *[f"{n}={v}" for n, v in (("clip_norm", self.clip_norm),
+              ("clip_value", self.clip_value)) if v is not None],
+            *([f"accumulate={self.accumulate}"] if self.accumulate > 1 else []),
+            f"{self.epoch} epochs done",
+        ]  # fmt: skip
+        return f"Trainer({', '.join(parts)})"
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -107,6 +153,8 @@ class Trainer:
         batch_size: int = 32,
         validation_split: float = 0.0,
         validation_data: Any = None,
+        class_weight: Any = None,
+        sample_weight: Any = None,
         callbacks: Sequence[Callback] | Callback = (),
         verbose: int | str = "auto",
         shuffle: bool = True,
@@ -116,7 +164,10 @@ class Trainer:
         ``x, y``: arrays (N, ...) and (N,) or (N, ...); a tuple of arrays as ``x`` for a model of
         several inputs; or only ``x``, a DataLoader or another iterable of batches (x, y).
         ``validation_split``: the last fraction of the arrays, not shuffled, is held out.
-        ``validation_data``: (x, y), or a loader. ``verbose``: 0 silent, 1 a bar, 2 a line per
+        ``validation_data``: (x, y), or a loader. ``class_weight``: {class: weight}, an array of one
+        for each class, or "balanced", which makes rare classes count as much as others;
+        ``sample_weight`` (N,): one for each sample. The loss is then the mean of each sample's loss
+        times its weight. ``verbose``: 0 silent, 1 a bar, 2 a line per
         epoch, "auto" a bar on a terminal or in a notebook and lines elsewhere. Floating-point and
         uint8 inputs are converted to the dtype of the model's parameters, other integers (indices)
         stay. Targets (N,) suit outputs (N, 1).
@@ -145,6 +196,7 @@ class Trainer:
             )
         source = batches.batches_of(x, y, batch_size, shuffle, "fit")
         check_data("", source, self.model, self.loss, self.metrics)
+        source = self._weigh(source, class_weight, sample_weight, validation_split > 0)
         validation: Any = None
         if validation_data is not None:
             x, y = batches.unpack_validation_data(validation_data)
@@ -170,16 +222,56 @@ class Trainer:
                     shown.end(logs)
         except KeyboardInterrupt:
             self.interrupted = True
+        except Diverged as error:
+            if not any(isinstance(callback, TerminateOnNaN) for callback in self._callbacks):
+                raise
+            self.stop_training = True
+            shown.close()
+            shown.say(f"Training ended: {error}")
         finally:
             shown.close()
             for callback in self._callbacks:
                 callback.on_train_end()
+        self._tell_the_best(shown)
         if self.interrupted:
             shown.say(
                 f"Interrupted in epoch {self.epoch + 1}/{epochs}. The history is kept; "
                 f"trainer.save_checkpoint(path) keeps the run, to be continued bit for bit."
             )
         return self.history
+
+    def _weigh(self, source: Any, class_weight: Any, sample_weight: Any, split: bool) -> Any:
+        """Note the weights of classes; the source, with the weights of its samples if there are."""
+        self._weighing, self._sample_weighted = None, sample_weight is not None
+        if class_weight is None and sample_weight is None:
+            return source
+        dataset = source.dataset if isinstance(source, DataLoader) else None
+        arrays = dataset.arrays if isinstance(dataset, ArrayDataset) else None
+        self._weighing = Weighing(self.loss, class_weight, None if arrays is None else arrays[-1])
+        if sample_weight is None:
+            return source
+        if arrays is None or source.collate_fn is not None or source.transform is not None:
+            raise ValueError(
+                "fit: sample_weight goes with arrays; beside a loader draw samples by their "
+                "weight: DataLoader(..., sampler=mg.data.WeightedRandomSampler(weights, n))"
+            )
+        weights = checked_sample_weight(sample_weight, len(arrays[0]), split)
+        weighted = copy.copy(source)
+        weighted.dataset = ArrayDataset(*arrays, weights)
+        return weighted
+
+    def _tell_the_best(self, shown: Progress) -> None:
+        """Say which epoch was the best, by what early stopping or else the loss goes by."""
+        name = next(
+            (c.monitor for c in self._callbacks if isinstance(c, EarlyStopping)),
+            "val_loss" if "val_loss" in self.history.history else "loss",
+        )
+        values = np.asarray(self.history.history.get(name, ()))
+        if len(values) < 2 or values.ndim != 1 or not np.isfinite(values).any():
+            return
+        best = int(np.nanargmin(values) if best_is_smaller(name) else np.nanargmax(values))
+        logs = {n: v[best] for n, v in self.history.history.items() if len(v) == len(values)}
+        shown.say(f"Best of {len(values)} epochs: {best + 1}  {'  '.join(shown_values(logs))}")
 
     def _begin(self, source: Any, callbacks: list[Callback]) -> None:
         """Set up a new run, or continue the one that was loaded."""
@@ -195,7 +287,9 @@ class Trainer:
             self._ending = None
         for callback in (self.history, *callbacks):
             callback.trainer = self
+        self._gathered = self._full = 0
         if pending is not None:
+            self._restore_gathered(pending.get("gathered"))
             self._restore_callbacks(pending["callbacks"])
             if pending["loader"] is not None and isinstance(source, DataLoader):
                 source.load_state_dict(pending["loader"])
@@ -220,6 +314,7 @@ class Trainer:
         generator = default_generator().bit_generator
         dtype = float_dtype(self.model)
         bias = first_bias(optimizer)
+        total = len(self._source) if hasattr(self._source, "__len__") else None
         hooks = [
             callback.on_batch_end
             for callback in self._callbacks
@@ -229,18 +324,23 @@ class Trainer:
         behind = 0 if isinstance(self._source, DataLoader) else running.batches
         for batch in itertools.islice(self._source, behind, None):
             before = generator.state
-            inputs, output, target, loss = self._forward(batch, dtype)
+            inputs, output, target, loss = self._forward(batch, dtype, self._weighing)
             value = loss._data.item()
             if not math.isfinite(value):
                 generator.state = before
                 self._diverged(inputs, target, f"the loss ({value})")
-            optimizer.zero_grad()
+            if not self._gathered:
+                optimizer.zero_grad()
+            if self.accumulate > 1:
+                loss = self._share(loss, len(target))
             loss.backward()
             g = bias.grad
             if g is not None and not math.isfinite(np.add.reduce(g._data, axis=None)):
                 generator.state = before
                 self._diverged(inputs, target, "the gradient")
-            optimizer.step()
+            self.stepped = self._gathered >= self._full or running.batches + 1 == total
+            if self.stepped:
+                self._step()
             running.update(value, output._data, target._data)
             del output, loss  # the graph, before the next one is made
             for hook in hooks:
@@ -252,14 +352,48 @@ class Trainer:
                 f"fit: epoch {self.epoch + 1} had no batch; an iterator is used up after one "
                 f"epoch, pass a DataLoader or another collection of batches"
             )
+        if self._gathered:
+            self._step()
         self._trained = True
 
-    def _forward(self, batch: Any, dtype: Any) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
+    def _forward(
+        self, batch: Any, dtype: Any, weighing: Weighing | None = None
+    ) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
         """The inputs, outputs and targets of a batch, and its loss."""
+        weights = None
+        if weighing is not None and self._sample_weighted:
+            *batch, weights = batch
         inputs, y = batches.parts_of(batch, dtype)
         output = self.model(*inputs)
         target = Tensor(self.loss.target(y, output.shape, output.dtype))
+        if weighing is not None:
+            each = None if weights is None else weights.numpy()
+            return inputs, output, target, weighing(output, target, each)
         return inputs, output, target, self.loss.function(output, target)
+
+    def _share(self, loss: Tensor, samples: int) -> Tensor:
+        """The loss of one of several batches, so that their gradients add up to the mean."""
+        if not self._gathered:
+            self._full = samples * self.accumulate
+        self._gathered += samples
+        return loss * (samples / self._full)
+
+    def _step(self) -> None:
+        """One step of the optimizer, with clipped gradients."""
+        if self._gathered != self._full:  # the last batches of an epoch were fewer, or smaller
+            for p in self._optimized():
+                if p.grad is not None:
+                    p.grad = Tensor(p.grad._data * (self._full / self._gathered))
+        self._gathered = self._full = 0
+        if self.clip_norm is not None:
+            clip_grad_norm_(self._optimized(), self.clip_norm)
+        if self.clip_value is not None:
+            clip_grad_value_(self._optimized(), self.clip_value)
+        self.optimizer.step()
+
+    def _optimized(self) -> list[Tensor]:
+        """The parameters of the optimizer."""
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _end_epoch(self, logs: Logs) -> None:
         self._inside = False
@@ -305,7 +439,7 @@ class Trainer:
             return
         given = [described("x", x._data) for x in inputs] + [described("y", target._data)]
         rates = ", ".join(f"{group['lr']:.3g}" for group in self.optimizer.param_groups)
-        raise FloatingPointError(
+        raise Diverged(
             f"{what} is not finite in epoch {self.epoch + 1}, step {self._running.batches + 1}, "
             f"with the batch {', '.join(given)}: {cause or 'its inputs are not finite'}\n"
             f"Often a lower learning rate (now {rates}) or clipped gradients help. "
@@ -401,6 +535,7 @@ class Trainer:
             "trained": self._trained,
             "stop_training": self.stop_training,
             "running": self._running.state_dict(),
+            "gathered": self._gathered_state(),
             "history": self.history.state_dict(),
             "callbacks": [[type(c).__name__, c.state_dict()] for c in self._callbacks],
             "ending": self._ending and {**self._ending, "logs": dict(self._ending["logs"])},
@@ -419,7 +554,8 @@ class Trainer:
         nothing.
         """
         known = self.state_dict()
-        known.pop("ending")  # which files of earlier versions lack
+        for name in ("ending", "gathered"):  # which files of earlier versions lack
+            known.pop(name)
         entries("Trainer.load_state_dict", state, *known)
         before, attributes = self.state_dict(), dict(vars(self))
         try:
@@ -471,6 +607,25 @@ class Trainer:
             if name not in own:
                 raise ValueError(f"Trainer: {name} had a random generator, and has none now")
             own[name].bit_generator.state = saved
+
+    def _gathered_state(self) -> dict[str, Any] | None:
+        """The gradients of the batches since the last step."""
+        if not self._gathered:
+            return None
+        return {
+            "samples": self._gathered,
+            "full": self._full,
+            "gradients": [
+                None if p.grad is None else p.grad._data.copy() for p in self._optimized()
+            ],
+        }
+
+    def _restore_gathered(self, saved: dict[str, Any] | None) -> None:
+        if saved is None:
+            return
+        self._gathered, self._full = saved["samples"], saved["full"]
+        for p, g in zip(self._optimized(), saved["gradients"], strict=True):
+            p.grad = None if g is None else as_tensor(g)
 
     def _restore_callbacks(self, saved: list[Any]) -> None:
         """Pass the saved states to the callbacks of the same classes, in order."""

@@ -1,0 +1,324 @@
+"""Weights of samples and classes, clipped gradients, steps over several batches."""
+
+import functools
+import sys
+import types
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import callbacks, nn, optim
+from minigrad.data import ArrayDataset, DataLoader
+
+GENERATOR = np.random.default_rng(0)
+X = GENERATOR.normal(size=(47, 3)).astype(np.float32)
+Y = np.where(X[:, 0] > 0.8, 2, (X[:, 1] > 0).astype(int))
+WEIGHTS = GENERATOR.uniform(0.0, 3.0, len(X))
+
+
+def trainer(loss="cross_entropy", outputs=3, optimizer=None, **settings):
+    mg.manual_seed(0)
+    return mg.Trainer(
+        nn.Linear(3, outputs), optimizer or optim.SGD(lr=0.5), loss, metrics=(), **settings
+    )
+
+
+def fitted(made, y=Y, **settings):
+    settings = {"batch_size": 10, "shuffle": False, "verbose": 0, "epochs": 2} | settings
+    made.fit(X, y, **settings)
+    return np.concatenate([p.numpy().ravel() for p in made.model.parameters()])
+
+
+def by_hand(losses_of, outputs=3, size=10):
+    """Two epochs of plain gradient descent on the mean of the weighted losses of each batch."""
+    mg.manual_seed(0)
+    model = nn.Linear(3, outputs)
+    for _ in range(2):
+        for i in range(0, len(X), size):
+            part = slice(i, i + size)
+            model.zero_grad()
+            losses_of(model(mg.tensor(X[part])), part).sum().backward()
+            for p in model.parameters():
+                p.assign(p.numpy() - 0.5 * p.grad.numpy())
+    return np.concatenate([p.numpy().ravel() for p in model.parameters()])
+
+
+# -- weights ---------------------------------------------------------------------------------------
+
+CLASS_WEIGHT = np.array([0.5, 2.0, 4.0], np.float32)
+
+
+@pytest.mark.parametrize("form", [dict(enumerate(CLASS_WEIGHT.tolist())), CLASS_WEIGHT])
+@pytest.mark.parametrize("weighs_samples", [False, True])
+def test_losses_are_multiplied_by_the_weights_and_divided_by_their_number(form, weighs_samples):
+    w = CLASS_WEIGHT[Y] * (WEIGHTS if weighs_samples else 1.0)
+
+    def losses_of(output, part):
+        each = F.cross_entropy(output, mg.tensor(Y[part]), reduction="none")
+        return each * w[part].astype(np.float32) / len(each)
+
+    more = {"sample_weight": WEIGHTS} if weighs_samples else {}
+    found = fitted(trainer(), class_weight=form, **more)
+    np.testing.assert_allclose(found, by_hand(losses_of), rtol=1e-4)
+    assert not np.allclose(found, fitted(trainer()), rtol=1e-2)
+
+
+CLASSES = [
+    "cross_entropy", "nll_loss", nn.CrossEntropyLoss(),
+    functools.partial(F.cross_entropy, label_smoothing=0.2),
+]  # fmt: skip
+NUMBERS = ["mse", "huber", functools.partial(F.mse_loss, reduction="sum"), nn.L1Loss()]
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [*CLASSES, *NUMBERS, "binary_cross_entropy_with_logits"],
+    ids=lambda loss: str(loss)[:30],
+)
+def test_weights_of_one_change_nothing(loss):
+    if loss in CLASSES:
+        outputs, y = 3, np.where(np.arange(len(Y)) % 9 == 0, -100, Y)  # some are left out
+    else:
+        outputs, y = 1, (Y > 0).astype(np.float32)
+
+    def run(**weights):
+        return fitted(trainer(loss, outputs, optim.SGD(lr=0.01)), y, **weights)
+
+    plain = run()
+    np.testing.assert_allclose(run(sample_weight=np.ones(len(X))), plain, rtol=1e-5, atol=1e-7)
+    if loss not in NUMBERS:
+        weighted = run(class_weight={0: 1.0, 1: 1.0, 2: 1.0})
+        np.testing.assert_allclose(weighted, plain, rtol=1e-5, atol=1e-7)
+
+
+def test_balanced_weights_make_classes_count_alike():
+    w = len(Y) / (3 * np.bincount(Y))
+    np.testing.assert_allclose(
+        fitted(trainer(), class_weight="balanced"), fitted(trainer(), class_weight=w), rtol=1e-6
+    )
+
+
+def test_weights_go_with_the_samples_they_were_given_for():
+    """A sample of weight 0 is as good as absent, wherever shuffling puts it."""
+    w = np.where(np.arange(len(X)) < 20, 1.0, 0.0)
+    y = np.where(w > 0, Y, (Y + 1) % 3)  # what would be learnt wrongly
+    settings = {"batch_size": 47, "epochs": 3, "shuffle": True}
+    mixed = trainer()
+    mixed.fit(X, y, sample_weight=w, verbose=0, **settings)
+    alone = trainer(optimizer=optim.SGD(lr=0.5 * 20 / 47))
+    alone.fit(X[:20], Y[:20], verbose=0, **settings)
+    for a, b in zip(mixed.model.parameters(), alone.model.parameters(), strict=True):
+        np.testing.assert_allclose(a.numpy(), b.numpy(), rtol=1e-4, atol=1e-6)
+    # The loss of validation is not weighted, and a split leaves the weights of the first part.
+    split = trainer()
+    split.fit(X, Y, sample_weight=w, validation_split=0.5, verbose=0)
+    assert split.evaluate(X[23:], Y[23:])["loss"] == pytest.approx(
+        split.history.history["val_loss"][-1], rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"sample_weight": np.ones(46)}, r"one number for each of the 47 samples, got float64 of"),
+        ({"sample_weight": -np.ones(47)}, "sample_weight must be finite and not negative"),
+        ({"sample_weight": "x"}, "sample_weight"),
+        ({"class_weight": {0: 1.0, 1: np.nan}}, "class_weight must be finite and not negative"),
+        ({"class_weight": [1.0, 2.0]}, "weights of the classes 0 to 1, and y has class 2"),
+        ({"class_weight": {"a": 1.0}}, "must map class numbers to weights, got {'a': 1.0}"),
+        ({"class_weight": "even"}, "class_weight must be a dict of class to weight, 'balanced'"),
+    ],
+)
+def test_weights_that_do_not_fit_are_told(settings, text):
+    with pytest.raises(ValueError, match=f"fit: .*{text}"):
+        fitted(trainer(), **settings)
+
+
+def test_what_cannot_be_weighed_is_told():
+    loader = DataLoader(ArrayDataset(X, Y), 10, transform=lambda x: x)
+    with pytest.raises(ValueError, match=r"sampler=mg\.data\.WeightedRandomSampler"):
+        trainer().fit(loader, sample_weight=WEIGHTS)
+    with pytest.raises(ValueError, match=r"which loss <lambda> .your own. does not give"):
+        fitted(trainer(lambda a, b: F.cross_entropy(a, b)), class_weight={0: 2.0})
+    with pytest.raises(ValueError, match="class_weight needs a loss of classes, not mse_loss"):
+        fitted(trainer("mse", 1), Y.astype(float), class_weight={0: 2.0})
+    with pytest.raises(ValueError, match="counts the integer labels of arrays"):
+        trainer().fit(Batches(), class_weight="balanced", verbose=0)
+
+
+class Batches:
+    def __iter__(self):
+        return iter([(mg.tensor(X), mg.tensor(Y))])
+
+
+def test_class_weights_go_with_a_loader():
+    found, expected = trainer(), trainer()
+    found.fit(Batches(), class_weight={2: 5.0}, verbose=0)
+    expected.fit(X, Y, class_weight=[1.0, 1.0, 5.0], batch_size=47, shuffle=False, verbose=0)
+    np.testing.assert_array_equal(found.model.weight.numpy(), expected.model.weight.numpy())
+
+
+# -- clipping and accumulation ---------------------------------------------------------------------
+
+
+def test_gradients_are_clipped_before_the_step():
+    for settings, norm in (({"clip_norm": 0.01}, 2), ({"clip_value": 0.02}, np.inf)):
+        made = trainer(optimizer=optim.SGD(lr=1.0), **settings)
+        before = np.concatenate([p.numpy().ravel() for p in made.model.parameters()])
+        step = fitted(made, epochs=1, batch_size=47) - before
+        assert np.linalg.norm(step, norm) == pytest.approx(next(iter(settings.values())), rel=1e-3)
+        assert next(iter(settings)) in repr(made)
+    with pytest.raises(ValueError, match="clip_norm must be above 0, got 0"):
+        trainer(clip_norm=0)
+
+
+@pytest.mark.parametrize("size", [5, 7, 20])
+@pytest.mark.parametrize("known_length", [True, False])
+def test_batches_in_one_step_are_as_one_batch(size, known_length):
+    """Also the last ones of an epoch: 47 is 2 * 4 * 5 + 5 + 2, 4 * 7 + 2 * 7 + 5, and 2 * 20 + 7."""
+
+    def steps(batch_size, **settings):
+        made = trainer(**settings)
+        loader = DataLoader(ArrayDataset(X, Y), batch_size)
+
+        class Endless:
+            def __iter__(self):
+                return iter(loader)
+
+        made.fit(loader if known_length else Endless(), epochs=2, verbose=0)
+        return [p.numpy() for p in made.model.parameters()]
+
+    for a, b in zip(steps(size, accumulate=4), steps(4 * size), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+class StopAt(callbacks.Callback):
+    def __init__(self, batch):
+        self.batch = batch
+
+    def on_batch_end(self, batch):
+        if batch == self.batch:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("batch", [0, 2, 3, 8])
+def test_a_run_goes_on_between_two_steps_bit_for_bit(batch, tmp_path):
+    settings = {"epochs": 2, "batch_size": 5, "verbose": 0}
+    whole = trainer(optimizer=optim.Adam(lr=0.1), accumulate=4)
+    whole.fit(X, Y, **settings)
+    broken = trainer(optimizer=optim.Adam(lr=0.1), accumulate=4)
+    broken.fit(X, Y, callbacks=[StopAt(batch)], **settings)
+    broken.save_checkpoint(tmp_path / "run.safetensors")
+    mg.manual_seed(5)
+    again = trainer(optimizer=optim.Adam(lr=0.1), accumulate=4)
+    again.load_checkpoint(tmp_path / "run.safetensors")
+    again.fit(X, Y, **settings)
+    assert again.history.history == whole.history.history
+    for a, b in zip(again.model.parameters(), whole.model.parameters(), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+
+
+def test_a_schedule_of_steps_counts_steps():
+    made = trainer(accumulate=4)
+    schedule = optim.lr_scheduler.StepLR(made.optimizer, 1, 0.5)
+    each = callbacks.LearningRateScheduler(schedule, every="batch")
+    made.fit(X, Y, batch_size=5, verbose=0, callbacks=[each])
+    assert schedule.last_epoch == 3  # of 10 batches: 4, 4 and 2
+
+
+# -- callbacks, and what is shown ------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_terminate_on_nan_ends_instead_of_raising(capsys):
+    made, ended = (trainer("mse", 1, optim.SGD(lr=1e9)) for _ in range(2))
+    with pytest.raises(FloatingPointError, match="is not finite in epoch"):
+        fitted(made, Y.astype(float), epochs=9)
+    ended.fit(X, Y.astype(float), epochs=9, verbose=2, callbacks=[callbacks.TerminateOnNaN()])
+    assert len(ended.history) < 9
+    assert ended.stop_training
+    assert "Training ended: " in capsys.readouterr().out
+
+    class Raises(callbacks.Callback):
+        def on_batch_end(self, batch):
+            raise FloatingPointError("mine")
+
+    with pytest.raises(FloatingPointError, match="mine"):
+        fitted(trainer(), callbacks=[callbacks.TerminateOnNaN(), Raises()])
+
+
+def test_a_callback_of_functions_is_called_as_any_other():
+    calls = []
+
+    def note(name):
+        return lambda *args: calls.append((name, *args[:1]))
+
+    names = ("on_train_begin", "on_epoch_begin", "on_batch_end", "on_epoch_end", "on_train_end")
+    made = callbacks.LambdaCallback(**{name: note(name) for name in names})
+    fitted(trainer(), epochs=1, batch_size=30, callbacks=made)
+    assert calls == [
+        ("on_train_begin",), ("on_epoch_begin", 0), ("on_batch_end", 0), ("on_batch_end", 1),
+        ("on_epoch_end", 0), ("on_train_end",),
+    ]  # fmt: skip
+    assert repr(callbacks.LambdaCallback(on_train_end=print)) == "LambdaCallback(on_train_end=...)"
+
+
+def test_tensorboard_gets_each_number_of_each_epoch(tmp_path, monkeypatch):
+    written = []
+
+    class Writer:
+        def __init__(self, folder, purge_step):
+            written.append((folder, purge_step))
+
+        def add_scalar(self, *args):
+            written.append(args)
+
+        def flush(self):
+            pass
+
+        def close(self):
+            written.append("closed")
+
+    monkeypatch.setitem(sys.modules, "tensorboardX", types.SimpleNamespace(SummaryWriter=Writer))
+    made = trainer()
+    board = callbacks.TensorBoard(tmp_path / "a")
+    rate = callbacks.LearningRateScheduler(lambda epoch: 0.25)
+    made.fit(X, Y, epochs=2, verbose=0, validation_split=0.5, callbacks=[rate, board])
+    history = made.history.history
+    assert written == [
+        (str(tmp_path / "a"), None),
+        *[(tag, history[name][epoch], epoch + 1)
+          for epoch in range(2)
+          for tag, name in (("loss/training", "loss"), ("loss/validation", "val_loss"), ("lr", "lr"))],
+        "closed",
+    ]  # fmt: skip
+    again = trainer()
+    again.load_state_dict(made.state_dict())
+    again.fit(X, Y, epochs=3, verbose=0, validation_split=0.5, callbacks=[rate, board])
+    assert (str(tmp_path / "a"), 3) in written
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(
+        ImportError, match=r"TensorBoard needs tensorboardX: pip install 'minigrad\[t"
+    ):
+        fitted(trainer(), callbacks=board)
+
+
+def test_the_best_epoch_is_told_at_the_end(capsys):
+    class Tells(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["val_loss"] = [3.0, 1.0, 2.0][epoch]
+            logs["val_accuracy"] = [0.1, 0.2, 0.3][epoch]
+
+    made = trainer()
+    made.fit(X, Y, epochs=3, verbose=2, callbacks=Tells())
+    *_, last = capsys.readouterr().out.splitlines()
+    loss = made.history.history["loss"][1]
+    assert last == f"Best of 3 epochs: 2  loss {loss:.4f}  val_loss 1.0000  val_accuracy 0.2000"
+    stop = callbacks.EarlyStopping("val_accuracy", patience=5)
+    made = mg.Trainer(nn.Linear(3, 3), "sgd")
+    made.fit(X, Y, epochs=3, verbose=2, validation_split=0.2, callbacks=[Tells(), stop])
+    assert "\nBest of 3 epochs: 3  " in capsys.readouterr().out
+    fitted(trainer(), epochs=1, verbose=2)
+    assert "Best" not in capsys.readouterr().out
