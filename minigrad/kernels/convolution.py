@@ -9,6 +9,7 @@ multiply one block after the other, and share the blocks out over threads: ``col
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeAlias
@@ -20,7 +21,7 @@ from minigrad.kernels.columns import Patches, Runs, as_matrix
 from minigrad.kernels.im2col import col2im, im2col
 from minigrad.kernels.scratch import scratch
 from minigrad.kernels.sums import total
-from minigrad.kernels.threads import run
+from minigrad.kernels.threads import run, small_product
 from minigrad.kernels.windows import Windows
 from minigrad.kernels.winograd import TILE, Winograd, saves
 
@@ -65,10 +66,14 @@ def _is_little(x: Any, windows: Windows) -> bool:
 def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d``, a block at a time."""
     if _is_little(x, windows) or not len(w):
-        return plain_conv2d(x, w, bias, windows, groups)
+        with small_product(x.size * w.size):
+            return plain_conv2d(x, w, bias, windows, groups)
     dtype = np.result_type(x, w) if bias is None else np.result_type(x, w, bias)
     shape = Shape(windows, x.shape[1], len(w), groups)
     y = np.empty((len(x), len(w), *windows.out), dtype)
+    if _is_product(windows):
+        _products(as_matrix(np.ascontiguousarray(w, dtype), groups), x, bias, y)
+        return y
 
     def compute(winograd: bool) -> bool:
         layout, blocks, seconds = _plan(shape, len(x), dtype.itemsize, winograd)
@@ -90,10 +95,32 @@ def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
     return y
 
 
+def _is_product(windows: Windows) -> bool:
+    """Whether the columns of an image are the image itself."""
+    return windows.kernel == windows.stride == (1, 1) and windows.out == windows.size
+
+
+def _products(matrix: Any, x: Any, bias: Any, y: Any) -> None:
+    """Write the products of matrices (groups, O / groups, C / groups) and the images to y."""
+    source = _by_group(np.ascontiguousarray(x, y.dtype), len(matrix))
+    target = _by_group(y, len(matrix))  # a view
+
+    def work(some: Sequence[int]) -> None:
+        part = slice(some[0], some[-1] + 1)
+        np.matmul(matrix, source[part], out=target[part])
+        if bias is not None:
+            y[part] += bias[:, None, None]
+
+    places = y.size // y.shape[1]
+    seconds = places * (matrix.size * 2e-11 + y.shape[1] * 2e-10)
+    run(work, range(len(x)), seconds)
+
+
 def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d_weight_grad``, a block at a time."""
     if _is_little(x, windows) or not g.size:
-        return plain_conv2d_weight_grad(x, g, windows, groups)
+        with small_product(g.size * x.shape[1] * math.prod(windows.kernel)):
+            return plain_conv2d_weight_grad(x, g, windows, groups)
     dtype = np.result_type(x, g)
     shape = Shape(windows, x.shape[1], g.shape[1], groups)
 

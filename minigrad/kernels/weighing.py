@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels.threads import small_product
+
 
 def plain_weigh(x: Any, matrix: Any, axis: int) -> Any:
     """The products of ``matrix`` (m, n) with the vectors of x along axis -1 or -2."""
@@ -29,7 +31,8 @@ def weigh(x: Any, matrix: Any, axis: int) -> Any:
 
 
 def _product(x: Any, matrix: Any, axis: int) -> Any:
-    return x @ matrix.T if axis == -1 else matrix @ x
+    with small_product(x.size * len(matrix)):
+        return x @ matrix.T if axis == -1 else matrix @ x
 
 
 def _without_zeros(x: Any, matrix: Any, axis: int) -> Any:

@@ -22,6 +22,7 @@ import numpy as np
 from minigrad.kernels.blocks import Block, Shape, cut, pitch, view
 from minigrad.kernels.scratch import scratch
 from minigrad.kernels.sums import total
+from minigrad.kernels.threads import small_product
 
 #: Output rows of one tile, input rows that they take, and products that they cost.
 TILE, TALL = 4, 6
@@ -139,7 +140,8 @@ class Winograd:
     @staticmethod
     def matrix(w: Any, _shape: Shape, dtype: Any) -> Any:
         """G w: (6, 1, O, C * kw)."""
-        turned = np.tensordot(G.astype(dtype), w, (1, 2))
+        with small_product(len(G) * w.size):
+            turned = np.tensordot(G.astype(dtype), w, (1, 2))
         return np.ascontiguousarray(turned.reshape(TALL, 1, len(w), -1), dtype)
 
     def multiply(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
@@ -214,5 +216,6 @@ class Winograd:
     def weight(summed: Any, shape: tuple[int, ...]) -> Any:
         """G^T of the summed products (6, C * kw, O), as a weight."""
         o, c, kh, kw = shape
-        turned = np.tensordot(G.astype(summed.dtype), summed, (0, 0))
+        with small_product(kh * summed.size):
+            turned = np.tensordot(G.astype(summed.dtype), summed, (0, 0))
         return np.ascontiguousarray(turned.reshape(kh, c, kw, o).transpose(3, 1, 0, 2))
