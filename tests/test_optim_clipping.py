@@ -1,5 +1,7 @@
 """Gradient clipping, beside PyTorch's."""
 
+import re
+
 import numpy as np
 import pytest
 from optim_cases import gradients, tensors, torch, values
@@ -72,6 +74,48 @@ def test_clip_grad_value_equals_pytorch(torch):
             np.testing.assert_array_equal(p.grad.numpy(), q.grad.numpy())
 
 
+@pytest.mark.parametrize("norm_type", [2.0, 1.0, 3.0, float("inf")])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999, 1.001, 3.0])
+def test_clip_grad_norm_follows_its_formula(share, norm_type):
+    params, arrays = with_gradients()
+    norm = np.linalg.norm(np.concatenate([g.ravel() for g in arrays if g is not None]), norm_type)
+    found = optim.clip_grad_norm_(iter(params), share * norm, norm_type)
+    np.testing.assert_allclose(found.item(), norm, 1e-12)
+    for p, g in zip(params, arrays, strict=True):
+        if g is None:
+            assert p.grad is None
+        else:
+            clipped = g * min(1.0, share * norm / (norm + 1e-6))
+            np.testing.assert_allclose(p.grad.numpy(), clipped, 1e-12)
+
+
+@pytest.mark.parametrize("name", ["bias", ""])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_gradients_that_are_not_finite_are_named(bad, name):
+    params, arrays = with_gradients()
+    arrays[1][2] = bad
+    params[1].grad = mg.tensor(arrays[1])
+    params[1]._node.name = name
+    where = f"'bias' {arrays[1].shape}" if name else f"a tensor of shape {arrays[1].shape}"
+    with pytest.raises(RuntimeError, match=f"not finite in: {re.escape(where)}$"):
+        optim.clip_grad_norm_(params, 1.0, error_if_nonfinite=True)
+    assert params[0].grad.tolist() == arrays[0].tolist()
+    optim.clip_grad_norm_(
+        params[:1], 1e9, error_if_nonfinite=True
+    )  # the norm of this one is finite
+    optim.clip_grad_norm_(params, 1.0)
+    expected = np.nan if np.isnan(bad) else 0.0
+    np.testing.assert_array_equal(params[0].grad.numpy(), np.full_like(arrays[0], expected))
+
+
+def test_clip_grad_value_limits_both_sides():
+    params, arrays = with_gradients()
+    optim.clip_grad_value_(params, 0.01)
+    for p, g in zip(params, arrays, strict=True):
+        if g is not None:
+            np.testing.assert_array_equal(p.grad.numpy(), np.clip(g, -0.01, 0.01))
+
+
 def test_the_old_gradient_is_a_value_and_stays():
     w = mg.tensor([3.0, 4.0], requires_grad=True)
     old = w.grad = mg.tensor([3.0, 4.0])
@@ -122,6 +166,8 @@ def test_clip_by_global_norm_follows_its_formula():
                 assert h is None
             else:
                 np.testing.assert_allclose(h.numpy(), g * min(1.0, limit / norm), 1e-12)
+    (zeros,), found = optim.clip_by_global_norm([mg.zeros(2)], 0.0)
+    assert (zeros.tolist(), found.item()) == ([0.0, 0.0], 0.0)
 
 
 @pytest.mark.parametrize(

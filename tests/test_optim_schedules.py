@@ -167,8 +167,9 @@ def test_a_schedule_sets_the_rate_of_an_optimizer_that_meets_its_parameters_late
 
 def test_a_schedule_before_the_first_step_warns():
     schedule = lr_scheduler.StepLR(ours(), 1)
-    with pytest.warns(UserWarning, match=r"call optimizer.step\(\) first"):
+    with pytest.warns(UserWarning, match=r"call optimizer.step\(\) first") as caught:
         schedule.step()
+    assert caught[0].filename == __file__  # where the user called
     schedule.step()
 
 
@@ -182,6 +183,10 @@ def test_a_schedule_before_the_first_step_warns():
         (lambda o: lr_scheduler.LinearLR(o, 0.0), ValueError, "start_factor must be in .0, 1., got 0.0"),
         (lambda o: lr_scheduler.LambdaLR(o, [abs]), ValueError, "1 values, the optimizer 2"),
         (lambda o: lr_scheduler.OneCycleLR(o, 1.0), ValueError, "total_steps, or both"),
+        (lambda o: lr_scheduler.OneCycleLR(o, 1.0, epochs=3), ValueError, "total_steps, or both"),
+        (lambda o: lr_scheduler.OneCycleLR(o, 1.0, steps_per_epoch=3), ValueError, "or both"),
+        (lambda o: lr_scheduler.OneCycleLR(o, [1.0, True], 9), TypeError, "max_lr must be a number"),
+        (lambda o: lr_scheduler.OneCycleLR(o, ["a", 1.0], 9), TypeError, "max_lr must be a number"),
         (lambda o: lr_scheduler.OneCycleLR(o, 1.0, 9, pct_start=2.0), ValueError, "pct_start"),
         (lambda o: lr_scheduler.OneCycleLR(o, 1.0, 9, anneal_strategy="exp"), ValueError, "'cos' or"),
         (lambda o: lr_scheduler.OneCycleLR(ours("Adagrad"), 1.0, 9), ValueError, "cycle_momentum=False"),
@@ -194,6 +199,105 @@ def test_a_schedule_before_the_first_step_warns():
 def test_wrong_arguments_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make(ours())
+
+
+@pytest.mark.parametrize(("name", "settings"), CASES[2:12], ids=label)
+def test_a_schedule_that_goes_on_leaves_the_rate_as_it_is(name, settings):
+    optimizer = ours()
+    for group in optimizer.param_groups:
+        group["initial_lr"] = 2 * group["lr"]
+    before = settings_of(optimizer)
+    getattr(lr_scheduler, name)(optimizer, **settings, last_epoch=3)
+    if name not in (
+        "LambdaLR",
+        "OneCycleLR",
+        "StepLR",
+    ):  # which tell the rate of a step without the last one
+        assert settings_of(optimizer) == before
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda o: lr_scheduler.LambdaLR(o, lambda t: 0.5**t),
+        lambda o: lr_scheduler.CosineAnnealingLR(o, 1),
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0),
+    ],
+    ids=["LambdaLR", "CosineAnnealingLR", "ReduceLROnPlateau"],
+)
+def test_a_group_that_comes_after_its_schedule_is_refused(make):
+    optimizer = ours()
+    schedule = make(optimizer)
+    optimizer.add_param_group({"params": [mg.tensor([1.0], requires_grad=True)]})
+    optimizer.step()
+    measured = [1.0] if isinstance(schedule, lr_scheduler.ReduceLROnPlateau) else []
+    with pytest.raises(ValueError, match="zip"):
+        [schedule.step(*measured) for _ in range(3)]
+
+
+class Plateau:
+    """The textbook's: the best value, the bad epochs since, and the epochs still to wait."""
+
+    def __init__(self, mode, factor, patience, threshold, threshold_mode, cooldown, min_lr, eps):
+        self.sign = 1.0 if mode == "min" else -1.0
+        self.settings = factor, patience, threshold, threshold_mode, cooldown, min_lr, eps
+        self.best, self.bad, self.waits = math.inf, 0, 0
+
+    def __call__(self, lr, value):
+        factor, patience, threshold, how, cooldown, least, eps = self.settings
+        margin = threshold * abs(self.best) if how == "rel" else threshold
+        better = math.isinf(self.best) or self.sign * value < self.best - margin
+        self.best, self.bad = (self.sign * value, 0) if better else (self.best, self.bad + 1)
+        if self.waits:
+            self.waits, self.bad = self.waits - 1, 0
+        if self.bad <= patience:
+            return lr
+        self.bad, self.waits = 0, cooldown
+        lower = max(lr * factor, least)
+        return lower if lr - lower > eps else lr
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("how", ["rel", "abs"])
+@pytest.mark.parametrize(("patience", "cooldown"), [(0, 0), (1, 0), (0, 1), (2, 3)])
+@pytest.mark.parametrize(("least", "eps"), [(0.0, 0.0), (0.03125, 0.0), (0.0, 0.125)])
+def test_a_plateau_as_the_textbook_has_it(mode, how, patience, cooldown, least, eps):
+    settings = {
+        "mode": mode, "factor": 0.5, "patience": patience, "threshold": 0.25,
+        "threshold_mode": how, "cooldown": cooldown, "min_lr": least, "eps": eps,
+    }  # fmt: skip
+    optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    schedule, textbook = lr_scheduler.ReduceLROnPlateau(optimizer, **settings), Plateau(**settings)
+    # With steps of 1/4 a value is often better by just the threshold, which is not enough.
+    values = np.round(np.cumsum(np.random.default_rng(3).integers(-1, 2, 60)) * 0.25 + 4.0, 2)
+    rate = 1.0
+    for value in [4.0, 3.0, 2.25, 2.0, 3.0, 5.0, 6.25, 6.5, *values]:
+        optimizer.step()
+        schedule.step(value)
+        rate = textbook(rate, value)
+        assert optimizer.param_groups[0]["lr"] == rate
+        assert schedule.get_last_lr() == [rate]
+
+
+@pytest.mark.parametrize("value", [[1.0, 2.0], "low", np.array(["low"]), np.array([True]), 1j])
+def test_a_plateau_is_one_of_numbers(value):
+    optimizer = ours()
+    schedule = lr_scheduler.ReduceLROnPlateau(optimizer)
+    optimizer.step()
+    with pytest.raises((TypeError, ValueError), match="ReduceLROnPlateau: "):
+        schedule.step(value)
+
+
+def test_one_cycle_goes_on_for_one_step_after_its_end():
+    # As PyTorch's: the last phase, from step 1.4 to 7, is followed beyond its end.
+    optimizer = ours(momentum=0.9)
+    settings = {"pct_start": 0.3, "anneal_strategy": "linear", "final_div_factor": 10.0}
+    schedule = lr_scheduler.OneCycleLR(optimizer, 1.0, total_steps=8, **settings)
+    for _ in range(8):
+        optimizer.step()
+        schedule.step()
+    low, part = 1.0 / 25.0 / 10.0, (8 - 1.4) / (7 - 1.4)
+    np.testing.assert_allclose(schedule.get_last_lr()[0], 1.0 + (low - 1.0) * part, 1e-12)
 
 
 def test_one_cycle_refuses_steps_beyond_its_end():

@@ -50,7 +50,11 @@ def test_names_come_with_pairs_and_stand_in_the_group():
         (lambda: np.ones(2), TypeError, "single ndarray"),
         (lambda: {"w": leaf()}, TypeError, "got a dict.*items"),
         (lambda: 0.1, TypeError, r"SGD\(lr=0.1\)"),
+        (object, TypeError, "iterable of tensors or of groups, got <object"),
+        (lambda: "weights", TypeError, "got 'weights'"),
+        (lambda: b"w", TypeError, "got b'w'"),
         (list, ValueError, "no parameters.*used up"),
+        (lambda: [{"params": leaf()}, leaf()], TypeError, "a group is a dict with 'params', got tensor"),
         (lambda: [{"params": []}], ValueError, "group 0 has no parameters"),
         (lambda: [{"parameters": [leaf()]}], TypeError, "dict with 'params'"),
         (lambda: [{"params": [leaf()], "learning_rate": 1}], ValueError, "unknown settings.*lr, momentum"),
@@ -61,6 +65,8 @@ def test_names_come_with_pairs_and_stand_in_the_group():
         (lambda: [leaf()] * 2, ValueError, "parameter 1 appears more than once"),
         (lambda: [("a", p := leaf()), ("b", p)], ValueError, "parameter 'b' appears more than once"),
         (lambda: [("a", leaf()), leaf()], ValueError, "all parameters as"),
+        (lambda: [("a", leaf()), leaf(1.0, 2.0)], ValueError, "all parameters as"),
+        (lambda: [("a", leaf(), 1)], ValueError, "all parameters as"),
     ],
 )  # fmt: skip
 def test_parameters_that_cannot_be_optimized_are_refused(params, error, message):
@@ -160,6 +166,55 @@ def test_an_optimizer_without_parameters_meets_them_one_by_one():
     np.testing.assert_allclose([a.item(), b.item()], [0.0, 0.5], atol=1e-6)
 
 
+def test_an_optimizer_without_parameters_takes_groups_and_then_others():
+    a, b, c = leaf(), leaf(), leaf()
+    optimizer = optim.SGD(lr=1.0, momentum=0.5)
+    optimizer.add_param_group({"params": [a], "lr": 0.5})  # in place of the empty group
+    optimizer.add_param_group({"params": [b], "lr": 0.25})
+    assert [group["lr"] for group in optimizer.param_groups] == [0.5, 0.25]
+    optimizer.apply_gradients([(mg.ones(1), p) for p in (a, b, c)])  # the last group takes c
+    optimizer.apply_gradients([(mg.ones(1), c)])
+    assert [a.item(), b.item(), c.item()] == [0.5, 0.75, 1.0 - 0.25 - 0.25 * 1.5]
+    assert optimizer.param_groups[1]["params"] == [b, c]
+    assert [optimizer.state[p]["momentum_buffer"].item() for p in (a, b, c)] == [1.0, 1.0, 1.5]
+    assert optimizer.steps == 2
+    with pytest.raises(ValueError, match="appears more than once"):
+        optimizer.add_param_group({"params": [c]})
+
+
+def test_gradients_of_parameters_that_cannot_be_taken_in_are_refused():
+    optimizer = optim.SGD(lr=1.0)
+    with pytest.raises(ValueError, match=r"parameter 1 of shape \(2,\) has requires_grad=False"):
+        optimizer.apply_gradients([(mg.ones(1), leaf()), (mg.ones(2), mg.ones(2))])
+    closed, known = optim.SGD([a := leaf()], lr=1.0), nn.Linear(1, 1)
+    unknown = [known.weight, known.bias]
+    for p, name in zip(unknown, ("first", "second"), strict=True):
+        p._node.name = name
+    with pytest.raises(ValueError, match=r"parameter 'first' of shape \(1, 1\) that was not among"):
+        closed.apply_gradients([(mg.ones(p.shape), p) for p in (a, *unknown)])
+    assert a.item() == 1.0
+
+
+def test_a_rule_of_ones_own_needs_no_setting_but_its_own():
+    class Signs(optim.Optimizer):
+        def __init__(self, params, lr):
+            super().__init__(params, {"lr": lr})
+
+        def initial_state(self, group):
+            return {}
+
+        def update_rule(self, group, scalars):
+            def update(chunk):
+                chunk.p -= group["lr"] * np.sign(chunk.g)
+
+            return update
+
+    p = leaf(1.0, 2.0)
+    optimizer = Signs([p], lr=0.5)
+    optimizer.apply_gradients([(mg.tensor([3.0, -4.0]), p)])
+    assert p.tolist() == [0.5, 2.5]
+
+
 # -- saved state -----------------------------------------------------------------------------------
 
 
@@ -250,6 +305,29 @@ def test_a_state_dict_does_not_change_with_later_steps():
     assert state["state"][0]["exp_avg"].tolist() == kept["state"][0]["exp_avg"].tolist()
 
 
+KEPT = {
+    "SGD": set(), "Adagrad": {"sum"}, "RMSprop": {"square_avg"}, "Adam": {"exp_avg", "exp_avg_sq"},
+    "AdamW": {"exp_avg", "exp_avg_sq"}, "Adadelta": {"square_avg", "acc_delta"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_only_what_the_formula_needs_is_kept(name):
+    p = leaf()
+    optimizer = getattr(optim, name)([p], lr=0.1)
+    run(optimizer, [p], [[np.ones(1, np.float32)]])
+    state = optimizer.state.get(p, {})
+    assert {k for k, v in state.items() if isinstance(v, mg.Tensor)} == KEPT[name]
+
+
+def test_a_centred_variance_that_rounding_makes_negative_counts_as_zero():
+    for constant in np.random.default_rng(0).uniform(0.1, 3.0, 30).astype(np.float32):
+        p = leaf(0.0)
+        optimizer = optim.RMSprop([p], lr=0.0, centered=True, alpha=0.5, eps=1e-3)
+        run(optimizer, [p], [[np.full(1, constant)]] * 40)
+        assert p.item() == 0.0
+
+
 def test_state_of_a_setting_that_was_switched_off_is_not_saved():
     w = leaf(1.0, 2.0)
     w.grad = mg.ones(2)
@@ -304,6 +382,55 @@ def test_state_that_does_not_fit_is_told_at_once_and_changes_nothing():
             optimizer.load_state_dict(state)
     with pytest.raises(ValueError, match=r"no state for \['b'\], state of no use \['a'\]"):
         optim.SGD([("b", leaf())]).load_state_dict(optim.SGD([("a", leaf())]).state_dict())
+
+
+def test_every_group_that_does_not_fit_is_named():
+    def groups(count):
+        return [{"params": [(f"{i}", leaf(1.0))]} for i in range(count)]
+
+    optimizer = optim.Adam(groups(4))
+    state = optim.Adam(groups(4)).state_dict()
+    first, second, third, fourth = state["param_groups"]
+    first["params"] = [0, 1]
+    second["param_names"] = ["another"]
+    del third["eps"]
+    fourth["novel"] = 1
+    with pytest.raises(ValueError, match="load_state_dict") as caught:
+        optimizer.load_state_dict(state)
+    for part in (
+        "group 0: 2 parameters were saved, it has 1",
+        "group 1: no state for ['1'], state of no use ['another']",
+        "group 2: settings [] are unknown and ['eps'] are missing",
+        "group 3: settings ['novel'] are unknown and [] are missing",
+    ):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("named", [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize("kind", [np.asarray, mg.tensor])
+def test_state_in_arrays_or_tensors_goes_by_name_or_place(named, kind):
+    def made(names):
+        leaves = [leaf(1.0), leaf(2.0, 3.0)]
+        return leaves, optim.Adam([*zip("ab", leaves, strict=True)] if names else leaves)
+
+    (params, saved), (others, loaded) = map(made, named)
+    run(saved, params, [[np.ones(1, np.float32), np.full(2, 2.0, np.float32)]])
+    state = saved.state_dict()
+    for one in state["state"].values():
+        one |= {k: kind(v.numpy()) for k, v in one.items() if isinstance(v, mg.Tensor)}
+    loaded.load_state_dict(state)
+    for p, q in zip(params, others, strict=True):
+        assert loaded.state[q]["exp_avg"].tolist() == saved.state[p]["exp_avg"].tolist()
+        assert loaded.state[q]["step"] == 1
+
+    if all(named):
+        state["param_groups"][0]["param_names"] = ["a", "b", "a"]
+        with pytest.raises(ValueError, match=r"zip|load_state_dict"):
+            loaded.load_state_dict(state)
+    state["state"][0] |= {"novel": mg.ones(1), "other": mg.ones(1)}
+    state["param_groups"] = saved.state_dict()["param_groups"]
+    with pytest.raises(ValueError, match=r"'novel' is unknown.*'other' is unknown"):
+        loaded.load_state_dict(state)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,8 @@ KINDS = [
     *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "AddNot"),
     "ZeroIterationForLoop",
 ]
-#: Tests run for one mutant at most: one of each file that reaches the line, then the quickest.
+#: Tests run for one mutant at most: of those that reach the line each with one of its parameters,
+#: then with the others.
 MOST = 250
 #: The processor's time that all of them may take: who is alive then has survived.
 SECONDS = 60
@@ -432,9 +433,9 @@ class Hunt:
         seen: Counter[str] = Counter()
         rank = {}
         for i in found:
-            file = tests[i].partition("::")[0]
-            rank[i] = (before.get(tests[i], 0), seen[file])
-            seen[file] += 1
+            function = tests[i].partition("[")[0]
+            rank[i] = (before.get(tests[i], 0), seen[function])
+            seen[function] += 1
         found.sort(key=rank.__getitem__)
         first = [t for t in self.items if around and t.startswith(DECLARED)]
         ranked = [*first, *(tests[i] for i in found)]

@@ -153,7 +153,7 @@ class Optimizer:
                 f"params out to use apply_gradients"
             )
         if isinstance(given[0], dict):
-            return [dict(group) for group in given]
+            return [dict(group) if isinstance(group, dict) else group for group in given]
         return [{"params": given}]
 
     def add_param_group(self, group: Any) -> None:
