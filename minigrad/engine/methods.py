@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from minigrad.operators import (
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
+P = ParamSpec("P")
 R = TypeVar("R")
 
 #: What people who know PyTorch look for, and what it is called here.
@@ -48,8 +49,10 @@ INSTEAD = {
 }
 
 
-def _swapped(function: Callable[[Any, Any], R]) -> Callable[[Any, Any], R]:
-    return lambda self, other: function(other, self)
+def _on_both_sides(function: Callable[P, R]) -> tuple[Callable[P, R], Callable[[Any, Any], R]]:
+    """The methods of one of Python's operators: with the tensor on its left, and on its right."""
+    either: Callable[..., R] = function
+    return function, lambda self, other: either(other, self)
 
 
 class ArrayMethods:
@@ -62,14 +65,10 @@ class ArrayMethods:
 
     __hash__ = object.__hash__  # by identity, although == compares elements
 
-    __pow__ = exponential.power
-    __rpow__ = _swapped(exponential.power)
-    __mod__ = arithmetic.remainder
-    __rmod__ = _swapped(arithmetic.remainder)
-    __floordiv__ = arithmetic.floor_divide
-    __rfloordiv__ = _swapped(arithmetic.floor_divide)
-    __divmod__ = arithmetic.divmod
-    __rdivmod__ = _swapped(arithmetic.divmod)
+    __pow__, __rpow__ = _on_both_sides(exponential.power)
+    __mod__, __rmod__ = _on_both_sides(arithmetic.remainder)
+    __floordiv__, __rfloordiv__ = _on_both_sides(arithmetic.floor_divide)
+    __divmod__, __rdivmod__ = _on_both_sides(arithmetic.divmod)
     __neg__ = arithmetic.negative
     __abs__ = arithmetic.abs
     __round__ = nondifferentiable.round
@@ -79,16 +78,11 @@ class ArrayMethods:
     __le__ = nondifferentiable.less_equal
     __gt__ = nondifferentiable.greater
     __ge__ = nondifferentiable.greater_equal
-    __and__ = nondifferentiable.bitwise_and
-    __rand__ = _swapped(nondifferentiable.bitwise_and)
-    __or__ = nondifferentiable.bitwise_or
-    __ror__ = _swapped(nondifferentiable.bitwise_or)
-    __xor__ = nondifferentiable.bitwise_xor
-    __rxor__ = _swapped(nondifferentiable.bitwise_xor)
-    __lshift__ = nondifferentiable.left_shift
-    __rlshift__ = _swapped(nondifferentiable.left_shift)
-    __rshift__ = nondifferentiable.right_shift
-    __rrshift__ = _swapped(nondifferentiable.right_shift)
+    __and__, __rand__ = _on_both_sides(nondifferentiable.bitwise_and)
+    __or__, __ror__ = _on_both_sides(nondifferentiable.bitwise_or)
+    __xor__, __rxor__ = _on_both_sides(nondifferentiable.bitwise_xor)
+    __lshift__, __rlshift__ = _on_both_sides(nondifferentiable.left_shift)
+    __rshift__, __rrshift__ = _on_both_sides(nondifferentiable.right_shift)
     __invert__ = nondifferentiable.invert
 
     abs = arithmetic.abs

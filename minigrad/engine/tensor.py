@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import operator as python_operator
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import EllipsisType
 from typing import Any, NoReturn, TypeAlias
 
@@ -39,9 +39,21 @@ DEEPCOPY = "minigrad.Tensor"
 #: The kinds of dtypes that a tensor may have: floats, integers, booleans, complex numbers.
 NUMERIC = "fiubc"
 
-_add, _subtract = operator_of(arithmetic.add), operator_of(arithmetic.subtract)
-_multiply, _divide = operator_of(arithmetic.multiply), operator_of(arithmetic.divide)
-_matmul, _getitem = operator_of(products.matmul), operator_of(indexing.getitem)
+_getitem = operator_of(indexing.getitem)
+Operation: TypeAlias = "Callable[[Tensor, ArrayLike], Tensor]"
+
+
+def _by_short_path(function: Callable[..., Any]) -> tuple[Operation, Operation]:
+    """As in ``methods.py``, by the engine's short path for two operands."""
+    op = operator_of(function)
+
+    def left(self: Tensor, other: ArrayLike) -> Tensor:
+        return engine.binary(op, self, other)
+
+    def right(self: Tensor, other: ArrayLike) -> Tensor:
+        return engine.binary(op, other, self)
+
+    return left, right
 
 
 class Tensor(ArrayMethods):
@@ -383,35 +395,11 @@ class Tensor(ArrayMethods):
 
     # -- Python's operators --------------------------------------------------------------------
 
-    def __add__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_add, self, other)
-
-    def __radd__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_add, other, self)
-
-    def __sub__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_subtract, self, other)
-
-    def __rsub__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_subtract, other, self)
-
-    def __mul__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_multiply, self, other)
-
-    def __rmul__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_multiply, other, self)
-
-    def __truediv__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_divide, self, other)
-
-    def __rtruediv__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_divide, other, self)
-
-    def __matmul__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_matmul, self, other)
-
-    def __rmatmul__(self, other: ArrayLike) -> Tensor:
-        return engine.binary(_matmul, other, self)
+    __add__, __radd__ = _by_short_path(arithmetic.add)
+    __sub__, __rsub__ = _by_short_path(arithmetic.subtract)
+    __mul__, __rmul__ = _by_short_path(arithmetic.multiply)
+    __truediv__, __rtruediv__ = _by_short_path(arithmetic.divide)
+    __matmul__, __rmatmul__ = _by_short_path(products.matmul)
 
     def __pos__(self) -> Tensor:
         return self
