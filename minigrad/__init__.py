@@ -89,7 +89,7 @@ __all__ = [
     "save", "load", "load_metadata", "save_checkpoint", "load_checkpoint", "save_model",
     "load_model", "onnx",
     # looking inside, and proving gradients
-    "make_dot", "summary", "Summary", "observe", "explain", "detect_anomaly", "AnomalyError",
+    "make_dot", "film", "summary", "Summary", "observe", "explain", "detect_anomaly", "AnomalyError",
     "show_config", "testing",
     # arithmetic
     "abs", "absolute", "add", "clip", "copysign", "divide", "divmod", "fabs", "floor_divide",
@@ -160,7 +160,7 @@ if TYPE_CHECKING:
     from minigrad.engine.checkpoint import checkpoint
     from minigrad.engine.custom_gradient import custom_gradient
     from minigrad.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
-    from minigrad.graph import make_dot
+    from minigrad.graph import film as film, make_dot
     from minigrad.io.checkpoints import load_checkpoint, save_checkpoint
     from minigrad.io.models import load_model, save_model
     from minigrad.io.tensors import load, load_metadata, save
@@ -207,7 +207,7 @@ else:
             "minigrad.engine.checkpoint": "checkpoint",
             "minigrad.engine.custom_gradient": "custom_gradient",
             "minigrad.engine.transforms": "grad hessian hvp jacobian jvp value_and_grad vjp",
-            "minigrad.graph": "make_dot",
+            "minigrad.graph": "film make_dot",
             "minigrad.io.checkpoints": "load_checkpoint save_checkpoint",
             "minigrad.io.models": "load_model save_model",
             "minigrad.io.tensors": "load load_metadata save",

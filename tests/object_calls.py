@@ -100,6 +100,12 @@ def recorded() -> tuple[mg.GradientTape, mg.Tensor, mg.Tensor]:
     return tape, y, x
 
 
+def filmed() -> Any:
+    with mg.film() as steps:
+        (variable() * 2).sum().backward()
+    return steps
+
+
 def idx_file() -> Path:
     content = bytes([0, 0, 8, 1, 0, 0, 0, 2, 7, 9])
     return written("labels-idx1-ubyte", lambda to: to.write_bytes(content))
@@ -556,6 +562,12 @@ def calls() -> dict[str, Callable[[], Call]]:
     table["mg.show_config"] = lambda: Call(mg.show_config, {})
     table["mg.summary"] = lambda: Call(mg.summary, {"model": model(), "input_shape": 4})
     table["mg.Summary"] = lambda: Call(lambda: None, {})
+    table["mg.film"] = lambda: Call(mg.film, {"steps": 3})
+    table["mg.film.page"] = lambda: Call(
+        filmed().page, {"params": {}, "height": 100, "max_nodes": 9}, str
+    )
+    table["mg.film.save"] = lambda: Call(filmed().save, {"path": path("film.html"), "params": {}})
+    table["mg.film.to_records"] = lambda: Call(filmed().to_records, {})
     table["mg.make_dot"] = lambda: Call(
         mg.make_dot, {"target": variable() * 2, "params": {}}, lambda made: made.source
     )

@@ -26,7 +26,10 @@ def euclidean_norm(array: Any) -> float:
 
 
 class Statistics:
-    """Minimum, maximum and mean of the finite elements; and how many are not finite."""
+    """Minimum, maximum and mean of the finite elements; and how many are not finite.
+
+    Of complex numbers they are those of their magnitudes.
+    """
 
     __slots__ = ("histogram", "infinite", "max", "mean", "min", "nan", "size")
 
@@ -34,6 +37,8 @@ class Statistics:
         values = np.asarray(array).ravel()
         self.size = values.size
         self.nan = self.infinite = 0
+        if values.dtype.kind == "c":
+            values = np.abs(values)
         if values.dtype.kind == "f":
             finite = np.isfinite(values)
             if not finite.all():

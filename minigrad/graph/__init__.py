@@ -11,16 +11,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad.engine.settings import checked
-from minigrad.graph.collapse import Expanded, collapse, count_shown
+from minigrad.graph.arrange import arrange
+from minigrad.graph.film import film
 from minigrad.graph.from_history import graph_of
-from minigrad.graph.layout import Layout
-from minigrad.graph.modules import module_tree, number_groups, place_leaves
-from minigrad.graph.nodes import GraphNode
 from minigrad.graph.overlays import add_overlays, checked_overlays
 from minigrad.graph.picture import Picture, picture_of
-from minigrad.graph.repeats import fold_repeats
 
-__all__ = ["Picture", "make_dot"]
+__all__ = ["Picture", "film", "make_dot"]
 
 _DIRECTIONS = ("TB", "LR", "BT", "RL")
 
@@ -75,18 +72,8 @@ def make_dot(
     overlays = checked_overlays(show)
     graph = graph_of(target, params, between)
     unknown = add_overlays(graph, overlays)
-    root = module_tree(graph.nodes)
-    expanded = Expanded(expand)
-    expanded.check(root)
-    stands_for: dict[GraphNode, GraphNode] = {}
-    if not expanded.everything:
-        fold_repeats(root, graph.nodes, expanded, stands_for)
-        overfull = not any(root.groups()) and count_shown(root) > max_nodes
-        if overfull or len(root.children) > max_nodes:
-            fold_repeats(root, graph.nodes, expanded, stands_for, loose=True)
-    closed = collapse(root, depth, expanded, max_nodes)
-    place_leaves(root, graph.nodes)
-    number_groups(root)
-    layout = Layout(root, overlays, direction, [text for text in (closed, unknown) if text])
-    layout.connect(graph, stands_for)
+    layout, _ = arrange(
+        graph, overlays, [unknown], depth=depth, expand=expand, max_nodes=max_nodes,
+        direction=direction,
+    )  # fmt: skip
     return picture_of(layout)

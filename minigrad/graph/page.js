@@ -469,6 +469,7 @@ function firstIn(id) {
 }
 
 let drawn = null;
+let afterDraw = () => {};  // the player marks its step in each new drawing
 let view = { x: 0, y: 0, w: 100, h: 100 };
 
 function draw() {
@@ -492,6 +493,7 @@ function draw() {
   const boxed = [...drawn.at.keys()].filter((id) => !isGroup(id) || closed.has(id));
   for (const id of boxed.sort((p, q) => firstIn(p) - firstIn(q))) drawBox(id, drawn.at.get(id), front);
   mark();
+  afterDraw();
 }
 
 // ---- looking around --------------------------------------------------------------------------

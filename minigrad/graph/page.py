@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -24,15 +26,52 @@ from minigrad.graph.nodes import GraphNode
 from minigrad.graph.style import BROKEN, LOOKS, MODULE_FILLS
 
 
-def write_page(layout: Layout) -> str:
-    """The page of a layout: template, style, program and data in one text."""
+class Page:
+    """An interactive page that a notebook shows inside a cell; ``str(page)`` is its HTML."""
+
+    def __init__(self, text: str, height: int) -> None:
+        self._text = text
+        self._height = height
+
+    def __str__(self) -> str:
+        return self._text
+
+    def _repr_html_(self) -> str:
+        # A frame of its own, so that the page's styles and names do not meet the notebook's.
+        text = html.escape(self._text, quote=True)
+        style = "border:0;width:100%"
+        return f'<iframe srcdoc="{text}" height="{self._height}" style="{style}"></iframe>'
+
+
+def write_page(layout: Layout, steps: Sequence[dict[str, Any]] = ()) -> str:
+    """The page of a layout: template, style, program and data in one text.
+
+    ``steps``: what a player goes through, as :class:`minigrad.film` records it.
+    """
     files = resources.files("minigrad.graph")
     text = files.joinpath("page.html").read_text(encoding="utf-8")
-    for place, name in (("/*CSS*/", "page.css"), ("/*JS*/", "page.js")):
-        text = text.replace(place, files.joinpath(name).read_text(encoding="utf-8"))
-    data = json.dumps(_page_data(layout), ensure_ascii=False, separators=(",", ":"))
+    player = ["player.html", "player.css", "player.js"] if steps else ["", "", ""]
+    places = ["<!--PLAYER-->", "/*PLAYER CSS*/", "/*PLAYER JS*/", "/*CSS*/", "/*JS*/"]
+    for place, name in zip(places, [*player, "page.css", "page.js"], strict=True):
+        part = files.joinpath(name).read_text(encoding="utf-8") if name else ""
+        text = text.replace(place, part)
+    content = _page_data(layout)
+    if steps:
+        content["steps"] = _cleaned(list(steps))
+    data = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     # "<" could end the script element that the data stands in.
     return text.replace("/*DATA*/", data.replace("<", "\\u003c"))
+
+
+def _cleaned(value: Any) -> Any:
+    """The same steps with every text made harmless."""
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _cleaned(one) for key, one in value.items()}
+    return value
 
 
 def _page_data(layout: Layout) -> dict[str, Any]:

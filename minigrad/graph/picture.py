@@ -7,7 +7,6 @@ interactive page needs neither.
 from __future__ import annotations
 
 import contextlib
-import html
 import os
 import shutil
 import tempfile
@@ -20,7 +19,7 @@ import graphviz
 from minigrad.engine.settings import checked
 from minigrad.graph.dot import write_dot
 from minigrad.graph.layout import Layout
-from minigrad.graph.page import write_page
+from minigrad.graph.page import Page, write_page
 from minigrad.io.file_system import write_file
 
 INSTALL = (
@@ -129,23 +128,6 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
                 raise
             return {"text/html": self.page()._repr_html_()}
         return bundle
-
-
-class Page:
-    """An interactive page that a notebook shows inside a cell; ``str(page)`` is its HTML."""
-
-    def __init__(self, text: str, height: int) -> None:
-        self._text = text
-        self._height = height
-
-    def __str__(self) -> str:
-        return self._text
-
-    def _repr_html_(self) -> str:
-        # A frame of its own, so that the page's styles and names do not meet the notebook's.
-        text = html.escape(self._text, quote=True)
-        style = "border:0;width:100%"
-        return f'<iframe srcdoc="{text}" height="{self._height}" style="{style}"></iframe>'
 
 
 def _pipe_in_process(source: str, format: str, engine: str) -> bytes:

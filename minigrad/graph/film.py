@@ -1,0 +1,263 @@
+"""``mg.film``: records what runs, step by step, for a page that plays it forwards and backwards.
+
+A step is an operator that computed a value, a rule that was applied to a cotangent, or a gradient
+that is complete. Of the arrays only small snapshots are kept (``snapshot.py``).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minigrad.debug.names import leaf_name, op_name
+from minigrad.debug.source_line import current_line
+from minigrad.engine.hooks import ApplyRules, Edges, Hook
+from minigrad.engine.node import Leaf, Node, Scope, ShapeDtype
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import Tensor
+from minigrad.graph.arrange import arrange
+from minigrad.graph.from_history import graph_of
+from minigrad.graph.page import Page, write_page
+from minigrad.graph.repeats import shown_for
+from minigrad.graph.rule_text import rule_text
+from minigrad.graph.snapshot import snapshot
+from minigrad.io.file_system import as_path, write_file
+
+#: A snapshot, with the part that the array plays.
+Part = dict[str, Any]
+
+
+class film(Hook):
+    """Record what runs inside, to play it on a page: operators forwards, then rules backwards.
+
+    The page shows the graph, and beside it each step: the operator's inputs, its output and what
+    is kept for its rule; in the backward pass the cotangents, which add up where paths meet; your
+    source line and the rule's. It is one file that needs no network. Buttons and a slider go
+    through the steps, and the arrow keys and the space bar.
+
+    ``steps``: no more are recorded; the page says how many were left out.
+
+    >>> import minigrad as mg
+    >>> x = mg.tensor(2.0, requires_grad=True)
+    >>> with mg.film() as steps:
+    ...     y = x * x + x
+    ...     y.backward()
+    >>> [step["title"] for step in steps.to_records()]  # doctest: +NORMALIZE_WHITESPACE
+    ['multiply', 'add', 'rule of add', 'rule of multiply', 'gradient of leaf']
+    >>> steps.to_records()[-1]["parts"][0]["numbers"]
+    [['5']]
+
+    In a notebook, ``steps`` as the last line of a cell opens the page there;
+    ``steps.save("steps.html")`` writes it.
+    """
+
+    @checked(steps="[1, inf)")
+    def __init__(self, *, steps: int = 500) -> None:
+        self._most = steps
+        self._steps: list[dict[str, Any]] = []
+        self._nodes: list[Node] = []
+        self._left_out = 0
+        self._values: dict[Node, Part] = {}
+        self._lines: dict[Node, tuple[str, str]] = {}
+        #: How many cotangents have come to a node whose sum is not complete yet.
+        self._arrived: Counter[Node] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __repr__(self) -> str:
+        return f"<film of {len(self)} steps>"
+
+    # -- recording ---------------------------------------------------------------------------------
+
+    def __call__(self, op: Any, arrays: Any, metadata: dict[str, Any], value: Any, node: Any) -> None:
+        """Record what an operator did, if it is part of the history."""
+        super().__call__(op, arrays, metadata, value, node)
+        if node is None or not self._has_room():
+            return
+        saved = node.saved or ()
+        names = _names(op, len(node.parents))
+        given = list(arrays[0] if op.variadic else arrays) if arrays is not None else []
+        parts: list[Part] = []
+        for i, (name, parent) in enumerate(zip(names, node.parents, strict=True)):
+            array = given[i] if i < len(given) else None
+            if array is None and parent is None:
+                continue
+            kept = i + 1 < len(saved) and not _absent(saved[i + 1])
+            parts.append(self._input(name, parent, array) | {"kept": kept, "of": parent})
+        self._values[node] = snapshot(value)
+        kept = bool(saved) and not _absent(saved[0])
+        parts.append({"part": "output", "kept": kept, **self._values[node]})
+        line = current_line()
+        self._lines[node] = (str(line), line.text) if line is not None else ("", "")
+        settings = ", ".join(f"{k}={_short(v)}" for k, v in metadata.items())
+        self._add("forward", node, op_name(node), parts, settings=settings)
+
+    def _input(self, name: str, parent: Node | None, array: Any) -> Part:
+        """An input; that of an earlier step is shown as it was shown there."""
+        known = self._values.get(parent) if parent is not None else None
+        if known is None:
+            known = snapshot(array, filters=name == "weight") if array is not None else {}
+        return {"part": name, **known}
+
+    def backward(
+        self, apply: ApplyRules, node: Node, edges: Edges, g: Any, tensor: Any
+    ) -> list[Any]:
+        """Record a cotangent and what the rules make of it."""
+        count = self._arrived.pop(node, 0)
+        found = super().backward(apply, node, edges, g, tensor)
+        if not self._has_room():
+            return found
+        label = f"the sum of {count}" if count > 1 else ""
+        if not edges:
+            name = _leaf_name(node) or op_name(node)
+            weight = name.endswith("weight")
+            parts = [{"part": "gradient", "note": label, **snapshot(_plain(g), filters=weight)}]
+            self._add("gradient", node, f"gradient of {name}", parts)
+            return found
+        parts = [{"part": "g, the cotangent of the output", "note": label, **snapshot(_plain(g))}]
+        names = _names(node.op, len(node.parents))
+        rules: list[str] = []
+        for (i, parent), h in zip(edges, found, strict=True):
+            if h is None:
+                continue
+            self._arrived[parent] += 1
+            array = _plain(h)
+            note = f"arrival {self._arrived[parent]}" if self._arrived[parent] > 1 else ""
+            if array.shape != parent.shape:
+                note = f"{note}; summed to {parent.shape}, the shape of the input".lstrip("; ")
+            weight = names[i] == "weight"
+            part = {"part": f"to {names[i]}", "of": parent, "to": parent, "note": note}
+            parts.append(part | snapshot(array, filters=weight))
+            text = rule_text(node.op, i)
+            if text and text not in rules:
+                rules.append(text)
+        self._add("backward", node, f"rule of {op_name(node)}", parts, rule="\n".join(rules))
+        return found
+
+    def _has_room(self) -> bool:
+        if len(self._steps) < self._most:
+            return True
+        self._left_out += 1
+        return False
+
+    def _add(self, kind: str, node: Node, title: str, parts: list[Part], **texts: str) -> None:
+        scope = Scope.of(node.scope)
+        file, line = self._lines.get(node, ("", ""))
+        where = f"{scope.path}: {scope.kinds[scope.path]}" if scope.path in scope.kinds else scope
+        module = f"{where} (gradient)" if scope.order and where is not scope else str(where)
+        step = {"kind": kind, "title": title, "module": module, "file": file, "line": line}
+        self._steps.append(step | {k: v for k, v in texts.items() if v} | {"parts": parts})
+        self._nodes.append(node)
+
+    # -- showing -----------------------------------------------------------------------------------
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """A dict for each step, in order: what the page shows of it, for programs.
+
+        Keys: kind ("forward", "backward" or "gradient"), title, module, file, line, settings and
+        rule where there are any, and parts: a dict for each array, with part, shape, dtype, about,
+        and numbers or image.
+        """
+        return [
+            step | {"parts": [_part(part, _leaf_name(part.get("of"))) for part in step["parts"]]}
+            for step in self._steps
+        ]
+
+    @checked(height="[1, inf)", max_nodes="[1, inf)")
+    def page(
+        self,
+        params: Mapping[str, Any] | None = None,
+        *,
+        height: int = 720,
+        max_nodes: int = 90,
+    ) -> Page:
+        """The page with the player, for a notebook; ``str(page)`` is its HTML.
+
+        ``params``, ``max_nodes``: as for :func:`minigrad.make_dot`. ``height``: in pixels.
+
+        Raises ValueError if no step was recorded.
+        """
+        if not self._steps:
+            raise ValueError(
+                "film: nothing was recorded. Run tensors that have requires_grad=True, or that a "
+                "tape watches, inside `with mg.film() as steps:`"
+            )
+        used = {parent for node in self._nodes for parent in node.parents}
+        ends = [n for n in dict.fromkeys(self._nodes) if n not in used and not isinstance(n, Leaf)]
+        names = ["output"] if len(ends) == 1 else [f"output {i}" for i in range(len(ends))]
+        # Only shape and dtype of an output are drawn.
+        target = {name: Tensor(_empty(n), n) for name, n in zip(names, ends, strict=True)}
+        graph = graph_of(target or self._nodes[0], params)
+        left_out = f"{self._left_out:,} more steps were not recorded" if self._left_out else ""
+        layout, stands_for = arrange(graph, (), [left_out], max_nodes=max_nodes)
+        drawn = {node: shown_for(one, stands_for) for node, one in graph.of_node.items()}
+        rank = {node: i for i, node in enumerate(layout.root.nodes())}
+        at = {node: rank.get(one, -1) for node, one in drawn.items()}
+        steps: list[dict[str, Any]] = []
+        for step, node in zip(self._steps, self._nodes, strict=True):
+            parts: list[Part] = []
+            for part in step["parts"]:
+                leaf = part.get("of")
+                name = drawn[leaf].name if isinstance(leaf, Leaf) and leaf in drawn else ""
+                to = {"to": at.get(part["to"], -1)} if "to" in part else {}
+                parts.append(_part(part, name) | to)
+            title = step["title"]
+            if step["kind"] == "gradient" and node in drawn:
+                title = f"gradient of {drawn[node].name}"
+            steps.append(step | {"title": title, "at": at.get(node, -1), "parts": parts})
+        return Page(write_page(layout, steps), height)
+
+    def save(self, path: Any, params: Mapping[str, Any] | None = None) -> str:
+        """Write the page to ``path`` (.html) and give the path, as :func:`minigrad.save` does.
+
+        Raises ValueError for another suffix, or if no step was recorded, and OSError if the file
+        cannot be written.
+        """
+        target: Path = as_path(path, "film.save")
+        if target.suffix.lower() != ".html":
+            raise ValueError(f"film.save: the suffix must be .html, got {target.name!r}")
+        write_file(target, str(self.page(params)).encode(), "film.save")
+        return str(target)
+
+    def _repr_html_(self) -> str | None:
+        return self.page()._repr_html_() if self._steps else None
+
+
+def _part(part: Part, leaf: str) -> Part:
+    """A part without references to the history, ready for JSON; ``leaf`` is what it is called."""
+    plain = {key: value for key, value in part.items() if key not in ("of", "to") and value != ""}
+    return plain | ({"of": leaf} if leaf else {})
+
+
+def _names(op: Any, count: int) -> list[str]:
+    """What the inputs of an operator are called."""
+    if op.variadic:
+        return [f"{op.params[0]}[{i}]" for i in range(count)]
+    return [op.params[i] if i < len(op.params) else f"input {i}" for i in range(count)]
+
+
+def _leaf_name(node: Node | None) -> str:
+    return leaf_name(node) if isinstance(node, Leaf) else ""
+
+
+def _absent(array: Any) -> bool:
+    return array is None or isinstance(array, ShapeDtype)
+
+
+def _plain(g: Any) -> Any:
+    """The array of a cotangent, which may be a tensor, or rows of several."""
+    return getattr(g, "_data", getattr(g, "stack", g))
+
+
+def _empty(node: Node) -> Any:
+    return np.broadcast_to(np.zeros((), node.dtype), node.shape)
+
+
+def _short(value: Any) -> str:
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else f"{text[:39]}…"

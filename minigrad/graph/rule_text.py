@@ -1,0 +1,66 @@
+"""The source line of a derivative rule, as it stands in the library or in the user's program."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import linecache
+import textwrap
+from functools import cache
+from types import CodeType
+from typing import Any
+
+from minigrad.operators.declare import Operator
+
+#: Of a longer rule only the first lines are shown.
+LINES = 14
+
+
+def rule_text(op: Operator, i: int) -> str:
+    """The rule of input ``i``, or the rule of all inputs; "" if its source is not at hand."""
+    rule: Any = op.vjp_all or op.rules[0 if op.variadic else i]
+    code = getattr(inspect.unwrap(rule), "__code__", None) if callable(rule) else None
+    return _text(code) if isinstance(code, CodeType) else ""
+
+
+@cache
+def _text(code: CodeType) -> str:
+    lines = linecache.getlines(code.co_filename)
+    if not lines:
+        return ""
+    try:
+        tree = ast.parse("".join(lines))
+    except SyntaxError:
+        return ""
+    body = _begin(code)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
+            found = node.lineno <= body[0] and _holds(node.body, body)
+        elif isinstance(node, ast.FunctionDef) and node.name == code.co_name:
+            first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
+            found = first == code.co_firstlineno
+        else:
+            continue
+        if found:
+            text = ast.get_source_segment("".join(lines), node, padded=True) or ""
+            return _shortened(textwrap.dedent(text).lstrip())
+    return ""
+
+
+def _begin(code: CodeType) -> tuple[int, int]:
+    """Line and column at which the first expression of the body begins."""
+    places = [
+        (line, column)
+        for line, _, column, _ in code.co_positions()
+        if line is not None and column is not None and (line, column) != (code.co_firstlineno, 0)
+    ]
+    return min(places, default=(code.co_firstlineno, 0))
+
+
+def _holds(body: ast.expr, place: tuple[int, int]) -> bool:
+    return (body.lineno, body.col_offset) == place
+
+
+def _shortened(text: str) -> str:
+    lines = text.splitlines()
+    return "\n".join(lines if len(lines) <= LINES else [*lines[:LINES], "..."])
