@@ -109,8 +109,11 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
             return known(*inputs)
         if kwargs.get("out") is None and not _asks_more(known, kwargs, inputs):
             return known(*inputs, **_supported(ufunc, _parameters(known), kwargs))
-    if not engine.tracked([inputs, [*kwargs.values()]]):
-        return _on_arrays(getattr(ufunc, method), inputs, kwargs)
+    # ``at`` writes into its first argument, and a tensor is a value.
+    writes = method == "at" and hasattr(inputs[0], "_data")
+    if not writes and not engine.tracked([inputs, [*kwargs.values()]]):
+        run = ufunc if method == "__call__" else getattr(ufunc, method)
+        return _on_arrays(run, inputs, kwargs)
     name = _name(ufunc)
     if kwargs.get("out") is not None:
         raise TypeError(

@@ -1,4 +1,4 @@
-"""What stands in which group: modules become groups, repeated blocks one, deep modules are closed."""
+"""What stands in which group: modules are groups, repeated blocks one, deep modules closed."""
 
 from __future__ import annotations
 

@@ -74,12 +74,14 @@ class film(Hook):
 
     # -- recording ---------------------------------------------------------------------------------
 
-    def __call__(self, op: Any, arrays: Any, metadata: dict[str, Any], value: Any, node: Any) -> None:
+    def __call__(
+        self, op: Any, arrays: Any, metadata: dict[str, Any], value: Any, node: Any
+    ) -> None:
         """Record what an operator did, if it is part of the history."""
         super().__call__(op, arrays, metadata, value, node)
         if node is None or not self._has_room():
             return
-        saved = node.saved or ()
+        saved: tuple[Any, ...] = node.saved or ()
         names = _names(op, len(node.parents))
         given = list(arrays[0] if op.variadic else arrays) if arrays is not None else []
         parts: list[Part] = []
