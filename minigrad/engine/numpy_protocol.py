@@ -109,12 +109,15 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
             return known(*inputs)
         if kwargs.get("out") is None and not _asks_more(known, kwargs, inputs):
             return known(*inputs, **_supported(ufunc, _parameters(known), kwargs))
-    # ``at`` writes into its first argument, and a tensor is a value.
-    writes = method == "at" and hasattr(inputs[0], "_data")
-    if not writes and not engine.tracked([inputs, [*kwargs.values()]]):
+    name = _name(ufunc)
+    if method == "at" and hasattr(inputs[0], "_data"):  # NumPy does not look at the read-only flag
+        raise TypeError(
+            f"{name}.at: a tensor is a value and cannot be written to. Use mg.scatter, which is "
+            f"differentiable and makes a new one"
+        )
+    if not engine.tracked([inputs, [*kwargs.values()]]):
         run = ufunc if method == "__call__" else getattr(ufunc, method)
         return _on_arrays(run, inputs, kwargs)
-    name = _name(ufunc)
     if kwargs.get("out") is not None:
         raise TypeError(
             f"{name}: cannot write a tensor into an existing array (out=, or an in-place operator "

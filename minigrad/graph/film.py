@@ -39,7 +39,8 @@ class film(Hook):
     source line and the rule's. It is one file that needs no network. Buttons and a slider go
     through the steps, and the arrow keys and the space bar.
 
-    ``steps``: no more are recorded; the page says how many were left out.
+    ``steps``: no more are recorded; the page says how many were left out. Raises ValueError unless
+    it is at least 1, and RuntimeError when a block is opened inside itself.
 
     >>> import minigrad as mg
     >>> x = mg.tensor(2.0, requires_grad=True)
