@@ -164,8 +164,6 @@ def summary(
     Non-trainable params: 0
     Multiply-adds: 79,400 per sample
     """
-    if not isinstance(model, Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"summary: expected an nn.Module, got {type(model).__name__}")
     shapes = _shapes(input_shape)
     if any(isinstance(p, UninitializedParameter) for p in model.parameters()):
         model = copy.deepcopy(model)

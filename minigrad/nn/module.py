@@ -402,8 +402,6 @@ class Module:
         Raises ValueError with a list of all missing and unexpected keys and wrong shapes. The model
         is then unchanged.
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(f"load_state_dict: expected a mapping, got {type(state_dict).__name__}")
         uninitialized = load_late("minigrad.nn.lazy").UninitializedParameter
         own = dict(self._state())
         missing = [name for name in own if name not in state_dict]
@@ -459,8 +457,6 @@ class Module:
     @checked()
     def train(self, mode: bool = True) -> Self:
         """Switch to training (dropout drops, batch norm uses the batch); returns the module."""
-        if not isinstance(mode, bool):
-            raise TypeError(f"train: expected True or False, got {mode!r}")
         for module in self.modules():
             module.training = mode
         return self
