@@ -8,11 +8,14 @@ order are taken through it.
 from __future__ import annotations
 
 import math
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minigrad.kernels.blas import one_thread
 from minigrad.kernels.sums import mean as mean_of, total
+from minigrad.kernels.threads import run
 
 
 def plain_moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
@@ -86,6 +89,9 @@ def moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
     """``plain_moments``, whose sums do not drift."""
     if not x.size:
         return _moments_of_nothing(x, axis)
+    rows = _Rows.of(x, axis)
+    if rows is not None:
+        return rows.moments()
     mean = mean_of(x, axis, keepdims=True)
     centred = x - mean
     return mean, mean_of(centred * centred, axis, keepdims=True)
@@ -101,6 +107,9 @@ def normalize(
 ) -> Any:
     """``plain_normalize``, in few passes."""
     mean, var = known or moments(x, axis)
+    rows = _Rows.of(x, axis, weight, bias)
+    if rows is not None:
+        return rows.normalize(mean, var, eps, weight, bias)
     inv = 1.0 / np.sqrt(var + eps)
     ans = x - mean
     if weight is not None and _folds(weight, mean):
@@ -129,11 +138,15 @@ def normalize_grad(
     2.8 ms in place of 4.8 for batch norm of 100 x 16 x 28 x 28.
     """
     mean, var = known or moments(x, axis)
+    rows = _Rows.of(x, axis, weight, bias, g)
+    if rows is not None:
+        found = rows.normalize_grad(g, needed, mean, var, eps, weight, bias)
+        return [found[i] for i in needed]
     inv = 1.0 / np.sqrt(var + eps)
     count = max(1, math.prod([x.shape[a] for a in axis]))
     centred = x - mean
     product = g * centred
-    found: dict[int, Any] = {}
+    found = {}
     if 1 in needed:
         found[1] = (
             _sum_to(product * inv, weight)
@@ -167,3 +180,171 @@ def affine(x: Any, scale: Any, shift: Any, mean: Any) -> Any:
     if shift is None:
         return ans
     return np.add(ans, shift, out=ans if ans.dtype == np.result_type(ans, shift) else None)
+
+
+# -- layer and group norm: rows that lie side by side ----------------------------------------------
+
+#: Rows up to this length, and so many rows, may be added up by BLAS, which does not add pairwise.
+LONGEST, MOST_ROWS = 4096, 1024
+#: The elements of the rows that are done at once, and stay in cache.
+PIECE = 1 << 17
+
+
+def _dots(rows: Any, w: Any = None) -> Any:
+    """The sum of each row, or of its products with w, as a column: a third of np.sum's time."""
+    w = np.ones(rows.shape[1], rows.dtype) if w is None else w
+    return (rows @ w)[:, None]
+
+
+class _Rows(NamedTuple):
+    """x as rows of what is normalised together, each of ``channels`` runs of ``run`` elements.
+
+    In layer norm, weight and bias have one number for each element (``run`` 1); in group norm, one
+    for each channel of each group (``groups`` rows after each other are those of one example).
+    """
+
+    x: Any
+    shape: tuple[int, ...]
+    kept: tuple[int, ...]
+    groups: int
+    run: int
+
+    @classmethod
+    def of(
+        cls, x: Any, axis: tuple[int, ...], weight: Any = None, bias: Any = None, g: Any = None
+    ) -> _Rows | None:
+        """The rows, or None for what is laid out in another way."""
+        first = x.ndim - len(axis)
+        given = [a for a in (weight, bias, g) if a is not None]
+        if (
+            not x.size
+            or not first
+            or x.dtype.char not in "fd"
+            or not x.flags.c_contiguous
+            or {a % x.ndim for a in axis} != {*range(first, x.ndim)}
+            or math.prod(x.shape[first:]) > LONGEST
+            or any(a.dtype != x.dtype for a in given)
+        ):
+            return None
+        rows = x.reshape(-1, math.prod(x.shape[first:]))
+        kept = (*x.shape[:first], *[1] * len(axis))
+        groups, run = 1, 1
+        like = weight if weight is not None else bias
+        if like is not None:
+            if bias is not None and bias.shape != like.shape:
+                return None
+            if like.shape == (1, *x.shape[1 : first + 1], *[1] * (len(axis) - 1)) and first > 1:
+                groups, run = math.prod(x.shape[1:first]), math.prod(x.shape[first + 1 :])
+                if run == 1:
+                    return None
+            elif like.shape != (*[1] * first, *x.shape[first:]):
+                return None
+        return cls(rows, x.shape, kept, groups, run)
+
+    def pieces(self, work: Callable[[slice], None]) -> None:
+        """Call ``work`` for the rows of some examples at a time, on all threads."""
+        most = min(PIECE // self.x.shape[1], MOST_ROWS)
+        many = max(1, most // self.groups) * self.groups
+
+        def each(starts: Sequence[int]) -> None:
+            for start in starts:
+                work(slice(start, start + many))
+
+        with one_thread():
+            run(each, range(0, len(self.x), many), self.x.size * 1e-9)
+
+    def flat(self, a: Any) -> Any:
+        """Weight or bias beside the runs: (1, groups, channels, 1), or (length,) in layer norm."""
+        return a.reshape(-1) if self.run == 1 else a.reshape(1, self.groups, -1, 1)
+
+    def beside(self, column: Any) -> Any:
+        """A number for each row beside the runs."""
+        return column.reshape(-1, self.groups, 1, 1)
+
+    def runs(self, rows: Any) -> Any:
+        """Rows as (examples, groups, channels, run), or as they are in layer norm."""
+        if self.run == 1:
+            return rows
+        return rows.reshape(-1, self.groups, rows.shape[1] // self.run, self.run)
+
+    def moments(self) -> tuple[Any, Any]:
+        n, count = self.x.shape
+        mean, var = np.empty((2, n, 1), self.x.dtype)
+
+        def work(some: slice) -> None:
+            rows = self.x[some]
+            mean[some] = _dots(rows) / count
+            centred = rows - mean[some]
+            var[some] = (centred[:, None] @ centred[:, :, None])[:, 0] / count
+
+        self.pieces(work)
+        return mean.reshape(self.kept), var.reshape(self.kept)
+
+    def normalize(self, mean: Any, var: Any, eps: float, weight: Any, bias: Any) -> Any:
+        ans = np.empty(self.shape, self.x.dtype)
+        to = ans.reshape(self.x.shape)
+        mean, inv = mean.reshape(-1, 1), 1.0 / np.sqrt(var.reshape(-1, 1) + eps)
+        w, b = (None if a is None else self.flat(a) for a in (weight, bias))
+
+        def work(some: slice) -> None:
+            part = to[some]
+            np.subtract(self.x[some], mean[some], out=part)
+            if w is None or self.run == 1:
+                part *= inv[some]
+            runs = self.runs(part)
+            if w is not None:
+                runs *= w if self.run == 1 else w * self.beside(inv[some])
+            if b is not None:
+                runs += b
+
+        self.pieces(work)
+        return ans
+
+    def normalize_grad(
+        self, g: Any, needed: Sequence[int], mean: Any, var: Any, eps: float, weight: Any, bias: Any
+    ) -> dict[int, Any]:
+        n, count = self.x.shape
+        g = np.ascontiguousarray(g).reshape(n, count)
+        mean, inv = mean.reshape(-1, 1), 1.0 / np.sqrt(var.reshape(-1, 1) + eps)
+        w = None if weight is None else self.flat(weight)
+        by_x = np.empty(self.shape, self.x.dtype)
+        to = by_x.reshape(n, count)
+        sums: dict[int, tuple[Any, Any]] = {}
+
+        def work(some: slice) -> None:
+            back, scale, target = g[some], inv[some], to[some]
+            centred = self.x[some] - mean[some]
+            product = back * centred
+            if self.run == 1:
+                level, slope = (_dots(a, w) / count for a in (back, product))
+                if w is not None or bias is not None:
+                    sums[some.start] = scale[:, 0] @ product, np.ones_like(scale[:, 0]) @ back
+                centred *= slope * (scale * scale)
+                np.subtract(back if w is None else back * w, centred, out=target)
+                target -= level
+                target *= scale
+                return
+            scale = self.beside(scale)
+            levels, slopes = (
+                _dots(a.reshape(-1, self.run)).reshape(len(scale), self.groups, -1, 1)
+                for a in (back, product)
+            )
+            sums[some.start] = np.sum(slopes * scale, axis=0), np.sum(levels, axis=0)
+            level, slope = (
+                np.sum(a if w is None else a * w, axis=2, keepdims=True) / count * scale
+                for a in (levels, slopes)
+            )
+            np.multiply(self.runs(back), scale if w is None else w * scale, out=self.runs(target))
+            self.runs(centred)[...] *= slope * scale * scale
+            target -= centred
+            self.runs(target)[...] -= level
+
+        self.pieces(work)
+        found = {0: by_x}
+        for i, like in ((1, weight), (2, bias)):
+            if i in needed and like is not None:
+                # In an order that does not depend on which thread was first.
+                parts = np.stack([sums[start][i - 1] for start in sorted(sums)])
+                summed = np.sum(parts, axis=0, dtype=np.float64)
+                found[i] = summed.astype(self.x.dtype).reshape(like.shape)
+        return found
