@@ -89,7 +89,8 @@ __all__ = [
     "save", "load", "load_metadata", "save_checkpoint", "load_checkpoint", "save_model",
     "load_model", "onnx",
     # looking inside, and proving gradients
-    "make_dot", "film", "summary", "Summary", "observe", "explain", "detect_anomaly", "AnomalyError",
+    "make_dot", "film", "summary", "Summary", "observe", "explain", "detect_anomaly",
+    "AnomalyError",
     "show_config", "testing",
     # arithmetic
     "abs", "absolute", "add", "clip", "copysign", "divide", "divmod", "fabs", "floor_divide",
