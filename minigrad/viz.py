@@ -157,6 +157,22 @@ def _draw_curve(axes: Any, name: str, training: Sequence[Any], validation: Seque
         axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")
 
 
+def draw_learning_rates(rates: Any, losses: Any, suggestion: float) -> Any:
+    """The smoothed loss of a search over learning rates, with the suggestion."""
+    figure = _figure(3.3, "LearningRates.plot", width=5.2)
+    axes = figure.subplots()
+    axes.plot(rates, losses, color=TRAINING, linewidth=1.8)
+    axes.set_xscale("log")
+    axes.axvline(suggestion, color=VALIDATION, linewidth=1.2, linestyle="--")
+    axes.set_title("loss", loc="left", fontsize=11, fontweight="bold")
+    axes.set_title(f"falls fastest at {suggestion:.3g}", loc="right", fontsize=9, color=VALIDATION)
+    axes.grid(axis="y", color="#e3e5e8", linewidth=0.8)
+    axes.set_axisbelow(True)
+    _style_axes(axes, x="learning rate")
+    axes.spines["bottom"].set(visible=True, color="#c4c7cc")
+    return figure
+
+
 def _has_numbers(values: Sequence[Any]) -> bool:
     return len(values) > 0 and np.ndim(values[-1]) == 0 and bool(np.isfinite(values).any())
 

@@ -436,6 +436,9 @@ def calls() -> dict[str, Callable[[], Call]]:
         table[f"mg.Trainer.{name}"] = lambda name=name: Call(
             getattr(trainer(), name), {"x": X, "y": Y}
         )
+    table["mg.Trainer.lr_find"] = lambda: Call(
+        trainer().lr_find, {"x": X, "y": Y, "steps": 5}, lambda found: found.suggestion
+    )
     table["mg.Trainer.predict"] = lambda: Call(trainer().predict, {"x": X})
     table["mg.Trainer.load_state_dict"] = lambda: Call(
         trainer().load_state_dict, {"state": fitted().state_dict()}

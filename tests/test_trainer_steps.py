@@ -11,6 +11,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import callbacks, nn, optim
 from minigrad.data import ArrayDataset, DataLoader
+from minigrad.training.lr_finder import LearningRates
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(47, 3)).astype(np.float32)
@@ -226,6 +227,63 @@ def test_a_schedule_of_steps_counts_steps():
     each = callbacks.LearningRateScheduler(schedule, every="batch")
     made.fit(X, Y, batch_size=5, verbose=0, callbacks=[each])
     assert schedule.last_epoch == 3  # of 10 batches: 4, 4 and 2
+
+
+# -- the search for a learning rate ----------------------------------------------------------------
+
+
+def test_a_search_finds_a_rate_that_learns_and_changes_nothing(tmp_path):
+    def outcome(rate):
+        made = trainer(optimizer=optim.SGD(lr=rate))
+        made.fit(X, Y, epochs=1, batch_size=5, verbose=0)
+        return made.evaluate(X, Y)["loss"]
+
+    made, other = (trainer(optimizer=optim.Adam(lr=0.01)) for _ in range(2))
+    loader = DataLoader(ArrayDataset(X, Y), 5, shuffle=True, seed=3)
+    found = made.lr_find(loader, start=1e-5, end=1e3)
+    assert found.rates[0] == pytest.approx(1e-5)
+    assert np.all(np.diff(np.log(found.rates)) > 0.1)
+    assert len(found.losses) == len(found.rates) < 100  # it ends where the loss explodes
+    assert outcome(found.suggestion) < min(outcome(found.rates[0]), outcome(found.rates[-1]))
+    for one in (made, other):
+        one.fit(loader, epochs=2, verbose=0)
+        loader = DataLoader(ArrayDataset(X, Y), 5, shuffle=True, seed=3)
+    assert made.history.history == other.history.history
+    for a, b in zip(made.model.parameters(), other.model.parameters(), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    pytest.importorskip("matplotlib")
+    figure = found.plot(tmp_path / "rates.png")
+    assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), found.losses)
+    assert figure.axes[0].lines[1].get_xdata()[0] == found.suggestion
+
+
+def test_the_suggestion_is_where_the_loss_falls_fastest():
+    rates = np.logspace(-4, 0, 5)
+    assert LearningRates(rates, np.array([4.0, 3.9, 3.0, 2.8, 9.0])).suggestion == rates[2]
+    assert LearningRates(rates, np.array([4.0, 3.0, 2.9, 2.8, 2.7])).suggestion == rates[0]
+    assert LearningRates(rates, np.array([1.0, 2.0, 3.0, 4.0, 0.5])).suggestion in rates
+
+
+def test_groups_keep_the_ratio_of_their_rates():
+    model, seen = nn.Linear(3, 3), []
+    optimizer = optim.SGD(
+        [{"params": [model.weight], "lr": 0.1}, {"params": [model.bias], "lr": 0.3}]
+    )
+    made = mg.Trainer(model, optimizer)
+    step = optimizer.step
+    optimizer.step = lambda: (seen.append([g["lr"] for g in optimizer.param_groups]), step())
+    made.lr_find(X, Y, steps=3, start=0.01, end=1.0)
+    np.testing.assert_allclose(seen, [[0.01, 0.03], [0.1, 0.3], [1.0, 3.0]])
+    assert [g["lr"] for g in optimizer.param_groups] == [0.1, 0.3]
+
+
+def test_an_impossible_search_is_told():
+    with pytest.raises(ValueError, match=r"lr_find: end must be above start=0\.1, got 0\.01"):
+        trainer().lr_find(X, Y, start=0.1, end=0.01)
+    broken = trainer(lambda output, target: output.sum() * np.float32(np.nan))
+    with pytest.raises(ValueError, match=r"lr_find: .*not finite after 0 steps.*start=1e-09"):
+        broken.lr_find(X, Y)
 
 
 # -- callbacks, and what is shown ------------------------------------------------------------------

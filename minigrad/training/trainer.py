@@ -37,6 +37,7 @@ from minigrad.training.divergence import Diverged, cause_of_divergence, describe
 from minigrad.training.history import History
 from minigrad.training.interrupts import interrupts_deferred
 from minigrad.training.losses import REGRESSION, Loss
+from minigrad.training.lr_finder import LearningRates, search
 from minigrad.training.metrics import (
     Accuracy,
     Metric,
@@ -445,6 +446,54 @@ class Trainer:
             f"Often a lower learning rate (now {rates}) or clipped gradients help. "
             f"trainer.history holds the epochs before."
         )
+
+    @checked(batch_size="[1, inf)", start="(0, inf)", end="(0, inf)", steps="[3, inf)")
+    def lr_find(
+        self,
+        x: Any,
+        y: Any = None,
+        *,
+        batch_size: int = 32,
+        start: float = 1e-6,
+        end: float = 1.0,
+        steps: int = 100,
+    ) -> LearningRates:
+        """Look for a learning rate: train for some steps while it grows from start to end.
+
+        The search ends early where the loss rises to several times its least value. Afterwards the
+        model, the optimizer and all random numbers are as before. Returns the rates, the smoothed
+        losses, a ``suggestion`` (where the loss falls fastest) and ``plot()``; set the rate with
+        ``trainer.optimizer.param_groups[0]["lr"] = found.suggestion``. Arguments and errors as in
+        :meth:`fit`; ValueError also for ``end`` below ``start``, and for a loss that is not finite
+        from the beginning.
+
+        L. N. Smith, Cyclical learning rates for training neural networks, 2017, section 3.3.
+        """
+        if end <= start:
+            raise ValueError(f"lr_find: end must be above start={start:g}, got {end:g}")
+        source = batches.batches_of(x, y, batch_size, True, "lr_find")
+        check_data("", source, self.model, self.loss, self.metrics)
+        dtype = float_dtype(self.model)
+        place = source.state_dict() if isinstance(source, DataLoader) else None
+        before, attributes = self.state_dict(), dict(vars(self))
+
+        def step(batch: Any) -> float:
+            loss = self._forward(batch, dtype)[-1]
+            self.optimizer.zero_grad()
+            loss.backward()
+            self._step()
+            return float(loss.item())
+
+        try:
+            with modes_restored(self.model):
+                self.model.train()
+                self._gathered = self._full = 0
+                return search(step, source, self.optimizer.param_groups, start, end, steps)
+        finally:
+            self._take(before)
+            vars(self).update(attributes)
+            if place is not None:
+                source.load_state_dict(place)
 
     # -- evaluating and predicting -----------------------------------------------------------------
 

@@ -1,0 +1,111 @@
+"""Which learning rate suits: a short run in which it grows from step to step.
+
+While it is too small the loss hardly moves, then it falls, and where the rate is too large the loss
+rises again. A good rate is where it falls fastest.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minigrad.engine.settings import checked
+from minigrad.io.file_system import as_path, write_file
+from minigrad.lazy import load_late
+
+#: How much of the smoothed loss comes from the steps before.
+SMOOTH = 0.9
+#: The search ends where the smoothed loss is this many times its least value.
+DIVERGED = 4.0
+
+
+class LearningRates:
+    """What ``Trainer.lr_find`` found: ``rates``, the smoothed ``losses``, and a ``suggestion``.
+
+    The suggestion is the rate at which the loss fell fastest. ``plot`` draws all.
+    """
+
+    def __init__(self, rates: NDArray[Any], losses: NDArray[Any]) -> None:
+        self.rates = rates
+        self.losses = losses
+        #: Behind its least value the loss only rises.
+        upto = max(int(np.argmin(losses)) + 1, 2)
+        self.suggestion = float(rates[int(np.argmin(np.gradient(losses[:upto])))])
+
+    def __repr__(self) -> str:
+        ends = f"{self.rates[0]:.3g} to {self.rates[-1]:.3g}"
+        return f"<LearningRates {ends}, suggestion {self.suggestion:.3g}>"
+
+    @checked()
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Any:
+        """Draw the loss over the rates and mark the suggestion; returns the figure.
+
+        ``path``: also write it there, as .png, .svg or .pdf. Needs matplotlib (``minigrad[plot]``).
+        """
+        figure = load_late("minigrad.viz").draw_learning_rates(
+            self.rates, self.losses, self.suggestion
+        )
+        if path is not None:
+            target = as_path(path, "LearningRates.plot")
+            content = io.BytesIO()
+            figure.savefig(content, format=target.suffix[1:] or "png")
+            write_file(target, content.getvalue(), "LearningRates.plot")
+        return figure
+
+
+def search(
+    step: Callable[[Any], float],
+    source: Any,
+    groups: list[dict[str, Any]],
+    start: float,
+    end: float,
+    steps: int,
+) -> LearningRates:
+    """Run ``step`` on batches while the rate of each group grows from ``start`` to ``end``.
+
+    ``step`` gives the loss of a batch, before the step. Groups keep the ratio of their rates.
+    Raises ValueError for a search that ends before its third step.
+    """
+    first = groups[0]["lr"] or 1.0
+    ratios = [group["lr"] / first for group in groups]
+    rates: list[float] = []
+    losses: list[float] = []
+    smoothed = 0.0
+    for number, batch in enumerate(_again_and_again(source, steps)):
+        rate = start * (end / start) ** (number / max(steps - 1, 1))
+        for group, ratio in zip(groups, ratios, strict=True):
+            group["lr"] = rate * ratio
+        loss = step(batch)
+        if not math.isfinite(loss):
+            break
+        smoothed = SMOOTH * smoothed + (1.0 - SMOOTH) * loss
+        rates.append(rate)
+        losses.append(smoothed / (1.0 - SMOOTH ** (number + 1)))
+        if losses[-1] > DIVERGED * min(losses) > 0:
+            break
+    if len(rates) < 3:
+        raise ValueError(
+            f"lr_find: the loss was not finite after {len(rates)} steps, from a learning rate of "
+            f"{start:g}; begin with a smaller one, start={start / 1000:g}"
+        )
+    return LearningRates(np.asarray(rates), np.asarray(losses))
+
+
+def _again_and_again(source: Any, steps: int) -> Iterator[Any]:
+    """So many batches, from as many epochs as it takes."""
+    left = steps
+    while left:
+        before = left
+        for batch in source:
+            yield batch
+            left -= 1
+            if not left:
+                return
+        if left == before:
+            raise ValueError("lr_find: there is no batch; pass a DataLoader or arrays")
