@@ -30,9 +30,7 @@ def late_names(
 
     def get(name: str) -> Any:
         if name not in space.__all__:
-            # With name and obj, Python suggests the nearest public name.
-            message = f"module {package!r} has no attribute {name!r}"
-            raise AttributeError(message, name=name, obj=space)
+            return spelled(package)(name)
         place = found_in.get(name, rest)
         if place == package:
             return load_late(f"{package}.{name}")  # which makes it an attribute
@@ -44,6 +42,22 @@ def late_names(
         return sorted([*space.__all__, "__version__"])
 
     return get, public
+
+
+def spelled(package: str) -> Callable[[str], Any]:
+    """``__getattr__`` of a package that tells people who know PyTorch what a name is called here.
+
+    Raises AttributeError, unless the name means the same thing.
+    """
+    space: Any = sys.modules[package]
+
+    def get(name: str) -> Any:
+        if name.startswith("_") or package == "minigrad.kernels.current":
+            message = f"module {package!r} has no attribute {name!r}"
+            raise AttributeError(message, name=name, obj=space)
+        return load_late("minigrad.spellings").of_module(package, name, space)
+
+    return get
 
 
 def extra(module: str, name: str, purpose: str) -> Any:

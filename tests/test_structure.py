@@ -12,7 +12,7 @@ PACKAGE = ROOT / "minigrad"
 #: The rooms in CONTRIBUTING's order. A room imports from itself and from the rooms before it; the
 #: last two are public paths of files in training/.
 ROOMS = [
-    "lazy", "kernels", "operators", "engine", "nn", "optim", "io", "debug", "graph", "data", "distributed",
+    "lazy", "spellings", "kernels", "operators", "engine", "nn", "optim", "io", "debug", "graph", "data", "distributed",
     "testing", "training", "models", "onnx", "viz", "callbacks", "metrics",
 ]  # fmt: skip
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

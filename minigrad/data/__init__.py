@@ -1,5 +1,7 @@
 """Data sets, batches, splits, transforms of images, and the well-known collections."""
 
+from typing import TYPE_CHECKING
+
 from minigrad.data.datasets import load_digits, load_fashion_mnist, load_mnist
 from minigrad.data.idx import read_idx
 from minigrad.data.loader import ArrayDataset, DataLoader, Subset, default_collate
@@ -17,6 +19,7 @@ from minigrad.data.transforms import (
     RandomHorizontalFlip,
     RandomTransform,
 )
+from minigrad.lazy import spelled
 
 __all__ = [
     "ArrayDataset", "DataLoader", "Subset", "default_collate", "random_split", "train_test_split",
@@ -24,6 +27,9 @@ __all__ = [
     "load_digits", "load_fashion_mnist", "load_mnist", "read_idx",
     "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "RandomTransform",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = spelled(__name__)
 
 
 def __dir__() -> list[str]:

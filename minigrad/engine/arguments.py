@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.lazy import load_late
 from minigrad.operators.declare import Operator, engine, lost, with_numpys_names
 
 #: Common types that hold no tensors.
@@ -23,12 +24,14 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     Raises TypeError for arguments that the operator does not take.
     """
     if len(args) > len(op.params):
+        more = load_late("minigrad.spellings").MORE.get(op.name)
         raise TypeError(
             f"{op.name}: takes {len(op.params)} arguments ({', '.join(op.params)}), got {len(args)}"
+            + (f"; {more}" if more else "")
         )
     metadata = dict(zip(op.params, args, strict=False))
     if kwargs:
-        kwargs = with_numpys_names(op.params, op.arity, kwargs)
+        kwargs = with_numpys_names(op.name, op.params, op.arity, kwargs)
     for key, value in kwargs.items():
         if key not in op.params:
             if key == "out":

@@ -146,7 +146,10 @@ def _also_x(function: F) -> F:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         return function(
-            *args, **(with_numpys_names(("a",), 1, kwargs) if "x" in kwargs else kwargs)
+            *args,
+            **(
+                with_numpys_names(function.__name__, ("a",), 1, kwargs) if "x" in kwargs else kwargs
+            ),
         )
 
     return cast("F", call)

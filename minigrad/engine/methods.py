@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 
+from minigrad.lazy import load_late
 from minigrad.operators import (
     activations,
     arithmetic,
@@ -18,35 +19,13 @@ from minigrad.operators import (
     reductions,
     shapes,
 )
+from minigrad.operators.declare import named
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-#: What people who know PyTorch look for, and what it is called here.
-INSTEAD = {
-    "add_": "x + y, or p.assign(array) for a parameter",
-    "cpu": "the tensor as it is: there is one device",
-    "cuda": "the tensor as it is: there is one device",
-    "data": ".numpy() to read and .assign(array) to write",
-    "dim": ".ndim",
-    "double": '.astype("float64")',
-    "expand": "mg.broadcast_to",
-    "float": '.astype("float32")',
-    "long": '.astype("int64")',
-    "matmul": "x @ y",
-    "mul_": "x * y, or p.assign(array) for a parameter",
-    "numel": ".size",
-    "permute": ".transpose(axes)",
-    "requires_grad_": ".requires_grad = True",
-    "to": ".astype(dtype): there is one device",
-    "type": ".astype(dtype)",
-    "unsqueeze": "mg.expand_dims",
-    "view": ".reshape",
-    "zero_": "p.assign(array) for a parameter",
-}
 
 
 def _on_both_sides(function: Callable[P, R]) -> tuple[Callable[P, R], Callable[[Any, Any], R]]:
@@ -126,7 +105,7 @@ class ArrayMethods:
     take = indexing.take
     copy = shapes.copy
     dot = products.dot
-    flatten = ravel = shapes.ravel
+    ravel = shapes.ravel
     repeat = shapes.repeat
     squeeze = shapes.squeeze
     swapaxes = shapes.swapaxes
@@ -134,10 +113,10 @@ class ArrayMethods:
     if not TYPE_CHECKING:  # where checkers look, an unknown name stays an error
 
         def __getattr__(self, name: str) -> Any:
-            kind = type(self).__name__
-            remedy = f"; use {INSTEAD[name]}" if name in INSTEAD else ""
-            # With name and obj, Python adds the nearest name that there is.
-            raise AttributeError(f"{kind!r} object has no {name!r}{remedy}", name=name, obj=self)
+            if name.startswith("_"):  # NumPy, copy and notebooks look for many of these
+                kind = type(self).__name__
+                raise AttributeError(f"{kind!r} object has no {name!r}", name=name, obj=self)
+            return load_late("minigrad.spellings").of_tensor(self, name)
 
     def astype(self, dtype: Any) -> Tensor:
         """The elements converted to this dtype; a conversion to integers is not tracked."""
@@ -147,24 +126,28 @@ class ArrayMethods:
         """See :func:`minigrad.compress`."""
         return indexing.compress(condition, self, axis)
 
+    @named
     def cumsum(self, axis: int | None = None) -> Tensor:
         """See :func:`minigrad.cumsum`."""
         from minigrad.operators import cumulative
 
         return cumulative.cumsum(self, axis=axis)
 
+    @named
     def cumprod(self, axis: int | None = None) -> Tensor:
         """See :func:`minigrad.cumprod`."""
         from minigrad.operators import cumulative
 
         return cumulative.cumprod(self, axis=axis)
 
+    @named
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """See :func:`minigrad.diagonal`."""
         from minigrad.operators import diagonals
 
         return diagonals.diagonal(self, offset=offset, axis1=axis1, axis2=axis2)
 
+    @named
     def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         """See :func:`minigrad.trace`."""
         from minigrad.operators import diagonals
@@ -187,6 +170,18 @@ class ArrayMethods:
         """Zeros, as the values are real."""
         return shapes.imag(self)
 
+    @named
+    def flatten(self, start_axis: int | str = 0, end_axis: int = -1) -> Tensor:
+        """The axes from ``start_axis`` to ``end_axis`` joined into one: all of them by default.
+
+        NumPy's order "C" may stand in the first place. Raises ValueError for axes that are not
+        there.
+        """
+        if start_axis in (0, "C") and end_axis == -1:
+            return shapes.ravel(self)
+        joined: Tensor = load_late("minigrad.nn.functional").flatten(self, start_axis, end_axis)
+        return joined
+
     def reshape(self, *shape: Any) -> Tensor:
         """See :func:`minigrad.reshape`; ``t.reshape(2, 3)`` and ``t.reshape((2, 3))`` both work."""
         one = len(shape) == 1
@@ -196,5 +191,12 @@ class ArrayMethods:
         """See :func:`minigrad.transpose`; ``t.transpose(1, 0)`` and ``((1, 0))`` both work."""
         if not axes:
             return shapes.transpose(self)
+        x: Any = self
+        ndim = x.ndim
+        if len(axes) == 2 and ndim > 2:
+            raise ValueError(
+                f"transpose: expected all {ndim} axes in their new order, got {axes}; "
+                f"x.swapaxes{axes} exchanges two"
+            )
         one = len(axes) == 1
         return shapes.transpose(self, axes[0] if one else axes)

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from minigrad.engine.printable import with_article
+from minigrad.operators.declare import other_spelling
 from minigrad.operators.errors import bound, refusal
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -115,6 +116,9 @@ def checked(**ranges: str) -> Callable[[F], F]:
             try:
                 return f(*given, **kwargs)
             except FAILURES as error:
+                spelled = other_spelling(name, f, kwargs, error)
+                if spelled is not None:
+                    return call(*args, **spelled)
                 told = _told(name, call, tuple(given), kwargs, error)
                 if told is error:
                     raise

@@ -56,6 +56,19 @@ def _by_short_path(function: Callable[..., Any]) -> tuple[Operation, Operation]:
     return left, right
 
 
+class Size(int):
+    """A number of elements, which says what to write when it is called, as PyTorch's size() is."""
+
+    __slots__ = ()
+
+    def __call__(self, *axis: Any) -> NoReturn:
+        """Raise TypeError, with what to write."""
+        where = f"[{axis[0]}]" if axis else ""
+        raise TypeError(
+            f"size: it is the number of elements, as in NumPy, not a method; write x.shape{where}"
+        )
+
+
 class Tensor(ArrayMethods):
     """A value (an ndarray that nobody may write to) and, when tracked, its history.
 
@@ -97,7 +110,7 @@ class Tensor(ArrayMethods):
     @property
     def size(self) -> int:
         """The number of elements."""
-        return self._data.size
+        return Size(self._data.size)
 
     @property
     def dtype(self) -> np.dtype[Any]:

@@ -5,7 +5,10 @@
 (5, 2)
 """
 
+from typing import TYPE_CHECKING
+
 from minigrad.engine.parameter import Parameter
+from minigrad.lazy import spelled
 from minigrad.nn import functional as functional, init as init
 from minigrad.nn.activation import (
     ELU,
@@ -76,6 +79,9 @@ __all__ = [
     "Sigmoid", "SmoothL1Loss", "Softmax", "Softplus", "Tanh", "Unflatten",
     "UninitializedParameter", "Upsample", "functional", "functional_call", "init", "l2_penalty",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = spelled(__name__)
 
 
 def __dir__() -> list[str]:

@@ -141,7 +141,7 @@ class Sequential(_Row):
 
     def __getattr__(self, name: str) -> Any:
         # Tells type checkers that there are attributes by name; runs only where there is none.
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
+        return super().__getattr__(name)  # type: ignore[misc]  # type checkers see none
 
     def forward(self, x: Any) -> Any:
         """Run the modules in order."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.kernels.windows import as_int
+from minigrad.lazy import spelled
 from minigrad.nn.module import Module
 from minigrad.operators.activations import (
     elu,
@@ -297,6 +299,9 @@ def one_hot(input: ArrayLike, num_classes: int = -1) -> Tensor:
         )
     return Tensor((index[..., None] == np.arange(count)).astype(np.int64))
 
+
+if not TYPE_CHECKING:
+    __getattr__ = spelled(__name__)
 
 #: PyTorch's words for NumPy's ways of padding.
 PAD_MODES = {

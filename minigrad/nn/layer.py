@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn.module import Module
 
@@ -52,6 +53,10 @@ class FunctionLayer(Layer):
 
     _function: ClassVar[Callable[..., Tensor]]
     _settings: ClassVar[tuple[str, ...]]
+
+    @checked()
+    def __init__(self) -> None:
+        super().__init__()
 
     def __init_subclass__(
         cls, *, function: Callable[..., Tensor] | None = None, **kwargs: Any

@@ -12,7 +12,7 @@ import copy
 import itertools
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -34,6 +34,9 @@ class Incompatible(NamedTuple):
 
     missing_keys: list[str]
     unexpected_keys: list[str]
+
+
+M = TypeVar("M", bound="Module")
 
 
 class RemovableHandle:
@@ -178,7 +181,10 @@ class Module:
             kind = type(self).__name__
             if name in Module.__slots__:
                 raise AttributeError(f"{kind}: call super().__init__() in its __init__ first")
-            raise AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=self)
+            if name.startswith("_"):
+                message = f"{kind!r} object has no attribute {name!r}"
+                raise AttributeError(message, name=name, obj=self)
+            return load_late("minigrad.spellings").of_model(self, name)
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)
@@ -482,29 +488,19 @@ class Module:
             keep = old is not None and not set_to_none
             parameter.grad = Tensor(np.zeros_like(parameter._data)) if keep else None
 
-    @checked()
     def to(self, dtype: DTypeLike) -> Self:
         """Convert floating-point parameters, their gradients and buffers in place.
 
-        Raises TypeError for a dtype that is not floating-point.
+        ``to("cpu")`` changes nothing. Raises TypeError for a dtype that is not floating-point, and
+        for another device.
 
         >>> from minigrad import nn
         >>> nn.Linear(2, 1).to("float64").weight.dtype
         dtype('float64')
         """
-        wanted = np.dtype(dtype)
-        if wanted.kind != "f":
-            raise TypeError(f"to: expected a floating-point dtype, got {wanted}")
-        for tensor in [*self.parameters(), *self.buffers()]:
-            if tensor._data.dtype.kind != "f":
-                continue
-            tensor._data = tensor._data.astype(wanted)
-            leaf = tensor._node
-            if type(leaf) is Leaf:
-                leaf.dtype = wanted
-                leaf.assigned = next_number()
-                leaf.grad = None if leaf.grad is None else leaf.grad.detach().astype(wanted)
-        return self
+        if isinstance(dtype, str) and load_late("minigrad.spellings").on_cpu(dtype):
+            return self
+        return to(self, dtype)
 
     astype = to
 
@@ -620,3 +616,21 @@ def modes_restored(model: Module) -> Generator[None]:
 def float_dtype(model: Module) -> np.dtype[Any]:
     """The dtype of the model's floating-point parameters; float32 when it has none."""
     return next((p.dtype for p in model.parameters() if p.dtype.kind == "f"), np.dtype(np.float32))
+
+
+@checked()
+def to(module: M, dtype: DTypeLike) -> M:
+    """The module, its floating-point tensors converted in place."""
+    wanted = np.dtype(dtype)
+    if wanted.kind != "f":
+        raise TypeError(f"to: expected a floating-point dtype, got {wanted}")
+    for tensor in [*module.parameters(), *module.buffers()]:
+        if tensor._data.dtype.kind != "f":
+            continue
+        tensor._data = tensor._data.astype(wanted)
+        leaf = tensor._node
+        if type(leaf) is Leaf:
+            leaf.dtype = wanted
+            leaf.assigned = next_number()
+            leaf.grad = None if leaf.grad is None else leaf.grad.detach().astype(wanted)
+    return module

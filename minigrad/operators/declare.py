@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import numpy as np
 
+from minigrad.lazy import load_late
 from minigrad.operators.domain import Domain, Sample, anywhere, sample
 from minigrad.operators.errors import FAILURES, bound, refusal
 
@@ -261,13 +262,21 @@ OLD_NAMES = {"x": 0, "arrays": 0, "blocks": 0, "p": 0, "y": 1, "q": 1}
 OLD_SETTINGS = {"otherwise": "fill_value"}
 
 
-def with_numpys_names(params: Sequence[str], arrays: int, given: dict[str, Any]) -> dict[str, Any]:
-    """Keyword arguments with former names replaced by the present ones."""
+def with_numpys_names(
+    name: str, params: Sequence[str], arrays: int, given: dict[str, Any]
+) -> dict[str, Any]:
+    """Keyword arguments with former names, and PyTorch's, replaced by the present ones."""
     if given.keys() <= {*params}:
         return given
     old = {k: params[i] for k, i in OLD_NAMES.items() if i < min(arrays, len(params))}
+    if params[:1] != ("a1",):  # only polynomials were called p and q
+        old = {k: ours for k, ours in old.items() if k not in ("p", "q")}
     old.update({k: new for k, new in OLD_SETTINGS.items() if new in params})
-    return {k if k in params else old.get(k, k): v for k, v in given.items()}
+    given = {k if k in params else old.get(k, k): v for k, v in given.items()}
+    if given.keys() <= {*params}:
+        return given
+    known: dict[str, Any] = load_late("minigrad.spellings").arguments(name, params, given, arrays)
+    return known
 
 
 def _documented() -> None:
@@ -449,7 +458,7 @@ def composite(
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
             held: list[tuple[str, Any]] = []
             start = 0
-            named: Any = with_numpys_names(params, arrays or 2, kwargs) if kwargs else kwargs
+            named: Any = with_numpys_names(label, params, arrays or 2, kwargs) if kwargs else kwargs
             if arrays and (kwargs or len(args) > arrays):
                 others: Any = dict(zip(settings, args[arrays:], strict=False))
                 if code.co_flags & 4:  # *arguments, which stand before the settings
@@ -548,9 +557,30 @@ def named(function: Callable[P, R]) -> Callable[P, R]:
         try:
             return function(*args, **kwargs)
         except FAILURES as error:
+            spelled = other_spelling(function.__name__, function, kwargs, error)
+            if spelled is not None:
+                return call(*args, **spelled)
             raise _refused(function.__name__, function, args, kwargs, error) from error
 
     return call
+
+
+def other_spelling(
+    name: str, function: Callable[..., Any], kwargs: dict[str, Any], error: Exception
+) -> dict[str, Any] | None:
+    """The arguments of a call by our names, if it failed because of PyTorch's; else None.
+
+    Raises TypeError, with what to write, for one that means another thing.
+    """
+    if not isinstance(error, TypeError) or "unexpected keyword" not in str(error):
+        return None
+    undecorated: Any = function
+    while hasattr(undecorated, "__wrapped__"):
+        undecorated = undecorated.__wrapped__
+    code = undecorated.__code__
+    params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    found: dict[str, Any] = load_late("minigrad.spellings").arguments(name, params, kwargs)
+    return None if found.keys() == kwargs.keys() else found
 
 
 def _each(make: Callable[[Any], Any], result: Any) -> Any:
@@ -584,7 +614,7 @@ def constant(
             plain = [engine.constant(a) for a in args]
             named: dict[str, Any] = {k: engine.constant(v) for k, v in kwargs.items()}
             if named:
-                named = with_numpys_names(params, 2, named)
+                named = with_numpys_names(function.__name__, params, 2, named)
             try:
                 return cast("Tensor", _each(engine.as_tensor, body(*plain, **named)))
             except FAILURES as error:

@@ -4,6 +4,9 @@
 update rules, each as its paper states it.
 """
 
+from typing import TYPE_CHECKING
+
+from minigrad.lazy import spelled
 from minigrad.optim import lr_scheduler as lr_scheduler
 from minigrad.optim.adam import Adam, AdamW, NAdam
 from minigrad.optim.adaptive import Adadelta, Adagrad, RMSprop
@@ -15,6 +18,9 @@ __all__ = [
     "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSprop",
     "clip_by_global_norm", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
 ]  # fmt: skip
+
+if not TYPE_CHECKING:
+    __getattr__ = spelled(__name__)
 
 
 def __dir__() -> list[str]:
