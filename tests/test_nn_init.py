@@ -65,7 +65,7 @@ INF = math.inf
     [
         (0.0, 1.0, -2.0, 2.0), (0.0, 1e9, -2.0, 2.0), (0.0, 1.0, -0.1, 0.3), (0.0, 1.0, 8.0, INF),
         (0.0, 1.0, -INF, -3.0), (100.0, 2.0, -2.0, 90.0), (0.0, 1.0, 0.7, 2.1), (0.0, 1.0, 5.0, 5.1),
-        (0.0, 1.0, -30.0, -2.5), (3.0, 0.5, -INF, INF),
+        (0.0, 1.0, -30.0, -2.5), (3.0, 0.5, -INF, INF), (0.0, 1.0, 1.5, 2.3),
     ],
 )  # fmt: skip
 def test_truncated_normal_follows_its_distribution_function(mean, std, a, b):
@@ -104,6 +104,21 @@ def test_orthogonal_matrices_are_drawn_evenly():
     assert signs == {-1.0, 1.0}
 
 
+def test_orthogonal_takes_the_signs_of_the_diagonal():
+    for shape in ((3, 3), (5, 2), (2, 5)):
+        drawn = np.random.default_rng(4).standard_normal(shape)
+        q, r = np.linalg.qr(drawn if shape[0] >= shape[1] else drawn.T)
+        q = q * np.sign(np.diag(r))
+        w = init.orthogonal_(parameter(*shape), generator=np.random.default_rng(4)).numpy()
+        np.testing.assert_allclose(w, q if shape[0] >= shape[1] else q.T, atol=1e-12)
+
+
+def test_layers_start_within_the_root_of_their_fan():
+    for layer, fan in ((nn.Linear(50, 200), 50), (nn.Conv2d(6, 200, 3, groups=2), 27)):
+        for drawn in (layer.weight, layer.bias):
+            assert 0.95 < np.abs(drawn.numpy()).max() * math.sqrt(fan) <= 1.0
+
+
 def test_constants():
     assert init.zeros_(parameter(2)).tolist() == [0, 0]
     assert init.ones_(parameter(2)).tolist() == [1, 1]
@@ -117,6 +132,15 @@ def test_gains_are_pytorchs():
     for name in ("relu", "leaky_relu", "tanh", "selu", "linear", "sigmoid", "conv2d"):
         assert init.calculate_gain(name) == torch.nn.init.calculate_gain(name)
     assert init.calculate_gain("leaky_relu", 0.3) == torch.nn.init.calculate_gain("leaky_relu", 0.3)
+
+
+def test_gains_follow_their_formulas():
+    for slope in (None, 0.0, 0.3, -0.5):
+        gain = math.sqrt(2.0 / (1.0 + (0.01 if slope is None else slope) ** 2))
+        assert math.isclose(init.calculate_gain("leaky_relu", slope), gain)
+    gains = {"relu": math.sqrt(2.0), "tanh": 5.0 / 3.0, "selu": 0.75, "linear": 1.0, "sigmoid": 1.0}
+    for name, gain in gains.items():
+        assert init.calculate_gain(name) == gain
 
 
 def test_seeds_decide():

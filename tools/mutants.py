@@ -67,9 +67,9 @@ KINDS = [
 ]
 #: Tests run for one mutant at most: of those that reach the line each with one of its parameters,
 #: then with the others.
-MOST = 250
+MOST = 120
 #: The processor's time that all of them may take: who is alive then has survived.
-SECONDS = 60
+SECONDS = 20
 #: Where a test takes so many times as long as it did, and at least the seconds, it has noticed.
 SLOWER, PATIENCE = 20, 5.0
 #: Seconds by the clock after which a mutant only waits; other work may hold up the machine, too.
@@ -310,13 +310,16 @@ class Reach:
         path = KEPT / "reach.pickle"
         if self.more and path.exists():
             known = pickle.loads(path.read_bytes())
-            shift = len(known["tests"])
-            self.tests, self.seconds = known["tests"] + self.tests, known["seconds"] + self.seconds
+            old = dict(zip(known["tests"], known["seconds"], strict=True))
+            old.update(zip(self.tests, self.seconds, strict=True))
+            bits = {test: 1 << i for i, test in enumerate(old)}
             for file, lines in self.lines.items():
-                old = known["lines"].setdefault(file, {})
-                for line, bits in lines.items():
-                    old[line] = old.get(line, 0) | bits << shift
-            self.lines = known["lines"]
+                kept = known["lines"].setdefault(file, {})
+                for line, reached in lines.items():
+                    for i, test in enumerate(self.tests):
+                        if reached >> i & 1:
+                            kept[line] = kept.get(line, 0) | bits[test]
+            self.tests, self.seconds, self.lines = [*old], [*old.values()], known["lines"]
         plain = {file: dict(lines) for file, lines in self.lines.items()}
         found = {"tests": self.tests, "seconds": self.seconds, "lines": plain}
         path.write_bytes(pickle.dumps(found))
