@@ -405,3 +405,63 @@ def test_gradients_by_input_and_parameters_are_proven_to_second_order(name):
         return output[0] if isinstance(output, tuple) else output
 
     mg.testing.check_grads(f, rng.uniform(-1, 1, shape), values, name=name)
+
+
+RECURRENT = [
+    lambda **settings: nn.RNN(3, 2, **settings),
+    lambda **settings: nn.LSTM(3, 2, **settings),
+    lambda **settings: nn.GRU(3, 2, **settings),
+]
+
+
+@pytest.mark.parametrize("make", RECURRENT, ids=["RNN", "LSTM", "GRU"])
+@pytest.mark.parametrize("settings", [{}, {"num_layers": 2, "bidirectional": True}], ids=str)
+def test_a_sequence_without_a_batch_starts_from_its_state(make, settings):
+    layer, rng = make(**settings), np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (5, 3)).astype(np.float32)
+    count = 4 if settings else 1
+    states = [rng.uniform(-1, 1, (count, 2)).astype(np.float32) for _ in range(layer.states)]
+
+    def run(x, states):
+        output, last = layer(x, tuple(states) if layer.states > 1 else states[0])
+        return [output, *(last if isinstance(last, tuple) else (last,))]
+
+    alone = run(x, states)
+    together = run(x[:, None], [s[:, None] for s in states])
+    for one, batch in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one.numpy(), batch.numpy()[:, 0])
+    with pytest.raises(ValueError, match=rf"of shape \({count}, 2\), got \({count}, 1, 2\)"):
+        run(x, [s[:, None] for s in states])
+
+
+@pytest.mark.parametrize("as_numbers", [False, True])
+def test_attention_of_a_query_that_may_see_nothing_is_zero(as_numbers):
+    rng = np.random.default_rng(1)
+    q, k = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(2, 3, 6, 5))
+    allowed = rng.random((2, 1, 4, 6)) < 0.5
+    allowed[0, 0, 1] = allowed[1, 0, 3] = False
+    allowed[1, 0, :, 2] = False  # a key that no query sees
+    mask = np.where(allowed, 0.25, -np.inf) if as_numbers else allowed
+    weights = F.attention_weights(q, k, mask).numpy()
+    scores = np.exp(q @ k.swapaxes(-1, -2) / np.sqrt(5)) * allowed
+    sums = scores.sum(axis=-1, keepdims=True)
+    np.testing.assert_allclose(weights, scores / np.where(sums == 0, 1, sums), 1e-12)
+    assert (weights.sum(axis=-1) == 0).sum() == 6
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda w: nn.CrossEntropyLoss(weight=w), lambda w: nn.NLLLoss(weight=w),
+        lambda w: nn.BCELoss(weight=w), lambda w: nn.BCEWithLogitsLoss(pos_weight=w),
+    ],
+)  # fmt: skip
+def test_weights_of_zero_are_weights(make):
+    make([0.0, 1.0])
+    with pytest.raises(ValueError, match=r"must be 0 or more, got -0\.5"):
+        make([-0.5, 1.0])
+
+
+def test_output_padding_is_checked_by_the_layer():
+    with pytest.raises(ValueError, match="output_padding must be 0 or more"):
+        nn.ConvTranspose2d(1, 1, 2, stride=2, output_padding=-1)
