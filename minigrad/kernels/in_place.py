@@ -86,10 +86,8 @@ def square(g: Array, s: Array) -> None:
 def add_square(v: Array, g: Array, s: Array) -> None:
     """Add g² to the sum v, which stays at the largest number where it would overflow."""
     square(g, s)
-    if _overflows(np.add, v, s, s):
-        most = np.finfo(v.dtype).max
-        np.copyto(s, most, where=np.isinf(s) & np.isfinite(g) & np.isfinite(v))
-    v[...] = s
+    if _overflows(np.add, v, s, v):
+        np.copyto(v, np.finfo(v.dtype).max, where=np.isinf(v) & np.isfinite(g))
 
 
 # -- whole rules -----------------------------------------------------------------------------------
