@@ -35,37 +35,28 @@ expm1 = unary(np.expm1, lambda g, _ans, x: g * np.exp(x), example="tensor([0.0])
 """exp(x) - 1, exact near 0."""
 
 
-log = unary(
+_of_positive = unary.sharing(domain=positive)
+
+log = _of_positive(
     np.log,
     lambda g, _ans, x: g / x,
-    domain=positive,
     says="-inf at 0 and NaN below, as in NumPy.",
     example="tensor([1.0]) -> tensor([0.])",
 )
 """The natural logarithm, for x > 0; -inf at 0 and nan below, as in NumPy."""
 
-
-log2 = unary(
-    np.log2,
-    lambda g, _ans, x: g / (x * LN2),
-    domain=positive,
-    example="tensor([8.0]) -> tensor([3.])",
+log2 = _of_positive(
+    np.log2, lambda g, _ans, x: g / (x * LN2), example="tensor([8.0]) -> tensor([3.])"
 )
 """The logarithm to base 2."""
 
-log10 = unary(
-    np.log10,
-    lambda g, _ans, x: g / (x * LN10),
-    domain=positive,
-    example="tensor([1.0]) -> tensor([0.])",
+log10 = _of_positive(
+    np.log10, lambda g, _ans, x: g / (x * LN10), example="tensor([1.0]) -> tensor([0.])"
 )
 """The logarithm to base 10."""
 
-log1p = unary(
-    np.log1p,
-    lambda g, _ans, x: g / (1.0 + x),
-    domain=positive,
-    example="tensor([0.0]) -> tensor([0.])",
+log1p = _of_positive(
+    np.log1p, lambda g, _ans, x: g / (1.0 + x), example="tensor([0.0]) -> tensor([0.])"
 )
 """log(1 + x), exact near 0, for x > -1."""
 
@@ -126,10 +117,9 @@ logaddexp2 = binary(
 """log2(2^x1 + 2^x2) without overflow."""
 
 
-sqrt = unary(
+sqrt = _of_positive(
     np.sqrt,
     lambda g, ans, _x: 0.5 * g / ans,
-    domain=positive,
     says="The derivative at 0 is inf.",
     example="tensor([4.0]) -> tensor([2.])",
 )
