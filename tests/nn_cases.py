@@ -94,6 +94,12 @@ IMAGES = numbers(2, 4, 7, 6)
 IMAGE, LINE, LINES = numbers(4, 7, 6, seed=5), numbers(4, 9, seed=6), numbers(2, 4, 9, seed=7)
 TOKENS = np.array([[1, 5, 1], [0, 1, 1]])
 
+#: Of which PyTorch has no second derivative.
+FIRST_ORDER = {"hardsigmoid", "MultiMarginLoss", "multi_margin_loss", "embedding_bag"}
+
+#: Of which PyTorch has some numbers in float32.
+ROUGH = {"celu", "hardsigmoid"}
+
 #: Each layer with settings, made of minigrad's nn or of PyTorch's, and an input.
 LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "linear": (lambda n: n.Linear(4, 3), numbers(5, 4)),
@@ -166,6 +172,12 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "group norm": (lambda n: n.GroupNorm(2, 4), IMAGES),
     "group norm without bias": (lambda n: n.GroupNorm(2, 4, bias=False), IMAGES),
     "group norm plain": (lambda n: n.GroupNorm(4, 4, eps=1e-2, affine=False), IMAGES),
+    "instance norm": (lambda n: n.InstanceNorm2d(4), IMAGES),
+    "instance norm with all": (lambda n: n.InstanceNorm2d(4, 1e-3, 0.3, True, True), IMAGES),
+    "instance norm 1d": (lambda n: n.InstanceNorm1d(4, 1e-3, 0.3, True, True), LINES),
+    "unbatched instance norm": (lambda n: n.InstanceNorm1d(4), LINE),
+    "rms norm": (lambda n: n.RMSNorm(4), numbers(5, 4)),
+    "rms norm of two axes": (lambda n: n.RMSNorm((7, 6), 1e-3, False), IMAGES),
     "local response": (lambda n: n.LocalResponseNorm(3, alpha=0.3, beta=0.6, k=1.5), IMAGES),
     "local response even": (lambda n: n.LocalResponseNorm(2, alpha=3.0), IMAGES),
     "embedding": (lambda n: n.Embedding(6, 3), TOKENS),
@@ -185,6 +197,17 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "log sigmoid": (lambda n: n.LogSigmoid(), IMAGES),
     "tanh": (lambda n: n.Tanh(), IMAGES),
     "softplus": (lambda n: n.Softplus(1.7), IMAGES),
+    "softmin": (lambda n: n.Softmin(1), IMAGES),
+    "softsign": (lambda n: n.Softsign(), IMAGES),
+    "mish": (lambda n: n.Mish(), IMAGES),
+    "celu": (lambda n: n.CELU(0.7), IMAGES),
+    "glu": (lambda n: n.GLU(1), IMAGES),
+    "hardtanh": (lambda n: n.Hardtanh(-0.7, 0.4), IMAGES),
+    "relu6": (lambda n: n.ReLU6(), IMAGES * 6.0),
+    "hardsigmoid": (lambda n: n.Hardsigmoid(), IMAGES * 3.0),
+    "hardswish": (lambda n: n.Hardswish(), IMAGES * 3.0),
+    "prelu": (lambda n: n.PReLU(), IMAGES),
+    "prelu of channels": (lambda n: n.PReLU(4, 0.3), numbers(5, 4)),
     "softmax": (lambda n: n.Softmax(1), IMAGES),
     "log softmax": (lambda n: n.LogSoftmax(-1), IMAGES),
     "log softmax of channels": (lambda n: n.LogSoftmax(1), IMAGES),
@@ -224,10 +247,33 @@ UNPOOLINGS: list[dict[str, Any]] = [
 ]
 
 
+#: Settings of a layer of a transformer, besides its widths; dropout draws random numbers.
+ENCODERS: list[dict[str, Any]] = [
+    {}, {"batch_first": True, "norm_first": True, "activation": "gelu"},
+    {"bias": False, "layer_norm_eps": 1e-3},
+]  # fmt: skip
+
+
+def _encoder(settings: dict[str, Any], n: Any) -> Any:
+    return n.TransformerEncoderLayer(6, 2, 8, 0.0, **settings)
+
+
+def _encoders(n: Any) -> Any:
+    layer = n.TransformerEncoderLayer(6, 2, dim_feedforward=8, dropout=0.0, batch_first=True)
+    return n.TransformerEncoder(layer, 2, n.LayerNorm(6))
+
+
 def _make(kind: str, *args: Any, **options: Any) -> Any:
     """The layer of this kind in the nn that comes last."""
     *args_, n = args
     return getattr(n, kind)(*args_, **options)
+
+
+def _limits(name: str) -> dict[str, Any]:
+    """How far the figures of PyTorch go."""
+    return {
+        "order": 1 if name.split(maxsplit=1)[0] in FIRST_ORDER else 2, "rtol": 1e-6 if name in ROUGH else 1e-9,
+    }  # fmt: skip
 
 
 def _to_itself(layer: Any, x: Any, **settings: Any) -> Any:
@@ -239,7 +285,7 @@ def _with_state(layer: Any, x: Any, *state: Any) -> Any:
 
 
 def _layers() -> dict[str, Case]:
-    found = {name: Case((x,), make=make) for name, (make, x) in LAYERS.items()}
+    found = {name: Case((x,), make=make, **_limits(name)) for name, (make, x) in LAYERS.items()}
     for name in [n for n in LAYERS if "norm" in n or "local" in n]:
         make, x = LAYERS[name]
         found[f"{name}, in evaluation"] = Case((x,), make=make, training=False)
@@ -289,14 +335,60 @@ def _layers() -> dict[str, Case]:
         (numbers(4, 6), numbers(5, 6, seed=1), numbers(5, 6, seed=2)),
         make=lambda n: n.MultiheadAttention(6, 3),
     )
-    for name, x, y, options in LOSS_LAYERS:
+    for name, *xs, options in LOSS_LAYERS:
         for reduction in ("mean", "sum", "none"):
             found[f"{name} {reduction}"] = Case(
-                (x, y),
-                lambda lib, x, y, name=name, options=options, reduction=reduction: getattr(
+                tuple(xs),
+                lambda lib, *xs, name=name, options=options, reduction=reduction: getattr(
                     lib.nn, name
-                )(reduction=reduction, **_given(lib, options))(x, y),
+                )(reduction=reduction, **_given(lib, options))(*xs),
+                **_limits(name),
             )
+    x, h, c = numbers(2, 4), numbers(2, 3), numbers(2, 3, seed=1)
+    for kind, state in (("RNNCell", (h,)), ("GRUCell", (h,)), ("LSTMCell", (h, c))):
+        found[f"{kind}"] = Case((x,), make=partial(_make, kind, 4, 3))
+        found[f"{kind} with a state"] = Case(
+            (x, *state), _with_state, partial(_make, kind, 4, 3, bias=False)
+        )
+        found[f"{kind} without a batch"] = Case(
+            (x[0], *[one[0] for one in state]), _with_state, partial(_make, kind, 4, 3)
+        )
+    found["RNNCell relu"] = Case((x,), make=partial(_make, "RNNCell", 4, 3, nonlinearity="relu"))
+    sequences = numbers(2, 5, 6)
+    for settings in ENCODERS:
+        found[f"TransformerEncoderLayer {label(settings)}"] = Case(
+            (sequences,), make=partial(_encoder, settings)
+        )
+    for settings in ({"src_mask": CAUSAL}, {"src_key_padding_mask": PADDED}):
+        found[f"TransformerEncoderLayer with a mask, {label(settings)}"] = Case(
+            (sequences,), make=partial(_encoder, {"batch_first": True}), settings=settings
+        )
+    found["TransformerEncoder"] = Case((sequences,), make=_encoders)
+    found["TransformerEncoder with a mask"] = Case(
+        (sequences,), make=_encoders, settings={"mask": CAUSAL, "src_key_padding_mask": PADDED}
+    )
+    pair = (numbers(5, 3), numbers(5, 4, seed=1))
+    found["Bilinear"] = Case(pair, make=lambda n: n.Bilinear(3, 4, 2))
+    found["Bilinear without bias"] = Case(
+        (numbers(2, 5, 3), numbers(2, 5, 4, seed=1)), make=lambda n: n.Bilinear(3, 4, 2, bias=False)
+    )
+    for mode in ("mean", "sum", "max"):
+        found[f"EmbeddingBag {mode}"] = Case(
+            (TOKENS,), make=partial(_make, "EmbeddingBag", 6, 3, mode=mode), order=1
+        )
+        found[f"EmbeddingBag {mode} with offsets"] = Case(
+            (TOKENS.ravel(), np.array([0, 2, 2, 6])),
+            make=partial(
+                _make, "EmbeddingBag", 6, 3, mode=mode, include_last_offset=True, padding_idx=1
+            ),
+            order=1,
+        )
+    found["CosineSimilarity"] = Case(
+        (NUMBERS, OTHERS), make=partial(_make, "CosineSimilarity", 0, 1e-2)
+    )
+    found["PairwiseDistance"] = Case(
+        (NUMBERS, OTHERS), make=partial(_make, "PairwiseDistance", 3.0, 1e-2, True)
+    )
     return found
 
 
@@ -366,7 +458,48 @@ LOSSES: list[tuple[str, Array, Array, dict[str, Any]]] = [
     ("binary_cross_entropy_with_logits", NUMBERS, TARGETS, {"weight": WEIGHT}),
 ]  # fmt: skip
 
-LOSS_LAYERS: list[tuple[str, Array, Array, dict[str, Any]]] = [
+SIGNS, MARKS = np.where(OTHERS > 0.2, 1, -1), np.array([1, -1, 1, -1])
+COUNTS, THIRD = np.arange(12).reshape(4, 3) % 5 + 0.0, numbers(4, 3, seed=2)
+VARIANCES = np.abs(numbers(4, 3, seed=3)) + 0.2
+#: Of two inputs, or of three.
+LOSSES_OF_MANY: list[tuple[Any, ...]] = [
+    ("kl_div", LOG_P, SOFT, {}),
+    ("kl_div", LOG_P, SOFT, {"reduction": "batchmean"}),
+    ("kl_div", LOG_P, np.log(SOFT), {"log_target": True}),
+    ("gaussian_nll_loss", NUMBERS, OTHERS, VARIANCES, {}),
+    ("gaussian_nll_loss", NUMBERS, OTHERS, VARIANCES[:, :1], {"full": True, "eps": 0.5}),
+    ("gaussian_nll_loss", NUMBERS, OTHERS, VARIANCES[:, 0], {"full": True}),
+    ("poisson_nll_loss", NUMBERS, COUNTS, {}),
+    ("poisson_nll_loss", VARIANCES, COUNTS + 1.0, {"log_input": False, "full": True, "eps": 0.1}),
+    ("hinge_embedding_loss", NUMBERS, SIGNS, {}),
+    ("hinge_embedding_loss", NUMBERS, SIGNS, {"margin": 0.3}),
+    ("margin_ranking_loss", NUMBERS, OTHERS, SIGNS[:, ::-1].copy(), {}),
+    ("margin_ranking_loss", NUMBERS, OTHERS, SIGNS, {"margin": 0.7}),
+    ("soft_margin_loss", NUMBERS, SIGNS, {}),
+    ("multilabel_soft_margin_loss", NUMBERS, TARGETS, {}),
+    ("multilabel_soft_margin_loss", NUMBERS, 0.5 + 0.5 * SIGNS, {"weight": WEIGHT}),
+    ("multi_margin_loss", LOGITS, LABELS, {}),
+    ("multi_margin_loss", LOGITS, LABELS, {"p": 2, "margin": 0.6, "weight": WEIGHT}),
+    ("multi_margin_loss", LOGITS[0], np.array(2), {}),
+    ("cosine_embedding_loss", NUMBERS, OTHERS, MARKS, {}),
+    ("cosine_embedding_loss", NUMBERS, OTHERS, MARKS, {"margin": -0.3}),
+    ("cosine_embedding_loss", NUMBERS[0], OTHERS[0], np.array(-1), {}),
+    ("triplet_margin_loss", NUMBERS, OTHERS, THIRD, {}),
+    ("triplet_margin_loss", NUMBERS, OTHERS, THIRD,
+     {"margin": 3.0, "p": 1.0, "eps": 0.1, "swap": True}),
+]  # fmt: skip
+LOSS_LAYERS: list[tuple[Any, ...]] = [
+    ("KLDivLoss", LOG_P, np.log(SOFT), {"log_target": True}),
+    ("GaussianNLLLoss", NUMBERS, OTHERS, VARIANCES, {"full": True, "eps": 0.5}),
+    ("PoissonNLLLoss", VARIANCES, COUNTS + 1.0, {"log_input": False, "full": True, "eps": 0.1}),
+    ("HingeEmbeddingLoss", NUMBERS, SIGNS, {"margin": 0.3}),
+    ("MarginRankingLoss", NUMBERS, OTHERS, SIGNS, {"margin": 0.7}),
+    ("SoftMarginLoss", NUMBERS, SIGNS, {}),
+    ("MultiLabelSoftMarginLoss", NUMBERS, TARGETS, {"weight": WEIGHT}),
+    ("MultiMarginLoss", LOGITS, LABELS, {"p": 2, "margin": 0.6, "weight": WEIGHT}),
+    ("CosineEmbeddingLoss", NUMBERS, OTHERS, MARKS, {"margin": -0.3}),
+    ("TripletMarginLoss", NUMBERS, OTHERS, THIRD,
+     {"margin": 3.0, "p": 1.0, "eps": 0.1, "swap": True}),
     ("MSELoss", NUMBERS, OTHERS, {}),
     ("L1Loss", NUMBERS, OTHERS, {}),
     ("HuberLoss", NUMBERS, OTHERS, {"delta": 0.3}),
@@ -504,6 +637,21 @@ def _batch_norm(training: bool, statistics: bool = True) -> Callable[..., Any]:
     return run
 
 
+#: Settings of the functions of two arrays.
+PAIRS: dict[str, list[dict[str, Any]]] = {
+    "cosine_similarity": [{}, {"axis": 0, "eps": 1e-2}],
+    "pairwise_distance": [{}, {"p": 1.0, "eps": 0.1, "keepdims": True}, {"p": 3.0}],
+}
+
+
+def _instance_norm(own: bool) -> Callable[..., Any]:
+    def run(lib: Library, x: Any, w: Any = None, b: Any = None) -> Any:
+        running = (lib.tensor(MEAN), lib.tensor(VAR))
+        return (lib.F.instance_norm(x, *running, w, b, own, 0.3, 1e-3), *running)
+
+    return run
+
+
 def _weights(lib: Library, q: Any, k: Any, mask: Any = 0.0) -> Any:
     """The weights of attention, which PyTorch keeps to itself."""
     return lib.F.softmax(q @ k.swapaxes(-1, -2) / math.sqrt(6) + mask, -1)
@@ -525,6 +673,22 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
     "tanh": (lambda F, x: F.tanh(x), (POINTS,)),
     "softplus": (lambda F, x: F.softplus(x), (POINTS,)),
     "softplus steep": (lambda F, x: F.softplus(x, 1.7), (POINTS,)),
+    "softmin": (lambda F, x: F.softmin(x, 0), (POINTS,)),
+    "softsign": (lambda F, x: F.softsign(x), (POINTS,)),
+    "mish": (lambda F, x: F.mish(x), (POINTS,)),
+    "celu": (lambda F, x: F.celu(x, 0.7), (POINTS,)),
+    "glu": (lambda F, x: F.glu(x, 1), (POINTS,)),
+    "hardtanh": (lambda F, x: F.hardtanh(x, -0.7, 0.4), (POINTS,)),
+    "hardtanh by default": (lambda F, x: F.hardtanh(x), (POINTS,)),
+    "relu6": (lambda F, x: F.relu6(x), (POINTS * 6.0,)),
+    "hardsigmoid": (lambda F, x: F.hardsigmoid(x), (POINTS * 3.0,)),
+    "hardswish": (lambda F, x: F.hardswish(x), (POINTS * 3.0,)),
+    "prelu": (lambda F, x, w: F.prelu(x, w), (numbers(2, 3, 4), np.array([0.3, -0.2, 1.5]))),
+    "prelu of one": (lambda F, x, w: F.prelu(x, w), (numbers(4), np.array([0.3]))),
+    "rms_norm": (
+        lambda F, x, w: F.rms_norm(x, (3, 5), w, 1e-3), (numbers(2, 3, 5), numbers(3, 5, seed=1)),
+    ),
+    "rms_norm plain": (lambda F, x: F.rms_norm(x, (4,)), (POINTS,)),
     "softmax": (lambda F, x: F.softmax(x, 0), (POINTS,)),
     "log_softmax": (lambda F, x: F.log_softmax(x, 0), (POINTS,)),
     "linear": (lambda F, x, w, b: F.linear(x, w, b), (POINTS, numbers(5, 4), numbers(5))),
@@ -551,6 +715,25 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
     ),
     "embedding": (lambda F, i, w: F.embedding(i, w), (TOKENS, numbers(6, 3))),
     "embedding padded": (lambda F, i, w: F.embedding(i, w, padding_idx=1), (TOKENS, numbers(6, 3))),
+    "embedding_bag": (lambda F, i, w: F.embedding_bag(i, w), (TOKENS, numbers(6, 3))),
+    "embedding_bag of sums": (
+        lambda F, i, w, f: F.embedding_bag(i, w, mode="sum", per_sample_weights=f),
+        (TOKENS, numbers(6, 3), numbers(2, 3, seed=1)),
+    ),
+    "embedding_bag with offsets": (
+        lambda F, i, w, o: F.embedding_bag(
+            i, w, o, mode="max", include_last_offset=True, padding_idx=1
+        ),
+        (TOKENS.ravel(), numbers(6, 3), np.array([0, 4, 6])),
+    ),
+    "bilinear": (
+        lambda F, x, y, w, b: F.bilinear(x, y, w, b),
+        (numbers(5, 3), numbers(5, 4, seed=1), numbers(2, 3, 4, seed=2), numbers(2)),
+    ),
+    "bilinear plain": (
+        lambda F, x, y, w: F.bilinear(x, y, w),
+        (numbers(3), numbers(4, seed=1), numbers(2, 3, 4, seed=2)),
+    ),
     "one_hot": (lambda F, i: F.one_hot(i), (TOKENS,)),
     "one_hot of seven": (lambda F, i: F.one_hot(i, 7), (TOKENS,)),
     "dropout in evaluation": (lambda F, x: F.dropout(x, 0.4, training=False), (POINTS,)),
@@ -564,7 +747,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
 
 def _functions() -> dict[str, Case]:
     found = {
-        name: Case(inputs, lambda lib, *xs, call=call: call(lib.F, *xs))
+        name: Case(
+            inputs,
+            lambda lib, *xs, call=call: call(lib.F, *xs),
+            **_limits(name),
+        )
         for name, (call, inputs) in FUNCTIONS.items()
     }
 
@@ -584,6 +771,25 @@ def _functions() -> dict[str, Case]:
                 (np.abs(x - y) == settings.get("delta", 1.0)).any()
             )
             add(f"{name} {i}", (x, y), settings | {"reduction": reduction}, order=1 if kink else 2)
+    for i, (name, *xs, settings) in enumerate(LOSSES_OF_MANY):
+        words = ("mean", "sum", "none") if "reduction" not in settings else ("batchmean",)
+        for reduction in words:
+            add(f"{name} {i}", tuple(xs), settings | {"reduction": reduction}, **_limits(name))
+    for name, keep in (("cosine_similarity", "axis"), ("pairwise_distance", "keepdims")):
+        word = {"axis": "dim", "keepdims": "keepdim"}[keep]
+        for settings in PAIRS[name]:
+            renamed = {word if k == keep else k: v for k, v in settings.items()}
+            add(
+                name, (NUMBERS, OTHERS), settings,
+                theirs=lambda lib, x, y, name=name, renamed=renamed: getattr(lib.F, name)(
+                    x, y, **renamed
+                ),
+            )  # fmt: skip
+    x = numbers(2, 3, 5)
+    for training in (True, False):
+        run = _instance_norm(training)
+        found[f"instance_norm {training}"] = Case((x, VALUE, BIAS), run)
+        found[f"instance_norm {training} plain"] = Case((x,), run)
     for name, table in (("conv2d", GEOMETRIES), ("conv1d", SIGNALS)):
         for shape, w, geometry in table:
             inputs = (numbers(*shape), numbers(*w, seed=1))

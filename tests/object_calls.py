@@ -188,7 +188,9 @@ def calls() -> dict[str, Callable[[], Call]]:
     # -- layers
     for name in (
         *("ReLU", "SELU", "SiLU", "Sigmoid", "LogSigmoid", "Tanh", "LeakyReLU", "ELU", "GELU"),
-        *("Softplus", "Softmax", "LogSoftmax", "Dropout", "Flatten", "Identity"),
+        *("Softplus", "Softmax", "LogSoftmax", "Dropout", "Flatten", "Identity", "Softmin"),
+        *("Softsign", "Mish", "CELU", "GLU", "Hardtanh", "ReLU6", "Hardsigmoid", "Hardswish"),
+        "PReLU",
     ):
         add(f"nn.{name}", layer, getattr(nn, name), rows)
     add("nn.Dropout2d", layer, nn.Dropout2d, images)
@@ -214,6 +216,9 @@ def calls() -> dict[str, Callable[[], Call]]:
         )
     add("nn.BatchNorm1d", layer, nn.BatchNorm1d, rows, num_features=4)
     add("nn.BatchNorm2d", layer, nn.BatchNorm2d, images, num_features=4)
+    add("nn.InstanceNorm1d", layer, nn.InstanceNorm1d, lines, num_features=4)
+    add("nn.InstanceNorm2d", layer, nn.InstanceNorm2d, images, num_features=4)
+    add("nn.RMSNorm", layer, nn.RMSNorm, rows, normalized_shape=4)
     add("nn.LayerNorm", layer, nn.LayerNorm, rows, normalized_shape=4)
     add("nn.GroupNorm", layer, nn.GroupNorm, images, num_groups=2, num_channels=4)
     add("nn.LocalResponseNorm", layer, nn.LocalResponseNorm, images, size=3)
@@ -221,6 +226,25 @@ def calls() -> dict[str, Callable[[], Call]]:
         embedding_dim=2)  # fmt: skip
     for name in ("RNN", "LSTM", "GRU"):
         add(f"nn.{name}", layer, getattr(nn, name), sequence, input_size=4, hidden_size=3)
+    for name in ("RNNCell", "LSTMCell", "GRUCell"):
+        add(f"nn.{name}", layer, getattr(nn, name), rows, input_size=4, hidden_size=3)
+    add("nn.TransformerEncoderLayer", layer, nn.TransformerEncoderLayer, sequence, d_model=4,
+        nhead=2, dim_feedforward=3)  # fmt: skip
+    table["nn.TransformerEncoder"] = lambda: Call(
+        nn.TransformerEncoder,
+        {"encoder_layer": nn.TransformerEncoderLayer(4, 2, 3), "num_layers": 2},
+        lambda made: made(sequence()),
+    )
+    table["nn.Bilinear"] = lambda: Call(
+        nn.Bilinear,
+        {"in1_features": 4, "in2_features": 4, "out_features": 2},
+        lambda made: made(rows(), rows()),
+    )
+    table["nn.EmbeddingBag"] = lambda: Call(
+        nn.EmbeddingBag,
+        {"num_embeddings": 3, "embedding_dim": 2},
+        lambda made: made(mg.tensor([[1, 0], [2, 2]])),
+    )
     table["nn.MultiheadAttention"] = lambda: Call(
         nn.MultiheadAttention,
         {"embed_dim": 4, "num_heads": 2},
@@ -245,6 +269,27 @@ def calls() -> dict[str, Callable[[], Call]]:
         add(f"nn.{name}", loss, getattr(nn, name), np.zeros((2, 4), np.float32))
     add("nn.CrossEntropyLoss", loss, nn.CrossEntropyLoss, [0, 1])
     add("nn.NLLLoss", loss, nn.NLLLoss, [0, 1])
+    add("nn.MultiMarginLoss", loss, nn.MultiMarginLoss, [0, 1])
+    for name in (
+        "KLDivLoss",
+        "PoissonNLLLoss",
+        "HingeEmbeddingLoss",
+        "SoftMarginLoss",
+        "MultiLabelSoftMarginLoss",
+    ):
+        add(f"nn.{name}", loss, getattr(nn, name), np.ones((2, 4), np.float32))
+    thirds: dict[str, Any] = {
+        "GaussianNLLLoss": np.ones((2, 4)), "TripletMarginLoss": np.zeros((2, 4)),
+        "MarginRankingLoss": np.ones((2, 4)), "CosineEmbeddingLoss": np.ones(2),
+    }  # fmt: skip
+    for name, third in thirds.items():
+        table[f"nn.{name}"] = lambda name=name, third=third: Call(
+            getattr(nn, name), {}, lambda made: made(rows(), rows() + 1.0, mg.tensor(third))
+        )
+    for name in ("CosineSimilarity", "PairwiseDistance"):
+        table[f"nn.{name}"] = lambda name=name: Call(
+            getattr(nn, name), {}, lambda made: made(rows(), rows() + 1.0)
+        )
     table["nn.BCELoss"] = lambda: Call(
         nn.BCELoss, {}, lambda made: made(mg.tensor([0.5]), mg.tensor([1.0]))
     )

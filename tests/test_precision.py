@@ -107,6 +107,9 @@ VALUES = {
         "the rounding of an exponent of up to 90, or 700, is multiplied by it",
     ),
     "silu": (64, 4, "below -87 sigmoid is subnormal, and has few digits to multiply"),
+    "mg.kl_div": (16, 16, "the difference of a logarithm and the input"),
+    "mish": (64, 4, "as silu"),
+    "mg.poisson_nll_loss": (np.inf, np.inf, "inf - inf where both terms overflow"),
     "sinc": (np.inf, np.inf, "NumPy's own is NaN where pi x overflows"),
     "mg.sinc": (np.inf, np.inf, "as sinc"),
 }
@@ -115,6 +118,7 @@ VALUES = {
 GRADIENTS = {
     "arctan": 2, "arctanh": 16, "gelu_tanh": 4, "log10": 4, "logistic_loss": 4,
     "mg.binary_cross_entropy_with_logits": 4, "silu": 4,
+    "mish": 8, "mg.kl_div": 16,
     "binary_cross_entropy_of_each": 4, "mg.binary_cross_entropy": 4,
 }  # fmt: skip
 #: Those that series make, or float64, which a wider type does not make more exact.

@@ -145,6 +145,8 @@ OTHERS = {
     "attention_weights": (F.attention_weights, (X, Q), {}),
     "dropout": (F.dropout, (X,), {}), "flatten": (F.flatten, (IMAGE,), {}),
     "embedding": (F.embedding, (np.array([1, 0]), X), {}), "l2_penalty": (F.l2_penalty, ([Q],), {}),
+    "embedding_bag": (F.embedding_bag, (np.array([[1, 0]]), X), {}),
+    "bilinear": (F.bilinear, (X, Q, np.arange(12.0).reshape(3, 2, 2)), {}),
     "one_hot": (F.one_hot, (np.array([1, 0]),), {}),
     "scaled_dot_product_attention": (F.scaled_dot_product_attention, (X, Q, X), {}),
     "nn.functional.pad": (F.pad, (X, (1, 1)), {}),

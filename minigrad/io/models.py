@@ -52,7 +52,7 @@ MOST_PROBLEMS = 100
 #: Names that a file may not assign to: they are Python's, and the module's own records.
 RESERVED = frozenset(Module.__slots__)
 #: Layers in name only: they are what was put into them.
-CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.TransformerEncoder)
 
 
 def save_model(

@@ -5,9 +5,15 @@ The formulas and derivatives are those of the functions in :mod:`minigrad.nn.fun
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import DTypeLike
+
+from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
-from minigrad.nn import functional as F
-from minigrad.nn.layer import SameShape
+from minigrad.engine.tensor import ArrayLike, Tensor
+from minigrad.nn import functional as F, init
+from minigrad.nn.layer import FunctionLayer, Layer, SameShape, from_integers
+from minigrad.nn.weights import draw, new_parameter
 
 
 class ReLU(SameShape, function=F.relu):
@@ -133,3 +139,137 @@ class LogSoftmax(Softmax, function=F.log_softmax):
     >>> nn.LogSoftmax(axis=-1)(mg.tensor([0.0]))
     tensor([0.])
     """
+
+
+class Softmin(Softmax, function=F.softmin):
+    """softmax(-x) along one axis.
+
+    >>> nn.Softmin(axis=-1)(mg.tensor([0.0, 0.0]))
+    tensor([0.5, 0.5])
+    """
+
+
+class Softsign(SameShape, function=F.softsign):
+    """x / (1 + abs(x)).
+
+    >>> nn.Softsign()(mg.tensor([-1.0, 3.0]))
+    tensor([-0.5 ,  0.75])
+    """
+
+
+class Mish(SameShape, function=F.mish):
+    """x * tanh(softplus(x)). See :func:`minigrad.nn.functional.mish`.
+
+    >>> nn.Mish()(mg.tensor([0.0]))
+    tensor([0.])
+    """
+
+
+class CELU(SameShape, function=F.celu):
+    """x where positive, alpha * (e^(x / alpha) - 1) elsewhere.
+
+    >>> nn.CELU()(mg.tensor([0.0, 2.0]))
+    tensor([0., 2.])
+    """
+
+    @checked(alpha="(0, inf)")
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+
+class Hardtanh(SameShape, function=F.hardtanh):
+    """x, not below min_val and not above max_val.
+
+    Raises ValueError unless min_val is less than max_val.
+
+    >>> nn.Hardtanh()(mg.tensor([-3.0, 0.5, 3.0]))
+    tensor([-1. ,  0.5,  1. ])
+    """
+
+    @checked(min_val="(-inf, inf)", max_val="(-inf, inf)")
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        super().__init__()
+        if not min_val < max_val:
+            raise ValueError(
+                f"Hardtanh: min_val must be less than max_val, got {min_val} and {max_val}"
+            )
+        self.min_val = min_val
+        self.max_val = max_val
+
+
+class ReLU6(SameShape, function=F.relu6):
+    """min(max(x, 0), 6).
+
+    >>> nn.ReLU6()(mg.tensor([-1.0, 2.0, 8.0]))
+    tensor([0., 2., 6.])
+    """
+
+
+class Hardsigmoid(SameShape, function=F.hardsigmoid):
+    """min(max(x + 3, 0), 6) / 6.
+
+    >>> nn.Hardsigmoid()(mg.tensor([-4.0, 0.0]))
+    tensor([0. , 0.5])
+    """
+
+
+class Hardswish(SameShape, function=F.hardswish):
+    """x * min(max(x + 3, 0), 6) / 6.
+
+    >>> nn.Hardswish()(mg.tensor([0.0, 4.0]))
+    tensor([0., 4.])
+    """
+
+
+class GLU(FunctionLayer, function=F.glu):
+    """The first half of x along one axis, times the sigmoid of the second half.
+
+    x (..., 2 n, ...) gives (..., n, ...). See :func:`minigrad.nn.functional.glu`. Raises AxisError,
+    a ValueError, for an axis that is not there.
+
+    >>> nn.GLU()(mg.tensor([2.0, 3.0, 0.0, 0.0]))
+    tensor([1. , 1.5])
+    """
+
+    @checked()
+    def __init__(self, axis: int = -1) -> None:
+        super().__init__()
+        self.axis = axis
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(..., 2 n, ...) to (..., n, ...)."""
+        return self._function(x, self.axis)
+
+
+class PReLU(Layer):
+    """x where positive, weight * x elsewhere: a leaky ReLU that learns its slope.
+
+    x (N, C, ...) to the same shape. ``weight`` (num_parameters,), one for all channels or one for
+    each, starts at ``init``. He et al., "Delving deep into rectifiers", 2015. Raises ValueError
+    for another number of channels.
+
+    >>> nn.PReLU()(mg.tensor([-1.0, 2.0]))
+    tensor([-0.25,  2.  ], op=prelu)
+    """
+
+    _shown = "num_parameters="
+    weight: Parameter
+
+    @checked(num_parameters="[1, inf)", init="(-inf, inf)", dtype="floating")
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, *, dtype: DTypeLike = np.float32
+    ) -> None:
+        super().__init__()
+        self.num_parameters = num_parameters
+        self.init = init
+        self.weight = new_parameter(num_parameters, dtype)
+        draw(self)
+
+    def reset_parameters(self) -> None:
+        """Reset: every slope is ``init``."""
+        init.constant_(self.weight, self.init)
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Any shape with the channels second, to the same shape."""
+        return F.prelu(from_integers(x, self.weight), self.weight)

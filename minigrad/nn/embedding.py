@@ -62,3 +62,52 @@ class Embedding(Layer):
     def forward(self, x: ArrayLike) -> Tensor:
         """Integers (...) to (..., embedding_dim)."""
         return F.embedding(x, self.weight, self.padding_idx)
+
+
+class EmbeddingBag(Embedding):
+    """Sums, means or maxima of the vectors in each bag of indices, as ``torch.nn.EmbeddingBag``.
+
+    Integers (B, n), or (n,) with ``offsets`` (B,), where each bag begins, give (B, embedding_dim).
+    ``mode``: "mean", "sum" or "max". ``weight`` and ``padding_idx`` as in :class:`Embedding`.
+    Raises ValueError for another mode, TypeError unless the indices are integers, IndexError for
+    those out of range.
+
+    >>> nn.EmbeddingBag(10, 3)(mg.tensor([1, 2, 4, 4]), mg.tensor([0, 3])).shape
+    (2, 3)
+    """
+
+    _shown = "num_embeddings, embedding_dim, mode=, include_last_offset?, padding_idx?"
+
+    @checked(num_embeddings="[0, inf)", embedding_dim="[0, inf)", dtype="floating")
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        mode: str = "mean",
+        include_last_offset: bool = False,
+        padding_idx: int | None = None,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(num_embeddings, embedding_dim, padding_idx, dtype=dtype)
+        if mode not in ("mean", "sum", "max"):
+            raise ValueError(f"EmbeddingBag: mode must be 'mean', 'sum' or 'max', got {mode!r}")
+        self.mode = mode
+        self.include_last_offset = include_last_offset
+
+    def forward(
+        self,
+        x: ArrayLike,
+        offsets: ArrayLike | None = None,
+        per_sample_weights: ArrayLike | None = None,
+    ) -> Tensor:
+        """Integers (B, n), or (n,) with offsets, to (B, embedding_dim)."""
+        return F.embedding_bag(
+            x,
+            self.weight,
+            offsets,
+            self.mode,
+            per_sample_weights,
+            self.include_last_offset,
+            self.padding_idx,
+        )

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
@@ -23,23 +24,35 @@ from minigrad.kernels.windows import as_int
 from minigrad.lazy import spelled
 from minigrad.nn.module import Module
 from minigrad.operators.activations import (
+    celu,
     elu,
     gelu,
+    glu,
+    hardsigmoid,
+    hardswish,
+    hardtanh,
     leaky_relu,
     log_softmax,
     logsigmoid,
+    mish,
+    prelu,
     relu,
+    relu6,
     selu,
     sigmoid,
     silu,
     softmax,
+    softmin,
     softplus,
+    softsign,
 )
 from minigrad.operators.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
 from minigrad.operators.declare import in_real_numbers, named
 from minigrad.operators.hyperbolic import tanh
 from minigrad.operators.im2col import col2im, im2col
-from minigrad.operators.indexing import where
+from minigrad.operators.indexing import scatter, where
+from minigrad.operators.joining import stack
+from minigrad.operators.likelihoods import gaussian_nll_loss, kl_div, poisson_nll_loss
 from minigrad.operators.linear import linear
 from minigrad.operators.losses import (
     binary_cross_entropy,
@@ -51,11 +64,24 @@ from minigrad.operators.losses import (
     nll_loss,
     smooth_l1_loss,
 )
+from minigrad.operators.margin_losses import (
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    multilabel_soft_margin_loss,
+    pairwise_distance,
+    soft_margin_loss,
+    triplet_margin_loss,
+)
 from minigrad.operators.normalisation import (
     batch_norm,
     group_norm,
+    instance_norm,
     layer_norm,
     local_response_norm,
+    rms_norm,
 )
 from minigrad.operators.padding import pad as pad_axes
 from minigrad.operators.pooling import (
@@ -77,21 +103,28 @@ from minigrad.operators.upsampling import interpolate
 
 __all__ = [
     # linear maps and convolution
-    "linear", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "im2col", "col2im",
+    "linear", "bilinear", "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d", "im2col",
+    "col2im",
     # activations
     "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "sigmoid", "logsigmoid", "tanh",
-    "softplus", "softmax", "log_softmax",
+    "softplus", "softmax", "log_softmax", "softmin", "celu", "glu", "hardsigmoid", "hardswish",
+    "hardtanh", "mish", "prelu", "relu6", "softsign",
     # pooling, and images of another size
     "max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d", "adaptive_avg_pool1d",
     "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d", "global_avg_pool2d",
     "global_max_pool2d", "max_unpool1d", "max_unpool2d", "interpolate", "pad",
     # normalisation and dropout
-    "batch_norm", "layer_norm", "group_norm", "local_response_norm", "dropout",
+    "batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "rms_norm",
+    "dropout",
     # indices, shapes and attention
-    "embedding", "one_hot", "flatten", "scaled_dot_product_attention", "attention_weights",
+    "embedding", "embedding_bag", "one_hot", "flatten", "scaled_dot_product_attention",
+    "attention_weights",
     # losses
     "mse_loss", "l1_loss", "huber_loss", "smooth_l1_loss", "cross_entropy", "nll_loss",
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "l2_penalty",
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "l2_penalty", "kl_div",
+    "gaussian_nll_loss", "poisson_nll_loss", "hinge_embedding_loss", "margin_ranking_loss",
+    "soft_margin_loss", "multilabel_soft_margin_loss", "multi_margin_loss",
+    "cosine_embedding_loss", "triplet_margin_loss", "cosine_similarity", "pairwise_distance",
 ]  # fmt: skip
 
 
@@ -188,6 +221,139 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
         return found
     constant = Tensor(rows._data[padding_idx].copy())
     return where((index != padding_idx % count)[..., None], found, constant)
+
+
+@named
+def embedding_bag(
+    input: ArrayLike,
+    weight: ArrayLike,
+    offsets: ArrayLike | None = None,
+    mode: str = "mean",
+    per_sample_weights: ArrayLike | None = None,
+    include_last_offset: bool = False,
+    padding_idx: int | None = None,
+) -> Tensor:
+    """The sum, mean or maximum of the rows of ``weight`` in each bag of indices.
+
+    Integers (B, n), a bag in each row, or (n,) with ``offsets`` (B,), where each bag begins (and
+    with ``include_last_offset`` (B + 1,), also where the last one ends), give (B, embedding_dim).
+    ``mode``: "sum", "mean" or "max". ``per_sample_weights``, of the input's shape, multiply the
+    rows of a sum. Indices ``padding_idx`` count for nothing. A bag of nothing gives zeros. Equal
+    maxima share the gradient. As PyTorch's otherwise. Raises TypeError unless the indices are
+    integers, IndexError for those out of range, ValueError for another mode and for shapes and
+    offsets that do not fit.
+
+    >>> table = mg.tensor([[1.0, 2.0], [3.0, 4.0]])
+    >>> embedding_bag(mg.tensor([0, 1, 1]), table, mg.tensor([0, 2]), mode="sum")
+    tensor([[4., 6.],
+            [3., 4.]])
+    """
+    name = "embedding_bag"
+    if mode not in ("sum", "mean", "max"):
+        raise ValueError(f"{name}: mode must be 'sum', 'mean' or 'max', got {mode!r}")
+    index = as_tensor(input)._data
+    factors = None if per_sample_weights is None else as_tensor(per_sample_weights)
+    if factors is not None and (mode != "sum" or factors.shape != index.shape):
+        raise ValueError(
+            f"{name}: per_sample_weights are for mode='sum' and have the input's shape "
+            f"{index.shape}, got mode={mode!r} and shape {factors.shape}"
+        )
+    if index.ndim == 2 and offsets is None:
+        count, bag = len(index), np.repeat(np.arange(len(index)), index.shape[1])
+    elif index.ndim == 1 and offsets is not None:
+        starts = as_tensor(offsets)._data
+        count, bag = _bags(name, starts, index.size, include_last_offset)
+    else:
+        raise ValueError(
+            f"{name}: expected indices (B, n), or (n,) with offsets, got shape {index.shape} and "
+            f"offsets={offsets!r}"
+        )
+    table = in_real_numbers(name, "float", {"weight": as_tensor(weight)})["weight"]
+    rows = embedding(index, table)
+    if factors is not None:
+        rows = rows * factors[..., None]
+    if index.ndim == 2 and index.size and padding_idx is None:
+        whole = {"sum": rows.sum, "mean": rows.mean, "max": rows.max}[mode]
+        return whole(axis=1)
+    rows = reshape(rows, (index.size, rows.shape[-1]))
+    if padding_idx is not None:
+        kept = index.ravel() != padding_idx % table.shape[0]
+        rows, bag = rows[kept], bag[kept]
+    if mode == "max":
+        return _largest_of_each(rows, bag, count)
+    total = scatter(rows, (bag,), (count, rows.shape[1]))
+    if mode == "sum":
+        return total
+    many = np.maximum(np.bincount(bag, minlength=count), 1).astype(rows.dtype)
+    return total / many[:, None]
+
+
+def _bags(
+    name: str, starts: NDArray[Any], size: int, include_last: bool
+) -> tuple[int, NDArray[Any]]:
+    """How many bags there are, and in which one each index is."""
+    ends = starts[1:] if include_last else np.append(starts[1:], size)
+    starts = starts[:-1] if include_last else starts
+    fits = (
+        starts.ndim == 1
+        and starts.dtype.kind in "iu"
+        and (not starts.size or (starts[0] == 0 and ends[-1] == size))
+        and bool((starts <= ends).all())
+        and (starts.size > 0 or size == 0)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name}: offsets must be integers that ascend from 0 to at most the {size} indices, "
+            f"got {starts.tolist()}"
+        )
+    return len(starts), np.repeat(np.arange(len(starts)), ends - starts)
+
+
+def _largest_of_each(rows: Tensor, bag: NDArray[Any], count: int) -> Tensor:
+    """The largest of the rows of each bag; equal ones share the gradient."""
+    filled = np.bincount(bag, minlength=count) > 0
+    starts = np.searchsorted(bag, np.arange(count))
+    ends = np.searchsorted(bag, np.arange(count), side="right")
+    none = Tensor(np.zeros(rows.shape[1], rows.dtype))
+    return stack(
+        [
+            rows[low:high].max(axis=0) if full else none
+            for low, high, full in zip(starts, ends, filled, strict=True)
+        ]
+        or [none]
+    )[:count]
+
+
+@named
+def bilinear(
+    input1: ArrayLike, input2: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None
+) -> Tensor:
+    """y[o] = input1^T weight[o] input2 + bias[o].
+
+    input1 (..., I), input2 (..., J), weight (O, I, J) and bias (O,) give (..., O). As PyTorch's.
+    Raises ValueError for shapes that do not fit.
+
+    >>> bilinear(mg.tensor([2.0]), mg.tensor([3.0]), mg.tensor([[[4.0]]]))
+    tensor([24.])
+    """
+    given = {"input1": as_tensor(input1), "input2": as_tensor(input2), "weight": as_tensor(weight)}
+    x1, x2, w = in_real_numbers("bilinear", "float", given).values()
+    o, i, j = w.shape if w.ndim == 3 else (0, -1, -1)
+    if (
+        not x1.ndim
+        or x1.shape[:-1] != x2.shape[:-1]
+        or (x1.shape[-1:], x2.shape[-1:]) != ((i,), (j,))
+    ):
+        raise ValueError(
+            f"bilinear: expected inputs (..., I) and (..., J) and weight (O, I, J), got "
+            f"{x1.shape}, {x2.shape} and {w.shape}"
+        )
+    if bias is not None and as_tensor(bias).shape != (o,):
+        raise ValueError(f"bilinear: bias must have shape ({o},), got {as_tensor(bias).shape}")
+    halfway = x1 @ reshape(w.swapaxes(0, 1), (i, o * j))
+    halfway = reshape(halfway, (*x1.shape[:-1], o, j))
+    y = reshape(halfway @ reshape(x2, (*x2.shape, 1)), (*x1.shape[:-1], o))
+    return y if bias is None else y + as_tensor(bias)
 
 
 @named

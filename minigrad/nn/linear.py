@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,55 @@ class Linear(Layer):
     def forward(self, x: ArrayLike) -> Tensor:
         """Map the last axis of x."""
         return F.linear(from_integers(x, self.weight), self.weight, self.bias)
+
+
+class Bilinear(Layer):
+    """y[o] = x1^T weight[o] x2 + bias[o], as ``torch.nn.Bilinear``.
+
+    x1 (..., in1_features) and x2 (..., in2_features) give (..., out_features). ``weight`` has shape
+    (out_features, in1_features, in2_features), ``bias`` (out_features,); both start uniform in
+    [-k, k] with k = 1 / sqrt(in1_features).
+
+    Raises ValueError for inputs of other shapes.
+
+    >>> nn.Bilinear(3, 4, 2)(mg.ones((5, 3)), mg.ones((5, 4))).shape
+    (5, 2)
+    """
+
+    _shown = "in1_features=, in2_features=, out_features=, bias="
+    weight: Parameter
+    bias: Parameter | None
+
+    @checked(
+        in1_features="[1, inf)", in2_features="[1, inf)", out_features="[0, inf)", dtype="floating"
+    )
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        self.in1_features = in1_features
+        self.in2_features = in2_features
+        self.out_features = out_features
+        self.weight = new_parameter((out_features, in1_features, in2_features), dtype)
+        self.bias = new_parameter(out_features, dtype) if bias else None
+        draw(self)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights."""
+        k = 1.0 / math.sqrt(self.in1_features)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -k, k)
+
+    def forward(self, x1: ArrayLike, x2: ArrayLike) -> Tensor:
+        """(..., in1_features) and (..., in2_features) to (..., out_features)."""
+        first, second = (from_integers(x, self.weight) for x in (x1, x2))
+        return F.bilinear(first, second, self.weight, self.bias)
 
 
 class LazyLinear(LazyModule, Linear):

@@ -6,7 +6,7 @@ the function's. Weights of classes or elements are buffers.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,15 +16,18 @@ from minigrad.nn import functional as F
 from minigrad.nn.layer import FunctionLayer
 
 
-class Loss(FunctionLayer):
-    """A function of predictions and targets, with its settings."""
+class _Reduced(FunctionLayer):
+    """A function whose results are averaged or summed, with its settings."""
+
+    _reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
 
     @checked()
     def __init__(self, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in ("mean", "sum", "none"):
+        if reduction not in self._reductions:
+            *words, last = map(repr, self._reductions)
             raise ValueError(
-                f"{type(self).__name__}: reduction must be 'mean', 'sum' or 'none', "
+                f"{type(self).__name__}: reduction must be {', '.join(words)} or {last}, "
                 f"got {reduction!r}"
             )
         self.reduction = reduction
@@ -39,6 +42,13 @@ class Loss(FunctionLayer):
         if tensor is not None and tensor.dtype.kind != "f":
             tensor = tensor.astype(np.float32)
         self.register_buffer(name, tensor)
+
+    def _of(self, *inputs: Any) -> Tensor:
+        return self._function(*inputs, *map(self.__dict__.__getitem__, self._settings))
+
+
+class Loss(_Reduced):
+    """A function of predictions and targets."""
 
     def forward(self, input: Any, target: Any) -> Tensor:
         """Predictions and targets to a scalar, or with reduction "none" to the loss of each."""
@@ -168,3 +178,227 @@ class BCEWithLogitsLoss(Loss, function=F.binary_cross_entropy_with_logits):
         super().__init__(reduction)
         self._register_weight("weight", weight)
         self._register_weight("pos_weight", pos_weight)
+
+
+class KLDivLoss(Loss, function=F.kl_div):
+    """Divergence from probabilities. See :func:`minigrad.nn.functional.kl_div`.
+
+    ``reduction`` may also be "batchmean", which is the divergence as it is defined. Raises
+    ValueError for another word.
+
+    >>> nn.KLDivLoss("batchmean")(mg.log(mg.tensor([[0.5, 0.5]])), mg.tensor([[0.5, 0.5]]))
+    tensor(0.)
+    """
+
+    _reductions = ("mean", "batchmean", "sum", "none")
+
+    @checked()
+    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
+        super().__init__(reduction)
+        self.log_target = log_target
+
+
+class GaussianNLLLoss(_Reduced, function=F.gaussian_nll_loss):
+    """For normal targets. See :func:`minigrad.nn.functional.gaussian_nll_loss`.
+
+    >>> nn.GaussianNLLLoss()(mg.tensor([1.0]), mg.tensor([1.0]), mg.tensor([1.0]))
+    tensor(0.)
+    """
+
+    @checked(eps="(0, inf)")
+    def __init__(self, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.full = full
+        self.eps = eps
+
+    def forward(self, input: Any, target: Any, var: Any) -> Tensor:
+        """Means, targets and variances to a scalar, or to the loss of each."""
+        return self._of(input, target, var)
+
+
+class PoissonNLLLoss(Loss, function=F.poisson_nll_loss):
+    """For counts. See :func:`minigrad.nn.functional.poisson_nll_loss`.
+
+    >>> nn.PoissonNLLLoss()(mg.tensor([0.0]), mg.tensor([2.0]))
+    tensor(1.)
+    """
+
+    @checked(eps="[0, inf)")
+    def __init__(
+        self,
+        log_input: bool = True,
+        full: bool = False,
+        eps: float = 1e-8,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        self.log_input = log_input
+        self.full = full
+        self.eps = eps
+
+
+class HingeEmbeddingLoss(Loss, function=F.hinge_embedding_loss):
+    """For distances. See :func:`minigrad.nn.functional.hinge_embedding_loss`.
+
+    >>> nn.HingeEmbeddingLoss()(mg.tensor([0.5, 0.25]), mg.tensor([1, -1]))
+    tensor(0.625)
+    """
+
+    @checked(margin="(-inf, inf)")
+    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = margin
+
+
+class MarginRankingLoss(_Reduced, function=F.margin_ranking_loss):
+    """Which of two is the larger. See :func:`minigrad.nn.functional.margin_ranking_loss`.
+
+    >>> nn.MarginRankingLoss()(mg.tensor([1.0]), mg.tensor([3.0]), mg.tensor([1]))
+    tensor(2.)
+    """
+
+    @checked(margin="(-inf, inf)")
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = margin
+
+    def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
+        """Two inputs and targets 1 or -1 to a scalar, or to the loss of each."""
+        return self._of(input1, input2, target)
+
+
+class SoftMarginLoss(Loss, function=F.soft_margin_loss):
+    """For targets 1 and -1. See :func:`minigrad.nn.functional.soft_margin_loss`.
+
+    >>> nn.SoftMarginLoss()(mg.tensor([1000.0]), mg.tensor([1]))
+    tensor(0.)
+    """
+
+
+class MultiLabelSoftMarginLoss(Loss, function=F.multilabel_soft_margin_loss):
+    """For several labels. See :func:`minigrad.nn.functional.multilabel_soft_margin_loss`.
+
+    >>> nn.MultiLabelSoftMarginLoss()(mg.tensor([[1000.0, -1000.0]]), mg.tensor([[1, 0]]))
+    tensor(0.)
+    """
+
+    _shown = "reduction="
+    weight: Tensor | None
+
+    @checked()
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self._register_weight("weight", weight)
+
+
+class MultiMarginLoss(Loss, function=F.multi_margin_loss):
+    """For labels. See :func:`minigrad.nn.functional.multi_margin_loss`.
+
+    Raises ValueError for a ``p`` other than 1 and 2.
+
+    >>> nn.MultiMarginLoss()(mg.tensor([[5.0, 0.5, 3.0]]), mg.tensor([0]))
+    tensor(0.)
+    """
+
+    _shown = "p=, margin=, reduction="
+    weight: Tensor | None
+
+    @checked(p="[1, 2]", margin="(-inf, inf)")
+    def __init__(
+        self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+    ) -> None:
+        super().__init__(reduction)
+        self.p = p
+        self.margin = margin
+        self._register_weight("weight", weight)
+
+
+class CosineEmbeddingLoss(_Reduced, function=F.cosine_embedding_loss):
+    """For angles. See :func:`minigrad.nn.functional.cosine_embedding_loss`.
+
+    >>> x = mg.tensor([[3.0, 4.0]])
+    >>> nn.CosineEmbeddingLoss()(x, x, mg.tensor([-1]))
+    tensor(1.)
+    """
+
+    @checked(margin="[-1, 1]")
+    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self.margin = margin
+
+    def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
+        """Two inputs and targets 1 or -1 to a scalar, or to the loss of each."""
+        return self._of(input1, input2, target)
+
+
+class TripletMarginLoss(_Reduced, function=F.triplet_margin_loss):
+    """For distances. See :func:`minigrad.nn.functional.triplet_margin_loss`.
+
+    >>> x, other = mg.tensor([[0.0, 0.0]]), mg.tensor([[3.0, 4.0]])
+    >>> nn.TripletMarginLoss()(x, x, other)
+    tensor(0.)
+    """
+
+    @checked(margin="(-inf, inf)", p="(0, inf]", eps="[0, inf)")
+    def __init__(
+        self,
+        margin: float = 1.0,
+        p: float = 2.0,
+        eps: float = 1e-6,
+        swap: bool = False,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(reduction)
+        self.margin = margin
+        self.p = p
+        self.eps = eps
+        self.swap = swap
+
+    def forward(self, anchor: Any, positive: Any, negative: Any) -> Tensor:
+        """Three arrays of one shape to a scalar, or to the loss of each."""
+        return self._of(anchor, positive, negative)
+
+
+# -- distances and angles --------------------------------------------------------------------------
+
+
+class CosineSimilarity(FunctionLayer, function=F.cosine_similarity):
+    """The cosine of the angle between vectors (N, D), along one axis, as (N,).
+
+    See :func:`minigrad.nn.functional.cosine_similarity`. Raises AxisError, a ValueError, for an
+    axis that is not there.
+
+    >>> nn.CosineSimilarity()(mg.tensor([[3.0, 4.0]]), mg.tensor([[4.0, 3.0]]))
+    tensor([0.96])
+    """
+
+    @checked(eps="(0, inf)")
+    def __init__(self, axis: int = 1, eps: float = 1e-8) -> None:
+        super().__init__()
+        self.axis = axis
+        self.eps = eps
+
+    def forward(self, x1: Any, x2: Any) -> Tensor:
+        """Two arrays to one that lacks the axis."""
+        return self._function(x1, x2, self.axis, self.eps)
+
+
+class PairwiseDistance(FunctionLayer, function=F.pairwise_distance):
+    """The p-norm of the differences of vectors (N, D), as (N,).
+
+    See :func:`minigrad.nn.functional.pairwise_distance`.
+
+    >>> nn.PairwiseDistance(eps=0.0)(mg.tensor([[3.0, 4.0]]), mg.tensor([[0.0, 0.0]]))
+    tensor([5.])
+    """
+
+    @checked(p="(0, inf]", eps="[0, inf)")
+    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> None:
+        super().__init__()
+        self.p = p
+        self.eps = eps
+        self.keepdims = keepdims
+
+    def forward(self, x1: Any, x2: Any) -> Tensor:
+        """(..., D) and (..., D) to (...)."""
+        return self._function(x1, x2, self.p, self.eps, self.keepdims)

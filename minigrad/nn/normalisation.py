@@ -234,6 +234,112 @@ class GroupNorm(_Affine):
         return F.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
 
 
+class RMSNorm(_Affine):
+    """x / sqrt(mean(x**2) + eps) * weight over the last axes, as ``torch.nn.RMSNorm``.
+
+    x (..., *normalized_shape) to the same shape; weight has ``normalized_shape``. ``eps`` is by
+    default that of the dtype. Zhang and Sennrich, "Root mean square layer normalization", 2019.
+    Raises ValueError for other shapes.
+
+    >>> nn.RMSNorm(4)(mg.zeros((2, 3, 4))).shape
+    (2, 3, 4)
+    """
+
+    _shown = "normalized_shape, eps=, elementwise_affine="
+
+    @checked(eps="[0, inf)", dtype="floating")
+    def __init__(
+        self,
+        normalized_shape: int | tuple[int, ...],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = lengths("RMSNorm", normalized_shape)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        self._add_weights(self.normalized_shape, elementwise_affine, False, dtype)
+        draw(self)
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Normalise over the last axes; same shape."""
+        return F.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+
+class _InstanceNorm(_BatchNorm):
+    """Normalisation of each channel of each image or signal; N may be missing."""
+
+    _shown = "num_features, eps=, momentum=, affine=, track_running_stats="
+
+    @checked(num_features="[0, inf)", eps="[0, inf)", momentum="[0, 1]", dtype="floating")
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float = 0.1,
+        affine: bool = False,
+        track_running_stats: bool = False,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(num_features, eps, momentum, affine, track_running_stats, dtype=dtype)
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """Normalise each channel of each example; same shape."""
+        x = as_tensor(x)
+        (axes, layout), *_ = self.layouts.items()
+        if x.ndim == axes - 1:
+            return self.forward(x[None])[0]
+        if x.ndim != axes:
+            raise self._error(
+                f"expected an input {layout} or {layout.replace('N, ', '')}, got shape {x.shape}"
+            )
+        if x.shape[1] != self.num_features:
+            raise self._error(
+                f"expected {self.num_features} channels, got {x.shape[1]} (input of shape "
+                f"{x.shape})"
+            )
+        own = self.training or self.running_mean is None
+        return F.instance_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            own,
+            self.momentum or 0.0,
+            self.eps,
+        )
+
+
+class InstanceNorm1d(_InstanceNorm):
+    """(x - mean) / sqrt(var + eps) * weight + bias of each channel of each signal.
+
+    x (N, C, L) or (C, L) to the same shape, as ``torch.nn.InstanceNorm1d``: without weights and
+    statistics unless ``affine`` and ``track_running_stats`` ask for them. Ulyanov et al., "Instance
+    normalization", 2016. Raises ValueError for other shapes, and for signals of one value.
+
+    >>> nn.InstanceNorm1d(3)(mg.zeros((2, 3, 4))).shape
+    (2, 3, 4)
+    """
+
+    layouts = {3: "(N, C, L)"}
+
+
+class InstanceNorm2d(_InstanceNorm):
+    """Normalisation of each channel of each image, (N, C, H, W) or (C, H, W).
+
+    As :class:`InstanceNorm1d` otherwise, and as ``torch.nn.InstanceNorm2d``.
+
+    >>> nn.InstanceNorm2d(3)(mg.zeros((2, 3, 4, 4))).shape
+    (2, 3, 4, 4)
+    """
+
+    layouts = {4: "(N, C, H, W)"}
+
+
 class LocalResponseNorm(SameShape, function=F.local_response_norm):
     """x / (k + alpha / size * (sum of squares of ``size`` neighbouring channels))**beta.
 

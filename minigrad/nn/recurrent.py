@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F, init
@@ -156,6 +157,12 @@ class _OneState(_Recurrent):
         return output, h_n
 
 
+def check_nonlinearity(name: str, nonlinearity: str) -> None:
+    """Raise ValueError unless this is the name of a function that an RNN may take."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ValueError(f"{name}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+
+
 class RNN(_OneState):
     """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), over a sequence, as ``torch.nn.RNN``.
 
@@ -191,8 +198,7 @@ class RNN(_OneState):
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             dtype=dtype,
         )  # fmt: skip
-        if nonlinearity not in ("tanh", "relu"):
-            raise ValueError(f"RNN: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
+        check_nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
 
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
@@ -249,3 +255,142 @@ class GRU(_OneState):
 
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         return (gru_hidden(x, F.linear(state[0], weight, bias), state[0]),)
+
+
+# -- one step --------------------------------------------------------------------------------------
+
+
+class _Cell(Layer):
+    """One step of a recurrent layer: the same arithmetic, with weights that have no number."""
+
+    _shown = "input_size, hidden_size, bias?"
+    layer: ClassVar[type[_Recurrent]]
+    weight_ih: Parameter
+    weight_hh: Parameter
+    bias_ih: Parameter | None
+    bias_hh: Parameter | None
+
+    @checked(input_size="[0, inf)", hidden_size="[1, inf)", dtype="floating")
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        rows = self.layer.gates * hidden_size
+        self.weight_ih = new_parameter((rows, input_size), dtype)
+        self.weight_hh = new_parameter((rows, hidden_size), dtype)
+        self.bias_ih = new_parameter(rows, dtype) if bias else None
+        self.bias_hh = new_parameter(rows, dtype) if bias else None
+        draw(self)
+
+    def reset_parameters(self) -> None:
+        """Draw new weights and biases: uniform in [-k, k], k = 1 / sqrt(hidden_size)."""
+        k = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -k, k)
+
+    def _next(self, x: ArrayLike, given: Any) -> State:
+        """The next state, without a batch axis where the input has none."""
+        x = from_integers(as_tensor(x), self.weight_ih)
+        if x.ndim not in (1, 2):
+            raise self._error(
+                f"expected an input (N, {self.input_size}) or ({self.input_size},), got shape "
+                f"{x.shape}"
+            )
+        shape, count = (*x.shape[:-1], self.hidden_size), self.layer.states
+        if given is None:
+            dtype = np.result_type(x.dtype, self.weight_ih.dtype)
+            one = (1,) * (x.ndim - 1)  # for every example
+            state: State = tuple(
+                Tensor(np.zeros((*one, self.hidden_size), dtype)) for _ in range(count)
+            )
+        else:
+            state = tuple(map(as_tensor, given if count > 1 else (given,)))
+        if given is not None and (len(state) != count or any(t.shape != shape for t in state)):
+            got = ", ".join(str(t.shape) for t in state)
+            raise self._error(f"expected a state of {count} tensor(s) of shape {shape}, got {got}")
+        inputs = F.linear(x, self.weight_ih, self.bias_ih)
+        step: Any = self.layer._step  # of the whole layer: it only asks for the nonlinearity
+        found: State = step(self, inputs, state, self.weight_hh, self.bias_hh)
+        return found
+
+
+class RNNCell(_Cell):
+    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), one step of :class:`RNN`.
+
+    As ``torch.nn.RNNCell``: x (N, input_size) and optionally h (N, hidden_size), or both without N,
+    give h' (N, hidden_size). Parameters are weight_ih (hidden_size, input_size), weight_hh
+    (hidden_size, hidden_size), bias_ih and bias_hh (hidden_size,). ``nonlinearity``: "tanh" or
+    "relu". Raises ValueError for another word and for shapes that do not fit.
+
+    >>> nn.RNNCell(3, 5)(mg.zeros((2, 3))).shape
+    (2, 5)
+    """
+
+    _shown = "input_size, hidden_size, bias?, nonlinearity?"
+    layer = RNN
+
+    @checked(dtype="floating")
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        *,
+        dtype: DTypeLike = np.float32,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, dtype=dtype)
+        check_nonlinearity("RNNCell", nonlinearity)
+        self.nonlinearity = nonlinearity
+
+    def forward(self, x: ArrayLike, hx: ArrayLike | None = None) -> Tensor:
+        """An input (and a state) to the next state."""
+        return self._next(x, hx)[0]
+
+
+class GRUCell(_Cell):
+    """One step of :class:`GRU`, with its formula; as ``torch.nn.GRUCell``.
+
+    x (N, input_size) and optionally h (N, hidden_size), or both without N, give h' (N,
+    hidden_size). Parameters as those of :class:`RNNCell`, with 3 * hidden_size rows. Raises
+    ValueError for shapes that do not fit.
+
+    >>> nn.GRUCell(3, 5)(mg.zeros((2, 3))).shape
+    (2, 5)
+    """
+
+    layer = GRU
+
+    def forward(self, x: ArrayLike, hx: ArrayLike | None = None) -> Tensor:
+        """An input (and a state) to the next state."""
+        return self._next(x, hx)[0]
+
+
+class LSTMCell(_Cell):
+    """One step of :class:`LSTM`, with its formula; as ``torch.nn.LSTMCell``.
+
+    x (N, input_size) and optionally (h, c), each (N, hidden_size), or all without N, give (h', c').
+    Parameters as those of :class:`RNNCell`, with 4 * hidden_size rows. Raises ValueError for shapes
+    that do not fit.
+
+    >>> h, c = nn.LSTMCell(3, 5)(mg.zeros((2, 3)))
+    >>> h.shape, c.shape
+    ((2, 5), (2, 5))
+    """
+
+    layer = LSTM
+
+    def forward(
+        self, x: ArrayLike, hx: tuple[ArrayLike, ArrayLike] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """An input (and two states) to the next two states."""
+        h, c = self._next(x, hx)
+        return h, c

@@ -279,6 +279,32 @@ formula("fmax")(_number_of_two("Max"))
 formula("fmin")(_number_of_two("Min"))
 
 
+@formula("hardtanh")
+def _hardtanh(m: Maths, x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    return m("Min", m("Max", x, min_val), max_val)
+
+
+@formula("mish")
+def _mish(m: Maths, x: Any) -> Any:
+    return m("Mul", x, m("Tanh", m("Softplus", x)))
+
+
+@formula("softsign")
+def _softsign(m: Maths, x: Any) -> Any:
+    return m("Softsign", x)
+
+
+@formula("hardswish")
+def _hardswish(m: Maths, x: Any) -> Any:
+    return m("HardSwish", x)
+
+
+@formula("prelu")
+def _prelu(m: Maths, x: Any, weight: Any) -> Any:
+    # The slopes broadcast to the input, as in PRelu.
+    return m("PRelu", x, weight)
+
+
 @row("clip")
 def _clip(b: Builder, s: Merged, x: Any, low: Any = None, high: Any = None) -> Any:
     found = b.of(x, s.dtypes[0])
@@ -1117,7 +1143,7 @@ def _batch_norm(b: Builder, s: Merged, x: Any) -> Any:
     return b("BatchNormalization", *of, *stats, epsilon=float(module.eps))
 
 
-@layer(nn.Embedding)
+@layer(nn.Embedding, fits=lambda module: not isinstance(module, nn.EmbeddingBag))
 def _embedding(b: Builder, s: Merged, x: Any) -> Any:
     return b("Gather", _held(b, s, "weight"), x, axis=0)
 

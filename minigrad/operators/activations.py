@@ -11,12 +11,14 @@ import numpy as np
 from minigrad.kernels import current as kernels
 from minigrad.kernels.activations import Recorded
 from minigrad.operators.declare import Array, composite, operator
-from minigrad.operators.domain import nonzero, sample
+from minigrad.operators.domain import Domain, nonzero, sample
+from minigrad.operators.indexing import one_axis, take_axis
 from minigrad.operators.normal_distribution import normal_cdf
 
 __all__ = [
-    "elu", "gelu", "leaky_relu", "log_softmax", "logsigmoid", "relu", "selu", "sigmoid", "silu",
-    "softmax", "softplus",
+    "celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu",
+    "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6", "selu", "sigmoid", "silu",
+    "softmax", "softmin", "softplus", "softsign",
 ]  # fmt: skip
 
 EACH = [sample(()), sample((3,)), sample((2, 3)), sample((0, 2))]
@@ -236,3 +238,203 @@ def gelu(x: Array, approximate: str = "none") -> Array:
     if approximate != "none":
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
     return x * normal_cdf(x)
+
+
+# -- made of straight pieces -----------------------------------------------------------------------
+
+_off_corners = Domain("off_corners", low=-4.0, high=8.0, avoid=(-3.0, -1.0, 0.0, 1.0, 3.0, 6.0))
+
+
+@operator(
+    numbers="float",
+    vjp=lambda g, _ans, x, min_val=-1.0, max_val=1.0: g * ((x > min_val) & (x < max_val)),
+    domain=_off_corners,
+    samples=[*EACH, sample((3, 4), min_val=-3.0, max_val=6.0)],
+)
+def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
+    """x, not below min_val and not above max_val; its derivative at both is 0.
+
+    Raises ValueError unless min_val is less than max_val.
+
+    >>> hardtanh(tensor([-3.0, 0.5, 3.0]))
+    tensor([-1. ,  0.5,  1. ])
+    """
+    if not min_val < max_val:
+        raise ValueError(
+            f"hardtanh: min_val must be less than max_val, got {min_val} and {max_val}"
+        )
+    return np.clip(x, min_val, max_val)
+
+
+@composite(numbers="float", domain=_off_corners)
+def relu6(x: Array) -> Array:
+    """min(max(x, 0), 6); its derivative at 0 and at 6 is 0.
+
+    Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
+
+    >>> relu6(tensor([-1.0, 2.0, 8.0]))
+    tensor([0., 2., 6.])
+    """
+    return hardtanh(x, 0.0, 6.0)
+
+
+@composite(numbers="float", domain=_off_corners)
+def hardsigmoid(x: Array) -> Array:
+    """min(max(x + 3, 0), 6) / 6, sigmoid in three straight pieces.
+
+    >>> hardsigmoid(tensor([-4.0, 0.0, 1.5]))
+    tensor([0.  , 0.5 , 0.75])
+    """
+    return hardtanh(x + 3.0, 0.0, 6.0) * (1.0 / 6.0)
+
+
+def _hardswish_vjp(g: Any, _ans: Any, x: Any) -> Any:
+    inside = np.where(x > -3.0, g * ((2.0 * x + 3.0) * (1.0 / 6.0)), 0.0)
+    return np.where(x >= 3.0, g, inside)
+
+
+@operator(vjp=_hardswish_vjp, numbers="float", domain=_off_corners, samples=EACH, wide=True)
+def hardswish(x: Array) -> Array:
+    """x * hardsigmoid(x), silu without an exponential.
+
+    Howard et al., "Searching for MobileNetV3", 2019.
+
+    >>> hardswish(tensor([-4.0, 0.0, 1.5]))
+    tensor([-0.   ,  0.   ,  1.125])
+    """
+    return x * (np.clip(x + 3.0, 0.0, 6.0) * (1.0 / 6.0))
+
+
+@operator(
+    vjp=(
+        lambda g, _ans, x, weight: np.where(x > 0, g, g * weight),
+        lambda g, _ans, x, _weight: g * np.minimum(x, 0.0),
+    ),
+    domain=nonzero,
+    samples=[sample((2, 3), (3,)), sample((2, 3, 2), (1, 3, 1)), sample((0, 2), (2,))],
+    name="prelu",
+    wide=True,
+)
+def _prelu(x: Array, weight: Array) -> Array:
+    return np.where(x > 0, x, x * weight)
+
+
+@composite(
+    numbers="float",
+    arrays=2,
+    domain=nonzero,
+    samples=[
+        sample((2, 3), (3,)), sample((2, 3, 2), (3,)), sample((2, 3), (1,)), sample((2,), (1,)),
+        sample((0, 2), (2,)),
+    ],
+)  # fmt: skip
+def prelu(input: Array, weight: Array) -> Array:
+    """input where it is positive, weight * input elsewhere, with a weight for each channel.
+
+    input (N, C, ...), weight (C,), or (1,) for all channels together. Its derivative at 0 is the
+    weight. He et al., "Delving deep into rectifiers", 2015. Raises ValueError for another number of
+    weights.
+
+    >>> prelu(tensor([[-1.0, -1.0]]), tensor([0.5, 0.25]))
+    tensor([[-0.5 , -0.25]])
+    """
+    channels = input.shape[1] if input.ndim > 1 else 1
+    if weight.ndim != 1 or weight.size not in (1, channels):
+        raise ValueError(
+            f"prelu: weight must have shape (1,) or ({channels},), one for each channel of the "
+            f"input {input.shape}, got {weight.shape}"
+        )
+    if input.ndim > 1:
+        weight = np.reshape(weight, (1, -1) + (1,) * (input.ndim - 2))
+    return _prelu(input, weight)
+
+
+# -- in terms of others ----------------------------------------------------------------------------
+
+
+@operator(
+    vjp=lambda g, _ans, x: g / (1.0 + np.abs(x)) / (1.0 + np.abs(x)),
+    numbers="float",
+    domain=nonzero,
+    samples=EACH,
+    wide=True,
+)
+def softsign(x: Array) -> Array:
+    """x / (1 + abs(x)), in (-1, 1).
+
+    >>> softsign(tensor([-1.0, 3.0]))
+    tensor([-0.5 ,  0.75])
+    """
+    return x / (1.0 + np.abs(x))
+
+
+def _mish_vjp(g: Any, _ans: Any, x: Any) -> Any:
+    on = kernels.on(g, x)
+    up, down = on.logistic(x), on.logistic(-x)
+    near = 1.0 + down * down
+    share = up / near
+    return g * (share * (1.0 + down) + x * share * (4.0 * down * down / near))
+
+
+@operator(vjp=_mish_vjp, numbers="float", samples=EACH, wide=True)
+def mish(x: Array) -> Array:
+    """x * tanh(softplus(x)).
+
+    Misra, "Mish: a self regularized non-monotonic activation function", 2020.
+
+    >>> mish(tensor([0.0, 1.0]))
+    tensor([0.       , 0.8650984])
+    """
+    # tanh(log(1 + e^x)) in terms of s = 1 / (1 + e^x) is (1 - s^2) / (1 + s^2).
+    down = kernels.logistic(-x)
+    return x * kernels.logistic(x) * ((1.0 + down) / (1.0 + down * down))
+
+
+@composite(numbers="float", domain=nonzero, samples=[*EACH, sample((2, 3), alpha=0.7)], wide=True)
+def celu(x: Array, alpha: float = 1.0) -> Array:
+    """x where it is positive, alpha * (e^(x / alpha) - 1) elsewhere, smooth for every alpha.
+
+    Barron, "Continuously differentiable exponential linear units", 2017. Raises ValueError unless
+    alpha is positive.
+
+    >>> celu(tensor([-1.0, 2.0]), alpha=2.0)
+    tensor([-0.7869387,  2.       ])
+    """
+    if not 0.0 < alpha < math.inf:
+        raise ValueError(f"celu: alpha must be positive, got {alpha}")
+    alpha = float(alpha)
+    return elu(x * (1.0 / alpha)) * alpha
+
+
+@composite(
+    numbers="float",
+    samples=[sample((4,)), sample((3, 2)), sample((4, 3), axis=0), sample((0, 2))],
+    wide=True,
+)
+def glu(x: Array, axis: int = -1) -> Array:
+    """a * sigmoid(b), with a the first and b the second half of x along ``axis``.
+
+    x (..., 2 n, ...) gives (..., n, ...). Dauphin et al., "Language modeling with gated
+    convolutional networks", 2017. Raises ValueError for an odd length.
+
+    >>> glu(tensor([2.0, 3.0, 0.0, 0.0]))
+    tensor([1. , 1.5])
+    """
+    line = one_axis(axis, x.ndim)
+    length = x.shape[line]
+    if length % 2:
+        raise ValueError(f"glu: axis {axis} must have an even length, got shape {x.shape}")
+    first, second = (
+        take_axis(x, line, slice(i * (length // 2), (i + 1) * (length // 2))) for i in (0, 1)
+    )
+    return first * sigmoid(second)
+
+
+@composite(numbers="float", samples=ALONG, wide=True)
+def softmin(x: Array, axis: int = -1) -> Array:
+    """softmax(-x): e^-x / sum(e^-x) along ``axis``.
+
+    >>> softmin(tensor([0.0, 0.0]))
+    tensor([0.5, 0.5])
+    """
+    return softmax(-x, axis)

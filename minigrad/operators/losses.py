@@ -29,7 +29,7 @@ _probability = Domain("probability", low=0.05, high=0.95)
 _log_probability = Domain("log_probability", low=-3.0, high=-0.1)
 
 
-def _reduce(name: str, losses: Any, reduction: str) -> Any:
+def reduce(name: str, losses: Any, reduction: str) -> Any:
     if reduction == "mean":
         return np.mean(losses)
     if reduction == "sum":
@@ -39,7 +39,7 @@ def _reduce(name: str, losses: Any, reduction: str) -> Any:
     return losses
 
 
-def _check_shapes(name: str, input: Any, target: Any) -> None:
+def check_shapes(name: str, input: Any, target: Any) -> None:
     if input.shape != target.shape:
         remedy = (
             "reshape one: broadcasting them would compare every prediction with every target"
@@ -52,7 +52,7 @@ def _check_shapes(name: str, input: Any, target: Any) -> None:
         )
 
 
-def _probabilities(name: str, target: Any, dtype: Any, most: float = 1.0) -> Any:
+def probabilities(name: str, target: Any, dtype: Any, most: float = 1.0) -> Any:
     """Targets in the dtype of the input. Raises ValueError for those outside [0, most]."""
     values = engine.constant(target)
     # NaN passes: it says that something went wrong before, and shows in the loss.
@@ -75,8 +75,8 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     >>> mse_loss(tensor([1.0, 2.0]), tensor([0.0, 4.0]))
     tensor(2.5)
     """
-    _check_shapes("mse_loss", input, target)
-    return _reduce("mse_loss", np.square(input - target), reduction)
+    check_shapes("mse_loss", input, target)
+    return reduce("mse_loss", np.square(input - target), reduction)
 
 
 @composite(
@@ -92,8 +92,8 @@ def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     >>> l1_loss(tensor([1.0, 2.0]), tensor([0.0, 4.0]))
     tensor(1.5)
     """
-    _check_shapes("l1_loss", input, target)
-    return _reduce("l1_loss", np.abs(input - target), reduction)
+    check_shapes("l1_loss", input, target)
+    return reduce("l1_loss", np.abs(input - target), reduction)
 
 
 @operator(
@@ -124,11 +124,11 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     >>> huber_loss(tensor([0.5, 3.0]), tensor([0.0, 0.0]), reduction="none")
     tensor([0.125, 2.5  ])
     """
-    _check_shapes("huber_loss", input, target)
+    check_shapes("huber_loss", input, target)
     if not 0 < delta < math.inf:
         raise ValueError(f"huber_loss: delta must be positive, got {delta}")
     delta = float(delta)  # a NumPy float64 would widen float32, here and below
-    return _reduce("huber_loss", _huber(input - target, delta), reduction)
+    return reduce("huber_loss", _huber(input - target, delta), reduction)
 
 
 @composite(
@@ -150,7 +150,7 @@ def smooth_l1_loss(
     """
     if not 0 <= beta < math.inf:
         raise ValueError(f"smooth_l1_loss: beta must be 0 or a positive number, got {beta}")
-    _check_shapes("smooth_l1_loss", input, target)
+    check_shapes("smooth_l1_loss", input, target)
     if beta == 0:
         return l1_loss(input, target, reduction)
     return huber_loss(input, target, reduction, beta) * (1.0 / float(beta))
@@ -159,7 +159,7 @@ def smooth_l1_loss(
 # -- classification --------------------------------------------------------------------------------
 
 
-def _check_classes(
+def check_classes(
     name: str, input: Any, target: Any, weight: Any, ignore_index: int
 ) -> tuple[int, Any]:
     """The class axis of the input, and the targets as an integer array, checked."""
@@ -187,11 +187,11 @@ def _check_classes(
             f"{name}: input {input.shape} has {classes} classes, so labels are 0 to "
             f"{classes - 1}, got {labels[wrong].flat[0]}"
         )
-    _check_weight(name, weight, classes)
+    check_weight(name, weight, classes)
     return axis, labels
 
 
-def _check_weight(name: str, weight: Any, classes: int) -> None:
+def check_weight(name: str, weight: Any, classes: int) -> None:
     if weight is not None and np.shape(weight) != (classes,):
         raise ValueError(
             f"{name}: weight must have one number for each of {classes} classes, "
@@ -199,12 +199,12 @@ def _check_weight(name: str, weight: Any, classes: int) -> None:
         )
 
 
-def _weights(weight: Any, like: Any) -> Any:
+def class_weights(weight: Any, like: Any) -> Any:
     """Class weights as a constant array of the input's dtype."""
     return np.asarray(engine.constant(weight)).astype(like.dtype)
 
 
-def _picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
+def picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
     """The entries at the labels, in the shape of the labels."""
     places = list(np.indices(labels.shape, sparse=True))
     places.insert(axis, labels)
@@ -241,7 +241,7 @@ def nll_loss(
     >>> nll_loss(tensor([[-0.1, -2.0]]), tensor([1]))
     tensor(2.)
     """
-    axis, labels = _check_classes("nll_loss", input, target, weight, ignore_index)
+    axis, labels = check_classes("nll_loss", input, target, weight, ignore_index)
     input = _without(input, labels == ignore_index, axis)
     return _nll(input, labels, axis, weight, ignore_index, reduction, "nll_loss")
 
@@ -257,12 +257,12 @@ def _nll(
     kept = labels != ignore
     safe = np.where(kept, labels, 0)
     if weight is None and kept.all():
-        return _reduce(name, -_picked(input, safe, axis), reduction)
-    w = kept.astype(input.dtype) if weight is None else _weights(weight, input)[safe] * kept
-    losses = -_picked(input, safe, axis) * w
+        return reduce(name, -picked(input, safe, axis), reduction)
+    w = kept.astype(input.dtype) if weight is None else class_weights(weight, input)[safe] * kept
+    losses = -picked(input, safe, axis) * w
     if reduction == "mean":
         return _share_of(np.sum(losses), kept, w)
-    return _reduce(name, losses, reduction)
+    return reduce(name, losses, reduction)
 
 
 def _share_of(summed: Any, kept: Any, weights: Any) -> Any:
@@ -307,7 +307,7 @@ def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
     losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
     if reduction == "mean" and len(losses):
         return losses.sum() / len(losses)
-    return _reduce("cross_entropy", losses, reduction)
+    return reduce("cross_entropy", losses, reduction)
 
 
 @composite(
@@ -357,7 +357,7 @@ def cross_entropy(
         labels = np.asarray(engine.constant(target))
         if _are_indices(labels, input.shape, ignore_index):
             return index_cross_entropy(input, labels, reduction)
-    axis, labels = _check_classes("cross_entropy", input, target, weight, ignore_index)
+    axis, labels = check_classes("cross_entropy", input, target, weight, ignore_index)
     input = _without(input, labels == ignore_index, axis)
     log_p = log_softmax(input, axis)
     hard = _nll(log_p, labels, axis, weight, ignore_index, reduction, "cross_entropy")
@@ -365,13 +365,13 @@ def cross_entropy(
         return hard
     classes = input.shape[axis]
     kept = labels != ignore_index
-    w = np.ones(classes, input.dtype) if weight is None else _weights(weight, input)
+    w = np.ones(classes, input.dtype) if weight is None else class_weights(weight, input)
     spread = np.reshape(w, (-1,) + (1,) * (input.ndim - 1 - axis))
     even = -np.sum(log_p * spread, axis=axis) * kept.astype(input.dtype) * (1.0 / classes)
     if reduction == "mean":
         even = _share_of(np.sum(even), kept, w[np.where(kept, labels, 0)] * kept)
     else:
-        even = _reduce("cross_entropy", even, reduction)
+        even = reduce("cross_entropy", even, reduction)
     return hard * (1.0 - label_smoothing) + even * label_smoothing
 
 
@@ -379,15 +379,15 @@ def _soft_cross_entropy(
     input: Any, target: Any, axis: int, weight: Any, reduction: str, label_smoothing: float
 ) -> Any:
     classes = input.shape[axis]
-    _check_weight("cross_entropy", weight, classes)
-    target = _probabilities("cross_entropy", engine.as_tensor(target), input.dtype, math.inf)
+    check_weight("cross_entropy", weight, classes)
+    target = probabilities("cross_entropy", engine.as_tensor(target), input.dtype, math.inf)
     if label_smoothing:
         target = target * (1.0 - label_smoothing) + label_smoothing / classes
     terms = -log_softmax(input, axis) * target
     if weight is not None:
-        w = _weights(weight, input)
+        w = class_weights(weight, input)
         terms = terms * np.reshape(w, (-1,) + (1,) * (input.ndim - 1 - axis))
-    return _reduce("cross_entropy", np.sum(terms, axis=axis), reduction)
+    return reduce("cross_entropy", np.sum(terms, axis=axis), reduction)
 
 
 @operator(
@@ -429,16 +429,16 @@ def binary_cross_entropy_with_logits(
     tensor(0.3465736)
     """
     name = "binary_cross_entropy_with_logits"
-    _check_shapes(name, input, target)
-    target = _probabilities(name, target, input.dtype)
+    check_shapes(name, input, target)
+    target = probabilities(name, target, input.dtype)
     if pos_weight is None:
         losses = _logistic_loss(input, target)
     else:
-        p = _weights(pos_weight, input)
+        p = class_weights(pos_weight, input)
         losses = (1.0 - target) * softplus(input) + p * target * softplus(-input)
     if weight is not None:
-        losses = losses * _weights(weight, input)
-    return _reduce(name, losses, reduction)
+        losses = losses * class_weights(weight, input)
+    return reduce(name, losses, reduction)
 
 
 def _log_or_floor(log: Any, p: Any) -> Any:
@@ -479,15 +479,15 @@ def binary_cross_entropy(
     >>> binary_cross_entropy(tensor([0.5, 1.0]), tensor([0.0, 1.0]), reduction="sum")
     tensor(0.6931472)
     """
-    _check_shapes("binary_cross_entropy", input, target)
+    check_shapes("binary_cross_entropy", input, target)
     p = engine.constant(input)
     if not ((p >= 0) & (p <= 1) | np.isnan(p)).all():
         raise ValueError(
             "binary_cross_entropy: the input must be probabilities in [0, 1]; "
             "for logits use binary_cross_entropy_with_logits"
         )
-    target = _probabilities("binary_cross_entropy", target, input.dtype)
+    target = probabilities("binary_cross_entropy", target, input.dtype)
     losses = _binary_cross_entropy(input, target)
     if weight is not None:
-        losses = losses * _weights(weight, input)
-    return _reduce("binary_cross_entropy", losses, reduction)
+        losses = losses * class_weights(weight, input)
+    return reduce("binary_cross_entropy", losses, reduction)

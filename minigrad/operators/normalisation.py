@@ -16,7 +16,9 @@ from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.weighing import weigh
 
-__all__ = ["batch_norm", "group_norm", "layer_norm", "local_response_norm"]
+__all__ = [
+    "batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm",
+]  # fmt: skip
 
 
 def _normalize_vjp(
@@ -184,12 +186,12 @@ def batch_norm(
     return _normalize(input, weight, bias, axis, eps, moments)
 
 
-def _follow(running: Any, batch: Any, momentum: float) -> None:
+def _follow(running: Any, batch: Any, momentum: float, name: str = "batch_norm") -> None:
     if running is None:
         return
     if not hasattr(running, "assign"):
         raise TypeError(
-            f"batch_norm: running statistics must be tensors, which training can assign, got "
+            f"{name}: running statistics must be tensors, which training can assign, got "
             f"{type(running).__name__}"
         )
     running.assign((1.0 - momentum) * engine.constant(running) + momentum * batch)
@@ -220,17 +222,8 @@ def layer_norm(
     """
     _check_eps("layer_norm", eps)
     shape = lengths("layer_norm", normalized_shape)
-    if input.shape[-len(shape) :] != shape:
-        raise ValueError(
-            f"layer_norm: expected an input (..., {', '.join(map(str, shape))}), got shape "
-            f"{input.shape}; normalized_shape is {shape}"
-        )
+    _check_normalized("layer_norm", input, shape, (("weight", weight), ("bias", bias)))
     ones = (1,) * (input.ndim - len(shape))
-    for what, array in (("weight", weight), ("bias", bias)):
-        if array is not None and np.shape(array) != shape:
-            raise ValueError(
-                f"layer_norm: {what} must have normalized_shape {shape}, got {np.shape(array)}"
-            )
     axis = tuple(range(-len(shape), 0))
     return _normalize(
         input,
@@ -239,6 +232,20 @@ def layer_norm(
         axis,
         eps,
     )
+
+
+def _check_normalized(name: str, input: Any, shape: tuple[int, ...], weights: Any) -> None:
+    """Raise ValueError unless the input ends with these axes, and the weights have them."""
+    if input.shape[-len(shape) :] != shape:
+        raise ValueError(
+            f"{name}: expected an input (..., {', '.join(map(str, shape))}), got shape "
+            f"{input.shape}; normalized_shape is {shape}"
+        )
+    for what, array in weights:
+        if array is not None and np.shape(array) != shape:
+            raise ValueError(
+                f"{name}: {what} must have normalized_shape {shape}, got {np.shape(array)}"
+            )
 
 
 def lengths(name: str, normalized_shape: Any) -> tuple[int, ...]:
@@ -335,3 +342,103 @@ def local_response_norm(
     flat = np.reshape(input, (n, channels, math.prod(input.shape[2:])))
     scale = weigh(flat * flat, matrix=band, axis=-2) + float(k)
     return np.reshape(flat * scale ** (-float(beta)), input.shape)
+
+
+@composite(
+    numbers="float",
+    samples=[
+        sample((2, 3, 4)), sample((2, 2, 3, 2), eps=1e-3),
+        sample((2, 2, 3), running_mean=np.arange(2.0), running_var=np.arange(1.0, 3.0),
+               use_input_stats=False),
+        sample((0, 2, 2)),
+    ],
+    wide=True,
+)  # fmt: skip
+def instance_norm(
+    input: Array,
+    running_mean: Array | None = None,
+    running_var: Array | None = None,
+    weight: Array = None,
+    bias: Array = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Array:
+    """(x - mean) / sqrt(var + eps) * weight + bias, for each channel of each example.
+
+    input (N, C, L, ...), the rest (C,) or None. Mean and (biased) variance are those of each image
+    or signal by itself; the running ones, tensors, are assigned (1 - momentum) * running + momentum
+    * their mean over the batch, with the unbiased variance. Without ``use_input_stats`` the running
+    ones are used. As PyTorch's; Ulyanov et al., "Instance normalization", 2016.
+    Raises ValueError for images of one pixel, and for shapes that do not fit.
+
+    >>> instance_norm(tensor([[[1.0, 3.0], [5.0, 9.0]]]), eps=0.0)
+    tensor([[[-1.,  1.],
+             [-1.,  1.]]])
+    """
+    name = "instance_norm"
+    _check_eps(name, eps)
+    if input.ndim < 3:
+        raise ValueError(f"{name}: input must have shape (N, C, L, ...), got {input.shape}")
+    if not use_input_stats:
+        if running_mean is None or running_var is None:
+            raise ValueError(f"{name}: use_input_stats=False needs running_mean and running_var")
+        return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"{name}: momentum must be between 0 and 1, got {momentum!r}")
+    count = math.prod(input.shape[2:])
+    if count == 1:
+        raise ValueError(
+            f"{name}: it needs more than one value in each channel, got an input of shape "
+            f"{input.shape}"
+        )
+    weight, bias = (
+        _per_channel(name, what, a, input) for what, a in (("weight", weight), ("bias", bias))
+    )
+    axis = tuple(range(2, input.ndim))
+    moments = kernels.moments(engine.constant(input), axis) if input.size else None
+    if moments:
+        mean, var = (np.mean(m, axis=0).ravel() for m in moments)
+        _follow(running_mean, mean, momentum, name)
+        _follow(running_var, var * (count / (count - 1)), momentum, name)
+    return normalize(input, weight, bias, axis, eps, moments)
+
+
+@composite(
+    numbers="float",
+    domain=nonzero,
+    samples=[
+        sample((2, 3, 4), normalized_shape=4), sample((3, 2, 3), normalized_shape=(2, 3), eps=1e-3),
+        sample((0, 3), normalized_shape=(3,)),
+    ],
+    wide=True,
+)  # fmt: skip
+def rms_norm(
+    input: Array,
+    normalized_shape: int | tuple[int, ...],
+    weight: Array = None,
+    eps: float | None = None,
+) -> Array:
+    """x / sqrt(mean(x**2) + eps) * weight over the last axes of each example.
+
+    input (..., *normalized_shape), weight of ``normalized_shape``; ``eps`` is by default the
+    distance from 1 to the next number of the dtype. As PyTorch's; Zhang and Sennrich, "Root mean
+    square layer normalization", 2019. Raises ValueError for shapes that do not fit.
+
+    >>> rms_norm(tensor([[3.0, 3.0, 3.0]]), 3, eps=0.0)
+    tensor([[1., 1., 1.]])
+    """
+    name = "rms_norm"
+    eps = float(np.finfo(input.dtype).eps) if eps is None else eps
+    _check_eps(name, eps)
+    shape = lengths(name, normalized_shape)
+    _check_normalized(name, input, shape, (("weight", weight),))
+    axis = tuple(range(-len(shape), 0))
+    size = np.abs(engine.constant(input))
+    if np.max(size, initial=0.0) > math.sqrt(float(np.finfo(input.dtype).max) / max(size.size, 1)):
+        # Scaled by a power of two, so that no square overflows.
+        exponent = np.frexp(np.max(size, axis=axis, keepdims=True))[1]
+        scale = np.ldexp(np.ones_like(exponent, input.dtype), np.minimum(1 - exponent, 0))
+        input, eps = input * scale, eps * scale * scale
+    y = input / np.sqrt(np.mean(input * input, axis=axis, keepdims=True) + eps)
+    return y if weight is None else y * weight
