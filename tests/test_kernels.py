@@ -179,6 +179,29 @@ def _activation(name, draw):
     return (g, x, *given) if name.endswith(("_grad", "_density")) else (x, *given)
 
 
+def _rows(name, draw):
+    """The arguments of softmax and of losses, now and then with infinite logits."""
+    shape = (draw.of(0, 1, 5, 40), draw.int(1, 4)) if "cross" in name else draw.of(
+        (1,), (5, 4), (0, 3), (2, 3, 9)
+    )  # fmt: skip
+    x = draw.of(1, 100) * draw.array(*shape)
+    if draw.int(0, 3) == 0 and x.size and "log_softmax_grad" not in name:
+        x = x.copy()
+        x.flat[0] = draw.of(-np.inf, np.inf, np.nan)
+    g = draw.array(*shape)
+    if "cross" in name:
+        labels = draw.rng.integers(0, shape[1], shape[0])
+        g = draw.of(g[:, 0], np.asarray(0.3, draw.dtype))
+        return (g, x, labels) if name.endswith("_grad") else (x, labels)
+    if "loss" in name:
+        t = draw.of(np.abs(draw.array(*shape)), np.broadcast_to(draw.dtype.type(1), shape))
+        return (g, x, t) if name.endswith("_grad") else (x, t)
+    axis = draw.int(-len(shape), len(shape) - 1)
+    if name == "log_softmax_grad":
+        x = -np.abs(x)
+    return (g, x, axis) if name.endswith("_grad") else (x, axis)
+
+
 def _recurrence(name, draw):
     lead, n, of = draw.states(3 if name.startswith("gru") else 4)
     gates = [8 * draw.array(*lead, of * n) for _ in range(2 if of == 3 else 1)]
@@ -276,6 +299,9 @@ ARGUMENTS = {
        for name in ("max_pool2d", "max_pool2d_grad", "max_pool2d_pick", "sum_pool2d", "sum_pool2d_grad")},
     **{name: functools.partial(_normalisation, name)
        for name in ("moments", "normalize", "normalize_grad")},
+    **{name: functools.partial(_rows, name)
+       for name in ("softmax", "softmax_grad", "log_softmax", "log_softmax_grad", "cross_entropy",
+                    "cross_entropy_grad", "logistic_loss", "logistic_loss_grad")},
     **{name: functools.partial(_recurrence, name)
        for name in ("lstm_cell", "lstm_cell_grad", "lstm_hidden", "lstm_hidden_grad",
                     "gru_hidden", "gru_hidden_grad")},
@@ -390,7 +416,8 @@ def run_operators():
         F.max_pool2d(y, 2), F.avg_pool2d(y, 3, 2), F.adaptive_avg_pool2d(y, 4),
         F.batch_norm(y, None, None, b, training=True), F.layer_norm(y, 6), F.group_norm(y, 2, b),
         F.batch_norm(y, np.zeros(4), np.ones(4), b), F.sigmoid(y), F.silu(y), F.leaky_relu(y),
-        F.selu(y), F.softplus(y), F.gelu(y),
+        F.selu(y), F.softplus(y), F.gelu(y), F.softmax(y), F.log_softmax(y), F.cross_entropy(rows, [0] * 5),
+        F.binary_cross_entropy_with_logits(rows, rows.detach() ** 2 / 2),
         F.im2col(x, 2), F.col2im(F.im2col(x, 2), x.shape, 2),
         F.linear(steps, rows[:, :1] @ rows[:1, [0, 1, 2, 2]], None), rows[[0, 0, 4]],
         *[layer(steps)[0] for layer in recurrent], scatter(b, [0, 1, 1, 0], (2,)),

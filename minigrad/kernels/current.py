@@ -55,6 +55,16 @@ if TYPE_CHECKING:
         lstm_hidden_grad,
     )
     from minigrad.kernels.scatter import gather, scatter
+    from minigrad.kernels.softmax import (
+        cross_entropy,
+        cross_entropy_grad,
+        log_softmax,
+        log_softmax_grad,
+        logistic_loss,
+        logistic_loss_grad,
+        softmax,
+        softmax_grad,
+    )
     from minigrad.kernels.weighing import weigh
 
 __all__ = [
@@ -70,6 +80,8 @@ __all__ = [
     "gru_hidden", "gru_hidden_grad", "lstm_cell", "lstm_cell_grad", "lstm_hidden",
     "lstm_hidden_grad",
     "gather", "scatter",
+    "softmax", "softmax_grad", "log_softmax", "log_softmax_grad", "cross_entropy",
+    "cross_entropy_grad", "logistic_loss", "logistic_loss_grad",
     "mean", "total",
     "weigh",
 ]  # fmt: skip
@@ -94,6 +106,10 @@ if not TYPE_CHECKING:
                 "max_pool2d max_pool2d_grad max_pool2d_pick sum_pool2d sum_pool2d_grad"
             ),
             "minigrad.kernels.scatter": "gather scatter",
+            "minigrad.kernels.softmax": (
+                "cross_entropy cross_entropy_grad log_softmax log_softmax_grad logistic_loss "
+                "logistic_loss_grad softmax softmax_grad"
+            ),
             "minigrad.kernels.weighing": "weigh",
         },
         rest="minigrad.kernels.recurrence",

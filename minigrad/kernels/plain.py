@@ -49,6 +49,16 @@ from minigrad.kernels.recurrence import (
     plain_lstm_hidden_grad as lstm_hidden_grad,
 )
 from minigrad.kernels.scatter import plain_gather as gather, plain_scatter as scatter
+from minigrad.kernels.softmax import (
+    plain_cross_entropy as cross_entropy,
+    plain_cross_entropy_grad as cross_entropy_grad,
+    plain_log_softmax as log_softmax,
+    plain_log_softmax_grad as log_softmax_grad,
+    plain_logistic_loss as logistic_loss,
+    plain_logistic_loss_grad as logistic_loss_grad,
+    plain_softmax as softmax,
+    plain_softmax_grad as softmax_grad,
+)
 from minigrad.kernels.sums import plain_mean as mean, plain_total as total
 from minigrad.kernels.weighing import plain_weigh as weigh
 
@@ -65,6 +75,8 @@ __all__ = [
     "gru_hidden", "gru_hidden_grad", "lstm_cell", "lstm_cell_grad", "lstm_hidden",
     "lstm_hidden_grad",
     "gather", "scatter",
+    "softmax", "softmax_grad", "log_softmax", "log_softmax_grad", "cross_entropy",
+    "cross_entropy_grad", "logistic_loss", "logistic_loss_grad",
     "mean", "total",
     "weigh",
 ]  # fmt: skip

@@ -283,13 +283,9 @@ def _are_indices(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool
 
 
 def _index_cross_entropy_vjp(g: Any, _ans: Any, logits: Any, labels: Any, reduction: str) -> Any:
-    e = np.exp(logits - np.max(logits, axis=1, keepdims=True))
-    one_hot = np.zeros(logits.shape, logits.dtype)
-    one_hot[np.arange(len(labels)), labels] = 1.0
-    scale = g[:, None] if reduction == "none" else g
     if reduction == "mean":
-        scale = scale * (1.0 / len(labels))
-    return (e / np.sum(e, axis=1, keepdims=True) - one_hot) * scale
+        g = g * (1.0 / len(labels))
+    return kernels.on(g, logits).cross_entropy_grad(g, logits, labels)
 
 
 @operator(
@@ -303,8 +299,7 @@ def _index_cross_entropy_vjp(g: Any, _ans: Any, logits: Any, labels: Any, reduct
 )
 def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
     """logsumexp(logits[n]) - logits[n, labels[n]], reduced."""
-    shifted = logits - logits.max(axis=1, keepdims=True)
-    losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
+    losses = kernels.cross_entropy(logits, labels)
     if reduction == "mean" and len(losses):
         return losses.sum() / len(losses)
     return reduce("cross_entropy", losses, reduction)
@@ -392,18 +387,16 @@ def _soft_cross_entropy(
 
 @operator(
     vjp=(
-        # sigmoid(x) - t, without the difference of two numbers near 1.
-        lambda g, _ans, x, t: g * ((1.0 - t) * kernels.logistic(x) - t * kernels.logistic(-x)),
+        lambda g, _ans, x, t: kernels.on(g, x, t).logistic_loss_grad(g, x, t),
         lambda g, _ans, x, _t: -g * x,
     ),
     domain=(anywhere, _probability),
     samples=[sample((3, 2), (3, 2)), sample((), ()), sample((0, 2), (0, 2))],
     name="logistic_loss",
+    wide=True,
 )
 def _logistic_loss(x: Array, t: Array) -> Array:
-    # max(x, 0) - x t, without the difference of two numbers that may be huge and nearly equal.
-    size = np.abs(x)
-    return size * np.where(x > 0, 1.0 - t, t) + np.log1p(np.exp(-size))
+    return kernels.logistic_loss(x, t)
 
 
 @composite(

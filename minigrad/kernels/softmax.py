@@ -1,0 +1,236 @@
+"""Softmax, its logarithm, and cross-entropy: row by row, in pieces that stay in cache.
+
+The plain definitions are written in functions that record themselves on tensors: derivatives of
+second and higher order are taken through them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels import elementwise
+from minigrad.kernels.activations import plain_logistic
+from minigrad.kernels.elementwise import each
+from minigrad.kernels.threads import run
+
+
+def plain_softmax(x: Any, axis: int) -> Any:
+    """e^x / sum(e^x) along an axis."""
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True, initial=-math.inf))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def plain_softmax_grad(g: Any, ans: Any, axis: int) -> Any:
+    """The gradient of softmax at its value ``ans``."""
+    return ans * (g - np.sum(g * ans, axis=axis, keepdims=True))
+
+
+def plain_log_softmax(x: Any, axis: int) -> Any:
+    """The logarithm of softmax."""
+    shifted = x - np.max(x, axis=axis, keepdims=True, initial=-math.inf)
+    if not x.size:
+        return shifted
+    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+
+
+def plain_log_softmax_grad(g: Any, ans: Any, axis: int) -> Any:
+    """The gradient of the logarithm of softmax at its value ``ans``."""
+    return g - np.exp(ans) * np.sum(g, axis=axis, keepdims=True)
+
+
+def plain_cross_entropy(logits: Any, labels: Any) -> Any:
+    """logsumexp(logits[n]) - logits[n, labels[n]] for each row n of (N, C)."""
+    return -plain_log_softmax(logits, 1)[np.arange(len(labels)), labels]
+
+
+def plain_cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
+    """The gradient by the logits; g (N,) or a number is that of the losses."""
+    one_hot = np.zeros(logits.shape, logits.dtype)
+    one_hot[np.arange(len(labels)), labels] = 1.0
+    e = np.exp(logits - np.max(logits, axis=1, keepdims=True))
+    return (e / np.sum(e, axis=1, keepdims=True) - one_hot) * (g[:, None] if g.ndim else g)
+
+
+def plain_logistic_loss(x: Any, t: Any) -> Any:
+    """-(t log s(x) + (1 - t) log s(-x)), with s the logistic function."""
+    # max(x, 0) - x t, without the difference of two numbers that may be huge and nearly equal.
+    size = np.abs(x)
+    return size * np.where(x > 0, 1.0 - t, t) + np.log1p(np.exp(-size))
+
+
+def plain_logistic_loss_grad(g: Any, x: Any, t: Any) -> Any:
+    """The gradient by x, s(x) - t, without the difference of two numbers near 1."""
+    return g * ((1.0 - t) * plain_logistic(x) - t * plain_logistic(-x))
+
+
+def _by_rows(work: Callable[[slice], None], x: Any) -> None:
+    """Call ``work`` for some rows of x at a time, on all threads."""
+    many = max(1, elementwise.PIECE // max(1, x.shape[1]))
+
+    def pieces(starts: Sequence[int]) -> None:
+        for start in starts:
+            work(slice(start, start + many))
+
+    run(pieces, range(0, len(x), many), x.size * 1e-9)
+
+
+def _rows(axis: int, x: Any, *others: Any) -> Any:
+    """The arrays as matrices whose rows lie along this axis, or None where they do not."""
+    if x.ndim < 1 or not x.size or axis % x.ndim != x.ndim - 1 or x.dtype.char not in "fd":
+        return None
+    if any(a.dtype != x.dtype or a.shape != x.shape for a in others):
+        return None
+    # The copy of an array that is not contiguous takes less than its part of what follows.
+    return [np.ascontiguousarray(a).reshape(-1, x.shape[-1]) for a in (x, *others)]
+
+
+def softmax(x: Any, axis: int) -> Any:
+    """``plain_softmax``."""
+    rows = _rows(axis, x)
+    if rows is None:
+        return plain_softmax(x, axis)
+    ans = np.empty(x.shape, x.dtype)
+    to = ans.reshape(rows[0].shape)
+
+    def work(some: slice) -> None:
+        part, out = rows[0][some], to[some]
+        np.subtract(part, part.max(axis=1, keepdims=True), out=out)
+        np.exp(out, out=out)
+        np.divide(out, out.sum(axis=1, keepdims=True), out=out)
+
+    _by_rows(work, to)
+    return ans
+
+
+def softmax_grad(g: Any, ans: Any, axis: int) -> Any:
+    """``plain_softmax_grad``."""
+    rows = _rows(axis, g, ans)
+    if rows is None:
+        return plain_softmax_grad(g, ans, axis)
+    by_x = np.empty(g.shape, g.dtype)
+    to = by_x.reshape(rows[0].shape)
+
+    def work(some: slice) -> None:
+        back, p, out = rows[0][some], rows[1][some], to[some]
+        np.multiply(back, p, out=out)
+        np.subtract(back, out.sum(axis=1, keepdims=True), out=out)
+        np.multiply(out, p, out=out)
+
+    _by_rows(work, to)
+    return by_x
+
+
+def log_softmax(x: Any, axis: int) -> Any:
+    """``plain_log_softmax``."""
+    rows = _rows(axis, x)
+    if rows is None:
+        return plain_log_softmax(x, axis)
+    ans = np.empty(x.shape, x.dtype)
+    to = ans.reshape(rows[0].shape)
+
+    def work(some: slice) -> None:
+        part, out = rows[0][some], to[some]
+        np.subtract(part, part.max(axis=1, keepdims=True), out=out)
+        out -= np.log(np.exp(out).sum(axis=1, keepdims=True))
+
+    _by_rows(work, to)
+    return ans
+
+
+def log_softmax_grad(g: Any, ans: Any, axis: int) -> Any:
+    """``plain_log_softmax_grad``."""
+    rows = _rows(axis, g, ans)
+    if rows is None:
+        return plain_log_softmax_grad(g, ans, axis)
+    by_x = np.empty(g.shape, g.dtype)
+    to = by_x.reshape(rows[0].shape)
+
+    def work(some: slice) -> None:
+        back, out = rows[0][some], to[some]
+        np.exp(rows[1][some], out=out)
+        np.multiply(out, back.sum(axis=1, keepdims=True), out=out)
+        np.subtract(back, out, out=out)
+
+    _by_rows(work, to)
+    return by_x
+
+
+def cross_entropy(logits: Any, labels: Any) -> Any:
+    """``plain_cross_entropy``."""
+    rows = _rows(1, logits)
+    if rows is None:
+        return plain_cross_entropy(logits, labels)
+    losses = np.empty(len(labels), logits.dtype)
+
+    def work(some: slice) -> None:
+        part, which = rows[0][some], labels[some]
+        shifted = part - part.max(axis=1, keepdims=True)
+        own = shifted[np.arange(len(which)), which]
+        np.exp(shifted, out=shifted)
+        np.subtract(np.log(shifted.sum(axis=1)), own, out=losses[some])
+
+    _by_rows(work, rows[0])
+    return losses
+
+
+def cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
+    """``plain_cross_entropy_grad``."""
+    rows = _rows(1, logits)
+    if rows is None or g.dtype != logits.dtype:
+        return plain_cross_entropy_grad(g, logits, labels)
+    by_x = np.empty(logits.shape, logits.dtype)
+    scale = np.broadcast_to(g, labels.shape)
+
+    def work(some: slice) -> None:
+        part, which, out, factor = rows[0][some], labels[some], by_x[some], scale[some]
+        np.subtract(part, part.max(axis=1, keepdims=True), out=out)
+        np.exp(out, out=out)
+        out *= (factor / out.sum(axis=1))[:, None]
+        out[np.arange(len(which)), which] -= factor
+
+    _by_rows(work, by_x)
+    return by_x
+
+
+def logistic_loss(x: Any, t: Any) -> Any:
+    """``plain_logistic_loss``."""
+
+    def formula(out: Any, s: Any, size: Any, x: Any, t: Any) -> None:
+        # 1 - t for x > 0, else t, without np.where: m + (1 - 2 m) t, with m = 1 or 0.
+        np.greater(x, 0.0, out=s)
+        np.multiply(s, -2.0, out=out)
+        np.add(out, 1.0, out=out)
+        np.multiply(out, t, out=out)
+        np.add(out, s, out=out)
+        np.abs(x, out=size)
+        np.multiply(out, size, out=out)
+        np.negative(size, out=size)
+        np.exp(size, out=size)
+        np.log1p(size, out=size)
+        np.add(out, size, out=out)
+
+    return each(formula, 2, x, t, seconds=2e-9)
+
+
+def logistic_loss_grad(g: Any, x: Any, t: Any) -> Any:
+    """``plain_logistic_loss_grad`` with one exponential: ((1 - t) p - t q) / (p + q).
+
+    p and q are s(x) and s(-x) but for their common denominator: 1 and e^-|x|, or the other way.
+    """
+
+    def formula(out: Any, p: Any, q: Any, rest: Any, g: Any, x: Any, t: Any) -> None:
+        np.abs(x, out=out)
+        np.negative(out, out=out)
+        np.exp(out, out=out)
+        np.maximum(out, np.greater(x, 0.0, out=p), out=p)
+        np.maximum(out, np.less_equal(x, 0.0, out=q), out=q)
+        np.multiply(p, np.subtract(1.0, t, out=rest), out=p)
+        np.subtract(p, np.multiply(q, t, out=q), out=p)
+        np.divide(p, np.add(out, 1.0, out=out), out=out)
+        np.multiply(out, g, out=out)
+
+    return each(formula, 3, g, x, t, seconds=2e-9)
