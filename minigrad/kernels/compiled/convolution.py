@@ -16,6 +16,16 @@ import numpy as np
 
 from minigrad.kernels import convolution as numpy_set
 from minigrad.kernels.compiled.columns import add_bias, add_columns, take_columns
+from minigrad.kernels.compiled.direct import (
+    PLACES,
+    ROWS,
+    convolve,
+    convolve_weight,
+    depthwise,
+    depthwise_weight,
+    padded,
+    pitch_of,
+)
 from minigrad.kernels.compiled.layout import (
     are_floats,
     channels_last,
@@ -41,19 +51,27 @@ from minigrad.kernels.windows import Windows
 BLOCK = 1 << 20
 #: The least number of tiles in one product of the gradient by the weight, whose result is large.
 TILES = 256
-#: The most places over which BLAS sums in the gradient by the weight, in float32.
-PLACES = 1 << 12
+#: The most pixels over which BLAS sums in the gradient by the weight, in float32.
+PIXELS = 1 << 12
+#: Up to this many numbers under a window, columns cost more than they save.
+FEW = 48
+#: The outputs that are computed at a time where there are no columns.
+ELEMENTS = 1 << 16
 #: What one multiplication and one moved element take, in seconds.
 MULTIPLY, MOVE = 2e-11, 3e-10
 
 
 class Geometry(NamedTuple):
-    """The integers that loops need, and what follows from them."""
+    """The integers that loops need, and which way to go."""
 
     columns: tuple[int, ...]
     tiles: tuple[int, int]
+    #: A 1 x 1 kernel, whose columns are the image.
     plain: bool
     winograd: bool
+    #: Few numbers under a window, or one channel for each kernel.
+    direct: bool
+    depthwise: bool
 
 
 @functools.lru_cache(maxsize=1024)
@@ -70,6 +88,8 @@ def _geometry(windows: Windows, channels: int, out_channels: int, groups: int) -
         tiles,
         single and windows.kernel == (1, 1) and groups == 1 and not top + bottom + left + right,
         fits and min(channels, out_channels) >= LANES,
+        groups == 1 and channels * windows.kernel[0] * windows.kernel[1] <= FEW,
+        1 < groups == channels == out_channels,
     )  # fmt: skip
 
 
@@ -82,6 +102,9 @@ def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
     memory, y = new_images(n, out_channels, *windows.out, dtype)
     pixels = channels_last(x)
     if geometry.winograd and dtype.char == "f" and _winograd(pixels, w, bias, memory, geometry):
+        return y
+    if dtype.char == "f" and (geometry.direct or geometry.depthwise):
+        _direct(pixels, w, bias, memory, geometry)
         return y
     inner, (oh, ow) = channels // groups, windows.out
     # For each group: what a window covers, by the output channels.
@@ -155,6 +178,31 @@ def _winograd(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -
     return all(finite)
 
 
+def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> None:
+    """Fill ``memory`` without columns."""
+    out_channels, shape = len(w), geometry.columns
+    many = padded(out_channels)
+    matrix = np.zeros((w.size // out_channels, many), w.dtype)
+    matrix[:, :out_channels] = w.transpose(2, 3, 1, 0).reshape(-1, out_channels)
+    shift = np.zeros(many, w.dtype)
+    if bias is not None:
+        shift[:out_channels] = bias
+    x, weight, y = flat(pixels), flat(matrix), memory.reshape(-1)
+    size = shape[3] * pitch_of(shape)
+
+    def work(some: Sequence[tuple[int, int]]) -> None:
+        rows = scratch("image", (size,), w.dtype)
+        for start, stop in some:
+            if geometry.depthwise:
+                depthwise(x, weight, shift, y, rows, shape, start, stop)
+            else:
+                convolve(x, weight, shift, y, rows, shape, out_channels, start, stop)
+
+    places = memory.size // out_channels
+    seconds = places * (len(matrix) + 2) * many * MULTIPLY
+    run(work, pieces(places // shape[12], max(1, ELEMENTS // (shape[12] * many))), seconds)
+
+
 def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d_input_grad``."""
     if not are_floats(g, w) or not g.size or not w.size:
@@ -201,6 +249,8 @@ def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
             kernels = (BOTH.T.astype(dtype) @ found.reshape(PRODUCTS, -1)).reshape(3, 3, -1)
             turned = kernels.reshape(3, 3, channels, out_channels).transpose(3, 2, 0, 1)
             return np.ascontiguousarray(turned)
+    if dtype.char == "f" and (geometry.direct or geometry.depthwise):
+        return _direct_weight_grad(pixels, slopes, geometry, shape)
     rows = flat(pixels)
     n, oh, ow, _ = slopes.shape
     depth = shape[1] * shape[2] * shape[3]
@@ -211,10 +261,44 @@ def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
         return columns.swapaxes(1, 2) @ by_group[:, start * ow : stop * ow]
 
     seconds = n * oh * ow * depth * (out_channels * MULTIPLY + groups * MOVE)
-    most = min(PLACES // ow, BLOCK // (ow * depth * groups * dtype.itemsize))
+    most = min(PIXELS // ow, BLOCK // (ow * depth * groups * dtype.itemsize))
     found = _sum_of(product, pieces(n * oh, most), seconds, dtype)
     by_channel = found.reshape(groups, *shape[2:], shape[1], -1).transpose(0, 4, 3, 1, 2)
     return np.ascontiguousarray(by_channel).reshape(shape)
+
+
+def _direct_weight_grad(
+    pixels: Any, slopes: Any, geometry: Geometry, w_shape: tuple[int, ...]
+) -> Any:
+    """The gradient by the weight without columns."""
+    out_channels, shape, dtype = slopes.shape[-1], geometry.columns, pixels.dtype
+    channels, kh, kw, d2, wide = (shape[i] for i in (2, 3, 4, 8, 12))
+    pitch, many = pitch_of(shape), padded(out_channels)
+    inner = w_shape[1]
+    offsets = np.zeros(padded(kh * kw * inner, PLACES), np.int64)
+    p, q, c = np.indices((kh, kw, inner)).reshape(3, -1)
+    offsets[: len(c)] = p * pitch + q * d2 * channels + c
+    x, g = flat(pixels), slopes.reshape(-1, out_channels).view()
+    g.flags.writeable = False
+
+    def product(start: int, stop: int) -> Any:
+        rows = scratch("image", (kh * pitch,), dtype)
+        row = scratch("gradient", (wide, many), dtype)
+        row[:, out_channels:] = 0.0
+        if geometry.depthwise:
+            sums = np.zeros(kh * kw * many)
+            depthwise_weight(x, g, sums, rows, row, shape, start, stop)
+        else:
+            sums = np.zeros(len(offsets) * many)
+            convolve_weight(x, g, offsets, sums, rows, row, shape, start, stop)
+        return sums
+
+    places = len(g)
+    seconds = places * (len(offsets) + 2) * many * MULTIPLY
+    some = pieces(places // wide, max(ROWS, ELEMENTS // (wide * many)))
+    found = _sum_of(product, some, seconds, dtype).reshape(-1, many)
+    by_place = found[: kh * kw * inner, :out_channels].reshape(kh, kw, inner, out_channels)
+    return np.ascontiguousarray(by_place.transpose(3, 2, 0, 1))
 
 
 def _winograd_weight_grad(pixels: Any, slopes: Any, geometry: Geometry) -> Any:

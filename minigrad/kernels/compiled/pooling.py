@@ -11,6 +11,16 @@ import numpy as np
 from minigrad.kernels import pooling as numpy_set
 from minigrad.kernels.compiled.build import compiled, inlined
 from minigrad.kernels.compiled.layout import are_floats, channels_last, flat, new_images, pieces
+from minigrad.kernels.compiled.vectors import (
+    LANES,
+    clear,
+    if_equal,
+    if_larger,
+    load,
+    part,
+    splat,
+    store,
+)
 from minigrad.kernels.threads import run
 from minigrad.kernels.windows import Windows
 
@@ -46,18 +56,20 @@ def max_pool2d(x: Any, windows: Windows) -> Any:
     n, channels = x.shape[:2]
     memory, y = new_images(n, channels, *windows.out, x.dtype)
     geometry = _geometry(windows, channels)
-    _by_images(_largest, (flat(channels_last(x)), memory.reshape(-1)), n, geometry)
+    loop = _largest_single if x.dtype.char == "f" else _largest
+    _by_images(loop, (flat(channels_last(x)), memory.reshape(-1)), n, geometry)
     return y
 
 
 def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
-    """``plain_max_pool2d_grad``, which finds the maxima of x again."""
-    if not are_floats(g, x) or not x.size:
+    """``plain_max_pool2d_grad``."""
+    if not are_floats(g, x, ans) or not x.size:
         return numpy_set.max_pool2d_grad(g, x, ans, windows)
     n, channels = x.shape[:2]
     memory, back = new_images(n, channels, *windows.size, x.dtype)
-    arrays = (flat(channels_last(g)), flat(channels_last(x)), memory.reshape(-1))
-    _by_images(_to_largest, arrays, n, _geometry(windows, channels))
+    arrays = (*(flat(channels_last(a)) for a in (g, x, ans)), memory.reshape(-1))
+    loop = _to_largest_single if x.dtype.char == "f" else _to_largest
+    _by_images(loop, arrays, n, _geometry(windows, channels))
     return back
 
 
@@ -89,72 +101,136 @@ def _larger(value, best):
     return value > best or value != value
 
 
+@inlined
+def _corner(geometry, place):
+    """The image, and the row and the column of the pixel under the first place of a window."""
+    _, _, _, _, _, s1, s2, _, _, top, left, tall, wide = geometry
+    return place // (tall * wide), place // wide % tall * s1 - top, place % wide * s2 - left
+
+
 @compiled
-def _largest(x, out, geometry, first, last):
-    height, width, channels, kh, kw, s1, s2, d1, d2, top, left, tall, wide = geometry
-    for place in range(first * tall * wide, last * tall * wide):
-        n, i, j = place // (tall * wide), place // wide % tall, place % wide
-        target = place * channels
-        fresh = True
-        for p in range(kh):
-            row = i * s1 - top + p * d1
-            if row < 0 or row >= height:
-                continue
-            for q in range(kw):
-                column = j * s2 - left + q * d2
-                if column < 0 or column >= width:
-                    continue
-                source = ((n * height + row) * width + column) * channels
-                if fresh:
-                    for c in range(channels):
-                        out[at(target + c)] = x[at(source + c)]
-                    fresh = False
-                else:
-                    for c in range(channels):
-                        value, best = x[at(source + c)], out[at(target + c)]
-                        out[at(target + c)] = value if _larger(value, best) else best
-        if fresh:
+def _largest_of(x, out, geometry, place, c):
+    """The largest element of one channel under a window."""
+    height, width, channels, kh, kw, _, _, d1, d2, _, _, _, _ = geometry
+    n, top, left = _corner(geometry, place)
+    best, fresh = -np.inf, True
+    for row in range(top, top + kh * d1, d1):
+        for column in range(left, left + kw * d2, d2):
+            if 0 <= row < height and 0 <= column < width:
+                value = x[at(((n * height + row) * width + column) * channels + c)]
+                if fresh or _larger(value, best):
+                    best, fresh = value, False
+    out[at(place * channels + c)] = best
+
+
+@compiled
+def _largest(x, out, geometry, first_image, last_image):
+    channels, tall, wide = geometry[2], geometry[11], geometry[12]
+    for place in range(first_image * tall * wide, last_image * tall * wide):
+        for c in range(channels):
+            _largest_of(x, out, geometry, place, c)
+
+
+@compiled
+def _largest_single(x, out, geometry, first_image, last_image):
+    """``_largest`` in float32, by vectors.
+
+    Where there are fewer channels than a vector has numbers, the rest belongs to later pixels.
+    """
+    height, width, channels, kh, kw, _, _, d1, d2, _, _, tall, wide = geometry
+    spare = np.empty(LANES, np.float32)
+    for place in range(first_image * tall * wide, last_image * tall * wide):
+        n, top, left = _corner(geometry, place)
+        beyond = ((n * height + top + (kh - 1) * d1) * width + left + (kw - 1) * d2) * channels
+        if channels < LANES and beyond + LANES > len(x):
             for c in range(channels):
-                out[at(target + c)] = -np.inf
+                _largest_of(x, out, geometry, place, c)
+            continue
+        for chunk in range(0, channels, LANES):
+            c = max(0, min(chunk, channels - LANES))
+            best = splat(np.float32(-np.inf))
+            fresh = True
+            for row in range(top, top + kh * d1, d1):
+                if 0 <= row < height:
+                    for column in range(left, left + kw * d2, d2):
+                        if 0 <= column < width:
+                            source = ((n * height + row) * width + column) * channels
+                            value = load(x, source + c)
+                            best = value if fresh else if_larger(value, best, value, best)
+                            fresh = False
+            if channels >= LANES:
+                store(out, place * channels + c, best)
+            else:  # a store that overlaps the one before takes 30 cycles
+                store(spare, 0, best)
+                for e in range(channels):
+                    out[at(place * channels + e)] = spare[e]
 
 
 @compiled
-def _to_largest(g, x, out, geometry, first, last):
-    height, width, channels, kh, kw, s1, s2, d1, d2, top, left, tall, wide = geometry
-    pixels = height * width * channels
-    for e in range(first * pixels, last * pixels):
+def _to_largest_of(g, x, ans, out, geometry, place, c):
+    """Add the slope of one window to the pixel that was the largest of it, in one channel."""
+    height, width, channels, kh, kw, _, _, d1, d2, _, _, _, _ = geometry
+    n, top, left = _corner(geometry, place)
+    best, where = ans[at(place * channels + c)], -1
+    for row in range(top, top + kh * d1, d1):
+        for column in range(left, left + kw * d2, d2):
+            if 0 <= row < height and 0 <= column < width:
+                pixel = ((n * height + row) * width + column) * channels + c
+                value = x[at(pixel)]
+                if (where < 0 and value == best) or value != value:
+                    where = pixel
+    if where >= 0:
+        out[at(where)] += g[at(place * channels + c)]
+
+
+@compiled
+def _to_largest(g, x, ans, out, geometry, first_image, last_image):
+    height, width, channels, _, _, _, _, _, _, _, _, tall, wide = geometry
+    for e in range(first_image * height * width * channels, last_image * height * width * channels):
         out[at(e)] = 0.0
-    best = np.empty(channels, x.dtype)
-    where = np.empty(channels, np.int32)
-    for place in range(first * tall * wide, last * tall * wide):
-        n, i, j = place // (tall * wide), place // wide % tall, place % wide
-        fresh = True
-        for step in range(2):
-            for p in range(kh):
-                row = i * s1 - top + p * d1
-                if row < 0 or row >= height:
-                    continue
-                for q in range(kw):
-                    column = j * s2 - left + q * d2
-                    if column < 0 or column >= width:
-                        continue
-                    pixel = ((n * height + row) * width + column) * channels
-                    tap = np.int32(p * kw + q)
-                    if step == 1:
-                        for c in range(channels):
-                            share = g[at(place * channels + c)]
-                            here = out[at(pixel + c)]
-                            out[at(pixel + c)] = here + share if where[c] == tap else here
-                    elif fresh:
-                        for c in range(channels):
-                            best[c] = x[at(pixel + c)]
-                            where[c] = tap
-                        fresh = False
-                    else:
-                        for c in range(channels):
-                            value, most = x[at(pixel + c)], best[c]
-                            best[c] = value if _larger(value, most) else most
-                            where[c] = tap if _larger(value, most) else where[c]
+    for place in range(first_image * tall * wide, last_image * tall * wide):
+        for c in range(channels):
+            _to_largest_of(g, x, ans, out, geometry, place, c)
+
+
+@compiled
+def _to_largest_single(g, x, ans, out, geometry, first_image, last_image):
+    """``_to_largest`` in float32, by vectors."""
+    height, width, channels, kh, kw, _, _, d1, d2, _, _, tall, wide = geometry
+    pixels = height * width * channels
+    clear(out, first_image * pixels, (last_image - first_image) * pixels)
+    nothing, nowhere = splat(np.float32(0.0)), splat(np.float32(-1.0))
+    for place in range(first_image * tall * wide, last_image * tall * wide):
+        n, top, left = _corner(geometry, place)
+        beyond = ((n * height + top + (kh - 1) * d1) * width + left + (kw - 1) * d2) * channels
+        if channels < LANES and (
+            beyond + LANES > last_image * pixels or place * channels + LANES > len(g)
+        ):
+            for c in range(channels):
+                _to_largest_of(g, x, ans, out, geometry, place, c)
+            continue
+        for chunk in range(0, channels, LANES):
+            c = max(0, min(chunk, channels - LANES))
+            best, where, number = load(ans, place * channels + c), nowhere, np.float32(0.0)
+            for row in range(top, top + kh * d1, d1):
+                for column in range(left, left + kw * d2, d2):
+                    if 0 <= row < height and 0 <= column < width:
+                        value = load(x, ((n * height + row) * width + column) * channels + c)
+                        here = splat(number)
+                        free = if_equal(where, nowhere, here, where)
+                        where = if_equal(value, best, free, where)
+                        where = if_equal(value, value, where, here)  # the last NaN
+                    number += np.float32(1.0)
+            # What the last chunk shares with the one before was added there.
+            slope = part(load(g, place * channels + c), chunk - c, channels - c)
+            number = np.float32(0.0)
+            for row in range(top, top + kh * d1, d1):
+                for column in range(left, left + kw * d2, d2):
+                    if 0 <= row < height and 0 <= column < width:
+                        pixel = ((n * height + row) * width + column) * channels + c
+                        share = if_equal(where, splat(number), slope, nothing)
+                        store(out, pixel, load(out, pixel) + share)
+                    number += np.float32(1.0)
 
 
 @compiled

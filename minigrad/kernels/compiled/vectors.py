@@ -22,7 +22,6 @@ from numba.extending import intrinsic, models, overload, register_model
 
 LANES = 16
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
-_UNDEFINED = ir.Constant(_VECTOR, ir.Undefined)
 
 
 class Vector(types.Type):  # type: ignore[misc]
@@ -81,16 +80,19 @@ def store(_: Any, array: Any, i: Any, value: Any) -> Any:
     return types.void(array, types.intp, vector), generate
 
 
+def _repeated(builder: Any, value: Any, kind: Any) -> Any:
+    nothing, place = ir.Constant(kind, ir.Undefined), ir.IntType(32)
+    one = builder.insert_element(nothing, value, ir.Constant(place, 0))
+    mask = ir.Constant(ir.VectorType(place, LANES), [0] * LANES)
+    return builder.shuffle_vector(one, nothing, mask)
+
+
 @instruction
 def splat(_: Any, value: Any) -> Any:
     """The same number sixteen times."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        zero = ir.Constant(ir.IntType(32), 0)
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
-        return builder.shuffle_vector(
-            builder.insert_element(_UNDEFINED, args[0], zero), _UNDEFINED, mask
-        )
+        return _repeated(builder, args[0], _VECTOR)
 
     return vector(types.float32), generate
 
@@ -126,6 +128,46 @@ def clear(_: Any, array: Any, i: Any, count: Any) -> Any:
 
     _check(array)
     return types.void(array, types.intp, types.intp), generate
+
+
+@instruction
+def if_larger(_: Any, value: Any, best: Any, one: Any, other: Any) -> Any:
+    """Of two vectors the numbers of the one where ``value`` is larger than ``best``, or NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        value, best, one, other = args
+        larger = builder.fcmp_ordered(">", value, best)
+        return builder.select(
+            builder.or_(larger, builder.fcmp_unordered("uno", value, value)), one, other
+        )
+
+    return vector(vector, vector, vector, vector), generate
+
+
+@instruction
+def if_equal(_: Any, x: Any, y: Any, one: Any, other: Any) -> Any:
+    """Of two vectors the numbers of the one where x and y are equal."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("==", *args[:2]), *args[2:])
+
+    return vector(vector, vector, vector, vector), generate
+
+
+@instruction
+def part(_: Any, value: Any, low: Any, high: Any) -> Any:
+    """The numbers of a vector from ``low`` to ``high``, and zeros."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(64), LANES)
+        numbers = ir.Constant(kind, list(range(LANES)))
+        low, high = (_repeated(builder, one, kind) for one in args[1:])
+        inside = builder.and_(
+            builder.icmp_signed(">=", numbers, low), builder.icmp_signed("<", numbers, high)
+        )
+        return builder.select(inside, args[0], ir.Constant(_VECTOR, [0.0] * LANES))
+
+    return vector(vector, types.int64, types.int64), generate
 
 
 def _declare(operation: Any, name: str) -> None:

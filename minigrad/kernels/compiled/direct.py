@@ -1,0 +1,226 @@
+"""Convolution without columns, for windows of few numbers, in float32.
+
+Where a window covers few numbers, copying them costs more than multiplying. Here the sums of some
+neighbouring pixels stay in registers while their windows are walked through once. ``depthwise`` and
+its gradient are the same for convolutions in which each channel has a kernel of its own.
+"""
+
+# pyright: basic, reportMissingImports=false
+from __future__ import annotations
+
+import numpy as np
+
+from minigrad.kernels.compiled.build import compiled, inlined
+from minigrad.kernels.compiled.vectors import LANES, clear, copy, load, splat, store
+
+#: The pixels whose sums are kept in registers, and the places of a window.
+PIXELS, PLACES = 8, 5
+#: Rows of outputs after which sums in float32 are added up in float64.
+ROWS = 16
+at = np.uint64
+
+
+def padded(count: int, by: int = LANES) -> int:
+    """The next multiple."""
+    return count + -count % by
+
+
+def pitch_of(geometry: tuple[int, ...]) -> int:
+    """The numbers in one padded row of pixels, as many as the last block of pixels reads."""
+    channels, kw, s2, d2, wide = (geometry[i] for i in (2, 4, 6, 8, 12))
+    return ((padded(wide, PIXELS) - 1) * s2 + (kw - 1) * d2 + 1) * channels + LANES
+
+
+@inlined
+def _take_rows(x, rows, geometry, r, pitch):
+    """Copy the padded rows of pixels that output row r meets."""
+    height, width, channels, kh, _, s1, _, d1, _, top, left, tall, _, _ = geometry
+    n, i = r // tall, r % tall
+    first = min(left * channels, pitch)
+    last = min(first + width * channels, pitch)
+    for p in range(kh):
+        y = i * s1 - top + p * d1
+        if 0 <= y < height:
+            if first:
+                clear(rows, p * pitch, first)
+            source = (n * height + y) * width * channels
+            if last - first < LANES:
+                copy(rows, p * pitch + first, x, source, last - first)
+            else:
+                for chunk in range(0, last - first, LANES):
+                    e = min(chunk, last - first - LANES)
+                    store(rows, p * pitch + first + e, load(x, source + e))
+            clear(rows, p * pitch + last, pitch - last)
+        else:
+            clear(rows, p * pitch, pitch)
+
+
+@inlined
+def _give(y, i, values, j, count):
+    """Copy the first ``count`` numbers of a vector in memory."""
+    if count >= LANES:
+        store(y, i, load(values, j))
+    else:
+        for e in range(count):
+            y[at(i + e)] = values[at(j + e)]
+
+
+@inlined
+def _keep(out, a0, a1, a2, a3, a4, a5, a6, a7):
+    store(out, 0, a0)
+    store(out, LANES, a1)
+    store(out, 2 * LANES, a2)
+    store(out, 3 * LANES, a3)
+    store(out, 4 * LANES, a4)
+    store(out, 5 * LANES, a5)
+    store(out, 6 * LANES, a6)
+    store(out, 7 * LANES, a7)
+
+
+@compiled
+def convolve(x, weight, bias, y, rows, geometry, out_channels, start, stop):
+    """Output rows start to stop.
+
+    ``weight``: (kh * kw * C, O), with O padded to whole vectors, as in ``bias``. ``rows``: scratch
+    memory for the kh padded rows of pixels.
+    """
+    _, _, channels, kh, kw, _, s2, _, d2, _, _, _, wide, _ = geometry
+    all_channels, pitch = len(bias), len(rows) // kh
+    step = s2 * channels
+    sums = np.empty(PIXELS * LANES, np.float32)
+    for r in range(start, stop):
+        _take_rows(x, rows, geometry, r, pitch)
+        for j in range(0, wide, PIXELS):
+            for o in range(0, all_channels, LANES):
+                b = load(bias, o)
+                a0, a1, a2, a3, a4, a5, a6, a7 = b, b, b, b, b, b, b, b
+                place = o
+                for p in range(kh):
+                    for q in range(kw):
+                        s = p * pitch + j * step + q * d2 * channels
+                        for _ in range(channels):
+                            w = load(weight, place)
+                            a0 = a0 + splat(rows[at(s)]) * w
+                            a1 = a1 + splat(rows[at(s + step)]) * w
+                            a2 = a2 + splat(rows[at(s + 2 * step)]) * w
+                            a3 = a3 + splat(rows[at(s + 3 * step)]) * w
+                            a4 = a4 + splat(rows[at(s + 4 * step)]) * w
+                            a5 = a5 + splat(rows[at(s + 5 * step)]) * w
+                            a6 = a6 + splat(rows[at(s + 6 * step)]) * w
+                            a7 = a7 + splat(rows[at(s + 7 * step)]) * w
+                            s += 1
+                            place += all_channels
+                _keep(sums, a0, a1, a2, a3, a4, a5, a6, a7)
+                target = (r * wide + j) * out_channels + o
+                for t in range(min(PIXELS, wide - j)):
+                    _give(y, target + t * out_channels, sums, t * LANES, out_channels - o)
+
+
+@compiled
+def convolve_weight(x, g, offsets, sums, rows, row, geometry, start, stop):
+    """Add the products of output rows start to stop to ``sums``: (places, O), both padded.
+
+    ``offsets``: where each place of the window lies in ``rows``. ``row``: scratch memory for a row
+    of g whose channels are padded to whole vectors.
+    """
+    _, _, channels, kh, _, _, s2, _, _, _, _, _, wide, _ = geometry
+    out_channels, all_channels = g.shape[1], row.shape[1]
+    pitch, step, places = len(rows) // kh, s2 * channels, len(offsets)
+    slopes, flat_g = row.reshape(-1), g.reshape(-1)
+    part = np.zeros(places * all_channels, np.float32)
+    for r in range(start, stop):
+        _take_rows(x, rows, geometry, r, pitch)
+        for j in range(wide):
+            copy(slopes, j * all_channels, flat_g, (r * wide + j) * out_channels, out_channels)
+        for o in range(0, all_channels, LANES):
+            for k in range(0, places, PLACES):
+                s0, s1, s2_, s3, s4 = (
+                    offsets[k],
+                    offsets[k + 1],
+                    offsets[k + 2],
+                    offsets[k + 3],
+                    offsets[k + 4],
+                )
+                to = k * all_channels + o
+                a0, a1 = load(part, to), load(part, to + all_channels)
+                a2, a3 = load(part, to + 2 * all_channels), load(part, to + 3 * all_channels)
+                a4 = load(part, to + 4 * all_channels)
+                for j in range(wide):
+                    slope = load(slopes, j * all_channels + o)
+                    e = j * step
+                    a0 = a0 + splat(rows[at(s0 + e)]) * slope
+                    a1 = a1 + splat(rows[at(s1 + e)]) * slope
+                    a2 = a2 + splat(rows[at(s2_ + e)]) * slope
+                    a3 = a3 + splat(rows[at(s3 + e)]) * slope
+                    a4 = a4 + splat(rows[at(s4 + e)]) * slope
+                store(part, to, a0)
+                store(part, to + all_channels, a1)
+                store(part, to + 2 * all_channels, a2)
+                store(part, to + 3 * all_channels, a3)
+                store(part, to + 4 * all_channels, a4)
+        if (r - start) % ROWS == ROWS - 1 or r == stop - 1:
+            for e in range(len(part)):
+                sums[e] += part[e]
+                part[e] = 0.0
+
+
+@compiled
+def depthwise(x, weight, bias, y, rows, geometry, start, stop):
+    """Output rows start to stop, with ``weight`` (kh * kw, C); C padded to whole vectors."""
+    _, _, channels, kh, kw, _, s2, _, d2, _, _, _, wide, _ = geometry
+    all_channels, pitch = len(bias), len(rows) // kh
+    step = s2 * channels
+    sums = np.empty(PIXELS * LANES, np.float32)
+    for r in range(start, stop):
+        _take_rows(x, rows, geometry, r, pitch)
+        for j in range(0, wide, PIXELS):
+            for c in range(0, all_channels, LANES):
+                b = load(bias, c)
+                a0, a1, a2, a3, a4, a5, a6, a7 = b, b, b, b, b, b, b, b
+                for p in range(kh):
+                    for q in range(kw):
+                        w = load(weight, (p * kw + q) * all_channels + c)
+                        s = p * pitch + j * step + q * d2 * channels + c
+                        a0 = a0 + load(rows, s) * w
+                        a1 = a1 + load(rows, s + step) * w
+                        a2 = a2 + load(rows, s + 2 * step) * w
+                        a3 = a3 + load(rows, s + 3 * step) * w
+                        a4 = a4 + load(rows, s + 4 * step) * w
+                        a5 = a5 + load(rows, s + 5 * step) * w
+                        a6 = a6 + load(rows, s + 6 * step) * w
+                        a7 = a7 + load(rows, s + 7 * step) * w
+                _keep(sums, a0, a1, a2, a3, a4, a5, a6, a7)
+                target = (r * wide + j) * channels + c
+                for t in range(min(PIXELS, wide - j)):
+                    _give(y, target + t * channels, sums, t * LANES, channels - c)
+
+
+@compiled
+def depthwise_weight(x, g, sums, rows, row, geometry, start, stop):
+    """Add the products of output rows start to stop to ``sums``: (kh * kw, C), C padded."""
+    _, _, channels, kh, kw, _, s2, _, d2, _, _, _, wide, _ = geometry
+    all_channels, pitch, step = row.shape[1], len(rows) // kh, s2 * channels
+    slopes, flat_g = row.reshape(-1), g.reshape(-1)
+    part = np.zeros(kh * kw * all_channels, np.float32)
+    for r in range(start, stop):
+        _take_rows(x, rows, geometry, r, pitch)
+        for j in range(wide):
+            copy(slopes, j * all_channels, flat_g, (r * wide + j) * channels, channels)
+        for p in range(kh):
+            for q in range(kw):
+                for c in range(0, all_channels, LANES):
+                    to = (p * kw + q) * all_channels + c
+                    s = p * pitch + q * d2 * channels + c
+                    a, b = load(part, to), splat(np.float32(0.0))
+                    for j in range(0, wide - 1, 2):
+                        e = j * all_channels + c
+                        a = a + load(rows, s + j * step) * load(slopes, e)
+                        b = b + load(rows, s + (j + 1) * step) * load(slopes, e + all_channels)
+                    if wide % 2:
+                        e = (wide - 1) * all_channels + c
+                        a = a + load(rows, s + (wide - 1) * step) * load(slopes, e)
+                    store(part, to, a + b)
+        if (r - start) % ROWS == ROWS - 1 or r == stop - 1:
+            for e in range(len(part)):
+                sums[e] += part[e]
+                part[e] = 0.0
