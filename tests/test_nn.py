@@ -451,6 +451,15 @@ def test_row_containers_edit_like_lists():
         layers(1)
 
 
+@pytest.mark.parametrize("row", [nn.Sequential, lambda *parts: nn.ModuleList(parts)])
+def test_a_row_holds_its_modules_and_no_equal_ones(row):
+    parts = [nn.ReLU(), nn.Linear(2, 2), nn.ReLU()]
+    for count in range(4):
+        held = row(*parts[:count])
+        assert [part in held for part in parts] == [i < count for i in range(3)]
+        assert nn.ReLU() not in held
+
+
 def test_module_dict():
     heads = nn.ModuleDict({"a": nn.Linear(1, 1)})
     heads["b"] = nn.ReLU()

@@ -301,3 +301,16 @@ def test_training_reaches_the_minimum_by_tape_and_by_backward():
                 loss = ((w - goal) ** 2).sum()
             optimizer.apply_gradients(zip(tape.gradient(loss, [w]), [w], strict=True))
         np.testing.assert_allclose(w.numpy(), goal, atol=0.1)
+
+
+@pytest.mark.parametrize("dampening", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("momentum", [0.5, 0.9])
+def test_dampening_follows_its_formula(momentum, dampening):
+    w = mg.tensor(np.zeros(2), requires_grad=True)
+    optimizer = optim.SGD([w], lr=1.0, momentum=momentum, dampening=dampening)
+    expected, b = np.zeros(2), None
+    for g in np.random.default_rng(0).normal(size=(4, 2)):
+        optimizer.apply_gradients([(mg.tensor(g), w)])
+        b = g if b is None else momentum * b + (1.0 - dampening) * g
+        expected = expected - b
+        np.testing.assert_allclose(w.numpy(), expected, 1e-12)

@@ -288,6 +288,14 @@ def test_a_plateau_is_one_of_numbers(value):
         schedule.step(value)
 
 
+def test_a_first_value_of_nan_is_no_progress():
+    optimizer = ours()
+    schedule = lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=0)
+    optimizer.step()
+    schedule.step(math.nan)
+    assert schedule.get_last_lr() == [0.25, 0.1]
+
+
 def test_one_cycle_goes_on_for_one_step_after_its_end():
     # As PyTorch's: the last phase, from step 1.4 to 7, is followed beyond its end.
     optimizer = ours(momentum=0.9)

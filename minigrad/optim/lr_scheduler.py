@@ -113,16 +113,6 @@ class LRScheduler:
             )
         return values
 
-    def _numbers_per_group(self, name: str, value: Any) -> list[Any]:
-        values = self._per_group(name, value)
-        for one in values:
-            if isinstance(one, bool) or not isinstance(one, (int, float, np.integer, np.floating)):
-                raise TypeError(
-                    f"{type(self).__name__}: {name} must be a number, or a list with one for each "
-                    f"group, got {one!r}"
-                )
-        return values
-
     @property
     def _groups(self) -> list[Group]:
         return self.optimizer.param_groups
@@ -388,9 +378,9 @@ class OneCycleLR(LRScheduler):
                 f"cycle_momentum=False"
             )
         if last_epoch == -1:
-            tops = self._numbers_per_group("max_lr", max_lr)
-            lows = self._numbers_per_group("base_momentum", base_momentum)
-            highs = self._numbers_per_group("max_momentum", max_momentum)
+            tops = self._per_group("max_lr", max_lr)
+            lows = self._per_group("base_momentum", base_momentum)
+            highs = self._per_group("max_momentum", max_momentum)
             for group, top, low, high in zip(self._groups, tops, lows, highs, strict=True):
                 group["max_lr"], group["initial_lr"] = top, top / div_factor
                 group["min_lr"] = group["initial_lr"] / final_div_factor

@@ -85,7 +85,7 @@ class Optimizer:
         self.param_groups: list[Group] = []
         self._buffers: list[list[ParameterBuffer]] = []
         #: The number of the group of each parameter. Keyed by identity (a tensor's hash).
-        self._group_of: dict[Tensor, int] = {}
+        self._known: dict[Tensor, None] = {}
         self._open = params is None
         #: How often gradients were applied; schedules warn when it is zero.
         self.steps = 0
@@ -192,16 +192,16 @@ class Optimizer:
         for i, p in enumerate(given):
             label = f"parameter {names[i]!r}" if names else f"parameter {i}"
             self._check_param(p, label)
-            if p in seen or p in self._group_of:
+            if p in seen or p in self._known:
                 raise ValueError(
                     f"{self._name}: {label} {_name_of(p)}appears more than once; it would be "
                     f"updated twice in a step. Each parameter goes in one group, once"
                 )
             seen.add(p)
-        if self._open and not self._group_of:
+        if self._open and not self._known:
             self.param_groups.clear()
             self._buffers.clear()
-        self._group_of.update(dict.fromkeys(given, len(self.param_groups)))
+        self._known.update(dict.fromkeys(given))
         named: Group = {"param_names": names} if names else {}
         self.param_groups.append({"params": given, **named, **full})
         self._buffers.append([])
@@ -244,7 +244,7 @@ class Optimizer:
         # Not @checked: it and step() run in every step, and small ones are over in 20 microseconds.
         if set_to_none is not True and set_to_none is not False:
             raise TypeError(f"zero_grad: set_to_none must be True or False, got {set_to_none!r}")
-        for p in self._group_of:
+        for p in self._known:
             if p.grad is not None:
                 p.grad = None if set_to_none else Tensor(np.zeros_like(p._data))
 
@@ -258,7 +258,7 @@ class Optimizer:
         if closure is not None and not callable(closure):
             raise TypeError(f"step: closure must be a function or None, got {closure!r}")
         loss = None if closure is None else closure()
-        if not self._group_of:
+        if not self._known:
             raise RuntimeError(
                 f"{self._name}: step() needs parameters at construction, e.g. "
                 f"{self._name}(model.parameters()); or use apply_gradients(zip(grads, params))"
@@ -308,7 +308,7 @@ class Optimizer:
                 f"{self._name}: apply_gradients got no gradient at all ({len(pairs)} pairs). "
                 f"Was the loss computed inside the tape, from these parameters?"
             )
-        self._add_new([p for p in gradients if p not in self._group_of])
+        self._add_new([p for p in gradients if p not in self._known])
         self._apply(gradients.get)
 
     def _checked_gradient(self, g: Any, p: Tensor, i: int) -> Array | None:
@@ -344,14 +344,14 @@ class Optimizer:
             self._check_param(p, f"parameter {i}")
         group = self.param_groups[-1]
         group["params"] += new
-        self._group_of.update(dict.fromkeys(new, len(self.param_groups) - 1))
+        self._known.update(dict.fromkeys(new))
         if self._pending is not None:
             now = dict(group)  # a schedule may have changed settings since they were loaded
             try:
                 self.load_state_dict(self._pending)
             except ValueError:
                 group["params"].clear()
-                self._group_of.clear()
+                self._known.clear()
                 raise
             self.param_groups[-1].update(now)
             self._pending = None
@@ -464,7 +464,7 @@ class Optimizer:
         optimizer is then unchanged.
         """
         groups = self._matched_groups(state_dict)
-        if not self._group_of:
+        if not self._known:
             self.param_groups = [group for group, _ in groups]
             self._pending = copy.deepcopy(state_dict)
             return
@@ -511,7 +511,7 @@ class Optimizer:
         wrong: list[str] = []
         for number, (saved, group) in enumerate(zip(saved_groups, self.param_groups, strict=True)):
             keys = list(saved["params"])
-            if len(keys) != len(group["params"]) and self._group_of:
+            if len(keys) != len(group["params"]) and self._known:
                 wrong.append(
                     f"group {number}: {len(keys)} parameters were saved, it has "
                     f"{len(group['params'])}"
