@@ -8,7 +8,8 @@ import subprocess
 import sys
 
 PROGRAMS = (
-    "training", "overhead", "operators", "observation", "optimizers", "training_loop", "picture",
+    "training", "overhead", "operators", "observation", "optimizers", "training_loop", "jacobian",
+    "picture",
 )  # fmt: skip
 
 
