@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import take_turns
+from benchmarks.timing import shortest, take_turns
 
 THREADS = (1, 2)
-#: Seconds for each row and framework, in rounds that take turns.
-SHARE, ROUNDS, WARM = 0.04, 7, 2
+#: Seconds for each row and framework, and in how many rounds.
+SHARE, ROUNDS, WARM = 0.03, 5, 2
 BIG, MATRIX, IMAGES = (256, 1024), (256, 256), (32, 32, 28, 28)
 
 Row = tuple[Callable[..., Any], Callable[..., Any], list[Any]]
@@ -307,55 +307,77 @@ def rows(mg: Any, torch: Any) -> dict[str, Row]:
     return found
 
 
-def both(row: Row, mg: Any, torch: Any) -> dict[str, Callable[[], object]]:
-    """The value and the gradients by all arguments, by either framework."""
+def prepared(framework: str, row: Row, mg: Any, torch: Any) -> Callable[[], object]:
+    """The value and the gradients by all arguments, as a function to be timed."""
     ours, theirs, arguments = row
+    f, tensor = (ours, mg.tensor) if framework == "minigrad" else (theirs, torch.tensor)
     rng = np.random.default_rng(1)
-    arrays = []
+    inputs = []
     for a in arguments:
         draw, shape = a if callable(a[0]) or a[0] is None else (None, a)
         drawn = rng.standard_normal(shape) if draw is None else draw(rng, shape)
-        arrays.append(drawn.astype(np.float32))
-    mine = [mg.tensor(a, requires_grad=True) for a in arrays]
-    other = [torch.tensor(a, requires_grad=True) for a in arrays]
-    shown = ours(*mine)
-    value = theirs(*other)
-    first = shown[0] if isinstance(shown, tuple) else shown
-    g = rng.standard_normal(first.shape).astype(np.float32)
-    g_mine, g_other = mg.tensor(g), torch.tensor(g)
+        inputs.append(tensor(drawn.astype(np.float32), requires_grad=True))
+    shown = f(*inputs)
+    shape = (shown[0] if isinstance(shown, tuple) else shown).shape
+    g = tensor(rng.standard_normal(tuple(shape)).astype(np.float32))
 
-    def run(f: Any, inputs: Any, g: Any) -> Callable[[], object]:
-        def call() -> None:
-            value = f(*inputs)
-            value = value[0] if isinstance(value, tuple) else value
-            for x in inputs:
-                x.grad = None
-            if value.requires_grad:
-                value.backward(g)
+    def call() -> None:
+        value = f(*inputs)
+        value = value[0] if isinstance(value, tuple) else value
+        for x in inputs:
+            x.grad = None
+        if value.requires_grad:
+            value.backward(g)
 
-        return call
-
-    del value
-    return {"minigrad": run(ours, mine, g_mine), "PyTorch": run(theirs, other, g_other)}
+    return call
 
 
-def measure(threads: int, words: list[str]) -> None:
+def serve(framework: str, threads: int) -> None:
+    """Answer each number of a row that is read with the median time of a call."""
     import minigrad as mg
 
     torch: Any = importlib.import_module("torch")
     torch.set_num_threads(threads)
-    table = []
-    for name, row in rows(mg, torch).items():
-        if words and not any(word in name for word in words):
-            continue
-        calls = both(row, mg, torch)
+    table = list(rows(mg, torch).values())
+    for line in sys.stdin:
+        call = prepared(framework, table[int(line)], mg, torch)
         for _ in range(WARM):
-            for call in calls.values():
-                call()
-        slowest = max(statistics.median(s) for s in take_turns(calls, 1).values())
-        rounds = take_turns(calls, ROUNDS, max(1, int(SHARE / ROUNDS / slowest)))
-        ours, theirs = (statistics.median(rounds[k]) for k in ("minigrad", "PyTorch"))
-        table.append((ours / theirs, name, ours, theirs))
+            call()
+        once = shortest(call, 1)
+        calls = max(1, int(SHARE / ROUNDS / once))
+        seconds = take_turns({"": call}, ROUNDS, calls)[""]
+        print(statistics.median(seconds), flush=True)
+
+
+def compare(threads: int, words: list[str]) -> None:
+    """Print the table for so many threads. Each framework has a process of its own."""
+    import minigrad as mg
+
+    limits = dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)
+    )
+    command = [sys.executable, "-m", "benchmarks.operators", "serve"]
+    pipe, environment = subprocess.PIPE, {**os.environ, **limits}
+    peers = [
+        subprocess.Popen(
+            [*command, each, str(threads)], stdin=pipe, stdout=pipe, text=True, env=environment
+        )
+        for each in ("minigrad", "PyTorch")
+    ]
+
+    def ask(peer: subprocess.Popen[str], number: int) -> float:
+        assert peer.stdin is not None
+        assert peer.stdout is not None
+        print(number, file=peer.stdin, flush=True)
+        return float(peer.stdout.readline())
+
+    table = []
+    for number, name in enumerate(rows(mg, importlib.import_module("torch"))):
+        if not words or any(word in name for word in words):
+            ours, theirs = (ask(peer, number) for peer in peers)
+            table.append((ours / theirs, name, ours, theirs))
+    for peer in peers:
+        peer.communicate()
     print(f"\n{threads} thread{'s' * (threads > 1)}: ms for value and gradients\n")
     print("| operator | minigrad | PyTorch | ratio |\n| --- | ---: | ---: | ---: |")
     for ratio, name, ours, theirs in sorted(table, reverse=True):
@@ -363,22 +385,15 @@ def measure(threads: int, words: list[str]) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    if os.environ.get("MINIGRAD_BENCHMARK_THREADS"):
-        measure(int(os.environ["MINIGRAD_BENCHMARK_THREADS"]), arguments)
-        return
     if importlib.util.find_spec("torch") is None:
         print("PyTorch is not installed, so there is nothing to compare with; see make parity")
         return
+    if arguments[:1] == ["serve"]:
+        serve(arguments[1], int(arguments[2]))
+        return
     chosen = [int(a) for a in arguments if a.isdigit() and int(a) in THREADS] or THREADS
-    words = [a for a in arguments if not a.isdigit()]
     for threads in chosen:
-        limits = dict.fromkeys(
-            ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)
-        )
-        subprocess.run(
-            [sys.executable, "-m", "benchmarks.operators", *words],
-            check=True, env={**os.environ, **limits, "MINIGRAD_BENCHMARK_THREADS": str(threads)},
-        )  # fmt: skip
+        compare(threads, [a for a in arguments if not a.isdigit()])
 
 
 if __name__ == "__main__":

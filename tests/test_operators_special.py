@@ -200,6 +200,25 @@ def test_whole_powers_of_every_kind_of_number(dtype):
             np.testing.assert_array_equal(np.signbit(found[zeros]), np.signbit(expected[zeros]))
 
 
+@pytest.mark.parametrize("name", ["cumsum", "cumprod"])
+@pytest.mark.parametrize("axis", [0, 1, -2, -1])
+def test_running_sums_of_long_rows_are_numpys(name, axis):
+    x = np.random.default_rng(0).uniform(0.9, 1.1, (3, 5, 70)).astype(np.float32)
+    for values in (x, x[::-1], np.asfortranarray(x), x.astype(np.float16)):
+        found = getattr(mg, name)(mg.tensor(values), axis).numpy()
+        assert found.dtype == values.dtype
+        expected = getattr(np, name)(values.astype(np.float32), axis=axis).astype(values.dtype)
+        np.testing.assert_array_equal(found, expected)
+        t = mg.tensor(values, requires_grad=True)
+        g = np.ones_like(values)
+        getattr(mg, name)(t, axis).backward(g)
+        after = np.flip(np.cumsum(np.flip(found.astype(float), axis), axis=axis), axis)
+        exact = np.flip(np.cumsum(np.flip(g, axis), axis=axis), axis)
+        exact = exact if name == "cumsum" else after / values
+        rtol = 1e-2 if values.dtype == np.float16 else 1e-5
+        np.testing.assert_allclose(t.grad.numpy(), exact, rtol=rtol)
+
+
 def test_slices_add_up_whatever_else_uses_the_array_and_never_in_its_own_buffers():
     x = mg.tensor(np.arange(12.0).reshape(4, 3), requires_grad=True)
     g = np.arange(1.0, 13.0).reshape(4, 3)

@@ -69,7 +69,10 @@ def plain_logistic_loss_grad(g: Any, x: Any, t: Any) -> Any:
 
 def _by_rows(work: Callable[[slice], None], x: Any) -> None:
     """Call ``work`` for some rows of x at a time, on all threads."""
-    many = max(1, elementwise.PIECE // max(1, x.shape[1]))
+    if x.size <= elementwise.PIECE:
+        work(slice(0, len(x)))
+        return
+    many = max(1, elementwise.PIECE // x.shape[1])
 
     def pieces(starts: Sequence[int]) -> None:
         for start in starts:

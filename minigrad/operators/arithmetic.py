@@ -57,6 +57,8 @@ divide = binary(
 def divide_or_zero(x: Any, y: Any) -> Any:
     """x / y, and 0 where y is 0: a gradient where no direction is better than another."""
     zero = y == 0
+    if not np.any(zero):
+        return x / y
     return np.where(zero, 0.0, x / np.where(zero, 1.0, y))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,42 @@ def _flat(x: Any, axis: int | None) -> tuple[Any, int]:
     return (np.reshape(x, -1), 0) if axis is None else (x, axis)
 
 
+#: From so many elements side by side on, whole rows are added: NumPy goes from column to column,
+#: which takes ten times as long for 256 x 1024.
+SIDE_BY_SIDE = 64
+
+
+def _running(ufunc: Any, numpy: Any) -> Any:
+    """NumPy's running sum or product, with the same numbers, row by row where rows are long."""
+
+    def forward(x: Any, axis: int | None = None) -> Any:
+        if type(x) is not np.ndarray or axis is None or x.dtype.char not in "fd" or x.ndim < 2:
+            return numpy(x, axis=axis)
+        line = one_axis(axis, x.ndim)
+        before, after = math.prod(x.shape[:line]), math.prod(x.shape[line + 1 :])
+        if after < SIDE_BY_SIDE:
+            return numpy(x, axis=axis)
+        ans = np.array(x, order="C")
+        rows = ans.reshape(before, x.shape[line], after)
+        for i in range(1, x.shape[line]):
+            ufunc(rows[:, i - 1], rows[:, i], out=rows[:, i])
+        return ans
+
+    return forward
+
+
+_cumsum, _cumprod = _running(np.add, np.cumsum), _running(np.multiply, np.cumprod)
+
+
 def _cumsum_vjp(g: Any, _ans: Any, _x: Any, axis: int | None = None) -> Any:
     line = 0 if axis is None else axis
-    return np.reshape(np.flip(np.cumsum(np.flip(g, line), axis=line), line), _x.shape)
+    return np.reshape(np.flip(_cumsum(np.flip(g, line), axis=line), line), _x.shape)
 
 
 cumsum = along_axis(
     np.cumsum,
     _cumsum_vjp,
+    runs=_cumsum,
     samples=ALONG,
     wide=True,
     example="tensor([1.0, 2.0, 3.0]) -> tensor([1., 3., 6.])",
@@ -63,7 +92,7 @@ def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
         return np.reshape(g, ())
     line = 0 if axis is None else axis
     if np.all(ans != 0):
-        total = np.flip(np.cumsum(np.flip(g * ans, line), axis=line), line)
+        total = np.flip(_cumsum(np.flip(g * ans, line), axis=line), line)
         return np.reshape(total, x.shape) / x
     flat = np.moveaxis(_flat(x, axis)[0], line, -1)
     before = np.moveaxis(ans, line, -1)[..., :-1]
@@ -75,6 +104,7 @@ def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
 cumprod = along_axis(
     np.cumprod,
     _cumprod_vjp,
+    runs=_cumprod,
     domain=nonzero,
     samples=[
         *ALONG, sample(np.array([2.0, 0.0, 3.0, -1.5])),
