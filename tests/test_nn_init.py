@@ -8,6 +8,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.nn import init
+from minigrad.nn.weights import shapes_only
 
 
 def parameter(*shape):
@@ -194,3 +195,16 @@ def test_old_graphs_refuse_a_parameter_that_was_drawn_anew():
 def test_bad_input_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_as_many_shapes_as_the_limit_says():
+    with shapes_only(4):
+        nn.Linear(3, 2)
+        nn.Linear(2, 1)
+        with pytest.raises(ValueError, match="more weights than the file has"):
+            nn.Linear(1, 1)
+    with shapes_only(2):
+        nn.BatchNorm1d(10**9, affine=False, track_running_stats=False)
+        layer = nn.Linear(10**6, 10**6)  # takes no memory
+    assert layer.weight.shape == (10**6, 10**6)
+    assert abs(nn.Linear(3, 2).weight).max().item() > 0
