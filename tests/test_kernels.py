@@ -2,6 +2,7 @@
 
 import ast
 import functools
+import importlib
 import inspect
 import math
 import sys
@@ -306,13 +307,26 @@ ARGUMENTS = {
        for name in ("lstm_cell", "lstm_cell_grad", "lstm_hidden", "lstm_hidden_grad",
                     "gru_hidden", "gru_hidden_grad")},
 }  # fmt: skip
-KERNELS = sorted(current.__all__)
+KERNELS = sorted(current.MODULES)
 #: The arguments that a kernel writes to, by their number, and those that it may spoil.
 WRITTEN = {"adam": ((0, 3, 4, 5), (1, 2)), "sgd": ((0, 3), (1, 2))}
 
 
+def is_plain(module, name, found):
+    return name.startswith("plain_") and found.__module__ == module.__name__
+
+
+def test_a_name_that_no_kernel_has_is_no_attribute():
+    for kernels in (current, plain):
+        with pytest.raises(AttributeError, match="there is no kernel 'conv9d'"):
+            kernels.conv9d
+
+
 def test_every_kernel_has_a_plain_definition_with_the_same_arguments():
-    assert sorted(plain.__all__) == KERNELS == sorted(ARGUMENTS)
+    modules = {importlib.import_module(f"minigrad.kernels.{place}") for place in current.PLACES}
+    plains = [name for m in modules for name, f in vars(m).items() if is_plain(m, name, f)]
+    assert sorted(plains) == [f"plain_{name}" for name in KERNELS]
+    assert sorted(ARGUMENTS) == KERNELS
     for name in KERNELS:
         fast, definition = getattr(current, name), getattr(plain, name)
         assert definition.__name__ == f"plain_{name}"
