@@ -336,7 +336,8 @@ class DataLoader:
         which, of = self._share
         chosen = chosen[which::of]
         if not len(chosen) and len(self.dataset):  # other processes have samples for this batch
-            sample = self._batch(np.zeros(1, np.int64), epoch_seed, number)
+            one = order[:1] if len(order) else np.zeros(1, np.int64)
+            sample = self._batch(one, epoch_seed, number)
             return map_leaves(lambda a: a[:0] if isinstance(a, np.ndarray) else a, sample)
         return self._batch(chosen, epoch_seed, number)
 

@@ -10,6 +10,7 @@ from minigrad.distributed.world import World, world
 from minigrad.engine.custom_gradient import custom_gradient
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor
+from minigrad.engine.tree import flatten, map_leaves
 from minigrad.nn.module import Module
 from minigrad.nn.normalisation import BatchNorm1d, BatchNorm2d, _BatchNorm
 
@@ -94,15 +95,13 @@ def convert_sync_batchnorm(module: Module) -> Module:
     """
     if isinstance(module, (BatchNorm1d, BatchNorm2d)):
         return _converted(module)
-    for one in list(module.modules()):
-        for name, child in list(one.__dict__.items()):
-            if isinstance(child, (BatchNorm1d, BatchNorm2d)):
-                setattr(one, name, _converted(child))
-            elif isinstance(child, (list, dict)):
-                entries = child.items() if isinstance(child, dict) else enumerate(child)
-                for key, part in list(entries):
-                    if isinstance(part, (BatchNorm1d, BatchNorm2d)):
-                        child[key] = _converted(part)
+    kinds = (BatchNorm1d, BatchNorm2d)
+    made = {id(one): _converted(one) for one in module.modules() if isinstance(one, kinds)}
+
+    for one in module.modules():
+        for name, held in list(one.__dict__.items()):
+            if any(id(leaf) in made for leaf in flatten(held)):
+                setattr(one, name, map_leaves(lambda leaf: made.get(id(leaf), leaf), held))
     return module
 
 
