@@ -141,13 +141,13 @@ def run(size, function):
         local.world = ThreadWorld(hall, rank)
         try:
             found[rank] = function()
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 (it is raised again)
             errors[rank] = error
             hall.failed.set()
 
     with ExitStack() as stack:
         for module in (data_parallel, exchange, sync_batch_norm):
-            stack.enter_context(mock.patch.object(module, "world", lambda: local.world))
+            stack.enter_context(mock.patch.object(module, "world", lambda: local.world))  # noqa: PT008 (of each thread)
         for module in (data_parallel, tensor, tape):
             stack.enter_context(mock.patch.object(module, "REDUCERS", reducers))
         threads = [threading.Thread(target=work, args=(rank,)) for rank in range(size)]
