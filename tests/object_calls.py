@@ -505,6 +505,13 @@ def calls() -> dict[str, Callable[[], Call]]:
     table["mg.Trainer.epochs_seen_by"] = lambda: Call(
         fitted().epochs_seen_by, {"callback": callbacks.Callback()}
     )
+    table["metrics.Metric.merge"] = lambda: Call(
+        ready("Accuracy").merge, {"other": ready("Accuracy")}
+    )
+    for name in ("Accuracy", "ConfusionMatrix", "Precision"):
+        table[f"metrics.{name}.merge"] = lambda name=name: Call(
+            ready(name).merge, {"other": ready(name)}
+        )
     scores = {"output": X[:, :2], "target": Y}
     for name in ("Accuracy", "ConfusionMatrix", "TopKAccuracy"):
         table[f"metrics.{name}.update"] = lambda name=name: Call(

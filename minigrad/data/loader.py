@@ -210,7 +210,7 @@ class DataLoader:
         self._position = 0
         self._resumed = False
         #: Which process this is, of how many that share each batch.
-        self._share = (0, 1)
+        self._share: tuple[int, int] = (0, 1)
 
     def __len__(self) -> int:
         return self._batches(self._samples())

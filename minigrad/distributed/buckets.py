@@ -99,6 +99,8 @@ class Exchange:
         self.samples = 1.0
         #: Gradients stay here until a later pass sends them.
         self.held_back = False
+        #: Passes are of no concern to other ranks.
+        self.paused = False
         self._buckets = split(params, size)
         self._place = {id(p): (b, i) for b in self._buckets for i, p in enumerate(b.params)}
         self._nodes: dict[Node, Parameter] = {}
@@ -117,7 +119,7 @@ class Exchange:
         """A pass begins: agree on the weights, and say which gradients are wanted."""
         nodes = ((p._node, p) for p in self.params)
         self._nodes = {node: p for node, p in nodes if node is not None and node in leaves}
-        self._active = bool(self._nodes) and not (recorded and not accumulate)
+        self._active = bool(self._nodes) and not self.paused and (accumulate or not recorded)
         if not self._active:
             return ()
         if recorded:

@@ -70,16 +70,20 @@ class DataParallel(Module):
                 f"first"
             )
         _refuse_others(found, module)
-        for tensor in [*module.parameters(), *module.buffers()]:
-            array = np.array(tensor._data, order="C")
-            found.broadcast(array, 0, "DataParallel (the starting values)")
-            tensor.assign(array)
+        self._copy_values(found)
         params = [p for p in module.parameters() if p.requires_grad]
         buffers = [b for b in module.buffers() if b.dtype.kind == "f"]
         exchange = Exchange(found, params, buffers, self.bucket_size)
         self._exchange = exchange
         REDUCERS.append(exchange)
         weakref.finalize(self, REDUCERS.remove, exchange)
+
+    def _copy_values(self, found: World) -> None:
+        """Take over rank 0's parameters and buffers."""
+        for tensor in [*self.module.parameters(), *self.module.buffers()]:
+            array = np.array(tensor._data, order="C")
+            found.broadcast(array, 0, "DataParallel (the starting values)")
+            tensor.assign(array)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the module."""

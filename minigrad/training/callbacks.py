@@ -53,6 +53,8 @@ class Training(Protocol):
 
     @property
     def history(self) -> Any: ...
+    @property
+    def writes(self) -> bool: ...
 
     def logs(self) -> dict[str, Any]: ...
     def epochs_seen_by(self, callback: Callback) -> int: ...
@@ -290,9 +292,9 @@ class ModelCheckpoint(_Monitor):
                 return
             self.best = float(logs[self.monitor])
         path = self.path.format(epoch=epoch + 1, **logs)
-        if self.save_weights_only:
+        if self.save_weights_only and self.trainer.writes:
             save(self.model.state_dict(), path)
-        else:
+        elif not self.save_weights_only:
             self.trainer.save_checkpoint(path)
 
     def state_dict(self) -> dict[str, Any]:
@@ -399,6 +401,8 @@ class CSVLogger(Callback):
     def on_train_begin(self) -> None:
         """Begin the file, with the earlier epochs of a resumed run."""
         self.columns: list[str] = []
+        if not self.trainer.writes:
+            return
         self.path.write_text("", encoding="utf-8")
         earlier = self.trainer.history.history
         for epoch in range(self.trainer.epochs_seen_by(self)):
@@ -409,6 +413,8 @@ class CSVLogger(Callback):
         self._row(epoch, logs)
 
     def _row(self, epoch: int, logs: dict[str, Any]) -> None:
+        if not self.trainer.writes:
+            return
         first = not self.columns
         self.columns = self.columns or [name for name, v in logs.items() if np.ndim(v) == 0]
         with self.path.open("a", newline="", encoding="utf-8") as file:
@@ -504,12 +510,16 @@ class TensorBoard(Callback):
 
     def on_train_begin(self) -> None:
         """Open a file; what an interrupted run wrote of later epochs is hidden."""
+        if not self.trainer.writes:
+            return
         package = extra("tensorboardX", "tensorboard", "TensorBoard")
         done = self.trainer.epochs_seen_by(self)
         self._writer = package.SummaryWriter(self.log_dir, purge_step=done + 1 if done else None)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Write the single numbers."""
+        if self._writer is None:
+            return
         for name, value in logs.items():
             if np.ndim(value) == 0:
                 part = "validation" if name.startswith("val_") else "training"

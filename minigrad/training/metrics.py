@@ -75,6 +75,11 @@ class Metric:
         """The value over all batches since the last reset."""
         raise NotImplementedError(f"{type(self).__name__} has no result method")
 
+    @checked()
+    def merge(self, other: Metric) -> None:
+        """Add what another metric of the same kind has summed; distributed training needs it."""
+        raise NotImplementedError(f"{type(self).__name__} has no merge method")
+
     def state_dict(self) -> dict[str, Any]:
         """A copy of the sums so far."""
         return copy.deepcopy(self.__dict__)
@@ -104,6 +109,14 @@ class _Mean(Metric):
 
     def _scores(self, output: Array, target: Array) -> tuple[float, int]:
         raise NotImplementedError
+
+    @checked()
+    def merge(self, other: Metric) -> None:
+        """Add the scores that another one has summed."""
+        if not isinstance(other, _Mean):
+            raise TypeError(f"{type(self).__name__}: cannot merge a {type(other).__name__}")
+        self.total += other.total
+        self.count += other.count
 
     def result(self) -> float:
         """The mean; NaN before the first batch."""
@@ -241,6 +254,14 @@ class ConfusionMatrix(Metric):
         counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
         self.counts = counts + self.counts if self.counts.size else counts
 
+    @checked()
+    def merge(self, other: Metric) -> None:
+        """Add the pairs that another one has counted."""
+        if not isinstance(other, ConfusionMatrix):
+            raise TypeError(f"{type(self).__name__}: cannot merge a {type(other).__name__}")
+        if other.counts.size:
+            self.counts = other.counts + self.counts if self.counts.size else other.counts.copy()
+
     def result(self) -> Any:
         """The counts over all batches."""
         return self.counts.copy()
@@ -274,6 +295,12 @@ class _PerClass(ConfusionMatrix):
         """Count the pairs of a batch."""
         self.binary = output.ndim == 1 or output.shape[1] == 1
         super().update(output, target)
+
+    @checked()
+    def merge(self, other: Metric) -> None:
+        """Add the pairs that another one has counted."""
+        super().merge(other)
+        self.binary = self.binary or getattr(other, "binary", False)
 
     def score(self, right: Any, predicted: Any, true: Any) -> Any:
         """The score from how often a class was right, predicted, and true."""
@@ -436,6 +463,14 @@ class RunningMeans:
         self.batches += 1
         for one in self.metrics:
             one.update(output, target)
+
+    def merge(self, other: RunningMeans) -> None:
+        """Add the batches of another process; the number of batches is that of one of them."""
+        self.total += other.total
+        self.count += other.count
+        self.batches = max(self.batches, other.batches)
+        for one, theirs in zip(self.metrics, other.metrics, strict=True):
+            one.merge(theirs)
 
     def logs(self) -> dict[str, Any]:
         """Name -> value so far; the loss is NaN before the first batch."""

@@ -22,7 +22,7 @@ from minigrad.engine.node import STATE
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
 from minigrad.engine.tensor import Tensor, as_tensor
-from minigrad.io.checkpoints import load_checkpoint, save_checkpoint
+from minigrad.io.checkpoints import load_checkpoint, note, save_checkpoint
 from minigrad.nn.module import Module, float_dtype, modes_restored
 from minigrad.optim import clip_grad_norm_, clip_grad_value_
 from minigrad.training import batches
@@ -47,6 +47,7 @@ from minigrad.training.metrics import (
 )
 from minigrad.training.optimizers import optimizer_for
 from minigrad.training.progress import Progress, progress, shown_values
+from minigrad.training.ranks import Alone, ranks_for
 from minigrad.training.weights import Weighing, checked_sample_weight
 
 __all__ = ["Trainer"]
@@ -67,12 +68,16 @@ class Trainer:
     ``clip_norm``, ``clip_value``: clip the gradients before each step, as
     ``optim.clip_grad_norm_`` and ``clip_grad_value_`` do. ``accumulate``: step after so many
     batches, with the mean of their gradients, as if they were one batch.
+    ``distributed``: train on all processes that mpiexec has started; "auto": if it has started this
+    one. Each takes its share of every batch, and the result is that of one process, up to rounding
+    and random numbers; the first one shows and writes.
 
     Same seed (``mg.manual_seed``), same result, bit for bit. ``epoch`` is the number of finished
     epochs, ``history`` the values after each.
 
     Raises ValueError for unknown names, listing the known ones, and for a model without
-    parameters to train; TypeError for arguments of other types.
+    parameters to train; TypeError for arguments of other types; ImportError for
+    ``distributed=True`` without mpi4py.
 
     >>> _ = mg.manual_seed(0)
     >>> x = np.random.default_rng(0).normal(size=(200, 2)).astype(np.float32)
@@ -94,7 +99,9 @@ class Trainer:
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
+        distributed: bool | str = False,
     ) -> None:
+        self._ranks = ranks_for(distributed)
         self.model = model
         self.loss = Loss(loss)
         self.metrics = metrics_for(metrics, self.loss)
@@ -115,6 +122,8 @@ class Trainer:
         self._running = RunningMeans(self.metrics)
         self._callbacks: list[Callback] = []
         self._source: Any = None
+        self._ends_on_nan = False
+        self._fitting = False
         self._weighing: Weighing | None = None
         self._sample_weighted = False  # whether the last part of a batch is its weights
         #: Of the batches since the last step: their samples, and those of as many full ones.
@@ -191,6 +200,7 @@ class Trainer:
             if not isinstance(one, Callback):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise TypeError(f"fit: a callback is a mg.callbacks.Callback, got {one!r}")
         shown = progress(verbose)
+        shown = shown if self._ranks.first else Progress()
         if validation_split:
             x, y, validation_data = batches.validation_split(
                 x, y, validation_split, validation_data
@@ -205,9 +215,15 @@ class Trainer:
             check_data("validation ", validation, self.model, self.loss, self.metrics)
         names = ["loss", *[m.name for m in self.metrics]]
         self.quantities = names + [f"val_{name}" for name in names if validation is not None]
-        self._begin(source, called)
         try:
-            with modes_restored(self.model), interrupts_deferred() as check_interrupt:
+            with (
+                self._ranks.training(self.model, self.metrics, source, validation),
+                modes_restored(self.model),
+                interrupts_deferred() as interrupted,
+            ):
+                self._fitting = True
+                self._begin(source, called)
+                check_interrupt = self._ranks.interrupts(interrupted)
                 self.model.train()
                 for callback in self._callbacks:
                     callback.on_train_begin()
@@ -215,21 +231,26 @@ class Trainer:
                 while self.epoch < epochs and not self.stop_training:
                     self._begin_epoch(epochs, shown)
                     self._train(shown, check_interrupt)
-                    logs = self._running.logs()
+                    logs = self._ranks.logs(self._running)
                     if validation is not None:
-                        judged = self._judge(validation, self.metrics, check_interrupt)
+                        judged = self._judge(validation, self.metrics, check_interrupt, self._ranks)
                         logs |= {f"val_{name}": value for name, value in judged.items()}
                     self._end_epoch(logs)
+                    self.stop_training = not self._ranks.every(not self.stop_training)
                     shown.end(logs)
         except KeyboardInterrupt:
             self.interrupted = True
+            if self._inside:
+                self._gather()
         except Diverged as error:
-            if not any(isinstance(callback, TerminateOnNaN) for callback in self._callbacks):
+            if not self._ends_on_nan:
                 raise
             self.stop_training = True
             shown.close()
             shown.say(f"Training ended: {error}")
         finally:
+            self._fitting = False
+            self._ranks.end_steps()
             shown.close()
             for callback in self._callbacks:
                 callback.on_train_end()
@@ -280,6 +301,7 @@ class Trainer:
         callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, ModelCheckpoint))
         pending, self._pending = self._pending, None
         self._source, self._callbacks = source, callbacks
+        self._ends_on_nan = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
         self.resumed = pending is not None
         self.stop_training = self.interrupted = False
         if pending is None:
@@ -311,10 +333,9 @@ class Trainer:
         """The steps of an epoch, or those that a resumed run still has to take."""
         if self._trained:
             return
-        optimizer, running = self.optimizer, self._running
-        generator = default_generator().bit_generator
-        dtype = float_dtype(self.model)
-        bias = first_bias(optimizer)
+        running, ranks = self._running, self._ranks
+        self._dtype = float_dtype(self.model)
+        self._bias = first_bias(self.optimizer)
         total = len(self._source) if hasattr(self._source, "__len__") else None
         hooks = [
             callback.on_batch_end
@@ -323,39 +344,54 @@ class Trainer:
         ]
         # A DataLoader that continues an epoch skips the finished batches by itself.
         behind = 0 if isinstance(self._source, DataLoader) else running.batches
-        for batch in itertools.islice(self._source, behind, None):
-            before = generator.state
-            inputs, output, target, loss = self._forward(batch, dtype, self._weighing)
-            value = loss._data.item()
-            if not math.isfinite(value):
-                generator.state = before
-                self._diverged(inputs, target, f"the loss ({value})")
-            if not self._gathered:
-                optimizer.zero_grad()
-            if self.accumulate > 1:
-                loss = self._share(loss, len(target))
-            loss.backward()
-            g = bias.grad
-            if g is not None and not math.isfinite(np.add.reduce(g._data, axis=None)):
-                generator.state = before
-                self._diverged(inputs, target, "the gradient")
-            self.stepped = self._gathered >= self._full or running.batches + 1 == total
+        shares = itertools.islice(ranks.batches(self._source), behind, None)
+        ranks.begin_steps(_own_generators(self.model))
+        for batch in shares:
+            ranks.begin_step(running.batches)
+            self._add_gradients(batch, running.batches + 1 == total)
             if self.stepped:
                 self._step()
-            running.update(value, output._data, target._data)
-            del output, loss  # the graph, before the next one is made
             for hook in hooks:
                 hook(running.batches - 1)
             shown.step(running.batches - 1, running.logs)
             check_interrupt()
-        if running.count == 0:
+        ranks.end_steps()
+        if running.batches == 0:
             raise ValueError(
                 f"fit: epoch {self.epoch + 1} had no batch; an iterator is used up after one "
                 f"epoch, pass a DataLoader or another collection of batches"
             )
         if self._gathered:
+            ranks.send()
             self._step()
         self._trained = True
+
+    def _add_gradients(self, batch: Any, last: bool) -> None:
+        """Add the gradients of a batch to those since the last step, and its loss and metrics.
+
+        ``last``: of the epoch. Afterwards ``stepped`` tells whether a step is due.
+        """
+        before = default_generator().bit_generator.state
+        if not len(batch[-1]):
+            self._take_part(batch, last)
+            return
+        inputs, output, target, loss = self._forward(batch, self._dtype, self._weighing)
+        value = loss._data.item()
+        self._check_loss(value, before, inputs, target)
+        factor = self._begin_pass(len(target), last)
+        with self._ranks.passing(len(target), self.stepped):
+            (loss if factor == 1.0 else loss * factor).backward()
+        self._check_gradient(before, inputs, target)
+        self._running.update(value, output._data, target._data)
+
+    def _take_part(self, batch: Any, last: bool) -> None:
+        """Do what a step asks of a process for which there are no samples, but for others."""
+        self._check_loss(0.0, None, [], None)
+        self._begin_pass(0, last)
+        with self._ranks.passing(0, self.stepped):
+            self._ranks.without_samples(lambda: self._forward(batch, self._dtype)[-1])
+        self._check_gradient(None, [], None)
+        self._running.batches += 1
 
     def _forward(
         self, batch: Any, dtype: Any, weighing: Weighing | None = None
@@ -372,12 +408,22 @@ class Trainer:
             return inputs, output, target, weighing(output, target, each)
         return inputs, output, target, self.loss.function(output, target)
 
-    def _share(self, loss: Tensor, samples: int) -> Tensor:
-        """The loss of one of several batches, so that their gradients add up to the mean."""
+    def _begin_pass(self, samples: int, last: bool) -> float:
+        """Forget the gradients of the last step, if there was one; the factor of this batch's loss.
+
+        With it the gradients of several batches add up to their mean. ``last``: of the epoch.
+        """
         if not self._gathered:
-            self._full = samples * self.accumulate
-        self._gathered += samples
-        return loss * (samples / self._full)
+            self.optimizer.zero_grad()
+        factor = 1.0
+        if self.accumulate > 1:
+            samples = self._ranks.counted(samples)
+            if not self._gathered:
+                self._full = samples * self.accumulate
+            self._gathered += samples
+            factor = samples / self._full
+        self.stepped = self._gathered >= self._full or last
+        return factor
 
     def _step(self) -> None:
         """One step of the optimizer, with clipped gradients."""
@@ -423,24 +469,67 @@ class Trainer:
         waits = self._ending is not None and callback in self._callbacks[self._ending["done"] :]
         return self.epoch - waits
 
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes files: of several that train together, the first does."""
+        return self._ranks.first
+
     def logs(self) -> Logs:
         """The loss and metrics of the running epoch so far."""
         return self._running.logs()
 
-    def _diverged(self, inputs: list[Tensor], target: Tensor, what: str) -> None:
-        """Raise FloatingPointError with the operator that made the first value that is not finite.
+    def _check_loss(
+        self, value: float, before: Any, inputs: list[Tensor], target: Tensor | None
+    ) -> None:
+        """Raise FloatingPointError for a loss that is not finite.
 
-        Returns if a gradient looked wrong and no such value is found.
+        Where training goes on afterwards, all processes must know; else the error ends them.
         """
-        self.optimizer.zero_grad()
-        cause = cause_of_divergence(
-            self.model, lambda: self.loss.function(self.model(*inputs), target).backward()
-        )
+        finite = math.isfinite(value)
+        if self._ends_on_nan and self._ranks.several:
+            if self._ranks.every(finite):
+                return
+            text = "" if finite else self._explained(f"the loss ({value})", before, inputs, target)
+            raise Diverged(self._ranks.first_told(text))
+        if not finite:
+            raise Diverged(self._explained(f"the loss ({value})", before, inputs, target))
+
+    def _check_gradient(self, before: Any, inputs: list[Tensor], target: Tensor | None) -> None:
+        """Raise FloatingPointError if the gradient is not finite, and a value that made it so.
+
+        Before a step all processes have the same gradient, so all of them come here.
+        """
+        g = self._bias.grad if self.stepped or not self._ranks.several else None
+        if g is not None and not math.isfinite(np.add.reduce(g._data, axis=None)):
+            text = self._explained("the gradient", before, inputs, target)
+            text = self._ranks.first_told(text)
+            if text:
+                raise Diverged(text)
+
+    def _explained(
+        self, what: str, before: Any, inputs: list[Tensor], target: Tensor | None
+    ) -> str:
+        """What is not finite, and the operator that made the first such value.
+
+        "" if a gradient looked wrong and no such value is found. ``before``: the state of the
+        random generator before the step, which is run again.
+        """
+        if target is None:
+            return ""
+        parameters = self._optimized()
+        gradients = [p.grad for p in parameters]
+        default_generator().bit_generator.state = before
+        with self._ranks.apart():
+            cause = cause_of_divergence(
+                self.model, lambda: self.loss.function(self.model(*inputs), target).backward()
+            )
+        for p, g in zip(parameters, gradients, strict=True):
+            p.grad = g
         if not cause and what == "the gradient":
-            return
+            return ""
         given = [described("x", x._data) for x in inputs] + [described("y", target._data)]
         rates = ", ".join(f"{group['lr']:.3g}" for group in self.optimizer.param_groups)
-        raise Diverged(
+        return (
             f"{what} is not finite in epoch {self.epoch + 1}, step {self._running.batches + 1}, "
             f"with the batch {', '.join(given)}: {cause or 'its inputs are not finite'}\n"
             f"Often a lower learning rate (now {rates}) or clipped gradients help. "
@@ -553,17 +642,20 @@ class Trainer:
         source: Any,
         metrics: Sequence[Metric],
         check_interrupt: Callable[[], None] = lambda: None,
+        ranks: Alone | None = None,
     ) -> Logs:
-        """The loss and metrics over a source."""
+        """The loss and metrics over a source; ``ranks``: who share it."""
+        ranks = ranks or Alone()
         running = RunningMeans(copy.deepcopy(list(metrics)))
         running.reset()
         dtype = float_dtype(self.model)
         with evaluating(self.model):
-            for batch in source:
-                _, output, target, loss = self._forward(batch, dtype)
-                running.update(loss._data.item(), output._data, target._data)
+            for batch in ranks.batches(source):
+                if len(batch[-1]):
+                    _, output, target, loss = self._forward(batch, dtype)
+                    running.update(loss._data.item(), output._data, target._data)
                 check_interrupt()
-        return running.logs()
+        return ranks.logs(running)
 
     # -- saving and resuming -----------------------------------------------------------------------
 
@@ -589,7 +681,7 @@ class Trainer:
             "callbacks": [[type(c).__name__, c.state_dict()] for c in self._callbacks],
             "ending": self._ending and {**self._ending, "logs": dict(self._ending["logs"])},
             "loader": loader.state_dict() if isinstance(loader, DataLoader) else None,
-            "generator": default_generator().bit_generator.state,
+            "generator": self._ranks.generator_state(),
             "own_generators": {
                 name: one.bit_generator.state for name, one in _own_generators(self.model).items()
             },
@@ -620,6 +712,7 @@ class Trainer:
         self.epoch = state["epoch"]
         self._inside, self._trained = state["inside"], state["trained"]
         self._running.load_state_dict(state["running"])
+        self._ranks.keep(self._running)
         self.history = History()
         self.history.load_state_dict(state["history"])
         ending = state.get("ending")
@@ -630,8 +723,22 @@ class Trainer:
 
     @checked()
     def save_checkpoint(self, path: str | os.PathLike[str]) -> None:
-        """Write :meth:`state_dict` to a file, atomically. See ``mg.save_checkpoint``."""
-        save_checkpoint(path, **self.state_dict())
+        """Write :meth:`state_dict` to a file, atomically. See ``mg.save_checkpoint``.
+
+        In distributed training all processes call it, and the first one writes.
+        """
+        if self._inside and self._fitting:
+            self._gather()
+        if self._ranks.first:
+            save_checkpoint(path, **self.state_dict())
+        else:
+            note(path)
+
+    def _gather(self) -> None:
+        """Bring what the processes have summed in this epoch into the first one."""
+        if self._gathered:
+            self._ranks.send()
+        self._ranks.gather(self._running)
 
     @checked()
     def load_checkpoint(self, path: str | os.PathLike[str]) -> None:
@@ -640,7 +747,7 @@ class Trainer:
         Give fit the same arguments as before, with ``epochs`` the total number. Raises
         FileNotFoundError, and ValueError for a file that is damaged or does not fit.
         """
-        state = load_checkpoint(path)
+        state = self._ranks.read(lambda: load_checkpoint(path))
         missing = [key for key in ("model", "optimizer", "running", "history") if key not in state]
         if missing:
             raise ValueError(

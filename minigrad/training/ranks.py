@@ -1,0 +1,324 @@
+"""What a Trainer does on several processes: it shares out each batch, and adds up what they find.
+
+``Alone`` is a program of one process, and the base of ``Together``. The ranks take the same steps,
+with the same callbacks, on their shares of the same batches. So they come to every exchange
+together, and hold the same parameters, history and decisions; the first one shows and writes them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import importlib.util
+import warnings
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from minigrad.data.loader import DataLoader
+from minigrad.distributed import DataParallel, DistributedSampler, SyncBatchNorm
+from minigrad.distributed.buckets import Exchange
+from minigrad.distributed.world import World, world
+from minigrad.engine.random import default_generator
+from minigrad.engine.tensor import Tensor
+from minigrad.engine.tree import map_leaves
+from minigrad.lazy import extra
+from minigrad.nn.module import Module
+from minigrad.training.metrics import Metric, RunningMeans
+
+#: A block that does nothing.
+NOTHING = contextlib.nullcontext()
+Generators = dict[str, np.random.Generator]
+
+
+class Alone:
+    """The only process of a program."""
+
+    #: Whether this process shows progress and writes files.
+    first = True
+    several = False
+
+    @contextlib.contextmanager
+    def training(self, model: Module, metrics: list[Metric], *sources: Any) -> Generator[None]:
+        """A block in which the model is trained on one source and judged on others."""
+        yield
+
+    def batches(self, source: Any) -> Iterator[Any]:
+        """This process's share of each batch."""
+        return iter(source)
+
+    def begin_steps(self, own: Generators) -> None:
+        """The steps of an epoch begin. ``own``: the random generators of modules."""
+
+    def begin_step(self, number: int) -> None:
+        """A step begins."""
+
+    def end_steps(self) -> None:
+        """The steps of an epoch are over."""
+
+    def generator_state(self) -> Any:
+        """The state of the library's generator that a checkpoint holds."""
+        return default_generator().bit_generator.state
+
+    def counted(self, samples: int) -> int:
+        """The number of samples of all shares of a batch."""
+        return samples
+
+    def passing(self, samples: int, sends: bool) -> AbstractContextManager[None]:
+        """A block with the backward pass of a share; ``sends``: a step follows."""
+        return NOTHING
+
+    def without_samples(self, loss: Callable[[], Tensor]) -> None:
+        """Take part in a step for which only other processes have samples."""
+
+    def send(self) -> None:
+        """Send the gradients that passes without a step have left."""
+
+    @contextlib.contextmanager
+    def apart(self) -> Generator[None]:
+        """A block in which backward passes are of no concern to other processes."""
+        yield
+
+    def first_told(self, text: str) -> str:
+        """The text of the first process that has one."""
+        return text
+
+    def every(self, flag: bool) -> bool:
+        """Whether the flag is set in all processes."""
+        return flag
+
+    def logs(self, running: RunningMeans) -> dict[str, Any]:
+        """The values of an epoch, of all shares."""
+        return running.logs()
+
+    def gather(self, running: RunningMeans) -> None:
+        """Leave the sums of all shares in the first process, whose state is saved."""
+
+    def interrupts(self, check: Callable[[], None]) -> Callable[[], None]:
+        """A check that raises KeyboardInterrupt in all processes after the same step."""
+        return check
+
+    def read(self, load: Callable[[], Any]) -> Any:
+        """What the first process reads."""
+        return load()
+
+    def keep(self, running: RunningMeans) -> None:
+        """Take over the sums of a saved run, which count once."""
+
+
+class Together(Alone):
+    """One of several ranks."""
+
+    several = True
+
+    def __init__(self, found: World) -> None:
+        self._world = found
+        self.first = found.rank == 0
+        self._parallel: DataParallel | None = None
+        self._own: Generators = {}
+        self._seed = 0
+        self._common: Any = None  # the state of the generator that all ranks share
+        self._flag: Any = None
+        self._request: Any = None
+
+    @contextlib.contextmanager
+    def training(self, model: Module, metrics: list[Metric], *sources: Any) -> Generator[None]:
+        """Share out the sources, copy rank 0's values and random numbers."""
+        for one in metrics:
+            if type(one).merge is Metric.merge:
+                raise TypeError(
+                    f"Trainer: metric {one.name!r} is summed on each rank, and has no "
+                    f"merge(other) that would add up the sums"
+                )
+        if self._parallel is None or self._parallel.module is not model:
+            self._parallel = DataParallel(model)
+        else:
+            self._parallel._copy_values(self._world)
+        self._sync = any(isinstance(one, SyncBatchNorm) for one in model.modules())
+        generator = default_generator().bit_generator
+        what = "the start of training"
+        generator.state = self._world.send_to_all(generator.state, 0, what)
+        shared = [s for s in sources if isinstance(s, DataLoader) and not _is_shared(s)]
+        try:
+            for loader in shared:
+                loader._share = (self._world.rank, self._world.size)
+            yield
+            self._answer()
+        finally:
+            for loader in shared:
+                loader._share = (0, 1)
+
+    def batches(self, source: Any) -> Iterator[Any]:
+        """This rank's share of each batch."""
+        if isinstance(source, DataLoader):
+            return iter(source)
+        rows = slice(self._world.rank, None, self._world.size)
+
+        def share(part: Any) -> Any:
+            return part[rows] if isinstance(part, (Tensor, np.ndarray)) and part.ndim else part
+
+        return map(functools.partial(map_leaves, share), source)
+
+    def begin_steps(self, own: Generators) -> None:
+        """Note the state of the generator, from which all ranks go on after the steps."""
+        generator = default_generator().bit_generator
+        self._own, self._common = own, generator.state
+        # Drawn from a copy, so that the order of the data is that of a program of one process.
+        self._seed = int(np.random.Generator(copy.deepcopy(generator)).integers(2**63))
+
+    def begin_step(self, number: int) -> None:
+        """Give each rank random numbers of its own, which depend on nothing but the step."""
+        rank = self._world.rank
+        for i, one in enumerate([default_generator(), *self._own.values()]):
+            seed = [self._seed, number, rank, i]
+            one.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+
+    def end_steps(self) -> None:
+        """Go on with the random numbers that all ranks share."""
+        if self._common is not None:
+            default_generator().bit_generator.state = self._common
+            self._common = None
+
+    def generator_state(self) -> Any:
+        """The state that all ranks share."""
+        return super().generator_state() if self._common is None else self._common
+
+    def counted(self, samples: int) -> int:
+        """The number of samples of all shares of a batch."""
+        return int(self._world.reduce(np.array([samples]), "sum", "a batch")[0])
+
+    def passing(self, samples: int, sends: bool) -> AbstractContextManager[None]:
+        """Weight the pass by its samples, and send nothing if no step follows."""
+        self._exchange.samples = float(samples)
+        return NOTHING if sends else self._wrapped.no_sync()
+
+    def without_samples(self, loss: Callable[[], Tensor]) -> None:
+        """Take part in the exchange of gradients, and in those of the forward pass if any."""
+        if not self._sync:
+            self._wrapped.skip()
+            return
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
+            loss().backward()
+
+    def send(self) -> None:
+        """Send the gradients that passes without a step have left."""
+        self._wrapped.skip()
+
+    @contextlib.contextmanager
+    def apart(self) -> Generator[None]:
+        """Let this rank alone make backward passes, to find out what went wrong."""
+        exchange = self._exchange
+        exchange.paused = True
+        try:
+            yield
+        finally:
+            exchange.paused = False
+
+    def first_told(self, text: str) -> str:
+        """The text of the first rank that has one."""
+        return next((t for t in self._world.gather(text, "the cause of a divergence") if t), "")
+
+    def every(self, flag: bool) -> bool:
+        """Whether the flag is set on all ranks."""
+        return bool(self._world.reduce(np.array([flag]), "min", "a decision")[0])
+
+    def logs(self, running: RunningMeans) -> dict[str, Any]:
+        """The values of an epoch, of all ranks."""
+        return self._merged(running).logs()
+
+    def gather(self, running: RunningMeans) -> None:
+        """Leave the sums of all ranks in rank 0."""
+        total, batches = self._merged(running), running.batches
+        if self.first:
+            running.load_state_dict(total.state_dict())
+        else:
+            running.reset()
+        running.batches = batches
+
+    def _merged(self, running: RunningMeans) -> RunningMeans:
+        states = self._world.gather(running.state_dict(), "the values of an epoch")
+        total = RunningMeans(copy.deepcopy(running.metrics))
+        total.reset()
+        for state in states:
+            part = RunningMeans(copy.deepcopy(running.metrics))
+            part.reset()
+            part.load_state_dict(state)
+            total.merge(part)
+        return total
+
+    def interrupts(self, check: Callable[[], None]) -> Callable[[], None]:
+        """Agree on whether a rank was interrupted: the answer to one check comes with the next."""
+
+        def agreed() -> None:
+            pressed = False
+            try:
+                check()
+            except KeyboardInterrupt:
+                pressed = True
+            self._answer()
+            mpi = self._world.mpi
+            self._flag = np.array([pressed], np.int8)
+            self._request = self._exchange.comm.Iallreduce(mpi.IN_PLACE, self._flag, mpi.MAX)
+
+        return agreed
+
+    def _answer(self) -> None:
+        """Raise KeyboardInterrupt if some rank had been interrupted by the last step."""
+        if self._request is not None:
+            self._world.wait([self._request], "the end of a step")
+            self._request = None
+            if self._flag[0]:
+                raise KeyboardInterrupt
+
+    def read(self, load: Callable[[], Any]) -> Any:
+        """What rank 0 reads, on all ranks; so is its error."""
+        found: Any = None
+        error: Exception | None = None
+        if self.first:
+            try:
+                found = load()
+            except (OSError, ValueError, TypeError) as failed:
+                error = failed
+        found, error = self._world.send_to_all((found, error), 0, "reading a checkpoint")
+        if error is not None:
+            raise error
+        return found
+
+    def keep(self, running: RunningMeans) -> None:
+        """Leave the sums of a saved run to rank 0."""
+        if not self.first:
+            batches = running.batches
+            running.reset()
+            running.batches = batches
+
+    @property
+    def _wrapped(self) -> DataParallel:
+        assert self._parallel is not None  # noqa: S101 (for type checkers)
+        return self._parallel
+
+    @property
+    def _exchange(self) -> Exchange:
+        assert self._wrapped._exchange is not None  # noqa: S101 (for type checkers)
+        return self._wrapped._exchange
+
+
+def _is_shared(loader: DataLoader) -> bool:
+    return isinstance(loader.sampler, DistributedSampler)
+
+
+def ranks_for(distributed: Any) -> Alone:
+    """The other processes of a Trainer. Raises ValueError for anything but True, False and "auto".
+
+    ``True``: those that mpiexec has started, and ImportError without mpi4py; "auto": also without
+    it, when the program was not started by mpiexec.
+    """
+    if distributed not in (True, False, "auto"):
+        raise ValueError(f'Trainer: distributed must be True, False or "auto", got {distributed!r}')
+    if distributed is True and importlib.util.find_spec("mpi4py") is None:
+        extra("mpi4py", "mpi", "Trainer(distributed=True)")
+    found = world() if distributed else None
+    return Alone() if found is None else Together(found)
