@@ -319,6 +319,6 @@ def ranks_for(distributed: Any) -> Alone:
     if distributed not in (True, False, "auto"):
         raise ValueError(f'Trainer: distributed must be True, False or "auto", got {distributed!r}')
     if distributed is True and importlib.util.find_spec("mpi4py") is None:
-        extra("mpi4py", "mpi", "Trainer(distributed=True)")
+        extra("mpi4py", "mpi", "Trainer: distributed=True")
     found = world() if distributed else None
     return Alone() if found is None else Together(found)
