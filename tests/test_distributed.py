@@ -227,6 +227,31 @@ def test_other_models_are_none_of_its_business():
     assert threads_as_ranks.run(2, rank) == [1.0, 2.0]
 
 
+def test_a_model_that_is_collected_during_a_pass_disturbs_no_other(monkeypatch):
+    reducers, told = [], []
+
+    class Reducer:
+        def __init__(self, name):
+            self.name = name
+
+        def begin(self, leaves, *, accumulate, recorded):
+            told.append(f"{self.name} begins")
+            reducers[:] = [r for r in reducers if r.name != "old"]  # as the finalizer does
+            return leaves
+
+        def ready(self, leaf, g):
+            told.append(f"{self.name} gets {g.tolist()}")
+
+        def finish(self, sums):
+            told.append(f"{self.name} ends")
+
+    reducers += [Reducer("old"), Reducer("new")]
+    monkeypatch.setattr("minigrad.engine.tensor.REDUCERS", reducers)
+    x = mg.tensor([2.0], requires_grad=True)
+    (x * x * 3.0).sum().backward()
+    assert told == ["old begins", "new begins", "new gets [12.0]", "old ends", "new ends"]
+
+
 def test_recomputing_does_not_send_twice():
     def rank():
         model = DataParallel(nn.Linear(3, 3).double())

@@ -211,7 +211,10 @@ class Together(Alone):
     @contextlib.contextmanager
     def apart(self) -> Generator[None]:
         """Let this rank alone make backward passes, to find out what went wrong."""
-        exchange = self._exchange
+        exchange = self._parallel and self._parallel._exchange
+        if exchange is None:
+            yield
+            return
         exchange.paused = True
         try:
             yield

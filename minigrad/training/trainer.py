@@ -574,7 +574,7 @@ class Trainer:
             return float(loss.item())
 
         try:
-            with modes_restored(self.model):
+            with modes_restored(self.model), self._ranks.apart():
                 self.model.train()
                 self._gathered = self._full = 0
                 return search(step, source, self.optimizer.param_groups, start, end, steps)
