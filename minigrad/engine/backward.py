@@ -86,7 +86,7 @@ def backward(
     hook = STATE.get().hook
     several = bool(seeds) and isinstance(seeds[0][1], Rows)
     vjps = _vjps(hook, _apply_to_rows if several else _apply_rules, tensor, release)
-    # A copy, as a reducer may be collected, and so removed from the list, in the middle of the pass.
+    # A copy: a reducer may be collected, and so removed from the list, during the pass.
     reducers = tuple(reducers)
     if reducers:
         how = {"accumulate": sources is None, "recorded": tensor is not None}
