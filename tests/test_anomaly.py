@@ -134,3 +134,12 @@ def test_hooks_see_the_gradient_of_a_slice_as_a_whole_array():
         (x * 2.0)[1].backward()
     assert [h.tolist() for h in found["getitem"]] == [[0.0, 1.0, 0.0]]
     assert x.grad.tolist() == [0.0, 2.0, 0.0]
+
+
+def test_a_layer_without_a_name_is_told_with_its_class():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Tanh(), nn.Linear(2, 1)))
+    model[1][1].weight.assign(np.full((1, 2), 3e38, np.float32))
+    x = mg.tensor([[9.0, 9.0]])
+    model[0].weight.assign(np.full((2, 2), 9.0, np.float32))
+    with pytest.raises(mg.AnomalyError, match=r"^linear in 1\.1 \(Linear\) made"), mg.detect_anomaly():
+        model(x)

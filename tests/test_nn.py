@@ -136,11 +136,11 @@ def test_lists_tuples_and_dicts_register_what_they_hold_also_later():
         "pair.0.bias",
         "named.a.0.factor",
     ]
-    with pytest.raises(ValueError, match=r"layers\.0: expected 3 features, got 2"):
+    with pytest.raises(ValueError, match=r"layers\.0 \(Linear\): expected 3 features, got 2"):
         model(mg.zeros((1, 2)))
     model.layers.append(nn.Linear(4, 1))
     assert "layers.2.bias" in model.state_dict()
-    with pytest.raises(ValueError, match=r"layers\.2: expected 4"):
+    with pytest.raises(ValueError, match=r"layers\.2 \(Linear\): expected 4"):
         model(mg.zeros((1, 3)))
 
 
@@ -506,7 +506,7 @@ def test_lazy_layers_take_their_size_from_the_first_batch():
     assert float(abs(parameters[2]).max()) > 0
     model(mg.ones((1, 3, 5, 5))).sum().backward()
     assert parameters[0].grad.shape == (4, 3, 3, 3)
-    with pytest.raises(ValueError, match="3: expected 36 features, got 64"):
+    with pytest.raises(ValueError, match=r"3 \(Linear\): expected 36 features, got 64"):
         model(mg.zeros((1, 3, 6, 6)))
 
 

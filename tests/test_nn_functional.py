@@ -98,7 +98,7 @@ def test_unknown_approximation():
 
 def test_embedding_refuses_what_is_no_index():
     model = nn.Sequential(nn.Embedding(4, 2))
-    with pytest.raises(IndexError, match=r"embedding in 0: index 4 .* rows 0 to 3"):
+    with pytest.raises(IndexError, match=r"embedding in 0 \(Embedding\): index 4 .* rows 0 to 3"):
         model(mg.tensor([0, 4]))
     with pytest.raises(IndexError, match="index -1"):
         model(mg.tensor([0, -1]))
@@ -321,9 +321,9 @@ def test_errors_without_a_path_get_a_note():
 
     with pytest.raises(KeyError) as caught:
         nn.Sequential(nn.Sequential(Broken()))(1)
-    assert caught.value.__notes__ == ["in module 0.0"]
+    assert caught.value.__notes__ == ["in module 0.0 (Broken)"]
     assert caught.value.module_path == "0.0"
-    with pytest.raises(ValueError, match=r"0\.0: expected 4 features") as caught:
+    with pytest.raises(ValueError, match=r"0\.0 \(Linear\): expected 4 features") as caught:
         nn.Sequential(nn.Sequential(nn.Linear(4, 1)))(mg.zeros(3))
     assert not hasattr(caught.value, "__notes__")
 

@@ -127,7 +127,13 @@ def test_the_message_begins_with_the_function_and_its_layer(
     model = nn.Sequential(nn.Identity(), nn.Sequential(make()))
     with pytest.raises((ValueError, TypeError)) as caught:
         model(mg.zeros(shape))
-    assert str(caught.value).startswith(f"{function} in 1.0: ")
+    # A number says little, so the class stands with it; a name speaks for itself.
+    assert str(caught.value).startswith(f"{function} in 1.0 ({type(alone).__name__}): ")
+    model = nn.Sequential()
+    model.add_module("named", make())
+    with pytest.raises((ValueError, TypeError)) as caught:
+        model(mg.zeros(shape))
+    assert str(caught.value).startswith(f"{function} in named: ")
 
 
 @pytest.mark.parametrize("tracked", [True, False])

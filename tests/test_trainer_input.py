@@ -140,7 +140,7 @@ def test_evaluate_predict_and_score_check_too():
 
 def test_shape_errors_name_the_layer():
     trainer = mg.Trainer(nn.Sequential(nn.Linear(3, 5), nn.Linear(4, 4)))
-    with pytest.raises(ValueError, match="1: expected 4 features, got 5"):
+    with pytest.raises(ValueError, match=r"1 \(Linear\): expected 4 features, got 5"):
         trainer.fit(X, Y, verbose=0)
 
 

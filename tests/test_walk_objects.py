@@ -94,7 +94,7 @@ def complaint(name: str, parameter: str, error: Exception) -> str:
         return ""  # a function was wanted, and this one fails
     if type(error) not in TELLING and not documented(name, error):
         return f"{type(error).__name__}: {text}"
-    named = re.match(r"([\w.]+)(?: in [\w.]+)?: ", text.strip("\"'"))
+    named = re.match(r"([\w.]+)(?: in [\w.]+)?(?: \(\w+\))?: ", text.strip("\"'"))
     if text.startswith(f"{parameter}="):
         return ""
     words = {part.lower() for part in re.split(r"[.\s\"']", text)}

@@ -15,7 +15,7 @@ from minigrad.debug.profile import Observation
 from minigrad.debug.source_line import SourceLine, current_line
 from minigrad.debug.statistics import Statistics, is_finite
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
-from minigrad.engine.node import STATE, Leaf, Node
+from minigrad.engine.node import STATE, Leaf, Node, Scope
 from minigrad.engine.printable import visible_lines
 from minigrad.operators.declare import Operator
 
@@ -102,7 +102,8 @@ class detect_anomaly(Hook):
     ) -> list[Any]:
         """Check the gradients of an operator's inputs."""
         line = None if node.seen is None else node.seen.line
-        scope: str = getattr(node.scope, "path", node.scope)
+        scope = Scope.of(node.scope)
+        scope = Scope(scope.path, scope.kinds)  # without "(gradient)", which the message says
         place = within(
             f"a leaf of shape {node.shape}" if isinstance(node, Leaf) else node.op.shown, scope
         )

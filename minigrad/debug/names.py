@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minigrad.engine.node import Leaf, Node
+from minigrad.engine.node import Leaf, Node, Scope
 
 
 def op_name(node: Node) -> str:
@@ -16,5 +16,5 @@ def leaf_name(leaf: Leaf) -> str:
 
 
 def within(name: str, scope: str) -> str:
-    """A name with the module around it, as ``multiply in fc1``."""
-    return f"{name} in {scope}" if scope else name
+    """A name with the module around it, as ``multiply in fc1`` or ``linear in 2 (Linear)``."""
+    return f"{name} in {Scope.of(scope).told()}" if scope else name

@@ -324,7 +324,7 @@ def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:
 
 def place(node: Node) -> str:
     """Name the operator and its module path, for messages."""
-    return f"{node.op.shown} in {node.scope}" if node.scope else node.op.shown
+    return f"{node.op.shown} in {Scope.of(node.scope).told()}" if node.scope else node.op.shown
 
 
 def _freed(node: Node) -> str:

@@ -53,6 +53,11 @@ class Scope(str):
         """This scope as a Scope, even if it is a plain string."""
         return scope if isinstance(scope, Scope) else cls(scope)
 
+    def told(self) -> str:
+        """The path for a message: a number says little, so its class follows, "2 (Linear)"."""
+        kind = self.kinds.get(self.path, "") if self.path.rpartition(".")[2].isdigit() else ""
+        return f"{self.path} ({kind}){self[len(self.path) :]}" if kind else str(self)
+
     def gradient(self) -> Scope:
         """The scope of the derivatives of what was recorded in this one."""
         return Scope(self.path, self.kinds, self.order + 1)
@@ -192,12 +197,12 @@ STATE: ContextVar[State] = ContextVar("minigrad_state", default=State())  # noqa
 
 
 def in_module(name: str) -> str:
-    """An operator's name and the module that calls it, as messages begin: "linear in 0.head".
+    """An operator's name and the module that calls it, as messages begin: "linear in 2 (Linear)".
 
     The outermost module has no path, so it is named by its class.
     """
-    scope = STATE.get().scope
-    where = scope or getattr(scope, "kinds", NO_METADATA).get("")
+    scope = Scope.of(STATE.get().scope)
+    where = scope.told() or scope.kinds.get("")
     return f"{name} in {where}" if where else name
 
 

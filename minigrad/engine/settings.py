@@ -413,7 +413,7 @@ FAILURES = (
     MemoryError,
 )  # fmt: skip
 #: The beginning of a message that says where it comes from.
-NAMED = r"[\w.]+( in [\w.]+)?: "
+NAMED = r"[\w.]+( in [\w.]+)?( \(\w+\))?: "
 
 
 def _told(

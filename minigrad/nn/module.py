@@ -114,7 +114,7 @@ class Module:
             STATE.set(State(state.recording, state.tapes, scope, state.hook, state.pauses))
             return run(*args, **kwargs)
         except Exception as error:
-            _add_path(error, scope, type(self).__name__)
+            _add_path(error, Scope.of(scope), type(self).__name__)
             raise
         finally:
             STATE.set(state)
@@ -133,7 +133,7 @@ class Module:
 
     def _who(self) -> str:
         """This module in a message: its path, or its class where it has none."""
-        return self._path or type(self).__name__
+        return self._path.told() or type(self).__name__
 
     def _error(self, text: str) -> ValueError:
         """A ValueError that names this module."""
@@ -566,17 +566,18 @@ class Module:
         return f"{head}(\n  {inner}\n)"
 
 
-def _add_path(error: Exception, path: str, kind: str) -> None:
+def _add_path(error: Exception, path: Scope, kind: str) -> None:
     """Name the innermost module that an error passes through, unless its message does."""
+    told = path.told()
     if str(error).startswith("tensor: "):  # the input is not an array of numbers
-        error.args = (f"{path or kind}: {str(error).removeprefix('tensor: ')}",)
+        error.args = (f"{told or kind}: {str(error).removeprefix('tensor: ')}",)
     if not path or hasattr(error, "module_path"):
         return
     with contextlib.suppress(AttributeError):  # some exceptions take no attributes
-        setattr(error, "module_path", path)  # noqa: B010 (type checkers know of no such attribute)
+        setattr(error, "module_path", str(path))  # noqa: B010 (type checkers know of no such attribute)
     text = str(error)
-    if f"{path}: " not in text and f" in {path}" not in text:
-        error.add_note(f"in module {path}")
+    if f"{told}: " not in text and f" in {path}" not in text:
+        error.add_note(f"in module {told}")
 
 
 def _subpath(path: str, name: str) -> str:

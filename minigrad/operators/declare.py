@@ -237,7 +237,7 @@ class engine:
     binary: Callable[[Operator, Any, Any], Tensor]
     #: A function without a derivative is called with these arguments.
     note_detached: Callable[[str, tuple[Any, ...]], None]
-    #: The name of a function and the module that calls it, as messages begin: "linear in 0.head".
+    #: The name of a function and the module that calls it, as messages begin: "linear in head".
     in_module: Callable[[str], str]
     #: The tracked tensors in a value, also inside tuples and lists, while anything is recorded.
     tracked: Callable[[Any], list[Any]]
