@@ -428,6 +428,15 @@ def calls() -> dict[str, Callable[[], Call]]:
     add("data.Normalize", transform, data.Normalize, mean=0.5, std=0.5)
     add("data.RandomCrop", transform, data.RandomCrop, size=3)
     add("data.RandomHorizontalFlip", transform, data.RandomHorizontalFlip)
+    add("data.RandomResizedCrop", transform, data.RandomResizedCrop, size=3)
+    add("data.RandomErasing", transform, data.RandomErasing)
+    add("data.ColorJitter", Call, data.ColorJitter, {"brightness": 0.5, "saturation": 0.5},
+        lambda made: made(np.full((1, 3, 2, 2), 0.5, np.float32)))  # fmt: skip
+    add("data.MixUp", Call, data.MixUp, {"num_classes": 3, "alpha": 0.5},
+        lambda made: made.mix(np.ones((2, 1, 2, 2)), np.array([0, 2])))  # fmt: skip
+    mixed = {"images": np.ones((2, 1, 2, 2)), "targets": np.array([0, 1])}
+    table["data.MixUp.mix"] = lambda: Call(data.MixUp(2).mix, dict(mixed))
+    table["data.Compose.mix"] = lambda: Call(data.Compose([data.MixUp(2)]).mix, dict(mixed))
     table["data.RandomTransform"] = lambda: Call(data.RandomTransform, {})
     # -- several processes
     table["distributed.rank"] = lambda: Call(distributed.rank, {})

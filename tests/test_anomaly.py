@@ -141,5 +141,8 @@ def test_a_layer_without_a_name_is_told_with_its_class():
     model[1][1].weight.assign(np.full((1, 2), 3e38, np.float32))
     x = mg.tensor([[9.0, 9.0]])
     model[0].weight.assign(np.full((2, 2), 9.0, np.float32))
-    with pytest.raises(mg.AnomalyError, match=r"^linear in 1\.1 \(Linear\) made"), mg.detect_anomaly():
+    with (
+        pytest.raises(mg.AnomalyError, match=r"^linear in 1\.1 \(Linear\) made"),
+        mg.detect_anomaly(),
+    ):
         model(x)

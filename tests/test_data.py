@@ -1,6 +1,7 @@
 """Data sets, loaders, splits and transforms: nothing lost, nothing twice, everything repeatable."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -8,17 +9,22 @@ import pytest
 import minigrad as mg
 from minigrad.data import (
     ArrayDataset,
+    ColorJitter,
     Compose,
     DataLoader,
+    MixUp,
     Normalize,
     RandomCrop,
+    RandomErasing,
     RandomHorizontalFlip,
+    RandomResizedCrop,
     RandomSampler,
     Sampler,
     SubsetRandomSampler,
     WeightedRandomSampler,
     random_split,
     train_test_split,
+    transforms,
 )
 
 
@@ -223,6 +229,32 @@ def test_bad_arguments_are_told():
         DataLoader(i for i in range(3))
 
 
+def test_a_memory_map_is_never_read_whole(tmp_path, monkeypatch):
+    rows = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", np.float32, (40_000, 100))
+    rows[::7] = np.arange(100) / 100
+    rows.flush()
+    labels = (np.arange(40_000) % 7 == 0).astype(np.int64)
+    x = np.load(tmp_path / "x.npy", mmap_mode="r")
+    looked_at = []
+    monkeypatch.setattr(
+        "minigrad.training.checks.check_finite", lambda array, _: looked_at.append(array.shape)
+    )
+    loader = DataLoader(ArrayDataset(x, labels), 500, shuffle=True, seed=0)
+    model = mg.nn.Linear(100, 2)
+    tracemalloc.start()
+    part = DataLoader(random_split(ArrayDataset(x), [100, 39_900], seed=0)[0], 100)
+    ((some,),) = part
+    for source in ((loader,), (x, labels)):
+        trainer = mg.Trainer(model)
+        trainer.fit(*source, batch_size=500, verbose=0)
+    assert tracemalloc.get_traced_memory()[1] < x.nbytes / 4
+    tracemalloc.stop()
+    assert trainer.score(x, labels) == 1.0
+    assert max(shape[0] for shape in looked_at) == 500
+    assert type(some._data) is np.ndarray
+    assert some.shape == (100, 100)
+
+
 # -- samplers --------------------------------------------------------------------------------------
 
 
@@ -400,3 +432,123 @@ def test_flips_mirror_whole_images_as_often_as_asked():
     assert RandomHorizontalFlip(1.0)(images[0]).shape == (1, 2, 3)
     with pytest.raises(ValueError, match="between 0 and 1, got 2"):
         RandomHorizontalFlip(2)
+
+
+def resized_by_hand(image, top, left, height, width, size):
+    """One channel, bilinear, pixel by pixel."""
+    out = np.zeros(size)
+    for i in range(size[0]):
+        for j in range(size[1]):
+            y = min(max((i + 0.5) * height / size[0] - 0.5, 0), height - 1)
+            x = min(max((j + 0.5) * width / size[1] - 0.5, 0), width - 1)
+            for a, wa in ((int(y), 1 - y % 1), (min(int(y) + 1, height - 1), y % 1)):
+                for b, wb in ((int(x), 1 - x % 1), (min(int(x) + 1, width - 1), x % 1)):
+                    out[i, j] += wa * wb * image[top + a, left + b]
+    return out
+
+
+def test_windows_are_resized_with_bilinear_weights():
+    images = np.random.default_rng(0).random((40, 2, 9, 12))
+    crop = RandomResizedCrop((5, 7), scale=(0.1, 0.9), ratio=(0.5, 2.0))
+    found = crop(images, np.random.default_rng(3))
+    windows = transforms._windows(images.shape, crop.scale, crop.ratio, np.random.default_rng(3))
+    for image, out, *window in zip(images, found, *windows, strict=True):
+        for channel, expected in zip(image, out, strict=True):
+            by_hand = resized_by_hand(channel, *window, (5, 7))
+            np.testing.assert_allclose(expected, by_hand, rtol=1e-12, atol=1e-12)
+    same = RandomResizedCrop((9, 12), scale=(1.0, 1.0), ratio=(12 / 9, 12 / 9))(images)
+    np.testing.assert_allclose(same, images)
+    whole = (images[:1] * 255).astype(np.uint8)
+    assert RandomResizedCrop(4)(whole).dtype == np.uint8
+    assert RandomResizedCrop(4)(images[0]).shape == (2, 4, 4)
+
+
+def test_windows_have_the_areas_and_shapes_that_were_asked_for():
+    shape = (2000, 1, 100, 100)
+    top, left, height, width = transforms._windows(
+        shape, (0.1, 0.5), (0.5, 2.0), np.random.default_rng(0)
+    )
+    for start, length in ((top, height), (left, width)):
+        assert start.min() >= 0
+        assert (start + length).max() <= 100
+        assert start.min() < 3
+        assert (start + length).max() > 97
+    area, ratio = height * width / 1e4, width / height
+    np.testing.assert_allclose([area.min(), area.max()], [0.1, 0.5], atol=0.02)
+    np.testing.assert_allclose([ratio.min(), ratio.max()], [0.5, 2.0], rtol=0.05)
+
+
+def test_colours_change_by_the_factors_that_were_drawn():
+    images = np.random.default_rng(0).random((50, 3, 4, 4)).astype(np.float32) * 0.5 + 0.2
+    grey = (images * np.array([0.299, 0.587, 0.114], np.float32)[:, None, None]).sum(1)[:, None]
+
+    def factors(value):
+        return np.random.default_rng(1).uniform(1 - value, 1 + value, 50)[:, None, None, None]
+
+    for settings, other in (
+        ({"brightness": 0.3}, 0.0),
+        ({"contrast": 0.3}, grey.mean(axis=(2, 3), keepdims=True)),
+        ({"saturation": 0.3}, grey),
+    ):
+        f = factors(0.3)
+        found = ColorJitter(**settings)(images, np.random.default_rng(1))
+        np.testing.assert_allclose(found, f * images + (1 - f) * other, rtol=1e-5)
+        assert found.dtype == np.float32
+    np.testing.assert_array_equal(ColorJitter()(images), images)
+    bright = ColorJitter(brightness=5.0)((images * 255).astype(np.uint8), np.random.default_rng(0))
+    assert bright.dtype == np.uint8
+    assert bright.max() == 255
+    with pytest.raises(ValueError, match="expected images of 1 or 3 channels, got shape"):
+        ColorJitter(0.1)(images[:, :2])
+
+
+def test_erased_rectangles_are_filled_in_some_images():
+    images = np.random.default_rng(0).random((300, 2, 20, 30)) + 1
+    found = RandomErasing(0.4, value=0.5)(images, np.random.default_rng(2))
+    erased = found == 0.5
+    np.testing.assert_array_equal(found[~erased], images[~erased])
+    assert (erased[:, 0] == erased[:, 1]).all()
+    hit = erased.any(axis=(1, 2, 3))
+    assert 90 < hit.sum() < 150
+    for mask in erased[hit, 0]:
+        rows, columns = mask.any(1), mask.any(0)
+        assert mask.sum() == rows.sum() * columns.sum()
+        assert np.count_nonzero(np.diff(rows.astype(int))) <= 2
+    np.testing.assert_array_equal(RandomErasing(0.0)(images), images)
+
+
+def test_mixed_images_and_targets_have_the_same_weights():
+    x = np.arange(24, dtype=np.float32).reshape(6, 1, 2, 2)
+    y = np.array([0, 1, 2, 2, 1, 0])
+    loader = DataLoader(ArrayDataset(x, y), 6, transform=Compose([MixUp(3, alpha=1.0)]), seed=0)
+    ((images, targets),) = loader
+    assert targets.shape == (6, 3)
+    np.testing.assert_allclose(targets.numpy().sum(axis=1), 1, rtol=1e-6)
+    one_hot = np.eye(3)[y]
+    found = set()
+    for image, target in zip(images.numpy(), targets.numpy(), strict=True):
+        fits = [
+            (i, j)
+            for i in range(6)
+            for j in range(6)
+            for w in [np.linalg.lstsq(np.stack([x[i].ravel() - x[j].ravel()], 1),
+                                      image.ravel() - x[j].ravel(), rcond=None)[0][0]]
+            if np.allclose(w * x[i] + (1 - w) * x[j], image, atol=1e-4)
+            and np.allclose(w * one_hot[i] + (1 - w) * one_hot[j], target, atol=1e-4)
+        ]  # fmt: skip
+        assert fits
+        found.update(i for pair in fits for i in pair)
+    assert found == set(range(6))
+    trainer = mg.Trainer(mg.nn.Sequential(mg.nn.Flatten(), mg.nn.Linear(4, 3)))
+    trainer.fit(loader, validation_data=(x, y), verbose=0)
+    with pytest.raises(ValueError, match="MixUp: labels go from 0 to 1, got 0 to 2"):
+        MixUp(2).mix(x, y)
+    with pytest.raises(ValueError, match=r"MixUp: it mixes targets, too, so the loader's samples"):
+        next(iter(DataLoader(x, transform=MixUp(2))))
+    with pytest.raises(TypeError, match="call mix"):
+        MixUp(2)(x)
+
+
+def test_ranges_the_wrong_way_round_are_told():
+    with pytest.raises(ValueError, match=r"RandomErasing: scale must be \(least, largest\), got"):
+        RandomErasing(scale=(0.5, 0.1))

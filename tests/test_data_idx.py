@@ -172,6 +172,13 @@ def test_collections_are_read_from_the_root(small, monkeypatch, way):
     (fashion, _), _ = mg.data.load_fashion_mnist(root)
     np.testing.assert_array_equal(fashion, 255 - x_train)
     assert x_test.shape == (3, 28, 28)
+    for load, raw in ((mg.data.load_mnist, x_train), (mg.data.load_fashion_mnist, fashion)):
+        (images, labels), (others, _) = load(root, normalized=True)
+        assert (images.shape, images.dtype) == ((6, 1, 28, 28), np.float32)
+        assert others.shape == (3, 1, 28, 28)
+        np.testing.assert_allclose(images[:, 0], raw / 255, rtol=1e-6)
+        np.testing.assert_array_equal(labels, y_train)
+        assert mg.nn.Conv2d(1, 2, 3)(images).shape == (6, 2, 26, 26)
 
 
 def test_files_that_do_not_fit_together_are_refused(small):

@@ -13,10 +13,14 @@ from minigrad.data.samplers import (
 )
 from minigrad.data.splits import random_split, train_test_split
 from minigrad.data.transforms import (
+    ColorJitter,
     Compose,
+    MixUp,
     Normalize,
     RandomCrop,
+    RandomErasing,
     RandomHorizontalFlip,
+    RandomResizedCrop,
     RandomTransform,
 )
 from minigrad.lazy import spelled
@@ -25,7 +29,8 @@ __all__ = [
     "ArrayDataset", "DataLoader", "Subset", "default_collate", "random_split", "train_test_split",
     "Sampler", "RandomSampler", "SubsetRandomSampler", "WeightedRandomSampler",
     "load_digits", "load_fashion_mnist", "load_mnist", "read_idx",
-    "Compose", "Normalize", "RandomCrop", "RandomHorizontalFlip", "RandomTransform",
+    "ColorJitter", "Compose", "MixUp", "Normalize", "RandomCrop", "RandomErasing",
+    "RandomHorizontalFlip", "RandomResizedCrop", "RandomTransform",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:

@@ -40,25 +40,31 @@ def load_digits() -> tuple[Split, Split]:
 
 
 @checked()
-def load_mnist(root: str | os.PathLike[str] | None = None) -> tuple[Split, Split]:
+def load_mnist(
+    root: str | os.PathLike[str] | None = None, *, normalized: bool = False
+) -> tuple[Split, Split]:
     """MNIST: 60,000 + 10,000 handwritten digits, as ``(x_train, y_train), (x_test, y_test)``.
 
-    uint8 images (N, 28, 28) and int64 labels (N,) from 0 to 9. The official files are read from
-    ``root/mnist/*.gz``, where root is the argument, else ``$MINIGRAD_DATA``, else the user's cache
-    folder; missing files are downloaded there. Raises ConnectionError if that fails, ValueError for
-    a damaged file.
+    uint8 images (N, 28, 28) and int64 labels (N,) from 0 to 9. With ``normalized`` the images are
+    float32 (N, 1, 28, 28) from 0 to 1, as convolutional layers take them.
+
+    The official files are read from ``root/mnist/*.gz``, where root is the argument, else
+    ``$MINIGRAD_DATA``, else the user's cache folder; missing files are downloaded there. Raises
+    ConnectionError if that fails, ValueError for a damaged file.
 
     Reference: Y. LeCun et al., Gradient-based learning applied to document recognition, 1998.
 
-    >>> (x_train, y_train), (x_test, y_test) = load_mnist()  # doctest: +SKIP
+    >>> (x_train, y_train), (x_test, y_test) = load_mnist(normalized=True)  # doctest: +SKIP
     >>> x_train.shape, y_train.shape  # doctest: +SKIP
-    ((60000, 28, 28), (60000,))
+    ((60000, 1, 28, 28), (60000,))
     """
-    return _load(MNIST, root)
+    return _load(MNIST, root, normalized)
 
 
 @checked()
-def load_fashion_mnist(root: str | os.PathLike[str] | None = None) -> tuple[Split, Split]:
+def load_fashion_mnist(
+    root: str | os.PathLike[str] | None = None, *, normalized: bool = False
+) -> tuple[Split, Split]:
     """Fashion-MNIST: 60,000 + 10,000 pictures of clothes in 10 classes; see :func:`load_mnist`.
 
     The files are those in ``root/fashion-mnist/*.gz``. The classes are T-shirt, trouser, pullover,
@@ -66,11 +72,22 @@ def load_fashion_mnist(root: str | os.PathLike[str] | None = None) -> tuple[Spli
 
     Reference: H. Xiao et al., Fashion-MNIST, 2017, https://arxiv.org/abs/1708.07747
     """
-    return _load(FASHION_MNIST, root)
+    return _load(FASHION_MNIST, root, normalized)
 
 
-def _load(source: Source, root: str | os.PathLike[str] | None) -> tuple[Split, Split]:
-    return _load_part(source, "train", root), _load_part(source, "t10k", root)
+def _load(
+    source: Source, root: str | os.PathLike[str] | None, normalized: bool
+) -> tuple[Split, Split]:
+    train, test = (_load_part(source, part, root) for part in ("train", "t10k"))
+    return (_normalized(train), _normalized(test)) if normalized else (train, test)
+
+
+def _normalized(split: Split) -> Split:
+    """Images (N, 1, H, W) in float32 from 0 to 1."""
+    images, labels = split
+    scaled = images[:, None].astype(np.float32)
+    scaled /= 255
+    return scaled, labels
 
 
 def _load_part(source: Source, part: str, root: str | os.PathLike[str] | None) -> Split:

@@ -70,6 +70,9 @@ def as_indices(name: str, indices: Any, count: int) -> Indices:
 class ArrayDataset:
     """Arrays (or tensors) side by side: sample i is the tuple of row i of each.
 
+    A memory map, as ``np.load(path, mmap_mode="r")`` gives it, is read row by row, so it may be
+    larger than the memory.
+
     Raises ValueError if there is no array or their lengths differ.
 
     >>> data = ArrayDataset(np.eye(3), np.array([5, 6, 7]))
@@ -148,7 +151,8 @@ class DataLoader:
     :class:`Sampler`, or indices. ``drop_last``: leave out a smaller last batch.
     ``seed`` or ``generator``: what determines the order; by default ``mg.manual_seed``.
     ``transform``: applied to the first array of each batch (images); a :class:`RandomTransform`
-    draws from the loader's generator and so is reproducible, too. ``collate_fn``: makes a batch
+    draws from the loader's generator and so is reproducible, too, and :class:`MixUp` also changes
+    the last array (targets). ``collate_fn``: makes a batch
     from a list of samples (:func:`default_collate`). ``prefetch``: how many batches a background
     thread prepares ahead. ``num_workers``: how many processes prepare them instead, each up to
     ``prefetch`` ahead, or 2. Neither changes the batches: for each of them, the transform and the
@@ -412,12 +416,14 @@ def default_collate(samples: Sequence[Any]) -> Any:
 
 
 def _transform_first(batch: Any, transform: Callable[..., Any], generator: Any) -> Any:
-    first = batch[0] if isinstance(batch, (tuple, list)) else batch
-    changed = apply(transform, first, generator)
     if not isinstance(batch, (tuple, list)):
-        return changed
-    rest: Any = batch[1:]  # pyright: ignore[reportUnknownVariableType]
-    return (changed, *rest) if isinstance(batch, tuple) else [changed, *rest]
+        return apply(transform, batch, generator)[0]
+    parts: list[Any] = list(batch)  # pyright: ignore[reportUnknownArgumentType]
+    targets = parts[-1] if len(parts) > 1 else None
+    parts[0], targets = apply(transform, parts[0], generator, targets)
+    if len(parts) > 1:
+        parts[-1] = targets
+    return tuple(parts) if isinstance(batch, tuple) else parts
 
 
 def _tensors(batch: Any) -> Any:

@@ -11,6 +11,7 @@ import copy
 from collections.abc import Generator, Sequence
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.data.loader import ArrayDataset, DataLoader
@@ -40,7 +41,11 @@ def check_data(
     everything: Sequence[NDArray[Any]] = [*[x._data for x in inputs], y]
     dataset = source.dataset if isinstance(source, DataLoader) else None
     if isinstance(dataset, ArrayDataset) and source.collate_fn is None:
-        everything = dataset.arrays
+        # All of them, unless they are on disk and may be larger than memory.
+        everything = [
+            batch if _on_disk(whole) else whole
+            for batch, whole in zip(everything, dataset.arrays, strict=True)
+        ]
     for name, array in zip(names, everything, strict=False):
         if array.dtype.kind == "f":
             check_finite(array, name)
@@ -59,6 +64,13 @@ def check_data(
             trial.update(output._data, target)
         found = loss.trial(output, Tensor(target))
         loss.check_loss(found, output, target)
+
+
+def _on_disk(array: Any) -> bool:
+    """Whether the array is a memory map, or a view of one."""
+    while array is not None and not isinstance(array, np.memmap):
+        array = getattr(array, "base", None)
+    return array is not None
 
 
 @contextlib.contextmanager
