@@ -265,6 +265,16 @@ def test_load_state_dict_round_trip_keeps_dtype_and_identity():
     np.testing.assert_array_equal(model.weight.numpy(), other.weight.numpy().astype(np.float32))
 
 
+def test_a_state_may_be_parameters_arrays_or_lists():
+    source = nn.Linear(2, 1)
+    for kind in (lambda p: p, lambda p: p * 1.0, mg.Tensor.numpy, mg.Tensor.tolist):
+        model = nn.Linear(2, 1)
+        model.load_state_dict({name: kind(p) for name, p in source.named_parameters()})
+        assert model.weight.tolist() == source.weight.tolist()
+        model.weight.assign(mg.zeros((1, 2)))
+        assert source.weight.tolist() != [[0.0, 0.0]]
+
+
 def test_strict_load_reports_all_problems_at_once_and_changes_nothing():
     model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 1))
     before = {k: v.numpy() for k, v in model.state_dict().items()}

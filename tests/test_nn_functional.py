@@ -465,3 +465,34 @@ def test_weights_of_zero_are_weights(make):
 def test_output_padding_is_checked_by_the_layer():
     with pytest.raises(ValueError, match="output_padding must be 0 or more"):
         nn.ConvTranspose2d(1, 1, 2, stride=2, output_padding=-1)
+
+
+@pytest.mark.parametrize(
+    "which", [(0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1), (0, 1, 2), (0, 0, 0)]
+)
+def test_query_key_and_value_are_projected_each_by_its_own(which):
+    # Also where two of them are one tensor: then they could share the product, but not all three.
+    rng = np.random.default_rng(2)
+    layer = nn.MultiheadAttention(4, 2, batch_first=True)
+    given = [mg.tensor(rng.normal(size=(1, 3, 4)).astype(np.float32)) for _ in range(3)]
+    q, k, v = (given[i] for i in which)
+    output, _ = layer(q, k, v)
+    copies = [mg.tensor(one.numpy().copy()) for one in (q, k, v)]
+    np.testing.assert_allclose(output.numpy(), layer(*copies)[0].numpy(), 1e-5, 1e-6)
+
+
+def test_shapes_that_are_too_small_for_attention_and_flatten():
+    for q, k in (((2, 3), (3,)), ((3,), (2, 3)), ((3,), (3,)), ((), (2, 3)), ((2, 3), (4, 2))):
+        with pytest.raises(ValueError, match=r"attention_weights: expected query .* and key"):
+            F.attention_weights(mg.zeros(q), mg.zeros(k))
+    assert F.flatten(mg.tensor(1.0), -1).shape == (1,)
+    for axis in (-2, 1):
+        with pytest.raises(ValueError, match="flatten: "):
+            F.flatten(mg.tensor(1.0), axis)
+
+
+@pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])
+def test_more_weights_than_fit_anywhere_are_refused_at_once(make):
+    for sizes in ({"hidden_size": 2**21}, {"hidden_size": 2**10, "num_layers": 2**21}):
+        with pytest.raises((ValueError, MemoryError), match="too large for any memory"):
+            make(1, **sizes)
