@@ -164,36 +164,34 @@ def log_softmax_grad(g: Any, ans: Any, axis: int) -> Any:
 
 def cross_entropy(logits: Any, labels: Any) -> Any:
     """``plain_cross_entropy``."""
-    rows = _rows(1, logits)
-    if rows is None:
+    if not logits.size:
         return plain_cross_entropy(logits, labels)
     losses = np.empty(len(labels), logits.dtype)
 
     def work(some: slice) -> None:
-        part, which = rows[0][some], labels[some]
+        part, which = logits[some], labels[some]
         shifted = part - part.max(axis=1, keepdims=True)
         own = shifted[np.arange(len(which)), which]
         np.exp(shifted, out=shifted)
         np.subtract(np.log(shifted.sum(axis=1)), own, out=losses[some])
 
-    _by_rows(work, rows[0])
+    _by_rows(work, logits)
     return losses
 
 
 def cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
     """``plain_cross_entropy_grad``."""
-    rows = _rows(1, logits)
-    if rows is None or g.dtype != logits.dtype:
+    if not logits.size or g.dtype != logits.dtype:
         return plain_cross_entropy_grad(g, logits, labels)
     by_x = np.empty(logits.shape, logits.dtype)
-    scale = np.broadcast_to(g, labels.shape)
 
     def work(some: slice) -> None:
-        part, which, out, factor = rows[0][some], labels[some], by_x[some], scale[some]
+        part, which, out = logits[some], labels[some], by_x[some]
+        scale = g[some] if g.ndim else g
         np.subtract(part, part.max(axis=1, keepdims=True), out=out)
         np.exp(out, out=out)
-        out *= (factor / out.sum(axis=1))[:, None]
-        out[np.arange(len(which)), which] -= factor
+        out *= (scale / out.sum(axis=1))[:, None]
+        out[np.arange(len(which)), which] -= scale
 
     _by_rows(work, by_x)
     return by_x
