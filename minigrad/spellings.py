@@ -70,6 +70,14 @@ def _gather(x: Any, dim: int, index: Any) -> Any:
     return mg.take_along_axis(x[part], index, axis)
 
 
+def _scatter_add(x: Any, dim: int, index: Any, source: Any) -> Any:
+    places = np.asarray(index)
+    grid: list[Any] = list(np.indices(places.shape, sparse=True))
+    grid[dim] = places
+    part = tuple([slice(n) for n in places.shape])
+    return x + mg.scatter(source[part], tuple(grid), x.shape)
+
+
 def _topk(x: Any, k: int, dim: int = -1, largest: bool = True) -> Any:
     index = mg.argsort(-x if largest else x, axis=dim)
     index = mg.take(index, np.arange(k), axis=dim)
@@ -111,6 +119,11 @@ def _autograd_grad(
         release=not (create_graph if retain_graph is None else retain_graph),
     )
     return tuple([found.get(x._node) for x in sources])
+
+
+def _functional_call(model: Any, state: Any, args: Any = (), kwargs: Any = None) -> Any:
+    given = args if isinstance(args, tuple) else (args,)
+    return mg.nn.functional_call(model, state, *given, **(kwargs or {}))
 
 
 def _randint(low: int, high: Any = None, size: Any = None) -> Any:
@@ -171,7 +184,12 @@ TABLE: dict[str, list[Row]] = {
         Row("x.index_select(1, index)", "mg.take(x, index, 1)",
             lambda x, dim, index: mg.take(x, index, dim)),
         Row("x.gather(1, places)", "mg.take_along_axis(x, places, 1)", _gather),
-        Row("x.scatter_add(0, index, y)", "mg.scatter(y, index, shape), which starts from zeros"),
+        Row("x.scatter_add(1, places, y[:, :2])",
+            "x + mg.scatter(y[:, :2], ([[0], [1]], places), x.shape)", _scatter_add),
+        Row("x.index_add(1, index, y)", "x + mg.scatter(y, (slice(None), index), x.shape)",
+            lambda x, dim, index, source: x
+            + mg.scatter(source, (*[slice(None)] * (dim % x.ndim), index), x.shape)),
+        Row("x.scatter(1, places, y)", "mg.where(mask, y, x), or x + mg.scatter(y, at, x.shape)"),
         Row("x.topk(2)", "i = mg.argsort(-x)[..., :2]; mg.take_along_axis(x, i), i", _topk),
         Row("x.masked_fill(mask, 0.0)", "mg.where(mask, 0.0, x)",
             lambda x, mask, value: mg.where(mask, value, x)),
@@ -251,8 +269,8 @@ TABLE: dict[str, list[Row]] = {
         Row("torch.autograd.grad(loss, x)", "mg.grad(f)(x), or tape.gradient(loss, x)",
             SimpleNamespace(grad=_autograd_grad)),
         Row("torch.func.jacrev(f)", "mg.jacobian(f)", SimpleNamespace(
-            grad=mg.grad, grad_and_value=None, vjp=mg.vjp, jvp=mg.jvp, jacrev=mg.jacobian,
-            jacfwd=mg.jacobian, hessian=mg.hessian)),
+            grad=mg.grad, vjp=mg.vjp, jvp=mg.jvp, jacrev=mg.jacobian, jacfwd=mg.jacobian,
+            hessian=mg.hessian, functional_call=_functional_call)),
         Row("torch.vmap(f)", "write the batch as the first axis: functions and layers take it"),
     ],
     "Functions": [

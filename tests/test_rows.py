@@ -8,6 +8,7 @@ import minigrad as mg
 from minigrad import nn
 from minigrad.engine import backward, rows, tape
 from minigrad.engine.tree import flatten
+from minigrad.operators.declare import Operator, engine
 
 #: Operators with a rule that calls what takes no stack of cotangents. Theirs go one by one.
 ONE_BY_ONE = {"conv2d", "conv2d_input_grad", "conv2d_weight_grad", "getitem"}
@@ -169,6 +170,21 @@ def test_a_source_that_has_no_part():
     zeros = t.jacobian(z, [y], unconnected_gradients="zero")[0]
     assert zeros.shape == (2, 1)
     assert not zeros.numpy().any()
+
+
+def test_of_a_target_without_elements_there_are_no_rows():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    with mg.GradientTape() as t:
+        z = x[2:]
+    assert t.jacobian(z, x).shape == (0, 2)
+
+
+def test_a_rule_may_give_the_same_for_every_cotangent():
+    flat = Operator("flat", np.copy, (lambda g, _ans, x: np.zeros_like(x),), ("x",))
+    found = mg.jacobian(lambda x: engine.run(flat, (x,), {}) + 2.0 * x)(np.ones(3))
+    np.testing.assert_array_equal(found, 2.0 * np.eye(3))
+    found = mg.jacobian(lambda x: engine.run(flat, (x,), {}))(np.ones(3))
+    np.testing.assert_array_equal(found, np.zeros((3, 3)))
 
 
 def test_a_refused_call_leaves_the_tape_as_it_was():

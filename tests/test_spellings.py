@@ -118,6 +118,13 @@ def test_functions_are_methods_in_pytorch(name):
     np.testing.assert_array_equal(getattr(mg.tensor([1, 2]), name)(*more), expected)
 
 
+def test_functional_call_takes_a_tuple_of_arguments():
+    model = nn.Linear(2, 1)
+    state = {"weight": mg.ones((1, 2)), "bias": mg.zeros(1)}
+    for args in ((mg.tensor([[1.0, 2.0]]),), mg.tensor([[1.0, 2.0]])):
+        assert mg.func.functional_call(model, state, args).tolist() == [[3.0]]
+
+
 def test_autograd_grad():
     x, w = (mg.tensor(a, requires_grad=True) for a in ([1.0, 2.0], [3.0, 4.0]))
     (slope,) = mg.autograd.grad((x**3 * w).sum(), x, create_graph=True)
