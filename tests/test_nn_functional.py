@@ -489,6 +489,21 @@ def test_shapes_that_are_too_small_for_attention_and_flatten():
     for axis in (-2, 1):
         with pytest.raises(ValueError, match="flatten: "):
             F.flatten(mg.tensor(1.0), axis)
+    for ends in ((0, 2), (2, 2), (1, 0), (-3, 1), (0, -3)):
+        with pytest.raises(ValueError, match="flatten: "):
+            F.flatten(mg.zeros((2, 3)), *ends)
+
+
+@pytest.mark.parametrize("layer", [nn.Dropout(0.5), nn.Dropout2d(0.5)])
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [(np.float32, np.float32), (np.float64, np.float64), (np.float16, np.float16),
+     (np.int64, np.float64), (np.uint8, np.float64), (bool, np.float64)],
+)  # fmt: skip
+def test_dropout_keeps_the_dtype_of_floats(layer, given, found):
+    y = layer(np.ones((2, 3, 4, 5), given))
+    assert y.dtype == found
+    assert set(y.numpy().ravel().tolist()) == {0.0, 2.0}
 
 
 @pytest.mark.parametrize("make", [nn.RNN, nn.LSTM, nn.GRU])

@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -427,6 +428,37 @@ def test_a_bar_fits_the_terminal_and_keeps_its_values(points, capsys, monkeypatc
     assert shown == [width in (None, 120), width in (None, 120, 80, 70), width not in (50, 40, 20),
                      width not in (40, 20)]  # fmt: skip
     assert re.fullmatch(rf"Epoch 1/1 5/5 (\|█+\|)? ?{values}  [\d.]+ ms/step", drawn[-1])
+
+
+def test_times_and_drawings_follow_the_clock(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))
+
+    def epoch(shown, moments):
+        now[0] = 100.0
+        shown.begin(1, 3, len(moments), 0)
+        for batch, now[0] in enumerate(moments):
+            shown.step(batch, lambda: {"loss": 0.25})
+        now[0] += 10.0  # the validation, which is no part of the steps
+        shown.end({"loss": 0.25})
+
+    epoch(progress.Lines(), [100.5, 101.0, 101.5, 102.0])
+    assert capsys.readouterr().out == "Epoch 2/3  12.0 s  loss 0.2500  500 ms/step\n"
+    epoch(progress.Lines(), [103.0])
+    assert capsys.readouterr().out == "Epoch 2/3  13.0 s  loss 0.2500  3 s/step\n"
+
+    drawn = []
+    monkeypatch.setattr(progress.Bar, "_draw", lambda self, done, *_, **__: drawn.append(done))
+    short = progress.REDRAW / 4
+    epoch(progress.Bar(), [100.0 + short * i for i in range(1, 13)])
+    assert drawn == [0, 5, 10, 12]  # with the empty bar at the start
+
+
+def test_a_history_tells_its_last_values():
+    history = mg.History()
+    assert repr(history) == "<History of 0 epochs>"
+    history.history = {"loss": [0.5, 0.25], "accuracy": [0.75, 1.0], "confusion": [np.eye(2)] * 2}
+    assert repr(history) == "<History of 2 epochs: loss=0.25, accuracy=1>"
 
 
 def test_a_terminal_without_width_gets_lines(monkeypatch):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import minigrad as mg
 from minigrad.training import metrics
 
 
@@ -205,3 +206,26 @@ def test_errors_do_not_wrap_or_overflow(name, dtype):
     metric.update(output, target)
     power = 1 if name == "mae" else 2
     np.testing.assert_allclose(metric.result(), 2 * large**power / 3, rtol=1e-6)
+
+
+CLASSES = [
+    lambda: metrics.Accuracy(), lambda: metrics.TopKAccuracy(2), lambda: metrics.Precision(),
+    lambda: metrics.Recall(), lambda: metrics.F1(), lambda: metrics.ConfusionMatrix(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("metric", CLASSES)
+def test_what_judges_classes_has_no_place_beside_a_loss_of_numbers(metric):
+    judge = metric()
+    with pytest.raises(ValueError, match=f"Trainer: {judge.name} judges classes"):
+        mg.Trainer(mg.nn.Linear(2, 1), loss="mse", metrics=(judge, metrics.MeanAbsoluteError()))
+    mg.Trainer(mg.nn.Linear(2, 2), loss="cross_entropy", metrics=(judge,))
+
+
+def test_the_first_of_as_many_as_there_are():
+    output, target = np.eye(3), np.array([2, 2, 2])
+    assert over_batches(metrics.TopKAccuracy(3), output, target) == 1.0
+    assert over_batches(metrics.TopKAccuracy(1), output, target) == 1 / 3
+    for few in (output[:, :2], output[:, 0]):
+        with pytest.raises(ValueError, match="top_3"):
+            over_batches(metrics.TopKAccuracy(3), few, target)
