@@ -1,5 +1,6 @@
 """Data sets, loaders, splits and transforms: nothing lost, nothing twice, everything repeatable."""
 
+import pickle
 import threading
 import tracemalloc
 
@@ -253,6 +254,22 @@ def test_a_memory_map_is_never_read_whole(tmp_path, monkeypatch):
     assert max(shape[0] for shape in looked_at) == 500
     assert type(some._data) is np.ndarray
     assert some.shape == (100, 100)
+
+
+def test_a_memory_map_is_pickled_as_its_file(tmp_path):
+    np.save(tmp_path / "x.npy", np.arange(6000.0).reshape(1000, 6))
+    np.save(tmp_path / "f.npy", np.asfortranarray(np.arange(6000).reshape(1000, 6)))
+    x, f = (np.load(tmp_path / f"{name}.npy", mmap_mode="r") for name in "xf")
+    data = ArrayDataset(x, f)
+    content = pickle.dumps(data)
+    assert len(content) < 2000
+    again = pickle.loads(content)
+    assert type(again.arrays[0]) is np.memmap
+    for a, b in zip(data.arrays, again.arrays, strict=True):
+        np.testing.assert_array_equal(a, b)
+    part = ArrayDataset(x[500:], np.arange(500))  # a part is pickled with its rows
+    for a, b in zip(part.arrays, pickle.loads(pickle.dumps(part)).arrays, strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 # -- samplers --------------------------------------------------------------------------------------

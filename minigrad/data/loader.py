@@ -7,6 +7,7 @@ its start, so an interrupted epoch continues with the next batch, bit for bit.
 from __future__ import annotations
 
 import functools
+import mmap
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -99,6 +100,14 @@ class ArrayDataset:
     def __repr__(self) -> str:
         parts = ", ".join(f"{a.dtype} {a.shape}" for a in self.arrays)
         return f"ArrayDataset({parts})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # For worker processes that are not forked: a whole memory map is opened again.
+        return {"arrays": [_opened_again(a) or a for a in self.arrays]}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        arrays: list[Any] = state["arrays"]
+        self.arrays = tuple([a() if isinstance(a, functools.partial) else a for a in arrays])
 
     def __getitem__(self, index: Any) -> tuple[Any, ...]:
         return tuple([a[index] for a in self.arrays])
@@ -471,6 +480,16 @@ def _prefetched(batches: Iterator[Any], count: int) -> Iterator[Any]:
             while not made.empty():
                 made.get()
             thread.join(0.01)
+
+
+def _opened_again(array: NDArray[Any]) -> Callable[[], NDArray[Any]] | None:
+    """What opens a memory map again; None for other arrays, and for parts of one."""
+    base: Any = array.base
+    if not isinstance(array, np.memmap) or not isinstance(base, mmap.mmap):
+        return None
+    order = "C" if array.flags.c_contiguous else "F"
+    place = (array.filename, array.dtype, "r", array.offset, array.shape, order)
+    return functools.partial(np.memmap, *place)
 
 
 def _as_rows(data: Any, number: int) -> NDArray[Any]:
