@@ -23,6 +23,7 @@ from minigrad.kernels import (
     normalisation,
     plain,
     pooling as kernels_pooling,
+    softmax as kernels_softmax,
 )
 from minigrad.kernels.windows import pooling, sliding
 from minigrad.operators.indexing import scatter
@@ -354,6 +355,7 @@ def test_every_kernel_agrees_with_its_plain_definition(name, dtype, monkeypatch)
     monkeypatch.setattr(convolution, "FEW", 0)  # or small convolutions are the definition itself
     monkeypatch.setattr(elementwise, "PIECE", 64)
     monkeypatch.setattr(normalisation, "PIECE", 16)
+    monkeypatch.setattr(kernels_softmax, "PIECE", 16)
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
     for seed in range(CONVOLUTIONS if name.startswith("conv") else DRAWS):
         arguments = ARGUMENTS[name](Draw([seed, len(name), KERNELS.index(name)], dtype))

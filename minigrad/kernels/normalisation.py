@@ -186,8 +186,8 @@ def affine(x: Any, scale: Any, shift: Any, mean: Any) -> Any:
 
 #: Rows up to this length, and so many rows, may be added up by BLAS, which does not add pairwise.
 LONGEST, MOST_ROWS = 4096, 1024
-#: The elements of the rows that are done at once, and stay in cache.
-PIECE = 1 << 17
+#: The elements of the rows that one thread does at once.
+PIECE = 1 << 18
 
 
 def _dots(rows: Any, w: Any = None) -> Any:

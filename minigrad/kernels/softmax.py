@@ -1,4 +1,4 @@
-"""Softmax, its logarithm, and cross-entropy: row by row, in pieces that stay in cache.
+"""Softmax, its logarithm, and cross-entropy: some rows at a time, shared out over threads.
 
 The plain definitions are written in functions that record themselves on tensors: derivatives of
 second and higher order are taken through them.
@@ -12,10 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels import elementwise
 from minigrad.kernels.activations import plain_logistic
 from minigrad.kernels.elementwise import each
 from minigrad.kernels.threads import run
+
+#: The elements of the rows that one thread does at once.
+PIECE = 1 << 17
 
 
 def plain_softmax(x: Any, axis: int) -> Any:
@@ -69,10 +71,10 @@ def plain_logistic_loss_grad(g: Any, x: Any, t: Any) -> Any:
 
 def _by_rows(work: Callable[[slice], None], x: Any) -> None:
     """Call ``work`` for some rows of x at a time, on all threads."""
-    if x.size <= elementwise.PIECE:
+    if x.size <= PIECE:
         work(slice(0, len(x)))
         return
-    many = max(1, elementwise.PIECE // x.shape[1])
+    many = max(1, PIECE // x.shape[1])
 
     def pieces(starts: Sequence[int]) -> None:
         for start in starts:
