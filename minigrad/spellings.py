@@ -42,6 +42,10 @@ def _functional(name: str) -> Callable[..., Any]:
     )
 
 
+def _extreme(name: str) -> Callable[..., Any]:
+    return lambda x, dim=None, keepdim=False: getattr(mg, name)(x, axis=dim, keepdims=keepdim)
+
+
 def _expand(x: Any, *sizes: Any) -> Any:
     shape = sizes[0] if len(sizes) == 1 and not isinstance(sizes[0], int) else sizes
     new = len(shape) - x.ndim
@@ -86,6 +90,10 @@ def _topk(x: Any, k: int, dim: int = -1, largest: bool = True) -> Any:
 
 def _vector_norm(x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> Any:
     return mg.vector_norm(x, axis=dim, keepdims=keepdim, ord=2 if p == "fro" else p)
+
+
+def _normalize(x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    return x / np.maximum(_vector_norm(x, p, dim, True), eps)
 
 
 def _to(x: Any, *where: Any) -> Any:
@@ -195,12 +203,21 @@ TABLE: dict[str, list[Row]] = {
             lambda x, mask, value: mg.where(mask, value, x)),
         Row("x.masked_select(mask)", "x[mask]", lambda x, mask: x[mask]),
         Row("x.where(mask, y)", "mg.where(mask, x, y)", lambda x, mask, y: mg.where(mask, x, y)),
+        Row("x.new_zeros(2)", "mg.zeros(2, x.dtype)",
+            lambda x, *shape: mg.zeros(shape[0] if len(shape) == 1 else shape, x.dtype)),
+        Row("x.stride()", "x.numpy().strides"),
+        Row("x.equal(x)", "np.array_equal(x.detach(), x.detach())",
+            np.array_equal),
+        Row("x.allclose(x)", "np.allclose(x, x)",
+            np.allclose),
         Row("x.sort()", "mg.sort(x) for the values, mg.argsort(x) for the places"),
         Row("x[0] = 1.0", "np.where(mask, value, t)"),
     ],
     "Arithmetic": [
         Row("x.sum(dim=1, keepdim=True)", "x.sum(axis=1, keepdims=True)", SAME),
         Row("x.max(dim=1)", "x.max(axis=1) for the values, x.argmax(axis=1) for the places"),
+        Row("x.amax(dim=1)", "x.max(axis=1)", _extreme("max")),
+        Row("x.amin(dim=1)", "x.min(axis=1)", _extreme("min")),
         Row("x.median(dim=1)", "mg.median(x, axis=1)"),
         Row("x.std(dim=0)", "x.std(axis=0, ddof=1), as PyTorch divides by n - 1"),
         Row("x.var(dim=0, correction=0)", "x.var(axis=0)", SAME),
@@ -217,6 +234,7 @@ TABLE: dict[str, list[Row]] = {
         Row("x.mm(w)", "x @ w", lambda x, y: x @ y),
         Row("x.bmm(w)", "x @ w", lambda x, y: x @ y),
         Row("x.mv(y[0])", "x @ y[0]", lambda x, y: x @ y),
+        Row("x.lerp(y, 0.25)", "x + 0.25 * (y - x)", lambda x, y, weight: x + weight * (y - x)),
         Row("x.inverse()", "mg.inv(x)", mg.inv),
         Row("x.rsqrt()", "1 / mg.sqrt(x)", lambda x: 1 / mg.sqrt(x)),
         Row("x.lgamma()", "mg.gammaln(x)", mg.gammaln),
@@ -241,7 +259,12 @@ TABLE: dict[str, list[Row]] = {
         Row("x.device", NO_DEVICE),
         Row("torch.device('cpu')", "'cpu'", str),
         Row("torch.cuda.is_available()", "False",
-            SimpleNamespace(is_available=lambda: False, device_count=lambda: 0)),
+            SimpleNamespace(is_available=lambda: False, device_count=lambda: 0,
+                            **dict.fromkeys(("manual_seed", "manual_seed_all", "empty_cache",
+                                             "synchronize"), lambda *_: None))),
+        Row("torch.backends.cudnn", NO_DEVICE),
+        Row("x.is_cuda", "False", lambda x: False),
+        Row("torch.get_default_dtype()", "np.float32", lambda: np.float32),
         Row("torch.float32", "np.float32", np.float32),
         Row("torch.float64", "np.float64", np.float64),
         Row("torch.float16", "np.float16", np.float16),
@@ -252,6 +275,7 @@ TABLE: dict[str, list[Row]] = {
         Row("torch.long", "np.int64", np.int64),
         Row("torch.uint8", "np.uint8", np.uint8),
         Row("torch.bool", "np.bool_", np.bool_),
+        Row("torch.set_num_threads(1)", "set OPENBLAS_NUM_THREADS in the environment"),
         Row("torch.set_default_dtype(torch.float64)", "pass dtype=, or arrays of that dtype"),
     ],
     "Gradients": [
@@ -271,6 +295,9 @@ TABLE: dict[str, list[Row]] = {
         Row("torch.func.jacrev(f)", "mg.jacobian(f)", SimpleNamespace(
             grad=mg.grad, vjp=mg.vjp, jvp=mg.jvp, jacrev=mg.jacobian, jacfwd=mg.jacobian,
             hessian=mg.hessian, functional_call=_functional_call)),
+        Row("torch.jacrev(f)", "mg.jacobian(f)", mg.jacobian),
+        Row("torch.jacfwd(f)", "mg.jacobian(f)", mg.jacobian),
+        Row("torch.jit(f)", "leave it out: functions run as they are written"),
         Row("torch.vmap(f)", "write the batch as the first axis: functions and layers take it"),
     ],
     "Functions": [
@@ -281,6 +308,8 @@ TABLE: dict[str, list[Row]] = {
             "many parts"),
         Row("torch.from_numpy(a)", "mg.tensor(a)", mg.tensor),
         Row("torch.as_tensor(a)", "mg.tensor(a)", lambda a, dtype=None: mg.tensor(a, dtype)),
+        Row("torch.array(a)", "mg.tensor(a)", mg.tensor),
+        Row("torch.asarray(a)", "mg.tensor(a)", mg.tensor),
         Row("torch.Tensor([1.0, 2.0])", "mg.tensor([1.0, 2.0])"),
         Row("torch.FloatTensor([1.0, 2.0])", "mg.tensor([1.0, 2.0])"),
         Row("torch.zeros(2, 3)", "a shape is one tuple: mg.zeros((2, 3))"),
@@ -301,6 +330,8 @@ TABLE: dict[str, list[Row]] = {
         Row("torch.autocast('cpu')", "leave it out: arrays have the dtype that you give them"),
         Row("torch.compile(model)", "the model as it is: there is nothing to compile"),
         Row("F.unfold(images, 2)", "F.im2col(images, 2)", _unfold),
+        Row("F.normalize(x, dim=1)",
+            "x / np.maximum(mg.vector_norm(x, axis=1, keepdims=True), 1e-12)", _normalize),
         Row("F.fold(x, (4, 4), 2)", "F.col2im(x, x_shape, 2)"),
     ],
     "Modules, optimizers and data": [
@@ -313,7 +344,8 @@ TABLE: dict[str, list[Row]] = {
             "optim.clip_grad_norm_(model.parameters(), 1.0)",
             SimpleNamespace(clip_grad_norm_=mg.optim.clip_grad_norm_,
                             clip_grad_value_=mg.optim.clip_grad_value_)),
-        Row("nn.DataParallel(model)", "the model as it is: one process uses all cores"),
+        Row("nn.Conv3d(1, 1, 3)", "there are nn.Conv1d and nn.Conv2d alone"),
+        Row("nn.DataParallel(model)", "the model as it is: all cores are used"),
         Row("nn.ReLU(inplace=True)", "nn.ReLU()", SAME),
         Row("nn.Softmax(dim=1)", "nn.Softmax(axis=1)", SAME),
         Row("nn.Linear(3, 2, device='cpu')", "nn.Linear(3, 2)", SAME),
@@ -328,6 +360,8 @@ TABLE: dict[str, list[Row]] = {
         Row("nn.Conv2D(8, 3)", "nn.Conv2d(in_channels, 8, 3), or nn.LazyConv2d(8, 3)"),
         Row("nn.MaxPooling2D(2)", "nn.MaxPool2d(2)"),
         Row("nn.BatchNormalization()", "nn.BatchNorm2d(channels)"),
+        Row("nn.LayerNormalization()", "nn.LayerNorm(shape)"),
+        Row("nn.GlobalAveragePooling2D()", "nn.AdaptiveAvgPool2d(1)"),
         Row("nn.Activation('relu')", "nn.ReLU()"),
         Row("nn.Input((3,))", "leave it out: a model is a module, and is called"),
         Row("model.compile(optimizer='adam', loss='mse')",
@@ -337,11 +371,24 @@ TABLE: dict[str, list[Row]] = {
         Row("model.predict(a)", "mg.Trainer(model, ...).predict(x), or model(x)"),
         Row("model.summary()", "mg.summary(model, input_shape)"),
         Row("model.trainable_variables", "list(model.parameters())"),
+        Row("model.layers", "list(model.children())"),
+        Row("model.weights", "list(model.parameters())"),
+        Row("model.count_params()", "sum(p.size for p in model.parameters())"),
+        Row("model.trainable", "model.requires_grad_(False)"),
+        Row("model.call(a)", "model(x)"),
+        Row("model.build((None, 3))", "model(x), where the lazy layers learn their sizes"),
         Row("model.get_weights()", "model.state_dict()"),
         Row("model.set_weights([])", "model.load_state_dict(state)"),
         Row("model.save('m.keras')", "mg.save_model(model, path)"),
         Row("optim.Adam(model.parameters(), learning_rate=0.1)", "lr=0.1"),
         Row("tf.Variable(1.0)", "mg.tensor(1.0, requires_grad=True)"),
+        Row("tf.convert_to_tensor(a)", "mg.tensor(a)", mg.tensor),
+        Row("tf.math.exp(x)", "mg.exp(x)", mg),
+        Row("tf.layers", "mg.nn"),
+        Row("tf.losses", "mg.nn.functional"),
+        Row("tf.Model", "mg.nn.Module"),
+        Row("tf.placeholder('float32')", "leave it out: what is called runs at once"),
+        Row("tf.Session()", "leave it out: what is called runs at once"),
         Row("tf.constant([1.0])", "mg.tensor([1.0])"),
         Row("tf.cast(x, 'float64')", "x.astype('float64')"),
         Row("tf.random.normal((3,))", "mg.randn(3), mg.rand(3), or a generator of NumPy's"),
@@ -354,12 +401,13 @@ TABLE: dict[str, list[Row]] = {
 
 _METHODS = """
     acos acosh arccos arccosh arcsin arcsinh arctan arctanh argwhere asin asinh atan atan2 atanh
-    bitwise_and bitwise_not bitwise_or bitwise_xor ceil cos cosh deg2rad det diag diff digamma
-    divide erf erfc exp2 expm1 fix flip fliplr flipud floor fmod gcd heaviside hypot inner isfinite
-    isinf isnan kron lcm log10 log1p log2 logaddexp logcumsumexp logical_and logical_not logical_or
-    logical_xor logsumexp matrix_power maximum minimum multiply nan_to_num nanmean nanmedian nansum
-    negative outer pinv positive quantile rad2deg reciprocal remainder roll rot90 sign signbit sin
-    sinc sinh slogdet square subtract svd tan tril triu true_divide trunc unique vdot xlogy
+    bincount bitwise_and bitwise_not bitwise_or bitwise_xor ceil cos cosh count_nonzero deg2rad
+    det diag diff digamma divide erf erfc exp2 expm1 fix flip fliplr flipud float_power floor fmod
+    gcd heaviside hypot inner isfinite isinf isnan kron lcm log10 log1p log2 logaddexp
+    logcumsumexp logical_and logical_not logical_or logical_xor logsumexp matrix_power maximum
+    minimum multiply nan_to_num nanmean nanmedian nansum negative outer pinv positive quantile
+    rad2deg reciprocal remainder roll rot90 sign signbit sin sinc sinh slogdet square subtract svd
+    tan tril triu true_divide trunc unique vdot xlogy
 """
 #: Methods of PyTorch's tensors that are functions here, with the same arguments.
 METHODS = frozenset(_METHODS.split())
@@ -392,6 +440,14 @@ def _index() -> dict[tuple[str, str], Row]:
 INDEX = _index()
 
 
+#: How a remedy begins that is not something to use.
+ADVICE = ("leave", "write", "pass", "close", "from", "a shape", "there are", "set ", "scipy")
+
+
+def _remedy(row: Row) -> str:
+    return f"; {row.ours}" if row.ours.startswith(ADVICE) else f"; use {row.ours}"
+
+
 def of_tensor(x: Any, name: str) -> Any:
     """What ``x.name`` is in PyTorch, if it is the same thing here; else raise AttributeError."""
     kind = type(x).__name__
@@ -405,7 +461,7 @@ def of_tensor(x: Any, name: str) -> Any:
     if name.endswith("_"):
         remedy = f"; {VALUES}"
     elif row is not None:
-        remedy = f"; use {row.ours}"
+        remedy = _remedy(row)
     # With name and obj, Python suggests the nearest name that there is.
     raise AttributeError(f"{kind!r} object has no {name!r}{remedy}", name=name, obj=x)
 
@@ -415,7 +471,7 @@ def of_model(model: Any, name: str) -> Any:
     row = INDEX.get(("model", name))
     if row is not None and callable(row.runs):
         return _bound(row, model)
-    remedy = "" if row is None else f"; use {row.ours}"
+    remedy = "" if row is None else _remedy(row)
     kind = type(model).__name__
     raise AttributeError(f"{kind!r} object has no attribute {name!r}{remedy}", name=name, obj=model)
 
@@ -427,7 +483,10 @@ def of_module(place: str, name: str, space: Any) -> Any:
         row = _of_torch(name)
     if row is not None and row.runs is not None and row.runs is not SAME:
         return row.runs
-    remedy = "" if row is None else f"; use {row.ours}"
+    if row is None:  # Conv2D, ReLu
+        alike = [one for one in space.__all__ if one.lower() == name.lower()]
+        row = Row(name, f"{place.rpartition('.')[2]}.{alike[0]}") if alike else None
+    remedy = "" if row is None else _remedy(row)
     message = f"module {place!r} has no attribute {name!r}{remedy}"
     raise AttributeError(message, name=name, obj=space)
 
@@ -441,8 +500,8 @@ def _of_torch(name: str) -> Row | None:
         return row
     for place in ("nn", "nn.functional", "optim", "data"):
         if name in load_late(f"minigrad.{place}").__all__:
-            return Row(name, f"{name} of minigrad.{place}")
-    return None
+            return Row(name, f"mg.{place}.{name}")
+    return Row(name, f"np.{name}") if hasattr(np, name) else None
 
 
 def _function(name: str) -> Any:
@@ -471,7 +530,8 @@ EMPTY: dict[str, tuple[Any, ...]] = {
     "device": ("cpu", None), "inplace": (True, False), "pin_memory": (True, False),
     "non_blocking": (True, False), "layout": (None,),
     "memory_format": (None,), "unbiased": (False,), "foreach": (True, False, None),
-    "fused": (True, False, None), "persistent_workers": (True, False), "name": (None,),
+    "fused": (True, False, None), "persistent_workers": (True, False),
+    "name": (None,),
 }  # fmt: skip
 #: What to write for arguments that there are not.
 REMEDIES = {
@@ -488,7 +548,6 @@ REMEDIES = {
     "reduce": "write reduction=", "from_logits": "leave it out: cross_entropy takes logits",
     "as_tuple": "leave it out: it gives a tuple", "layout": NOT_HERE, "memory_format": NOT_HERE,
     "batch_input_shape": "leave it out", "trainable": "write requires_grad=",
-    "map_location": NO_DEVICE, "weights_only": "leave it out: no code is ever run",
 }  # fmt: skip
 #: Functions of which dim= asks for something else in PyTorch than axis= does here.
 OTHERWISE = {
@@ -527,6 +586,8 @@ def arguments(
         at = places.get(key, arrays)
         if key in params:
             found[key] = value
+        elif (key, name) == ("p", "norm") and isinstance(given.get("dim", given.get("axis")), int):
+            found["ord"] = value  # along one axis they are the same
         elif key == "dim" and name in OTHERWISE and not (explicit and name in ("std", "var")):
             raise TypeError(f"{name}: {OTHERWISE[name]}")
         elif ours is not None:

@@ -81,6 +81,8 @@ PYTORCH = {
     "torch.exp(x).log()": "a",
     "x.item()": Exception("expected one element"),
     "torch.allclose(t, t)": "True",
+    "torch.norm(x, p=2, dim=1)": "np.linalg.norm(a, axis=1)",
+    "F.normalize(x, dim=1).norm(dim=1)": "[1.0, 1.0]",
     # gradients
     "x.requires_grad_().requires_grad": "True",
     "x.detach().requires_grad": "False",
@@ -118,7 +120,7 @@ PYTORCH = {
     "data.random_split(data.TensorDataset(a), [1, 1])[0][0][0].shape": "(3,)",
     "nn.DataParallel(model)": Exception("the model as it is"),
     "model.register_forward_hook(lambda *given: None).remove()": "None",
-    "torch.autocast('cpu')": Exception("leave it out"),
+    "torch.autocast('cpu')": Exception("; leave it out"),
     "torch.compile(model)": Exception("the model as it is"),
 }  # fmt: skip
 NUMPY = {
@@ -162,6 +164,8 @@ NUMPY = {
     "np.add.reduce(t)": "a.sum(0)",
     "tf.random.normal((3,))": Exception("mg.randn"),
     "mg.grad(lambda v: (v * v).sum())(a)": "2 * a",
+    "mg.array([1.0, 2.0])": "[1.0, 2.0]",
+    "mg.pi": Exception("np.pi"),
     "mg.gradient(t[0])": "np.gradient(a[0])",
 }  # fmt: skip
 SCIPY = {
@@ -194,7 +198,7 @@ KERAS = {
     "tf.Variable([1.0])": Exception("requires_grad=True"),
     "tf.cast(t, 'float32')": Exception("astype"),
     "tf.reduce_mean(t)": Exception("mg.mean"),
-    "tf.function(model)": Exception("leave it out"),
+    "tf.function(model)": Exception("; leave it out"),
     "tf.keras.Sequential([])": Exception("from minigrad import nn"),
     "tf.zeros((2, 3)).shape": "(2, 3)",
     "tf.matmul(t, t.T)": "a @ a.T",
@@ -204,6 +208,10 @@ KERAS = {
     "nn.Dense(10, activation='relu')": Exception("nn.LazyLinear"),
     "nn.Conv2D(8, 3)": Exception("nn.LazyConv2d"),
     "nn.MaxPooling2D(2)": Exception("nn.MaxPool2d"),
+    "nn.Conv1D(3, 8)": Exception("nn.Conv1d"),
+    "nn.GlobalAveragePooling2D()": Exception("nn.AdaptiveAvgPool2d(1)"),
+    "model.layers": Exception("list(model.children())"),
+    "model.count_params()": Exception("p.size for p in"),
     "nn.BatchNormalization()": Exception("nn.BatchNorm2d"),
     "nn.LazyLinear(10)(rows).shape": "(2, 10)",
     "nn.LazyConv2d(8, 3, padding='same')(images).shape": "(2, 8, 8, 8)",

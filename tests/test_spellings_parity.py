@@ -14,7 +14,7 @@ pytestmark = pytest.mark.parity
 OTHERS = {
     "torch.inference_mode()", "torch.is_grad_enabled()", "torch.randint(0, 10, (3,))", "torch.randperm(5)",
     "torch.cuda.is_available()", "torch.device('cpu')", "torch.func.jacrev(f)", "torch.is_tensor(x)",
-    "x.inverse()",
+    "x.inverse()", "torch.array(a)", "torch.jacrev(f)", "torch.jacfwd(f)", "torch.get_default_dtype()",
 }  # fmt: skip
 ROWS = [
     row.theirs
