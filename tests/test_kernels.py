@@ -123,7 +123,7 @@ class Draw:
 
     def states(self, gates):
         lead = self.of((), (0,), (3,), (2, 4))
-        return lead, self.int(0, 4), gates
+        return lead, self.of(self.int(0, 4), 19), gates
 
 
 def _convolution(name, draw):

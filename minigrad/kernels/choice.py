@@ -21,9 +21,15 @@ VARIABLE = "MINIGRAD_KERNELS"
 LARGE = 4096
 #: The kernels that are compiled, by the file of ``compiled/`` that they stand in.
 COMPILED = {
+    "activations": (
+        "elu elu_grad leaky_relu leaky_relu_grad logistic logistic_grad silu silu_grad softplus"
+    ),
     "convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
     "in_place": "adam sgd",
     "normalisation": "affine moments normalize normalize_grad",
+    "recurrence": (
+        "gru_hidden gru_hidden_grad lstm_cell lstm_cell_grad lstm_hidden lstm_hidden_grad"
+    ),
     "pooling": "max_pool2d max_pool2d_grad sum_pool2d sum_pool2d_grad",
 }
 _FILE_OF = {name: file for file, names in COMPILED.items() for name in names.split()}

@@ -7,13 +7,9 @@ the kernel.
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
 
-import numpy as np
-
 from minigrad.kernels.compiled.build import compiled, inlined
+from minigrad.kernels.compiled.layout import at
 from minigrad.kernels.compiled.vectors import clear, copy
-
-#: An index that is known not to count from the end, so that loops over it are vectorised.
-at = np.uint64
 
 
 @inlined

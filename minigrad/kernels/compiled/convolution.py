@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minigrad.kernels import convolution as numpy_set
+from minigrad.kernels.blas import one_thread
 from minigrad.kernels.compiled.columns import add_bias, add_columns, take_columns
 from minigrad.kernels.compiled.direct import (
     PLACES,
@@ -157,7 +158,8 @@ def _winograd(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -
     n, height, width, out_channels = memory.shape
     channels, (tall, wide) = w.shape[1], geometry.tiles
     kernels = np.ascontiguousarray(w.transpose(2, 3, 1, 0)).reshape(9, -1)
-    matrix = (BOTH.astype(w.dtype) @ kernels).reshape(PRODUCTS, channels, out_channels)
+    with one_thread():  # BLAS's own threads would stay awake, and in the way of ours
+        matrix = (BOTH.astype(w.dtype) @ kernels).reshape(PRODUCTS, channels, out_channels)
     shift = flat(np.zeros(out_channels, w.dtype) if bias is None else bias)
     shape = (height, width, out_channels, tall, wide)
     finite: list[bool] = []
@@ -246,7 +248,8 @@ def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
     if geometry.winograd and dtype.char == "f":
         found = _winograd_weight_grad(pixels, slopes, geometry)
         if np.isfinite(found).all():
-            kernels = (BOTH.T.astype(dtype) @ found.reshape(PRODUCTS, -1)).reshape(3, 3, -1)
+            with one_thread():
+                kernels = BOTH.T.astype(dtype) @ found.reshape(PRODUCTS, -1)
             turned = kernels.reshape(3, 3, channels, out_channels).transpose(3, 2, 0, 1)
             return np.ascontiguousarray(turned)
     if dtype.char == "f" and (geometry.direct or geometry.depthwise):
@@ -331,9 +334,9 @@ def _sum_of(product: Any, some: Sequence[tuple[int, int]], seconds: float, dtype
     sums: dict[int, Any] = {}
 
     def work(mine: Sequence[tuple[int, int]]) -> None:
-        total = np.zeros((), np.float64)  # however many pieces there are
-        for start, stop in mine:
-            total = total + product(start, stop)
+        total = product(*mine[0]).astype(np.float64)  # however many pieces there are
+        for start, stop in mine[1:]:
+            np.add(total, product(start, stop), out=total)
         sums[mine[0][0]] = total
 
     run(work, some, seconds)

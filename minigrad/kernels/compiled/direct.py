@@ -11,13 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from minigrad.kernels.compiled.build import compiled, inlined
+from minigrad.kernels.compiled.layout import at
 from minigrad.kernels.compiled.vectors import LANES, clear, copy, load, splat, store
 
 #: The pixels whose sums are kept in registers, and the places of a window.
 PIXELS, PLACES = 8, 5
 #: Rows of outputs after which sums in float32 are added up in float64.
 ROWS = 16
-at = np.uint64
 
 
 def padded(count: int, by: int = LANES) -> int:

@@ -4,14 +4,20 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from minigrad.kernels.compiled.build import compiled
+from minigrad.kernels.threads import run
 
 #: The dtypes that loops are compiled for, by their character.
 FLOATS = "fd"
+#: The elements that are turned around at a time.
+PIECE = 1 << 16
+#: An index that is known not to count from the end, so that loops over it are vectorised.
+at = np.uint64
 
 
 def are_floats(*arrays: Any) -> bool:
@@ -38,7 +44,13 @@ def channels_last(x: Any) -> Any:
         return np.ascontiguousarray(turned)
     out = np.empty(turned.shape, x.dtype)
     n, channels, height, width = x.shape
-    _interleave(flat(x), out.reshape(-1), n, channels, height * width)
+    source, target = flat(x), out.reshape(-1)
+
+    def work(some: Sequence[tuple[int, int]]) -> None:
+        for start, stop in some:
+            _interleave(source, target, start, stop, channels, height * width)
+
+    run(work, pieces(n, max(1, PIECE // max(1, x.size // n))), x.size * 1e-9)
     return out
 
 
@@ -49,13 +61,13 @@ def new_images(n: int, channels: int, height: int, width: int, dtype: Any) -> tu
 
 
 @compiled
-def _interleave(x, out, images, channels, places):
-    for n in range(images):
+def _interleave(x, out, first, last, channels, places):
+    for n in range(first, last):
         start = n * channels * places
         for block in range(0, places, 16):
             for c in range(channels):
                 for p in range(block, min(block + 16, places)):
-                    out[start + p * channels + c] = x[start + c * places + p]
+                    out[at(start + p * channels + c)] = x[at(start + c * places + p)]
 
 
 def pieces(total: int, most: int) -> list[tuple[int, int]]:

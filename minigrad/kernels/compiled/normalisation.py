@@ -10,14 +10,13 @@ import numpy as np
 
 from minigrad.kernels import normalisation as numpy_set
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_floats, channels_last, flat, pieces
+from minigrad.kernels.compiled.layout import are_floats, at, channels_last, flat, pieces
 from minigrad.kernels.threads import run
 
 #: How many numbers are added one after the other before the sum goes on in float64.
 RUN = 512
 #: The rows that one thread takes at a time, in elements.
 BLOCK = 1 << 16
-at = np.uint64
 
 
 def _by_channel(x: Any, axis: tuple[int, ...], *others: Any) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.kernels import pooling as numpy_set
 from minigrad.kernels.compiled.build import compiled, inlined
-from minigrad.kernels.compiled.layout import are_floats, channels_last, flat, new_images, pieces
+from minigrad.kernels.compiled.layout import are_floats, at, channels_last, flat, new_images, pieces
 from minigrad.kernels.compiled.vectors import (
     LANES,
     clear,
@@ -26,7 +26,6 @@ from minigrad.kernels.windows import Windows
 
 #: The bytes of the images that are pooled at a time.
 BLOCK = 1 << 20
-at = np.uint64
 
 
 def _geometry(windows: Windows, channels: int) -> tuple[int, ...]:

@@ -155,6 +155,52 @@ def if_equal(_: Any, x: Any, y: Any, one: Any, other: Any) -> Any:
 
 
 @instruction
+def if_below(_: Any, x: Any, y: Any, one: Any, other: Any) -> Any:
+    """Of two vectors the numbers of the one where x is below y: not where either is NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", *args[:2]), *args[2:])
+
+    return vector(vector, vector, vector, vector), generate
+
+
+def _of_each(name: str) -> Any:
+    @instruction
+    def apply(_: Any, x: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            kind = ir.FunctionType(_VECTOR, [_VECTOR])
+            full = f"llvm.{name}.v{LANES}f32"
+            return builder.call(cgutils.get_or_insert_function(builder.module, kind, full), args)
+
+        return vector(vector), generate
+
+    return apply
+
+
+#: The whole numbers next to those of a vector, and the numbers without their signs.
+nearest, absolute = _of_each("rint"), _of_each("fabs")
+
+
+@instruction
+def power_of_two(_: Any, x: Any) -> Any:
+    """2^x, for whole numbers from -126 to 127."""
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(32), LANES)
+        name = f"llvm.fptosi.sat.v{LANES}i32.v{LANES}f32"  # NaN, too, gives some number
+        convert = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(kind, [_VECTOR]), name
+        )
+        whole = builder.call(convert, args)
+        bits = builder.shl(
+            builder.add(whole, ir.Constant(kind, [127] * LANES)), ir.Constant(kind, [23] * LANES)
+        )
+        return builder.bitcast(bits, _VECTOR)
+
+    return vector(vector), generate
+
+
+@instruction
 def part(_: Any, value: Any, low: Any, high: Any) -> Any:
     """The numbers of a vector from ``low`` to ``high``, and zeros."""
 
@@ -192,5 +238,6 @@ def _declare(operation: Any, name: str) -> None:
 
 for _operation, _name in (
     (operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
 ):  # fmt: skip
     _declare(_operation, _name)

@@ -1,0 +1,194 @@
+"""Activation functions and their gradients, each in one pass."""
+
+# pyright: basic, reportMissingImports=false
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels import activations as numpy_set
+from minigrad.kernels.compiled.build import compiled
+from minigrad.kernels.compiled.functions import (
+    exp,
+    expm1,
+    least,
+    log1p,
+    logistic as logistic_of,
+    most,
+)
+from minigrad.kernels.compiled.layout import pieces
+from minigrad.kernels.compiled.vectors import LANES, absolute, if_below, load, splat, store
+from minigrad.kernels.threads import run
+
+#: The elements of one piece.
+PIECE = 1 << 16
+ZERO = np.float32(0.0)
+
+
+def _fit(*arrays: Any) -> bool:
+    """Whether all of these lie in memory alike, without gaps, as float32."""
+    first = arrays[0]
+    return all(
+        isinstance(a, np.ndarray)
+        and a.dtype.char == "f"
+        and a.dtype.isnative
+        and a.shape == first.shape
+        and a.strides == first.strides
+        and a.size >= LANES
+        and a.flags.aligned
+        for a in arrays
+    ) and bool(first.flags.c_contiguous or _has_no_gaps(first))
+
+
+def _has_no_gaps(x: Any) -> bool:
+    """Whether the elements lie side by side in some order of the axes."""
+    order = sorted(range(x.ndim), key=lambda a: -x.strides[a])
+    return bool(x.transpose(order).flags.c_contiguous)
+
+
+def _each(loop: Callable[..., None], arrays: Sequence[Any], *numbers: float) -> Any:
+    """Call ``loop`` on pieces of the arrays, which lie in memory alike."""
+    out = np.empty_like(arrays[0], subok=False)
+    rows = [a.ravel("K") for a in arrays]
+    for row in rows:
+        row.flags.writeable = False
+    target, scalars = out.ravel("K"), [np.float32(number) for number in numbers]
+
+    def work(some: Sequence[tuple[int, int]]) -> None:
+        for start, stop in some:
+            loop(*rows, target, *scalars, start, stop)
+
+    run(work, pieces(out.size, PIECE), out.size * 4e-10)
+    return out
+
+
+def logistic(x: Any) -> Any:
+    """``plain_logistic``."""
+    return _each(_logistic, (x,)) if _fit(x) else numpy_set.logistic(x)
+
+
+@compiled
+def _logistic(x, out, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        store(out, i, logistic_of(load(x, i)))
+
+
+def logistic_grad(g: Any, x: Any) -> Any:
+    """``plain_logistic_grad``."""
+    return _each(_logistic_grad, (g, x)) if _fit(g, x) else numpy_set.logistic_grad(g, x)
+
+
+@compiled
+def _logistic_grad(g, x, out, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        e = exp(absolute(load(x, i)) * -1.0)
+        t = e + 1.0
+        store(out, i, e / (t * t) * load(g, i))
+
+
+def silu(x: Any) -> Any:
+    """``plain_silu``."""
+    return _each(_silu, (x,)) if _fit(x) else numpy_set.silu(x)
+
+
+@compiled
+def _silu(x, out, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        value = load(x, i)
+        store(out, i, logistic_of(value) * value)
+
+
+def silu_grad(g: Any, x: Any) -> Any:
+    """``plain_silu_grad``."""
+    return _each(_silu_grad, (g, x)) if _fit(g, x) else numpy_set.silu_grad(g, x)
+
+
+@compiled
+def _silu_grad(g, x, out, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        near = most(least(load(x, i), 50.0), -800.0)
+        e = exp(near)
+        t = e + 1.0
+        store(out, i, (near / t + 1.0) * (e / t) * load(g, i))
+
+
+def leaky_relu(x: Any, slope: float) -> Any:
+    """``plain_leaky_relu``."""
+    return _each(_leaky_relu, (x,), slope) if _fit(x) else numpy_set.leaky_relu(x, slope)
+
+
+@compiled
+def _leaky_relu(x, out, slope, start, stop):
+    zero = splat(ZERO)
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        value = load(x, i)
+        store(out, i, if_below(zero, value, value, value * slope))
+
+
+def leaky_relu_grad(g: Any, x: Any, slope: float) -> Any:
+    """``plain_leaky_relu_grad``."""
+    if not _fit(g, x):
+        return numpy_set.leaky_relu_grad(g, x, slope)
+    return _each(_leaky_relu_grad, (g, x), slope)
+
+
+@compiled
+def _leaky_relu_grad(g, x, out, slope, start, stop):
+    zero = splat(ZERO)
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        share = load(g, i)
+        store(out, i, if_below(zero, load(x, i), share, share * slope))
+
+
+def elu(x: Any, alpha: float, scale: float) -> Any:
+    """``plain_elu``."""
+    return _each(_elu, (x,), alpha, scale) if _fit(x) else numpy_set.elu(x, alpha, scale)
+
+
+@compiled
+def _elu(x, out, alpha, scale, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        value = load(x, i)
+        store(out, i, (most(value, ZERO) + expm1(least(value, ZERO)) * alpha) * scale)
+
+
+def elu_grad(g: Any, x: Any, alpha: float, scale: float) -> Any:
+    """``plain_elu_grad``."""
+    if not _fit(g, x):
+        return numpy_set.elu_grad(g, x, alpha, scale)
+    return _each(_elu_grad, (g, x), alpha, scale)
+
+
+@compiled
+def _elu_grad(g, x, out, alpha, scale, start, stop):
+    zero = splat(ZERO)
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        value, share = load(x, i), load(g, i)
+        below = share * (exp(least(value, ZERO)) * alpha)
+        store(out, i, if_below(zero, value, share, below) * scale)
+
+
+def softplus(x: Any, beta: float) -> Any:
+    """``plain_softplus``."""
+    if not _fit(x):
+        return numpy_set.softplus(x, beta)
+    return _each(_softplus, (x,), beta, 1.0 / beta)
+
+
+@compiled
+def _softplus(x, out, beta, inverse, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        value = load(x, i) * beta
+        value = log1p(exp(absolute(value) * -1.0)) + most(value, ZERO)
+        store(out, i, value * inverse)
