@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 PROGRAMS = (
-    "training", "overhead", "operators", "observation", "optimizers", "training_loop", "jacobian",
-    "picture",
+    "training", "overhead", "operators", "exactness", "observation", "optimizers",
+    "training_loop", "jacobian", "picture",
 )  # fmt: skip
 
 

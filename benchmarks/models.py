@@ -23,7 +23,9 @@ MODELS = {
         Model("dense", 32, 28, 1, "784-100-10"),
         Model("ConvolutionNetwork", 32, 28, 1, "10 kernels 3 x 3, max-pool, 10-10"),
         Model("DeepConvNet", 100, 28, 1, "16-16-32-32-64-64 kernels, dense 50-10"),
+        Model("LeNet", 64, 28, 1, "6-16 kernels 5 x 5, dense 120-84-10"),
         Model("VGG block", 8, 56, 64, "64 to 128 channels, twice 3 x 3, max-pool, dense 10"),
+        Model("residual block", 32, 28, 64, "64 channels, twice 3 x 3, batch norm, mean, dense 10"),
     )
 }
 
@@ -41,6 +43,10 @@ def after_pooling(name: str, size: int) -> int:
         return size * size
     if name == "ConvolutionNetwork":
         return 10 * ((size - 2) // 2) ** 2
+    if name == "LeNet":
+        return 16 * ((size // 2 - 4) // 2) ** 2
+    if name == "residual block":
+        return 64
     if name == "DeepConvNet":
         # The fourth convolution pads by 2, which adds two pixels.
         return 64 * ((size // 2 + 2) // 2 // 2) ** 2
@@ -58,19 +64,27 @@ def work(name: str, batch: int, size: int) -> tuple[float, float]:
     layers: list[tuple[float, int, int]] = []  # multiplications, parameters, activations
     side, channels = size, MODELS[name].channels
     kernels = {
-        "dense": [], "ConvolutionNetwork": [(10, 0)], "VGG block": [(128, 1), (128, 1)],
-        "DeepConvNet": [(16, 1), (16, 1), (32, 1), (32, 2), (64, 1), (64, 1)],
+        "dense": [], "ConvolutionNetwork": [(10, 0, 3)], "LeNet": [(6, 2, 5), (16, 0, 5)],
+        "VGG block": [(128, 1, 3), (128, 1, 3)], "residual block": [(64, 1, 3), (64, 1, 3)],
+        "DeepConvNet": [(16, 1, 3), (16, 1, 3), (32, 1, 3), (32, 2, 3), (64, 1, 3), (64, 1, 3)],
     }  # fmt: skip
-    pooled = {"ConvolutionNetwork": (0,), "VGG block": (1,), "DeepConvNet": (1, 3, 5)}
-    for i, (out, padding) in enumerate(kernels[name]):
-        side += 2 * padding - 2
-        places = side * side
-        layers.append((9.0 * channels * out * places, (9 * channels + 1) * out, 2 * out * places))
+    pooled = {
+        "ConvolutionNetwork": (0,), "LeNet": (0, 1), "VGG block": (1,), "DeepConvNet": (1, 3, 5),
+    }  # fmt: skip
+    for i, (out, padding, kernel) in enumerate(kernels[name]):
+        side += 2 * padding + 1 - kernel
+        places, taps = side * side, kernel * kernel
+        layers.append(
+            (1.0 * taps * channels * out * places, (taps * channels + 1) * out, 2 * out * places)
+        )
         channels = out
         if i in pooled[name]:
             side //= 2
     before = after_pooling(name, size)
-    widths = {"dense": [100, 10], "ConvolutionNetwork": [10, 10], "DeepConvNet": [50, 10]}
+    widths = {
+        "dense": [100, 10], "ConvolutionNetwork": [10, 10], "DeepConvNet": [50, 10],
+        "LeNet": [120, 84, 10],
+    }  # fmt: skip
     for width in widths.get(name, [10]):
         layers.append((1.0 * before * width, (before + 1) * width, 2 * width))
         before = width

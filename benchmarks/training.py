@@ -1,4 +1,4 @@
-"""Training steps and inference of four models, compared with every other installed framework.
+"""Training steps and inference of some models, compared with every other installed framework.
 
     python -m benchmarks.training [--quick]
 
@@ -30,8 +30,8 @@ from minigrad.debug import environment
 
 ROOT = Path(__file__).parent.parent
 PEERS = (
-    "with_minigrad", "with_pytorch", "with_jax", "with_keras", "with_tensorflow", "with_mygrad",
-    "with_autograd", "with_numpy",
+    "with_minigrad", "with_minigrad_fast", "with_pytorch", "with_jax", "with_keras",
+    "with_tensorflow", "with_mygrad", "with_autograd", "with_numpy",
 )  # fmt: skip
 #: How long each framework runs in one round, in seconds, and how many rounds there are.
 TURN, ROUNDS = 0.25, 9

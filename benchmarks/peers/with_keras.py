@@ -24,6 +24,14 @@ def network(name: str, size: int) -> Any:
         return layers.Conv2D(filters, 3, padding=padding, activation="relu")
 
     head = layers.Dense(10, activation="softmax")
+    if name == "residual block":
+        x = start = keras.Input((size, size, channels))
+        for filters in (channels, channels):
+            x = x if x is start else layers.ReLU()(x)
+            x = layers.Conv2D(filters, 3, padding="same", use_bias=False)(x)
+            x = layers.BatchNormalization()(x)
+        x = layers.GlobalAveragePooling2D()(layers.ReLU()(layers.Add()([x, start])))
+        return keras.Model(start, head(x))
     inner: dict[str, list[Any]] = {
         "dense": [layers.Flatten(), layers.Dense(100, activation="relu")],
         "ConvolutionNetwork": [
@@ -35,6 +43,11 @@ def network(name: str, size: int) -> Any:
             layers.ZeroPadding2D(2), convolution(32, "valid"), layers.MaxPooling2D(),
             convolution(64), convolution(64), layers.MaxPooling2D(), layers.Flatten(),
             layers.Dense(50, activation="relu"), layers.Dropout(0.5),
+        ],
+        "LeNet": [
+            layers.Conv2D(6, 5, padding="same", activation="relu"), layers.MaxPooling2D(),
+            layers.Conv2D(16, 5, activation="relu"), layers.MaxPooling2D(), layers.Flatten(),
+            layers.Dense(120, activation="relu"), layers.Dense(84, activation="relu"),
         ],
         "VGG block": [
             convolution(128), convolution(128), layers.MaxPooling2D(), layers.Flatten(),

@@ -16,8 +16,24 @@ def version() -> str:
     return mg.__version__
 
 
-def network(name: str, size: int) -> nn.Module:
+class Residual(nn.Module):
+    """Two convolutions with batch norm, and the input added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
+        )  # fmt: skip
+
+    def forward(self, x: mg.Tensor) -> mg.Tensor:
+        return F.relu(self.body(x) + x)
+
+
+def network(name: str, size: int) -> nn.Sequential:
     features = after_pooling(name, size)
+    layers: list[nn.Module]
     if name == "dense":
         layers = [nn.Flatten(), nn.Linear(features, 100), nn.ReLU(), nn.Linear(100, 10)]
     elif name == "ConvolutionNetwork":
@@ -36,6 +52,14 @@ def network(name: str, size: int) -> nn.Module:
             nn.Flatten(), nn.Linear(features, 50), nn.ReLU(), nn.Dropout(),
             nn.Linear(50, 10), nn.Dropout(),
         ]  # fmt: skip
+    elif name == "LeNet":
+        layers = [
+            nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(features, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+        ]  # fmt: skip
+    elif name == "residual block":
+        layers = [Residual(64), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(features, 10)]
     else:
         layers = [
             nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(),

@@ -17,6 +17,21 @@ def version() -> str:
     return str(torch.__version__)
 
 
+class Residual(nn.Module):  # type: ignore[misc]
+    """Two convolutions with batch norm, and the input added."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels),
+        )  # fmt: skip
+
+    def forward(self, x: Any) -> Any:
+        return torch.relu(self.body(x) + x)
+
+
 def network(name: str, size: int) -> Any:
     features = after_pooling(name, size)
     if name == "dense":
@@ -37,6 +52,16 @@ def network(name: str, size: int) -> Any:
             nn.Flatten(), nn.Linear(features, 50), nn.ReLU(), nn.Dropout(),
             nn.Linear(50, 10), nn.Dropout(),
         )  # fmt: skip
+    if name == "LeNet":
+        return nn.Sequential(
+            nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(features, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10),
+        )  # fmt: skip
+    if name == "residual block":
+        return nn.Sequential(
+            Residual(64), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(features, 10)
+        )
     return nn.Sequential(
         nn.Conv2d(64, 128, 3, padding=1), nn.ReLU(),
         nn.Conv2d(128, 128, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2),
