@@ -349,7 +349,6 @@ TABLE: dict[str, list[Row]] = {
         Row("nn.ReLU(inplace=True)", "nn.ReLU()", SAME),
         Row("nn.Softmax(dim=1)", "nn.Softmax(axis=1)", SAME),
         Row("nn.Linear(3, 2, device='cpu')", "nn.Linear(3, 2)", SAME),
-        Row("optim.LBFGS(model.parameters())", "scipy.optimize.minimize with mg.value_and_grad"),
         Row("data.TensorDataset(a, a)", "data.ArrayDataset(a, a)",
             mg.data.ArrayDataset),
         Row("torch.utils.data.DataLoader(a)", "mg.data.DataLoader(a)",

@@ -405,8 +405,6 @@ FREE = {
     "in place": lambda x: written(lambda a: a.__iadd__(x)),
     "np.copyto": lambda x: written(lambda a: np.copyto(a, x)),
     "np.put": lambda x: written(lambda a: np.put(a, [0, 3], x)),
-    "where=": lambda x: np.sum(x, where=np.array([True, False])),
-    "dtype=": lambda x: np.sum(x, dtype=np.float32), "initial=": lambda x: np.sum(x, axis=0, initial=1.0),
     "order=": lambda x: np.reshape(x, 4, order="F"), "where= of a ufunc": lambda x: written(lambda a: np.add(x, 1, out=a, where=a < 0)),
     "dtype= of a ufunc": lambda x: np.add(x, 1, dtype=np.float32),
     "np.apply_along_axis": lambda x: np.apply_along_axis(np.sum, 0, x), "np.linspace": lambda x: np.linspace(0, x, 3),
