@@ -520,6 +520,23 @@ def test_lazy_layers_take_their_size_from_the_first_batch():
         model(mg.zeros((1, 3, 6, 6)))
 
 
+LAZY = [name for name in nn.__all__ if name.startswith("Lazy")]
+
+
+@pytest.mark.parametrize("name", LAZY)
+def test_a_lazy_layer_can_be_reset_before_and_after_its_first_batch(name):
+    shapes = {"Linear": (4, 3), "1d": (2, 3, 8), "2d": (2, 3, 8, 8), "3d": (1, 3, 4, 4, 4)}
+    shape = next(shape for end, shape in shapes.items() if name.endswith(end))
+    layer = getattr(nn, name)(*([] if "Norm" in name else [2] if "Linear" in name else [2, 3]))
+    layer.reset_parameters()  # nothing to draw yet
+    layer(mg.ones(shape))
+    before = {key: p.tolist() for key, p in layer.named_parameters()}
+    layer.reset_parameters()
+    after = {key: p.tolist() for key, p in layer.named_parameters()}
+    assert before.keys() == after.keys()
+    assert (before == after) == ("Norm" in name)
+
+
 def test_a_lazy_model_tells_that_it_cannot_load_yet():
     state = nn.Linear(3, 2).state_dict()
     with pytest.raises(ValueError, match="'weight' is lazy: run one batch"):

@@ -205,6 +205,7 @@ def test_flatten_and_unflatten():
     assert F.flatten(mg.zeros((0, 3, 4)), 1).shape == (0, 12)
     assert nn.Unflatten(-1, (5, 1))(x).shape == (2, 3, 4, 5, 1)
     assert nn.Unflatten(-x.ndim, (1, 2))(x).shape == (1, 2, 3, 4, 5)
+    assert nn.Unflatten(1, (0, -1))(mg.zeros((2, 0))).shape == (2, 0, 0)
     with pytest.raises(ValueError, match=r"axes 1 to -1.*shape \(3,\)"):
         nn.Flatten()(mg.zeros(3))
     with pytest.raises(ValueError, match=r"length of \(2, 2\), got 3"):

@@ -82,6 +82,16 @@ def test_truncated_normal_follows_its_distribution_function(mean, std, a, b):
     assert distance < 1.63 / math.sqrt(n)  # Kolmogorov and Smirnov, at 1 %
 
 
+def test_the_square_of_truncated_normal_numbers_is_of_its_mean():
+    b = 0.3  # where few normal numbers lie, and uniform ones are almost as good
+    x = init.trunc_normal_(parameter(400_000), a=-b, b=b, generator=np.random.default_rng(6))
+    mean = 1.0 - 2.0 * b * math.exp(-b * b / 2) / math.sqrt(2 * math.pi) / math.erf(
+        b / math.sqrt(2)
+    )
+    squares = x.numpy() ** 2
+    assert abs(squares.mean() - mean) < 4.0 * squares.std() / math.sqrt(squares.size)
+
+
 def test_truncated_normal_ends_for_any_bounds():
     for std in (1e-300, 1e-9, 1.0, 1e9, 1e300):
         for a, b in ((-2.0, 2.0), (1e9, 2e9), (-1e300, -1e299), (0.0, 1e-300)):

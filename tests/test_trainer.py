@@ -454,6 +454,13 @@ def test_times_and_drawings_follow_the_clock(capsys, monkeypatch):
     assert drawn == [0, 5, 10, 12]  # with the empty bar at the start
 
 
+def test_values_are_shown_in_four_digits():
+    shown = progress.shown_values(
+        {"a": 0.0, "b": 1.0, "c": 1e-3, "d": 9.99e-4, "e": -2e-7, "f": 12}
+    )
+    assert shown[:5] == ["a 0.0000", "b 1.0000", "c 0.0010", "d 9.990e-04", "e -2.000e-07"]
+
+
 def test_a_history_tells_its_last_values():
     history = mg.History()
     assert repr(history) == "<History of 0 epochs>"
@@ -504,3 +511,12 @@ def test_history_draws_every_number(points, tmp_path):
     assert history.plot().axes[2].get_title("right") == ""
     with pytest.raises(ValueError, match="no finished epoch"):
         mg.History().plot()
+
+
+@pytest.mark.parametrize("values", [0.5, None, "loss", {"a": 1}])
+def test_a_history_is_of_lists(values):
+    history = mg.History()
+    with pytest.raises(TypeError, match="expected a list of values of 'loss', got"):
+        history.load_state_dict({"loss": values})
+    history.load_state_dict({"loss": [0.5, 0.25], "accuracy": (1.0, 1.0)})
+    assert history.history == {"loss": [0.5, 0.25], "accuracy": [1.0, 1.0]}

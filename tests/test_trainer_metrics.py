@@ -222,6 +222,17 @@ def test_what_judges_classes_has_no_place_beside_a_loss_of_numbers(metric):
     mg.Trainer(mg.nn.Linear(2, 2), loss="cross_entropy", metrics=(judge,))
 
 
+@pytest.mark.parametrize("inner", [(5,), (2, 3)])
+def test_the_largest_of_each_place_of_an_image(inner):
+    rng = np.random.default_rng(1)
+    output, target = rng.normal(size=(6, 4, *inner)), rng.integers(4, size=(6, *inner))
+    flat = np.moveaxis(output, 1, -1).reshape(-1, 4)
+    for k in (1, 2, 3):
+        best = np.argsort(-flat, axis=1)[:, :k]
+        share = (best == target.reshape(-1, 1)).any(axis=1).mean()
+        np.testing.assert_allclose(over_batches(metrics.TopKAccuracy(k), output, target), share)
+
+
 def test_the_first_of_as_many_as_there_are():
     output, target = np.eye(3), np.array([2, 2, 2])
     assert over_batches(metrics.TopKAccuracy(3), output, target) == 1.0
