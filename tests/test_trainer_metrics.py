@@ -220,6 +220,7 @@ def test_what_judges_classes_has_no_place_beside_a_loss_of_numbers(metric):
     with pytest.raises(ValueError, match=f"Trainer: {judge.name} judges classes"):
         mg.Trainer(mg.nn.Linear(2, 1), loss="mse", metrics=(judge, metrics.MeanAbsoluteError()))
     mg.Trainer(mg.nn.Linear(2, 2), loss="cross_entropy", metrics=(judge,))
+    mg.Trainer(mg.nn.Linear(2, 1), loss="mse", metrics=("mae", "mse"))
 
 
 @pytest.mark.parametrize("inner", [(5,), (2, 3)])
@@ -240,3 +241,13 @@ def test_the_first_of_as_many_as_there_are():
     for few in (output[:, :2], output[:, 0]):
         with pytest.raises(ValueError, match="top_3"):
             over_batches(metrics.TopKAccuracy(3), few, target)
+
+
+def test_the_score_is_that_of_the_accuracy_that_was_given():
+    x, y = np.array([[-1.0], [1.0], [3.0], [5.0]], np.float32), np.array([0, 0, 0, 1])
+    loss, same = "binary_cross_entropy_with_logits", mg.nn.Linear(1, 1, bias=False)
+    same.weight.assign([[1.0]])
+    for threshold, score in ((0.0, 0.5), (2.0, 0.75), (4.0, 1.0)):
+        trainer = mg.Trainer(same, "sgd", loss, (metrics.Accuracy(threshold),))
+        assert trainer.score(x, y) == score
+    assert mg.Trainer(same, "sgd", loss, ()).score(x, y) == 0.5
