@@ -456,6 +456,11 @@ def test_row_containers_edit_like_lists():
     layers[1] = nn.ELU()
     assert isinstance(layers.pop(1), nn.ELU)
     assert len(layers) == 2
+    for count in (3, 2, 1):  # the last one, unless another is named
+        row = nn.ModuleList([nn.ReLU() for _ in range(count)])
+        last = row[-1]
+        assert row.pop() is last
+        assert len(row) == count - 1
     assert layers[0] in layers
     with pytest.raises(NotImplementedError, match="no forward"):
         layers(1)

@@ -512,3 +512,14 @@ def test_more_weights_than_fit_anywhere_are_refused_at_once(make):
     for sizes in ({"hidden_size": 2**21}, {"hidden_size": 2**10, "num_layers": 2**21}):
         with pytest.raises((ValueError, MemoryError), match="too large for any memory"):
             make(1, **sizes)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_attention_over_another_batch_is_refused(batch_first):
+    layer = nn.MultiheadAttention(4, 2, batch_first=batch_first)
+    one, two = mg.zeros((3, 3, 4)), mg.zeros((3, 2, 4) if not batch_first else (2, 3, 4))
+    with pytest.raises(ValueError, match="MultiheadAttention: "):
+        layer(one, two, two)
+    with pytest.raises(ValueError, match="MultiheadAttention: "):
+        layer(two, one, one)
+    layer(two, two, two)

@@ -127,6 +127,8 @@ def test_outputs_that_do_not_fit_the_loss(name):
 
 def test_evaluate_predict_and_score_check_too():
     trainer = mg.Trainer(nn.Linear(3, 4))
+    with pytest.raises(ValueError, match="x has 40 samples and y has 39"):
+        trainer.fit(X, Y[:39], validation_split=0.25, verbose=0)
     for call in (trainer.evaluate, trainer.score):
         with pytest.raises(ValueError, match="x has 40 samples and y has 39"):
             call(X, Y[:39])
