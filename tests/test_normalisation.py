@@ -187,3 +187,12 @@ def test_numbers_of_numpy_and_lists_are_taken():
         F.batch_norm(x, mean, var).numpy(),
         F.batch_norm(x, mg.tensor(np.array(mean)), mg.tensor(np.array(var))).numpy(),
     )
+
+
+def test_images_without_channels_are_told_what_adds_them():
+    with pytest.raises(ValueError, match=r"got shape \(9, 8, 8\); if .* x\[:, None\] adds it"):
+        mg.nn.BatchNorm2d(1)(mg.zeros((9, 8, 8)))
+    with pytest.raises(ValueError, match=r"got shape \(8, 8\)$"):
+        mg.nn.BatchNorm2d(1)(mg.zeros((8, 8)))
+    with pytest.raises(ValueError, match=r"x\[:, None\]"):
+        mg.nn.Conv2d(1, 2, 3)(mg.zeros((9, 8, 8)))

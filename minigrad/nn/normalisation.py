@@ -95,7 +95,9 @@ class _BatchNorm(_Affine):
         shape = x._data.shape
         if len(shape) not in self.layouts:
             expected = " or ".join(self.layouts.values())
-            raise self._error(f"expected an input {expected}, got shape {shape}")
+            near = len(shape) + 1 in self.layouts
+            hint = "; if the axis of one channel is missing, x[:, None] adds it" if near else ""
+            raise self._error(f"expected an input {expected}, got shape {shape}{hint}")
         if shape[1] != self.num_features:
             raise self._error(
                 f"expected {self.num_features} channels, got {shape[1]} (input of shape {shape})"
