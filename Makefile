@@ -12,7 +12,7 @@ RUN = .venv/bin/python
 TEST = $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help demo test slow fast lint bench docs parity opinfo onnx prove mutants clean
+.PHONY: help demo test slow fast lint bench docs parity opinfo onnx mpi prove mutants clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -65,6 +65,10 @@ opinfo:  ## compare with PyTorch on the samples with which PyTorch tests itself
 onnx:  ## run ONNX's own tests of its operators on mg.onnx.load
 	$(SETUP) test
 	$(TEST) tests -m onnx $(ARGS)
+
+mpi:  ## train on two and three processes, and see what happens when one of them fails
+	$(SETUP) test mpi
+	$(RUN) -m pytest tests/test_mpi.py -m mpi $(ARGS)
 
 prove:  ## check every gradient with thousands of drawn examples: minutes, not seconds
 	$(SETUP) test

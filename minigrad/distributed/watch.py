@@ -34,6 +34,9 @@ IDLE = 0.05
 #: Kinds of messages: somebody waits; where are you; here; a checkpoint; the program ends.
 WAITING, QUESTION, ANSWER, CHECKPOINT, END = 1, 2, 3, 4, 5
 
+#: Lets another process or thread run, if one is ready.
+give_way = getattr(os, "sched_yield", lambda: time.sleep(0.0))
+
 Status = dict[str, Any]
 
 
@@ -74,15 +77,22 @@ class Watch:
         self.waiting = what
         try:
             # Most waits are short: then this thread keeps the processor, unless another needs it.
-            soon = time.perf_counter() + 0.02
+            soon = time.perf_counter() + 0.002
             while not done(requests):
-                time.sleep(0.0 if time.perf_counter() < soon else 2e-4)
+                if time.perf_counter() < soon:
+                    give_way()
+                else:
+                    time.sleep(1e-4)
         finally:
             self.waiting = None
 
-    def fail(self, text: str, code: int = 1, quiet: bool = False) -> None:
-        """Say why, and end all ranks; ``quiet``: unless another rank says it."""
-        if not (quiet and self._told.wait(1.0)):
+    def told_by_another(self, seconds: float) -> bool:
+        """Whether another rank says within this time why the program ends."""
+        return self._told.wait(seconds)
+
+    def fail(self, text: str, code: int) -> None:
+        """Say why, unless another rank has done so, and end all ranks."""
+        if not self._told.is_set():
             say(f"{text}. {last_checkpoint()}")
         self._tell_all()
         self.mpi.COMM_WORLD.Abort(code)

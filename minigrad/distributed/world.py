@@ -103,10 +103,7 @@ class World:
         problems = self.gather(problem, what)
         for text in problems:
             if text:
-                error = kind(text)
-                # One rank shows it; the others would only repeat it.
-                error.shown_by_first_rank = True  # type: ignore[attr-defined]
-                raise error
+                raise kind(text)
 
     def leave(self) -> None:
         """The program ends: wait for the other ranks, unless this process is a copy of it."""
@@ -182,14 +179,11 @@ def _fail(made: World, process: int, before: Any, kind: Any, error: Any, trace: 
     if os.getpid() != process:
         before(kind, error, trace)
         return
-    everywhere = getattr(error, "shown_by_first_rank", False) or kind is KeyboardInterrupt
-    if not everywhere or made.rank == 0:
+    # What all ranks have in common, such as a wrong argument, is shown by the first.
+    if not made.watch.told_by_another(0.0 if made.rank == 0 else 1.0):
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         before(kind, error, trace)
-    made.watch.fail(
-        f"rank {made.rank} of {made.size} "
-        + ("was interrupted" if kind is KeyboardInterrupt else f"failed with {kind.__name__}"),
-        code=130 if kind is KeyboardInterrupt else 1,
-        quiet=everywhere and made.rank > 0,
-    )
+    interrupted = kind is KeyboardInterrupt
+    what = "was interrupted" if interrupted else f"failed with {kind.__name__}"
+    made.watch.fail(f"rank {made.rank} of {made.size} {what}", code=130 if interrupted else 1)
