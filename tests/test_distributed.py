@@ -73,7 +73,8 @@ def train(
                 waits = size > 1 and i < len(parts) - 1
                 with step_model.no_sync() if waits else contextlib.nullcontext():
                     if not len(mine):
-                        step_model.skip()
+                        if size > 1:
+                            step_model.skip()
                         continue
                     x = mg.tensor(X[mine].astype(model.last.weight.dtype))
                     loss = F.cross_entropy(step_model(x), Y[mine]) / accumulate
