@@ -2,6 +2,7 @@
 
     MINIGRAD_DATA=~/data python examples/deep_convnet_mnist.py [--quick]
     MINIGRAD_DATA=~/data python examples/deep_convnet_mnist.py --weights deep_convnet_params.npz
+    MINIGRAD_DATA=~/data mpiexec -n 4 python examples/deep_convnet_mnist.py
 
 Three pairs of 3 x 3 convolutions, each with ReLU, and each pair followed by 2 x 2 max-pooling, then
 two dense layers with dropout. Small kernels one after the other see as much as one large kernel,
@@ -58,7 +59,7 @@ def main() -> None:
         sys.exit(f"no data: {error}")
     mg.manual_seed(args.seed)
     model = models.deep_convnet()
-    trainer = mg.Trainer(model, optim.Adam(lr=1e-3))
+    trainer = mg.Trainer(model, optim.Adam(lr=1e-3), distributed="auto")
     if args.weights:
         try:
             with args.weights.open("rb") as file:
@@ -66,12 +67,15 @@ def main() -> None:
         except (OSError, ValueError, TypeError, EOFError, BadZipFile) as error:
             sys.exit(f"cannot read the weights: {error}")
     else:
-        viz.filters(model.features[0]).savefig(args.out / "deep_convnet_filters_at_start.png")
+        if trainer.writes:  # of the processes that mpiexec starts, the first one
+            viz.filters(model.features[0]).savefig(args.out / "deep_convnet_filters_at_start.png")
         clock = time.perf_counter()
         history = trainer.fit(
             x, y, epochs=args.epochs, batch_size=25 if args.quick else 100,
             validation_data=(x_test, y_test),
         )  # fmt: skip
+        if not trainer.writes:
+            return
         minutes, seconds = divmod(round(time.perf_counter() - clock), 60)
         print(f"trained for {len(history)} epochs in {minutes} min {seconds} s")
         mg.save(model.state_dict(), args.out / "deep_convnet.safetensors")
