@@ -54,8 +54,8 @@ BLOCK = 1 << 20
 TILES = 256
 #: The most pixels over which BLAS sums in the gradient by the weight, in float32.
 PIXELS = 1 << 12
-#: Up to this many numbers under a window, columns cost more than they save.
-FEW = 48
+#: Up to this many numbers under a window, a kernel stays in cache, and columns do not pay.
+FEW = 1024
 #: The outputs that are computed at a time where there are no columns.
 ELEMENTS = 1 << 16
 #: What one multiplication and one moved element take, in seconds.

@@ -1,6 +1,6 @@
-"""Convolution without columns, for windows of few numbers, in float32.
+"""Convolution without columns, in float32.
 
-Where a window covers few numbers, copying them costs more than multiplying. Here the sums of some
+Copying what windows cover costs more than it saves, unless they are large. Here the sums of some
 neighbouring pixels stay in registers while their windows are walked through once. ``depthwise`` and
 its gradient are the same for convolutions in which each channel has a kernel of its own.
 """
