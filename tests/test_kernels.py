@@ -283,9 +283,9 @@ def _columns(draw):
 #: The drawn arguments of each kernel.
 ARGUMENTS = {
     **{name: functools.partial(_activation, name)
-       for name in ("logistic", "silu", "leaky_relu", "elu", "softplus", "normal_cdf")},
+       for name in ("logistic", "relu", "silu", "leaky_relu", "elu", "softplus", "normal_cdf")},
     **{name: functools.partial(_activation, name)
-       for name in ("logistic_grad", "silu_grad", "leaky_relu_grad", "elu_grad", "normal_density")},
+       for name in ("logistic_grad", "relu_grad", "silu_grad", "leaky_relu_grad", "elu_grad", "normal_density")},
     "im2col": lambda draw: draw.image(),
     "col2im": _columns,
     "linear": _linear,
@@ -434,7 +434,7 @@ def run_operators():
     outputs = [
         F.max_pool2d(y, 2), F.avg_pool2d(y, 3, 2), F.adaptive_avg_pool2d(y, 4),
         F.batch_norm(y, None, None, b, training=True), F.layer_norm(y, 6), F.group_norm(y, 2, b),
-        F.batch_norm(y, np.zeros(4), np.ones(4), b), F.sigmoid(y), F.silu(y), F.leaky_relu(y),
+        F.batch_norm(y, np.zeros(4), np.ones(4), b), F.sigmoid(y), F.relu(y), F.silu(y), F.leaky_relu(y),
         F.selu(y), F.softplus(y), F.gelu(y), F.softmax(y), F.log_softmax(y), F.cross_entropy(rows, [0] * 5),
         F.binary_cross_entropy_with_logits(rows, rows.detach() ** 2 / 2),
         F.im2col(x, 2), F.col2im(F.im2col(x, 2), x.shape, 2),

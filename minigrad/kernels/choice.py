@@ -22,7 +22,8 @@ LARGE = 4096
 #: The kernels that are compiled, by the file of ``compiled/`` that they stand in.
 COMPILED = {
     "activations": (
-        "elu elu_grad leaky_relu leaky_relu_grad logistic logistic_grad silu silu_grad softplus"
+        "elu elu_grad leaky_relu leaky_relu_grad logistic logistic_grad relu relu_grad silu "
+        "silu_grad softplus"
     ),
     "convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
     "in_place": "adam sgd",

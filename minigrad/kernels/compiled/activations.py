@@ -118,6 +118,31 @@ def _silu_grad(g, x, out, start, stop):
         store(out, i, (near / t + 1.0) * (e / t) * load(g, i))
 
 
+def relu(x: Any) -> Any:
+    """``plain_relu``."""
+    return _each(_relu, (x,)) if _fit(x) else numpy_set.relu(x)
+
+
+@compiled
+def _relu(x, out, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        store(out, i, most(load(x, i), ZERO))
+
+
+def relu_grad(g: Any, ans: Any) -> Any:
+    """``plain_relu_grad``."""
+    return _each(_relu_grad, (g, ans)) if _fit(g, ans) else numpy_set.relu_grad(g, ans)
+
+
+@compiled
+def _relu_grad(g, ans, out, start, stop):
+    zero = splat(ZERO)
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        store(out, i, if_below(zero, load(ans, i), load(g, i), zero))
+
+
 def leaky_relu(x: Any, slope: float) -> Any:
     """``plain_leaky_relu``."""
     return _each(_leaky_relu, (x,), slope) if _fit(x) else numpy_set.leaky_relu(x, slope)
