@@ -191,7 +191,7 @@ def test_layers_that_never_run_are_shown_with_their_parameters():
 
 def test_a_failure_prints_the_table_up_to_it_and_raises(capsys):
     net = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.Linear(5, 6)), nn.Linear(6, 7))
-    with pytest.raises(ValueError, match=r"1\.0: expected 5 features, got 4"):
+    with pytest.raises(ValueError, match=r"1\.0 \(Linear\): expected 5 features, got 4"):
         mg.summary(net, 3)
     out = capsys.readouterr().out
     lines = out.splitlines()
