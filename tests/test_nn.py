@@ -3,6 +3,8 @@
 import copy
 import gc
 import pickle
+import sys
+import warnings
 import weakref
 from collections import OrderedDict
 
@@ -599,3 +601,24 @@ def test_a_long_list_of_numbers_is_no_burden():
         model(mg.ones(1))
     assert model._grows == {"losses": 3}
     assert names(model) == ["factor"]
+
+
+def test_a_float64_batch_in_a_float32_model_is_warned_of_once_and_by_line(recwarn):
+    model = nn.Sequential(nn.Linear(2, 2))
+    x = np.ones((3, 2))
+    warnings.simplefilter("always")
+    for _ in range(3):
+        model(mg.tensor(x))
+    model(x)
+    here = sys._getframe().f_lineno
+    found = [(str(w.message), w.filename, w.lineno) for w in recwarn.list]
+    assert [one[1:] for one in found] == [(__file__, here - 2), (__file__, here - 1)]
+    assert found[0][0].startswith(
+        "Sequential: the input (3, 2) is float64 and the parameters are f"
+    )
+    recwarn.clear()
+    model(x.astype(np.float32))
+    model(mg.tensor([[1.0, 2.0]]))
+    model.to(np.float64)(x)
+    nn.Sequential(nn.Identity())(x)
+    assert not recwarn.list

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import itertools
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
@@ -24,6 +25,10 @@ from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
 from minigrad.engine.tensor import Tensor, as_array
 from minigrad.lazy import load_late
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+#: The lines whose float64 inputs have been warned of.
+_WARNED: set[Any] = set()
 
 PreHook = Callable[["Module", tuple[Any, ...]], Any]
 Hook = Callable[["Module", tuple[Any, ...], Any], Any]
@@ -107,6 +112,8 @@ class Module:
         scope = state.scope if state.scope and not self._path else self._path
         if self._grows:
             self._adopt_new()
+        if args and not self._path and getattr(args[0], "dtype", None) is FLOAT64:
+            _warn_of_float64(self, args[0])
         run = self._run_with_hooks if self._hooks or self._pre_hooks else self.forward
         if scope is state.scope:
             return run(*args, **kwargs)
@@ -564,6 +571,25 @@ class Module:
             return f"{head}({extra})"
         inner = "\n".join(([extra] if extra else []) + lines).replace("\n", "\n  ")
         return f"{head}(\n  {inner}\n)"
+
+
+def _warn_of_float64(model: Module, x: Any) -> None:
+    """Warn, once for each line of the program, of an input that makes a float32 model slow."""
+    single = next(model.children(), None) is None  # a layer by itself, as people try out
+    if single or {p.dtype for p in model.parameters() if p.dtype.kind == "f"} != {FLOAT32}:
+        return
+    line = load_late("minigrad.debug.source_line").current_line()
+    if line is None or line in _WARNED:
+        return
+    _WARNED.add(line)
+    warnings.warn_explicit(
+        f"{type(model).__name__}: the input {x.shape} is float64 and the parameters are float32, "
+        f"so all is computed in float64, in twice the time. Convert the input with "
+        f"x.astype(np.float32), or the model with model.to(np.float64)",
+        UserWarning,
+        line.filename,
+        line.number,
+    )
 
 
 def _add_path(error: Exception, path: Scope, kind: str) -> None:
