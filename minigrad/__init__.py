@@ -121,7 +121,8 @@ __all__ = [
     "vecmat", "einsum", "tensordot",
     # linear algebra
     "linalg", "diag", "diagflat", "diagonal", "trace", "tril", "triu", "det", "inv",
-    "matrix_power", "pinv", "slogdet", "solve", "tensorinv", "tensorsolve", "cholesky", "eigh",
+    "matrix_exp", "matrix_power", "pinv", "slogdet", "solve", "solve_triangular", "tensorinv",
+    "tensorsolve", "cholesky", "eigh",
     "eigvalsh", "lstsq", "matrix_rank", "qr", "svd", "svdvals", "cond", "matrix_norm", "norm",
     "vector_norm",
     # shapes
@@ -180,7 +181,8 @@ if TYPE_CHECKING:
     from minigrad.operators.einsum import einsum, tensordot
     from minigrad.operators.diagonals import diag, diagflat, diagonal, trace, tril, triu
     from minigrad.operators.matrix_inverses import (
-        det, inv, matrix_power, pinv, slogdet, solve, tensorinv, tensorsolve,
+        det, inv, matrix_exp, matrix_power, pinv, slogdet, solve, solve_triangular, tensorinv,
+        tensorsolve,
     )
     from minigrad.operators.decompositions import (
         cholesky, eigh, eigvalsh, lstsq, matrix_rank, qr, svd, svdvals,

@@ -100,6 +100,15 @@ FIRST_ORDER = {"hardsigmoid", "MultiMarginLoss", "multi_margin_loss", "embedding
 #: Of which PyTorch has some numbers in float32.
 ROUGH = {"celu", "hardsigmoid"}
 
+PADDINGS: list[tuple[int, Array, Any]] = [
+    (1, LINES, (2, 1)), (2, IMAGES, 2), (2, IMAGE[None, :1], (1, 2, 3, 0)),
+]  # fmt: skip
+
+
+def _padding(kind: str, axes: int, widths: Any, n: Any) -> Any:
+    return getattr(n, f"{kind}Pad{axes}d")(widths)
+
+
 #: Each layer with settings, made of minigrad's nn or of PyTorch's, and an input.
 LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "linear": (lambda n: n.Linear(4, 3), numbers(5, 4)),
@@ -148,6 +157,17 @@ LAYERS: dict[str, tuple[Callable[[Any], Any], Array]] = {
     "unbatched adaptive": (lambda n: n.AdaptiveAvgPool2d(1), IMAGE),
     "unbatched adaptive max": (lambda n: n.AdaptiveMaxPool2d(1), IMAGE),
     "unbatched max pool 1d": (lambda n: n.MaxPool1d(2), LINE),
+    **{
+        f"{kind.lower()} pad {axes}d by {w}": (partial(_padding, kind, axes, w), x)
+        for kind in ("Zero", "Reflection", "Replication", "Circular")
+        for axes, x, w in PADDINGS
+    },
+    "constant pad 1d": (lambda n: n.ConstantPad1d((2, -3), 1.5), LINES),
+    "constant pad 2d": (lambda n: n.ConstantPad2d((-1, 2, 3, -2), 1.5), IMAGES),
+    "upsample bicubic": (lambda n: n.Upsample((9, 5), mode="bicubic"), IMAGES),
+    "upsample area": (lambda n: n.Upsample((3, 5), mode="area"), IMAGES),
+    "upsample linear": (lambda n: n.Upsample(5, mode="linear", align_corners=True), LINES),
+    "upsample exact": (lambda n: n.Upsample(scale_factor=1.6, mode="nearest-exact"), IMAGES),
     "upsample": (lambda n: n.Upsample(scale_factor=2), IMAGES),
     "upsample bilinear": (lambda n: n.Upsample((9, 5), mode="bilinear"), IMAGES),
     "upsample corners": (
@@ -604,14 +624,32 @@ SIGNAL_AVERAGES: list[dict[str, Any]] = [
 ]  # fmt: skip
 SIZES: list[Any] = [1, 2, (3, 5), (7, 4), (None, 2), (10, 11)]
 INTERPOLATIONS: list[dict[str, Any]] = [
-    {"scale_factor": 2}, {"scale_factor": (3, 2)}, {"size": (5, 9)}, {"size": 2},
-    {"scale_factor": (1.6, 2.3)}, {"scale_factor": (1.1, 2.1)}, {"scale_factor": 2.2},
+    {"scale_factor": 2},
+    {"scale_factor": (3, 2)},
+    {"size": (5, 9)},
+    {"size": 2},
+    {"scale_factor": (1.6, 2.3)},
+    {"scale_factor": (1.1, 2.1)},
+    {"scale_factor": 2.2},
     {"size": (6, 10), "mode": "bilinear"},
-    {"size": (2, 3), "mode": "bilinear"}, {"scale_factor": 2, "mode": "bilinear"},
+    {"size": (2, 3), "mode": "bilinear"},
+    {"scale_factor": 2, "mode": "bilinear"},
     {"scale_factor": (1.6, 0.7), "mode": "bilinear"},
     {"scale_factor": (1.1, 2.1), "mode": "bilinear"},
     {"size": (7, 1), "mode": "bilinear", "align_corners": True},
     {"scale_factor": 2.5, "mode": "bilinear", "align_corners": True},
+    {"size": (7, 3), "mode": "bicubic"},
+    {"scale_factor": (1.6, 0.7), "mode": "bicubic"},
+    {"size": (7, 1), "mode": "bicubic", "align_corners": True},
+    {"size": 2, "mode": "area"},
+    {"scale_factor": (1.6, 0.5), "mode": "area"},
+    {"size": (7, 3), "mode": "nearest-exact"},
+    {"scale_factor": (2, 1.3), "mode": "nearest-exact"},
+]
+STRETCHES: list[dict[str, Any]] = [
+    {"scale_factor": 2}, {"size": 5}, {"size": 5, "mode": "nearest-exact"},
+    {"size": 12, "mode": "linear"}, {"size": 4, "mode": "area"},
+    {"scale_factor": 1.7, "mode": "linear", "align_corners": True},
 ]  # fmt: skip
 
 
@@ -741,6 +779,12 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], tuple[Array, ...]]] = {
         f"pad {mode}": (lambda F, x, mode=mode: F.pad(x, (1, 2, 3, 0), mode), (IMAGES,))
         for mode in ("constant", "reflect", "replicate", "circular")
     },
+    **{
+        f"pad {mode} by negative widths": (
+            lambda F, x, mode=mode: F.pad(x, (1, -2, -3, 2), mode), (IMAGES,),
+        )
+        for mode in ("constant", "reflect", "replicate")
+    },
     "pad with a value": (lambda F, x: F.pad(x, (1, 0), value=2.5), (POINTS,)),
 }  # fmt: skip
 
@@ -835,6 +879,8 @@ def _functions() -> dict[str, Case]:
     for how in INTERPOLATIONS:
         # PyTorch computes the places of pixels in float32 for some modes.
         add("interpolate", (numbers(2, 3, 4, 5),), how, rtol=1e-6)
+    for how in STRETCHES:
+        add("interpolate of signals", (LINES,), how, rtol=1e-6)
     for settings in SCALED:
         add("scaled_dot_product_attention", QUERIES, settings)
     for window in WINDOWS:

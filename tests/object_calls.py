@@ -204,6 +204,11 @@ def calls() -> dict[str, Callable[[], Call]]:
     add("nn.AvgPool2d", layer, nn.AvgPool2d, images, kernel_size=2)
     add("nn.AdaptiveAvgPool2d", layer, nn.AdaptiveAvgPool2d, images, output_size=2)
     add("nn.AdaptiveMaxPool2d", layer, nn.AdaptiveMaxPool2d, images, output_size=2)
+    for kind in ("Zero", "Reflection", "Replication", "Circular", "Constant"):
+        value = {"value": 1.5} if kind == "Constant" else {}
+        for axes, x in ((1, lines), (2, images)):
+            name = f"{kind}Pad{axes}d"
+            add(f"nn.{name}", layer, getattr(nn, name), x, padding=1, **value)
     add("nn.Conv1d", layer, nn.Conv1d, lines, in_channels=4, **conv)
     add("nn.ConvTranspose1d", layer, nn.ConvTranspose1d, lines, in_channels=4, **conv)
     add("nn.MaxPool1d", layer, nn.MaxPool1d, lines, kernel_size=2)
@@ -346,8 +351,15 @@ def calls() -> dict[str, Callable[[], Call]]:
         nn.UninitializedParameter().materialize, {"shape": (2, 3)}
     )
     # -- optimizers and schedules
-    for name in ("SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam"):
+    for name in ("SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam", "RAdam"):
         add(f"optim.{name}", optimizer, getattr(optim, name))
+    table["optim.LBFGS"] = lambda: Call(
+        optim.LBFGS, {"params": with_gradient()}, lambda made: made.step(lambda: 1.0)
+    )
+    table["optim.LBFGS.step"] = lambda: Call(
+        optim.LBFGS(with_gradient()).step, {"closure": lambda: 1.0}
+    )
+    table["optim.LBFGS.add_param_group"] = lambda: Call(lambda: None, {})
     table["optim.Optimizer"] = lambda: Call(
         optim.Optimizer, {"params": [variable()], "defaults": {"lr": 0.1}}
     )
@@ -380,6 +392,28 @@ def calls() -> dict[str, Callable[[], Call]]:
     add("lr_scheduler.LinearLR", schedule, lr_scheduler.LinearLR)
     add("lr_scheduler.CosineAnnealingLR", schedule, lr_scheduler.CosineAnnealingLR, T_max=3)
     add("lr_scheduler.OneCycleLR", schedule, lr_scheduler.OneCycleLR, max_lr=1.0, total_steps=5)
+    add("lr_scheduler.CosineAnnealingWarmRestarts", schedule,
+        lr_scheduler.CosineAnnealingWarmRestarts, T_0=3)  # fmt: skip
+    table["lr_scheduler.CosineAnnealingWarmRestarts.step"] = lambda: Call(
+        lr_scheduler.CosineAnnealingWarmRestarts(sgd(), 3).step, {"epoch": 1.5}
+    )
+
+    def in_turn() -> tuple[optim.SGD, list[lr_scheduler.LRScheduler]]:
+        made = sgd()
+        one, two = (lr_scheduler.ExponentialLR(made, g) for g in (0.5, 0.9))
+        return made, [one, two]
+
+    def sequence_of_schedules() -> lr_scheduler.SequentialLR:
+        return lr_scheduler.SequentialLR(*in_turn(), [1])
+
+    table["lr_scheduler.SequentialLR"] = lambda: Call(
+        lr_scheduler.SequentialLR,
+        {**dict(zip(("optimizer", "schedulers"), in_turn(), strict=True)), "milestones": [2]},
+    )
+    table["lr_scheduler.SequentialLR.load_state_dict"] = lambda: Call(
+        sequence_of_schedules().load_state_dict,
+        {"state_dict": sequence_of_schedules().state_dict()},
+    )
     add("lr_scheduler.ReduceLROnPlateau", schedule, lr_scheduler.ReduceLROnPlateau)
     table["lr_scheduler.LRScheduler.load_state_dict"] = lambda: Call(
         lr_scheduler.ExponentialLR(sgd(), 0.5).load_state_dict,

@@ -74,6 +74,14 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         {"momentum_decay": 0.1},
         {"maximize": True},
     )],
+    *[("RAdam", kw) for kw in (
+        {},
+        {"lr": 0.1, "betas": (0.8, 0.7)},
+        {"eps": 1e-2, "betas": (0.9, 0.5)},
+        {"weight_decay": 0.2},
+        {"weight_decay": 0.2, "decoupled_weight_decay": True},
+        {"maximize": True},
+    )],
 ]  # fmt: skip
 SHAPES: list[tuple[int, ...]] = [(3, 4), (4,), (2, 1, 2), ()]
 STEPS = 25
@@ -92,6 +100,8 @@ SCHEDULES: list[tuple[str, dict[str, Any]]] = [
     ("CosineAnnealingLR", {"T_max": 25}),
     ("CosineAnnealingLR", {"T_max": 7, "eta_min": 0.01}),
     ("CosineAnnealingLR", {"T_max": 1}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 5}),
+    ("CosineAnnealingWarmRestarts", {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31}),
     ("OneCycleLR", {"max_lr": [1.0, 2.0], "epochs": 4, "steps_per_epoch": 8, "pct_start": 0.5}),
     ("OneCycleLR", {"max_lr": 1.0, "total_steps": 31, "anneal_strategy": "linear"}),
@@ -175,6 +185,74 @@ def _rates(
     return np.array(found)
 
 
+#: Schedules that follow one another.
+SEQUENCES: list[tuple[list[tuple[str, dict[str, Any]]], list[int]]] = [
+    ([("LinearLR", {"total_iters": 4}), ("ExponentialLR", {"gamma": 0.9})], [4]),
+    ([("StepLR", {"step_size": 2}), ("CosineAnnealingLR", {"T_max": 6}),
+      ("CosineAnnealingWarmRestarts", {"T_0": 3})], [7, 15]),
+]  # fmt: skip
+
+
+def _sequence(
+    parts: list[tuple[str, dict[str, Any]]],
+    milestones: list[int],
+    optim: Any,
+    tensor: Callable[..., Any],
+) -> Array:
+    optimizer = _two_groups(optim, tensor, "SGD")
+    made = [getattr(optim.lr_scheduler, name)(optimizer, **kw) for name, kw in parts]
+    schedule = optim.lr_scheduler.SequentialLR(optimizer, made, milestones)
+    found = [_settings_of(optimizer)]
+    for _ in range(24):
+        optimizer.step()
+        schedule.step()
+        found.append([*_settings_of(optimizer)])
+    return np.array(found)
+
+
+#: How PyTorch searches along a line is its own, so it is tested without.
+LBFGS: list[dict[str, Any]] = [
+    {"lr": 0.5}, {"lr": 0.5, "history_size": 2}, {"lr": 0.3, "max_iter": 4},
+    {"lr": 0.5, "max_eval": 3}, {"lr": 0.5, "tolerance_grad": 1.0},
+    {"lr": 0.5, "tolerance_change": 0.2},
+]  # fmt: skip
+
+
+def _moves(settings: dict[str, Any], optim: Any, tensor: Callable[..., Any]) -> Array:
+    """Two parameters after each of four steps on a loss of the fourth order."""
+    params = [tensor(numbers(*s, seed=i)) for i, s in enumerate([(2, 3), (4,)])]
+    for p in params:
+        p.requires_grad = True
+    optimizer = optim.LBFGS(params, **settings)
+
+    def closure() -> Any:
+        optimizer.zero_grad()
+        scales = [tensor(np.abs(numbers(*p.shape, seed=7)) + 0.1) for p in params]
+        loss = sum(
+            (s * (p - 0.3) ** 2 + 0.1 * p**4).sum() for s, p in zip(scales, params, strict=True)
+        )
+        loss = loss + (params[0].sum() - params[1].sum()) ** 2
+        loss.backward()
+        return loss
+
+    found = []
+    for _ in range(4):
+        first = float(optimizer.step(closure))
+        found.append(np.append(_values(*params), first))
+    return np.stack(found)
+
+
+def _by_fractions(optim: Any, tensor: Callable[..., Any]) -> Array:
+    optimizer = _two_groups(optim, tensor, "SGD")
+    schedule = optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 3, 2)
+    found = []
+    for epoch in (0.5, 2.25, 3.0, 8.75, 20.0):
+        optimizer.step()
+        schedule.step(epoch)
+        found.append(_settings_of(optimizer))
+    return np.array(found)
+
+
 def _plateaus(settings: dict[str, Any], optim: Any, tensor: Callable[..., Any]) -> Array:
     """The rates, and the best value, after each of 60 values that improve less and less."""
     optimizer = _two_groups(optim, tensor, "SGD")
@@ -200,6 +278,11 @@ def _runs() -> dict[str, Callable[..., Array]]:
     chain: list[tuple[str, dict[str, Any]]]
     chain = [("LinearLR", {"total_iters": 4}), ("ExponentialLR", {"gamma": 0.9})]
     found["LinearLR and ExponentialLR"] = partial(_rates, chain, "SGD", {})
+    for i, (parts, milestones) in enumerate(SEQUENCES):
+        found[f"SequentialLR {i}"] = partial(_sequence, parts, milestones)
+    found["CosineAnnealingWarmRestarts by fractions"] = _by_fractions
+    for settings in LBFGS:
+        found[f"LBFGS {settings}"] = partial(_moves, settings)
     for settings in PLATEAUS:
         found[f"ReduceLROnPlateau {settings}"] = partial(_plateaus, settings)
     return found

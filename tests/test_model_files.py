@@ -31,6 +31,13 @@ LAYERS = {
     "TransformerEncoderLayer": [
         nn.TransformerEncoderLayer(4, 2, 3, 0.2, "gelu", 1e-3, True, True, False, dtype="float64"),
     ],
+    **{
+        f"{kind}Pad{axes}d": [getattr(nn, f"{kind}Pad{axes}d")(w)]
+        for kind in ("Zero", "Reflection", "Replication", "Circular")
+        for axes, w in ((1, (2, 1)), (2, 3))
+    },
+    "ConstantPad1d": [nn.ConstantPad1d(2, 1.5)],
+    "ConstantPad2d": [nn.ConstantPad2d((1, 2, 3, -4), 1.5)],
     "CELU": [nn.CELU(0.5)],
     "CosineEmbeddingLoss": [nn.CosineEmbeddingLoss(0.5, "sum")],
     "CosineSimilarity": [nn.CosineSimilarity(0, 0.1)],

@@ -24,7 +24,7 @@ def tensor(*shape):
         (lambda: np.linalg.eigh(tensor(2, 2), "X"), ValueError, "eigh: UPLO must be"),
         (lambda: np.linalg.norm(tensor(2, 2), "foo"), ValueError, "norm: .*ord must be"),
         (lambda: np.linalg.norm(tensor(2, 2, 2), 2), ValueError, r"norm: .*\(2, 2, 2\)"),
-        (lambda: np.linalg.lstsq(tensor(2), tensor(2)), ValueError, "lstsq: expected one matrix"),
+        (lambda: np.linalg.lstsq(tensor(2), tensor(2)), ValueError, "lstsq: expected matrices"),
         (lambda: np.linalg.multi_dot([tensor(2, 2)]), ValueError, "multi_dot: .*at least two"),
         (lambda: np.linalg.slogdet(tensor(2, 2))[1].backward(), ValueError, "slogdet: .*singular"),
         (lambda: np.median(tensor(2, 2), axis=3), np.exceptions.AxisError, "median: .*axis 3"),
@@ -394,3 +394,49 @@ def test_whole_numbers_weigh_whole_numbers_without_wrapping(dtype):
         for a, b in ((mg.tensor(x), weights), (x, mg.tensor(weights))):
             found = np.average(a, axis=axis, weights=b)
             np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+# -- linear algebra that NumPy lacks ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 30.0])
+def test_the_exponential_of_matrices_is_that_of_their_eigenvalues(size):
+    rng = np.random.default_rng(0)
+    a = size * rng.standard_normal((3, 4, 4))
+    values, vectors = np.linalg.eig(a)
+    expected = (vectors * np.exp(values)[:, None]) @ np.linalg.inv(vectors)
+    found = mg.matrix_exp(mg.tensor(a)).numpy()
+    scale = np.abs(expected).max(axis=(1, 2), keepdims=True)
+    assert (np.abs(found - expected.real) <= 1e-11 * scale * max(size, 1.0)).all()
+    turned = mg.matrix_exp(mg.tensor([[0.0, -np.pi], [np.pi, 0.0]])).numpy()
+    np.testing.assert_allclose(turned, -np.eye(2), atol=1e-6)
+
+
+@pytest.mark.parametrize("upper", [True, False])
+@pytest.mark.parametrize("unitriangular", [True, False])
+def test_triangular_systems_read_their_triangle_only(upper, unitriangular):
+    rng = np.random.default_rng(1)
+    a, b = rng.uniform(1.0, 2.0, (2, 3, 3)), rng.standard_normal((2, 3, 2))
+    half = np.triu(a) if upper else np.tril(a)
+    if unitriangular:
+        half[:, range(3), range(3)] = 1.0
+    z = mg.linalg.solve_triangular(a, b, upper=upper, unitriangular=unitriangular)
+    np.testing.assert_allclose(half @ z.numpy(), b, rtol=1e-12)
+    z = mg.linalg.solve_triangular(a, b.mT, upper=upper, left=False, unitriangular=unitriangular)
+    np.testing.assert_allclose(z.numpy() @ half, b.mT, rtol=1e-12)
+
+
+def test_least_squares_of_stacks_are_those_of_their_matrices():
+    rng = np.random.default_rng(2)
+    a, b = rng.standard_normal((2, 4, 3)), rng.standard_normal((2, 4, 2))
+    z, residuals, rank, singular = mg.lstsq(a, b)
+    for i in range(2):
+        one = np.linalg.lstsq(a[i], b[i], rcond=None)
+        for found, expected in zip((z, residuals, rank, singular), one, strict=True):
+            np.testing.assert_allclose(found[i].numpy(), expected, rtol=1e-10)
+    mg.testing.check_grads(lambda a, b: mg.lstsq(a, b)[0], a, b)
+    a[0, :, 2] = 0.0  # so that the ranks differ
+    z, residuals, rank, _ = mg.lstsq(a, b)
+    assert rank.tolist() == [2, 3]
+    assert residuals.shape == (0,)
+    np.testing.assert_allclose(z[0].numpy(), np.linalg.lstsq(a[0], b[0], rcond=None)[0], rtol=1e-9)

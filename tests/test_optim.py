@@ -35,7 +35,7 @@ def test_equals_pytorch_for_25_steps(torch, name, settings, dtype):
 
 @pytest.mark.parity
 @pytest.mark.parametrize(
-    "name", ["SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam"]
+    "name", ["SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam", "RAdam"]
 )
 def test_defaults_are_those_of_pytorch(torch, name):
     oracle = getattr(torch.optim, name)([torch.zeros(1, requires_grad=True)]).defaults
@@ -57,7 +57,7 @@ def test_apply_gradients_does_what_step_does(name, settings):
 
 
 @pytest.mark.parametrize(
-    "name", ["SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam"]
+    "name", ["SGD", "Adagrad", "RMSprop", "Adadelta", "Adam", "AdamW", "NAdam", "RAdam"]
 )
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_dtype_of_parameters_and_state_stays(name, dtype):
@@ -314,3 +314,69 @@ def test_dampening_follows_its_formula(momentum, dampening):
         b = g if b is None else momentum * b + (1.0 - dampening) * g
         expected = expected - b
         np.testing.assert_allclose(w.numpy(), expected, 1e-12)
+
+
+# -- L-BFGS ----------------------------------------------------------------------------------------
+
+
+def rosenbrock(p):
+    x, y = p[:, 0], p[:, 1]
+    return ((1.0 - x) ** 2 + 100.0 * (y - x * x) ** 2).sum()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_lbfgs_with_a_line_search_finds_the_end_of_a_curved_valley(dtype):
+    p = mg.tensor(np.array([[-1.2, 1.0], [2.0, -3.0]], dtype), requires_grad=True)
+    optimizer = optim.LBFGS([p], max_iter=200, tolerance_change=0.0, line_search_fn="strong_wolfe")
+    calls = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = rosenbrock(p)
+        loss.backward()
+        calls.append(loss.item())
+        return loss
+
+    first = optimizer.step(closure)
+    assert first.item() == calls[0]
+    np.testing.assert_allclose(
+        p.numpy(), np.ones((2, 2)), atol=1e-3 if dtype == np.float32 else 1e-6
+    )
+    assert p.dtype == dtype
+    assert len(calls) < 150
+
+
+def test_every_step_of_the_line_search_meets_the_strong_wolfe_conditions():
+    from minigrad.optim.lbfgs import Point, strong_wolfe
+
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        a, b, c = rng.uniform(0.1, 3.0, 3)
+
+        def at(t, a=a, b=b, c=c):
+            slope = -a + 2.0 * b * t + c * np.cos(5.0 * t)
+            return Point(
+                t, -a * t + b * t * t + 0.2 * c * np.sin(5.0 * t), np.array([slope]), slope
+            )
+
+        start = at(0.0)
+        if start.slope >= -0.05:
+            continue
+        found, tried = strong_wolfe(at, start, float(10.0 ** rng.uniform(-3, 2)), 1e-12)
+        assert tried < 25
+        assert found.loss <= start.loss + 1e-4 * found.t * start.slope
+        assert abs(found.slope) <= 0.9 * abs(start.slope)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda p: optim.LBFGS([p]).step(), TypeError, r"step\(closure\)"),
+        (lambda p: optim.LBFGS([p], line_search_fn="armijo"), ValueError, "'strong_wolfe' or None"),
+        (lambda p: optim.LBFGS([{"params": [p]}, {"params": [mg.tensor([1.0], requires_grad=True)]}]),
+         ValueError, "one group"),
+    ],
+)  # fmt: skip
+def test_lbfgs_says_what_it_needs(make, error, words):
+    with pytest.raises(error, match=words):
+        make(mg.tensor([1.0], requires_grad=True))

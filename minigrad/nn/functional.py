@@ -480,9 +480,9 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
     """The last axes made longer: pad = (left, right, top, bottom, ...), as PyTorch's.
 
     input (..., H, W) gives (..., H + top + bottom, W + left + right). The pairs go from the last
-    axis backwards; ``mg.pad`` takes NumPy's widths instead. ``mode``: "constant" (``value``),
-    "reflect", "replicate" (the edge) or "circular". Raises ValueError for an odd number of widths,
-    negative ones, more pairs than axes, or another mode.
+    axis backwards; negative widths take away. ``mg.pad`` takes NumPy's widths instead. ``mode``:
+    "constant" (``value``), "reflect", "replicate" (the edge) or "circular". Raises ValueError for
+    an odd number of widths, more pairs than axes, taking away more than there is, or another mode.
 
     >>> pad(mg.ones((1, 2)), (1, 0))
     tensor([[0., 1., 1.]])
@@ -491,13 +491,24 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
     if mode not in PAD_MODES:
         raise ValueError(f"pad: mode must be one of {tuple(PAD_MODES)}, got {mode!r}")
     pairs = list(zip(pad[::2], pad[1::2], strict=False))
-    if len(pad) % 2 or len(pairs) > x.ndim or min(pad, default=0) < 0:
+    if len(pad) % 2 or len(pairs) > x.ndim:
         raise ValueError(
-            f"pad: expected two widths of 0 or more for each of the last axes of "
-            f"{x.shape}, from the last backwards, got {tuple(pad)}"
+            f"pad: expected two widths for each of the last axes of {x.shape}, from the last "
+            f"backwards, got {tuple(pad)}"
         )
     widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
+    if min(pad, default=0) < 0:
+        ends = [
+            (max(-low, 0), n + min(high, 0)) for (low, high), n in zip(widths, x.shape, strict=True)
+        ]
+        if any(start > end for start, end in ends):
+            raise ValueError(f"pad: widths {tuple(pad)} take away more than {x.shape} has")
+        x = x[tuple([slice(start, end) for start, end in ends])]
+        widths = [(max(low, 0), max(high, 0)) for low, high in widths]
     if mode == "constant":
+        with np.errstate(invalid="ignore"):
+            kept = np.asarray(value).astype(x.dtype) == value
+        x = x if kept or x.dtype.kind not in "iub" else x.astype(np.float64)
         return pad_axes(x, widths, constant_values=value)
     return pad_axes(x, widths, mode=PAD_MODES[mode])
 

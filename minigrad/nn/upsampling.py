@@ -11,8 +11,10 @@ from minigrad.operators.upsampling import check_mode, check_target
 class Upsample(OfImages, function=F.interpolate):
     """Images of another size, as ``torch.nn.Upsample``.
 
-    x (N, C, H, W) gives (N, C, out_h, out_w): give ``size`` or ``scale_factor``. ``mode``:
-    "nearest" or "bilinear". Raises ValueError for both or neither, and for other modes.
+    x (N, C, H, W) gives (N, C, out_h, out_w), and x (N, C, L) (N, C, out_l): give ``size`` or
+    ``scale_factor``. ``mode``: "nearest", "nearest-exact", "bilinear", "bicubic", "area", or of
+    signals "linear". See :func:`minigrad.nn.functional.interpolate`. Raises ValueError for both or
+    neither, and for other modes.
 
     >>> nn.Upsample(scale_factor=2)(mg.zeros((1, 3, 4, 4))).shape
     (1, 3, 8, 8)
@@ -23,8 +25,8 @@ class Upsample(OfImages, function=F.interpolate):
     @checked(size="[1, inf)", scale_factor="(0, inf)")
     def __init__(
         self,
-        size: int | tuple[int, int] | None = None,
-        scale_factor: float | tuple[float, float] | None = None,
+        size: int | tuple[int, ...] | None = None,
+        scale_factor: float | tuple[float, ...] | None = None,
         mode: str = "nearest",
         align_corners: bool | None = None,
     ) -> None:

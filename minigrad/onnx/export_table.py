@@ -1227,7 +1227,7 @@ def _conv_transpose(b: Builder, s: Merged, x: Any) -> Any:
     )
 
 
-@layer(nn.Upsample)
+@layer(nn.Upsample, fits=lambda module: module.mode in ("nearest", "bilinear"), axes=4)
 def _upsample(b: Builder, s: Merged, x: Any) -> Any:
     module: Any = s.step.module
     linear = module.mode == "bilinear"
@@ -1340,7 +1340,7 @@ MATRIX = "ONNX has no operator for it"
 ROWS.update({
     "conv2d_weight_grad": GRADIENT, "max_pool2d_grad": GRADIENT, "max_pool2d_pick": GRADIENT,
     "inv": MATRIX, "solve": MATRIX, "pinv": MATRIX, "cholesky": MATRIX, "eigh": MATRIX,
-    "svd": MATRIX, "qr": MATRIX,
+    "svd": MATRIX, "qr": MATRIX, "matrix_exp": MATRIX,
     "cumprod": "ONNX has products of this kind from opset 26 on only",
     "unwrap": MATRIX,
     "gammaln": MATRIX, "digamma": MATRIX, "polygamma": MATRIX,

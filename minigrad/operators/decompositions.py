@@ -294,16 +294,19 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
     """(z, residuals, rank, singular values): z makes the sum of squares of b - a @ z least.
 
     As np.linalg.lstsq, by the pseudo-inverse: the derivative supposes that the rank stays. a (m, n)
-    and b (m,) or (m, k) give z (n,) or (n, k). Raises ValueError for a stack of matrices and
-    an ``rcond`` that is not a number.
+    and b (m,) or (m, k) give z (n,) or (n, k). Of stacks, a (..., m, n) and b (..., m, k) give z
+    (..., n, k), residuals (..., k), if every matrix has rank n < m, and a rank for each. Raises
+    ValueError for shapes that do not fit and an ``rcond`` that is not a number.
 
     >>> lstsq(tensor([[2.0], [0.0]]), tensor([4.0, 3.0]))[0]
     tensor([2.])
     """
-    if a.ndim != 2:
-        raise ValueError(f"expected one matrix (m, n), got shape {a.shape}")
+    if a.ndim < 2 or b.ndim < 1 or b.shape[-2 if b.ndim > 1 else 0] != a.shape[-2]:
+        raise ValueError(
+            f"expected matrices (..., m, n) and (..., m, k), got {a.shape} and {b.shape}"
+        )
     a = as_float(a)
-    m, n = a.shape
+    m, n = a.shape[-2:]
     eps = float(np.finfo(a.dtype).eps)
     if rcond is not None and not rcond < math.inf:
         raise ValueError(f"rcond must be a number, got {rcond}")
@@ -311,9 +314,15 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
     z = np.linalg.pinv(a, cut) @ b
     singular = svdvals(a)
     values: Any = engine.constant(singular)
-    rank: Any = np.intc(np.count_nonzero(values > cut * values[:1]))
-    residuals: Any = np.atleast_1d(np.sum(np.square(b - a @ z), axis=0))
-    return z, residuals if rank == n < m else residuals[:0], rank, singular
+    none: Any = np.zeros((0,), a.dtype)
+    rank: Any = np.count_nonzero(values > cut * values[..., :1], axis=-1)
+    rank = np.asarray(rank).astype(np.intc)
+    whole = bool(np.all(rank == n)) and n < m
+    if not whole:
+        return z, none, rank, singular
+    residuals: Any = np.sum(np.square(b - a @ z), axis=-2 if b.ndim > 1 else 0)
+    residuals = np.atleast_1d(residuals)
+    return z, residuals, rank, singular
 
 
 @constant(np.linalg.matrix_rank)

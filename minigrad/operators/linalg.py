@@ -24,10 +24,12 @@ from minigrad.operators.einsum import tensordot
 from minigrad.operators.matrix_inverses import (
     det,
     inv,
+    matrix_exp,
     matrix_power,
     pinv,
     slogdet,
     solve,
+    solve_triangular,
     tensorinv,
     tensorsolve,
 )
@@ -37,9 +39,9 @@ from minigrad.operators.shapes import matrix_transpose
 
 __all__ = [
     "cholesky", "cond", "cross", "det", "diagonal", "eigh", "eigvalsh", "inv", "lstsq", "matmul",
-    "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot", "norm", "outer",
-    "pinv", "qr", "slogdet", "solve", "svd", "svdvals", "tensordot", "tensorinv", "tensorsolve",
-    "trace", "vecdot", "vector_norm",
+    "matrix_exp", "matrix_norm", "matrix_power", "matrix_rank", "matrix_transpose", "multi_dot",
+    "norm", "outer", "pinv", "qr", "slogdet", "solve", "solve_triangular", "svd", "svdvals",
+    "tensordot", "tensorinv", "tensorsolve", "trace", "vecdot", "vector_norm",
 ]  # fmt: skip
 
 STACKS = [sample((2, 3, 4)), sample((2, 2), offset=1), sample((0, 2, 2))]

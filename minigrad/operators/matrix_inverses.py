@@ -10,11 +10,15 @@ import numpy as np
 from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
 from minigrad.operators.domain import Domain, anywhere, sample, well_conditioned
 from minigrad.operators.products import transposed
+from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
-__all__ = ["det", "inv", "matrix_power", "pinv", "slogdet", "solve", "tensorinv", "tensorsolve"]
+__all__ = [
+    "det", "inv", "matrix_exp", "matrix_power", "pinv", "slogdet", "solve", "solve_triangular",
+    "tensorinv", "tensorsolve",
+]  # fmt: skip
 
 
 class SlogdetResult(NamedTuple):
@@ -181,6 +185,91 @@ def solve(a: Array, b: Array) -> Array:
     >>> solve(tensor([[2.0, 0.0], [0.0, 4.0]]), tensor([2.0, 2.0]))
     tensor([1. , 0.5])
     """
+
+
+@composite(
+    arrays=2,
+    domain=(well_conditioned, anywhere),
+    samples=[
+        sample((3, 3), (3, 2), upper=True), sample((3, 3), (3, 1), upper=False),
+        sample((2, 2, 2), (2, 2, 3), upper=True, unitriangular=True),
+        sample((2, 2), (3, 2), upper=False, left=False), sample((0, 2, 2), (2, 1), upper=True),
+    ],
+)  # fmt: skip
+def solve_triangular(
+    a: Array, b: Array, *, upper: bool, left: bool = True, unitriangular: bool = False
+) -> Array:
+    """The z with a @ z = b, or z @ a = b without ``left``, for a triangular ``a``.
+
+    Only the ``upper`` triangle of a (..., n, n) is read, or the lower one, and with
+    ``unitriangular`` its diagonal counts as ones. b (..., n, k), or (..., k, n) without ``left``,
+    gives z of its shape. As torch.linalg.solve_triangular. Raises LinAlgError for a zero on the
+    diagonal.
+
+    >>> solve_triangular(tensor([[2.0, 1.0], [9.0, 4.0]]), tensor([[4.0], [8.0]]), upper=True)
+    tensor([[1.],
+            [2.]])
+    """
+    a, b = as_float(a), as_float(b)
+    offset = int(bool(unitriangular))
+    half = np.triu(a, offset) if upper else np.tril(a, -offset)
+    if unitriangular:
+        half = half + np.eye(a.shape[-1], dtype=a.dtype)
+    if left:
+        return np.linalg.solve(half, b)
+    return transposed(np.linalg.solve(transposed(half), transposed(b)))
+
+
+#: Numerator of the Padé approximation of e^x of degree 13, from x^0 on.
+_PADE = (
+    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0,
+    129060195264000.0, 10559470521600.0, 670442572800.0, 33522128640.0, 1323241920.0, 40840800.0,
+    960960.0, 16380.0, 182.0, 1.0,
+)  # fmt: skip
+
+
+def _matrix_exp_vjp(g: Any, _ans: Any, a: Any) -> Any:
+    # Van Loan (1978): the derivative stands in a corner of the exponential of twice the size.
+    n, at = a.shape[-1], transposed(a)
+    above = np.concatenate([at, g], axis=-1)
+    below = np.concatenate([np.zeros(a.shape, a.dtype), at], axis=-1)
+    return matrix_exp(np.concatenate([above, below], axis=-2))[..., :n, n:]
+
+
+@operator(vjp=_matrix_exp_vjp, samples=SQUARE, numbers="float", wide=True)
+def matrix_exp(a: Array) -> Array:
+    """The exponential of square matrices (..., n, n): the sum of a^k / k!.
+
+    By scaling and squaring, as scipy.linalg.expm and torch.linalg.matrix_exp: Higham, "The scaling
+    and squaring method for the matrix exponential revisited", 2005. float32 is computed in float64.
+    Raises ValueError unless the matrices are square.
+
+    >>> matrix_exp(tensor([[0.0, 1.0], [0.0, 0.0]]))
+    tensor([[1., 1.],
+            [0., 1.]])
+    """
+    if not square(a).size:
+        return a.copy()
+    x = a.astype(np.float64)
+    size = np.max(np.sum(np.abs(x), axis=-2), axis=-1)
+    known = np.isfinite(size) & (size > 0)
+    halvings = np.ceil(np.log2(np.where(known, size, 1.0) / 5.37))
+    halvings = np.where(known, np.maximum(halvings, 0.0), 0.0)[..., None, None]
+    x = x * np.exp2(-halvings)
+    one = np.eye(a.shape[-1])
+    x2 = x @ x
+    x4 = x2 @ x2
+    x6 = x4 @ x2
+
+    def even(*c: float) -> Any:
+        low = c[0] * one + c[1] * x2 + c[2] * x4 + c[3] * x6
+        return low + x6 @ (c[4] * x2 + c[5] * x4 + c[6] * x6)
+
+    p, q = x @ even(*_PADE[1::2]), even(*_PADE[::2])
+    ans = np.linalg.solve(q - p, q + p)
+    for i in range(int(halvings.max())):
+        ans = np.where(halvings > i, ans @ ans, ans)
+    return ans.astype(a.dtype)
 
 
 def _pinv_vjp(g: Any, ans: Any, x: Any, rcond: Any = None, hermitian: bool = False) -> Any:

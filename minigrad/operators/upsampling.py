@@ -1,4 +1,4 @@
-"""Enlarging (and shrinking) images: nearest neighbour and bilinear."""
+"""Enlarging (and shrinking) images and signals: nearest neighbour, linear, cubic and means."""
 
 from __future__ import annotations
 
@@ -8,13 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.windows import check_image, pair
+from minigrad.kernels.windows import check_image, pair, single
 from minigrad.operators.declare import Array, composite
 from minigrad.operators.domain import sample
-from minigrad.operators.pooling import sum_pool2d_grad
+from minigrad.operators.pooling import adaptive_avg_pool2d, sum_pool2d_grad
 from minigrad.operators.weighing import weigh
 
 __all__ = ["interpolate"]
+
+
+#: The modes for signals and for images.
+MODES = {
+    3: ("nearest", "nearest-exact", "linear", "area"),
+    4: ("nearest", "nearest-exact", "bilinear", "bicubic", "area"),
+}
 
 
 @composite(
@@ -25,46 +32,66 @@ __all__ = ["interpolate"]
         sample((1, 2, 3, 4), size=(5, 2), mode="bilinear"),
         sample((1, 2, 3, 4), scale_factor=1.7, mode="bilinear"),
         sample((1, 1, 3, 4), size=(5, 1), mode="bilinear", align_corners=True),
+        sample((1, 1, 3, 4), size=(5, 3), mode="bicubic"),
+        sample((1, 1, 3, 4), size=(2, 3), mode="area"), sample((1, 2, 4), size=7, mode="linear"),
     ],
     wide=True,
 )  # fmt: skip
 def interpolate(
     input: Array,
-    size: int | tuple[int, int] | None = None,
-    scale_factor: float | tuple[float, float] | None = None,
+    size: int | tuple[int, ...] | None = None,
+    scale_factor: float | tuple[float, ...] | None = None,
     mode: str = "nearest",
     align_corners: bool | None = None,
 ) -> Array:
-    """Images of another size, as torch.nn.functional.interpolate on (N, C, H, W).
+    """Images (N, C, H, W) or signals (N, C, L) of another size, as PyTorch's.
 
-    Give ``size`` (out_h, out_w) or ``scale_factor``. ``mode``: "nearest" repeats pixels;
-    "bilinear" weighs the four nearest ones by distance, between pixel centres, or between the
-    corner pixels with ``align_corners=True``. Raises ValueError for anything else.
+    Give ``size`` (out_h, out_w) or ``scale_factor``. ``mode``: "nearest" repeats pixels, by their
+    corners, and "nearest-exact" by their centres; "bilinear" ("linear" of signals) weighs the four
+    nearest ones by distance and "bicubic" the sixteen nearest ones (Keys, "Cubic convolution
+    interpolation for digital image processing", 1981, with a = -0.75), both between pixel centres,
+    or between the corner pixels with ``align_corners=True``; "area" takes means, as
+    :func:`adaptive_avg_pool2d`. Raises ValueError for anything else.
 
     >>> interpolate(tensor([[[[1.0, 3.0]]]]), scale_factor=(1, 2))
     tensor([[[[1., 1., 3., 3.]]]])
-    >>> interpolate(tensor([[[[1.0, 3.0]]]]), size=(1, 3), mode="bilinear", align_corners=True)
-    tensor([[[[1., 2., 3.]]]])
+    >>> interpolate(tensor([[[1.0, 3.0]]]), size=3, mode="linear", align_corners=True)
+    tensor([[[1., 2., 3.]]])
     """
+    if input.ndim == 3:
+        check_mode("interpolate", mode, 3)
+        one: Any = single("interpolate", "size", size)
+        factor: Any = single("interpolate", "scale_factor", scale_factor)
+        word = "bilinear" if mode == "linear" else mode
+        sizes = None if one is None else (1, one)
+        factors = None if factor is None else (1, factor)
+        return interpolate(input[:, :, None], sizes, factors, word, align_corners)[:, :, 0]
     check_image("interpolate", input.shape)
     before: tuple[int, int] = input.shape[2:]
     after, steps = _sizes(before, size, scale_factor)
-    check_mode("interpolate", mode)
-    if mode == "nearest":
-        if align_corners is not None:
-            raise ValueError("interpolate: align_corners is for mode='bilinear' only")
-        return _nearest(input, after, steps)
+    check_mode("interpolate", mode, 4)
+    weighs = mode in ("bilinear", "bicubic")
+    if align_corners is not None and not weighs:
+        raise ValueError("interpolate: align_corners is for mode='bilinear' and 'bicubic' only")
+    if mode == "area":
+        return adaptive_avg_pool2d(input, after)
+    if not weighs:
+        return _nearest(input, after, steps, 0.5 if mode == "nearest-exact" else 0.0)
+    weights = _between if mode == "bilinear" else _cubic
     rows, columns = (
-        _between(n, m, step, bool(align_corners))
+        weights(n, m, step, bool(align_corners))
         for n, m, step in zip(before, after, steps, strict=True)
     )
     return weigh(weigh(input, matrix=rows, axis=-2), matrix=columns, axis=-1)
 
 
-def check_mode(name: str, mode: str) -> None:
-    """Raise ValueError unless this is a way of filling in pixels."""
-    if mode not in ("nearest", "bilinear"):
-        raise ValueError(f"{name}: mode must be 'nearest' or 'bilinear', got {mode!r}")
+def check_mode(name: str, mode: str, axes: int | None = None) -> None:
+    """Raise ValueError unless this is a way of filling in what has this many axes."""
+    known = MODES[axes] if axes else tuple(dict.fromkeys([*MODES[4], *MODES[3]]))
+    if mode not in known:
+        *words, last = map(repr, known)
+        of = {3: " of signals (N, C, L)", 4: " of images (N, C, H, W)"}.get(axes or 0, "")
+        raise ValueError(f"{name}: mode{of} must be {', '.join(words)} or {last}, got {mode!r}")
 
 
 def check_target(name: str, size: Any, scale_factor: Any) -> None:
@@ -102,28 +129,48 @@ def _sizes(
     return after, steps
 
 
-def _nearest(x: Any, after: tuple[int, int], steps: list[float]) -> Any:
+def _nearest(x: Any, after: tuple[int, int], steps: list[float], offset: float) -> Any:
     n, c, h, w = x.shape
-    # And one that doubles it, it doubles evenly.
-    doubled = (m == 2 * n for m, n in zip(after, (h, w), strict=True))
-    steps = [0.5 if even else step for even, step in zip(doubled, steps, strict=True)]
+    if not offset:
+        # And one that doubles it, it doubles evenly.
+        doubled = (m == 2 * n for m, n in zip(after, (h, w), strict=True))
+        steps = [0.5 if even else step for even, step in zip(doubled, steps, strict=True)]
     i, j = after[0] // h, after[1] // w
     if after == (i * h, j * w) and steps == [1 / i, 1 / j]:
         # Whole factors: its gradient is a sum and no scatter.
         return sum_pool2d_grad(x, (n, c, *after), (i, j))
     rows, columns = (
-        np.minimum((np.arange(m) * step).astype(int), n - 1)
+        np.minimum(((np.arange(m) + offset) * step).astype(int), n - 1)
         for m, step, n in zip(after, steps, (h, w), strict=True)
     )
     return x[:, :, rows[:, None], columns]
 
 
+def _where(n: int, m: int, step: float, align_corners: bool) -> Any:
+    """Where m new pixels lie between n old ones."""
+    if align_corners:
+        return np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0)
+    return (np.arange(m) + 0.5) * step - 0.5
+
+
+def _cubic(n: int, m: int, step: float, align_corners: bool) -> Any:
+    """The matrix (m, n) that weighs the four old pixels around each new one."""
+    place = _where(n, m, step, align_corners)
+    low = np.floor(place).astype(int)
+    matrix, a = np.zeros((m, n)), -0.75
+    for tap in range(-1, 3):
+        d = np.abs(place - low - tap)
+        near = ((a + 2) * d - (a + 3)) * d * d + 1
+        far = ((d - 5) * d + 8) * d * a - 4 * a
+        # The pixels at the border stand for those beyond.
+        at = np.clip(low + tap, 0, n - 1)
+        np.add.at(matrix, (np.arange(m), at), np.where(d <= 1, near, far))
+    return matrix
+
+
 def _between(n: int, m: int, step: float, align_corners: bool) -> Any:
     """The matrix (m, n) that weighs the two old pixels around each new one."""
-    if align_corners:
-        place = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0)
-    else:
-        place = np.maximum((np.arange(m) + 0.5) * step - 0.5, 0.0)
+    place = np.maximum(_where(n, m, step, align_corners), 0.0)
     low = np.minimum(place.astype(int), n - 1)
     weight = np.where(low < n - 1, place - low, 0.0)
     matrix = np.zeros((m, n))

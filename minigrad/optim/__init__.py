@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 
 from minigrad.lazy import spelled
 from minigrad.optim import lr_scheduler as lr_scheduler
-from minigrad.optim.adam import Adam, AdamW, NAdam
+from minigrad.optim.adam import Adam, AdamW, NAdam, RAdam
 from minigrad.optim.adaptive import Adadelta, Adagrad, RMSprop
 from minigrad.optim.clipping import clip_by_global_norm, clip_grad_norm_, clip_grad_value_
+from minigrad.optim.lbfgs import LBFGS
 from minigrad.optim.optimizer import Optimizer
 from minigrad.optim.sgd import SGD
 
 __all__ = [
-    "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "NAdam", "Optimizer", "RMSprop",
-    "clip_by_global_norm", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
+    "LBFGS", "SGD", "Adadelta", "Adagrad", "Adam", "AdamW", "NAdam", "Optimizer", "RAdam",
+    "RMSprop", "clip_by_global_norm", "clip_grad_norm_", "clip_grad_value_", "lr_scheduler",
 ]  # fmt: skip
 
 if not TYPE_CHECKING:

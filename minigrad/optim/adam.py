@@ -182,3 +182,68 @@ class NAdam(Optimizer):
             np.subtract(p, g, out=p)
 
         return update
+
+
+class RAdam(Optimizer):
+    """Adam that waits until its denominator is to be trusted, after ``torch.optim.RAdam``.
+
+    m and v as in :class:`Adam`. With ρ = 2 / (1 - β2) - 1 and ρ(t) = ρ - 2 t β2^t / (1 - β2^t):
+    while ρ(t) <= 5, p -= lr * m / (1 - β1^t); then p -= lr * m / (1 - β1^t) *
+    sqrt(1 - β2^t) / (sqrt(v) + eps) * sqrt((ρ(t) - 4) (ρ(t) - 2) ρ / ((ρ - 4) (ρ - 2) ρ(t))), which
+    spares a warm-up of the learning rate. ``weight_decay`` is L2, or with
+    ``decoupled_weight_decay`` as in :class:`AdamW`.
+
+    Raises ValueError for negative settings and betas outside [0, 1). Liu et al., "On the variance
+    of the adaptive learning rate and beyond", 2020.
+
+    >>> w = mg.tensor([1.0], requires_grad=True)
+    >>> optimizer = optim.RAdam([w], lr=0.25)
+    >>> (w * w).sum().backward()
+    >>> optimizer.step()
+    >>> w.tolist()
+    [0.5]
+    """
+
+    @checked()
+    def __init__(
+        self,
+        params: Params = None,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled_weight_decay: bool = False,
+        *,
+        maximize: bool = False,
+    ) -> None:
+        super().__init__(params, settings(locals()))
+
+    def initial_state(self, group: Group) -> dict[str, float]:
+        """The running averages of g and g²."""
+        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
+
+    def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
+        """Liu et al., algorithm 2: Adam times a factor, or momentum alone in the first steps."""
+        t = scalars["step"]
+        beta1, beta2 = map(float, group["betas"])
+        size = float(group["lr"]) / (1.0 - beta1**t)
+        limit = 2.0 / (1.0 - beta2) - 1.0
+        left = 1.0 - beta2**t
+        length = limit - 2.0 * t * beta2**t / left
+        trusted = length > 5.0
+        if trusted:
+            grown = (length - 4.0) * (length - 2.0) * limit
+            size *= math.sqrt(left * grown / ((limit - 4.0) * (limit - 2.0) * length))
+
+        def update(chunk: Chunk) -> None:
+            p, g, s = chunk.p, chunk.g, chunk.s
+            m, v = chunk.state["exp_avg"], chunk.state["exp_avg_sq"]
+            if trusted:
+                kernels.adam(p, g, s, m, v, None, beta1, beta2, size, group["eps"])
+                return
+            average_square(v, g, s, beta2)
+            average(m, g, s, beta1)
+            np.multiply(m, size, out=s)
+            np.subtract(p, s, out=p)
+
+        return update

@@ -21,7 +21,8 @@ from minigrad.optim.optimizer import Group, Optimizer
 
 __all__ = [
     "LRScheduler", "LambdaLR", "StepLR", "MultiStepLR", "ExponentialLR", "LinearLR",
-    "CosineAnnealingLR", "OneCycleLR", "ReduceLROnPlateau",
+    "CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "ReduceLROnPlateau",
+    "SequentialLR",
 ]  # fmt: skip
 
 
@@ -312,6 +313,66 @@ class CosineAnnealingLR(LRScheduler):
         return [(group["lr"] - low) * (now / before) + low for group in self._groups]
 
 
+class CosineAnnealingWarmRestarts(LRScheduler):
+    """Half a cosine from lr down to ``eta_min`` over ``T_0`` steps, then again from lr.
+
+    Each cycle is ``T_mult`` times as long as the one before. With t steps since the last restart
+    and T the length of the cycle: lr(t) = eta_min + (lr - eta_min) (1 + cos(π t / T)) / 2.
+    ``step(epoch)`` goes to that place, which may be a fraction. Raises ValueError unless T_0 and
+    T_mult are positive, and for a negative epoch. Loshchilov and Hutter, "SGDR", 2017.
+
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> schedule = optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=2)
+    >>> rates = []
+    >>> for _ in range(4):
+    ...     rates.append(round(schedule.get_last_lr()[0], 3))
+    ...     optimizer.step()
+    ...     schedule.step()
+    >>> rates
+    [1.0, 0.5, 1.0, 0.5]
+    """
+
+    @checked(T_0="[1, inf)", T_mult="[1, inf)", eta_min="[0, inf)")
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_0: int,
+        T_mult: int = 1,
+        eta_min: float = 0.0,
+        last_epoch: int = -1,
+    ) -> None:
+        self.T_0, self.T_mult, self.eta_min = T_0, T_mult, eta_min
+        self.T_i, self.T_cur = T_0, float(last_epoch)
+        super().__init__(optimizer, last_epoch)
+
+    def get_lr(self) -> list[float]:
+        """The cosine at ``T_cur`` steps since the last restart."""
+        share = (1.0 + math.cos(math.pi * self.T_cur / self.T_i)) / 2.0
+        return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
+
+    def _advance(self) -> None:
+        if self.last_epoch == -1:  # from the start, or from the start again
+            self.T_i, self.T_cur = self.T_0, -1.0
+        self.T_cur += 1
+        if self.T_cur >= self.T_i:
+            self.T_cur -= self.T_i
+            self.T_i *= self.T_mult
+        super()._advance()
+
+    @checked(epoch="[0, inf)")
+    def step(self, epoch: float | None = None) -> None:
+        """Go one step on, or to ``epoch``."""
+        if epoch is None:
+            super().step()
+            return
+        self.T_i, self.T_cur = self.T_0, epoch
+        while self.T_cur >= self.T_i:
+            self.T_cur -= self.T_i
+            self.T_i *= self.T_mult
+        self.last_epoch = math.floor(epoch) - 1
+        super()._advance()
+
+
 class OneCycleLR(LRScheduler):
     """One cycle: up from max_lr / div_factor to ``max_lr``, then down far below the start.
 
@@ -507,3 +568,102 @@ def _measured(value: Any) -> float:
     if array.size != 1 or array.dtype.kind not in "fiu":
         raise TypeError(f"ReduceLROnPlateau: step needs one number, got {value!r:.80}")
     return float(array.reshape(()))
+
+
+class SequentialLR(LRScheduler):
+    """Several schedules, one after the other: the next one starts at each of the ``milestones``.
+
+    All act on ``optimizer``, and were made for it. Raises ValueError unless there is one milestone
+    less than schedules, and for schedules of another optimizer; TypeError for what is no schedule,
+    and for ReduceLROnPlateau.
+
+    >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
+    >>> warm_up = optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
+    >>> decay = optim.lr_scheduler.ExponentialLR(optimizer, gamma=0.5)
+    >>> schedule = optim.lr_scheduler.SequentialLR(optimizer, [warm_up, decay], milestones=[2])
+    >>> rates = []
+    >>> for _ in range(4):
+    ...     rates.append(schedule.get_last_lr()[0])
+    ...     optimizer.step()
+    ...     schedule.step()
+    >>> rates
+    [0.5, 0.75, 1.0, 0.5]
+    """
+
+    _not_saved = ("optimizer", "schedulers")
+
+    @checked(last_epoch="[-1, inf)")
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        schedulers: list[LRScheduler],
+        milestones: list[int],
+        last_epoch: int = -1,
+    ) -> None:
+        if not schedulers or len(milestones) != len(schedulers) - 1:
+            raise ValueError(
+                f"SequentialLR: expected one milestone less than schedules, got "
+                f"{len(milestones)} and {len(schedulers)}"
+            )
+        given: list[Any] = schedulers
+        for i, one in enumerate(given):
+            if not isinstance(one, LRScheduler) or isinstance(one, ReduceLROnPlateau):
+                raise TypeError(
+                    f"SequentialLR: schedule {i} must be a schedule that needs no value, got "
+                    f"{one!r:.80}"
+                )
+            if one.optimizer is not optimizer:
+                raise ValueError(f"SequentialLR: schedule {i} is of another optimizer")
+        self.schedulers, self.milestones = schedulers, sorted(milestones)
+        self.optimizer, self.last_epoch = optimizer, last_epoch + 1
+        # Each has made its first step already, on top of those before it: as if none had.
+        for group in optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        for one in schedulers:
+            one.last_epoch -= 1
+        self._start(schedulers[0])
+
+    def _start(self, schedule: LRScheduler) -> None:
+        schedule._first = True
+        schedule._advance()
+        schedule._first = False
+        self._last_lr = schedule.get_last_lr()
+
+    def step(self) -> None:
+        """Go one step on in the schedule whose turn it is."""
+        self._warn_if_early()
+        self.last_epoch += 1
+        turn = sum(milestone <= self.last_epoch for milestone in self.milestones)
+        schedule = self.schedulers[turn]
+        if turn and self.milestones[turn - 1] == self.last_epoch:
+            for group, base in zip(self._groups, schedule.base_lrs, strict=True):
+                group["lr"] = base
+            schedule.last_epoch = -1
+            self._start(schedule)
+        else:
+            schedule._advance()
+            self._last_lr = schedule.get_last_lr()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of this schedule, and in a list those of its parts."""
+        parts = [one.state_dict() for one in self.schedulers]
+        return {**super().state_dict(), "schedulers": parts}
+
+    @checked()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load what :meth:`state_dict` returned. Raises ValueError if it does not fit."""
+        rest = dict(state_dict)
+        parts = rest.pop("schedulers", None)
+        if not isinstance(parts, list) or len(parts) != len(self.schedulers):
+            raise ValueError(
+                f"SequentialLR: load_state_dict: expected the states of {len(self.schedulers)} "
+                f"schedules, got {parts!r:.80}"
+            )
+        known = {*vars(self)} - {*self._not_saved}
+        if {*rest} != known:
+            raise ValueError(
+                f"SequentialLR: load_state_dict: expected {sorted(known)}, got {sorted(rest)}"
+            )
+        for one, part in zip(self.schedulers, parts, strict=True):
+            one.load_state_dict(part)
+        vars(self).update(copy.deepcopy(rest))

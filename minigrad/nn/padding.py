@@ -1,0 +1,189 @@
+"""Padding layers: elements put around signals and images, or taken away by negative widths.
+
+The arithmetic and the errors are those of :func:`minigrad.nn.functional.pad`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from minigrad.engine.settings import checked
+from minigrad.engine.tensor import ArrayLike, Tensor
+from minigrad.nn import functional as F
+from minigrad.nn.layer import Layer
+
+Widths1d = int | tuple[int, int]
+Widths2d = int | tuple[int, int, int, int]
+
+
+class _Pad(Layer):
+    """What padding layers share: the widths, and one way of filling them."""
+
+    _shown = "padding"
+    mode: ClassVar[str]
+    axes: ClassVar[int]
+    padding: tuple[int, ...]
+    value = 0.0
+
+    def _set(self, padding: Any) -> None:
+        self.padding = padding if isinstance(padding, tuple) else (padding,) * (2 * self.axes)
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(N, C, ...) or (C, ...) to longer last axes."""
+        return F.pad(x, self.padding, self.mode, self.value)
+
+
+class _Pad1d(_Pad):
+    axes = 1
+
+    @checked()
+    def __init__(self, padding: Widths1d) -> None:
+        super().__init__()
+        self._set(padding)
+
+
+class _Pad2d(_Pad):
+    axes = 2
+
+    @checked()
+    def __init__(self, padding: Widths2d) -> None:
+        super().__init__()
+        self._set(padding)
+
+
+class ConstantPad1d(_Pad1d):
+    """Signals with ``padding`` (left, right) values at their ends, as ``torch.nn.ConstantPad1d``.
+
+    x (N, C, L) gives (N, C, left + L + right). Raises ValueError for taking away more than there
+    is.
+
+    >>> nn.ConstantPad1d((1, 2), 5.0)(mg.ones((1, 1)))
+    tensor([[5., 1., 5., 5.]])
+    """
+
+    _shown = "padding=, value="
+    mode = "constant"
+
+    @checked(value="(-inf, inf)")
+    def __init__(self, padding: Widths1d, value: float) -> None:
+        super().__init__(padding)
+        self.value = value
+
+
+class ConstantPad2d(_Pad2d):
+    """Images with a frame of one value, as ``torch.nn.ConstantPad2d``.
+
+    x (N, C, H, W) gives (N, C, top + H + bottom, left + W + right); ``padding``: one width, or
+    (left, right, top, bottom). Raises ValueError for taking away more than there is.
+
+    >>> nn.ConstantPad2d(1, 5.0)(mg.ones((1, 1, 2, 2))).shape
+    (1, 1, 4, 4)
+    """
+
+    _shown = "padding=, value="
+    mode = "constant"
+
+    @checked(value="(-inf, inf)")
+    def __init__(self, padding: Widths2d, value: float) -> None:
+        super().__init__(padding)
+        self.value = value
+
+
+class ZeroPad1d(_Pad1d):
+    """Signals continued by zeros, as ``torch.nn.ZeroPad1d``.
+
+    x (N, C, L) gives (N, C, left + L + right).
+
+    >>> nn.ZeroPad1d(1)(mg.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[0., 1., 2., 3., 0.]])
+    """
+
+    mode = "constant"
+
+
+class ZeroPad2d(_Pad2d):
+    """Each image framed by zeros, as ``torch.nn.ZeroPad2d``.
+
+    x (N, C, H, W) gives (N, C, top + H + bottom, left + W + right); ``padding``: one width, or
+    (left, right, top, bottom).
+
+    >>> nn.ZeroPad2d((1, 1, 0, 0))(mg.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[0., 1., 2., 3., 0.]]])
+    """
+
+    mode = "constant"
+
+
+class ReflectionPad1d(_Pad1d):
+    """Signals continued by their mirror image, as ``torch.nn.ReflectionPad1d``.
+
+    x (N, C, L) gives (N, C, left + L + right).
+
+    >>> nn.ReflectionPad1d(1)(mg.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[2., 1., 2., 3., 2.]])
+    """
+
+    mode = "reflect"
+
+
+class ReflectionPad2d(_Pad2d):
+    """Each image framed by its mirror image, as ``torch.nn.ReflectionPad2d``.
+
+    x (N, C, H, W) gives (N, C, top + H + bottom, left + W + right); ``padding``: one width, or
+    (left, right, top, bottom).
+
+    >>> nn.ReflectionPad2d((1, 1, 0, 0))(mg.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[2., 1., 2., 3., 2.]]])
+    """
+
+    mode = "reflect"
+
+
+class ReplicationPad1d(_Pad1d):
+    """Signals continued by their first and last values, as ``torch.nn.ReplicationPad1d``.
+
+    x (N, C, L) gives (N, C, left + L + right).
+
+    >>> nn.ReplicationPad1d(1)(mg.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[1., 1., 2., 3., 3.]])
+    """
+
+    mode = "replicate"
+
+
+class ReplicationPad2d(_Pad2d):
+    """Each image framed by its outermost pixels, as ``torch.nn.ReplicationPad2d``.
+
+    x (N, C, H, W) gives (N, C, top + H + bottom, left + W + right); ``padding``: one width, or
+    (left, right, top, bottom).
+
+    >>> nn.ReplicationPad2d((1, 1, 0, 0))(mg.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[1., 1., 2., 3., 3.]]])
+    """
+
+    mode = "replicate"
+
+
+class CircularPad1d(_Pad1d):
+    """Signals continued by values from the other end, as ``torch.nn.CircularPad1d``.
+
+    x (N, C, L) gives (N, C, left + L + right).
+
+    >>> nn.CircularPad1d(1)(mg.tensor([[1.0, 2.0, 3.0]]))
+    tensor([[3., 1., 2., 3., 1.]])
+    """
+
+    mode = "circular"
+
+
+class CircularPad2d(_Pad2d):
+    """Each image framed by pixels from the other side, as ``torch.nn.CircularPad2d``.
+
+    x (N, C, H, W) gives (N, C, top + H + bottom, left + W + right); ``padding``: one width, or
+    (left, right, top, bottom).
+
+    >>> nn.CircularPad2d((1, 1, 0, 0))(mg.tensor([[[1.0, 2.0, 3.0]]]))
+    tensor([[[3., 1., 2., 3., 1.]]])
+    """
+
+    mode = "circular"
