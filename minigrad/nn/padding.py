@@ -19,7 +19,6 @@ Widths2d = int | tuple[int, int, int, int]
 class _Pad(Layer):
     """What padding layers share: the widths, and one way of filling them."""
 
-    _shown = "padding"
     mode: ClassVar[str]
     axes: ClassVar[int]
     padding: tuple[int, ...]
@@ -34,6 +33,7 @@ class _Pad(Layer):
 
 
 class _Pad1d(_Pad):
+    _shown = "padding"
     axes = 1
 
     @checked()
@@ -43,6 +43,7 @@ class _Pad1d(_Pad):
 
 
 class _Pad2d(_Pad):
+    _shown = "padding"
     axes = 2
 
     @checked()
