@@ -643,7 +643,7 @@ def difference(row: dict[str, Any]) -> tuple[str, str, str]:
     old, new = (source.split("\n") for source in mutated(row))
     _, _, _, *changed = difflib.unified_diff(old, new, n=0, lineterm="")
     before, after = ([c[1:].strip() for c in changed if c[0] == sign] for sign in "-+")
-    return row["file"], " ".join(before), " ".join(after)
+    return row["file"], " ".join(before).strip(), " ".join(after).strip()
 
 
 def report(show: bool) -> int:
