@@ -1,5 +1,6 @@
 """Batches made by worker processes: the same ones, and nothing is left behind when it goes wrong."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -53,10 +54,11 @@ def named_memory():
 @pytest.fixture(autouse=True)
 def nothing_is_left():
     resource_tracker.ensure_running()  # Python's own, which stays where it was started once
+    gc.collect()  # what other tests have left open
     descriptors, shared = len(list(DESCRIPTORS.iterdir())), named_memory()
     yield
     assert not multiprocessing.active_children()
-    assert len(list(DESCRIPTORS.iterdir())) == descriptors
+    assert len(list(DESCRIPTORS.iterdir())) <= descriptors
     assert named_memory() == shared
 
 
