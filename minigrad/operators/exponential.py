@@ -178,10 +178,11 @@ def _raised(x: Any, exponent: float) -> Any:
     """x**exponent. NumPy takes 60 ns for each negative number to a whole power."""
     if type(x) is not np.ndarray or x.dtype.char not in "fd" or exponent % 1:
         return x**exponent
-    if abs(exponent) in (3, 4):
+    size = abs(exponent)
+    if size in (3, 4) or exponent == -2:
         base = x if exponent > 0 else 1.0 / x
         square = base * base
-        return square * (base if abs(exponent) == 3 else square)
+        return square if size == 2 else square * (base if size == 3 else square)
     if -2 < exponent < 5:
         return x**exponent  # which NumPy, too, does by one or two operations
     sizes = np.abs(x) ** exponent

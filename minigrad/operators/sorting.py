@@ -143,7 +143,8 @@ def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -
     def at(places: Any) -> Any:
         # One row of places for each row of x, then the axes of q in front.
         flat = np.broadcast_to(places, q.shape + rows.shape[:-1]).reshape(q.size, *rows.shape[:-1])
-        chosen = _in_order(engine.constant(rows), np.moveaxis(flat, 0, -1))
+        plain = np.ascontiguousarray(engine.constant(rows))
+        chosen = _in_order(plain, np.moveaxis(flat, 0, -1))
         found = np.take_along_axis(rows, chosen, -1)
         return np.reshape(np.moveaxis(found, -1, 0), q.shape + rows.shape[:-1])
 

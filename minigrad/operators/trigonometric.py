@@ -81,7 +81,7 @@ def _hypot(x: Any, y: Any) -> Any:
     dtype = np.result_type(x, y)
     if dtype.char in "fd":
         with np.errstate(over="ignore", under="ignore"):
-            squares = np.asarray(np.square(x) + np.square(y))
+            squares = np.asarray(x * x + y * y)  # a number stays weak
         limits = np.finfo(dtype)
         if squares.size and squares.min() > limits.tiny / limits.eps and squares.max() < np.inf:
             return np.sqrt(squares, out=squares)
