@@ -536,7 +536,7 @@ class Trainer:
             f"trainer.history holds the epochs before."
         )
 
-    @checked(batch_size="[1, inf)", start="(0, inf)", end="(0, inf)", steps="[3, inf)")
+    @checked(batch_size="[1, inf)", start="(0, inf)", end="(0, inf)", steps="[3, 1000000]")
     def lr_find(
         self,
         x: Any,
