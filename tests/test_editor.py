@@ -25,6 +25,7 @@ ROOT = Path(__file__).parent.parent
 #: Pages whose code is a program, which must satisfy the strictest checks of a type checker.
 PROGRAMS = [ROOT / "README.md", *sorted((ROOT / "docs" / "howto").glob("*.md"))]
 AXIS, LINE, KEEP = "axis: Axis = None", "axis: int | None = None", "keepdims: bool = False"
+DTYPE, FIRST, MASK = "dtype: Any = None", "initial: Any = None", "where: Any = True"
 
 #: The parameters of functions, as an editor shows them, and what they return.
 FUNCTIONS = {
@@ -45,9 +46,9 @@ FUNCTIONS = {
     "mg.gcd": "(x1: Array, x2: Array) -> Tensor",
     "mg.argmax": f"(a: Array, {LINE}, {KEEP}) -> Tensor",
     "mg.any": f"(a: Array, {AXIS}, {KEEP}) -> Tensor",
-    "mg.sum": f"(a: Array, {AXIS}, {KEEP}) -> Tensor",
-    "mg.max": f"(a: Array, {AXIS}, {KEEP}) -> Tensor",
-    "mg.std": f"(a: Array, {AXIS}, ddof: float = 0, {KEEP}) -> Tensor",
+    "mg.sum": f"(a: Array, {AXIS}, {KEEP}, *, {DTYPE}, {FIRST}, {MASK}) -> Tensor",
+    "mg.max": f"(a: Array, {AXIS}, {KEEP}, *, {FIRST}, {MASK}) -> Tensor",
+    "mg.std": f"(a: Array, {AXIS}, ddof: float = 0, {KEEP}, *, {DTYPE}, {MASK}) -> Tensor",
     "mg.nansum": f"(a: Array, {AXIS}, {KEEP}) -> Tensor",
     "mg.cumsum": f"(a: Array, {LINE}) -> Tensor",
     "mg.clip": "(a: Array, min: Array = None, max: Array = None) -> Tensor",
@@ -60,12 +61,12 @@ FUNCTIONS = {
 
 #: The same of methods, without the tensor itself.
 METHODS = {
-    "sum": f"({AXIS}, {KEEP}) -> Tensor",
-    "mean": f"({AXIS}, {KEEP}) -> Tensor",
-    "max": f"({AXIS}, {KEEP}) -> Tensor",
+    "sum": f"({AXIS}, {KEEP}, *, {DTYPE}, {FIRST}, {MASK}) -> Tensor",
+    "mean": f"({AXIS}, {KEEP}, *, {DTYPE}, {MASK}) -> Tensor",
+    "max": f"({AXIS}, {KEEP}, *, {FIRST}, {MASK}) -> Tensor",
     "argmax": f"({LINE}, {KEEP}) -> Tensor",
     "all": f"({AXIS}, {KEEP}) -> Tensor",
-    "min": f"({AXIS}, {KEEP}) -> Tensor",
+    "min": f"({AXIS}, {KEEP}, *, {FIRST}, {MASK}) -> Tensor",
     "argmin": f"({LINE}, {KEEP}) -> Tensor",
     "any": f"({AXIS}, {KEEP}) -> Tensor",
     "abs": "() -> Tensor",

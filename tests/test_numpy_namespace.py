@@ -197,10 +197,10 @@ def test_numpys_argument_names_work(call):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x: np.sum(x, dtype=np.float32), r"np\.sum: the argument dtype= .*astype"),
-        (lambda x: np.sum(x, 0, np.float32), r"np\.sum: the argument dtype="),
-        (lambda x: np.sum(x, where=x > 1), r"np\.sum: the argument where= .*np\.where"),
-        (lambda x: np.sum(x, initial=1.0), r"np\.sum: the argument initial="),
+        (lambda x: np.cumsum(x, dtype=np.float32), r"np\.cumsum: the argument dtype= .*astype"),
+        (lambda x: np.nansum(x, 0, np.float32), r"np\.nansum: the argument dtype="),
+        (lambda x: np.nansum(x, where=x > 1), r"np\.nansum: the argument where= .*np\.where"),
+        (lambda x: np.nansum(x, initial=1.0), r"np\.nansum: the argument initial="),
         (lambda x: np.mean(x, out=np.zeros(())), r"np\.mean: the argument out= .*value"),
         (lambda x: np.cumsum(x, 0, None, np.zeros(3)), r"np\.cumsum: the argument out="),
         (lambda x: np.reshape(x, 4, order="F"), r"np\.reshape: the argument order="),

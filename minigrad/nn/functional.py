@@ -11,7 +11,7 @@ tensor([0., 2.])
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -273,7 +273,7 @@ def embedding_bag(
     if factors is not None:
         rows = rows * factors[..., None]
     if index.ndim == 2 and index.size and padding_idx is None:
-        whole = {"sum": rows.sum, "mean": rows.mean, "max": rows.max}[mode]
+        whole: Callable[..., Tensor] = getattr(rows, mode)
         return whole(axis=1)
     rows = reshape(rows, (index.size, rows.shape[-1]))
     if padding_idx is not None:

@@ -331,6 +331,7 @@ def operator(
     numbers: str = "",
     wide: bool = False,
     runs: Callable[..., Any] | None = None,
+    rarely: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a differentiable operator; the decorated function computes it in plain NumPy.
 
@@ -344,6 +345,8 @@ def operator(
     ``reference``: what the tests compare with when no function of NumPy is named.
     ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.
     ``wide``: float16 is computed in float32, forward and in the rules, and rounded at the end.
+    ``rarely``: what runs where one of the keyword-only parameters is given, with the function
+    itself first; it combines operators.
     ``runs``: the function that computes, if the decorated one only gives the signature.
     """
     rules: tuple[Rule | None, ...]
@@ -386,10 +389,32 @@ def operator(
         def call(*args: P.args, **kwargs: P.kwargs) -> Tensor:
             return engine.record(op, args, kwargs)
 
-        _stands_for(call, numpy)
-        return call
+        public = call if rarely is None else _with_rare_settings(call, op, forward, rarely)
+        _stands_for(public, numpy)
+        return public
 
     return declare
+
+
+def _with_rare_settings(
+    call: Callable[P, Tensor], op: Operator, forward: Callable[..., Any], other: Callable[..., Any]
+) -> Callable[P, Tensor]:
+    """The function of an operator that runs ``other`` where its settings by name ask for more."""
+    code = cast("FunctionType", forward).__code__
+    count = code.co_argcount
+    rare = frozenset(code.co_varnames[count : count + code.co_kwonlyargcount])
+    op.params = op.params[:count]
+
+    @functools.wraps(forward)
+    def chosen(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        if not kwargs or rare.isdisjoint(kwargs):
+            return engine.record(op, args, kwargs)
+        try:
+            return cast("Tensor", other(call, *args, **kwargs))
+        except FAILURES as error:
+            raise _refused(op.shown, forward, args, kwargs, error) from error
+
+    return chosen
 
 
 def _give_tensors(function: Callable[..., Any]) -> None:

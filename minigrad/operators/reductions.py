@@ -9,9 +9,9 @@ import numpy as np
 
 from minigrad.kernels import current as kernels
 from minigrad.operators.arithmetic import divide_or_zero
-from minigrad.operators.declare import Array, Axis, composite, operator
+from minigrad.operators.declare import Array, Axis, composite, engine, operator
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample
-from minigrad.operators.rows import over_axes
+from minigrad.operators.rows import over_axes_from
 
 __all__ = [
     "amax", "amin", "logsumexp", "max", "mean", "min", "prod", "ptp", "std", "sum", "var",
@@ -41,31 +41,151 @@ def _per_element(x: Any, ans: Any, ddof: float) -> float:
     return 1.0 / n if n > 0 else math.nan
 
 
+# -- dtype=, where= and initial=, as NumPy defines them --------------------------------------------
+
+
+def _converted(a: Any, dtype: Any) -> Any:
+    a = engine.as_tensor(a)
+    return a if dtype is None else a.astype(dtype)
+
+
+def _chosen(a: Any, where: Any, fill: Any) -> tuple[Any, Any]:
+    """The array with ``fill`` where the condition does not hold, and the condition in full."""
+    mask = np.asarray(engine.constant(where))
+    if mask.dtype != np.bool_:
+        raise TypeError(f"where must hold booleans, got {mask.dtype}")
+    mask = np.broadcast_to(mask, a.shape)
+    return np.where(mask, a, engine.as_tensor(fill).astype(a.dtype)), mask
+
+
+def _accumulation(neutral: int, combine: Any) -> Any:
+    """A sum or a product over chosen elements that starts from ``initial``."""
+
+    def reduced(
+        reduce: Any, a: Any, axis: Axis = None, keepdims: bool = False, *,
+        dtype: Any = None, initial: Any = None, where: Any = True,
+    ) -> Any:  # fmt: skip
+        a = _converted(a, dtype)
+        if where is not True:
+            a, _ = _chosen(a, where, neutral)
+        ans = reduce(a, axis, keepdims)
+        ans = ans if dtype is None else ans.astype(dtype)
+        return ans if initial is None else combine(ans, engine.as_tensor(initial).astype(ans.dtype))
+
+    return reduced
+
+
+def _extreme_of_chosen(combine: Any) -> Any:
+    """A maximum or a minimum over chosen elements and ``initial``."""
+
+    def reduced(
+        reduce: Any, a: Any, axis: Axis = None, keepdims: bool = False, *,
+        initial: Any = None, where: Any = True,
+    ) -> Any:  # fmt: skip
+        a = _converted(a, None)
+        if initial is None:
+            if where is True:
+                return reduce(a, axis, keepdims)
+            raise ValueError("where= needs initial=, which stands where there is nothing")
+        first = engine.as_tensor(initial).astype(np.result_type(a.dtype, engine.constant(initial)))
+        if where is not True:
+            a, _ = _chosen(a, where, first)
+        if not a.size:
+            shape = np.sum(np.zeros(a.shape), axis=axis, keepdims=keepdims).shape
+            return np.broadcast_to(first, shape)
+        return combine(reduce(a, axis, keepdims), first)
+
+    return reduced
+
+
+def _mean_of_chosen(
+    reduce: Any, a: Any, axis: Axis = None, keepdims: bool = False, *,
+    dtype: Any = None, where: Any = True,
+) -> Any:  # fmt: skip
+    a = _converted(a, dtype)
+    if where is True:
+        return reduce(a, axis, keepdims)
+    a = a.astype(np.result_type(a.dtype, np.float64)) if a.dtype.kind in "iub" else a
+    a, mask = _chosen(a, where, 0)
+    count = np.sum(mask, axis=axis, keepdims=keepdims)
+    with np.errstate(invalid="ignore", divide="ignore"):  # of nothing, NaN
+        return np.sum(a, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
+
+
+def _variance_of_chosen(
+    reduce: Any, a: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, *,
+    dtype: Any = None, where: Any = True,
+) -> Any:  # fmt: skip
+    a = _converted(a, dtype)
+    if where is True:
+        return reduce(a, axis, ddof, keepdims)
+    a = a.astype(np.result_type(a.dtype, np.float64)) if a.dtype.kind in "iub" else a
+    a, mask = _chosen(a, where, 0)
+    centre = _mean_of_chosen(None, a, axis, True, where=where)
+    squares = np.where(mask, np.square(a - centre), 0.0)
+    count = np.sum(mask, axis=axis, keepdims=keepdims) - ddof
+    count = np.where(count > 0, count, math.nan).astype(squares.dtype)
+    return np.sum(squares, axis=axis, keepdims=keepdims) / count
+
+
+def _deviation_of_chosen(reduce: Any, a: Any, *args: Any, where: Any = True, **kwargs: Any) -> Any:
+    if where is True:
+        return _variance_of_chosen(reduce, a, *args, **kwargs)
+    variance = _variance_of_chosen(None, a, *args, where=where, **kwargs)
+    constant = engine.constant(variance) == 0  # whose gradient is 0, as that of std
+    return np.where(constant, 0.0, np.sqrt(np.where(constant, 1.0, variance)))
+
+
+# -- sums and means --------------------------------------------------------------------------------
+
+
 @operator(
     np.sum,
+    rarely=_accumulation(0, np.add),
     vjp=lambda g, _ans, _x, axis=None, keepdims=False: np.broadcast_to(
         expand_reduced(g, axis, keepdims), _x.shape
     ),
     samples=AXES + EMPTY,
 )
-def sum(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def sum(
+    a: Array,
+    axis: Axis = None,
+    keepdims: bool = False,
+    *,
+    dtype: Any = None,
+    initial: Any = None,
+    where: Any = True,
+) -> Array:
     """The sum over the axes; over all of them when ``axis`` is None.
+
+    It starts from ``initial`` and takes the elements where ``where``, a mask that broadcasts to
+    ``a``, holds; ``dtype`` converts them first. So in the other reductions.
 
     >>> sum(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     tensor([4., 6.])
+    >>> sum(tensor([1.0, 2.0, 3.0]), where=np.array([True, False, True]), initial=10.0)
+    tensor(14.)
     """
     return kernels.total(a, axis, keepdims)
 
 
 @operator(
     np.mean,
+    rarely=_mean_of_chosen,
     vjp=lambda g, _ans, _x, axis=None, keepdims=False: np.broadcast_to(
         expand_reduced(g / _count(_x, _ans), axis, keepdims), _x.shape
     ),
     samples=AXES,
     wide=True,
 )
-def mean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def mean(
+    a: Array,
+    axis: Axis = None,
+    keepdims: bool = False,
+    *,
+    dtype: Any = None,
+    where: Any = True,
+) -> Array:
     """The arithmetic mean over the axes.
 
     >>> mean(tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1)
@@ -90,13 +210,22 @@ def _variance(x: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
 
 @operator(
     np.var,
+    rarely=_variance_of_chosen,
     vjp=lambda g, _ans, x, axis=None, ddof=0, keepdims=False: (
         expand_reduced(g * (2.0 * _per_element(x, _ans, ddof)), axis, keepdims) * _centred(x, axis)
     ),
     samples=[*AXES, sample((4, 3), axis=0, ddof=1)],
     wide=True,
 )
-def var(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+def var(
+    a: Array,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    dtype: Any = None,
+    where: Any = True,
+) -> Array:
     """The variance, mean((a - mean(a))**2), divided by n - ddof instead of n.
 
     >>> var(tensor([1.0, 3.0]))
@@ -114,12 +243,21 @@ def _std_vjp(
 
 @operator(
     np.std,
+    rarely=_deviation_of_chosen,
     vjp=_std_vjp,
     domain=distinct,
     samples=[sample((5,)), *AXES[1:5], sample((4, 3), axis=0, ddof=1), sample((0, 2), axis=1)],
     wide=True,
 )
-def std(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
+def std(
+    a: Array,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    dtype: Any = None,
+    where: Any = True,
+) -> Array:
     """The standard deviation, the root of the variance; of a constant the gradient is 0.
 
     >>> std(tensor([1.0, 3.0]))
@@ -135,7 +273,7 @@ def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = F
     return np.where(share == 0.0, 0.0, expand_reduced(g, axis, keepdims)) * share
 
 
-_extreme = over_axes.sharing(
+_extreme = over_axes_from.sharing(
     domain=distinct, samples=AXES, says="Equal ones share the gradient evenly."
 )
 
@@ -143,6 +281,7 @@ max = _extreme(
     (np.max, np.amax),
     _extreme_vjp,
     name="max",
+    rarely=_extreme_of_chosen(np.maximum),
     example="tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1 -> tensor([5., 3.])",
 )
 """The largest element over the axes; equal ones share the gradient evenly."""
@@ -151,6 +290,7 @@ min = _extreme(
     (np.min, np.amin),
     _extreme_vjp,
     name="min",
+    rarely=_extreme_of_chosen(np.minimum),
     example="tensor([[1.0, 5.0], [3.0, 2.0]]), axis=1 -> tensor([1., 2.])",
 )
 """The smallest element over the axes; equal ones share the gradient evenly."""
@@ -194,6 +334,7 @@ def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = Fals
 
 @operator(
     np.prod,
+    rarely=_accumulation(1, np.multiply),
     vjp=_prod_vjp,
     domain=nonzero,
     samples=[
@@ -204,7 +345,15 @@ def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = Fals
     ],
     wide=True,
 )
-def prod(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def prod(
+    a: Array,
+    axis: Axis = None,
+    keepdims: bool = False,
+    *,
+    dtype: Any = None,
+    initial: Any = None,
+    where: Any = True,
+) -> Array:
     """The product over the axes; right also where factors are 0.
 
     >>> prod(tensor([2.0, 3.0]))

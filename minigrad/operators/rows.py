@@ -71,6 +71,7 @@ class Signature(Generic[P]):
         like = self._like
         made = FunctionType(self._code, like.__globals__, name, like.__defaults__)
         made.__annotations__ = like.__annotations__
+        made.__kwdefaults__ = like.__kwdefaults__
         made.__qualname__ = name
         made.__module__ = sys._getframe(2).f_globals["__name__"]
         given, _, result = example.partition(" -> ")
@@ -120,6 +121,12 @@ def of_sets(ar1: Array, ar2: Array) -> Array: ...
 
 @Signature
 def over_axes(a: Array, axis: Axis = None, keepdims: bool = False) -> Array: ...
+
+
+@Signature
+def over_axes_from(
+    a: Array, axis: Axis = None, keepdims: bool = False, *, initial: Any = None, where: Any = True
+) -> Array: ...
 
 
 @Signature
