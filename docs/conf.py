@@ -1,6 +1,8 @@
 """How Sphinx builds the documentation: `make docs`. It needs no network."""
 
+import importlib.util
 import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,12 +19,26 @@ project = "minigrad"
 author = "The minigrad developers"
 copyright = author
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+mathjax_path = "mathjax/tex-chtml.js"  # shipped with the site, see ship_mathjax
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "minigrad"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
+html_js_files = ["enlarge.js"]
+html_favicon = "_static/favicon.svg"
 myst_heading_anchors = 3
 autodoc_typehints = "none"  # the docstrings tell shapes, which say more
 autodoc_member_order = "bysource"
@@ -56,10 +72,24 @@ def literal_marks(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, l
             lines[i] = "`".join(parts)
 
 
+def ship_mathjax(app: Any) -> None:
+    """Formulas are set without network: MathJax and its fonts stand beside the pages."""
+    package = importlib.util.find_spec("sphinx-mathjax-offline")
+    if app.builder.format == "html" and package is not None:
+        (folder,) = package.submodule_search_locations or ()
+        source = Path(folder) / "static" / "mathjax"
+        target = Path(app.outdir) / "_static" / "mathjax"
+        for part in ("tex-chtml.js", "output/chtml/fonts/woff-v2"):
+            (target / part).parent.mkdir(parents=True, exist_ok=True)
+            copy: Any = shutil.copytree if (source / part).is_dir() else shutil.copy
+            copy(source / part, target / part, **({"dirs_exist_ok": True} if "/" in part else {}))
+
+
 def make_pictures(app: Any, exception: Exception | None) -> None:
     """The site shows what the code of this version draws; pages read elsewhere, the files kept."""
     if exception is None and app.builder.format == "html":
-        course.make_pictures(Path(app.outdir) / app.builder.imagedir)
+        out = Path(app.outdir) / app.builder.imagedir
+        course.make_pictures(out, suffixes=(".png", ".svg", ".html"))
 
 
 def say_language(_app: Any, page: str, _template: Any, context: dict[str, Any], _: Any) -> None:
@@ -73,5 +103,6 @@ def setup(app: Any) -> None:
     app.add_directive("names", Names)
     app.add_lexer("torch", PythonLexer)  # Python that the tests run where PyTorch is installed
     app.connect("autodoc-process-docstring", literal_marks)
+    app.connect("builder-inited", ship_mathjax)
     app.connect("build-finished", make_pictures)
     app.connect("html-page-context", say_language)

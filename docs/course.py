@@ -56,7 +56,9 @@ def _run_session(code: str, page: Path, line: int, names: dict[str, Any]) -> Non
         raise AssertionError("".join(out))
 
 
-def make_pictures(out: Path, chapters: Sequence[Path] = ()) -> list[Path]:
+def make_pictures(
+    out: Path, chapters: Sequence[Path] = (), suffixes: Sequence[str] = (".png", ".svg")
+) -> list[Path]:
     """Run the chapters and write what they draw to `out`; return the paths."""
     out.mkdir(parents=True, exist_ok=True)
     made = []
@@ -69,7 +71,7 @@ def make_pictures(out: Path, chapters: Sequence[Path] = ()) -> list[Path]:
                 content = path.read_bytes()
                 if path.suffix == ".svg":  # without the version of the layout engine
                     content = re.sub(rb"<!--.*?-->\n?", b"", content, flags=re.DOTALL)
-                if path.suffix in (".png", ".svg"):
+                if path.suffix in suffixes:
                     (out / path.name).write_bytes(content)
                     made.append(out / path.name)
     return made
