@@ -1,17 +1,16 @@
 """How Sphinx builds the documentation: `make docs`. It needs no network."""
 
 import importlib.util
-import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import course  # noqa: E402
 import docutils.statemachine  # noqa: E402
-from public_names import reference  # noqa: E402
+from public_names import group, marked, reference  # noqa: E402
 from pygments.lexers.python import PythonLexer  # noqa: E402
 from sphinx.util.docutils import SphinxDirective  # noqa: E402
 
@@ -40,36 +39,37 @@ html_css_files = ["site.css"]
 html_js_files = ["enlarge.js"]
 html_favicon = "_static/favicon.svg"
 myst_heading_anchors = 3
-autodoc_typehints = "none"  # the docstrings tell shapes, which say more
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "all"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True  # dtype=np.float32, not <class 'numpy.float32'>
 autodoc_default_options = {"exclude-members": "extra_repr"}  # for repr() only
 
 
 class Names(SphinxDirective):
-    """``.. names:: where``, with the defining modules as content."""
+    """``.. names:: where``, with the defining modules as content; a part of them by letters."""
 
     required_arguments = 1
     has_content = True
+    option_spec: ClassVar = {"first": str, "last": str}
 
     def run(self) -> list[Any]:
         origins = [word for line in self.content for word in line.split()]
-        lines = reference(self.arguments[0], origins)
-        source = f"the names of {self.arguments[0]}"
+        where = self.arguments[0]
+        lines = reference(where, group(where, origins, **self.options))
         return self.parse_text_to_nodes(
-            docutils.statemachine.StringList(lines, source), allow_section_headings=False
+            docutils.statemachine.StringList(lines, f"the names of {where}"),
+            allow_section_headings=False,
         )
 
 
 def literal_marks(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: Any) -> None:
-    """Docstrings are plain text with ``code``; |x|, x* and x_ in a formula are no markup."""
+    """Docstrings are plain text with ``code``."""
     example = False
     for i, line in enumerate(lines):
         example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
         if not example:
-            parts = line.split("`")
-            parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", p) for p in parts[::2]]
-            lines[i] = "`".join(parts)
+            lines[i] = marked(line)
 
 
 def ship_mathjax(app: Any) -> None:

@@ -6,6 +6,7 @@
 
 import importlib
 import inspect
+import re
 from types import ModuleType
 from typing import Any
 
@@ -22,17 +23,40 @@ def public(module: ModuleType) -> dict[str, Any]:
     }
 
 
-def group(where: str, origins: list[str]) -> dict[str, Any]:
-    """The public names of `where` that one of these modules defines; all without origins."""
+def group(where: str, origins: list[str], first: str = "", last: str = "~") -> dict[str, Any]:
+    """The public names of `where` that one of these modules defines; all without origins.
+
+    `first` and `last` are letters: only the names from the one up to the other, which is left out.
+    """
     names = public(importlib.import_module(where))
-    return {n: v for n, v in names.items() if not origins or v.__module__ in origins}
+    return {
+        n: v
+        for n, v in names.items()
+        if (not origins or v.__module__ in origins) and first <= n.lower() < last
+    }
 
 
-def reference(where: str, origins: list[str]) -> list[str]:
-    """The reST that documents a group: each thing once, its other names with a pointer."""
-    lines = [f".. py:currentmodule:: {where}", ""]
+def table(names: dict[str, Any], where: str) -> list[str]:
+    """The reST of a table: each name, with the first sentence of its docstring."""
+    lines = [".. list-table::", "   :class: names", "   :widths: auto", ""]
+    for name in sorted(names, key=str.lower):
+        first = (inspect.getdoc(names[name]) or "").partition("\n\n")[0]
+        sentence = re.split(r"(?<=[.:])\s", " ".join(first.split()), maxsplit=1)[0]
+        lines += [f"   * - :py:obj:`{name} <{where}.{name}>`", f"     - {marked(sentence)}"]
+    return [*lines, ""]
+
+
+def marked(line: str) -> str:
+    """Plain text with ``code`` as reST: |x|, x* and x_ in a formula are no markup."""
+    parts = line.split("`")
+    parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def reference(where: str, names: dict[str, Any]) -> list[str]:
+    """The reST that documents a group: a table, then each thing once, other names with a pointer."""
+    lines = [f".. py:currentmodule:: {where}", "", *table(names, where)]
     first: dict[int, str] = {}
-    names = group(where, origins)
     for name in sorted(names, key=lambda n: (getattr(names[n], "__name__", n) != n, n.lower())):
         value = names[name]
         if id(value) in first:

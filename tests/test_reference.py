@@ -14,7 +14,7 @@ pytest.importorskip("hypothesis")  # minigrad.testing.strategies draws with it
 pytest.importorskip("matplotlib")
 
 DOCS = Path(__file__).parents[1] / "docs"
-GROUP = re.compile(r"^\.\. names:: (\S+)\n((?:\n|   .*\n)*)", re.MULTILINE)
+GROUP = re.compile(r"^\.\. names:: (\S+)\n((?:   :\w+: \S+\n)*)((?:\n|   .*\n)*)", re.MULTILINE)
 #: Modules of which only what they define themselves is for users.
 OWN = {"minigrad.nn.functional", "minigrad.nn.init", "minigrad.optim.lr_scheduler"}
 WHOLE = {
@@ -47,9 +47,10 @@ PUBLIC = load()
 def documented():
     """Module -> the names that the pages document."""
     found = {}
-    for page in sorted((DOCS / "reference").glob("*.md")):
-        for where, origins in GROUP.findall(page.read_text(encoding="utf-8")):
-            names = PUBLIC.group(where, origins.split())
+    for page in sorted((DOCS / "reference").rglob("*.md")):
+        for where, options, origins in GROUP.findall(page.read_text(encoding="utf-8")):
+            part = dict(re.findall(r":(\w+): (\S+)", options))
+            names = PUBLIC.group(where, origins.split(), **part)
             assert names, f"{page.name}: nothing in {where} comes from {origins.split()}"
             found.setdefault(where, {}).update(names)
     return found
