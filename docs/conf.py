@@ -10,6 +10,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import course  # noqa: E402
 import docutils.statemachine  # noqa: E402
+import live  # noqa: E402
 from public_names import group, marked, reference  # noqa: E402
 from pygments.lexers.python import PythonLexer  # noqa: E402
 from sphinx.util.docutils import SphinxDirective  # noqa: E402
@@ -90,6 +91,7 @@ def make_pictures(app: Any, exception: Exception | None) -> None:
     if exception is None and app.builder.format == "html":
         out = Path(app.outdir) / app.builder.imagedir
         course.make_pictures(out, suffixes=(".png", ".svg", ".html"))
+        live.make_live(out)
 
 
 def say_language(_app: Any, page: str, _template: Any, context: dict[str, Any], _: Any) -> None:
