@@ -54,7 +54,7 @@ def marked(line: str) -> str:
 
 
 def reference(where: str, names: dict[str, Any]) -> list[str]:
-    """The reST that documents a group: a table, then each thing once, other names with a pointer."""
+    """The reST of a group: a table, then each thing once; other names point to it."""
     lines = [f".. py:currentmodule:: {where}", "", *table(names, where)]
     first: dict[int, str] = {}
     for name in sorted(names, key=lambda n: (getattr(names[n], "__name__", n) != n, n.lower())):

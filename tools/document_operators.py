@@ -111,8 +111,9 @@ def page() -> str:
         if lines:
             title = (module.__doc__ or "").strip().splitlines()[0].rstrip(".")
             head = f"## {title}\n\n`{module.__name__.replace('.', '/')}.py`\n\n"
-            head += "| function | in NumPy | method | kind | differentiable in | tested on |\n"
-            sections.append(head + "| --- | --- | --- | --- | --- | --- |\n" + "\n".join(lines))
+            table = "| function | in NumPy | method | kind | differentiable in | tested on |\n"
+            table += "| --- | --- | --- | --- | --- | --- |\n" + "\n".join(lines)
+            sections.append(head + folded(f"{len(lines)} functions", table))
     introduction = INTRODUCTION.format(
         operators=kinds["rule"],
         composites=kinds["composite"],
@@ -135,8 +136,17 @@ def others(names: dict[Callable[..., Any], list[str]]) -> str:
         "## What looks without computing\n\nThese get the values of tensors and return what they "
         f"return for arrays: {', '.join(f'`{n}`' for n in plain)}.\n\n"
         "## What is refused\n\nA call with a tensor raises TypeError, which says this and the way "
-        "out.\n\n| function | because |\n| --- | --- |\n" + "\n".join(sorted(refused))
+        "out.\n\n"
+        + folded(
+            f"{len(refused)} functions",
+            "| function | because |\n| --- | --- |\n" + "\n".join(sorted(refused)),
+        )
     )
+
+
+def folded(title: str, table: str) -> str:
+    """A table that opens on a click, so that the page can be overlooked."""
+    return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
 
 
 if __name__ == "__main__":
