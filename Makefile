@@ -68,7 +68,7 @@ onnx:  ## run ONNX's own tests of its operators on mg.onnx.load
 
 mpi:  ## train on two and three processes, and see what happens when one of them fails
 	$(SETUP) test mpi
-	$(RUN) -m pytest tests/test_mpi.py -m mpi $(ARGS)
+	$(RUN) -m pytest tests/test_mpi.py tests/test_scaling.py -m mpi $(ARGS)
 
 prove:  ## check every gradient with thousands of drawn examples: minutes, not seconds
 	$(SETUP) test

@@ -115,9 +115,22 @@ class Step(NamedTuple):
         """The bytes of all gradients."""
         return sum(size for _, size in self.gradients)
 
-    def of_batch(self, factor: float) -> Step:
-        """The step with so many times the samples; the update does not depend on them."""
-        return self._replace(forward=self.forward * factor, backward=self.backward * factor)
+
+class Growth(NamedTuple):
+    """How a step grows with its batch: in a straight line through two that were measured."""
+
+    small: int
+    of_small: Step
+    large: int
+    of_large: Step
+
+    def step(self, batch: float) -> Step:
+        """The step of another batch; when its gradients are complete is that of ``of_large``."""
+        way = (batch - self.small) / (self.large - self.small)
+        forward, backward = (
+            a + way * (b - a) for a, b in zip(self.of_small[:2], self.of_large[:2], strict=True)
+        )
+        return self.of_large._replace(forward=forward, backward=backward)
 
 
 def buckets(gradients: Iterable[tuple[float, float]], size: float) -> list[tuple[float, float]]:
@@ -157,10 +170,10 @@ def weak(step: Step, link: Link, ranks: int, bucket_size: float = 4e6) -> float:
     return step.seconds / step_time(step, link, ranks, bucket_size)
 
 
-def strong(step: Step, link: Link, ranks: int, bucket_size: float = 4e6) -> float:
-    """Efficiency if ranks share the batch of ``step``: how much faster they are, over how many."""
-    share = step.of_batch(1.0 / ranks)
-    return step.seconds / (ranks * step_time(share, link, ranks, bucket_size))
+def strong(growth: Growth, batch: float, link: Link, ranks: int, bucket_size: float = 4e6) -> float:
+    """Efficiency if ranks share a batch: how much faster they are than one, over their number."""
+    share = growth.step(batch / ranks)
+    return growth.step(batch).seconds / (ranks * step_time(share, link, ranks, bucket_size))
 
 
 def last_that_pays(efficiencies: Iterable[tuple[int, float]], least: float = 0.5) -> int:

@@ -1,12 +1,13 @@
 """The cost model of data-parallel training: formulas against values worked out by hand."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 
-from benchmarks import cost
-from benchmarks.cost import Link, Step
+from benchmarks import cost, namespaces, scaling
+from benchmarks.cost import Growth, Link, Step
 
 #: A message takes 10 s, each byte 2 s more, and adding up a byte 1 s.
 SLOW = Link(10.0, 2.0, 1.0)
@@ -92,15 +93,60 @@ def test_an_exchange_hides_behind_the_backward_pass():
 
 
 def test_efficiency_is_useful_time_over_all_time():
-    assert cost.weak(STEP, SLOW, 1) == cost.strong(STEP, SLOW, 1) == 1.0
+    assert cost.weak(STEP, SLOW, 1) == 1.0
     assert cost.weak(STEP, SLOW, 2, 24) == pytest.approx(320 / 430)
-    # Half the batch: 50 s and 100 s, and the same update. Buckets from 25 to 105, 185, 265.
-    half = STEP.of_batch(0.5)
-    assert half.seconds == 170
-    assert half.size == 72
-    assert cost.strong(STEP, SLOW, 2, 24) == pytest.approx(320 / (2 * (170 + 165)))
+    # A batch of one takes 20 + 40 s, one of nine 100 + 200 s; so one of five 60 + 120 s.
+    growth = Growth(1, Step(20.0, 40.0, 9.0, []), 9, STEP)
+    assert growth.step(5) == Step(60.0, 120.0, 20.0, STEP.gradients)
+    assert growth.step(17).seconds == 180 + 360 + 20
+    assert growth.step(5).size == 72
+    # Buckets from 30 to 110, 190, 270 s: 150 s after the backward pass. A batch of ten: 335 + 20.
+    assert cost.strong(growth, 10, SLOW, 1) == 1.0
+    assert cost.strong(growth, 10, SLOW, 2, 24) == pytest.approx(350 / (2 * (200 + 150)))
 
 
 def test_ranks_pay_until_efficiency_falls_below_a_half():
     assert cost.last_that_pays([(8, 0.9), (16, 0.5), (32, 0.49), (64, 0.6)]) == 16
     assert cost.last_that_pays([(8, 0.4)]) == 0
+
+
+def test_the_page_says_what_follows_from_the_figures():
+    figures = json.loads(scaling.FIGURES.read_text())
+    written = scaling.PAGE.read_text().split(scaling.START)[1].split(scaling.END)[0]
+    assert written.strip() == scaling.document(figures).strip()
+
+
+def test_each_rank_is_started_in_its_namespace(monkeypatch):
+    monkeypatch.setattr(namespaces, "mpiexec", lambda: "mpiexec")
+    assert namespaces.command(["p", "x"], 3) == ["mpiexec", "-n", "3", "p", "x"]
+    found = namespaces.command(["p"], 2, ["a", "b", "c"])
+    assert " ".join(found) == "mpiexec -n 1 ip netns exec a p : -n 1 ip netns exec b p"
+    monkeypatch.setattr(namespaces, "mpiexec", lambda: None)
+    with pytest.raises(namespaces.NoNamespacesError, match="there is no mpiexec"):
+        namespaces.command(["p"], 2)
+
+
+def test_without_namespaces_the_reason_is_told(monkeypatch):
+    with pytest.raises(namespaces.NoNamespacesError, match="need no-such-command"):
+        namespaces.call("no-such-command netns add x")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(namespaces.NoNamespacesError, match="need ip"):
+        namespaces.machines(2, 1).__enter__()
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("gigabits", [1, 10])
+def test_the_model_foretells_a_real_network(gigabits):
+    size = 4_194_304
+    try:
+        with namespaces.machines(2, gigabits) as names:
+            taken = dict(scaling.run("messages", ranks=2, names=names))
+            added = dict(scaling.run("exchanges", ranks=2, names=names))
+    except namespaces.NoNamespacesError as reason:
+        pytest.skip(str(reason))
+    link = cost.network(gigabits, taken[8])  # the rate that was set, and the latency of the system
+    message = link.latency + size * link.per_byte
+    # Headers of packets and a busy machine make it slower; no link is faster than its rate,
+    # but for the first packets, which it lets through at once.
+    assert 0.85 < taken[size] / message < 1.5
+    assert 0.85 < added[size] / cost.quickest(link, 2, size) < 1.5
