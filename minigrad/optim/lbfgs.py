@@ -128,7 +128,7 @@ class LBFGS(Optimizer):
         lr, wolfe = float(group["lr"]), group["line_search_fn"] is not None
         limit = group["max_eval"] or group["max_iter"] * 5 // 4
         first = closure()
-        loss, g = float(first), self._gradient()
+        loss, g = _loss_of(first), self._gradient()
         evaluations, small = 1, float(group["tolerance_change"])
         if _largest(g) <= group["tolerance_grad"]:
             return first
@@ -145,7 +145,7 @@ class LBFGS(Optimizer):
 
                 def at(length: float, x: Array = x, d: Array = d) -> Point:
                     self._write(x + length * d)
-                    value = float(closure())
+                    value = _loss_of(closure())
                     here = self._gradient()
                     return Point(length, value, here, float(here @ d))
 
@@ -157,7 +157,7 @@ class LBFGS(Optimizer):
                 self._write(x + t * d)
                 count = 0
                 if move != group["max_iter"]:
-                    loss, g, count = float(closure()), self._gradient(), 1
+                    loss, g, count = _loss_of(closure()), self._gradient(), 1
             evaluations += count
             if (
                 evaluations >= limit
@@ -208,6 +208,13 @@ class LBFGS(Optimizer):
             for p in self._params():
                 p.assign(x[start : start + p.size].reshape(p.shape).astype(p.dtype))
                 start += p.size
+
+
+def _loss_of(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"step: the closure must return the loss, got {value!r:.80}") from error
 
 
 def _largest(x: Array) -> float:
