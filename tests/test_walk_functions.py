@@ -180,7 +180,7 @@ def calls():
         if label.startswith("linalg."):
             function = getattr(mg.linalg, label.removeprefix("linalg."))
         else:
-            places = [place for place in (mg, F, mg.linalg) if hasattr(place, label)]
+            places = [place for place in (mg, F, mg.linalg) if label in place.__all__]
             function = getattr(places[0], label) if places else None
         # What has a row of its own but no public name, users reach through the function around it.
         if function is None or (isinstance(declared, Operator) and f"mg.{name}" in DECLARED):
