@@ -1,11 +1,11 @@
 """How training gains from more ranks: measured on this machine, and foretold for many.
 
-    python -m benchmarks.scaling [messages] [steps] [crowd] [network] [profile] [report]
+    python -m benchmarks.scaling [messages] [steps] [crowd] [network] [profile] [report] [again]
 
 Needs ``pip install minigrad[mpi,plot]``. Each part but the last measures, for less than a minute,
 and keeps its figures in benchmarks/scaling.json; ``report`` fits the constants of the cost model
 (benchmarks/cost.py) to them, and writes the tables and the plot of docs/explain/scaling.md. Without
-arguments all of it is done.
+arguments all of it is done. ``again``: steps are measured once more, and the shorter rounds count.
 """
 
 from __future__ import annotations
@@ -104,11 +104,26 @@ PARTS: dict[str, Callable[[], dict[str, Any]]] = {
 }  # fmt: skip
 
 
-def keep(part: str, found: dict[str, Any]) -> None:
-    """Write what a part has measured beside what the others have."""
+def shorter(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Of two measurements of the same steps, the shorter rounds."""
+    pick = {w: min((one["seconds"][w], i) for i, one in enumerate((first, second)))[1]
+            for w in first["seconds"]}  # fmt: skip
+    kinds = ("seconds", "exchange", "medians")
+    both = {kind: {w: (first, second)[i][kind][w] for w, i in pick.items()} for kind in kinds}
+    return {"ranks": first["ranks"], **both}
+
+
+def keep(part: str, found: dict[str, Any], again: bool = False) -> None:
+    """Write what a part has measured beside what the others have.
+
+    ``again``: more rounds of the same steps, of which the shorter ones stay.
+    """
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+    if again and part in ("steps", "crowd"):
+        found = {name: shorter(figures[part][name], one) for name, one in found.items()}
     figures[part] = {"day": str(dt.datetime.now(dt.UTC).date()), **found}
-    FIGURES.write_text(json.dumps(_short(figures), indent=1) + "\n")
+    lines = [f"{json.dumps(name)}: {json.dumps(_short(one))}" for name, one in figures.items()]
+    FIGURES.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def _short(value: Any) -> Any:
@@ -360,13 +375,15 @@ def report() -> None:
 
 
 def main(parts: list[str]) -> None:
+    again = "again" in parts
+    parts = [part for part in parts if part != "again"]
     unknown = sorted(set(parts) - {*PARTS, "report"})
     if unknown:
         sys.exit(f"no part named {', '.join(unknown)}; there are: {', '.join([*PARTS, 'report'])}")
     for part, measure in PARTS.items():
         if not parts or part in parts:
             try:
-                keep(part, measure())
+                keep(part, measure(), again)
             except NoNamespacesError as error:
                 print(f"{part}: not measured: {error}", file=sys.stderr)
     if not parts or "report" in parts:

@@ -110,6 +110,16 @@ def test_ranks_pay_until_efficiency_falls_below_a_half():
     assert cost.last_that_pays([(8, 0.4)]) == 0
 
 
+def test_of_two_measurements_the_shorter_rounds_count():
+    first, second = (
+        {"ranks": 2, **{kind: {"a": a, "b": b} for kind in ("seconds", "exchange", "medians")}}
+        for a, b in ((1.0, 4.0), (2.0, 3.0))
+    )
+    both = {"a": 1.0, "b": 3.0}
+    expected = {"ranks": 2, "seconds": both, "exchange": both, "medians": both}
+    assert scaling.shorter(first, second) == expected
+
+
 def test_the_page_says_what_follows_from_the_figures():
     figures = json.loads(scaling.FIGURES.read_text())
     written = scaling.PAGE.read_text().split(scaling.START)[1].split(scaling.END)[0]
