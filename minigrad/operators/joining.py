@@ -273,7 +273,21 @@ def unstack(x: Array, axis: int = 0) -> tuple[Tensor, ...]:
     >>> unstack(tensor([1.0, 2.0]))
     (tensor(1.), tensor(2.))
     """
-    return tuple([take_axis(x, axis, i) for i in range(x.shape[one_axis(axis, x.ndim)])])
+    line = one_axis(axis, x.ndim)
+    parts = [x]
+    # By halves: each cut of a recorded gradient fills an array as large as what it was cut from.
+    while parts and parts[0].shape[line] > 1:
+        parts = [half for part in parts for half in _halves(part, line)]
+    return tuple([take_axis(part, line, 0) for part in parts if part.shape[line]])
+
+
+def _halves(x: Array, axis: int) -> tuple[Array, ...]:
+    """The first half, which is not the shorter one, and the rest; x itself if it cannot be cut."""
+    size = x.shape[axis]
+    if size < 2:
+        return (x,)
+    middle = (size + 1) // 2
+    return take_axis(x, axis, slice(None, middle)), take_axis(x, axis, slice(middle, None))
 
 
 @composite(
