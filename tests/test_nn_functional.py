@@ -189,7 +189,8 @@ def test_pad_counts_axes_as_pytorch():
     y.sum().backward()
     assert x.grad.tolist() == [[1] * 3] * 2
     assert F.pad(x, ()).shape == (2, 3)
-    for bad in ((1,), (1,) * 6, (-1, 0)):
+    assert F.pad(x, (-1, 0)).tolist() == [[1, 1]] * 2  # a negative width cuts off
+    for bad in ((1,), (1,) * 6):
         with pytest.raises(ValueError, match=r"two widths .* last axes of \(2, 3\)"):
             F.pad(x, bad)
     with pytest.raises(ValueError, match=r"one of .*'circular'.*, got 'edge'"):
@@ -338,7 +339,7 @@ def test_errors_without_a_path_get_a_note():
         (lambda: nn.Conv2d(3, 4, 0), ValueError, "kernel_size must be at least 1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=0), ValueError, "stride must be at least 1"),
         (lambda: nn.Upsample(), ValueError, "either size or scale_factor"),
-        (lambda: nn.Upsample(2, mode="cubic"), ValueError, "'nearest' or 'bilinear'"),
+        (lambda: nn.Upsample(2, mode="cubic"), ValueError, "mode must be 'nearest', .* or 'linear', got 'cubic'"),
         (lambda: nn.GroupNorm(2, 3), ValueError, "num_groups=2 must divide"),
         (lambda: nn.LayerNorm(()), ValueError, "at least one axis"),
         (lambda: nn.LayerNorm(-6), ValueError, "no negative length, got -6"),
