@@ -34,7 +34,7 @@ SLOW = Link(10.0, 2.0, 1.0)
         (cost.quickest, 3, 120),  # the ring
         (cost.quickest, 4, 130),  # halving and doubling
     ],
-    ids=str,
+    ids=lambda one: getattr(one, "__name__", str(one)),
 )
 def test_exchanges_take_what_their_messages_take(algorithm, ranks, expected):
     assert algorithm(SLOW, ranks, 24) == pytest.approx(expected)
