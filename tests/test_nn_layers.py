@@ -8,7 +8,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
-from tests.nn_cases import ATTENTIONS, IMAGES, LAYERS, QUERIES, SCALED, label
+from tests.nn_cases import ATTENTIONS, IMAGES, LAYERS, QUERIES, ROUGH, SCALED, label
 
 torch = pytest.importorskip("torch")
 tnn = torch.nn
@@ -46,7 +46,7 @@ def randomise(module):
                 tensor.copy_(noise + 0.5 if "var" in name else noise - 0.4)
 
 
-def same(ours, theirs, *inputs, training=True, random=True, **kwargs):
+def same(ours, theirs, *inputs, training=True, random=True, rtol=1e-9, **kwargs):
     """Assert that both layers agree in everything that can be seen of them."""
     ours, theirs = ours.double().train(training), theirs.double().train(training)
     if random:
@@ -63,15 +63,17 @@ def same(ours, theirs, *inputs, training=True, random=True, **kwargs):
     assert len(ys) == len(tys)
     total, ttotal = 0.0, 0.0
     for i, (y, ty) in enumerate(zip(ys, tys, strict=True)):
-        assert y.dtype == np.float64
         assert_close(y, ty, f"output {i}")
+        if y.dtype == np.int64 == ty.numpy(force=True).dtype:
+            continue
+        assert y.dtype == np.float64
         g = draw(*y.shape, seed=i + 1)
         total, ttotal = total + (y * g).sum(), ttotal + (ty * torch.tensor(g)).sum()
     total.backward()
     ttotal.backward()
     for i, (x, t) in enumerate(zip(xs, ts, strict=True)):
         if t.grad is not None:
-            assert_close(x.grad, t.grad, f"gradient of input {i}")
+            assert_close(x.grad, t.grad, f"gradient of input {i}", rtol)
     theirs_by_name = dict(theirs.named_parameters())
     assert list(theirs_by_name) == [name for name, _ in ours.named_parameters()]
     for name, p in ours.named_parameters():
@@ -88,7 +90,7 @@ def _torch(value):
 @pytest.mark.parametrize("name", LAYERS)
 def test_layer_is_pytorchs(name):
     make, x = LAYERS[name]
-    same(make(nn), make(tnn), x)
+    same(make(nn), make(tnn), x, rtol=np.finfo(np.float32).eps if name in ROUGH else 1e-9)
 
 
 @pytest.mark.parametrize("name", [n for n in LAYERS if "norm" in n or "local" in n])
@@ -103,7 +105,7 @@ def test_float32_stays_float32(name):
     layer = make(nn)
     kind = np.float32 if x.dtype.kind == "f" else x.dtype
     given = mg.tensor(x.astype(kind), requires_grad=x.dtype.kind == "f")
-    outputs = flat(layer(given))
+    outputs = [y for y in flat(layer(given)) if not name.endswith("indices") or y.requires_grad]
     sum(y.sum() for y in outputs).backward()
     assert {y.dtype for y in outputs} == {np.dtype(np.float32)}
     for p in [*layer.parameters(), given]:
@@ -113,7 +115,7 @@ def test_float32_stays_float32(name):
 
 RENAMED = [
     n for n in LAYERS if n.split()[0] in ("softmax", "log", "flatten", "unflatten", "gelu", "softplus")
-    or "norm" in n or "upsample" in n
+    or "norm" in n or "upsample" in n or n in ("softmin", "glu", "max pool 1d overlapping")
 ]  # fmt: skip
 
 
@@ -121,7 +123,7 @@ RENAMED = [
 def test_repr_is_pytorchs(name):
     make, _ = LAYERS[name]
     if name in RENAMED:
-        pytest.skip("NumPy's word axis, or arguments that differ between versions of PyTorch")
+        pytest.skip("axis for dim, 3 for (3,), or what differs between versions of PyTorch")
     assert repr(make(nn)) == repr(make(tnn))
 
 

@@ -322,6 +322,16 @@ LINALG = {
         )
         for order in ("fro", "nuc", 1, -1, 2, -2, float("inf"), -float("inf"))
     },
+    "matrix_exp": (lambda x: mg.linalg.matrix_exp(x), lambda x: torch.linalg.matrix_exp(x), [(3, 3)]),
+    "matrix_exp of large ones": (lambda x: mg.linalg.matrix_exp(9.0 * x), lambda x: torch.linalg.matrix_exp(9.0 * x), [(2, 4, 4)]),
+    **{
+        f"solve_triangular {kw}": (
+            lambda x, y, kw=kw: mg.linalg.solve_triangular(x, y, **kw),
+            lambda x, y, kw=kw: torch.linalg.solve_triangular(x, y, **kw),
+            [(2, 3, 3), (2, 3, 3)],
+        )
+        for kw in ({"upper": True}, {"upper": False}, {"upper": True, "left": False}, {"upper": False, "left": False, "unitriangular": True})
+    },
     "cond": (lambda x: mg.linalg.cond(x), lambda x: torch.linalg.cond(x), [(3, 3)]),
     "lstsq": (lambda x, y: mg.linalg.lstsq(x, y)[0], lambda x, y: torch.linalg.pinv(x) @ y, [(4, 3), (4, 2)]),
     "tensorsolve": (
