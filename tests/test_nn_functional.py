@@ -339,7 +339,11 @@ def test_errors_without_a_path_get_a_note():
         (lambda: nn.Conv2d(3, 4, 0), ValueError, "kernel_size must be at least 1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=0), ValueError, "stride must be at least 1"),
         (lambda: nn.Upsample(), ValueError, "either size or scale_factor"),
-        (lambda: nn.Upsample(2, mode="cubic"), ValueError, "mode must be 'nearest', .* or 'linear', got 'cubic'"),
+        (
+            lambda: nn.Upsample(2, mode="cubic"),
+            ValueError,
+            "mode must be 'nearest', .* or 'linear', got 'cubic'",
+        ),
         (lambda: nn.GroupNorm(2, 3), ValueError, "num_groups=2 must divide"),
         (lambda: nn.LayerNorm(()), ValueError, "at least one axis"),
         (lambda: nn.LayerNorm(-6), ValueError, "no negative length, got -6"),

@@ -13,7 +13,7 @@ from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F
 from minigrad.nn.attention import MultiheadAttention
 from minigrad.nn.container import ModuleList
-from minigrad.nn.layer import Layer
+from minigrad.nn.layer import Layer, from_integers
 from minigrad.nn.linear import Linear
 from minigrad.nn.module import Module
 from minigrad.nn.normalisation import LayerNorm
@@ -99,7 +99,7 @@ class TransformerEncoderLayer(Layer):
         :class:`MultiheadAttention`: True forbids, numbers are added to the scores. ``is_causal``
         forbids each place all those after it.
         """
-        x = as_tensor(src)
+        x = from_integers(src, self.linear1.weight)
         masks = src_mask, src_key_padding_mask, is_causal
         if self.norm_first:
             x = x + self._attend(self.norm1(x), *masks)
