@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import numpy as np
 import pytest
 from numpy.typing import DTypeLike
@@ -37,7 +40,12 @@ def f(
         ({"size": 1.0}, TypeError, "f: size must be an int or a tuple of 2 values, each an int"),
         ({"flag": 1}, TypeError, "f: flag must be True or False, got 1"),
         ({"word": 3}, TypeError, "f: word must be a string or None, got 3"),
-        ({"other": 3}, TypeError, "other"),
+        (
+            {"other": 3},
+            TypeError,
+            "^f: unknown argument 'other'; it takes p, size, flag, word, dtype$",
+        ),
+        ({"flags": 3}, TypeError, r"^f: unknown argument 'flags'; did you mean 'flag'\?$"),
     ],
 )
 def test_what_an_annotation_or_a_range_rules_out(given, error, message):
@@ -49,6 +57,49 @@ def test_numbers_become_those_of_python():
     p, size, flag, _ = f(np.float64(0.25), [np.int64(2), 3], np.True_)
     assert [type(p), type(size[0]), type(flag)] == [float, int, bool]
     assert (p, size, flag) == (0.25, (2, 3), True)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: nn.Conv1d(3, 8), "Conv1d: missing argument 'kernel_size'"),
+        (lambda: nn.Conv1d(3), "Conv1d: missing argument 'out_channels' and 'kernel_size'"),
+        (lambda: nn.Conv1d(3, 8, 3, in_channels=3), "Conv1d: got 'in_channels' twice, by its place and by its name"),
+        (lambda: nn.ELU(1.0, True), "ELU: takes 1 argument by place (alpha), got 2"),
+        (lambda: mg.film(3), "film: takes no arguments by place, got 1; write steps= by name"),
+        (lambda: mg.tensor(), "tensor: missing argument 'data'"),
+        (lambda: mg.tensor([1.0], require_grad=True), "tensor: unknown argument 'require_grad'; did you mean 'requires_grad'?"),
+        (lambda: mg.sum(mg.ones(3), axs=0), "sum: unknown argument 'axs'; did you mean 'axis'?"),
+        (lambda: F.conv2d(mg.ones((1, 1, 3, 3))), "conv2d: missing argument 'weight' (got input=float32 (1, 1, 3, 3))"),
+        (lambda: mg.make_dot(mg.ones(3), param={}), "make_dot: unknown argument 'param'; did you mean 'params'?"),
+    ],
+)  # fmt: skip
+def test_what_a_signature_rules_out(call, message):
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+CLASSES = [
+    *((nn, name) for name in nn.__all__),
+    *((optim, name) for name in optim.__all__),
+    *((mg.callbacks, name) for name in mg.callbacks.__all__),
+]
+
+
+def test_every_constructor_names_the_argument_that_it_does_not_take():
+    silent = []
+    for module, name in CLASSES:
+        cls = getattr(module, name)
+        takes = inspect.signature(cls).parameters.values() if isinstance(cls, type) else ()
+        if all(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in takes):
+            continue
+        try:
+            cls(colour=1)
+        except TypeError as error:
+            if f"{name}: unknown argument 'colour'; it takes" in str(error):
+                continue
+        silent.append(name)
+    assert silent == []
 
 
 # -- padding in words -----------------------------------------------------------------------------

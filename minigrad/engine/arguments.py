@@ -12,6 +12,7 @@ import numpy as np
 
 from minigrad.lazy import load_late
 from minigrad.operators.declare import Operator, engine, lost, with_numpys_names
+from minigrad.operators.errors import unknown
 
 #: Common types that hold no tensors.
 _PLAIN = frozenset({bool, int, float, str, np.ndarray, slice})
@@ -36,7 +37,7 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         if key not in op.params:
             if key == "out":
                 raise TypeError(f"{op.name}: out= is not supported: a tensor is a value")
-            raise TypeError(f"{op.name}: unknown argument {key!r}; it takes {', '.join(op.params)}")
+            raise TypeError(f"{op.name}: {unknown(key, op.params)}")
         if key in metadata:
             raise TypeError(f"{op.name}: got {key!r} twice")
         metadata[key] = value

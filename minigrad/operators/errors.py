@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,12 +62,14 @@ def refusal(
     The annotations of ``function`` tell what each argument may be.
     """
     where, said = where or name, str(error).partition(" (got ")[0]
+    if refused := _not_of_the_signature(function, error):
+        return TypeError(f"{where}: {refused}")
     got = ", ".join(f"{k}={_describe(v)}" for k, v in given.items())
+    got = f" (got {got})" if got else ""
     if not text and said.startswith((f"{name}: ", f"{name} in ")) and "gufunc" not in said:
         head = where if where != name else said.partition(": ")[0]
         told = any(k in said for k in given)
-        rest = "" if told else f" (got {got})"
-        return _kind(error)(f"{head}: {said.partition(': ')[2]}{rest}")
+        return _kind(error)(f"{head}: {said.partition(': ')[2]}{'' if told else got}")
     if error.__cause__ is not None:  # an operator that this one calls has reported it already
         said = re.sub(r"^[\w.]+(?: in [\w.]+)?: ", "", said).removeprefix(UNFIT)
     wrong = _misfit(function, given)
@@ -77,7 +79,7 @@ def refusal(
         text = wrong
     elif not text and inside:
         text = f"{UNFIT}{said}"
-    return _kind(error)(f"{where}: {text or said} (got {got}){advice}")
+    return _kind(error)(f"{where}: {text or said}{got}{advice}")
 
 
 def bound(
@@ -90,6 +92,48 @@ def bound(
         return dict(inspect.signature(function).bind_partial(*args, **kwargs).arguments)
     except TypeError:
         return {**{f"argument {i}": v for i, v in enumerate(args, 1)}, **kwargs}
+
+
+def unknown(key: str, params: Sequence[str]) -> str:
+    """What to say of an argument that a function does not take: the name meant, or all names.
+
+    >>> unknown("kernal_size", ["in_channels", "kernel_size"])
+    "unknown argument 'kernal_size'; did you mean 'kernel_size'?"
+    >>> unknown("colour", ["in_channels", "kernel_size"])
+    "unknown argument 'colour'; it takes in_channels, kernel_size"
+    """
+    import difflib  # slow to import, and rarely needed
+
+    near = difflib.get_close_matches(key, params, n=1)
+    rest = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(params) or 'none'}"
+    return f"unknown argument {key!r}; {rest}"
+
+
+def _not_of_the_signature(function: Callable[..., Any], error: Exception) -> str:
+    """What to say of a call that Python refused, because its arguments are not those; else ""."""
+    said = str(error)
+    text = said.removeprefix(f"{getattr(function, '__qualname__', '')}() ")
+    if not isinstance(error, TypeError) or text == said:
+        return ""
+    import inspect  # slow to import, and rarely needed
+
+    known = [p for k, p in inspect.signature(function).parameters.items() if k != "self"]
+    by_position = [p.name for p in known if p.kind is p.POSITIONAL_OR_KEYWORD]
+    quoted = re.findall(r"'(\w+)'", text)
+    if text.startswith("got an unexpected keyword"):
+        return unknown(quoted[0], [p.name for p in known])
+    if text.startswith("got multiple values"):
+        return f"got {quoted[0]!r} twice, by its place and by its name"
+    if text.startswith("missing"):
+        return f"missing argument {' and '.join(map(repr, quoted))}"
+    if too_many := re.search(r"but (\d+)", text):
+        bound_to = "self" in inspect.signature(function).parameters
+        by_name = [p.name for p in known if p.kind is p.KEYWORD_ONLY]
+        names = f" ({', '.join(by_position)})" if by_position else ""
+        rest = f"; write {', '.join(f'{name}=' for name in by_name)} by name" if by_name else ""
+        most = f"{len(by_position) or 'no'} argument{'s' * (len(by_position) != 1)}"
+        return f"takes {most} by place{names}, got {int(too_many[1]) - bound_to}{rest}"
+    return ""
 
 
 def _kind(error: Exception) -> type[Exception]:
@@ -157,6 +201,8 @@ def _misfit(function: Callable[..., Any], given: Mapping[str, Any]) -> str:
         hint = str(parameter.annotation)
         optional = parameter.default is None or hint.endswith(" | None")
         form = _FORMS.get(hint.removesuffix(" | None"))
+        if hint == "Array" and name not in given and parameter.default is parameter.empty:
+            return f"missing argument {name!r}"
         if name not in given or form is None or (given[name] is None and optional):
             continue
         values = given[name] if parameter.kind is parameter.VAR_POSITIONAL else [given[name]]
