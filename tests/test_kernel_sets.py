@@ -1,6 +1,7 @@
 """Which set of kernels runs, what happens where numba is missing or broken, and bad input to it."""
 
 import importlib.util
+import itertools
 import os
 import subprocess
 import sys
@@ -167,6 +168,33 @@ def test_odd_dtypes_and_layouts_give_the_same_values(kind):
         for one, other in zip([*found], [*expected], strict=True):
             assert one.dtype.newbyteorder("=") == x.dtype.newbyteorder("=")
             np.testing.assert_allclose(one, other, rtol=2e-3 if kind == "float16" else 1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_empty_images_give_what_the_definitions_give(stride, dtype):
+    rng = np.random.default_rng(0)
+    for n, channels, out_channels, *size in itertools.product(
+        (0, 2), (0, 3), (0, 4), (0, 4), (0, 5)
+    ):
+        windows = sliding("test", tuple(size), 3, stride, 2)  # padding makes results of nothing
+        x, w, g, by_channel, bias = (
+            rng.standard_normal(shape).astype(dtype)
+            for shape in (
+                (n, channels, *size), (out_channels, channels, 3, 3),
+                (n, out_channels, *windows.out), (n, channels, *windows.out), (out_channels,),
+            )
+        )  # fmt: skip
+        for name, arguments in {
+            "conv2d": (x, w, bias, windows, 1), "conv2d_weight_grad": (x, g, windows, 1),
+            "conv2d_input_grad": (g, w, windows, 1), "sum_pool2d": (x, windows),
+            "sum_pool2d_grad": (by_channel, windows), "max_pool2d": (x, windows),
+        }.items():  # fmt: skip
+            found, expected = (getattr(one, name)(*arguments) for one in (current, plain))
+            assert found.dtype == dtype
+            np.testing.assert_allclose(
+                found, expected, rtol=1e-5, atol=1e-5, err_msg=f"{name} of {x.shape}"
+            )
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -207,7 +207,7 @@ def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> 
 
 def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d_input_grad``."""
-    if not are_floats(g, w) or not g.size or not w.size:
+    if not are_floats(g, w) or not g.size or not w.size or not all(windows.size):
         return numpy_set.conv2d_input_grad(g, w, windows, groups)
     if windows.stride == (1, 1):
         return conv2d(*numpy_set.flipped(g, w, windows, groups))
