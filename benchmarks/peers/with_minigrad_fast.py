@@ -1,4 +1,4 @@
-"""minigrad on kernels compiled by numba."""
+"""minigrad as it runs where numba is installed: small arrays go to NumPy, large ones to numba."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 
 import numba as numba  # so that the memory it takes counts as imported
 
-os.environ["MINIGRAD_KERNELS"] = "numba"  # before a kernel is needed
+os.environ.pop("MINIGRAD_KERNELS", None)  # before a kernel is needed
 
 from benchmarks.peers.with_minigrad import build as build, version as version
 

@@ -55,6 +55,9 @@ def _each(loop: Callable[..., None], arrays: Sequence[Any], *numbers: float) -> 
     for row in rows:
         row.flags.writeable = False
     target, scalars = out.ravel("K"), [np.float32(number) for number in numbers]
+    if out.size <= PIECE:  # one piece, which is not worth the preparations
+        loop(*rows, target, *scalars, 0, out.size)
+        return out
 
     def work(some: Sequence[tuple[int, int]]) -> None:
         for start, stop in some:
