@@ -197,12 +197,13 @@ def test_what_cannot_be_written_is_said_before_the_training(path, tmp_path, monk
 @pytest.mark.parametrize(
     "name", [path.stem for path in sorted(EXAMPLES.glob("*.py")) if path.stem != "vgg16"]
 )
-def test_impossible_numbers_of_epochs_are_refused(name, run, capsys):
+def test_impossible_lengths_of_the_training_are_refused(name, run, capsys):
     quick = [] if name == "digits" else ["--quick"]
+    unit = "steps" if name == "transformer_text" else "epochs"
     with pytest.raises(SystemExit) as stopped:
-        run(name, *quick, "--epochs", "-1")
+        run(name, *quick, f"--{unit}", "-1")
     said = capsys.readouterr().err if stopped.value.code == 2 else str(stopped.value)
-    assert "epochs must be" in said
+    assert f"{unit} must be" in said
 
 
 def test_impossible_numbers_of_seeds_are_refused(run, capsys):

@@ -231,6 +231,7 @@ def named(error: pytest.ExceptionInfo[Exception], name: str) -> None:
     assert not complaint(name, "x", error.value)
 
 
+@pytest.mark.filterwarnings("ignore:.* the input .* is float64 and the parameters are float32")
 @pytest.mark.parametrize("name", LAYERS)
 @pytest.mark.parametrize("dtype", [np.int64, np.int8, np.uint8, np.bool_])
 def test_a_layer_takes_whole_numbers_for_what_they_are(name: str, dtype: Any):
