@@ -41,7 +41,7 @@ def table(names: dict[str, Any], where: str) -> list[str]:
     lines = [".. list-table::", "   :class: names", "   :widths: auto", ""]
     for name in sorted(names, key=str.lower):
         first = (inspect.getdoc(names[name]) or "").partition("\n\n")[0]
-        sentence = re.split(r"(?<=[.:])\s", " ".join(first.split()), maxsplit=1)[0]
+        sentence = re.split(r"(?<=\.)\s", " ".join(first.split()), maxsplit=1)[0]
         lines += [f"   * - :py:obj:`{name} <{where}.{name}>`", f"     - {marked(sentence)}"]
     return [*lines, ""]
 

@@ -11,7 +11,8 @@ from minigrad.engine.tree import flatten
 from minigrad.operators.declare import Operator, engine
 
 #: Operators with a rule that calls what takes no stack of cotangents. Theirs go one by one.
-ONE_BY_ONE = {"conv2d", "conv2d_input_grad", "conv2d_weight_grad", "getitem"}
+#: The rule of matrix_exp is matrix_exp of a matrix twice as large, whose blocks are joined.
+ONE_BY_ONE = {"conv2d", "conv2d_input_grad", "conv2d_weight_grad", "getitem", "matrix_exp"}
 
 
 def one_by_one(monkeypatch):
