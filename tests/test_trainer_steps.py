@@ -90,7 +90,7 @@ def test_weights_of_one_change_nothing(loss):
     plain = run()
     np.testing.assert_allclose(run(sample_weight=np.ones(len(X))), plain, rtol=1e-5, atol=1e-7)
     if loss not in NUMBERS:
-        weighted = run(class_weight={0: 1.0, 1: 1.0, 2: 1.0})
+        weighted = run(class_weight=dict.fromkeys(range(3 if loss in CLASSES else 2), 1.0))
         np.testing.assert_allclose(weighted, plain, rtol=1e-5, atol=1e-7)
 
 
@@ -129,6 +129,8 @@ def test_weights_go_with_the_samples_they_were_given_for():
         ({"class_weight": {0: 1.0, 1: np.nan}}, "class_weight must be finite and not negative"),
         ({"class_weight": [1.0, 2.0]}, "weights of the classes 0 to 1, and y has class 2"),
         ({"class_weight": {"a": 1.0}}, "must map class numbers to weights, got {'a': 1.0}"),
+        ({"class_weight": {3: 2.0}}, "weight of class 3, and the classes go from 0 to 2"),
+        ({"class_weight": np.ones(5)}, "weight of class 4, and the classes go from 0 to 2"),
         ({"class_weight": "even"}, "class_weight must be a dict of class to weight, 'balanced'"),
     ],
 )
