@@ -92,12 +92,17 @@ def test_a_figure_shows_itself():
         _ = viz.no_such_plot
 
 
-def test_the_page_stands_in_a_frame():
+def test_the_page_stands_in_a_frame(tmp_path):
     x = mg.tensor(2.0, requires_grad=True)
     picture = mg.make_dot(x * x)
     frame = picture.page(height=321)._repr_html_()
     page = re.fullmatch('<iframe srcdoc="([^"]*)" height="321" style="[^"]*"></iframe>', frame)
     assert html.unescape(page[1]) == picture.html == str(picture.page())
+    assert ".save(" in repr(picture.page())
+    written = picture.page().save(tmp_path / "graph.html")
+    assert Path(written).read_text(encoding="utf-8") == picture.html
+    with pytest.raises(ValueError, match=r"page\.save: the suffix must be \.html"):
+        picture.page().save(tmp_path / "graph.svg")
     for wrong in (0, -1, "tall", None, np.nan):
         with pytest.raises((TypeError, ValueError), match="height"):
             picture.page(height=wrong)

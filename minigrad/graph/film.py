@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,6 @@ from minigrad.graph.page import Page, write_page
 from minigrad.graph.repeats import shown_for
 from minigrad.graph.rule_text import rule_text
 from minigrad.graph.snapshot import snapshot
-from minigrad.io.file_system import as_path, write_file
 
 #: A snapshot, with the part that the array plays.
 Part = dict[str, Any]
@@ -221,11 +219,7 @@ class film(Hook):
         Raises ValueError for another suffix, or if no step was recorded, and OSError if the file
         cannot be written.
         """
-        target: Path = as_path(path, "film.save")
-        if target.suffix.lower() != ".html":
-            raise ValueError(f"film.save: the suffix must be .html, got {target.name!r}")
-        write_file(target, str(self.page(params)).encode(), "film.save")
-        return str(target)
+        return self.page(params).save(path, "film.save")
 
     def _repr_html_(self) -> str | None:
         return self.page()._repr_html_() if self._steps else None

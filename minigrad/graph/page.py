@@ -9,6 +9,7 @@ import html
 import json
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from minigrad.engine.printable import clean
@@ -24,6 +25,7 @@ from minigrad.graph.layout import Layout
 from minigrad.graph.modules import Group
 from minigrad.graph.nodes import GraphNode
 from minigrad.graph.style import BROKEN, LOOKS, MODULE_FILLS
+from minigrad.io.file_system import as_path, write_file
 
 
 class Page:
@@ -35,6 +37,21 @@ class Page:
 
     def __str__(self) -> str:
         return self._text
+
+    def __repr__(self) -> str:
+        return "<a page: shown in a notebook, and written by .save('graph.html')>"
+
+    def save(self, path: Any, name: str = "page.save") -> str:
+        """Write the page to ``path`` (.html) and give the path, as :func:`minigrad.save` does.
+
+        Raises ValueError for another suffix, and OSError if the file cannot be written; ``name``
+        is what the messages begin with.
+        """
+        target: Path = as_path(path, name)
+        if target.suffix.lower() != ".html":
+            raise ValueError(f"{name}: the suffix must be .html, got {target.name!r}")
+        write_file(target, self._text.encode(), name)
+        return str(target)
 
     def _repr_html_(self) -> str:
         # A frame of its own, so that the page's styles and names do not meet the notebook's.
