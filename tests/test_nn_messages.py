@@ -89,6 +89,20 @@ def complaint(call: Callable[..., Any], *inputs: Any) -> tuple[type[Exception], 
     return None
 
 
+def test_a_message_of_one_axis_speaks_of_one_axis() -> None:
+    with pytest.raises(
+        ValueError, match=r"input of shape \(2, 8, 5\), weight of shape \(4, 3, 3\)"
+    ):
+        nn.Conv1d(3, 4, 3)(mg.zeros((2, 8, 5)))
+    with pytest.raises(ValueError, match="groups=3 must be at least 1 and divide the weight's 4"):
+        F.conv1d(mg.zeros((2, 3, 5)), mg.zeros((4, 1, 3)), groups=3)
+
+
+def test_a_transformer_speaks_of_its_own_arguments() -> None:
+    with pytest.raises(ValueError, match="TransformerEncoderLayer: nhead=3 must divide d_model=16"):
+        nn.TransformerEncoderLayer(16, 3)
+
+
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("given", INPUTS)
 @pytest.mark.parametrize("name", LAYERS)

@@ -54,6 +54,8 @@ def test_names_come_with_pairs_and_stand_in_the_group():
         (lambda: "weights", TypeError, "got 'weights'"),
         (lambda: b"w", TypeError, "got b'w'"),
         (list, ValueError, "no parameters.*used up"),
+        (lambda: nn.Linear(2, 2), TypeError, r"got a Linear; write SGD\(model.parameters\(\)\)"),
+        (lambda: nn.Linear(2, 2).parameters, TypeError, r"got a method; call it, parameters\(\)"),
         (lambda: [{"params": leaf()}, leaf()], TypeError, "a group is a dict with 'params', got tensor"),
         (lambda: [{"params": []}], ValueError, "group 0 has no parameters"),
         (lambda: [{"parameters": [leaf()]}], TypeError, "dict with 'params'"),

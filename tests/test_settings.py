@@ -71,6 +71,7 @@ def test_numbers_become_those_of_python():
         (lambda: mg.tensor([1.0], require_grad=True), "tensor: unknown argument 'require_grad'; did you mean 'requires_grad'?"),
         (lambda: mg.sum(mg.ones(3), axs=0), "sum: unknown argument 'axs'; did you mean 'axis'?"),
         (lambda: F.conv2d(mg.ones((1, 1, 3, 3))), "conv2d: missing argument 'weight' (got input=float32 (1, 1, 3, 3))"),
+        (lambda: optim.clip_grad_norm_(nn.Identity(), 1.0), "clip_grad_norm_: parameters must be a Tensor or an iterable, got Identity(); write model.parameters()"),
         (lambda: mg.make_dot(mg.ones(3), param={}), "make_dot: unknown argument 'param'; did you mean 'params'?"),
     ],
 )  # fmt: skip
@@ -129,7 +130,9 @@ W = np.random.default_rng(1).normal(size=(4, 4, 3, 2))
 def test_padding_may_be_written_as_in_tensorflow(function, word):
     got, expected = function(X, word), function(X, word.lower())
     np.testing.assert_array_equal(np.asarray(got), np.asarray(expected))
-    with pytest.raises(ValueError, match=r"unknown padding 'full'; it is 'same', 'valid'"):
+    with pytest.raises(
+        ValueError, match=r"unknown padding 'full'; it is 'same', 'valid' or numbers"
+    ):
         function(X, "full")
 
 

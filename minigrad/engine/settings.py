@@ -13,7 +13,7 @@ import opcode
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
-from types import NoneType, UnionType
+from types import MethodType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
@@ -162,6 +162,10 @@ class Rule:
                 hint = "; no gradient flows through a setting, pass .item() to leave the graph"
             if isinstance(value, type) and with_article(value.__name__) != words:
                 hint = f"; write {value.__name__}()"
+            if isinstance(value, MethodType):
+                hint = f"; call it, {value.__name__}()"
+            if self.what == "parameters" and hasattr(value, "named_parameters"):
+                hint = "; write model.parameters()"
             raise wrong(f"{name}: {self.what} must be {words}, got {_short(value)}{hint}")
         if kind is DTYPE:
             return self._dtype(name, value)

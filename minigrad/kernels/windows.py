@@ -92,8 +92,7 @@ def padding_word(name: str, padding: Any) -> Any:
         return padding
     if padding.lower() not in ("same", "valid"):
         raise ValueError(
-            f"{name}: unknown padding {padding!r}; it is 'same', 'valid', an int, a pair, "
-            f"or ((top, bottom), (left, right))"
+            f"{name}: unknown padding {padding!r}; it is 'same', 'valid' or numbers of zeros"
         )
     return padding.lower()
 

@@ -78,6 +78,10 @@ class TransformerEncoderLayer(Layer):
         self.batch_first = batch_first
         self.norm_first = norm_first
         self.bias = bias
+        if d_model % nhead:
+            raise ValueError(
+                f"TransformerEncoderLayer: nhead={nhead} must divide d_model={d_model}"
+            )
         self.self_attn = MultiheadAttention(
             d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
         )

@@ -43,6 +43,14 @@ def _windows(
     """The windows of a convolution. Raises ValueError for shapes that do not fit."""
     check_rank(name, "input", x_shape, "(N, C, H, W)")
     check_rank(name, "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
+    _check_weight(name, x_shape, w_shape, groups)
+    return sliding(name, x_shape[2:], w_shape[2:], stride, padding, dilation)
+
+
+def _check_weight(
+    name: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], groups: Any
+) -> None:
+    """Raise ValueError for channels, of the input or the weight, that do not fit the groups."""
     groups = as_int(name, "groups", groups)
     if groups < 1 or w_shape[0] % groups:
         raise ValueError(
@@ -51,7 +59,6 @@ def _windows(
         )
     fitting = (w_shape[0], x_shape[1] // groups, *w_shape[2:])
     _check_channels(name, x_shape, w_shape, groups, w_shape[1] * groups, fitting)
-    return sliding(name, x_shape[2:], w_shape[2:], stride, padding, dilation)
 
 
 def _check_channels(
@@ -252,6 +259,7 @@ def conv1d(
     """
     check_rank("conv1d", "input", input.shape, "(N, C, L)")
     check_rank("conv1d", "weight", weight.shape, "(out_channels, in_channels / groups, k)")
+    _check_weight("conv1d", input.shape, weight.shape, groups)  # before the shapes are those of 2-D
     y = conv2d(
         input[:, :, None],
         weight[:, :, None],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from functools import partial
+from types import MethodType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -138,6 +139,10 @@ class Optimizer:
             wrong = "got a dict; pass a list of groups [{'params': ...}] or params.items()"
         elif isinstance(params, (int, float)):
             wrong = f"got the number {params}; write {self._name}(lr={params})"
+        elif hasattr(params, "named_parameters"):
+            wrong = f"got a {kind}; write {self._name}(model.parameters())"
+        elif isinstance(params, MethodType):
+            wrong = f"got a method; call it, {params.__name__}()"
         elif not hasattr(params, "__iter__") or isinstance(params, (str, bytes)):
             wrong = f"got {params!r:.80}"
         if wrong:
