@@ -218,6 +218,7 @@ def apply(name: str, x: Any) -> Any:
 
 
 def sample(name: str) -> np.ndarray:
+    mg.manual_seed(2)
     return TABLE[name].args[1]().numpy()  # type: ignore[attr-defined]
 
 
