@@ -112,6 +112,71 @@ def power(x: Any, y: Any) -> Any:
     )
 
 
+def constant_at_nan(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda x, *args, **kw: torch.where(torch.isnan(x), x.detach(), function(x, *args, **kw))
+
+
+def constant_beyond(bound: float, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Derivatives of 0, where the formula of the second one is infinity times 0."""
+
+    def tame(x: Any) -> Any:
+        far = torch.abs(x) > bound
+        return torch.where(far, function(x).detach(), function(torch.where(far, 0.0, x)))
+
+    return tame
+
+
+def celu(x: Any, alpha: float = 1.0) -> Any:
+    low = torch.where(x >= 0, 0.0, x)
+    return torch.where(x >= 0, x, alpha * torch.expm1(low / alpha))
+
+
+def hardsigmoid(x: Any) -> Any:
+    inside = torch.abs(x) < 3
+    return torch.where(inside, x / 6 + 0.5, torch.nn.functional.hardsigmoid(x).detach())
+
+
+def mish(x: Any) -> Any:
+    down = torch.sigmoid(-x)
+    return x * torch.sigmoid(x) * ((1 + down) / (1 + down * down))
+
+
+def xlogy(x: Any, y: Any) -> Any:
+    x, y = torch.as_tensor(x, dtype=torch.float64), torch.as_tensor(y, dtype=torch.float64)
+    flat = (x == 0) & (y <= 0)
+    moved = torch.xlogy(torch.where(flat, 1.0, x), torch.where(flat, 1.0, y))
+    return torch.where(flat, torch.xlogy(x, y).detach(), moved)
+
+
+def digamma(x: Any) -> Any:
+    pole = (x <= 0) & (x == torch.round(x)) & torch.isfinite(x)
+    steep = torch.sqrt(torch.where(pole, x - x.detach(), 1.0))  # at 0, where its slope is infinite
+    low = (x < 0) & torch.isfinite(x) & ~pole
+    mirrored = torch.where(low, x, -0.5)  # without rounding pi x, which costs digits
+    rest = torch.digamma(1 - mirrored) - math.pi / torch.tan(
+        math.pi * (mirrored - torch.round(mirrored).detach())
+    )
+    plain = torch.where(low, rest, torch.digamma(torch.where(pole | low, 1.0, x)))
+    return torch.where(pole, torch.digamma(x).detach() + steep, plain)
+
+
+def logcumsumexp(x: Any, dim: int) -> Any:
+    parts = [x.narrow(dim, 0, k + 1) for k in range(x.shape[dim])]
+    return torch.stack([torch.logsumexp(part, dim) for part in parts], dim)
+
+
+def last_stays(function: Callable[..., Any], axes: int) -> Callable[..., Any]:
+    """A gradient only for the values that are still there."""
+
+    def unpooled(x: Any, indices: Any, *args: Any, **settings: Any) -> Any:
+        order = torch.arange(x.numel(), dtype=x.dtype).reshape(x.shape)
+        found = function(order, indices, *args, **settings).flatten(-axes)
+        kept = found.gather(-1, indices.flatten(-axes)).reshape(x.shape) == order
+        return function(torch.where(kept, x, x.detach()), indices, *args, **settings)
+
+    return unpooled
+
+
 def tangent(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function's value and slope, and no curvature."""
 
@@ -133,6 +198,19 @@ CONVENTIONS: dict[str, tuple[Callable[..., Any], str]] = {
     "angle": (angle, "`angle` of -0.0"),
     "atan2": (flat_at_the_origin(torch.atan2), "| `np.arctan2(x, y)` | `x=0, y=0` |"),
     "hypot": (flat_at_the_origin(torch.hypot), "| `np.hypot(x, y)` | `x=0, y=0` |"),
+    "xlogy": (xlogy, "| `mg.xlogy(x, y)` | `x=0, y=0` |"),
+    "digamma": (digamma, "`digamma` at its poles"),
+    "erf": (constant_beyond(30.0, torch.erf), "`erf`, `erfc` and `mish` far from 0"),
+    "erfc": (constant_beyond(30.0, torch.erfc), "`erf`, `erfc` and `mish` far from 0"),
+    "nn.functional.mish": (mish, "`erf`, `erfc` and `mish` far from 0"),
+    "logcumsumexp": (logcumsumexp, "`logcumsumexp` has second derivatives of full precision"),
+    "nn.functional.celu": (steep_at_nan(celu), "`celu` and `hardsigmoid` have derivatives of full precision"),
+    "nn.functional.hardsigmoid": (hardsigmoid, "`celu` and `hardsigmoid` have derivatives of full precision"),
+    "nn.functional.hardtanh": (constant_at_nan(torch.nn.functional.hardtanh), "| `F.hardtanh(x)` | `x=nan` |"),
+    "nn.functional.relu6": (constant_at_nan(torch.nn.functional.relu6), "| `F.hardtanh(x)` | `x=nan` |"),
+    "nn.functional.softsign": (constant_beyond(1e300, torch.nn.functional.softsign), "| `F.softsign(x)` | `x=inf` |"),
+    "nn.functional.max_unpool1d": (last_stays(torch.nn.functional.max_unpool1d, 1), "`max_unpool1d` and `max_unpool2d`"),
+    "nn.functional.max_unpool2d": (last_stays(torch.nn.functional.max_unpool2d, 2), "`max_unpool1d` and `max_unpool2d`"),
     "copysign": (copysign, "| `np.copysign(x, y)` | `x=inf, y=1` |"),
     "fmax": (shared(torch.fmax), "| `np.fmax(x, y)` | `x=1, y=1` |"),
     "fmin": (shared(torch.fmin), "| `np.fmax(x, y)` | `x=1, y=1` |"),
@@ -154,12 +232,12 @@ CONVENTIONS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "ldexp": (lambda x, y: torch.ldexp(x, y.detach().round()), "`ldexp` takes whole exponents"),
     "nn.functional.relu": (relu, "| `F.relu(x)` | `x=nan` |"),
-    "linalg.eigh": (lambda x, UPLO: torch.linalg.eigh((x + x.mT) / 2), "`eigh` of a matrix that is not symmetric"),
-    "linalg.eigvalsh": (lambda x, UPLO: torch.linalg.eigvalsh((x + x.mT) / 2), "`eigh` of a matrix that is not symmetric"),
+    "linalg.eigh": (lambda x, UPLO: torch.linalg.eigh((x + x.mT) / 2), "`eigh` and `cholesky` of a matrix that is not symmetric"),
+    "linalg.eigvalsh": (lambda x, UPLO: torch.linalg.eigvalsh((x + x.mT) / 2), "`eigh` and `cholesky` of a matrix that is not symmetric"),
     "linalg.norm.subgradients_at_zero": (tangent(torch.linalg.norm), "| `np.linalg.norm(x)` | `x=[0, 0]` | `[[0, 0], [0, 0]]` |"),
     "median": (lambda x, dim=None, keepdim=False: torch.quantile(x, 0.5, dim, keepdim), "`median` of an even number"),
     "nanmedian": (lambda x, dim=None, keepdim=False: torch.nanquantile(x, 0.5, dim, keepdim), "`median` of an even number"),
 }  # fmt: skip
 
 #: Whose second derivatives cannot be written in PyTorch: they are NaN there, as 0 times infinity.
-FIRST_ORDER = {"pow", "__rpow__", "float_power"}
+FIRST_ORDER = {"pow", "__rpow__", "float_power", "digamma"}

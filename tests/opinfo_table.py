@@ -95,7 +95,7 @@ def chosen(function: Callable[..., Any], index: Callable[..., Any]) -> Callable[
 
 def cast(function: Callable[..., Any]) -> Callable[..., Any]:
     def along(x: Any, dim: Any, *, dtype: Any = None) -> Any:
-        if function in (mg.cumsum, mg.cumprod):
+        if function in (mg.cumsum, mg.cumprod, mg.logcumsumexp):
             not_of_scalars(x, dim)  # NumPy gives an axis of length 1
         return function(x if dtype is None else mg.astype(x, dtype), axis=dim)
 
@@ -446,9 +446,8 @@ def interpolate(
     align_corners: Any = None,
     recompute_scale_factor: Any = None,
 ) -> Any:
-    only(mode, "nearest", "bilinear", name="mode")
     only(recompute_scale_factor, None, False, name="recompute_scale_factor")
-    if x.ndim != 4:
+    if x.ndim > 4:
         raise Unsupported(f"{x.ndim - 2} spatial axes")
     return F.interpolate(x, size, scale_factor, mode, align_corners)
 
@@ -474,8 +473,6 @@ def batches(function: Callable[..., Any], axes: int) -> Callable[..., Any]:
 
 
 def pad(x: Any, pad: Any, mode: str = "constant", value: Any = None) -> Any:
-    if any(n < 0 for n in pad):
-        raise Unsupported("negative widths")
     return F.pad(x, pad, mode, value or 0.0)
 
 
@@ -506,8 +503,19 @@ def max_pool2d(
     x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0, dilation: Any = 1,
     ceil_mode: bool = False, return_indices: bool = False,
 ) -> Any:  # fmt: skip
-    only(return_indices, False, name="return_indices")
-    return F.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode)
+    return F.max_pool2d(x, kernel_size, stride, padding, dilation, ceil_mode, return_indices)
+
+
+def unpool(function: Callable[..., Any], axes: int) -> Callable[..., Any]:
+    def run(
+        x: Any, indices: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
+        output_size: Any = None,
+    ) -> Any:  # fmt: skip
+        return batches(function, axes)(
+            x, indices, kernel_size, stride, padding, output_size=output_size
+        )
+
+    return run
 
 
 def unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
@@ -528,6 +536,71 @@ def attention(
     if dropout_p:
         raise Unsupported("random numbers")
     return F.scaled_dot_product_attention(query, key, value, attn_mask, 0.0, is_causal, scale)
+
+
+def embedding_bag(
+    weight: Any, indices: Any, offsets: Any = None, mode: str = "mean",
+    per_sample_weights: Any = None, include_last_offset: bool = False, padding_idx: Any = None,
+) -> Any:  # fmt: skip
+    return F.embedding_bag(
+        indices, weight, offsets, mode, per_sample_weights, include_last_offset, padding_idx
+    )
+
+
+def cosine_similarity(x: Any, y: Any, dim: int = 1, eps: float = 1e-8) -> Any:
+    not_of_scalars(x, dim)
+    return F.cosine_similarity(x, y, dim, eps)
+
+
+def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Any:
+    if min_val == max_val:
+        raise Unsupported("bounds that are equal")
+    return F.hardtanh(x, min_val, max_val)
+
+
+def gaussian_nll_loss(
+    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6,
+    reduction: str = "mean",
+) -> Any:  # fmt: skip
+    if target.shape != input.shape:
+        raise Unsupported("targets of another shape")
+    check_variances(input, var)
+    return F.gaussian_nll_loss(input, target, var, full, eps, reduction)
+
+
+def check_variances(input: Any, var: Any) -> None:
+    rows = input.shape[:-1]
+    if tuple(var.shape) not in (tuple(input.shape), tuple(rows), (*rows, 1)):
+        raise Unsupported("variances of another shape")
+
+
+def of_one_shape(function: Callable[..., Any], count: int) -> Callable[..., Any]:
+    """PyTorch broadcasts the arguments of these losses."""
+
+    @functools.wraps(function)
+    def run(*args: Any, **settings: Any) -> Any:
+        if len({a.shape for a in args[:count]}) > 1:
+            raise Unsupported("arguments of different shapes")
+        return function(*args, **settings)
+
+    return run
+
+
+def multilabel_soft_margin_loss(
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean"
+) -> Any:
+    if weight is not None and weight.ndim != 1:
+        raise Unsupported("a weight for each sample")
+    return F.multilabel_soft_margin_loss(input, target, weight, reduction)
+
+
+def multi_margin_loss(
+    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None,
+    reduction: str = "mean",
+) -> Any:  # fmt: skip
+    if input.ndim != target.ndim + 1:
+        raise Unsupported("scores without an axis of classes")
+    return F.multi_margin_loss(input, target, p, margin, weight, reduction)
 
 
 def bucketize(x: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:
@@ -569,7 +642,10 @@ COMPARED: dict[str, Callable[..., Any]] = {
     **{f"nn.functional.{n}": getattr(F, n) for n in (
         "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy",
         "gelu", "huber_loss", "l1_loss", "linear", "mse_loss", "nll_loss",
-        "one_hot", "smooth_l1_loss")},
+        "one_hot", "smooth_l1_loss", "bilinear", "celu", "cosine_embedding_loss",
+        "hardsigmoid", "hardswish", "kl_div", "mish",
+        "poisson_nll_loss", "prelu", "relu6", "soft_margin_loss",
+        "softsign", "triplet_margin_loss")},
     # arithmetic
     "add": scaled(mg.add), "sub": scaled(mg.subtract), "mul": mg.multiply, "div.no_rounding_mode": divide,
     "div.floor_rounding": divide, "true_divide": divide, "pow": mg.power, "neg": mg.negative,
@@ -606,7 +682,7 @@ COMPARED: dict[str, Callable[..., Any]] = {
     # special functions
     "digamma": mg.digamma, "erf": mg.erf, "erfc": mg.erfc, "lgamma": mg.gammaln, "xlogy": mg.xlogy,
     # along an axis
-    "logcumsumexp": mg.logcumsumexp,
+    "logcumsumexp": cast(mg.logcumsumexp),
     "cumsum": cast(mg.cumsum), "cumprod": cast(mg.cumprod), "diff": diff, "gradient": gradient,
     "trapezoid": trapezoid, "trapz": trapezoid, "sort": sort, "msort": lambda x: mg.sort(x, 0),
     "argsort": argsort, "searchsorted": searchsorted, "bucketize": bucketize, "unique": unique,
@@ -643,7 +719,7 @@ COMPARED: dict[str, Callable[..., Any]] = {
     "linalg.vecdot": lambda x, y, *, dim=-1: mg.linalg.vecdot(x, y, dim), "linalg.multi_dot": lambda xs: mg.linalg.multi_dot(xs),
     "cholesky": lambda x, upper=False: mg.linalg.cholesky(x, upper),
     "linalg.cholesky": lambda x, *, upper=False: mg.linalg.cholesky(x, upper),
-    "linalg.solve": solve, "linalg.svd": svd,
+    "linalg.solve": solve, "linalg.solve_triangular": mg.linalg.solve_triangular, "matrix_exp": mg.linalg.matrix_exp, "linalg.svd": svd,
     "linalg.qr": lambda x, mode="reduced": mg.linalg.qr(x, mode), "qr": lambda x, some=True: mg.linalg.qr(x, "reduced" if some else "complete"),
     "pinverse": pinv, "linalg.pinv": pinv, "linalg.pinv.singular": lambda x, y: mg.linalg.pinv(x @ y.mT), "linalg.pinv.hermitian": pinv,
     "linalg.matrix_rank": matrix_rank, "linalg.matrix_rank.hermitian": matrix_rank,
@@ -664,15 +740,56 @@ COMPARED: dict[str, Callable[..., Any]] = {
     "nn.functional.adaptive_avg_pool2d": batches(F.adaptive_avg_pool2d, 4),
     "nn.functional.layer_norm": sensible(F.layer_norm), "nn.functional.group_norm": sensible(F.group_norm), "nn.functional.local_response_norm": F.local_response_norm,
     "nn.functional.embedding": lambda weight, indices, padding_idx=None: F.embedding(indices, weight, padding_idx), "nn.functional.unfold": unfold,
-    "nn.functional.interpolate.nearest": interpolate, "nn.functional.interpolate.bilinear": interpolate,
+    **{f"nn.functional.interpolate.{mode}": interpolate
+       for mode in ("nearest", "nearest-exact", "linear", "bilinear", "bicubic", "area")},
     "nn.functional.upsample_nearest": interpolate,
     "nn.functional.upsample_bilinear": lambda x, size=None, scale_factor=None: interpolate(x, size, scale_factor, "bilinear", True),
     "nn.functional.dropout": dropout, "nn.functional.scaled_dot_product_attention": attention,
     **{f"nn.functional.pad.{mode}": pad
-       for mode in ("constant", "reflect", "replicate", "circular")},
+       for mode in ("constant", "reflect", "replicate", "replicate_negative", "circular")},
     "constant_pad_nd": lambda x, widths, value=0.0: pad(x, widths, "constant", value),
-    "nn.functional.batch_norm": batch_norm,
+    "nn.functional.batch_norm": batch_norm, "nn.functional.instance_norm": sensible(F.instance_norm),
+    "nn.functional.rms_norm": sensible(F.rms_norm),
+    "nn.functional.softmin": cast(F.softmin), "nn.functional.softmin.with_dtype": cast(F.softmin),
+    "nn.functional.glu": lambda x, dim=-1: F.glu(x, dim),
+    "nn.functional.cosine_similarity": cosine_similarity, "nn.functional.hardtanh": hardtanh,
+    "nn.functional.gaussian_nll_loss": gaussian_nll_loss, "nn.functional.multi_margin_loss": multi_margin_loss,
+    "nn.functional.embedding_bag": embedding_bag, "nn.functional.multilabel_soft_margin_loss": multilabel_soft_margin_loss,
+    "nn.functional.hinge_embedding_loss": of_one_shape(F.hinge_embedding_loss, 2),
+    "nn.functional.margin_ranking_loss": of_one_shape(F.margin_ranking_loss, 3),
+    "nn.functional.pairwise_distance": lambda x, y, p=2.0, eps=1e-6, keepdim=False: F.pairwise_distance(x, y, p, eps, keepdim),
+    "nn.functional.avg_pool1d": batches(F.avg_pool1d, 3), "nn.functional.max_pool1d": batches(F.max_pool1d, 3),
+    "nn.functional.adaptive_avg_pool1d": batches(F.adaptive_avg_pool1d, 3),
+    "nn.functional.adaptive_max_pool1d": batches(F.adaptive_max_pool1d, 3),
+    "nn.functional.adaptive_max_pool2d": batches(F.adaptive_max_pool2d, 4),
+    **{f"nn.functional.max_unpool{n}d{form}": unpool(function, n + 2)
+       for n, function in ((1, F.max_unpool1d), (2, F.max_unpool2d)) for form in ("", ".grad")},
 }  # fmt: skip
+
+
+# -- what goes in ----------------------------------------------------------------------------------
+
+
+def signs(target: Any) -> Any:
+    return (1 - 2 * (target.detach() < 0).int()).to(target.dtype)
+
+
+def labels(target: Any) -> Any:
+    return (target.detach() > 0).to(target.dtype)
+
+
+#: Targets that PyTorch draws as any numbers, where the loss means something for a few of them only:
+#: which argument it is, and what is taken instead.
+TARGETS: dict[str, tuple[int, Callable[[Any], Any]]] = {
+    "nn.functional.cosine_embedding_loss": (2, signs), "nn.functional.hinge_embedding_loss": (1, signs),
+    "nn.functional.margin_ranking_loss": (2, signs), "nn.functional.soft_margin_loss": (1, signs),
+    "nn.functional.multilabel_soft_margin_loss": (1, labels), "MarginRankingLoss": (2, signs),
+}  # fmt: skip
+
+
+def with_target(name: str, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    place, instead = TARGETS.get(name, (len(args), None))
+    return tuple(instead(a) if instead and i == place else a for i, a in enumerate(args))
 
 
 # -- what of the results is compared ---------------------------------------------------------------
@@ -779,65 +896,49 @@ NOT_HERE = words(
     """
     addbmm addcdiv addcmul addmm addmm.decomposed addmv addr aminmax baddbmm bfloat16 block_diag
     bool broadcast_shapes byte cartesian_prod cdist char cholesky_inverse cholesky_solve chunk
-    combinations cummax cummin cumulative_trapezoid diag_embed diagonal_copy diagonal_scatter
-    dist div.trunc_rounding double erfinv expand_copy fill float frexp gather
-    geqrf grid_sampler_2d grid_sampler_3d half histc histogramdd i0 igamma igammac index_add
-    index_copy index_fill index_put index_reduce.amax index_reduce.amin index_reduce.mean
-    index_reduce.prod int item kthvalue lerp linalg.cholesky_ex linalg.householder_product
-    linalg.inv_ex linalg.ldl_factor linalg.ldl_factor_ex linalg.ldl_solve linalg.lu
-    linalg.lu_factor linalg.lu_factor_ex linalg.lu_solve linalg.solve_ex linalg.solve_triangular
-    linspace.tensor_overload logdet logit logspace logspace.tensor_overload long lu
-    lu_solve lu_unpack masked.amax masked.amin masked.argmax masked.argmin masked.cumprod
-    masked.cumsum masked.log_softmax masked.logaddexp masked.logsumexp masked.mean masked.median
-    masked.norm masked.normalize masked.prod masked.softmax masked.softmin masked.std masked.sum
-    masked.var masked_fill masked_scatter matrix_exp mode mvlgamma.mvlgamma_p_1
+    combinations cummax cummin cumulative_trapezoid diag_embed diagonal_copy diagonal_scatter dist
+    div.trunc_rounding double erfinv expand_copy fill float frexp gather geqrf grid_sampler_2d
+    grid_sampler_3d half histc histogramdd i0 igamma igammac index_add index_copy index_fill
+    index_put index_reduce.amax index_reduce.amin index_reduce.mean index_reduce.prod int item
+    kthvalue lerp linalg.cholesky_ex linalg.householder_product linalg.inv_ex linalg.ldl_factor
+    linalg.ldl_factor_ex linalg.ldl_solve linalg.lu linalg.lu_factor linalg.lu_factor_ex
+    linalg.lu_solve linalg.solve_ex linspace.tensor_overload logdet logit logspace
+    logspace.tensor_overload long lu lu_solve lu_unpack masked.amax masked.amin masked.argmax
+    masked.argmin masked.cumprod masked.cumsum masked.log_softmax masked.logaddexp masked.logsumexp
+    masked.mean masked.median masked.norm masked.normalize masked.prod masked.softmax masked.softmin
+    masked.std masked.sum masked.var masked_fill masked_scatter mode mvlgamma.mvlgamma_p_1
     mvlgamma.mvlgamma_p_3 mvlgamma.mvlgamma_p_5 narrow narrow_copy new_full new_ones new_zeros
-    nextafter nn.functional.adaptive_avg_pool1d nn.functional.adaptive_avg_pool3d
-    nn.functional.adaptive_max_pool1d nn.functional.adaptive_max_pool2d
-    nn.functional.adaptive_max_pool3d nn.functional.avg_pool1d nn.functional.avg_pool3d
-    nn.functional.bilinear nn.functional.celu nn.functional.channel_shuffle nn.functional.conv3d
-    nn.functional.conv_transpose3d nn.functional.cosine_embedding_loss
-    nn.functional.cosine_similarity nn.functional.ctc_loss nn.functional.embedding_bag
-    nn.functional.gaussian_nll_loss nn.functional.glu nn.functional.grid_sample
-    nn.functional.hardshrink nn.functional.hardsigmoid nn.functional.hardswish
-    nn.functional.hardtanh nn.functional.hinge_embedding_loss nn.functional.instance_norm
-    nn.functional.interpolate.area nn.functional.interpolate.bicubic
-    nn.functional.interpolate.linear nn.functional.interpolate.nearest-exact
-    nn.functional.interpolate.trilinear nn.functional.kl_div nn.functional.linear_cross_entropy
+    nextafter nn.functional.adaptive_avg_pool3d nn.functional.adaptive_max_pool3d
+    nn.functional.avg_pool3d nn.functional.channel_shuffle nn.functional.conv3d
+    nn.functional.conv_transpose3d nn.functional.ctc_loss nn.functional.grid_sample
+    nn.functional.hardshrink nn.functional.interpolate.trilinear nn.functional.linear_cross_entropy
     nn.functional.linear_cross_entropy.chunked nn.functional.linear_cross_entropy.chunked_none
-    nn.functional.margin_ranking_loss nn.functional.max_pool1d nn.functional.max_pool3d
-    nn.functional.max_unpool1d nn.functional.max_unpool1d.grad nn.functional.max_unpool2d
-    nn.functional.max_unpool2d.grad nn.functional.max_unpool3d nn.functional.max_unpool3d.grad
-    nn.functional.mish nn.functional.multi_head_attention_forward nn.functional.multi_margin_loss
-    nn.functional.multilabel_margin_loss nn.functional.multilabel_soft_margin_loss
-    nn.functional.normalize nn.functional.pad.replicate_negative nn.functional.pairwise_distance nn.functional.pdist
-    nn.functional.pixel_shuffle nn.functional.pixel_unshuffle nn.functional.poisson_nll_loss
-    nn.functional.prelu nn.functional.relu6 nn.functional.rms_norm nn.functional.soft_margin_loss
-    nn.functional.softmin nn.functional.softmin.with_dtype nn.functional.softshrink
-    nn.functional.softsign nn.functional.tanhshrink nn.functional.threshold
-    nn.functional.triplet_margin_loss nn.functional.triplet_margin_with_distance_loss
-    nonzero_static ormqr permute_copy polygamma.polygamma_n_0 polygamma.polygamma_n_1
-    polygamma.polygamma_n_2 polygamma.polygamma_n_3 polygamma.polygamma_n_4 put renorm rsqrt
-    scalar_tensor scatter scatter_add scatter_reduce.amax scatter_reduce.amin scatter_reduce.mean
-    scatter_reduce.prod scatter_reduce.sum select_scatter short signal.windows.bartlett
-    signal.windows.blackman signal.windows.cosine signal.windows.exponential
-    signal.windows.gaussian signal.windows.general_cosine signal.windows.general_hamming
-    signal.windows.hamming signal.windows.hann signal.windows.kaiser signal.windows.nuttall slice
-    slice_scatter special.airy_ai special.bessel_j0 special.bessel_j1 special.bessel_y0
-    special.bessel_y1 special.chebyshev_polynomial_t special.chebyshev_polynomial_u
-    special.chebyshev_polynomial_v special.chebyshev_polynomial_w special.entr special.erfcx
-    special.hermite_polynomial_h special.hermite_polynomial_he special.i0e special.i1 special.i1e
-    special.laguerre_polynomial_l special.legendre_polynomial_p special.log_ndtr
-    special.modified_bessel_i0 special.modified_bessel_i1 special.modified_bessel_k0
-    special.modified_bessel_k1 special.ndtr special.ndtri special.polygamma.special_polygamma_n_0
-    special.scaled_modified_bessel_k0 special.scaled_modified_bessel_k1
-    special.shifted_chebyshev_polynomial_t special.shifted_chebyshev_polynomial_u
-    special.shifted_chebyshev_polynomial_v special.shifted_chebyshev_polynomial_w
-    special.spherical_bessel_j0 special.xlog1py special.zeta split split.list_args
-    split_with_sizes_copy squeeze_copy std_mean std_mean.unbiased svd t_copy topk transpose_copy
-    triangular_solve tril_indices triu_indices unbind_copy unflatten unfold unfold_copy
-    unique_consecutive unsafe_chunk unsafe_split unsqueeze_copy var_mean var_mean.unbiased
-    zero_
+    nn.functional.max_pool3d nn.functional.max_unpool3d nn.functional.max_unpool3d.grad
+    nn.functional.multi_head_attention_forward nn.functional.multilabel_margin_loss
+    nn.functional.normalize nn.functional.pdist nn.functional.pixel_shuffle
+    nn.functional.pixel_unshuffle nn.functional.softshrink nn.functional.tanhshrink
+    nn.functional.threshold nn.functional.triplet_margin_with_distance_loss nonzero_static ormqr
+    permute_copy polygamma.polygamma_n_0 polygamma.polygamma_n_1 polygamma.polygamma_n_2
+    polygamma.polygamma_n_3 polygamma.polygamma_n_4 put renorm rsqrt scalar_tensor scatter
+    scatter_add scatter_reduce.amax scatter_reduce.amin scatter_reduce.mean scatter_reduce.prod
+    scatter_reduce.sum select_scatter short signal.windows.bartlett signal.windows.blackman
+    signal.windows.cosine signal.windows.exponential signal.windows.gaussian
+    signal.windows.general_cosine signal.windows.general_hamming signal.windows.hamming
+    signal.windows.hann signal.windows.kaiser signal.windows.nuttall slice slice_scatter
+    special.airy_ai special.bessel_j0 special.bessel_j1 special.bessel_y0 special.bessel_y1
+    special.chebyshev_polynomial_t special.chebyshev_polynomial_u special.chebyshev_polynomial_v
+    special.chebyshev_polynomial_w special.entr special.erfcx special.hermite_polynomial_h
+    special.hermite_polynomial_he special.i0e special.i1 special.i1e special.laguerre_polynomial_l
+    special.legendre_polynomial_p special.log_ndtr special.modified_bessel_i0
+    special.modified_bessel_i1 special.modified_bessel_k0 special.modified_bessel_k1 special.ndtr
+    special.ndtri special.polygamma.special_polygamma_n_0 special.scaled_modified_bessel_k0
+    special.scaled_modified_bessel_k1 special.shifted_chebyshev_polynomial_t
+    special.shifted_chebyshev_polynomial_u special.shifted_chebyshev_polynomial_v
+    special.shifted_chebyshev_polynomial_w special.spherical_bessel_j0 special.xlog1py special.zeta
+    split split.list_args split_with_sizes_copy squeeze_copy std_mean std_mean.unbiased svd t_copy
+    topk transpose_copy triangular_solve tril_indices triu_indices unbind_copy unflatten unfold
+    unfold_copy unique_consecutive unsafe_chunk unsafe_split unsqueeze_copy var_mean
+    var_mean.unbiased zero_
 """
 )
 
@@ -848,29 +949,30 @@ LAYERS: dict[str, Callable[..., Any]] = {
     name: getattr(nn, name)
     for name in words(
         """
-        AdaptiveAvgPool2d AvgPool2d BCELoss BCEWithLogitsLoss BatchNorm1d BatchNorm2d Conv2d
-        ConvTranspose2d CrossEntropyLoss ELU Embedding GELU GRU GroupNorm HuberLoss L1Loss LSTM
-        LayerNorm LazyConv2d LeakyReLU Linear LocalResponseNorm LogSigmoid LogSoftmax MSELoss
-        MaxPool2d MultiheadAttention NLLLoss RNN ReLU SELU SiLU Sigmoid SmoothL1Loss Softmax Softplus
-        Tanh
+        AdaptiveAvgPool1d AdaptiveAvgPool2d AdaptiveMaxPool1d AdaptiveMaxPool2d AvgPool1d AvgPool2d
+        BCELoss BCEWithLogitsLoss BatchNorm1d BatchNorm2d Bilinear CELU CircularPad1d CircularPad2d
+        ConstantPad1d ConstantPad2d Conv1d Conv2d ConvTranspose1d ConvTranspose2d
+        CosineEmbeddingLoss CrossEntropyLoss ELU Embedding GELU GLU GRU GRUCell GaussianNLLLoss
+        GroupNorm Hardswish Hardtanh HingeEmbeddingLoss HuberLoss InstanceNorm1d InstanceNorm2d
+        KLDivLoss L1Loss LSTM LSTMCell LayerNorm LazyConv2d LeakyReLU Linear LocalResponseNorm
+        LogSigmoid LogSoftmax MSELoss MarginRankingLoss MaxPool1d MaxPool2d Mish
+        MultiLabelSoftMarginLoss MultiMarginLoss MultiheadAttention NLLLoss PReLU PoissonNLLLoss
+        RMSNorm RNN RNNCell ReLU ReLU6 ReflectionPad1d ReflectionPad2d ReplicationPad1d
+        ReplicationPad2d SELU SiLU Sigmoid SmoothL1Loss SoftMarginLoss Softmax Softmin Softplus
+        Softsign Tanh TransformerEncoderLayer ZeroPad1d ZeroPad2d
     """
     )
 }
 
-#: Those of PyTorch that minigrad does not have.
+#: Those of PyTorch that minigrad does not have, or whose samples hold a layer of PyTorch.
 OTHER_LAYERS = words(
     """
-    AdaptiveAvgPool1d AdaptiveAvgPool3d AdaptiveMaxPool1d AdaptiveMaxPool2d AdaptiveMaxPool3d
-    AvgPool1d AvgPool3d BatchNorm3d Bilinear CELU CTCLoss CircularPad1d CircularPad2d
-    CircularPad3d ConstantPad1d ConstantPad2d ConstantPad3d Conv1d Conv3d ConvTranspose1d
-    ConvTranspose3d CosineEmbeddingLoss FractionalMaxPool2d FractionalMaxPool3d GLU GRUCell
-    GaussianNLLLoss Hardshrink Hardswish Hardtanh HingeEmbeddingLoss InstanceNorm1d InstanceNorm2d
-    InstanceNorm3d KLDivLoss LPPool1d LPPool2d LPPool3d LSTMCell LazyConv1d LazyConv3d
-    LazyConvTranspose1d LazyConvTranspose2d LazyConvTranspose3d LinearCrossEntropyLoss
-    MarginRankingLoss MaxPool1d MaxPool3d Mish MultiLabelMarginLoss MultiLabelSoftMarginLoss
-    MultiMarginLoss PReLU PoissonNLLLoss RMSNorm RNNCell ReLU6 ReflectionPad1d ReflectionPad2d
-    ReflectionPad3d ReplicationPad1d ReplicationPad2d ReplicationPad3d SoftMarginLoss Softmax2d
-    Softmin Softshrink Softsign Tanhshrink Threshold Transformer TransformerDecoderLayer
-    TransformerEncoder TransformerEncoderLayer ZeroPad1d ZeroPad2d ZeroPad3d
+    TransformerEncoder
+    AdaptiveAvgPool3d AdaptiveMaxPool3d AvgPool3d BatchNorm3d CTCLoss CircularPad3d ConstantPad3d
+    Conv3d ConvTranspose3d FractionalMaxPool2d FractionalMaxPool3d Hardshrink InstanceNorm3d
+    LPPool1d LPPool2d LPPool3d LazyConv1d LazyConv3d LazyConvTranspose1d LazyConvTranspose2d
+    LazyConvTranspose3d LinearCrossEntropyLoss MaxPool3d MultiLabelMarginLoss ReflectionPad3d
+    ReplicationPad3d Softmax2d Softshrink Tanhshrink Threshold Transformer TransformerDecoderLayer
+    ZeroPad3d
 """
 )

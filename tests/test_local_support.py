@@ -23,10 +23,12 @@ WEIGHTS = "an infinite weight meets the zeros of the padding, as in PyTorch"
 HITS = "a helper's cotangent of a maximum, within its window"
 MEDIAN = "a median or maximum with NaN is NaN"
 POINTS = "the line through a point that is not finite has no slope"
+SLOPES = "a weight counts only where its input is negative"
 EXCEPTIONS = {
     "conv2d": WEIGHTS, "conv2d_input_grad": WEIGHTS, "conv2d_weight_grad": WEIGHTS,
     "mg.conv1d": WEIGHTS, "mg.conv_transpose1d": WEIGHTS, "mg.conv_transpose2d": WEIGHTS,
     "max_pool2d_grad": HITS, "max_pool2d_pick": HITS, "mg.interp": POINTS, "mg.pad": MEDIAN,
+    "prelu": SLOPES, "mg.prelu": SLOPES,
 }  # fmt: skip
 MOST = 5
 

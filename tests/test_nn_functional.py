@@ -190,6 +190,10 @@ def test_pad_counts_axes_as_pytorch():
     assert x.grad.tolist() == [[1] * 3] * 2
     assert F.pad(x, ()).shape == (2, 3)
     assert F.pad(x, (-1, 0)).tolist() == [[1, 1]] * 2  # a negative width cuts off
+    line = mg.arange(4.0)
+    assert F.pad(line, (-4, 3), "replicate").tolist() == [3, 3, 3]
+    assert F.pad(line, (-2, 3), "reflect").tolist() == [2, 3, 2, 1, 0]  # of the whole line
+    assert F.pad(line, (-2, 2), "circular").tolist() == [2, 3, 2, 3]  # of what is left
     for bad in ((1,), (1,) * 6):
         with pytest.raises(ValueError, match=r"two widths .* last axes of \(2, 3\)"):
             F.pad(x, bad)
@@ -528,3 +532,34 @@ def test_attention_over_another_batch_is_refused(batch_first):
     with pytest.raises(ValueError, match="MultiheadAttention: "):
         layer(two, one, one)
     layer(two, two, two)
+
+
+def test_prelu_of_positive_inputs_has_nothing_to_do_with_the_weight():
+    x, w = mg.tensor([2.0, -3.0], requires_grad=True), mg.tensor(0.5, requires_grad=True)
+    F.prelu(x, w).backward(mg.tensor([np.inf, 1.0]))
+    assert (x.grad.tolist(), w.grad.tolist()) == ([np.inf, 0.5], -3.0)
+
+
+def test_prelu_of_a_number():
+    assert F.prelu(mg.tensor(-2.0), mg.tensor([0.5])).numpy() == np.float32(-1.0)
+    assert nn.PReLU()(mg.tensor(-2.0)).shape == ()
+
+
+def test_cosine_similarity_broadcasts_before_it_takes_norms():
+    rng = np.random.default_rng(0)
+    for shapes, axis in (
+        ([(1, 2, 3), (2, 1, 3)], 1),
+        ([(4, 3), (2, 4, 3)], 1),
+        ([(3,), (4, 3)], 0),
+    ):
+        a, b = (rng.standard_normal(s) for s in shapes)
+        found = F.cosine_similarity(mg.tensor(a), mg.tensor(b), axis)
+        a, b = np.broadcast_arrays(a, b)
+        product = np.linalg.norm(a, axis=axis) * np.linalg.norm(b, axis=axis)
+        np.testing.assert_allclose(found, (a * b).sum(axis) / product, rtol=1e-12)
+
+
+def test_kl_div_of_what_is_no_probability_is_nan():
+    with np.errstate(invalid="ignore"):
+        losses = F.kl_div(mg.zeros(3), mg.tensor([0.0, -1.0, np.nan]), reduction="none")
+    np.testing.assert_array_equal(losses.numpy(), [0.0, np.nan, np.nan])

@@ -22,6 +22,8 @@ from tests.opinfo_table import (
     NOT_HERE,
     OTHER_LAYERS,
     Unsupported,
+    check_variances,
+    with_target,
 )
 
 #: Relative, and absolute in units of 1 or of the largest element, whichever is more.
@@ -289,7 +291,7 @@ def test_operator(name: str, torch: Any, operators: dict[str, Any]) -> None:
     op, function, counts, bad = operators[name], COMPARED[name], collections.Counter(), []
     convention, _ = CONVENTIONS.get(name, (None, ""))
     for sample in samples(torch, op):
-        args, kwargs = (sample.input, *sample.args), sample.kwargs
+        args, kwargs = with_target(name, (sample.input, *sample.args)), sample.kwargs
         counts["samples"] += 1
         with np.errstate(all="ignore"):
             try:
@@ -384,7 +386,8 @@ def layer_samples(torch: Any, info: Any, training: bool) -> Iterator[Any]:
         built, forward = given.constructor_input, given.forward_input
         kwargs = {k: v.abs() if k == "weight" else v for k, v in built.kwargs.items()}
         theirs = info.module_cls(*built.args, **kwargs).double().train(training)
-        yield theirs, (built.args, kwargs), (forward.args, forward.kwargs)
+        name = info.name.removeprefix("nn.")
+        yield theirs, (built.args, kwargs), (with_target(name, forward.args), forward.kwargs)
 
 
 #: Arguments of PyTorch's layers that change nothing at these values.
@@ -396,6 +399,8 @@ def ours_like(name: str, theirs: Any, built: Any, forward: Any) -> Any:
     """minigrad's layer with the same settings and weights."""
     make = LAYERS[name]
     known = inspect.signature(make).parameters
+    if any(inspect.isbuiltin(a) for a in built[0]):
+        raise Unsupported("a function of PyTorch")
     args, kwargs = rebuilt(built, ours)
     kwargs = {
         {"dim": "axis"}.get(k, k): v for k, v in kwargs.items() if k not in ("device", "dtype")
@@ -407,6 +412,8 @@ def ours_like(name: str, theirs: Any, built: Any, forward: Any) -> Any:
     )
     if name in BATCHED and forward[0].ndim != 4:
         raise Unsupported("an input without a batch axis")
+    if name == "GaussianNLLLoss":
+        check_variances(forward[0], forward[2])
     if name.startswith("Lazy"):
         layer(*forward)  # which learns its size
     layer.load_state_dict({k: v.detach().numpy() for k, v in theirs.state_dict().items()})

@@ -480,7 +480,8 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
     """The last axes made longer: pad = (left, right, top, bottom, ...), as PyTorch's.
 
     input (..., H, W) gives (..., H + top + bottom, W + left + right). The pairs go from the last
-    axis backwards; negative widths take away. ``mg.pad`` takes NumPy's widths instead. ``mode``:
+    axis backwards; negative widths take away, and "reflect" and "replicate" look at the input
+    before that. ``mg.pad`` takes NumPy's widths instead. ``mode``:
     "constant" (``value``), "reflect", "replicate" (the edge) or "circular". Raises ValueError for
     an odd number of widths, more pairs than axes, taking away more than there is, or another mode.
 
@@ -498,13 +499,14 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
         )
     widths = [(0, 0)] * (x.ndim - len(pairs)) + pairs[::-1]
     if min(pad, default=0) < 0:
-        ends = [
-            (max(-low, 0), n + min(high, 0)) for (low, high), n in zip(widths, x.shape, strict=True)
-        ]
-        if any(start > end for start, end in ends):
-            raise ValueError(f"pad: widths {tuple(pad)} take away more than {x.shape} has")
-        x = x[tuple([slice(start, end) for start, end in ends])]
+        taken = [(max(-low, 0), max(-high, 0)) for low, high in widths]
         widths = [(max(low, 0), max(high, 0)) for low, high in widths]
+        if any(low + high > n for (low, high), n in zip(taken, x.shape, strict=True)):
+            raise ValueError(f"pad: widths {tuple(pad)} take away more than {x.shape} has")
+        if mode in ("reflect", "replicate"):  # of the input as it came, not of what is left of it
+            x = pad_axes(x, widths, mode=PAD_MODES[mode])
+            widths = [(0, 0)] * x.ndim
+        x = x[tuple([slice(low, n - high) for (low, high), n in zip(taken, x.shape, strict=True)])]
     if mode == "constant":
         with np.errstate(invalid="ignore"):
             kept = np.asarray(value).astype(x.dtype) == value

@@ -290,7 +290,7 @@ def hardswish(x: Array) -> Array:
 @operator(
     vjp=(
         lambda g, _ans, x, weight: np.where(x > 0, g, g * weight),
-        lambda g, _ans, x, _weight: g * np.minimum(x, 0.0),
+        lambda g, _ans, x, _weight: np.where(x > 0, 0.0, g * x),
     ),
     domain=nonzero,
     samples=[sample((2, 3), (3,)), sample((2, 3, 2), (1, 3, 1)), sample((0, 2), (2,))],
@@ -307,28 +307,27 @@ def _prelu(x: Array, weight: Array) -> Array:
     domain=nonzero,
     samples=[
         sample((2, 3), (3,)), sample((2, 3, 2), (3,)), sample((2, 3), (1,)), sample((2,), (1,)),
-        sample((0, 2), (2,)),
+        sample((0, 2), (2,)), sample((), ()), sample((2, 3), ()),
     ],
 )  # fmt: skip
 def prelu(input: Array, weight: Array) -> Array:
     """input where it is positive, weight * input elsewhere, with a weight for each channel.
 
-    input (N, C, ...), weight (C,), or (1,) for all channels together. Its derivative at 0 is the
-    weight. He et al., "Delving deep into rectifiers", 2015. Raises ValueError for another number of
-    weights.
+    input (N, C, ...), weight (C,), or (1,) or () for all channels together. Its derivative at 0 is
+    the weight. He et al., "Delving deep into rectifiers", 2015. Raises ValueError for another
+    number of weights.
 
     >>> prelu(tensor([[-1.0, -1.0]]), tensor([0.5, 0.25]))
     tensor([[-0.5 , -0.25]])
     """
     channels = input.shape[1] if input.ndim > 1 else 1
-    if weight.ndim != 1 or weight.size not in (1, channels):
+    if weight.ndim > 1 or weight.size not in (1, channels):
         raise ValueError(
             f"prelu: weight must have shape (1,) or ({channels},), one for each channel of the "
             f"input {input.shape}, got {weight.shape}"
         )
-    if input.ndim > 1:
-        weight = np.reshape(weight, (1, -1) + (1,) * (input.ndim - 2))
-    return _prelu(input, weight)
+    shape = (1, weight.size, *(1,) * (input.ndim - 2)) if input.ndim > 1 else ()
+    return _prelu(input, np.reshape(weight, shape))
 
 
 # -- in terms of others ----------------------------------------------------------------------------

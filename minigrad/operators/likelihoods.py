@@ -43,7 +43,7 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
     if log_target:
         losses = np.exp(target) * (target - input)
     else:
-        known = np.where(target > 0, target, 1.0)  # 0 log 0 is 0
+        known = np.where(target == 0, 1.0, target)  # 0 log 0 is 0
         losses = target * (np.log(known) - input)
     if reduction != "batchmean":
         return reduce("kl_div", losses, reduction)

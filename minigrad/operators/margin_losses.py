@@ -245,6 +245,7 @@ def pairwise_distance(
     domain=(lattice, between),
     samples=[
         sample((3, 4), (3, 4)), sample((3, 4), (1, 4), axis=-1), sample((4,), (4,), axis=0),
+        sample((1, 2, 3), (2, 1, 3)), sample((4, 2), (3, 4, 2)),
         sample((0, 2), (0, 2)),
     ],
     wide=True,
@@ -260,6 +261,8 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
     """
     if not 0.0 < eps < math.inf:
         raise ValueError(f"cosine_similarity: eps must be positive, got {eps}")
+    if x1.shape != x2.shape:  # the norms are those of the rows as they meet
+        x1, x2 = np.broadcast_arrays(x1, x2)
     first, second = (
         x / np.maximum(vector_norm(x, axis=axis, keepdims=True), float(eps)) for x in (x1, x2)
     )

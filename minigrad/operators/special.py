@@ -253,7 +253,7 @@ def _xlogy_vjp_x(g: Any, _ans: Any, x: Any, y: Any) -> Any:
 
 
 def _xlogy_vjp_y(g: Any, _ans: Any, x: Any, y: Any) -> Any:
-    return g * (x / np.where((x == 0) & (y == 0), 1.0, y))
+    return g * (x / np.where((x == 0) & (y <= 0), np.inf, y))  # 0, and so is its derivative by x
 
 
 @operator(
