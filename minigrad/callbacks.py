@@ -3,6 +3,9 @@
 They are defined in :mod:`minigrad.training.callbacks`; what that file has besides is not public.
 """
 
+from typing import TYPE_CHECKING
+
+from minigrad.lazy import spelled
 from minigrad.training.callbacks import (
     Callback,
     CSVLogger,
@@ -24,3 +27,10 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+
+if not TYPE_CHECKING:
+    __getattr__ = spelled(__name__)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

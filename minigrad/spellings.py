@@ -379,6 +379,14 @@ TABLE: dict[str, list[Row]] = {
         Row("model.get_weights()", "model.state_dict()"),
         Row("model.set_weights([])", "model.load_state_dict(state)"),
         Row("model.save('m.keras')", "mg.save_model(model, path)"),
+        Row("trainer.compile('adam', 'mse')", "mg.Trainer(model, optimizer='adam', loss='mse')"),
+        Row("trainer.summary()", "mg.summary(model, input_shape)"),
+        Row("trainer.save('m.keras')",
+            "trainer.save_checkpoint(path), or mg.save_model(model, path) for the model alone"),
+        Row("trainer.save_weights('m.h5')", "mg.save(model.state_dict(), path)"),
+        Row("callbacks.ReduceLROnPlateau('val_loss')",
+            "callbacks.LearningRateScheduler(optim.lr_scheduler.ReduceLROnPlateau(optimizer), "
+            "'val_loss')"),
         Row("optim.Adam(model.parameters(), learning_rate=0.1)", "lr=0.1"),
         Row("tf.Variable(1.0)", "mg.tensor(1.0, requires_grad=True)"),
         Row("tf.convert_to_tensor(a)", "mg.tensor(a)", mg.tensor),
@@ -423,6 +431,7 @@ OTHER_NAMES = {
 PLACES = {
     "minigrad": ("torch", "tf"), "minigrad.nn": ("nn",), "minigrad.nn.functional": ("F",),
     "minigrad.optim": ("optim",), "minigrad.data": ("data",),
+    "minigrad.callbacks": ("callbacks",),
 }  # fmt: skip
 
 
@@ -465,9 +474,9 @@ def of_tensor(x: Any, name: str) -> Any:
     raise AttributeError(f"{kind!r} object has no {name!r}{remedy}", name=name, obj=x)
 
 
-def of_model(model: Any, name: str) -> Any:
-    """As :func:`of_tensor`, for a module."""
-    row = INDEX.get(("model", name))
+def of_model(model: Any, name: str, what: str = "model") -> Any:
+    """As :func:`of_tensor`, for a module, or for a ``what`` of another kind."""
+    row = INDEX.get((what, name))
     if row is not None and callable(row.runs):
         return _bound(row, model)
     remedy = "" if row is None else _remedy(row)

@@ -87,6 +87,14 @@ CLASSES = [
 ]
 
 
+def test_a_class_in_the_place_of_a_data_set_is_told():
+    with pytest.raises(
+        TypeError,
+        match=r"DataLoader: expected a data set, got its class; write ArrayDataset\(\.\.\.\)",
+    ):
+        mg.data.DataLoader(mg.data.ArrayDataset)
+
+
 def test_every_constructor_names_the_argument_that_it_does_not_take():
     silent = []
     for module, name in CLASSES:

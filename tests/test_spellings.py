@@ -28,7 +28,7 @@ def names():
         "a": a, "x": x, "y": mg.tensor(a[::-1] + 1), "w": mg.tensor(a.T.copy()), "square": square,
         "images": mg.tensor(np.arange(16.0).reshape(1, 1, 4, 4)), "mask": a > 0.5,
         "index": np.array([0, 1, 1]), "places": np.array([[2, 0], [1, 1]]), "model": model,
-        "loss": loss, "f": lambda x: (x * x).sum(axis=0),
+        "trainer": mg.Trainer(model), "callbacks": mg.callbacks, "loss": loss, "f": lambda x: (x * x).sum(axis=0),
     }  # fmt: skip
 
 

@@ -47,6 +47,10 @@ class Takes(Protocol):
 
 def check_dataset(name: str, dataset: Any) -> None:
     """Raise TypeError if this is not a data set."""
+    if isinstance(dataset, type):
+        raise TypeError(
+            f"{name}: expected a data set, got its class; write {dataset.__name__}(...)"
+        )
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(
             f"{name}: a data set needs a length and samples by index (__len__ and __getitem__), "

@@ -12,7 +12,7 @@ import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
 from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.io.checkpoints import load_checkpoint, note, save_checkpoint
+from minigrad.lazy import load_late
 from minigrad.nn.module import Module, float_dtype, modes_restored
 from minigrad.optim import clip_grad_norm_, clip_grad_value_
 from minigrad.training import batches
@@ -87,6 +88,14 @@ class Trainer:
     >>> trainer.score(x, y) > 0.95
     True
     """
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):
+                message = f"'Trainer' object has no attribute {name!r}"
+                raise AttributeError(message, name=name, obj=self)
+            return load_late("minigrad.spellings").of_model(self, name, "trainer")
 
     @checked(clip_norm="(0, inf)", clip_value="(0, inf)", accumulate="[1, inf)")
     def __init__(
