@@ -563,3 +563,9 @@ def test_kl_div_of_what_is_no_probability_is_nan():
     with np.errstate(invalid="ignore"):
         losses = F.kl_div(mg.zeros(3), mg.tensor([0.0, -1.0, np.nan]), reduction="none")
     np.testing.assert_array_equal(losses.numpy(), [0.0, np.nan, np.nan])
+
+
+def test_prelu_has_the_weight_as_its_slope_at_0():
+    x = mg.tensor([0.0, -0.0], requires_grad=True)
+    F.prelu(x, mg.tensor([0.25])).sum().backward()
+    assert x.grad.tolist() == [0.25, 0.25]
