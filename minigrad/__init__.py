@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from minigrad.lazy import late_names
 
-from minigrad.engine import recording as _recording  # noqa: F401 (operators run by it)
+from minigrad.engine import recording as _recording  # noqa: F401 (operators run by it)  # pyright: ignore[reportUnusedImport]
 from minigrad.engine.tensor import Tensor
 from minigrad.engine.creation import (
     arange, eye, full, full_like, linspace, ones, ones_like, tensor, zeros, zeros_like,

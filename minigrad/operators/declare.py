@@ -181,7 +181,7 @@ def _wide_call(inputs: Any, first: Any, named: Any) -> tuple[Any, Any, Any]:
     return np.result_type(*[x.dtype for x in arrays]), _widened(first) or first, wider
 
 
-def _wide_rule(rule: Rule) -> Rule:
+def _wide_rule(rule: Callable[..., Any]) -> Rule:
     # The engine rounds the result to the dtype of the input.
     @functools.wraps(rule)
     def wide(*arrays: Any, **metadata: Any) -> Any:
