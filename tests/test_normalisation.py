@@ -196,3 +196,8 @@ def test_images_without_channels_are_told_what_adds_them():
         mg.nn.BatchNorm2d(1)(mg.zeros((8, 8)))
     with pytest.raises(ValueError, match=r"x\[:, None\]"):
         mg.nn.Conv2d(1, 2, 3)(mg.zeros((9, 8, 8)))
+
+
+def test_rms_norm_of_large_numbers_counts_eps_at_its_size():
+    x = mg.tensor(np.full((1, 4), 1e19, np.float32))
+    np.testing.assert_allclose(F.rms_norm(x, 4, eps=1e38).numpy(), 0.5**0.5, rtol=1e-6)
