@@ -388,7 +388,7 @@ def test_wrong_names_say_what_to_do(tmp_path):
         mg.save({"x": mg.ones(2)}, tmp_path / "best.pt")
     path = tmp_path / "t.npz"
     np.savez(path, x=np.ones(2))
-    with pytest.raises(ValueError, match=r"read an \.npz with np\.load\(path\)"):
+    with pytest.raises(ValueError, match=r"an \.npz file of NumPy: read it with np\.load\(path\)"):
         mg.load(path)
     np.save(tmp_path / "t.npy", np.ones(2))
     with pytest.raises(ValueError, match=r"an \.npy file: read it with np\.load\(path\)"):
