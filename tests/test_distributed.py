@@ -8,6 +8,7 @@ import copy
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,6 +25,8 @@ from minigrad.distributed import (
     convert_sync_batchnorm,
 )
 from minigrad.distributed.buckets import split
+from minigrad.engine.random import default_generator
+from minigrad.training.ranks import Together
 
 X = np.random.default_rng(0).normal(size=(23, 6))
 Y = np.random.default_rng(1).integers(0, 3, 23)
@@ -653,3 +656,19 @@ def test_converting_keeps_values_places_and_settings():
     assert list(after) == list(before)
     assert all((after[name].numpy() == value).all() for name, value in before.items())
     assert model.twice is model.one
+
+
+def test_no_two_steps_of_any_rank_or_epoch_draw_the_same_numbers():
+    # Nothing else draws from the generator between these epochs, as with shuffle=False.
+    drawn = []
+    before = default_generator().bit_generator.state
+    for rank in range(2):
+        ranks = Together(SimpleNamespace(rank=rank, size=2))
+        for epoch in range(3):
+            ranks.begin_steps({}, epoch)
+            for number in range(2):
+                ranks.begin_step(number)
+                drawn.append(mg.rand(1).item())
+            ranks.end_steps()
+    assert len(set(drawn)) == len(drawn) == 12
+    assert default_generator().bit_generator.state == before

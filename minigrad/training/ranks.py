@@ -50,7 +50,7 @@ class Alone:
         """This process's share of each batch."""
         return iter(source)
 
-    def begin_steps(self, own: Generators) -> None:
+    def begin_steps(self, own: Generators, epoch: int) -> None:
         """The steps of an epoch begin. ``own``: the random generators of modules."""
 
     def begin_step(self, number: int) -> None:
@@ -119,7 +119,7 @@ class Together(Alone):
         self.first = found.rank == 0
         self._parallel: DataParallel | None = None
         self._own: Generators = {}
-        self._seed = 0
+        self._seed = self._epoch = 0
         self._common: Any = None  # the state of the generator that all ranks share
         self._flag: Any = None
         self._request: Any = None
@@ -162,18 +162,18 @@ class Together(Alone):
 
         return map(functools.partial(map_leaves, share), source)
 
-    def begin_steps(self, own: Generators) -> None:
+    def begin_steps(self, own: Generators, epoch: int) -> None:
         """Note the state of the generator, from which all ranks go on after the steps."""
         generator = default_generator().bit_generator
-        self._own, self._common = own, generator.state
+        self._own, self._common, self._epoch = own, generator.state, epoch
         # Drawn from a copy, so that the order of the data is that of a program of one process.
         self._seed = int(np.random.Generator(copy.deepcopy(generator)).integers(2**63))
 
     def begin_step(self, number: int) -> None:
-        """Give each rank random numbers of its own, which depend on nothing but the step."""
+        """Give each rank random numbers of its own, which depend on epoch and step alone."""
         rank = self._world.rank
         for i, one in enumerate([default_generator(), *self._own.values()]):
-            seed = [self._seed, number, rank, i]
+            seed = [self._seed, self._epoch, number, rank, i]
             one.bit_generator.state = np.random.default_rng(seed).bit_generator.state
 
     def end_steps(self) -> None:

@@ -354,7 +354,7 @@ class Trainer:
         # A DataLoader that continues an epoch skips the finished batches by itself.
         behind = 0 if isinstance(self._source, DataLoader) else running.batches
         shares = itertools.islice(ranks.batches(self._source), behind, None)
-        ranks.begin_steps(_own_generators(self.model))
+        ranks.begin_steps(_own_generators(self.model), self.epoch)
         for batch in shares:
             ranks.begin_step(running.batches)
             self._add_gradients(batch, running.batches + 1 == total)
