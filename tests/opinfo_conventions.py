@@ -126,6 +126,12 @@ def constant_beyond(bound: float, function: Callable[..., Any]) -> Callable[...,
     return tame
 
 
+def silu(x: Any) -> Any:
+    far = torch.isinf(x)
+    limit = torch.where(x > 0, x, torch.nn.functional.silu(x).detach())
+    return torch.where(far, limit, torch.nn.functional.silu(torch.where(far, 0.0, x)))
+
+
 def celu(x: Any, alpha: float = 1.0) -> Any:
     low = torch.where(x >= 0, 0.0, x)
     return torch.where(x >= 0, x, alpha * torch.expm1(low / alpha))
@@ -208,6 +214,7 @@ CONVENTIONS: dict[str, tuple[Callable[..., Any], str]] = {
     "nn.functional.hardsigmoid": (hardsigmoid, "`celu` and `hardsigmoid` have derivatives of full precision"),
     "nn.functional.hardtanh": (constant_at_nan(torch.nn.functional.hardtanh), "| `F.hardtanh(x)` | `x=nan` |"),
     "nn.functional.relu6": (constant_at_nan(torch.nn.functional.relu6), "| `F.hardtanh(x)` | `x=nan` |"),
+    "nn.functional.silu": (silu, "| `F.silu(x)` | `x=inf` |"),
     "nn.functional.softsign": (constant_beyond(1e300, torch.nn.functional.softsign), "| `F.softsign(x)` | `x=inf` |"),
     "nn.functional.max_unpool1d": (last_stays(torch.nn.functional.max_unpool1d, 1), "`max_unpool1d` and `max_unpool2d`"),
     "nn.functional.max_unpool2d": (last_stays(torch.nn.functional.max_unpool2d, 2), "`max_unpool1d` and `max_unpool2d`"),

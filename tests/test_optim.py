@@ -380,3 +380,36 @@ def test_every_step_of_the_line_search_meets_the_strong_wolfe_conditions():
 def test_lbfgs_says_what_it_needs(make, error, words):
     with pytest.raises(error, match=words):
         make(mg.tensor([1.0], requires_grad=True))
+
+
+def test_lbfgs_learns_nothing_from_where_the_loss_curves_down():
+    x = mg.tensor(np.array([0.3]), requires_grad=True)
+    optimizer = optim.LBFGS([x], lr=0.1, max_iter=4)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = np.cos(x).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    expected = 0.3
+    for _ in range(4):  # plain steps downhill, of which none is scaled by what the last one saw
+        expected += 0.1 * np.sin(expected)
+    np.testing.assert_allclose(x.numpy(), [expected], rtol=1e-12)
+
+
+def test_lbfgs_takes_a_length_at_which_the_slope_is_less_than_nine_tenths():
+    x = mg.tensor(np.array([1.0]), requires_grad=True)
+    optimizer = optim.LBFGS([x], lr=0.5, max_iter=1, line_search_fn="strong_wolfe")
+    seen = []
+
+    def closure():
+        optimizer.zero_grad()
+        loss = 0.5 * (x * x).sum()
+        loss.backward()
+        seen.append(x.item())
+        return loss
+
+    optimizer.step(closure)
+    assert (seen, x.item()) == ([1.0, 0.5], 0.5)
