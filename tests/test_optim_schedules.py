@@ -345,3 +345,10 @@ def test_an_array_of_values_is_a_list_of_them(array):
         made(max_lr=0.1, base_momentum=array([0.5, 7.0]))
     with pytest.raises(ValueError, match="max_momentum has 1 values, the optimizer 2"):
         made(max_lr=0.1, max_momentum=array([0.5]))
+
+
+def test_warm_restarts_count_whole_epochs():
+    optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+    schedule = optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 3)
+    schedule.step(1.5)
+    assert schedule.last_epoch == 1
