@@ -39,6 +39,9 @@ Layers: TypeAlias = Mapping[str, type[Module]]
 Problem: TypeAlias = Callable[[str], None]
 
 VERSION = "1"
+#: Arguments that layers got after files of them were written. Where they are not used they are not
+#: written, so that earlier versions read the file.
+ADDED_LATER = frozenset({"return_indices"})
 #: The prefix of arrays that are arguments, not weights.
 ARGUMENTS = "arguments/"
 #: What values that make no sense may raise.
@@ -286,6 +289,8 @@ def _constructor_arguments(layer: Module) -> dict[str, Any]:
             found[name] = "float32" if first is None else first.dtype.name
             continue
         value = getattr(layer, name)
+        if name in ADDED_LATER and value == argument.default:
+            continue
         if isinstance(argument.default, bool) and not isinstance(value, bool):
             value = value is not None  # bias=True makes the parameter `bias`
         found[name] = None if isinstance(value, np.random.Generator) else value
