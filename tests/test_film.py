@@ -209,7 +209,8 @@ def test_an_image_has_the_values_of_its_map():
 def test_rules_are_found_in_the_source():
     missing = [
         name for name, op in OPERATORS.items()
-        if not rule_text(op, next(i for i, rule in enumerate([*op.rules, op.vjp_all]) if rule))
+        if op.declared.__module__.startswith("minigrad.")  # not those that pages of the docs declare
+        and not rule_text(op, next(i for i, rule in enumerate([*op.rules, op.vjp_all]) if rule))
     ]  # fmt: skip
     assert missing == []
     assert rule_text(OPERATORS["sin"], 0) == "lambda g, _ans, x: g * np.cos(x)"
