@@ -303,6 +303,7 @@ def second_order_mutants(name, most):
 
 
 @each_operator
+@pytest.mark.slow
 def test_every_mutant_of_a_recorded_rule_is_caught(name):
     check_mutants(second_order_mutants, name, FORGETFUL, most=3)
 
