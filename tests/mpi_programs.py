@@ -185,6 +185,8 @@ def fault(kind, which, folder):
         if rank == 0:
             mg.save_checkpoint(path, step=step, data=np.full(100_000, step))
         distributed.all_reduce(np.ones(3))
+        if step == 19:
+            time.sleep(0.5)  # the others hear of a checkpoint at the next tick of the watch
         if step == 20 and rank == int(which):
             fail(kind)
         if step == 200:
