@@ -30,7 +30,7 @@ def command(size, *arguments, warnings="error"):
 
 
 def environment(**changes):
-    one = {"OPENBLAS_NUM_THREADS": "1", "MINIGRAD_MPI_PATIENCE": "2"}
+    one = {"OPENBLAS_NUM_THREADS": "1", "MINIGRAD_MPI_PATIENCE": "3"}
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "OPENBLAS", "MKL_"))}
     path = os.pathsep.join([str(HERE.parent), str(HERE)])
     return {k: v for k, v in {**kept, **one, "PYTHONPATH": path, **changes}.items() if v}

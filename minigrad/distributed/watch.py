@@ -151,6 +151,8 @@ class Watch:
             source, tag = status.Get_source(), status.Get_tag()
             value = self.comm.recv(source=source, tag=tag)
             if tag == WAITING:
+                if self._asked_for <= 0.0:
+                    self._since_question = ASK  # at once: the other counts this rank's silence
                 self._asked_for = 3 * ASK
             elif tag == QUESTION:
                 self._silent_first = 0.0
@@ -188,8 +190,9 @@ class Watch:
             return
         self._send(None, 0, WAITING)
         self._silent_first += ASK
-        # One after the other, so that one of them says it.
-        if PATIENCE and self._silent_first >= PATIENCE + min(2, self.rank - 1) * ASK:
+        # One after the other, so that one of them says it; and never before a question that rank 0
+        # sends once a second could have come.
+        if PATIENCE and self._silent_first >= PATIENCE + min(3, self.rank) * ASK:
             self._end("rank 0 does not answer: its process is stopped, or cannot be reached")
 
     def _ask(self) -> None:
