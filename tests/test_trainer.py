@@ -430,6 +430,22 @@ def test_a_bar_fits_the_terminal_and_keeps_its_values(points, capsys, monkeypatc
     assert re.fullmatch(rf"Epoch 1/1 5/5 (\|█+\|)? ?{values}  [\d.]+ ms/step", drawn[-1])
 
 
+def test_a_notebook_with_ipywidgets_shows_a_widget(monkeypatch):
+    monkeypatch.setattr(progress, "has_widgets", lambda: True)
+    monkeypatch.setattr("tqdm.notebook.display", lambda widget: None)  # of IPython
+    bar = progress.Bar()
+    bar.begin(2, 5, 8, 3)
+    widget = bar.bar.container
+    bar.step(3, dict)
+    assert [part.value for part in widget.children[:2]] == ["Epoch\u20073/5\u20073/8\u2007", 3]
+    bar.steps = 5
+    bar.end({"loss": 0.25})
+    title, drawn, values = (part.value for part in widget.children)
+    assert (title, drawn) == ("Epoch\u20073/5\u20078/8\u2007", 8)
+    assert values.startswith("\u2007loss\u20070.2500\u2007\u2007")
+    assert widget.children[1].bar_style == "success"
+
+
 def test_times_and_drawings_follow_the_clock(capsys, monkeypatch):
     now = [100.0]
     monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: now[0]))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import time
@@ -85,16 +86,21 @@ class Lines(_Timed):
 class Bar(_Timed):
     """A tqdm bar for each epoch (``verbose=1``), on one line of the terminal.
 
-    In a narrow one the bar shrinks, and then the times are left out, before the values are cut.
+    In a narrow one the bar shrinks, and then the times are left out, before the values are cut. In
+    a notebook that has ipywidgets, as in ``tqdm.auto``, it is a widget.
     """
 
     bar: Any = None
+    widget = False
 
     def begin(self, epoch: int, epochs: int, total: int | None, done: int) -> None:
         """Draw an empty bar."""
-        from tqdm import tqdm
-
         super().begin(epoch, epochs, total, done)
+        self.widget = has_widgets()
+        if self.widget:
+            from tqdm.notebook import tqdm
+        else:
+            from tqdm import tqdm
         # Without tqdm's thread that watches for slow loops, since the bar is redrawn here, and
         # without its cutting of lines, which would take the values first.
         quiet: Any = type("EpochBar", (tqdm,), {"monitor_interval": 0})
@@ -124,6 +130,8 @@ class Bar(_Timed):
 
     def _draw(self, done: int, logs: Logs, width: int | None, whole: bool = False) -> None:
         self.bar.n = done
+        if self.widget:
+            width = None
         times = [self.pace()] if self.steps else []
         if self.steps and self.total is not None and done < self.total:
             left = round((self.total - done) * self.seconds_each())
@@ -141,7 +149,8 @@ class Bar(_Timed):
         ):  # not even the values fit: what is longer than a line cannot be redrawn
             self.bar.unit = self.bar.unit[: room - 1] + "…"
         count = "{n_fmt}" if self.total is None else "{n_fmt}/{total_fmt}"
-        bar = f"|{{bar:{room}}}| " if self.total is not None and room >= NARROWEST else " "
+        size = "" if self.widget else f":{room}"  # a widget finds its own
+        bar = f"|{{bar{size}}}| " if self.total is not None and room >= NARROWEST else " "
         self.bar.bar_format = f"{{desc}} {count} {bar}{{unit}}"
         self.bar.refresh()
 
@@ -160,6 +169,11 @@ def columns() -> int | None:
         return os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError, AttributeError):
         return None
+
+
+def has_widgets() -> bool:
+    """Whether this is a notebook that can show widgets."""
+    return "ipykernel" in sys.modules and importlib.util.find_spec("ipywidgets") is not None
 
 
 def progress(verbose: int | str) -> Progress:
