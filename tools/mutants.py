@@ -1,18 +1,20 @@
 """Mutation testing: change the library in one place, and see whether the tests notice.
 
 `make mutants` changes numbers, signs, comparisons, conditions and loops of the engine, the
-operators, layers, optimizers and the trainer, one at a time, and runs the tests that reach the
-changed line. A mutant that no test notices *survives*: a test is missing, or the change makes no
-difference. The mutations are cosmic-ray's. Its own way to run them starts Python anew for each of
-11,000 mutants; here a process that has collected all tests forks for each, replaces the code of
-the changed function, and runs tests until one fails: half a second a mutant. Where the change
-could show at import only, a new Python runs a copy of the package after all.
+operators, layers, optimizers, files, data and the trainer, one at a time, and runs the tests that
+reach the changed line. A mutant that no test notices *survives*: a test is missing, or the change
+makes no difference. The mutations are cosmic-ray's. Its own way to run them starts Python anew for
+each of 18,000 mutants; here a process that has collected all tests forks for each, replaces the
+code of the changed function, and runs tests until one fails, first those that carry its name or
+have noticed changes near it: a tenth of a second for most. Where the change could show at import
+only, a process that has not imported the library forks after all, and imports it changed.
 
-    python tools/mutants.py reach                   # which tests reach which lines: once
-    python tools/mutants.py run nn optim --part 0/2 # the first half of the mutants of two folders
-    python tools/mutants.py run nn --sample 200     # 200 of them, drawn with a fixed seed
-    python tools/mutants.py run nn --again          # those that lived, after `reach` of new tests
-    python tools/mutants.py report --survivors      # the score by folder, and who lives
+    python tools/mutants.py reach                 # which tests reach which lines: once
+    python tools/mutants.py reach tests/test_x.py --name x  # the same for tests that are new
+    python tools/mutants.py run nn optim          # the mutants of two folders
+    python tools/mutants.py run nn --sample 200   # 200 of them, drawn with a fixed seed
+    python tools/mutants.py run nn --again        # those that lived, after `reach` of new tests
+    python tools/mutants.py report --survivors    # the score by folder, and who lives
 
 What was found is kept in .mutants/, one line a mutant; a run goes on where the last one stopped.
 A test counts as one that noticed only if it passes, after the same tests as before, when nothing
@@ -25,24 +27,28 @@ import argparse
 import ast
 import contextlib
 import difflib
+import functools
 import gc
 import hashlib
-import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import json
+import math
 import mmap
 import os
 import pickle
 import pkgutil
 import random
 import re
-import shutil
+import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -51,7 +57,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 KEPT = ROOT / ".mutants"
-FOLDERS = ("engine", "kernels", "nn", "operators", "optim", "training")
+FOLDERS = ("data", "engine", "io", "kernels", "nn", "operators", "optim", "training")
+#: What does not run where numba is not installed.
+COMPILED = "minigrad/kernels/compiled/"
 #: cosmic-ray's operators, without those that mostly crash (every operator for every other one) and
 #: those that replace names.
 KINDS = [
@@ -65,20 +73,35 @@ KINDS = [
     *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "AddNot"),
     "ZeroIterationForLoop",
 ]
-#: Tests run for one mutant at most: of those that reach the line each with one of its parameters,
-#: then with the others.
-MOST = 120
+#: Tests run for one mutant at most.
+MOST = 100
 #: The processor's time that all of them may take: who is alive then has survived.
-SECONDS = 20
+SECONDS = 8
 #: Where a test takes so many times as long as it did, and at least the seconds, it has noticed.
-SLOWER, PATIENCE = 20, 5.0
-#: Seconds by the clock after which a mutant only waits; other work may hold up the machine, too.
-WAIT = 240
+SLOWER, PATIENCE = 10, 3.0
+#: A mutant that only waits is rung so often, and has waited too long then. (A clock would go on
+#: while other work holds up the machine, but rings only once.)
+RINGS, BETWEEN = 4, 8
+#: The processor's time of a new Python.
+FRESH = 60
 #: Tests that look at what was declared instead of running it, so that no line tells of them.
 DECLARED = ("tests/test_signatures.py",)
 EQUIVALENT = Path(__file__).with_name("mutants_equivalent.txt")
-#: Ten thousand calls with nonsense, which are there for errors, not for values: left out.
-WALKS = ("test_walk_functions", "test_walk_objects")
+#: Left out: ten thousand calls with nonsense, which are there for errors, not for values; and
+#: files that mostly start other programs, where nothing is changed.
+LEFT_OUT = (
+    *(
+        "walk_functions",
+        "walk_objects",
+        "benchmarks",
+        "data_workers",
+        "demo",
+        "documents",
+        "editor",
+    ),
+    *("examples", "links", "local_support", "mpi", "mutation_runs", "notebook", "old_files"),
+    *("packaging", "reference", "setup", "structure"),
+)
 
 
 # -- the mutants -----------------------------------------------------------------------------------
@@ -86,20 +109,31 @@ WALKS = ("test_walk_functions", "test_walk_objects")
 
 def mutants_of(path: Path) -> Iterator[dict[str, Any]]:
     """Every mutation of a file: its kind, which occurrence of that kind, and its line."""
+    name = path.relative_to(ROOT).as_posix()
+    left_out = Spans(path.read_text(encoding="utf-8"))
+    for (kind, occurrence), (start, _, _) in places_of(name).items():
+        if start not in left_out:
+            key = f"{name}:{kind}:{occurrence}"
+            yield {"key": key, "file": name, "kind": kind, "n": occurrence, "line": start[0]}
+
+
+@functools.cache
+def places_of(name: str) -> dict[tuple[str, int], tuple[tuple[int, int], Any, int]]:
+    """For each kind and occurrence, where it is, the node, and which of the node's mutations."""
     from cosmic_ray.ast import ast_nodes, get_ast
     from cosmic_ray.plugins import get_operator
 
-    source = path.read_text(encoding="utf-8")
-    left_out = Spans(source)
-    nodes = list(ast_nodes(get_ast(source)))
-    name = path.relative_to(ROOT).as_posix()
+    nodes = list(ast_nodes(get_ast((ROOT / name).read_text(encoding="utf-8"))))
+    found: dict[tuple[str, int], tuple[tuple[int, int], Any, int]] = {}
     for kind in KINDS:
         operator = get_operator(f"core/{kind}")()
-        places = [start for node in nodes for start, _ in operator.mutation_positions(node)]
-        for occurrence, start in enumerate(places):
-            if start not in left_out:
-                key = f"{name}:{kind}:{occurrence}"
-                yield {"key": key, "file": name, "kind": kind, "n": occurrence, "line": start[0]}
+        places = (
+            (start, node, index)
+            for node in nodes
+            for index, (start, _) in enumerate(operator.mutation_positions(node))
+        )
+        found.update({(kind, n): place for n, place in enumerate(places)})
+    return found
 
 
 class Spans:
@@ -134,12 +168,22 @@ class Spans:
 
 def mutated(mutant: dict[str, Any]) -> tuple[str, str]:
     """The source of the mutant's file, before and after."""
-    from cosmic_ray.mutating import mutate_code
     from cosmic_ray.plugins import get_operator
 
     before = (ROOT / mutant["file"]).read_text(encoding="utf-8")
-    after = mutate_code(before, get_operator(f"core/{mutant['kind']}")(), mutant["n"])
-    return before, after
+    _, node, index = places_of(mutant["file"])[mutant["kind"], mutant["n"]]
+    begin, end = (offset(before, at) for at in (node.get_start_pos_of_prefix(), node.end_pos))
+    parent, node.parent = node.parent, None  # which would be copied too
+    copy = deepcopy(node)
+    node.parent = copy.parent = parent
+    text = get_operator(f"core/{mutant['kind']}")().mutate(copy, index).get_code()
+    return before, before[:begin] + text + before[end:]
+
+
+def offset(text: str, place: tuple[int, int]) -> int:
+    """How many characters are before a place, given as line and column."""
+    line, column = place
+    return sum(len(part) for part in text.splitlines(keepends=True)[: line - 1]) + column
 
 
 # -- replacing code in a running process -----------------------------------------------------------
@@ -160,8 +204,14 @@ def changed_functions(path: str, before: str, after: str) -> list[tuple[CodeType
         # The body of a class runs at import, though its code looks like a function's.
         return all(compare(a, b, inside or a.co_flags & 2 != 0) for a, b in zip(*inner))
 
-    same = compare(compile(before, path, "exec"), compile(after, path, "exec"), False)
+    same = compare(compiled(path, before), compile(after, path, "exec"), False)
     return pairs if same else None
+
+
+@functools.cache
+def compiled(path: str, source: str) -> CodeType:
+    code: CodeType = compile(source, path, "exec")
+    return code
 
 
 def content(code: CodeType, deep: bool = True) -> Any:
@@ -176,8 +226,8 @@ def content(code: CodeType, deep: bool = True) -> Any:
     return code.co_qualname, code.co_firstlineno, code.co_code, code.co_names, consts
 
 
-def live_functions() -> dict[str, list[FunctionType]]:
-    """Every function of the library that lives in this process, by file.
+def live_functions() -> tuple[dict[str, list[FunctionType]], list[Any]]:
+    """Every function of the library that lives in this process, by file, and every cache.
 
     Asked before ``gc.freeze``, which hides from ``gc.get_objects`` what it has frozen.
     """
@@ -185,12 +235,15 @@ def live_functions() -> dict[str, list[FunctionType]]:
         with contextlib.suppress(ImportError):  # of packages that are not installed
             importlib.import_module(module.name)  # also what is loaded on demand
     found: dict[str, list[FunctionType]] = defaultdict(list)
+    caches = []
     for f in gc.get_objects():
         if type(f) is FunctionType:
             path = Path(f.__code__.co_filename)
             if path.is_relative_to(ROOT):
                 found[path.relative_to(ROOT).as_posix()].append(f)
-    return found
+        elif type(f) is functools._lru_cache_wrapper and f.__module__.startswith("minigrad."):
+            caches.append(f)
+    return found, caches
 
 
 def replace(pairs: list[tuple[CodeType, CodeType]], functions: list[FunctionType]) -> int:
@@ -265,20 +318,33 @@ def replace_at_import(
     return changed or None
 
 
+@functools.cache
+def definitions(file: str) -> list[tuple[str, range]]:
+    """The functions, classes and variables that a file defines, and their lines."""
+    found = []
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        names = []
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            names = [node.name]
+        elif isinstance(node, ast.Assign):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+        if names:
+            place: Any = node
+            first = min(part.lineno for part in [place, *getattr(node, "decorator_list", ())])
+            found += [(name, range(first, place.end_lineno + 1)) for name in names]
+    return [(name, lines) for name, lines in found if len(name.strip("_")) > 2]
+
+
 # -- tests -----------------------------------------------------------------------------------------
 
 
 class Reach:
-    """A pytest plugin that notes which test reaches which line, and how long each test takes.
+    """A pytest plugin that notes which test reaches which line, and how long each test takes."""
 
-    ``more``: add to what was noted before.
-    """
-
-    def __init__(self, more: bool) -> None:
+    def __init__(self, name: str) -> None:
         import coverage
 
-        self.more = more
-
+        self.path = KEPT / f"reach-{name}.pickle"
         self.coverage = coverage.Coverage(
             data_file=None, source=[str(ROOT / "minigrad")], config_file=False
         )
@@ -287,76 +353,131 @@ class Reach:
         self.seconds: list[float] = []
         self.lines: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
 
+    def pytest_collection_finish(self) -> None:
+        self.coverage.start()
+        self.collected()
+
+    def collected(self) -> dict[str, set[int]]:
+        """The lines that ran since the last call.
+
+        The tracer's own sets are read and emptied: stopping and starting it for each of 20,000
+        tests would take longer than the tests.
+        """
+        found = {}
+        for file, lines in [*self.coverage._collector.data.items()]:
+            found[file] = {line for line in [*lines] if isinstance(line, int)}
+            lines.clear()
+        return found
+
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
-        self.coverage.erase()
-        began = time.perf_counter()
-        self.coverage.start()
-        try:
-            result = yield
-        finally:
-            self.coverage.stop()
-        self.seconds.append(time.perf_counter() - began)
+        self.collected()
+        began = time.process_time()
+        result = yield
+        self.seconds.append(time.process_time() - began)
         bit = 1 << len(self.tests)
         self.tests.append(item.nodeid)
-        data = self.coverage.get_data()
-        for file in data.measured_files():
-            lines = self.lines[Path(file).relative_to(ROOT).as_posix()]
-            for line in data.lines(file) or ():
-                lines[line] |= bit
+        for file, reached in self.collected().items():
+            if reached:
+                lines = self.lines[Path(file).relative_to(ROOT).as_posix()]
+                for line in reached:
+                    lines[line] |= bit
         return result
 
     def pytest_sessionfinish(self) -> None:
+        self.coverage.stop()
         KEPT.mkdir(exist_ok=True)
-        path = KEPT / "reach.pickle"
-        if self.more and path.exists():
-            known = pickle.loads(path.read_bytes())
-            old = dict(zip(known["tests"], known["seconds"], strict=True))
-            old.update(zip(self.tests, self.seconds, strict=True))
-            bits = {test: 1 << i for i, test in enumerate(old)}
-            for file, lines in self.lines.items():
-                kept = known["lines"].setdefault(file, {})
-                for line, reached in lines.items():
-                    for i, test in enumerate(self.tests):
-                        if reached >> i & 1:
-                            kept[line] = kept.get(line, 0) | bits[test]
-            self.tests, self.seconds, self.lines = [*old], [*old.values()], known["lines"]
         plain = {file: dict(lines) for file, lines in self.lines.items()}
         found = {"tests": self.tests, "seconds": self.seconds, "lines": plain}
-        path.write_bytes(pickle.dumps(found))
+        self.path.write_bytes(pickle.dumps(found))
+
+
+def read_reach() -> dict[str, Any]:
+    """What all runs of ``reach`` have noted, the later ones in place of the earlier."""
+    tests: dict[str, int] = {}
+    seconds: list[float] = []
+    all_lines: dict[str, dict[int, int]] = defaultdict(lambda: defaultdict(int))
+    for path in sorted(KEPT.glob("reach*.pickle"), key=lambda path: path.stat().st_mtime):
+        known = pickle.loads(path.read_bytes())
+        places = []
+        for test, taken in zip(known["tests"], known["seconds"], strict=True):
+            if test not in tests:
+                tests[test] = len(tests)
+                seconds.append(taken)
+            places.append(tests[test])
+        for file, lines in known["lines"].items():
+            for line, bits in lines.items():
+                for i in ones(bits):
+                    all_lines[file][line] |= 1 << places[i]
+    return {"tests": [*tests], "seconds": seconds, "lines": all_lines}
+
+
+def ones(bits: int) -> list[int]:
+    """The places of the ones of a number, from the last one on."""
+    return [i for i, digit in enumerate(reversed(f"{bits:b}")) if digit == "1"]
 
 
 class Hunt:
     """A pytest plugin that runs mutants, each in a fork, instead of the tests."""
 
-    def __init__(self, mutants: list[dict[str, Any]], results: Path) -> None:
-        self.mutants, self.results = mutants, results
-        self.reach: dict[str, Any] = pickle.loads((KEPT / "reach.pickle").read_bytes())
+    def __init__(self, mutants: list[dict[str, Any]], results: Path, workers: int = 1) -> None:
+        self.mutants, self.results, self.workers = mutants, results, workers
+        self.reach = read_reach()
         self.seconds = dict(zip(self.reach["tests"], self.reach["seconds"], strict=True))
         self.noticed: dict[str, Counter[str]] = defaultdict(Counter)
         self.fit: set[str] = set()
         self.unfit: set[str] = set()
         self.items: dict[str, pytest.Item] = {}
         self.functions: dict[str, list[FunctionType]] = {}
+        self.caches: list[Any] = []
         self.at_import: dict[str, set[int]] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         self.items = {item.nodeid: item for item in session.items}
-        self.functions = live_functions()
+        self.functions, self.caches = live_functions()
         self.at_import = lines_at_import()
         gc.collect()
         gc.freeze()
-        for i, mutant in enumerate(self.mutants):
-            began = time.perf_counter()
-            outcome, test = self.hunt(mutant)
-            row = {**mutant, "outcome": outcome, "seconds": round(time.perf_counter() - began, 2)}
-            with self.results.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({**row, "by": test}) + "\n")
-            print(f"{i + 1} of {len(self.mutants)}: {outcome:<10} {mutant['key']}", flush=True)
+        others = []
+        for number in range(1, self.workers):
+            others.append(os.fork())
+            if others[-1] == 0:
+                os.setsid()
+                try:
+                    self.work(number)
+                finally:
+                    os._exit(0)
+        self.work(0)
+        for other in others:
+            os.waitpid(other, 0)
         return True
 
+    def work(self, number: int) -> None:
+        """Hunt every n-th mutant; last those that need a new Python, which takes longer."""
+        STARTERS[:] = STARTERS[number : number + 1]
+        later = []
+        mine = self.mutants[number :: self.workers]
+        for i, mutant in enumerate(mine):
+            began = time.perf_counter()
+            outcome, test = self.hunt(mutant)
+            if outcome == "later":
+                later.append(mutant)
+            else:
+                self.note(mutant, outcome, test, began)
+            if i % 50 == 49:
+                print(f"{i + 1} of {len(mine)} by worker {number}", flush=True)
+        for mutant in later:
+            began = time.perf_counter()
+            self.note(mutant, *self.hunt_in_new_python(mutant), began)
+
+    def note(self, mutant: dict[str, Any], outcome: str, test: str, began: float) -> None:
+        row = {**mutant, "outcome": outcome, "seconds": round(time.perf_counter() - began, 2)}
+        line = json.dumps({**row, "by": test}) + "\n"
+        with self.results.open("a", encoding="utf-8") as file:
+            file.write(line)
+
     def hunt(self, mutant: dict[str, Any]) -> tuple[str, str]:
-        """What became of a mutant, and the test that noticed it."""
+        """What became of a mutant, "later" if it needs a new Python, and the test that noticed."""
         before, after = mutated(mutant)
         try:
             pairs = changed_functions(mutant["file"], before, after)
@@ -380,13 +501,18 @@ class Hunt:
         if outcome not in {"killed", "timeout"} and (
             declared or outcome == "impossible" or self.ran_at_import(mutant["file"], pairs)
         ):
-            outcome, test = self.until_fit(
-                lambda: self.chosen(mutant, around=True),
-                lambda tests: in_new_python(mutant["file"], after, tests),
-                lambda tests: in_new_python(mutant["file"], before, tests),
-            )
-        self.noticed[mutant["file"]][test] += 1
+            return "later", ""
+        for place in self.places(mutant):
+            self.noticed[place][test] += 1
         return outcome, test
+
+    def hunt_in_new_python(self, mutant: dict[str, Any]) -> tuple[str, str]:
+        before, after = mutated(mutant)
+        return self.until_fit(
+            lambda: self.chosen(mutant, around=True),
+            lambda tests: in_new_python(mutant["file"], after, tests),
+            lambda tests: in_new_python(mutant["file"], before, tests),
+        )
 
     def until_fit(
         self,
@@ -415,7 +541,7 @@ class Hunt:
         return bool((inside - heads) & lines)
 
     def chosen(self, mutant: dict[str, Any], around: bool = False) -> list[str]:
-        """The tests to run: those that noticed changes of the file before, then quick ones.
+        """The tests to run: those that noticed changes near it, those of its name, then quick ones.
 
         ``around``: those that reach what is named at the line, or the function that begins near it,
         or else the file.
@@ -432,18 +558,32 @@ class Hunt:
             for reached in lines.values():
                 bits |= reached
         tests, seconds = self.reach["tests"], self.reach["seconds"]
-        found = sorted((i for i in range(len(tests)) if bits >> i & 1), key=seconds.__getitem__)
-        before = {test: -count for test, count in self.noticed[mutant["file"]].most_common(8)}
+        found = [i for i in ones(bits) if tests[i] in self.items and tests[i] not in self.unfit]
+        found.sort(key=seconds.__getitem__)
+        before: list[str] = []
+        for place in self.places(mutant):
+            before += [test for test, _ in self.noticed[place].most_common(4)]
+        names = re.compile("|".join(self.places(mutant)[:-1]).lower())
         seen: Counter[str] = Counter()
         rank = {}
         for i in found:
+            # One test of each function first, but not a slow one before many quick ones.
             function = tests[i].partition("[")[0]
-            rank[i] = (before.get(tests[i], 0), seen[function])
             seen[function] += 1
+            named = names.search(tests[i].lower()) is not None
+            cost = (seconds[i] + 0.003) * seen[function]
+            rank[i] = (tests[i] not in before, not named, cost)
         found.sort(key=rank.__getitem__)
         first = [t for t in self.items if around and t.startswith(DECLARED)]
         ranked = [*first, *(tests[i] for i in found)]
-        return [t for t in ranked if t in self.items and t not in self.unfit][:MOST]
+        return [t for t in ranked if t not in self.unfit][:MOST]
+
+    def places(self, mutant: dict[str, Any]) -> list[str]:
+        """What stands around a mutant, from its function to its file."""
+        file = mutant["file"]
+        inside = [name for name, lines in definitions(file) if mutant["line"] in lines]
+        stem = Path(file).stem.strip("_")
+        return [*(re.escape(name.strip("_")) for name in reversed(inside)), stem, file]
 
     def users(self, mutant: dict[str, Any]) -> int:
         """The tests that reach a line with the name to which the mutant's line assigns."""
@@ -473,6 +613,8 @@ class Hunt:
                 os.dup2(null, 1)
                 os.dup2(null, 2)
                 done = change()
+                for cache in self.caches:
+                    cache.cache_clear()
                 code = 3 if done is False else 2 if done is None else self.any_fails(items, running)
             except BaseException:  # noqa: BLE001  (a mutant may raise anything, anywhere)
                 code = 1
@@ -502,11 +644,26 @@ class Hunt:
             running[:] = name + bytes(4096 - len(name))
             usual = self.seconds.get(item.nodeid, 0.0)
             signal.setitimer(signal.ITIMER_PROF, max(SLOWER * usual, PATIENCE))
-            signal.alarm(WAIT)  # for a mutant that waits
+            ring_often()
             for report in runtestprotocol(item, log=False, nextitem=following):
                 if report.failed:
                     return 1
         return 0
+
+
+def ring_often() -> None:
+    """End this process when it has waited for a long time."""
+    rings = 0
+
+    def ring(*_: object) -> None:
+        nonlocal rings
+        rings += 1
+        if rings == RINGS:
+            os.kill(os.getpid(), signal.SIGKILL)
+        signal.alarm(BETWEEN)
+
+    signal.signal(signal.SIGALRM, ring)
+    signal.alarm(BETWEEN)
 
 
 def lines_at_import() -> dict[str, set[int]]:
@@ -531,50 +688,115 @@ def lines_at_import() -> dict[str, set[int]]:
     return {Path(f).relative_to(ROOT).as_posix(): set(lines) for f, lines in found.items()}
 
 
+class Starter:
+    """A process that has imported pytest, but not the library, and forks for code run at import."""
+
+    def __init__(self) -> None:
+        requests, self.requests = os.pipe()
+        self.answers, answers = os.pipe()
+        self.process = os.fork()
+        if self.process:
+            os.close(requests)
+            os.close(answers)
+            return
+        for name in ("hypothesis", "numpy"):  # which would be imported each time
+            importlib.import_module(name)
+        os.close(self.requests)
+        os.close(self.answers)
+        try:
+            with os.fdopen(requests, encoding="utf-8") as lines:
+                for line in lines:
+                    self.serve(json.loads(line), answers)
+        finally:
+            os._exit(0)
+
+    def serve(self, request: dict[str, Any], answers: int) -> None:
+        child = os.fork()
+        if child == 0:
+            try:
+                os.setpgid(0, 0)
+                null = os.open(os.devnull, os.O_RDWR)
+                for stream in range(3):
+                    os.dup2(null, stream)
+                resource.setrlimit(resource.RLIMIT_CPU, (FRESH, FRESH))
+                sys.meta_path.insert(0, Changed(request["file"], request["source"]))
+                first = FirstFailure()
+                options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=no"]
+                code = pytest.main([*options, *request["tests"]], plugins=[first])
+                answer = ("survived" if code == 0 else "killed"), first.test
+                os.write(answers, (json.dumps(answer) + "\n").encode())
+            finally:
+                os._exit(0)
+        _, status = os.waitpid(child, 0)
+        with contextlib.suppress(OSError):
+            os.killpg(child, signal.SIGKILL)
+        if os.WIFSIGNALED(status):
+            late = os.WTERMSIG(status) in {signal.SIGXCPU, signal.SIGKILL}
+            os.write(answers, (json.dumps(["survived" if late else "killed", ""]) + "\n").encode())
+
+    def ask(self, **request: Any) -> tuple[str, str]:
+        os.write(self.requests, (json.dumps(request) + "\n").encode())
+        answer = b""
+        while not answer.endswith(b"\n"):
+            answer += os.read(self.answers, 1000)
+        outcome, test = json.loads(answer)
+        return outcome, test
+
+
+class Changed(importlib.abc.MetaPathFinder):
+    """Finds one file of the library with another source."""
+
+    def __init__(self, file: str, source: str) -> None:
+        self.path, self.source = ROOT / file, source
+        self.name = file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    def find_spec(self, name: str, _path: Any, _target: Any = None) -> Any:
+        if name != self.name:
+            return None
+        loader = ChangedLoader(name, str(self.path), self.source)
+        return importlib.util.spec_from_file_location(name, self.path, loader=loader)
+
+
+class ChangedLoader(importlib.machinery.SourceFileLoader):
+    def __init__(self, name: str, path: str, source: str) -> None:
+        super().__init__(name, path)
+        self.source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        code: CodeType = compile(self.source, self.path, "exec", dont_inherit=True)
+        return code
+
+
+class FirstFailure:
+    """A pytest plugin that notes the first test that fails."""
+
+    test = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed and not self.test:
+            self.test = report.nodeid
+
+
+STARTERS: list[Starter] = []
+
+
 def in_new_python(file: str, source: str, tests: list[str]) -> tuple[str, str]:
-    """The same for code that runs at import: a new Python, with a copy of the package."""
+    """The same for code that runs at import: in a fork of a process that has not imported it."""
     files: dict[str, list[str]] = defaultdict(list)
     for test in tests:
         files[test.partition("::")[0]].append(test)
-    wanted = [t for group in files.values() for t in group[:8]][:200]
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "copy"
-        copy.mkdir()
-        for path in ROOT.iterdir():
-            if path.name in {"tests", "docs", "examples", "benchmarks", "tools"}:
-                (copy / path.name).symlink_to(path)
-            elif path.is_file() and path.name != ".git":
-                shutil.copy(path, copy)
-        without = shutil.ignore_patterns("*.pyc")
-        shutil.copytree(ROOT / "minigrad", copy / "minigrad", ignore=without)
-        (copy / file).write_text(source, encoding="utf-8")
-        options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "-rfE", "--tb=no"]
-        environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "pytest", *options, *wanted],
-                cwd=copy,
-                env=environment,
-                capture_output=True,
-                text=True,
-                timeout=300,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:  # perhaps only held up by other work
-            return "survived", ""
-    if done.returncode == 0:
-        return "survived", ""
-    failed = re.search(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", done.stdout, re.MULTILINE)
+    wanted = [t for group in [*files.values()][:12] for t in group[:16]]
+    outcome, test = STARTERS[-1].ask(file=file, source=source, tests=wanted)
     # What cannot be imported fails before any test.
-    return "killed", (failed[1] if failed and failed[1] in wanted else "")
+    return outcome, (test if test in wanted else "")
 
 
 # -- commands --------------------------------------------------------------------------------------
 
 
 def pytest_with(plugin: Any, tests: list[str]) -> int:
-    walks = [f"--ignore=tests/{name}.py" for name in WALKS]
-    return int(pytest.main(["-q", "-p", "no:cacheprovider", *walks, *tests], plugins=[plugin]))
+    out = [f"--ignore=tests/test_{name}.py" for name in LEFT_OUT]
+    return int(pytest.main(["-q", "-p", "no:cacheprovider", *out, *tests], plugins=[plugin]))
 
 
 def results() -> dict[str, dict[str, Any]]:
@@ -598,28 +820,29 @@ def digest(file: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else ""
 
 
-def run(places: list[str], part: str, sample: int, again: bool) -> int:
-    reached = pickle.loads((KEPT / "reach.pickle").read_bytes())["tests"]
-    tests = sorted({test.partition("::")[0] for test in reached})
-    found: list[dict[str, Any]] = []
-    for place in places or FOLDERS:
-        path = ROOT / place if place.endswith(".py") else ROOT / "minigrad" / place
-        for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
-            found += mutants_of(file)
-    rng = random.Random(0)
-    rng.shuffle(found)
-    if sample:
-        found = found[:sample]
-    of = [int(n) for n in part.split("/")]
+def run(places: list[str], sample: int, again: bool, workers: int) -> int:
+    tests = sorted({test.partition("::")[0] for test in read_reach()["tests"]})
     known = results()
-    mine = [{**m, "hash": digest(m["file"])} for m in found[of[0] :: of[1]]]
-    if again:
-        mine = [
-            m for m in mine if known.get(m["key"], {}).get("outcome") in {"survived", "unreached"}
-        ]
-    else:
-        mine = [m for m in mine if m["key"] not in known]
-    return pytest_with(Hunt(mine, KEPT / f"results-{of[0]}.jsonl"), tests)
+    mine: list[dict[str, Any]] = []
+    for place in places or FOLDERS:
+        found = [{**m, "hash": digest(m["file"])} for m in drawn(place)]
+        for m in found[: sample or None]:
+            row = known.get(m["key"])
+            if (row is None) if not again else (row is not None and alive(row)):
+                mine.append(m)
+    STARTERS[:] = [Starter() for _ in range(workers)]
+    return pytest_with(Hunt(mine, KEPT / "results.jsonl", workers), tests)
+
+
+def drawn(place: str) -> list[dict[str, Any]]:
+    """The mutants of a folder of the library, or of a file, shuffled with a fixed seed."""
+    path = ROOT / place if place.endswith(".py") else ROOT / "minigrad" / place
+    found: list[dict[str, Any]] = []
+    for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
+        if COMPILED not in file.as_posix():
+            found += mutants_of(file)
+    random.Random(0).shuffle(found)
+    return found
 
 
 def equivalents() -> dict[tuple[str, str, str], str]:
@@ -647,24 +870,26 @@ def difference(row: dict[str, Any]) -> tuple[str, str, str]:
 
 
 def report(show: bool) -> int:
-    by_folder: dict[str, Counter[str]] = defaultdict(Counter)
-    rows = [row for row in results().values() if row["outcome"] != "same code"]
-    known = equivalents()
+    known, equal = results(), equivalents()
+    print("| folder | mutants | run | noticed | no difference | not noticed | score |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     lives = []
-    for row in sorted(rows, key=lambda r: (r["file"], r["line"])):
-        outcome = "alive" if alive(row) else "killed"
-        if outcome == "alive" and difference(row) in known:
-            outcome = "equivalent"
-        elif outcome == "alive":
-            lives.append(row)
-        by_folder[row["file"].split("/")[1]][outcome] += 1
-    print("| folder | mutants | killed | equivalent | alive | score |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: |")
-    total: Counter[str] = Counter()
-    for folder, counts in sorted(by_folder.items()):
-        total += counts
-        print(table_row(folder, counts))
-    print(table_row("all", total))
+    for folder in FOLDERS:
+        found = list(drawn(folder))
+        counts: Counter[str] = Counter()
+        for row in sorted((known[m["key"]] for m in found if m["key"] in known), key=place_of):
+            outcome = row["outcome"] if row["outcome"] == "same code" else "killed"
+            if alive(row):
+                outcome = "equal" if difference(row) in equal else "alive"
+            if outcome == "alive":
+                lives.append(row)
+            counts[outcome] += 1
+        run, killed, alone = counts.total() - counts["same code"], counts["killed"], counts["alive"]
+        whole = len(found) == counts.total()
+        print(
+            f"| {folder} | {len(found):,} | {run:,} | {killed:,} | {counts['equal']} | {alone} "
+            f"| {score(killed, alone, whole)} |"
+        )
     for row in lives if show else ():
         file, before, after = difference(row)
         print(
@@ -673,31 +898,44 @@ def report(show: bool) -> int:
     return 0
 
 
-def table_row(name: str, counts: Counter[str]) -> str:
-    killed, equal, lives = (counts[kind] for kind in ("killed", "equivalent", "alive"))
-    score = f"{killed / max(killed + lives, 1):.1%}"
-    return f"| {name} | {counts.total():,} | {killed:,} | {equal} | {lives} | {score} |"
+def place_of(row: dict[str, Any]) -> tuple[str, int]:
+    return row["file"], row["line"]
+
+
+def score(killed: int, lives: int, whole: bool) -> str:
+    """The share that was killed; for a sample with Wilson's interval at 95 %."""
+    n = killed + lives
+    if n == 0:
+        return "–"
+    share = killed / n
+    if whole:
+        return f"{share:.1%}"
+    z = 1.96
+    middle = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return f"{share:.1%} ({middle - half:.1%} to {middle + half:.1%})"
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation testing of minigrad")
     commands = parser.add_subparsers(dest="command", required=True)
     reaching = commands.add_parser("reach")
-    reaching.add_argument("tests", nargs="*", help="files of tests that are new, instead of all")
+    reaching.add_argument("tests", nargs="*", help="some files of tests, instead of all")
+    reaching.add_argument("--name", default="all", help="of the file in .mutants/ for the result")
     running = commands.add_parser("run")
     running.add_argument("places", nargs="*", help="folders of minigrad/, or files")
-    running.add_argument("--part", default="0/1", help="i/n: every n-th mutant, from the i-th on")
-    running.add_argument("--sample", type=int, default=0, help="so many, drawn with a fixed seed")
+    running.add_argument("--sample", type=int, default=0, help="so many of each, drawn by a seed")
     running.add_argument("--again", action="store_true", help="only those that survived")
+    running.add_argument("--workers", type=int, default=2, help="processes that run mutants")
     commands.add_parser("report").add_argument("--survivors", action="store_true")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if arguments.command == "reach":
-        return pytest_with(Reach(bool(arguments.tests)), arguments.tests)
+        return pytest_with(Reach(arguments.name), arguments.tests)
     if arguments.command == "run":
-        return run(arguments.places, arguments.part, arguments.sample, arguments.again)
+        return run(arguments.places, arguments.sample, arguments.again, arguments.workers)
     with contextlib.suppress(BrokenPipeError):
         return report(arguments.survivors)
     return 0
