@@ -21,7 +21,7 @@ from minigrad.data.transforms import apply
 from minigrad.engine.printable import shown_settings
 from minigrad.engine.random import default_generator, drawing_from
 from minigrad.engine.settings import checked, entries
-from minigrad.engine.tensor import Tensor, as_array
+from minigrad.engine.tensor import Tensor, as_array, unmasked
 from minigrad.engine.tree import map_leaves
 from minigrad.lazy import load_late
 
@@ -60,7 +60,7 @@ def check_dataset(name: str, dataset: Any) -> None:
 
 def as_indices(name: str, indices: Any, count: int) -> Indices:
     """An int64 array of indices. Raises TypeError for other types, IndexError out of range."""
-    array = np.asarray(indices)
+    array = np.asarray(unmasked(name, indices))
     if array.ndim != 1 or not (array.dtype.kind in "iu" or array.size == 0):
         raise TypeError(
             f"{name}: indices must be integers (n,), got {array.dtype} of shape {array.shape}"
@@ -424,7 +424,7 @@ def default_collate(samples: Sequence[Any]) -> Any:
             f"pass collate_fn= to pad or crop them"
         )
     if isinstance(first, (np.ndarray, np.generic)):
-        return np.stack(samples)
+        return np.stack([unmasked("DataLoader", sample) for sample in samples])
     return as_array([s.numpy() if isinstance(s, Tensor) else s for s in samples])
 
 
@@ -499,7 +499,7 @@ def _opened_again(array: NDArray[Any]) -> Callable[[], NDArray[Any]] | None:
 def _as_rows(data: Any, number: int) -> NDArray[Any]:
     if isinstance(data, Tensor):
         data = data.numpy()
-    array = data if isinstance(data, np.ndarray) else as_array(data)
+    array = unmasked("ArrayDataset", data) if isinstance(data, np.ndarray) else as_array(data)
     if array.ndim == 0:
         raise ValueError(f"ArrayDataset: array {number} is a single number and has no rows")
     return array

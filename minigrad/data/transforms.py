@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from minigrad.engine.printable import shown_settings
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
+from minigrad.engine.tensor import unmasked
 
 Images: TypeAlias = NDArray[Any]
 
@@ -384,6 +385,7 @@ def _grey(images: Images) -> Images:
 
 
 def _check_images(name: str, images: Images) -> None:
+    unmasked(name, images)
     if images.ndim not in (3, 4):
         raise ValueError(
             f"{name}: expected images (N, C, H, W) or (C, H, W), got shape {images.shape}; "

@@ -528,7 +528,7 @@ def plain(value: Any) -> Any:
         return value._data
     if type(value) in (tuple, list):
         return type(value)(map(plain, value))
-    return value
+    return unmasked("tensor", value)
 
 
 def new_leaf(tensor: Tensor, trainable: bool) -> Leaf:

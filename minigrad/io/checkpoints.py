@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.engine.tensor import Tensor
+from minigrad.engine.tensor import Tensor, unmasked
 from minigrad.io.tensors import opened, write
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
@@ -122,7 +122,7 @@ def encode(value: Any, path: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, Tensor):
         return ["tensor", _keep(value._data, path, arrays)]
     if isinstance(value, np.ndarray):
-        return ["array", _keep(value, path, arrays)]
+        return ["array", _keep(unmasked("save_checkpoint", value), path, arrays)]
     if isinstance(value, np.generic):
         return ["scalar", _keep(np.asarray(value), path, arrays)]
     if isinstance(value, (bytes, bytearray)):

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.engine.tensor import Tensor
+from minigrad.engine.tensor import Tensor, plain, unmasked
 from minigrad.io.file_system import (
     as_path,
     checked_suffix,
@@ -114,7 +114,7 @@ def save(
                 f"save: {name!r} is {type(value).__name__}, expected a tensor or an ndarray; for "
                 f"nested state with numbers and text use mg.save_checkpoint(path, ...)"
             )
-        arrays[name] = value._data if isinstance(value, Tensor) else np.asarray(value)
+        arrays[name] = np.asarray(plain(unmasked("save", value)))
     write(arrays, path, _checked_metadata(metadata), "save")
 
 

@@ -23,7 +23,7 @@ from minigrad.engine.parameter import Parameter
 from minigrad.engine.printable import visible
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
-from minigrad.engine.tensor import Tensor, as_array
+from minigrad.engine.tensor import Tensor, as_array, unmasked
 from minigrad.lazy import load_late
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
@@ -624,7 +624,7 @@ def _named_parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 def _new_array(value: Any) -> Any:
     """A tensor, an array, or another library's tensor, as a new array."""
     foreign = hasattr(value, "__array__") and not isinstance(value, Tensor)
-    return as_array(np.asarray(value) if foreign else value)
+    return as_array(np.asarray(unmasked("load_state_dict", value)) if foreign else value)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.tape import GradientTape
-from minigrad.engine.tensor import Tensor
+from minigrad.engine.tensor import Tensor, plain
 from minigrad.engine.tree import flatten, rebuild
 from minigrad.testing.differences import Vector
 
@@ -28,7 +28,7 @@ class Argument:
 
     def __init__(self, label: str, leaf: Any, start: int) -> None:
         self.label = label
-        self.given = np.asarray(leaf._data if isinstance(leaf, Tensor) else leaf)
+        self.given = np.asarray(plain(leaf))
         self.shape = self.given.shape
         self.dtype = self.given.dtype
         self._contiguous = self.given.flags.c_contiguous

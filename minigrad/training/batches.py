@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from minigrad.data.loader import ArrayDataset, DataLoader, Subset
 from minigrad.engine.random import generator_restored
-from minigrad.engine.tensor import Tensor, as_array, as_tensor
+from minigrad.engine.tensor import Tensor, as_array, as_tensor, unmasked
 
 Array = NDArray[Any]
 
@@ -117,7 +117,7 @@ def model_input(x: Any, dtype: Any) -> Tensor:
 def _numeric_array(data: Any) -> Array:
     if isinstance(data, Tensor):
         return data.numpy()
-    array = np.asarray(data) if hasattr(data, "__array__") else as_array(data)
+    array = np.asarray(unmasked("targets", data)) if hasattr(data, "__array__") else as_array(data)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"expected arrays of numbers, got dtype {array.dtype}")
     return array

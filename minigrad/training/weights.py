@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad import nn
-from minigrad.engine.tensor import Tensor
+from minigrad.engine.tensor import Tensor, plain, unmasked
 from minigrad.training.losses import BINARY, CLASSES, IGNORED, OTHER, Loss
 
 Array = NDArray[Any]
@@ -88,7 +88,7 @@ def checked_sample_weight(given: Any, count: int, split: bool) -> Array:
 
     Raises ValueError if they do not fit.
     """
-    weights = np.asarray(given._data if isinstance(given, Tensor) else given)
+    weights = np.asarray(plain(unmasked("fit: sample_weight", given)))
     weights = weights[:count] if split and weights.ndim else weights
     if weights.shape != (count,) or weights.dtype.kind not in "fiub":
         raise ValueError(
@@ -131,7 +131,7 @@ def _class_weights(given: Any, labels: Array | None) -> Array:
         for label, weight in pairs.items():
             weights[label] = weight
     else:
-        weights = np.asarray(given._data if isinstance(given, Tensor) else given)
+        weights = np.asarray(plain(unmasked("fit: class_weight", given)))
         if weights.ndim != 1 or weights.dtype.kind not in "fiu":
             raise ValueError(
                 f"fit: class_weight must be a dict of class to weight, 'balanced', or one number "
