@@ -24,6 +24,7 @@ from minigrad.kernels import (
     plain,
     pooling as kernels_pooling,
     softmax as kernels_softmax,
+    threads,
 )
 from minigrad.kernels.windows import pooling, sliding
 from minigrad.operators.indexing import scatter
@@ -112,12 +113,14 @@ class Draw:
 
     def normal(self):
         """x, weight, bias, axis and moments (or None), as batch, layer and group norm give them."""
-        shape = (self.batch(), self.int(1, 3), self.int(1, 4), self.int(0, 3))
+        last = self.of(self.int(0, 3), self.int(1, 3), 1100)  # longer than one run of a sum
+        shape = (self.batch(), self.int(1, 3), self.int(1, 4), last)
         axis = self.of((0, 2, 3), (2, 3), (-1,), (1, 2, 3))
         gone = {a % 4 for a in axis}
         along = self.of(gone, set(range(4)) - gone)
         if axis == (2, 3) and self.int(0, 2):
-            along = {0, 3}  # of group norm: the channels of each group
+            # Group norm has one number for each channel of a group, instance norm one for each.
+            along = self.of({0, 3}, {0, 2, 3})
         like = [1 if a in along else n for a, n in enumerate(shape)]
         x = self.array(*shape)
         x = np.ascontiguousarray(x) if self.int(0, 2) else x
@@ -386,6 +389,41 @@ def test_every_kernel_agrees_with_its_plain_definition(name, dtype, monkeypatch)
             scale = max(1.0, finite.max()) if finite.size else 1.0
             np.testing.assert_allclose(one, other, tolerance, tolerance * scale)
     convolution._plan.cache_clear()
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_every_kernel_gives_the_same_on_any_number_of_threads(name, monkeypatch):
+    for module in [elementwise, normalisation, kernels_softmax, *compiled_modules()]:
+        for size in {"PIECE", "BLOCK"} & {*vars(module)}:
+            monkeypatch.setattr(module, size, 64)
+    monkeypatch.setattr(threads, "WORTH_SPLITTING", 0.0)
+    written = WRITTEN.get(name, ((), ()))[0]
+    for seed in range(5):
+        arguments = ARGUMENTS[name](Draw([seed, len(name)], np.float32))
+        found = []
+        for count in (1, 2, 5):
+            monkeypatch.setattr(threads, "threads", lambda count=count: count)
+            given = copied(arguments) if written else arguments
+            values = results(getattr(current, name)(*given))
+            found.append([*values, *[given[i] for i in written]])
+        for one in found[1:]:
+            for a, b in zip(one, found[0], strict=True):
+                if a is not None:
+                    np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(np.float32, 1e4), (np.float64, 1e8)])
+@pytest.mark.parametrize("axis", [(0, 2, 3), (1, 2, 3), (2, 3), (3,)])
+def test_a_large_mean_costs_the_variance_no_digits(axis, dtype, far):
+    x = np.random.default_rng(0).uniform(-1, 1, (5, 3, 2, 9000))
+    x[:, :, :, :600] *= 3  # the first numbers tell little about the rest
+    x = (x + far).astype(dtype)
+    centred = x.astype(np.float64) - far  # exact
+    mean, var = current.moments(x, axis)
+    units = 4 * np.spacing(dtype(far))
+    np.testing.assert_allclose(mean - far, centred.mean(axis, keepdims=True), atol=units)
+    np.testing.assert_allclose(var, centred.var(axis, keepdims=True), rtol=1e-5)
 
 
 def test_small_convolutions_are_the_definition(monkeypatch):

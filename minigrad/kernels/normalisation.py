@@ -184,6 +184,47 @@ def affine(x: Any, scale: Any, shift: Any, mean: Any) -> Any:
 
 # -- layer and group norm: rows that lie side by side ----------------------------------------------
 
+
+class Runs(NamedTuple):
+    """Rows of what is normalised together, each of ``channels`` runs of ``run`` elements.
+
+    Weight and bias have a number for each run of ``groups`` rows after each other, which are those
+    of one example: in layer norm for each element (``run`` 1), in group norm for each channel.
+    """
+
+    groups: int
+    channels: int
+    run: int
+
+    @property
+    def length(self) -> int:
+        """The elements of one row."""
+        return self.channels * self.run
+
+    @classmethod
+    def of(cls, x: Any, axis: tuple[int, ...], weight: Any, bias: Any) -> Runs | None:
+        """The runs of an array that is not empty, or None where the elements lie otherwise."""
+        first = x.ndim - len(axis)
+        shapes = {a.shape for a in (weight, bias) if a is not None}
+        if (
+            not axis
+            or not x.size
+            or {a % x.ndim for a in axis} != {*range(first, x.ndim)}
+            or len(shapes) > 1
+        ):
+            return None
+        if not shapes:
+            return cls(1, 1, math.prod(x.shape[first:]))
+        like = shapes.pop()
+        if like == (*[1] * first, *x.shape[first:]):
+            return cls(1, math.prod(like), 1)
+        for inner in range(first, x.ndim) if first else ():
+            if like == (1, *x.shape[1:inner], *[1] * (x.ndim - inner)):
+                each = (slice(1, first), slice(first, inner), slice(inner, None))
+                return cls(*[math.prod(x.shape[some]) for some in each])
+        return None
+
+
 #: Rows up to this length, and so many rows, may be added up by BLAS, which does not add pairwise.
 LONGEST, MOST_ROWS = 4096, 1024
 #: The elements of the rows that one thread does at once.
@@ -226,19 +267,12 @@ class _Rows(NamedTuple):
             or any(a.dtype != x.dtype for a in given)
         ):
             return None
-        rows = x.reshape(-1, math.prod(x.shape[first:]))
+        runs = Runs.of(x, axis, weight, bias)
+        if runs is None or (runs.run == 1 and runs.groups > 1):
+            return None
+        groups, run = (1, 1) if weight is None and bias is None else (runs.groups, runs.run)
+        rows = x.reshape(-1, runs.length)
         kept = (*x.shape[:first], *[1] * len(axis))
-        groups, run = 1, 1
-        like = weight if weight is not None else bias
-        if like is not None:
-            if bias is not None and bias.shape != like.shape:
-                return None
-            if like.shape == (1, *x.shape[1 : first + 1], *[1] * (len(axis) - 1)) and first > 1:
-                groups, run = math.prod(x.shape[1:first]), math.prod(x.shape[first + 1 :])
-                if run == 1:
-                    return None
-            elif like.shape != (*[1] * first, *x.shape[first:]):
-                return None
         return cls(rows, x.shape, kept, groups, run)
 
     def pieces(self, work: Callable[[slice], None]) -> None:

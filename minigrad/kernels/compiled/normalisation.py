@@ -1,4 +1,4 @@
-"""Normalisation in few passes: by channel for batch norm, by example for layer norm."""
+"""Normalisation in few passes: by channel for batch norm here, by example in ``rows.py``."""
 
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels import normalisation as numpy_set
+from minigrad.kernels.compiled import rows
 from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.compiled.layout import are_floats, at, channels_last, flat, pieces
 from minigrad.kernels.threads import run
@@ -31,6 +32,11 @@ def _by_channel(x: Any, axis: tuple[int, ...], *others: Any) -> bool:
     )
 
 
+def _by_row(x: Any, axis: tuple[int, ...], weight: Any, bias: Any) -> numpy_set.Runs | None:
+    """How weight and bias lie beside rows that are normalised one by one, or None."""
+    return numpy_set.Runs.of(x, axis, weight, bias) if are_floats(x, weight, bias) else None
+
+
 def _in_pieces(loop: Callable[[int, int, int], None], rows: int, channels: int) -> int:
     """Call ``loop(number, start, stop)`` for pieces of the rows; return how many there were."""
     some = [(i, *ends) for i, ends in enumerate(pieces(rows, max(RUN, BLOCK // channels)))]
@@ -45,11 +51,14 @@ def _in_pieces(loop: Callable[[int, int, int], None], rows: int, channels: int) 
 
 def moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
     """``plain_moments``."""
+    runs = _by_row(x, axis, None, None)
+    if runs is not None:
+        return rows.moments(x, (*x.shape[: -len(axis)], *[1] * len(axis)), runs.length)
     if not _by_channel(x, axis):
         return numpy_set.moments(x, axis)
-    rows = channels_last(x).reshape(-1, x.shape[1])
-    mean = _means(rows, rows, np.zeros(x.shape[1], x.dtype), 0)
-    var = _means(rows, rows, mean, 2)
+    pixels = channels_last(x).reshape(-1, x.shape[1])
+    mean = _means(pixels, pixels, np.zeros(x.shape[1], x.dtype), 0)
+    var = _means(pixels, pixels, mean, 2)
     shape = (1, -1, 1, 1)
     return mean.reshape(shape), var.reshape(shape)
 
@@ -92,10 +101,13 @@ def normalize(
     x: Any, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, known: Any = None
 ) -> Any:
     """``plain_normalize``."""
-    if not _by_channel(x, axis, weight, bias):
+    runs = _by_row(x, axis, weight, bias)
+    if runs is None and not _by_channel(x, axis, weight, bias):
         return numpy_set.normalize(x, weight, bias, axis, eps, known)
     mean, var = known or moments(x, axis)
     inv = 1.0 / np.sqrt(var + eps)
+    if runs is not None:
+        return rows.normalize(x, mean, inv, weight, bias, runs)
     return _shifted(x, inv if weight is None else inv * weight, bias, mean)
 
 
@@ -140,15 +152,18 @@ def normalize_grad(
     known: Any = None,
 ) -> list[Any]:
     """``plain_normalize_grad``."""
-    if not (_by_channel(x, axis, weight, bias) and are_floats(g, x)):
+    runs = _by_row(x, axis, weight, bias)
+    if (runs is None and not _by_channel(x, axis, weight, bias)) or not are_floats(g, x):
         return numpy_set.normalize_grad(g, needed, x, weight, bias, axis, eps, known)
     mean, var = known or moments(x, axis)
     inv = 1.0 / np.sqrt(var + eps)
+    if runs is not None:
+        return rows.normalize_grad(g, needed, x, weight, bias, mean, inv, runs)
     pixels, slopes = channels_last(x), channels_last(g)
     count, channels = x.size // x.shape[1], x.shape[1]
-    rows, back = pixels.reshape(-1, channels), slopes.reshape(-1, channels)
+    seen, back = pixels.reshape(-1, channels), slopes.reshape(-1, channels)
     level = _means(back, back, np.zeros(channels, x.dtype), 0)
-    slope = _means(back, rows, mean, 1)
+    slope = _means(back, seen, mean, 1)
     found = {
         1: (slope.reshape(mean.shape) * inv) * count,
         2: level.reshape(mean.shape) * count,
