@@ -103,7 +103,8 @@ def say_language(_app: Any, page: str, _template: Any, context: dict[str, Any], 
 
 def setup(app: Any) -> None:
     app.add_directive("names", Names)
-    app.add_lexer("torch", PythonLexer)  # Python that the tests run where PyTorch is installed
+    for package in ("torch", "onnx"):  # Python that the tests run where the package is installed
+        app.add_lexer(package, PythonLexer)
     app.connect("autodoc-process-docstring", literal_marks)
     app.connect("builder-inited", ship_mathjax)
     app.connect("build-finished", make_pictures)

@@ -7,6 +7,7 @@ own, and the pictures that it leaves there are kept. `make docs` does the same f
 import argparse
 import contextlib
 import doctest
+import importlib.util
 import re
 import tempfile
 from collections.abc import Sequence
@@ -16,17 +17,21 @@ from typing import Any
 import minigrad as mg
 
 CHAPTERS = Path(__file__).parent / "learn"
-BLOCK = re.compile(r"^```(python|pycon|torch)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(python|pycon|torch|onnx)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
 def blocks(page: Path, torch: bool = False) -> list[tuple[int, str, str]]:
-    """(line, kind, code) of each Python block; of those that need PyTorch only if asked for."""
+    """(line, kind, code) of each Python block.
+
+    Those that need PyTorch only if asked for, and those that need onnxruntime only if it is there.
+    """
     text = page.read_text(encoding="utf-8")
+    runs = {"torch": torch, "onnx": importlib.util.find_spec("onnxruntime") is not None}
     return [
         (text[: m.start()].count("\n") + 2, m[1], m[2])
         for m in BLOCK.finditer(text)
-        if torch or m[1] != "torch"
+        if runs.get(m[1], True)
     ]
 
 
@@ -36,8 +41,8 @@ def run(page: Path, torch: bool = False) -> None:
     Raises AssertionError where one prints something else than the page says.
     """
     names: dict[str, Any] = {"__name__": page.stem}
-    for line, kind, code in blocks(page, torch):
-        if kind == "pycon":
+    for line, _, code in blocks(page, torch):
+        if code.startswith(">>>"):
             _run_session(code, page, line, names)
         else:
             exec(compile("\n" * (line - 1) + code, str(page), "exec"), names)

@@ -4,6 +4,7 @@ The programs are in ``mpi_programs.py``.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -179,3 +180,18 @@ def test_another_mpi_than_that_of_mpiexec_is_noticed():
     done = run(0, "cores", warnings="ignore", OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="2")
     assert done.returncode
     assert "mpiexec has started 2 processes, but mpi4py uses another MPI" in done.stderr
+
+
+def test_the_program_of_the_course_says_what_its_chapter_says(tmp_path):
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    page = (HERE.parent / "docs" / "learn" / "parallel.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    whole = [block for block in blocks if "DataParallel(model)" in block]
+    (tmp_path / "train.py").write_text(blocks[0] + whole[0], encoding="utf-8")
+    line = re.search(r"^\$ mpiexec -n 2 python train.py\n(.*)$", page, re.MULTILINE)[1]
+    start = [*command(2)[:-1], str(tmp_path / "train.py")]
+    done = subprocess.run(
+        start, env=environment(), capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.stdout.splitlines() == [line]
