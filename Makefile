@@ -12,7 +12,7 @@ RUN = .venv/bin/python
 TEST = $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help demo test slow fast lint bench docs parity opinfo onnx mpi prove mutants clean
+.PHONY: help demo test slow fast lint bench docs parity opinfo onnx mpi prove mutants site release clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,14 @@ mutants:  ## change the library in thousands of places and see whether the tests
 	$(RUN) tools/mutants.py reach
 	$(RUN) tools/mutants.py run $(ARGS)
 	$(RUN) tools/mutants.py report
+
+site:  ## build the documentation of every release, and of this version, into docs/_build/site
+	$(SETUP) docs
+	$(RUN) tools/build_versions.py
+
+release:  ## build the wheel and the source distribution in dist/, and try them in new environments
+	$(SETUP) test release
+	$(RUN) tools/release.py $(ARGS)
 
 clean:  ## remove what the targets have written, all but .venv
 	rm -rf build dist *.egg-info docs/_build demo-output .nox .hypothesis

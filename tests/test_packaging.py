@@ -134,10 +134,17 @@ def test_wheel_holds_the_whole_package_and_nothing_else(tmp_path):
     pytest.importorskip("setuptools")
     source = tmp_path / "source"
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("minigrad", "nn", "optim", "tests"):  # with folders where systems have no links
+    # Where systems have no links, nn and optim are folders.
+    for name, folder in {"nn": "minigrad/nn", "optim": "minigrad/optim"}.items():
+        shutil.copytree(ROOT / folder, source / name, ignore=ignored)
+    for name in ("minigrad", "tests"):
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "README.md", "LICENSE", "MANIFEST.in"):
         shutil.copy(ROOT / name, source)
+    cache = source / "minigrad" / "__pycache__"
+    cache.mkdir()
+    for name in ("tape.cpython-311.pyc", "loop-1.py311.nbi", "loop-1.py311.1.nbc"):
+        (cache / name).touch()
     program = "import sys; from setuptools.build_meta import build_wheel; build_wheel(sys.argv[1])"
     command = [sys.executable, "-c", program, str(tmp_path)]
     subprocess.run(command, cwd=source, capture_output=True, check=True)
