@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.engine import tensor
 from minigrad.engine.hooks import Hook
 from minigrad.engine.node import FREED
 
@@ -202,6 +203,28 @@ def test_gradients_share_memory_with_nothing():
         y = a + b
     ga, gb = tape.gradient(y, [a, b], output_gradients=seed)
     for one, other in ((ga, gb), (ga, seed), (gb, seed)):
+        assert not np.shares_memory(one.numpy(), other.numpy())
+
+
+def test_only_a_view_of_all_of_an_array_that_nobody_holds_is_alone():
+    whole = np.ones(6)
+    alone = tensor._is_alone(np.ones(6).reshape(2, 3).T)  # an assert would hold the array itself
+    assert alone
+    assert tensor._is_alone(whole)
+    assert not tensor._is_alone(whole.reshape(2, 3))
+    assert not tensor._is_alone(np.ones(6)[1:])
+    assert not tensor._is_alone(np.broadcast_to(np.ones(1), (6,)))
+    assert not tensor._is_alone(np.frombuffer(bytes(8)))
+    views = [np.ones(6).reshape(2, 3)]
+    views.append(views[0].base.reshape(3, 2))
+    assert not any(map(tensor._is_alone, views))
+
+
+def test_the_gradients_of_reshaped_leaves_share_memory_with_nothing():
+    a, b = leaf(1.0, 2.0), leaf(3.0, 4.0)
+    seed = mg.tensor(np.ones((2, 1)))
+    (a.reshape(2, 1) + b.reshape(2, 1)).backward(seed)
+    for one, other in ((a.grad, b.grad), (a.grad, seed), (b.grad, seed)):
         assert not np.shares_memory(one.numpy(), other.numpy())
 
 

@@ -237,6 +237,11 @@ def _dots(rows: Any, w: Any = None) -> Any:
     return (rows @ w)[:, None]
 
 
+def _squares(rows: Any) -> Any:
+    """The sum of the squares of each row, as a column."""
+    return np.vecdot(rows, rows)[:, None]
+
+
 class _Rows(NamedTuple):
     """x as rows of what is normalised together, each of ``channels`` runs of ``run`` elements.
 
@@ -301,6 +306,16 @@ class _Rows(NamedTuple):
             return rows
         return rows.reshape(-1, self.groups, rows.shape[1] // self.run, self.run)
 
+    def near(self, some: slice, mean: Any, var: Any) -> tuple[Any, Any]:
+        """Some rows and their means, or those less their means and zeros.
+
+        Sums of squares and products lose digits to a large mean, which is taken away first then.
+        """
+        rows, level = self.x[some], mean[some]
+        if (level * level <= var[some]).all():
+            return rows, level
+        return rows - level, np.zeros_like(level)
+
     def moments(self) -> tuple[Any, Any]:
         n, count = self.x.shape
         mean, var = np.empty((2, n, 1), self.x.dtype)
@@ -308,8 +323,10 @@ class _Rows(NamedTuple):
         def work(some: slice) -> None:
             rows = self.x[some]
             mean[some] = _dots(rows) / count
-            centred = rows - mean[some]
-            var[some] = (centred[:, None] @ centred[:, :, None])[:, 0] / count
+            var[some] = _squares(rows) / count - mean[some] * mean[some]
+            rows, level = self.near(some, mean, var)
+            if not level.any():
+                var[some] = _squares(rows) / count
 
         self.pieces(work)
         return mean.reshape(self.kept), var.reshape(self.kept)
@@ -317,19 +334,24 @@ class _Rows(NamedTuple):
     def normalize(self, mean: Any, var: Any, eps: float, weight: Any, bias: Any) -> Any:
         ans = np.empty(self.shape, self.x.dtype)
         to = ans.reshape(self.x.shape)
-        mean, inv = mean.reshape(-1, 1), 1.0 / np.sqrt(var.reshape(-1, 1) + eps)
+        mean, var = mean.reshape(-1, 1), var.reshape(-1, 1)
+        inv = 1.0 / np.sqrt(var + eps)
         w, b = (None if a is None else self.flat(a) for a in (weight, bias))
 
         def work(some: slice) -> None:
-            part = to[some]
-            np.subtract(self.x[some], mean[some], out=part)
-            if w is None or self.run == 1:
+            if self.run == 1:
+                part = np.subtract(self.x[some], mean[some], out=to[some])
                 part *= inv[some]
-            runs = self.runs(part)
-            if w is not None:
-                runs *= w if self.run == 1 else w * self.beside(inv[some])
-            if b is not None:
-                runs += b
+                if w is not None:
+                    part *= w
+                if b is not None:
+                    part += b
+                return
+            rows, level = self.near(some, mean, var)
+            scale = self.beside(inv[some]) if w is None else w * self.beside(inv[some])
+            shift = self.beside(level) * -scale if b is None else b - self.beside(level) * scale
+            part = np.multiply(self.runs(rows), scale, out=self.runs(to[some]))
+            part += shift
 
         self.pieces(work)
         return ans
@@ -339,7 +361,8 @@ class _Rows(NamedTuple):
     ) -> dict[int, Any]:
         n, count = self.x.shape
         g = np.ascontiguousarray(g).reshape(n, count)
-        mean, inv = mean.reshape(-1, 1), 1.0 / np.sqrt(var.reshape(-1, 1) + eps)
+        mean, var = mean.reshape(-1, 1), var.reshape(-1, 1)
+        inv = 1.0 / np.sqrt(var + eps)
         w = None if weight is None else self.flat(weight)
         by_x = np.empty(self.shape, self.x.dtype)
         to = by_x.reshape(n, count)
@@ -347,31 +370,32 @@ class _Rows(NamedTuple):
 
         def work(some: slice) -> None:
             back, scale, target = g[some], inv[some], to[some]
-            centred = self.x[some] - mean[some]
-            product = back * centred
+            rows, near = self.near(some, mean, var)
             if self.run == 1:
-                level, slope = (_dots(a, w) / count for a in (back, product))
+                product = back * rows
+                level = _dots(back, w) / count
+                slope = _dots(product, w) / count - near * level
                 if w is not None or bias is not None:
-                    sums[some.start] = scale[:, 0] @ product, np.ones_like(scale[:, 0]) @ back
-                centred *= slope * (scale * scale)
-                np.subtract(back if w is None else back * w, centred, out=target)
-                target -= level
+                    by_bias = np.ones_like(scale[:, 0]) @ back
+                    sums[some.start] = scale[:, 0] @ product - (scale * near)[:, 0] @ back, by_bias
+                bend = slope * (scale * scale)
+                np.multiply(rows, bend, out=product)
+                np.subtract(back if w is None else back * w, product, out=target)
+                target -= level - near * bend
                 target *= scale
                 return
+            levels, slopes = self.of_runs(back), self.of_runs(back, rows)
+            slopes -= self.beside(near) * levels
             scale = self.beside(scale)
-            levels, slopes = (
-                _dots(a.reshape(-1, self.run)).reshape(len(scale), self.groups, -1, 1)
-                for a in (back, product)
-            )
             sums[some.start] = np.sum(slopes * scale, axis=0), np.sum(levels, axis=0)
             level, slope = (
                 np.sum(a if w is None else a * w, axis=2, keepdims=True) / count * scale
                 for a in (levels, slopes)
             )
+            bend = slope * (scale * scale)
             np.multiply(self.runs(back), scale if w is None else w * scale, out=self.runs(target))
-            self.runs(centred)[...] *= slope * scale * scale
-            target -= centred
-            self.runs(target)[...] -= level
+            target -= rows * bend.reshape(-1, 1)
+            target -= (level - self.beside(near) * bend).reshape(-1, 1)
 
         self.pieces(work)
         found = {0: by_x}
@@ -382,3 +406,9 @@ class _Rows(NamedTuple):
                 summed = np.sum(parts, axis=0, dtype=np.float64)
                 found[i] = summed.astype(self.x.dtype).reshape(like.shape)
         return found
+
+    def of_runs(self, rows: Any, other: Any = None) -> Any:
+        """The sum of each run, or of its products with another, beside the runs."""
+        flat = rows.reshape(-1, self.run)
+        found = _dots(flat) if other is None else np.vecdot(flat, other.reshape(-1, self.run))
+        return found.reshape(-1, self.groups, rows.shape[1] // self.run, 1)
