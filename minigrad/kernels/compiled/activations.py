@@ -1,8 +1,10 @@
 """Activation functions and their gradients, each in one pass."""
 
 # pyright: basic, reportMissingImports=false
+# ruff: noqa: D103 (they take the docstrings of the kernels written with NumPy)
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -67,25 +69,32 @@ def _each(loop: Callable[..., None], arrays: Sequence[Any], *numbers: float) -> 
     return out
 
 
-def logistic(x: Any) -> Any:
-    """``plain_logistic``."""
-    return _each(_logistic, (x,)) if _fit(x) else numpy_set.logistic(x)
+def kernel(loop: Callable[..., None]) -> Callable[..., Any]:
+    """The kernel of a loop's name, which leaves to NumPy what does not fit.
+
+    The loop's arguments are those of the kernel, arrays first, with ``out`` after the arrays.
+    """
+    count = loop.__code__.co_varnames.index("out")
+    numpy, runs = getattr(numpy_set, loop.__name__), compiled(loop)
+
+    @functools.wraps(numpy)
+    def call(*given: Any) -> Any:
+        arrays = given[:count]
+        return _each(runs, arrays, *given[count:]) if _fit(*arrays) else numpy(*given)
+
+    call.__module__ = __name__
+    return call
 
 
-@compiled
-def _logistic(x, out, start, stop):
+@kernel
+def logistic(x, out, start, stop):
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
         store(out, i, logistic_of(load(x, i)))
 
 
-def logistic_grad(g: Any, x: Any) -> Any:
-    """``plain_logistic_grad``."""
-    return _each(_logistic_grad, (g, x)) if _fit(g, x) else numpy_set.logistic_grad(g, x)
-
-
-@compiled
-def _logistic_grad(g, x, out, start, stop):
+@kernel
+def logistic_grad(g, x, out, start, stop):
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
         e = exp(absolute(load(x, i)) * -1.0)
@@ -93,26 +102,16 @@ def _logistic_grad(g, x, out, start, stop):
         store(out, i, e / (t * t) * load(g, i))
 
 
-def silu(x: Any) -> Any:
-    """``plain_silu``."""
-    return _each(_silu, (x,)) if _fit(x) else numpy_set.silu(x)
-
-
-@compiled
-def _silu(x, out, start, stop):
+@kernel
+def silu(x, out, start, stop):
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
         value = load(x, i)
         store(out, i, logistic_of(value) * value)
 
 
-def silu_grad(g: Any, x: Any) -> Any:
-    """``plain_silu_grad``."""
-    return _each(_silu_grad, (g, x)) if _fit(g, x) else numpy_set.silu_grad(g, x)
-
-
-@compiled
-def _silu_grad(g, x, out, start, stop):
+@kernel
+def silu_grad(g, x, out, start, stop):
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
         near = most(least(load(x, i), 50.0), -800.0)
@@ -121,38 +120,23 @@ def _silu_grad(g, x, out, start, stop):
         store(out, i, (near / t + 1.0) * (e / t) * load(g, i))
 
 
-def relu(x: Any) -> Any:
-    """``plain_relu``."""
-    return _each(_relu, (x,)) if _fit(x) else numpy_set.relu(x)
-
-
-@compiled
-def _relu(x, out, start, stop):
+@kernel
+def relu(x, out, start, stop):
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
         store(out, i, most(load(x, i), ZERO))
 
 
-def relu_grad(g: Any, ans: Any) -> Any:
-    """``plain_relu_grad``."""
-    return _each(_relu_grad, (g, ans)) if _fit(g, ans) else numpy_set.relu_grad(g, ans)
-
-
-@compiled
-def _relu_grad(g, ans, out, start, stop):
+@kernel
+def relu_grad(g, ans, out, start, stop):
     zero = splat(ZERO)
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
         store(out, i, if_below(zero, load(ans, i), load(g, i), zero))
 
 
-def leaky_relu(x: Any, slope: float) -> Any:
-    """``plain_leaky_relu``."""
-    return _each(_leaky_relu, (x,), slope) if _fit(x) else numpy_set.leaky_relu(x, slope)
-
-
-@compiled
-def _leaky_relu(x, out, slope, start, stop):
+@kernel
+def leaky_relu(x, out, slope, start, stop):
     zero = splat(ZERO)
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
@@ -160,15 +144,8 @@ def _leaky_relu(x, out, slope, start, stop):
         store(out, i, if_below(zero, value, value, value * slope))
 
 
-def leaky_relu_grad(g: Any, x: Any, slope: float) -> Any:
-    """``plain_leaky_relu_grad``."""
-    if not _fit(g, x):
-        return numpy_set.leaky_relu_grad(g, x, slope)
-    return _each(_leaky_relu_grad, (g, x), slope)
-
-
-@compiled
-def _leaky_relu_grad(g, x, out, slope, start, stop):
+@kernel
+def leaky_relu_grad(g, x, out, slope, start, stop):
     zero = splat(ZERO)
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
@@ -176,28 +153,16 @@ def _leaky_relu_grad(g, x, out, slope, start, stop):
         store(out, i, if_below(zero, load(x, i), share, share * slope))
 
 
-def elu(x: Any, alpha: float, scale: float) -> Any:
-    """``plain_elu``."""
-    return _each(_elu, (x,), alpha, scale) if _fit(x) else numpy_set.elu(x, alpha, scale)
-
-
-@compiled
-def _elu(x, out, alpha, scale, start, stop):
+@kernel
+def elu(x, out, alpha, scale, start, stop):
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
         value = load(x, i)
         store(out, i, (most(value, ZERO) + expm1(least(value, ZERO)) * alpha) * scale)
 
 
-def elu_grad(g: Any, x: Any, alpha: float, scale: float) -> Any:
-    """``plain_elu_grad``."""
-    if not _fit(g, x):
-        return numpy_set.elu_grad(g, x, alpha, scale)
-    return _each(_elu_grad, (g, x), alpha, scale)
-
-
-@compiled
-def _elu_grad(g, x, out, alpha, scale, start, stop):
+@kernel
+def elu_grad(g, x, out, alpha, scale, start, stop):
     zero = splat(ZERO)
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
@@ -206,17 +171,10 @@ def _elu_grad(g, x, out, alpha, scale, start, stop):
         store(out, i, if_below(zero, value, share, below) * scale)
 
 
-def softplus(x: Any, beta: float) -> Any:
-    """``plain_softplus``."""
-    if not _fit(x):
-        return numpy_set.softplus(x, beta)
-    return _each(_softplus, (x,), beta, 1.0 / beta)
-
-
-@compiled
-def _softplus(x, out, beta, inverse, start, stop):
+@kernel
+def softplus(x, out, beta, start, stop):
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)
         value = load(x, i) * beta
         value = log1p(exp(absolute(value) * -1.0)) + most(value, ZERO)
-        store(out, i, value * inverse)
+        store(out, i, value * (1.0 / beta))

@@ -1,8 +1,10 @@
 """The steps of optimizers in one pass over the parameters."""
 
 # pyright: basic, reportMissingImports=false
+# ruff: noqa: D103 (they take the docstrings of the kernels written with NumPy)
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -11,22 +13,10 @@ import numpy as np
 from minigrad.kernels import in_place as numpy_set
 from minigrad.kernels.compiled.build import compiled, inlined
 from minigrad.kernels.compiled.layout import are_floats
-from minigrad.kernels.in_place import Array
 
 
-def adam(
-    p: Array,
-    g: Array,
-    s: Array,
-    m: Array,
-    v: Array,
-    largest: Array | None,
-    beta1: float,
-    beta2: float,
-    size: float,
-    eps: float,
-) -> None:
-    """``plain_adam``."""
+@functools.wraps(numpy_set.adam)
+def adam(p, g, s, m, v, largest, beta1, beta2, size, eps):
     if not are_floats(p, g, m, v, largest):
         numpy_set.adam(p, g, s, m, v, largest, beta1, beta2, size, eps)
     else:
@@ -48,14 +38,8 @@ def _limited(g, limit):
 @compiled
 def _adam(p, g, m, v, largest, beta1, beta2, size, eps, end):
     number = p.dtype.type
-    b1, b2, step, small, limit = (
-        number(beta1),
-        number(beta2),
-        number(size),
-        number(eps),
-        number(end),
-    )
-    c1, c2 = number(1.0 - beta1), number(1.0 - beta2)
+    b1, b2, step, small = number(beta1), number(beta2), number(size), number(eps)
+    c1, c2, limit = number(1.0 - beta1), number(1.0 - beta2), number(end)
     for i in range(len(p)):
         slope = _limited(g[i], limit)
         m[i] = b1 * m[i] + c1 * slope
@@ -68,17 +52,8 @@ def _adam(p, g, m, v, largest, beta1, beta2, size, eps, end):
         p[i] -= step * m[i] / (math.sqrt(most) + small)
 
 
-def sgd(
-    p: Array,
-    g: Array,
-    s: Array,
-    b: Array | None,
-    lr: float,
-    momentum: float,
-    fresh: float,
-    nesterov: bool,
-) -> None:
-    """``plain_sgd``."""
+@functools.wraps(numpy_set.sgd)
+def sgd(p, g, s, b, lr, momentum, fresh, nesterov):
     if not are_floats(p, g, b):
         numpy_set.sgd(p, g, s, b, lr, momentum, fresh, nesterov)
     elif b is None:

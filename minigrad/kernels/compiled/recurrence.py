@@ -1,8 +1,11 @@
 """The steps of LSTM and GRU cells, each in one pass over the gates, in float32."""
 
 # pyright: basic, reportMissingImports=false
+# ruff: noqa: D103 (they take the docstrings of the kernels written with NumPy)
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,10 +24,25 @@ def _fit(*arrays: Any) -> bool:
     ) and (arrays[-1].ndim > 0 and arrays[-1].shape[-1] >= LANES and arrays[-1].size > 0)
 
 
-def _new(like: Any) -> tuple[Any, Any]:
-    """An array of this shape, and the same as one row."""
-    out = np.empty(like.shape, like.dtype)
-    return out, out.reshape(-1)
+def kernel(loop: Callable[..., None]) -> Callable[..., Any]:
+    """The kernel of a loop's name, which leaves to NumPy what does not fit.
+
+    The loop's arguments are those of the kernel as rows, rows for its results (a gradient for each
+    input, or what is shaped as the state) and the length of the last axis.
+    """
+    numpy, runs = getattr(numpy_set, loop.__name__), compiled(loop)
+    grads = loop.__name__.endswith("_grad")
+
+    @functools.wraps(numpy)
+    def call(*given: Any) -> Any:
+        if not _fit(*given):
+            return numpy(*given)
+        found = [np.empty(a.shape, a.dtype) for a in (given[1:] if grads else given[-1:])]
+        runs(*map(flat, given), *[a.reshape(-1) for a in found], given[-1].shape[-1])
+        return tuple(found) if grads else found[0]
+
+    call.__module__ = __name__
+    return call
 
 
 @inlined
@@ -32,17 +50,8 @@ def _opposite(x):
     return x * -1.0 + 1.0
 
 
-def lstm_cell(gates: Any, cell: Any) -> Any:
-    """``plain_lstm_cell``."""
-    if not _fit(gates, cell):
-        return numpy_set.lstm_cell(gates, cell)
-    out, row = _new(cell)
-    _lstm_cell(flat(gates), flat(cell), row, cell.shape[-1])
-    return out
-
-
-@compiled
-def _lstm_cell(gates, cell, out, n):
+@kernel
+def lstm_cell(gates, cell, out, n):
     for r in range(len(cell) // n):
         for chunk in range(0, n, LANES):
             c = min(chunk, n - LANES)
@@ -51,17 +60,8 @@ def _lstm_cell(gates, cell, out, n):
             store(out, i, forget * load(cell, i) + enter * tanh(load(gates, k + 2 * n)))
 
 
-def lstm_cell_grad(g: Any, gates: Any, cell: Any) -> tuple[Any, Any]:
-    """``plain_lstm_cell_grad``."""
-    if not _fit(g, gates, cell):
-        return numpy_set.lstm_cell_grad(g, gates, cell)
-    (by_gates, a), (by_cell, b) = _new(gates), _new(cell)
-    _lstm_cell_grad(flat(g), flat(gates), flat(cell), a, b, cell.shape[-1])
-    return by_gates, by_cell
-
-
-@compiled
-def _lstm_cell_grad(g, gates, cell, by_gates, by_cell, n):
+@kernel
+def lstm_cell_grad(g, gates, cell, by_gates, by_cell, n):
     zero = splat(np.float32(0.0))
     for r in range(len(cell) // n):
         for chunk in range(0, n, LANES):
@@ -77,17 +77,8 @@ def _lstm_cell_grad(g, gates, cell, by_gates, by_cell, n):
             store(by_cell, i, to_cell)
 
 
-def lstm_hidden(gates: Any, cell: Any) -> Any:
-    """``plain_lstm_hidden``."""
-    if not _fit(gates, cell):
-        return numpy_set.lstm_hidden(gates, cell)
-    out, row = _new(cell)
-    _lstm_hidden(flat(gates), flat(cell), row, cell.shape[-1])
-    return out
-
-
-@compiled
-def _lstm_hidden(gates, cell, out, n):
+@kernel
+def lstm_hidden(gates, cell, out, n):
     for r in range(len(cell) // n):
         for chunk in range(0, n, LANES):
             c = min(chunk, n - LANES)
@@ -95,17 +86,8 @@ def _lstm_hidden(gates, cell, out, n):
             store(out, i, logistic(load(gates, k + 3 * n)) * tanh(load(cell, i)))
 
 
-def lstm_hidden_grad(g: Any, gates: Any, cell: Any) -> tuple[Any, Any]:
-    """``plain_lstm_hidden_grad``."""
-    if not _fit(g, gates, cell):
-        return numpy_set.lstm_hidden_grad(g, gates, cell)
-    (by_gates, a), (by_cell, b) = _new(gates), _new(cell)
-    _lstm_hidden_grad(flat(g), flat(gates), flat(cell), a, b, cell.shape[-1])
-    return by_gates, by_cell
-
-
-@compiled
-def _lstm_hidden_grad(g, gates, cell, by_gates, by_cell, n):
+@kernel
+def lstm_hidden_grad(g, gates, cell, by_gates, by_cell, n):
     zero = splat(np.float32(0.0))
     for r in range(len(cell) // n):
         for chunk in range(0, n, LANES):
@@ -120,17 +102,8 @@ def _lstm_hidden_grad(g, gates, cell, by_gates, by_cell, n):
             store(by_cell, i, to_cell * _opposite(t * t))
 
 
-def gru_hidden(a: Any, b: Any, hidden: Any) -> Any:
-    """``plain_gru_hidden``."""
-    if not _fit(a, b, hidden):
-        return numpy_set.gru_hidden(a, b, hidden)
-    out, row = _new(hidden)
-    _gru_hidden(flat(a), flat(b), flat(hidden), row, hidden.shape[-1])
-    return out
-
-
-@compiled
-def _gru_hidden(a, b, hidden, out, n):
+@kernel
+def gru_hidden(a, b, hidden, out, n):
     for r in range(len(hidden) // n):
         for chunk in range(0, n, LANES):
             c = min(chunk, n - LANES)
@@ -141,17 +114,8 @@ def _gru_hidden(a, b, hidden, out, n):
             store(out, i, _opposite(update) * new + update * load(hidden, i))
 
 
-def gru_hidden_grad(g: Any, a: Any, b: Any, hidden: Any) -> tuple[Any, Any, Any]:
-    """``plain_gru_hidden_grad``."""
-    if not _fit(g, a, b, hidden):
-        return numpy_set.gru_hidden_grad(g, a, b, hidden)
-    (by_a, p), (by_b, q), (by_hidden, r) = _new(a), _new(b), _new(hidden)
-    _gru_hidden_grad(flat(g), flat(a), flat(b), flat(hidden), p, q, r, hidden.shape[-1])
-    return by_a, by_b, by_hidden
-
-
-@compiled
-def _gru_hidden_grad(g, a, b, hidden, by_a, by_b, by_hidden, n):
+@kernel
+def gru_hidden_grad(g, a, b, hidden, by_a, by_b, by_hidden, n):
     for r in range(len(hidden) // n):
         for chunk in range(0, n, LANES):
             c = min(chunk, n - LANES)

@@ -32,8 +32,31 @@ BOTH = np.kron(G, G)
 
 
 @inlined
-def _forward(d0, d1, d2, d3, d4, d5):
+def _load_six(x, i, step):
+    """Six vectors that lie ``step`` numbers apart, from i on."""
+    j = i + 3 * step
+    return (
+        load(x, i), load(x, i + step), load(x, i + 2 * step),
+        load(x, j), load(x, j + step), load(x, j + 2 * step),
+    )  # fmt: skip
+
+
+@inlined
+def _store_six(out, i, step, six):
+    """Write six vectors ``step`` numbers apart, from i on."""
+    a, b, c, d, e, f = six
+    store(out, i, a)
+    store(out, i + step, b)
+    store(out, i + 2 * step, c)
+    store(out, i + 3 * step, d)
+    store(out, i + 4 * step, e)
+    store(out, i + 5 * step, f)
+
+
+@inlined
+def _forward(d):
     """B^T d."""
+    d0, d1, d2, d3, d4, d5 = d
     even, odd = d4 - QQ * d2, P * (d3 - QQ * d1)
     far_even, far_odd = d4 - PP * d2, Q * (d3 - PP * d1)
     t0 = (PP * QQ) * d0 + (d4 - (PP + QQ) * d2)
@@ -42,8 +65,9 @@ def _forward(d0, d1, d2, d3, d4, d5):
 
 
 @inlined
-def _back(m0, m1, m2, m3, m4, m5):
+def _back(m):
     """A^T m."""
+    m0, m1, m2, m3, m4, m5 = m
     even, odd, far_even, far_odd = m1 + m2, m1 - m2, m3 + m4, m3 - m4
     return (
         m0 + (even + far_even),
@@ -88,20 +112,7 @@ def to_tiles(x, out, rows, geometry, start, stop):
             else:
                 clear(rows, base, pitch)
         for e in range(0, pitch, LANES):
-            d0, d1, d2, d3, d4, d5 = _forward(
-                load(rows, e),
-                load(rows, pitch + e),
-                load(rows, 2 * pitch + e),
-                load(rows, 3 * pitch + e),
-                load(rows, 4 * pitch + e),
-                load(rows, 5 * pitch + e),
-            )
-            store(rows, e, d0)
-            store(rows, pitch + e, d1)
-            store(rows, 2 * pitch + e, d2)
-            store(rows, 3 * pitch + e, d3)
-            store(rows, 4 * pitch + e, d4)
-            store(rows, 5 * pitch + e, d5)
+            _store_six(rows, e, pitch, _forward(_load_six(rows, e, pitch)))
         for j in range(wide):
             for k in range(SIDE):
                 for chunk in range(0, channels, LANES):
@@ -109,20 +120,7 @@ def to_tiles(x, out, rows, geometry, start, stop):
                     c = min(chunk, channels - LANES)
                     s = k * pitch + TILE * j * channels + c
                     p = k * SIDE * step + t * channels + c
-                    d0, d1, d2, d3, d4, d5 = _forward(
-                        load(rows, s),
-                        load(rows, s + channels),
-                        load(rows, s + 2 * channels),
-                        load(rows, s + 3 * channels),
-                        load(rows, s + 4 * channels),
-                        load(rows, s + 5 * channels),
-                    )
-                    store(out, p, d0)
-                    store(out, p + step, d1)
-                    store(out, p + 2 * step, d2)
-                    store(out, p + 3 * step, d3)
-                    store(out, p + 4 * step, d4)
-                    store(out, p + 5 * step, d5)
+                    _store_six(out, p, step, _forward(_load_six(rows, s, channels)))
             t += 1
 
 
@@ -146,14 +144,7 @@ def from_tiles(products, bias, y, geometry, start, stop):
                 c = min(chunk, channels - LANES)
                 for k in range(SIDE):
                     s = k * SIDE * step + t * channels + c
-                    y0, y1, y2, y3 = _back(
-                        load(products, s),
-                        load(products, s + step),
-                        load(products, s + 2 * step),
-                        load(products, s + 3 * step),
-                        load(products, s + 4 * step),
-                        load(products, s + 5 * step),
-                    )
+                    y0, y1, y2, y3 = _back(_load_six(products, s, step))
                     store(part, 4 * k * LANES, y0)
                     store(part, (4 * k + 1) * LANES, y1)
                     store(part, (4 * k + 2) * LANES, y2)
@@ -161,14 +152,7 @@ def from_tiles(products, bias, y, geometry, start, stop):
                 b = load(bias, c)
                 for m in range(min(TILE, width - TILE * j)):
                     s = m * LANES
-                    y0, y1, y2, y3 = _back(
-                        load(part, s),
-                        load(part, s + 4 * LANES),
-                        load(part, s + 8 * LANES),
-                        load(part, s + 12 * LANES),
-                        load(part, s + 16 * LANES),
-                        load(part, s + 20 * LANES),
-                    )
+                    y0, y1, y2, y3 = _back(_load_six(part, s, 4 * LANES))
                     y0, y1, y2, y3 = y0 + b, y1 + b, y2 + b, y3 + b
                     p = ((n * height + TILE * i) * width + TILE * j + m) * channels + c
                     store(y, p, y0)
@@ -213,27 +197,14 @@ def spread_tiles(g, out, geometry, start, stop):
                             g2 = load(g, p + 2 * row)
                         if TILE * i + 3 < height:
                             g3 = load(g, p + 3 * row)
-                    d0, d1, d2, d3, d4, d5 = _spread(g0, g1, g2, g3)
-                    s = m * LANES
-                    store(part, s, d0)
-                    store(part, s + 4 * LANES, d1)
-                    store(part, s + 8 * LANES, d2)
-                    store(part, s + 12 * LANES, d3)
-                    store(part, s + 16 * LANES, d4)
-                    store(part, s + 20 * LANES, d5)
+                    _store_six(part, m * LANES, 4 * LANES, _spread(g0, g1, g2, g3))
                 for k in range(SIDE):
                     s = 4 * k * LANES
-                    d0, d1, d2, d3, d4, d5 = _spread(
+                    d = _spread(
                         load(part, s),
                         load(part, s + LANES),
                         load(part, s + 2 * LANES),
                         load(part, s + 3 * LANES),
                     )
-                    p = k * SIDE * step + t * channels + c
-                    store(out, p, d0)
-                    store(out, p + step, d1)
-                    store(out, p + 2 * step, d2)
-                    store(out, p + 3 * step, d3)
-                    store(out, p + 4 * step, d4)
-                    store(out, p + 5 * step, d5)
+                    _store_six(out, k * SIDE * step + t * channels + c, step, d)
             t += 1
