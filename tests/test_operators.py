@@ -288,7 +288,7 @@ def test_inputs_that_are_not_contiguous(name):
 
 def _narrow(value: Any) -> Any:
     """float64 arrays as float32, also inside lists and tuples."""
-    if isinstance(value, (list, tuple)):
+    if type(value) in (list, tuple):
         return type(value)(map(_narrow, value))
     wide = isinstance(value, np.ndarray) and value.dtype == np.float64
     return value.astype(np.float32) if wide else value

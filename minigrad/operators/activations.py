@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.kernels import current as kernels
 from minigrad.kernels.activations import Recorded
-from minigrad.operators.declare import Array, composite, operator
+from minigrad.operators.declare import Array, composite, composite_of_floats, operator
 from minigrad.operators.domain import Domain, nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
 from minigrad.operators.normal_distribution import normal_cdf
@@ -201,11 +201,7 @@ def gelu_tanh(x: Array) -> Array:
     return x * kernels.logistic((2.0 * _ROOT) * (near + _CUBIC * near * near * near))
 
 
-@composite(
-    samples=[*EACH, sample((2, 3), approximate="tanh")],
-    wide=True,
-    numbers="float",
-)
+@composite_of_floats(samples=[*EACH, sample((2, 3), approximate="tanh")])
 def gelu(x: Array, approximate: str = "none") -> Array:
     """x times the probability that a standard normal variable is below x.
 
@@ -371,7 +367,7 @@ def mish(x: Array) -> Array:
     return x * kernels.logistic(x) * ((1.0 + down) / (1.0 + down * down))
 
 
-@composite(numbers="float", domain=nonzero, samples=[*EACH, sample((2, 3), alpha=0.7)], wide=True)
+@composite_of_floats(domain=nonzero, samples=[*EACH, sample((2, 3), alpha=0.7)])
 def celu(x: Array, alpha: float = 1.0) -> Array:
     """x where it is positive, alpha * (e^(x / alpha) - 1) elsewhere, smooth for every alpha.
 
@@ -387,11 +383,7 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
     return elu(x * (1.0 / alpha)) * alpha
 
 
-@composite(
-    numbers="float",
-    samples=[sample((4,)), sample((3, 2)), sample((4, 3), axis=0), sample((0, 2))],
-    wide=True,
-)
+@composite_of_floats(samples=[sample((4,)), sample((3, 2)), sample((4, 3), axis=0), sample((0, 2))])
 def glu(x: Array, axis: int = -1) -> Array:
     """a * sigmoid(b), with a the first and b the second half of x along ``axis``.
 
@@ -411,7 +403,7 @@ def glu(x: Array, axis: int = -1) -> Array:
     return first * sigmoid(second)
 
 
-@composite(numbers="float", samples=ALONG, wide=True)
+@composite_of_floats(samples=ALONG)
 def softmin(x: Array, axis: int = -1) -> Array:
     """softmax(-x): e^-x / sum(e^-x) along ``axis``.
 

@@ -1,4 +1,7 @@
-"""One image instead of a batch: functions of (N, C, H, W) that take (C, H, W) as well."""
+"""One image instead of a batch, and signals as images: what functions of (N, C, H, W) take as well.
+
+``unbatched`` lets them take (C, H, W), and ``on_images`` runs them on signals (N, C, L).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from minigrad.operators.declare import COMPOSITES
+from minigrad.kernels.windows import check_rank, single
+from minigrad.operators.declare import COMPOSITES, engine
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,3 +57,27 @@ def _axes(x: Any) -> int | None:
 
 def _with_batch(x: Any) -> Any:
     return x[None] if hasattr(x, "ndim") else [x]
+
+
+#: Settings that have one value for each axis of an image.
+BY_AXIS = {
+    "kernel_size", "stride", "padding", "output_padding", "dilation", "output_size",
+}  # fmt: skip
+
+
+def on_images(function: Callable[..., Any], name: str, **given: Any) -> Any:
+    """A function of images on signals, which are images of height 1.
+
+    ``given``: the arguments of the function of signals, by the names that they have in both.
+    """
+    check_rank(name, "input", given["input"].shape, "(N, C, L)")
+
+    def widened(what: str, value: Any) -> Any:
+        if what in ("input", "weight", "indices"):
+            return (value if hasattr(value, "ndim") else engine.as_tensor(value))[..., None, :]
+        if what not in BY_AXIS or value is None or isinstance(value, str):
+            return value
+        return 0 if "padding" in what else 1, single(name, what, value)
+
+    found = function(**{what: widened(what, value) for what, value in given.items()})
+    return tuple(y[:, :, 0] for y in found) if isinstance(found, tuple) else found[:, :, 0]

@@ -24,7 +24,7 @@ from minigrad.kernels.windows import (
     transposed,
 )
 from minigrad.operators import padding as padding_modes
-from minigrad.operators.batches import unbatched
+from minigrad.operators.batches import on_images, unbatched
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import sample
 
@@ -366,16 +366,5 @@ def conv_transpose1d(
     tensor([[[1., 1., 2., 2.]]])
     """
     name = "conv_transpose1d"
-    check_rank(name, "input", input.shape, "(N, C, L)")
     check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, k)")
-    y = conv_transpose2d(
-        input[:, :, None],
-        weight[:, :, None],
-        bias,
-        (1, single(name, "stride", stride)),
-        padding if isinstance(padding, str) else (0, single(name, "padding", padding)),
-        (0, single(name, "output_padding", output_padding)),
-        groups,
-        (1, single(name, "dilation", dilation)),
-    )
-    return y[:, :, 0]
+    return on_images(conv_transpose2d, **locals())

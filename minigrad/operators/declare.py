@@ -539,6 +539,13 @@ def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]
     return declare
 
 
+def composite_of_floats(
+    numpy: Any = None, **row: Any
+) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
+    """``composite`` of real numbers: integers become float64, float16 is computed in float32."""
+    return composite(numpy, numbers="float", wide=True, **row)
+
+
 def in_real_numbers(name: str, numbers: str, inputs: dict[str, Any]) -> dict[str, Any]:
     """The inputs, converted to float64 if all are integers or booleans (not for "real").
 

@@ -10,22 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, composite, engine
+from minigrad.operators.declare import Array, composite_of_floats, engine
 from minigrad.operators.domain import Domain, anywhere, positive, sample
 from minigrad.operators.losses import REDUCTIONS, check_shapes, reduce
 
 __all__ = ["gaussian_nll_loss", "kl_div", "poisson_nll_loss"]
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=2,
     domain=(anywhere, positive),
     samples=[
         *REDUCTIONS, sample((3, 2), (3, 2), reduction="batchmean"),
         sample((3, 2), (3, 2), log_target=True),
     ],
-    wide=True,
 )  # fmt: skip
 def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Array:
     """target * (log(target) - input): the divergence of log-probabilities from probabilities.
@@ -50,8 +48,7 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
     return np.sum(losses) * (1.0 / (len(input) or 1) if input.ndim else 1.0)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=3,
     domain=(anywhere, anywhere, positive),
     samples=[
@@ -59,7 +56,6 @@ def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: boo
         sample((3, 2), (3, 2), (3, 1), full=True, reduction="none"),
         sample((0, 2), (0, 2), (0, 2), reduction="sum"),
     ],
-    wide=True,
 )  # fmt: skip
 def gaussian_nll_loss(
     input: Array,
@@ -105,12 +101,8 @@ def gaussian_nll_loss(
 _count = Domain("count", low=1.2, high=4.0)
 
 
-@composite(
-    numbers="float",
-    arrays=2,
-    domain=(anywhere, _count),
-    samples=[*REDUCTIONS, sample((3, 2), (3, 2), full=True)],
-    wide=True,
+@composite_of_floats(
+    arrays=2, domain=(anywhere, _count), samples=[*REDUCTIONS, sample((3, 2), (3, 2), full=True)]
 )
 def poisson_nll_loss(
     input: Array,

@@ -13,7 +13,7 @@ import numpy as np
 
 from minigrad.kernels import current as kernels
 from minigrad.operators.activations import log_softmax, softplus
-from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.declare import Array, composite_of_floats, engine, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, sample
 
 __all__ = [
@@ -63,12 +63,7 @@ def probabilities(name: str, target: Any, dtype: Any, most: float = 1.0) -> Any:
     return target if target.dtype == dtype else target.astype(dtype)
 
 
-@composite(
-    arrays=2,
-    samples=REDUCTIONS,
-    wide=True,
-    numbers="float",
-)
+@composite_of_floats(arrays=2, samples=REDUCTIONS)
 def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """(input - target)**2. Raises ValueError unless both have one shape.
 
@@ -79,13 +74,7 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     return reduce("mse_loss", np.square(input - target), reduction)
 
 
-@composite(
-    arrays=2,
-    domain=(lattice, between),
-    samples=REDUCTIONS,
-    wide=True,
-    numbers="float",
-)
+@composite_of_floats(arrays=2, domain=(lattice, between), samples=REDUCTIONS)
 def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """abs(input - target). Raises ValueError unless both have one shape.
 
@@ -108,12 +97,8 @@ def _huber(d: Array, delta: float) -> Array:
     return near * (d - 0.5 * near)
 
 
-@composite(
-    numbers="float",
-    arrays=2,
-    domain=(lattice, between),
-    samples=[*REDUCTIONS, sample((4, 3), (4, 3), delta=0.73)],
-    wide=True,
+@composite_of_floats(
+    arrays=2, domain=(lattice, between), samples=[*REDUCTIONS, sample((4, 3), (4, 3), delta=0.73)]
 )
 def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
     """d**2 / 2 where abs(d) <= delta, and delta * (abs(d) - delta / 2) beyond; d = input - target.
@@ -131,12 +116,10 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
     return reduce("huber_loss", _huber(input - target, delta), reduction)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=2,
     domain=(lattice, between),
     samples=[*REDUCTIONS, sample((4, 3), (4, 3), beta=0.73), sample((3,), (3,), beta=0.0)],
-    wide=True,
 )
 def smooth_l1_loss(
     input: Array, target: Array, reduction: str = "mean", beta: float = 1.0
@@ -211,8 +194,7 @@ def picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
     return log_probabilities[tuple(places)]
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     domain=_log_probability,
     samples=[
         sample((3, 4), target=np.array([0, 3, 3])),
@@ -224,7 +206,6 @@ def picked(log_probabilities: Any, labels: Any, axis: int) -> Any:
         sample((2, 3), target=np.array([1, 2]), reduction="sum", ignore_index=2),
         sample((0, 3), target=np.zeros(0, np.int64), reduction="sum"),
     ],
-    wide=True,
 )
 def nll_loss(
     input: Array,
@@ -305,8 +286,7 @@ def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
     return reduce("cross_entropy", losses, reduction)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((3, 4), target=np.array([0, 3, 3])),
         sample((3, 4), target=np.array([0, -100, 3])),
@@ -317,7 +297,6 @@ def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
         sample((3,), target=np.array(1), reduction="none"),
         sample((0, 3), target=np.zeros(0, np.int64), reduction="sum"),
     ],
-    wide=True,
 )  # fmt: skip
 def cross_entropy(
     input: Array,
@@ -399,12 +378,10 @@ def _logistic_loss(x: Array, t: Array) -> Array:
     return kernels.logistic_loss(x, t)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=2,
     domain=(anywhere, _probability),
     samples=[*REDUCTIONS, sample((3, 2), (3, 2), pos_weight=np.array([0.5, 3.0]), weight=2.0)],
-    wide=True,
 )
 def binary_cross_entropy_with_logits(
     input: Array,
@@ -453,13 +430,7 @@ def _binary_cross_entropy(p: Array, t: Array) -> Array:
     return -(t * _log_or_floor(np.log, p) + (1.0 - t) * _log_or_floor(np.log1p, -p))
 
 
-@composite(
-    arrays=2,
-    domain=_probability,
-    samples=REDUCTIONS,
-    wide=True,
-    numbers="float",
-)
+@composite_of_floats(arrays=2, domain=_probability, samples=REDUCTIONS)
 def binary_cross_entropy(
     input: Array, target: Array, weight: Array = None, reduction: str = "mean"
 ) -> Array:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.operators.activations import relu, softplus
-from minigrad.operators.declare import Array, composite, engine
+from minigrad.operators.declare import Array, composite_of_floats, engine
 from minigrad.operators.domain import Domain, between, distinct, lattice, sample
 from minigrad.operators.losses import (
     check_classes,
@@ -48,14 +48,12 @@ def _check_signs(name: str, target: Any) -> None:
         )
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     domain=_off_margin,
     samples=[
         sample((3, 2), target=_SIGNS), sample((3, 2), target=_SIGNS, margin=0.5, reduction="sum"),
         sample((0, 2), target=_NONE, reduction="sum"),
     ],
-    wide=True,
 )  # fmt: skip
 def hinge_embedding_loss(
     input: Array, target: Array, margin: float = 1.0, reduction: str = "mean"
@@ -77,15 +75,13 @@ def hinge_embedding_loss(
     return reduce(name, np.where(like, input, relu(float(margin) - input)), reduction)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=2,
     domain=(lattice, between),
     samples=[
         sample((3, 2), (3, 2), target=_SIGNS), sample((3, 2), (3, 2), target=_SIGNS, margin=0.4),
         sample((0, 2), (0, 2), target=_NONE, reduction="sum"),
     ],
-    wide=True,
 )  # fmt: skip
 def margin_ranking_loss(
     input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
@@ -108,13 +104,11 @@ def margin_ranking_loss(
     return reduce(name, relu(float(margin) - ahead), reduction)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((3, 2), target=_SIGNS), sample((3, 2), target=_SIGNS, reduction="none"),
         sample((0, 2), target=_NONE, reduction="sum"),
     ],
-    wide=True,
 )  # fmt: skip
 def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """log(1 + exp(-target * input)), for targets of 1 and -1; exact for inputs of any size.
@@ -132,14 +126,12 @@ def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Ar
     return reduce("soft_margin_loss", losses, reduction)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((3, 2), target=_SIGNS > 0),
         sample((3, 2), target=_SIGNS > 0, weight=np.array([0.5, 2.0]), reduction="none"),
         sample((0, 2), target=_NONE, reduction="sum"),
-    ],
-    wide=True,
+    ]
 )
 def multilabel_soft_margin_loss(
     input: Array, target: Array, weight: Array = None, reduction: str = "mean"
@@ -166,8 +158,7 @@ def multilabel_soft_margin_loss(
     return reduce(name, np.mean(losses, axis=-1), reduction)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     domain=distinct,
     samples=[
         sample((3, 4), target=np.array([0, 3, 1])), sample((3,), target=np.array(1)),
@@ -175,7 +166,6 @@ def multilabel_soft_margin_loss(
                weight=np.array([0.5, 2.0, 1.0, 0.1]), reduction="none"),
         sample((0, 3), target=np.zeros(0, int), reduction="sum"),
     ],
-    wide=True,
 )  # fmt: skip
 def multi_margin_loss(
     input: Array,
@@ -216,15 +206,13 @@ def multi_margin_loss(
 # -- distances and angles --------------------------------------------------------------------------
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=2,
     domain=(lattice, between),
     samples=[
         sample((3, 4), (3, 4)), sample((3, 4), (4,), p=1.0, keepdims=True),
         sample((2,), (2,), p=3.0), sample((0, 2), (0, 2)),
     ],
-    wide=True,
 )  # fmt: skip
 def pairwise_distance(
     x1: Array, x2: Array, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False
@@ -239,8 +227,7 @@ def pairwise_distance(
     return vector_norm(x1 - x2 + float(eps), axis=-1, ord=p, keepdims=keepdims)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=2,
     domain=(lattice, between),
     samples=[
@@ -248,7 +235,6 @@ def pairwise_distance(
         sample((1, 2, 3), (2, 1, 3)), sample((4, 2), (3, 4, 2)),
         sample((0, 2), (0, 2)),
     ],
-    wide=True,
 )  # fmt: skip
 def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) -> Array:
     """x1 . x2 / (max(norm(x1), eps) * max(norm(x2), eps)) along ``axis``, in [-1, 1].
@@ -269,8 +255,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
     return np.sum(first * second, axis=axis)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=2,
     domain=(lattice, between),
     samples=[
@@ -278,7 +263,6 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
         sample((4,), (4,), target=np.array(1), margin=0.2, reduction="none"),
         sample((0, 2), (0, 2), target=np.zeros(0, int), reduction="sum"),
     ],
-    wide=True,
 )
 def cosine_embedding_loss(
     input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
@@ -308,8 +292,7 @@ def cosine_embedding_loss(
     return reduce(name, np.where(like, 1.0 - cos, relu(cos - float(margin))), reduction)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     arrays=3,
     domain=(lattice, between, distinct),
     samples=[
@@ -317,7 +300,6 @@ def cosine_embedding_loss(
         sample((3, 4), (3, 4), (3, 4), margin=4.0, p=1.0, swap=True, reduction="none"),
         sample((0, 2), (0, 2), (0, 2), reduction="sum"),
     ],
-    wide=True,
 )
 def triplet_margin_loss(
     anchor: Array,

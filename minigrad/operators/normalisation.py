@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.kernels import current as kernels
 from minigrad.kernels.windows import as_int
-from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.declare import Array, composite_of_floats, engine, operator
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.weighing import weigh
 
@@ -119,15 +119,13 @@ def _check_channels(name: str, x: Any) -> None:
         raise ValueError(f"{name}: input must have shape (N, C, ...), got {x.shape}")
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((4, 2), running_mean=None, running_var=None, training=True),
         sample((3, 2, 2, 3), running_mean=None, running_var=None, training=True, eps=1e-3),
         sample((2, 3, 2), running_mean=np.arange(3.0), running_var=np.arange(1.0, 4.0)),
         sample((0, 2, 2), running_mean=None, running_var=None, training=True),
-    ],
-    wide=True,
+    ]
 )
 def batch_norm(
     input: Array,
@@ -197,13 +195,11 @@ def _follow(running: Any, batch: Any, momentum: float, name: str = "batch_norm")
     running.assign((1.0 - momentum) * engine.constant(running) + momentum * batch)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((2, 3, 4), normalized_shape=4), sample((3, 2, 3), normalized_shape=(2, 3), eps=1e-3),
         sample((0, 3), normalized_shape=(3,)),
     ],
-    wide=True,
 )  # fmt: skip
 def layer_norm(
     input: Array,
@@ -261,13 +257,11 @@ def lengths(name: str, normalized_shape: Any) -> tuple[int, ...]:
     return shape
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((2, 4, 3), num_groups=2), sample((2, 6, 2, 2), num_groups=3, eps=1e-3),
         sample((0, 2, 2), num_groups=1),
     ],
-    wide=True,
 )  # fmt: skip
 def group_norm(
     input: Array, num_groups: int, weight: Array = None, bias: Array = None, eps: float = 1e-5
@@ -303,14 +297,12 @@ def group_norm(
     return np.reshape(y, input.shape)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     domain=nonzero,
     samples=[
         sample((2, 5, 3), size=3), sample((1, 4, 2, 2), size=2, alpha=0.5, beta=0.5, k=2.0),
         sample((0, 2, 2), size=2),
     ],
-    wide=True,
 )  # fmt: skip
 def local_response_norm(
     input: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
@@ -344,15 +336,13 @@ def local_response_norm(
     return np.reshape(flat * scale ** (-float(beta)), input.shape)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((2, 3, 4)), sample((2, 2, 3, 2), eps=1e-3),
         sample((2, 2, 3), running_mean=np.arange(2.0), running_var=np.arange(1.0, 3.0),
                use_input_stats=False),
         sample((0, 2, 2)),
     ],
-    wide=True,
 )  # fmt: skip
 def instance_norm(
     input: Array,
@@ -404,14 +394,12 @@ def instance_norm(
     return normalize(input, weight, bias, axis, eps, moments)
 
 
-@composite(
-    numbers="float",
+@composite_of_floats(
     domain=nonzero,
     samples=[
         sample((2, 3, 4), normalized_shape=4), sample((3, 2, 3), normalized_shape=(2, 3), eps=1e-3),
         sample((0, 3), normalized_shape=(3,)),
     ],
-    wide=True,
 )  # fmt: skip
 def rms_norm(
     input: Array,

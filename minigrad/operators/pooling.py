@@ -22,13 +22,12 @@ from minigrad.kernels.windows import (
     covered,
     pair,
     pooling,
-    single,
 )
-from minigrad.operators.batches import unbatched
+from minigrad.operators.batches import on_images, unbatched
 from minigrad.operators.declare import (
-    OPERATORS,
     Array,
     composite,
+    composite_of_floats,
     composite_of_many,
     engine,
     operator,
@@ -51,17 +50,17 @@ def _windows(
     name: str,
     shape: tuple[int, ...],
     kernel_size: Any,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    ceil_mode: bool,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
 ) -> Windows:
     check_rank(name, "input", shape, "(N, C, H, W)")
     return pooling(name, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
 
 
 def _max_pool2d_vjp(g: Any, ans: Any, x: Any, **geometry: Any) -> Any:
-    return max_pool2d_grad(g, x, ans, **geometry)
+    return max_pool2d_grad(g, x, ans, _windows("max_pool2d", x.shape, **geometry))
 
 
 @operator(
@@ -143,8 +142,9 @@ def _samples(*geometries: tuple[tuple[int, ...], dict[str, Any]]) -> list[Sample
     found = []
     for shape, geometry in geometries:
         x = np.random.default_rng(0).permutation(math.prod(shape)).astype(float).reshape(shape)
-        ans = OPERATORS["max_pool2d"].forward(x, **geometry)
-        found.append(sample(ans.shape, x, ans, **geometry))
+        windows = _windows("max_pool2d", x.shape, **geometry)
+        ans = kernels.max_pool2d(x, windows)
+        found.append(sample(ans.shape, x, ans, windows=windows))
     return found
 
 
@@ -155,49 +155,22 @@ _SAMPLES = _samples(
 )
 
 
-def _max_pool2d_grad_vjp(c: Any, _ans: Any, _g: Any, x: Any, ans: Any, **geometry: Any) -> Any:
-    return max_pool2d_pick(c, x, ans, **geometry)
+def _max_pool2d_grad_vjp(c: Any, _ans: Any, _g: Any, x: Any, ans: Any, windows: Windows) -> Any:
+    return max_pool2d_pick(c, x, ans, windows)
 
 
-@operator(
-    vjp=(_max_pool2d_grad_vjp, None, None),
-    samples=_SAMPLES,
-)
-def max_pool2d_grad(
-    g: Array,
-    x: Array,
-    ans: Array,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair | str = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-) -> Array:
+@operator(vjp=(_max_pool2d_grad_vjp, None, None), samples=_SAMPLES)
+def max_pool2d_grad(g: Array, x: Array, ans: Array, windows: Windows) -> Array:
     """Each element of g added where its window of x has the first maximum, ``ans``."""
-    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     return kernels.max_pool2d_grad(g, x, ans, windows)
 
 
 @operator(
-    vjp=(
-        lambda g, _ans, _c, x, ans, **geometry: max_pool2d_grad(g, x, ans, **geometry),
-        None,
-        None,
-    ),
+    vjp=(lambda g, _ans, _c, x, ans, windows: max_pool2d_grad(g, x, ans, windows), None, None),
     samples=[sample(s.arrays[1].shape, *s.arrays[1:], **s.metadata) for s in _SAMPLES],
 )
-def max_pool2d_pick(
-    c: Array,
-    x: Array,
-    ans: Array,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair | str = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-) -> Array:
+def max_pool2d_pick(c: Array, x: Array, ans: Array, windows: Windows) -> Array:
     """The elements of c at the first maximum, ``ans``, of each window of x."""
-    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
     return kernels.max_pool2d_pick(c, x, ans, windows)
 
 
@@ -249,16 +222,14 @@ def sum_pool2d_grad(
 
 
 @unbatched(4)
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((2, 1, 4, 6), kernel_size=2),
         sample((1, 2, 5, 5), kernel_size=3, stride=2, padding=1, count_include_pad=False),
         sample((1, 1, 5, 5), kernel_size=2, padding=1, ceil_mode=True),
         sample((1, 1, 4, 4), kernel_size=2, divisor_override=3),
         sample((0, 2, 4, 4), kernel_size=2),
-    ],
-    wide=True,
+    ]
 )
 def avg_pool2d(
     input: Array,
@@ -298,13 +269,11 @@ def avg_pool2d(
 
 
 @unbatched(4)
-@composite(
-    numbers="float",
+@composite_of_floats(
     samples=[
         sample((2, 1, 5, 7), output_size=(2, 3)), sample((1, 2, 4, 4), output_size=1),
         sample((1, 1, 2, 3), output_size=(None, 5)), sample((0, 1, 4, 4), output_size=2),
     ],
-    wide=True,
 )  # fmt: skip
 def adaptive_avg_pool2d(input: Array, output_size: int | tuple[int | None, int | None]) -> Array:
     """The means over windows chosen to give ``output_size``, as PyTorch's.
@@ -515,21 +484,6 @@ def _unpooled_size(
 _SIGNALS = [sample((2, 3, 6), kernel_size=2), sample((0, 2, 4), kernel_size=2)]
 
 
-def _flat(name: str, settings: dict[str, Any], none: int = 1) -> dict[str, Any]:
-    """The settings of one axis as those of two, of which the first has ``none`` of it."""
-    found = {}
-    for what, value in settings.items():
-        free = value is None or isinstance(value, (str, bool))
-        first = 0 if what == "padding" else none
-        found[what] = value if free else (first, single(name, what, value))
-    return found
-
-
-def _as_image(name: str, input: Any) -> Any:
-    check_rank(name, "input", input.shape, "(N, C, L)")
-    return input[:, :, None]
-
-
 @overload
 def max_pool1d(
     input: Array, kernel_size: int | tuple[int], stride: int | tuple[int] | None = None,
@@ -563,21 +517,12 @@ def max_pool1d(
     >>> max_pool1d(tensor([[[1.0, 5.0, 2.0, 3.0]]]), 2)
     tensor([[[5., 3.]]])
     """
-    name = "max_pool1d"
-    settings = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
-    image = _as_image(name, input)
-    flat = _flat(name, {**settings, "dilation": dilation, "ceil_mode": ceil_mode})
-    if not return_indices:
-        return max_pool2d(image, **flat)[:, :, 0]
-    y, places = max_pool2d(image, **flat, return_indices=True)
-    return y[:, :, 0], places[:, :, 0]
+    return on_images(max_pool2d, "max_pool1d", **locals())
 
 
 @unbatched(3)
-@composite(
-    numbers="float",
-    samples=[*_SIGNALS, sample((1, 2, 5), kernel_size=3, stride=2, padding=1, ceil_mode=True)],
-    wide=True,
+@composite_of_floats(
+    samples=[*_SIGNALS, sample((1, 2, 5), kernel_size=3, stride=2, padding=1, ceil_mode=True)]
 )
 def avg_pool1d(
     input: Array,
@@ -594,20 +539,11 @@ def avg_pool1d(
     >>> avg_pool1d(tensor([[[1.0, 5.0, 2.0, 4.0]]]), 2)
     tensor([[[3., 3.]]])
     """
-    settings = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
-    flat = _flat("avg_pool1d", settings)
-    image = _as_image("avg_pool1d", input)
-    return avg_pool2d(image, ceil_mode=ceil_mode, count_include_pad=count_include_pad, **flat)[
-        :, :, 0
-    ]
+    return on_images(avg_pool2d, "avg_pool1d", **locals())
 
 
 @unbatched(3)
-@composite(
-    numbers="float",
-    samples=[sample((2, 1, 7), output_size=3), sample((0, 1, 4), output_size=2)],
-    wide=True,
-)
+@composite_of_floats(samples=[sample((2, 1, 7), output_size=3), sample((0, 1, 4), output_size=2)])
 def adaptive_avg_pool1d(input: Array, output_size: int | tuple[int]) -> Array:
     """adaptive_avg_pool2d on signals: (N, C, L) gives (N, C, output_size), as PyTorch's.
 
@@ -616,9 +552,7 @@ def adaptive_avg_pool1d(input: Array, output_size: int | tuple[int]) -> Array:
     >>> adaptive_avg_pool1d(tensor([[[1.0, 2.0, 6.0]]]), 2)
     tensor([[[1.5, 4. ]]])
     """
-    image = _as_image("adaptive_avg_pool1d", input)
-    size = single("adaptive_avg_pool1d", "output_size", output_size)
-    return adaptive_avg_pool2d(image, (1, size))[:, :, 0]
+    return on_images(adaptive_avg_pool2d, "adaptive_avg_pool1d", **locals())
 
 
 @overload
@@ -644,12 +578,7 @@ def adaptive_max_pool1d(
     >>> adaptive_max_pool1d(tensor([[[1.0, 6.0, 2.0]]]), 2)
     tensor([[[6., 6.]]])
     """
-    image = _as_image("adaptive_max_pool1d", input)
-    size = (1, single("adaptive_max_pool1d", "output_size", output_size))
-    if not return_indices:
-        return adaptive_max_pool2d(image, size)[:, :, 0]
-    y, places = adaptive_max_pool2d(image, size, True)
-    return y[:, :, 0], places[:, :, 0]
+    return on_images(adaptive_max_pool2d, "adaptive_max_pool1d", **locals())
 
 
 @unbatched(3)
@@ -675,10 +604,6 @@ def max_unpool1d(
     >>> max_unpool1d(y, places, 2)
     tensor([[[0., 5., 0., 3.]]])
     """
-    settings = {"kernel_size": kernel_size, "stride": stride, "padding": padding}
-    flat = _flat("max_unpool1d", settings)
-    image = _as_image("max_unpool1d", input)
-    size = None if output_size is None else (1, tuple(output_size)[-1])
-    return max_unpool2d(
-        image, np.asarray(engine.constant(indices))[..., None, :], output_size=size, **flat
-    )[:, :, 0]
+    if output_size is not None:
+        output_size = tuple(output_size)[-1:]
+    return on_images(max_unpool2d, "max_unpool1d", **locals())
