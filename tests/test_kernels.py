@@ -20,6 +20,7 @@ from minigrad.kernels import (
     convolution,
     current,
     elementwise,
+    linear as kernels_linear,
     normalisation,
     plain,
     pooling as kernels_pooling,
@@ -424,6 +425,45 @@ def test_a_large_mean_costs_the_variance_no_digits(axis, dtype, far):
     units = 4 * np.spacing(dtype(far))
     np.testing.assert_allclose(mean - far, centred.mean(axis, keepdims=True), atol=units)
     np.testing.assert_allclose(var, centred.var(axis, keepdims=True), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_linear_layer_in_pieces_agrees_with_its_definition(dtype, bias, monkeypatch):
+    pieces = []
+    rows_at_once = kernels_linear._rows_at_once
+    monkeypatch.setattr(kernels_linear, "multiplies_unpacked", lambda: True)
+    monkeypatch.setattr(
+        kernels_linear, "_rows_at_once", lambda *a: pieces.append(rows_at_once(*a)) or pieces[-1]
+    )
+    draw = Draw([0], dtype)
+    x, w = draw.array(33, 784), draw.array(60, 784)
+    b = draw.array(60) if bias else None
+    found, expected = current.linear(x, w, b), plain.linear(x, w, b)
+    assert pieces == [20]  # which leaves 13
+    assert found.dtype == dtype
+    assert found.flags.c_contiguous
+    np.testing.assert_allclose(found, expected, 1e-5, 1e-5)
+    current.linear(x[:21], w, b), current.linear(x.astype("f2"), w.astype("f2"), None)
+    assert pieces[1:] == [0, 0], "a small product, and a dtype that BLAS does not know"
+
+
+def test_small_products_leave_the_threads_of_blas_asleep(monkeypatch):
+    asked = []
+
+    def alone():
+        asked.append(1)
+        return threads._nothing
+
+    monkeypatch.setattr(threads, "one_thread", alone)
+    monkeypatch.setattr(threads, "_pool", None)
+    for size, beside_ours, expected in [
+        (1 << 18, False, 0), (1 << 19, False, 1), (3e7, False, 0), (3e7, True, 1), (2e8, True, 0),
+    ]:  # fmt: skip
+        asked.clear()
+        monkeypatch.setattr(threads, "_pool", object() if beside_ours else None)
+        with threads.small_product(size):
+            assert len(asked) == expected, size
 
 
 def test_small_convolutions_are_the_definition(monkeypatch):

@@ -62,6 +62,12 @@ def architecture() -> str | None:
     return found
 
 
+@functools.cache
+def multiplies_unpacked() -> bool:
+    """Whether products below a million multiplications go without packing their operands first."""
+    return architecture() in ("SkylakeX", "Cooperlake", "SapphireRapids")
+
+
 def threads() -> int | None:
     """How many threads a matrix product may use, or None if that is not known."""
     functions = _functions(_library())

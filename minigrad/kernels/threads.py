@@ -24,8 +24,12 @@ T = TypeVar("T")
 
 #: Below this many seconds of work, handing half of it over (0.1 ms) does not pay.
 WORTH_SPLITTING = 4e-4
-#: Up to this many multiplications (some 2 ms), a product is small beside what it would disturb.
-SMALL_PRODUCT = 1e8
+#: Up to this many multiplications OpenBLAS uses one thread of itself.
+UNSHARED = 1 << 18
+#: A product is small up to this many multiplications (0.4 ms), and up to so many (some 2 ms) where
+#: threads of ours would be disturbed.
+SMALL_PRODUCT, SMALL_BESIDE_OURS = 2e7, 1e8
+_nothing = nullcontext()
 _pool: ThreadPoolExecutor | None = None
 _pool_process = 0
 
@@ -65,12 +69,16 @@ def run(work: Callable[[Sequence[T]], None], pieces: Sequence[T], seconds: float
 
 
 def small_product(multiplications: float) -> AbstractContextManager[None]:
-    """Inside, a small product keeps to one thread of BLAS, if work is split here at all.
+    """Inside, a small product keeps to one thread of BLAS.
 
     OpenBLAS's own threads stay awake for some 25 ms after a product that they shared, and take the
-    cores from ours meanwhile: with the dense layers on two threads, a training step of DeepConvNet
-    takes 83 ms instead of 55.
+    cores meanwhile. From threads of ours: with the dense layers on two threads, a training step of
+    DeepConvNet takes 83 ms instead of 55. And from other programs: beside a single busy one, that
+    of a dense model on two cores takes 24 to 48 ms instead of 0.4, because the two threads wait for
+    each other at every product. On a quiet machine, sharing saves it 0.03 ms.
     """
-    if _pool is None or multiplications > SMALL_PRODUCT:
-        return nullcontext()
+    if multiplications <= UNSHARED:
+        return _nothing
+    if multiplications > (SMALL_PRODUCT if _pool is None else SMALL_BESIDE_OURS):
+        return _nothing
     return one_thread()

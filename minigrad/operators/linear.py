@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
@@ -19,7 +17,7 @@ def _vjp_input(g: Any, _ans: Any, _x: Any, weight: Any, *_: Any) -> Any:
 
 
 def _vjp_weight(g: Any, _ans: Any, x: Any, *_: Any) -> Any:
-    return kernels.product(np.transpose(rows(g)), rows(x))
+    return kernels.product(rows(g).T, rows(x))
 
 
 @operator(
