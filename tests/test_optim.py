@@ -1,6 +1,7 @@
 """The optimizers, step for step beside PyTorch's."""
 
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -289,6 +290,33 @@ def test_a_step_allocates_nothing_once_it_has_run():
     tracemalloc.stop()
     assert peak - before < 8_000  # small Python objects, where one array of floats has 160,000
     assert after - before < 2_000
+
+
+@pytest.mark.parametrize("large", [1.0, 1e25], ids=["", "too large to square"])
+@pytest.mark.parametrize(("name", "settings"), CASES, ids=str)
+def test_a_step_leaves_the_gradients_as_they_are(name, settings, large):
+    p = mg.tensor(np.linspace(0.5, 1.0, 6, dtype=np.float32), requires_grad=True)
+    g = np.linspace(-1.0, 1.0, 6, dtype=np.float32) * np.float32(large)
+    p.grad = mg.tensor(g)
+    optimizer = getattr(optim, name)([p], **settings)
+    for _ in range(2):
+        optimizer.step()
+        np.testing.assert_array_equal(p.grad.numpy(), g)
+    gradient = weakref.ref(p.grad._data)
+    p.grad = None
+    assert gradient() is None, "the optimizer keeps no gradient"
+
+
+def test_the_memory_of_an_optimizer_begins_at_different_places_of_a_page():
+    p = mg.ones(70_000)
+    p.requires_grad = True
+    optimizer = optim.Adam([p])
+    optimizer.apply_gradients([(mg.ones(70_000), p)])
+    buffer = optimizer._buffers[0][0]
+    arrays = [buffer.data, *buffer.state.values(), *buffer.scratch]
+    places = [a.__array_interface__["data"][0] % 4096 for a in arrays]
+    assert len(set(places)) == 6
+    assert all(place % 64 == 0 for place in places)
 
 
 def test_training_reaches_the_minimum_by_tape_and_by_backward():

@@ -1,8 +1,8 @@
 """The in-place steps of optimizers, and the whole rules of Adam and of gradient descent.
 
 They write their result into an array that is there already, because allocating one for each step
-would cost more than the arithmetic. ``s`` is a scratch array whose contents are lost, and so may be
-those of the gradient ``g``.
+would cost more than the arithmetic. ``s`` is a scratch array whose contents are lost; the gradient
+``g`` is only read.
 """
 
 from __future__ import annotations
@@ -24,12 +24,16 @@ def average(m: Array, g: Array, s: Array, beta: float) -> None:
     np.add(m, s, out=m)
 
 
-def average_square(v: Array, g: Array, s: Array, beta: float) -> None:
-    """Update the running average of the square, v = beta * v + (1 - beta) * g²."""
+def average_square(v: Array, g: Array, s: Array, beta: float) -> Array:
+    """Update the running average of the square, v = beta * v + (1 - beta) * g²; returns g.
+
+    As :func:`square`, it returns the gradient to go on with.
+    """
     np.multiply(v, beta, out=v)
-    square(g, s)
+    g = square(g, s)
     np.multiply(s, 1.0 - beta, out=s)
     np.add(v, s, out=v)
+    return g
 
 
 def scaled_step(p: Array, m: Array, v: Array, s: Array, size: float, eps: float) -> None:
@@ -69,25 +73,30 @@ def _overflows(ufunc: np.ufunc, x: Array, y: Array, out: Array) -> bool:
     return _overflow.seen
 
 
-def square(g: Array, s: Array) -> None:
-    """Write g² to s, and limit finite g whose square would overflow (in float32, from 1.8e19 on).
+def square(g: Array, s: Array) -> Array:
+    """Write g² to s; returns g, limited where its square would overflow (in float32, from 1.8e19).
 
     An infinite square would stay in the running averages, and the parameter would never move
     again. Steps are ratios of gradients, so limiting the largest of them changes little. Infinite
-    and NaN gradients are kept, so that they are noticed. Call this before g is used otherwise, and
-    inside ``overflow_noted()``.
+    and NaN gradients are kept, so that they are noticed. Call this inside ``overflow_noted()``, and
+    go on with what it returns.
     """
     if _overflows(np.multiply, g, g, s):
         limit = math.sqrt(float(np.finfo(g.dtype).max)) * (1.0 - float(np.finfo(g.dtype).eps))
-        np.clip(g, -limit, limit, out=g, where=np.isfinite(g))
+        g = np.where(np.isfinite(g), np.clip(g, -limit, limit), g)
         np.multiply(g, g, out=s)
+    return g
 
 
-def add_square(v: Array, g: Array, s: Array) -> None:
-    """Add g² to the sum v, which stays at the largest number where it would overflow."""
-    square(g, s)
+def add_square(v: Array, g: Array, s: Array) -> Array:
+    """Add g² to the sum v, which stays at the largest number where it would overflow; returns g.
+
+    As :func:`square`, it returns the gradient to go on with.
+    """
+    g = square(g, s)
     if _overflows(np.add, v, s, v):
         np.copyto(v, np.finfo(v.dtype).max, where=np.isinf(v) & np.isfinite(g))
+    return g
 
 
 # -- whole rules -----------------------------------------------------------------------------------
@@ -149,7 +158,7 @@ def adam(
     eps: float,
 ) -> None:
     """``plain_adam``, also where g² would overflow."""
-    average_square(v, g, s, beta2)
+    g = average_square(v, g, s, beta2)
     average(m, g, s, beta1)
     if largest is not None:
         v = np.maximum(largest, v, out=largest)

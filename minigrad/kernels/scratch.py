@@ -19,7 +19,25 @@ KEPT = 1 << 23
 #: Arrays up to this size come from memory that is kept, and this much of it is kept when free.
 LARGEST, MOST = 1 << 25, 1 << 29
 
+#: The bytes of a line of the cache, and of a page.
+LINE, PAGE = 64, 4096
+
 _local = threading.local()
+
+
+def aligned(shape: tuple[int, ...], dtype: Any, offset: int | None = None) -> Any:
+    """A new array that begins at a cache line, or so many bytes after the beginning of a page.
+
+    NumPy's begin at any multiple of 16 bytes. Where every second access of a compiled loop touches
+    two lines, it takes up to three times as long: Adam 57 us instead of 20 for 65,536 parameters.
+    It takes half as long again where the arrays that it reads and writes begin at the same place of
+    a page, since the processor then waits for stores that only look like what it reads.
+    """
+    size = math.prod(shape) * dtype.itemsize
+    memory = np.empty(size + (LINE if offset is None else PAGE), np.uint8)
+    start = memory.__array_interface__["data"][0]
+    free = -start % LINE if offset is None else (offset - start) % PAGE
+    return np.ndarray(shape, dtype, memory, free)
 
 
 def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Any:
@@ -31,11 +49,11 @@ def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Any:
         raise TypeError(f"expected numbers, got dtype {dtype}")
     wanted = math.prod(shape) * dtype.itemsize
     if wanted > KEPT:
-        return np.empty(shape, dtype)
+        return aligned(shape, dtype)
     arenas: dict[str, Any] = _local.__dict__
     arena = arenas.get(role)
     if arena is None or arena.nbytes < wanted:
-        arena = arenas[role] = np.empty(wanted, np.uint8)
+        arena = arenas[role] = aligned((wanted,), np.dtype(np.uint8))
     return np.ndarray(shape, dtype, arena)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.engine.settings import checked
 from minigrad.kernels import current as kernels
 from minigrad.kernels.in_place import average, average_square
-from minigrad.optim.buffer import Chunk
+from minigrad.optim.buffer import Chunk, only_reads
 from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 
 
@@ -70,6 +70,7 @@ class Adam(Optimizer):
         eps = group["eps"] * root
         size = float(group["lr"]) * root / (1.0 - beta1**t)
 
+        @only_reads
         def update(chunk: Chunk) -> None:
             state = chunk.state
             m, v = state["exp_avg"], state["exp_avg_sq"]
@@ -171,7 +172,7 @@ class NAdam(Optimizer):
         def update(chunk: Chunk) -> None:
             p, g, s = chunk.p, chunk.g, chunk.s
             m, v = chunk.state["exp_avg"], chunk.state["exp_avg_sq"]
-            average_square(v, g, s, beta2)
+            g = average_square(v, g, s, beta2)
             average(m, g, s, beta1)
             np.multiply(g, size_of_g, out=g)
             np.multiply(m, size_of_m, out=s)
@@ -235,13 +236,14 @@ class RAdam(Optimizer):
             grown = (length - 4.0) * (length - 2.0) * limit
             size *= math.sqrt(left * grown / ((limit - 4.0) * (limit - 2.0) * length))
 
+        @only_reads
         def update(chunk: Chunk) -> None:
             p, g, s = chunk.p, chunk.g, chunk.s
             m, v = chunk.state["exp_avg"], chunk.state["exp_avg_sq"]
             if trusted:
                 kernels.adam(p, g, s, m, v, None, beta1, beta2, size, group["eps"])
                 return
-            average_square(v, g, s, beta2)
+            g = average_square(v, g, s, beta2)
             average(m, g, s, beta1)
             np.multiply(m, size, out=s)
             np.subtract(p, s, out=p)

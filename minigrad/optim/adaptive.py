@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.engine.settings import checked
 from minigrad.kernels.in_place import add_square, average, average_square, scaled_step
-from minigrad.optim.buffer import Chunk
+from minigrad.optim.buffer import Chunk, only_reads
 from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 
 
@@ -58,9 +58,10 @@ class Adagrad(Optimizer):
         eps = group["eps"]
         size = float(group["lr"]) / (1.0 + (scalars["step"] - 1) * group["lr_decay"])
 
+        @only_reads
         def update(chunk: Chunk) -> None:
             p, g, s, v = chunk.p, chunk.g, chunk.s, chunk.state["sum"]
-            add_square(v, g, s)
+            g = add_square(v, g, s)
             scaled_step(p, g, v, s, size, eps)
 
         return update
@@ -115,7 +116,7 @@ class RMSprop(Optimizer):
 
         def update(chunk: Chunk) -> None:
             p, g, s, v = chunk.p, chunk.g, chunk.s, chunk.state["square_avg"]
-            average_square(v, g, s, alpha)
+            g = average_square(v, g, s, alpha)
             if centered:
                 m = chunk.state["grad_avg"]
                 average(m, g, s, alpha)
@@ -178,13 +179,13 @@ class Adadelta(Optimizer):
         def update(chunk: Chunk) -> None:
             p, g, s, t = chunk.p, chunk.g, chunk.s, chunk.t
             v, u = chunk.state["square_avg"], chunk.state["acc_delta"]
-            average_square(v, g, s, rho)
+            g = average_square(v, g, s, rho)
             np.add(u, eps, out=s)
             np.add(v, eps, out=t)
             np.divide(s, t, out=s)
             np.sqrt(s, out=s)
             np.multiply(g, s, out=g)
-            average_square(u, g, s, rho)
+            g = average_square(u, g, s, rho)
             np.multiply(g, lr, out=g)
             np.subtract(p, g, out=p)
 

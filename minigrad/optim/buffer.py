@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.engine.node import Leaf, next_number
 from minigrad.engine.tensor import Tensor
+from minigrad.kernels.scratch import PAGE, aligned
 
 Array = NDArray[Any]
 
@@ -24,28 +25,49 @@ Array = NDArray[Any]
 CHUNK_SIZE = 65536
 #: Ranges whose chunks are remembered: many where each step uses another set of parameters.
 MOST_RANGES = 64
+#: What updates a chunk.
+Rule: TypeAlias = Callable[["Chunk"], None]
+
+
+def only_reads(rule: Rule) -> Rule:
+    """Mark a function that updates chunks and leaves ``g`` as it is."""
+    rule.reads = True  # type: ignore[attr-defined]
+    return rule
 
 
 class Chunk:
     """A range of the buffer with its gradient and state, all one-dimensional, for one update.
 
-    The update rule may overwrite ``g``; ``s`` and ``t`` are scratch arrays of the same length.
+    The update rule may overwrite ``g``, unless it is marked by ``only_reads``; ``s`` and ``t`` are
+    scratch arrays of the same length.
     """
 
-    __slots__ = ("g", "p", "pieces", "s", "state", "t")
+    __slots__ = ("g", "memory", "p", "pieces", "s", "state", "t")
 
     def __init__(
-        self, p: Array, state: dict[str, Array], scratch: Array, pieces: list[tuple[int, int, int]]
+        self,
+        p: Array,
+        state: dict[str, Array],
+        scratch: list[Array],
+        pieces: list[tuple[int, int, int]],
     ) -> None:
         self.p, self.state = p, state
-        self.g, self.s, self.t = scratch[:, : len(p)]
+        self.memory, self.s, self.t = (memory[: len(p)] for memory in scratch)
+        self.g = self.memory
         #: Where the gradient comes from: (parameter, start, stop).
         self.pieces = pieces
 
-    def copy_gradient(self, gradients: list[Array]) -> None:
-        """Fill ``g`` from the flattened gradients of the parameters."""
+    def update(self, rule: Rule, gradients: list[Array]) -> None:
+        """Apply the rule to ``g``, the flattened gradients of the parameters or a copy of them."""
         pieces = [gradients[i][start:stop] for i, start, stop in self.pieces]
-        np.concatenate(pieces, out=self.g, casting="same_kind")
+        if len(pieces) == 1 and pieces[0].dtype == self.p.dtype and hasattr(rule, "reads"):
+            # Most of a large parameter is not copied: a fifth of a step of compiled Adam.
+            self.g = pieces[0]
+            rule(self)
+            self.g = self.memory  # nothing keeps the gradient
+        else:
+            np.concatenate(pieces, out=self.g, casting="same_kind")
+            rule(self)
 
 
 class ParameterBuffer:
@@ -61,12 +83,17 @@ class ParameterBuffer:
         self.dtype = params[0].dtype
         self.bounds: list[int] = [0, *np.cumsum([p.size for p in params]).tolist()]
         size = self.bounds[-1]
-        self.data = np.empty(size, self.dtype)
         self.state: dict[str, Array] = {}
-        self.scratch = np.empty((3, min(size, CHUNK_SIZE)), self.dtype)
+        self.data = self._empty(size, 0)
+        self.scratch = [self._empty(min(size, CHUNK_SIZE), i) for i in (5, 6, 7)]
         self.scalars: list[dict[str, float]] = [{} for _ in params]
         self._make_views()
         self.add_state(initial)
+
+    def _empty(self, size: int, place: int) -> Array:
+        """A new array, in one of eight places in a page."""
+        made: Array = aligned((size,), self.dtype, place % 8 * (PAGE // 8))
+        return made
 
     def _make_views(self) -> None:
         """Make a view of the buffer for each parameter; it gets the value at the next update."""
@@ -95,7 +122,8 @@ class ParameterBuffer:
         """Add the arrays of state that are not there yet, such as after a change of a setting."""
         for name, value in initial.items():
             if name not in self.state:
-                self.state[name] = np.full(self.bounds[-1], value, self.dtype)
+                self.state[name] = self._empty(self.bounds[-1], 1 + len(self.state))
+                self.state[name][...] = value
                 self.chunks.clear()
 
     def state_of(self, i: int) -> dict[str, Array]:
@@ -112,7 +140,7 @@ class ParameterBuffer:
     def update(
         self,
         gradients: list[Array | None],
-        update_rule: Callable[[dict[str, float]], Callable[[Chunk], None]],
+        update_rule: Callable[[dict[str, float]], Rule],
     ) -> None:
         """Update every parameter that has a gradient.
 
@@ -136,8 +164,7 @@ class ParameterBuffer:
                 other.update(scalars)
             flat = [g.reshape(-1) for g in gradients[first:last] if g is not None]
             for chunk in self._chunks(first, last):
-                chunk.copy_gradient(flat)
-                update(chunk)
+                chunk.update(update, flat)
 
     def _ranges(self, gradients: list[Array | None]) -> Iterator[tuple[int, int]]:
         """Ranges of neighbours that have a gradient and equal scalars."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from minigrad.engine.settings import checked
 from minigrad.kernels import current as kernels
-from minigrad.optim.buffer import Array, Chunk
+from minigrad.optim.buffer import Array, Chunk, only_reads
 from minigrad.optim.optimizer import Group, Optimizer, Params, settings, tensors
 
 
@@ -70,6 +70,7 @@ class SGD(Optimizer):
         if momentum:
             scalars["started"] = 1
 
+        @only_reads
         def update(chunk: Chunk) -> None:
             b = chunk.state["momentum_buffer"] if momentum else None
             kernels.sgd(chunk.p, chunk.g, chunk.s, b, lr, momentum, fresh, nesterov)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.compiled.build import compiled
+from minigrad.kernels.scratch import aligned
 from minigrad.kernels.threads import run
 
 #: The dtypes that loops are compiled for, by their character.
@@ -56,7 +57,7 @@ def channels_last(x: Any) -> Any:
 
 def new_images(n: int, channels: int, height: int, width: int, dtype: Any) -> tuple[Any, Any]:
     """Memory for images as (N, H, W, C), and the same as (N, C, H, W)."""
-    memory = np.empty((n, height, width, channels), dtype)
+    memory = aligned((n, height, width, channels), np.dtype(dtype))
     return memory, memory.transpose(0, 3, 1, 2)
 
 
