@@ -16,6 +16,7 @@ from minigrad.operators.errors import unknown
 
 #: Common types that hold no tensors.
 _PLAIN = frozenset({bool, int, float, str, np.ndarray, slice})
+_INT = {int}
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
 
@@ -45,6 +46,8 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     if inputs[0] is None:
         raise TypeError(f"{op.name}: missing argument {op.params[0]!r}")
     for key, value in metadata.items():
+        if type(value) is tuple and {*map(type, value)} == _INT:  # a shape, which stays as it is
+            continue
         if value is not None:
             # An array in the place of a list of arrays has a better error, below.
             known = type(value) in _PLAIN or (op.variadic and getattr(value, "ndim", 0) > 0)

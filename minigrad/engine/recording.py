@@ -281,6 +281,8 @@ def _note_detached(name: str, args: tuple[Any, ...]) -> None:
 
 
 def _tracked(value: Any) -> list[Tensor]:
+    if isinstance(value, Tensor) and value._node is None:  # as labels are
+        return []
     if not STATE.get().recording:
         return []
     return [x for x in flatten(value) if isinstance(x, Tensor) and x._node is not None]

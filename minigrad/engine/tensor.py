@@ -7,6 +7,7 @@ tensors.
 
 from __future__ import annotations
 
+import functools
 import operator as python_operator
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -365,7 +366,7 @@ class Tensor(ArrayMethods):
                     f"e.g. y.sum().backward(), or give the cotangent: "
                     f"y.backward(gradient=mg.ones_like(y))"
                 )
-            return Tensor(np.ones(self._data.shape, self._data.dtype), None)
+            return Tensor(_ones(self._data.shape, self._data.dtype), None)
         seed = gradient if isinstance(gradient, Tensor) else named("backward", gradient)
         given, own = seed._data, self._data  # each property would cost a call
         if given.shape != own.shape:
@@ -539,6 +540,14 @@ def new_leaf(tensor: Tensor, trainable: bool) -> Leaf:
             f"use t.astype(np.float32)"
         )
     return Leaf(tensor, trainable)
+
+
+@functools.lru_cache(maxsize=16)
+def _ones(shape: tuple[int, ...], dtype: Any) -> Any:
+    """The cotangent that most passes start from, which nobody writes to."""
+    ones = np.ones(shape, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 # -- gradients of recorded values ------------------------------------------------------------------

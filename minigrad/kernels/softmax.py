@@ -6,6 +6,7 @@ second and higher order are taken through them.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,6 +19,15 @@ from minigrad.kernels.threads import run
 
 #: The elements of the rows that one thread does at once.
 PIECE = 1 << 17
+#: What the methods of arrays call: for 32 rows of 10 they would take half as long again.
+_add_up: Any = np.add.reduce
+_largest: Any = np.maximum.reduce
+
+
+@functools.lru_cache(maxsize=8)
+def _numbers(count: int) -> Any:
+    """The numbers of the rows."""
+    return np.arange(count)
 
 
 def plain_softmax(x: Any, axis: int) -> Any:
@@ -172,10 +182,10 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
 
     def work(some: slice) -> None:
         part, which = logits[some], labels[some]
-        shifted = part - part.max(axis=1, keepdims=True)
-        own = shifted[np.arange(len(which)), which]
+        shifted = part - _largest(part, 1, None, None, True)
+        own = shifted[_numbers(len(which)), which]
         np.exp(shifted, out=shifted)
-        np.subtract(np.log(shifted.sum(axis=1)), own, out=losses[some])
+        np.subtract(np.log(_add_up(shifted, 1)), own, out=losses[some])
 
     _by_rows(work, logits)
     return losses
@@ -190,10 +200,11 @@ def cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
     def work(some: slice) -> None:
         part, which, out = logits[some], labels[some], by_x[some]
         scale = g[some] if g.ndim else g
-        np.subtract(part, part.max(axis=1, keepdims=True), out=out)
+        by_row = scale[:, None] if g.ndim else g
+        np.subtract(part, _largest(part, 1, None, None, True), out=out)
         np.exp(out, out=out)
-        out *= (scale / out.sum(axis=1))[:, None]
-        out[np.arange(len(which)), which] -= scale
+        np.multiply(out, by_row / _add_up(out, 1, None, None, True), out=out)
+        out[_numbers(len(which)), which] -= scale
 
     _by_rows(work, by_x)
     return by_x

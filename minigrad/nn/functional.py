@@ -173,17 +173,20 @@ def flatten(input: ArrayLike, start_axis: int = 0, end_axis: int = -1) -> Tensor
     (2, 12)
     """
     x = as_tensor(input)
-    if not x.ndim and start_axis in (0, -1):
+    shape = x.shape
+    ndim = len(shape)
+    if not ndim and start_axis in (0, -1):
         return reshape(x, (1,))
-    start, end = (axis + x.ndim if axis < 0 else axis for axis in (start_axis, end_axis))
-    if not 0 <= start <= end < x.ndim:
+    start = start_axis + ndim if start_axis < 0 else start_axis
+    end = end_axis + ndim if end_axis < 0 else end_axis
+    if not 0 <= start <= end < ndim:
         raise ValueError(
             f"flatten: expected axes {start_axis} to {end_axis} in an input with at least "
-            f"{max(start, 0) + 1} axes, got shape {x.shape}"
+            f"{max(start, 0) + 1} axes, got shape {shape}"
         )
     # The length is worked out here: -1 is ambiguous for an empty array.
-    joined = math.prod(x.shape[start : end + 1])
-    return reshape(x, (*x.shape[:start], joined, *x.shape[end + 1 :]))
+    joined = math.prod(shape[start : end + 1])
+    return reshape(x, (*shape[:start], joined, *shape[end + 1 :]))
 
 
 @named
