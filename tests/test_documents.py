@@ -72,6 +72,26 @@ def test_the_chapters_that_train_are_there():
     assert {path.name for path in (ROOT / "docs" / "learn").glob("*.md")} >= TRAINING
 
 
+EXERCISE = re.compile(
+    r"^\*\*(\d)\.\*\* .+?<details><summary>Solution</summary>\n(.+?)\n</details>",
+    re.MULTILINE | re.DOTALL,
+)
+CHAPTERS = sorted((ROOT / "docs" / "learn").glob("*.md"))
+
+
+@pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in CHAPTERS])
+def test_a_chapter_ends_in_a_film_and_exercises_with_checked_answers(path):
+    text, _, exercises = path.read_text(encoding="utf-8").partition("\n## Exercises\n")
+    assert f'<iframe class="film" src="../_images/film-{path.stem}.html"' in text
+    assert f'steps.save("film-{path.stem}.html"' in text
+    found = EXERCISE.findall(exercises)
+    assert [number for number, _ in found] == [str(n + 1) for n in range(len(found))]
+    assert 3 <= len(found) <= 5
+    assert exercises.count("<summary>") == len(found)
+    for number, answer in found:
+        assert "\nassert " in answer or "\n    assert " in answer or "\n>>> " in answer, number
+
+
 def test_no_two_pictures_have_one_name():
     """On the site all pictures stand in one folder; Sphinx would rename the second."""
     names = [path.name for path in (ROOT / "docs" / "images").rglob("*.*")]
@@ -94,12 +114,15 @@ KOREAN = {
 
 
 def kept_in_translation(path):
-    """The levels of the headings, the code without its comments, and the pictures."""
+    """The levels of the headings, code without its comments, formulas, pictures and exercises."""
     text = path.read_text(encoding="utf-8")
     code = [(kind, re.sub(r"[ \t]*#.*", "", body)) for kind, body in CODE.findall(text)]
     prose = CODE.sub("", text)
     levels = re.findall(r"^(#+) ", prose, re.MULTILINE)
-    return levels, code, re.findall(r"!\[[^\]]+\]\((\S+)\)", prose)
+    formulas = re.findall(r"^\$\$\n(.*?)^\$\$", prose, re.MULTILINE | re.DOTALL)
+    exercises = re.findall(r"^\*\*(\d)\.\*\* ", prose, re.MULTILINE), prose.count("<summary>")
+    pictures = re.findall(r"!\[[^\]]+\]\((\S+)\)", prose)
+    return levels, code, formulas, pictures, exercises
 
 
 @pytest.mark.parametrize("path", [pytest.param(p, id=str(p.relative_to(ROOT))) for p in KOREAN])
