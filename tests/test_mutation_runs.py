@@ -13,6 +13,9 @@ ROOT = Path(__file__).parents[1]
 #: The functions stand in one file of a small package, and the tests in two files, so that setting
 #: up and tearing down modules is part of it. One test fails whatever is changed.
 LIBRARY = """
+SIZES = [4]
+STEP = {"unseen": 1}
+
 def double(x):
     return 2 * x
 
@@ -41,6 +44,7 @@ def test_unfit(): assert False
 def test_unseen(): assert minigrad.thing.unseen(1)
 def test_double(): assert minigrad.thing.double(3) == 6
 def test_loop(): assert minigrad.thing.loop(3) == 0
+def test_sizes(): assert minigrad.thing.SIZES == [4]
 """,
 }
 CHANGES = {
@@ -49,6 +53,9 @@ CHANGES = {
     "a value that no test compares": ("x + 1", "x + 2", "survived", ""),
     "a function in a function": ("y - 1", "y - 2", "killed", "tests/test_a.py::test_outer"),
     "a loop without end": ("x -= 1", "x -= 0", "timeout", "tests/test_b.py::test_loop"),
+    "what is made at import": ("[4]", "[5]", "killed", "tests/test_b.py::test_sizes"),
+    "what no test asks for": ('{"unseen": 1}', "{}", "survived", ""),
+    "no library": ("SIZES = [4]", "SIZES = 1 / 0", "killed", ""),
     "no code": ("return 2 * x", "return (2 * x)", "same code", ""),
 }
 PROGRAM = """
@@ -58,15 +65,16 @@ import pytest
 from tools import mutants
 
 mutants.ROOT, mutants.KEPT, mutants.PATIENCE = Path.cwd(), Path.cwd(), 0.2
-mutants.in_new_python = lambda file, source, tests: ("at import", "")
 mutants.mutated = lambda mutant: (mutant["before"], mutant["after"])
 mutants.lines_at_import = dict
 changes = json.loads(Path("changes.json").read_text())
 tests = ["test_a.py::test_passes", "test_b.py::test_unfit", "test_a.py::test_outer",
-         "test_b.py::test_unseen", "test_b.py::test_double", "test_b.py::test_loop"]
+         "test_b.py::test_unseen", "test_b.py::test_double", "test_b.py::test_loop",
+         "test_b.py::test_sizes"]
 tests = ["tests/" + test for test in tests]
-reach = {"tests": tests, "seconds": [0.01] * 6, "lines": {"minigrad/thing.py": {3: 63}}}
+reach = {"tests": tests, "seconds": [0.01] * 7, "lines": {"minigrad/thing.py": {3: 127}}}
 Path("reach.pickle").write_bytes(pickle.dumps(reach))
+mutants.STARTERS[:] = [mutants.Starter()]
 hunt = mutants.Hunt(changes, Path("results.jsonl"))
 sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist"], plugins=[hunt]))
 """

@@ -108,6 +108,8 @@ OUTPUTS = {
     "two tensors": ("cross_entropy", lambda out: (out, out), Y, TypeError, "gives tuple, expected one tensor"),
     "regression": ("mse", lambda out: out, X, ValueError, r"the model gives \(N, 4\) and y is \(N, 3\)"),
     "regression of one": ("mse", lambda out: out, Y, ValueError, r"the model gives \(N, 4\) and y is \(N,\)"),
+    "pixels": ("cross_entropy", lambda out: mg.stack([out, out], 2), Y, ValueError, r"for outputs \(N, 4, 2\) .* class indices \(N, 2\), got \(40,\)$"),
+    "one for many": ("mse", lambda out: out[:, :1], np.zeros((40, 5)), ValueError, r"the model gives \(N, 1\) and y is \(N, 5\)"),
     "no broadcasting": ("mse", lambda out: out[:, 0], Y[:, None], ValueError, r"gives \(N,\) and y is \(N, 1\)"),
     "binary": ("binary_cross_entropy_with_logits", lambda out: out[:, 0], Y, ValueError, "targets from 0 to 1, got 0 to 3"),
     "no scalar": (lambda a, b: a[:, 0], lambda out: out, Y, TypeError, r"expected a scalar tensor, got shape \(32,\)"),

@@ -25,6 +25,7 @@ def drawn():
     return output, target
 
 
+SUMMED = ("accuracy", "top_5", "mae", "mse")
 SCORES = {"precision": "precision_score", "recall": "recall_score", "f1": "f1_score"}
 
 
@@ -133,6 +134,35 @@ def test_reset_forgets_and_state_goes_on(drawn, name):
     other.load_state_dict(state)
     other.update(output[9:], target[9:])
     np.testing.assert_allclose(other.result(), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("width", [1, 8])
+@pytest.mark.parametrize("name", metrics.KNOWN)
+def test_merged_halves_are_as_one(name, width):
+    """Also those of which one has seen nothing, as the last process of several may have."""
+    if width == 1 and name == "top_5":
+        pytest.skip("needs five classes")
+    rng = np.random.default_rng(0)
+    output = rng.normal(size=(30, width))
+    target = rng.integers(max(width, 2), size=30)
+    if name in ("mae", "mse"):
+        target = rng.normal(size=output.shape)
+    elif width == 1 and name == "accuracy":
+        target = target[:, None]
+    whole = metrics.metric(name)
+    whole.reset()
+    whole.update(output, target)
+    for at in (0, 11, 30):
+        parts = [metrics.metric(name), metrics.metric(name)]
+        for part, rows in zip(parts, (slice(at), slice(at, None)), strict=True):
+            part.reset()
+            if len(output[rows]):
+                part.update(output[rows], target[rows])
+        parts[0].merge(parts[1])
+        np.testing.assert_allclose(parts[0].result(), whole.result(), rtol=1e-12)
+    other = metrics.metric("accuracy" if name not in SUMMED else "confusion_matrix")
+    with pytest.raises(TypeError, match=f"cannot merge a {type(other).__name__}"):
+        whole.merge(other)
 
 
 def test_what_cannot_be_compared_is_told():

@@ -254,8 +254,10 @@ def test_a_search_finds_a_rate_that_learns_and_changes_nothing(tmp_path):
     for a, b in zip(made.model.parameters(), other.model.parameters(), strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     pytest.importorskip("matplotlib")
-    figure = found.plot(tmp_path / "rates.png")
-    assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
+    figure = found.plot(tmp_path / "rates")
+    found.plot(tmp_path / "rates.svg")
+    assert (tmp_path / "rates").read_bytes().startswith(b"\x89PNG")
+    assert b"<svg" in (tmp_path / "rates.svg").read_bytes()
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), found.losses)
     assert figure.axes[0].lines[1].get_xdata()[0] == found.suggestion
 
@@ -265,6 +267,8 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
     assert LearningRates(rates, np.array([4.0, 3.9, 3.0, 2.8, 9.0])).suggestion == rates[2]
     assert LearningRates(rates, np.array([4.0, 3.0, 2.9, 2.8, 2.7])).suggestion == rates[0]
     assert LearningRates(rates, np.array([1.0, 2.0, 3.0, 4.0, 0.5])).suggestion in rates
+    shown = repr(LearningRates(rates, np.array([4.0, 3.9, 3.0, 2.8, 9.0])))
+    assert shown == "<LearningRates 0.0001 to 1, suggestion 0.01>"
 
 
 def test_groups_keep_the_ratio_of_their_rates():
