@@ -65,7 +65,7 @@ class Browser:
             target = self.call("Target.createTarget", url="about:blank")["targetId"]
             attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
             self._session = attached["sessionId"]
-            for domain in ("Page", "Runtime", "Network"):
+            for domain in ("Page", "Runtime", "Network", "Log"):
                 self.call(f"{domain}.enable")
         except BaseException:
             self.__exit__()
@@ -91,10 +91,15 @@ class Browser:
             self._buffer += chunk
         message, self._buffer = self._buffer.split(b"\0", 1)
         found = json.loads(message)
-        if found.get("method") == "Runtime.exceptionThrown":
-            self.errors.append(found["params"]["exceptionDetails"])
-        if found.get("method") == "Network.requestWillBeSent":
-            self.requests.append(found["params"]["request"]["url"])
+        kind, told = found.get("method"), found.get("params", {})
+        if kind == "Runtime.exceptionThrown":
+            self.errors.append(told["exceptionDetails"])
+        if kind == "Runtime.consoleAPICalled" and told["type"] in ("error", "assert"):
+            self.errors.append(told["args"])
+        if kind == "Log.entryAdded" and told["entry"]["level"] == "error":
+            self.errors.append(told["entry"])
+        if kind == "Network.requestWillBeSent":
+            self.requests.append(told["request"]["url"])
         return found
 
     def call(self, method, **params):
@@ -113,15 +118,17 @@ class Browser:
                 return answer["result"]
 
     def go(self, path):
-        """Open a file."""
-        self.call("Page.navigate", url=path.as_uri())
+        """Open a file, or an address."""
+        self.call("Page.navigate", url=path if isinstance(path, str) else path.as_uri())
         deadline = time.monotonic() + 60
         while self._receive(deadline).get("method") != "Page.loadEventFired":
             pass
 
     def run(self, script):
-        """The value of a JavaScript expression."""
-        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        """The value of a JavaScript expression, or what its promise comes to."""
+        result = self.call(
+            "Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True
+        )
         if "exceptionDetails" in result:
             raise RuntimeError(result["exceptionDetails"])
         return result["result"].get("value")

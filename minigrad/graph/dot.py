@@ -25,7 +25,7 @@ def write_dot(graph: Any, layout: Layout) -> None:
     )  # fmt: skip
     graph.attr(
         "node", fontname=style.FONT, fontsize="11", fontcolor=style.INK, height="0.25", width="0.4",
-        margin="0.1,0.055", penwidth="1",
+        margin="0.07,0.055", penwidth="1",
     )  # fmt: skip
     graph.attr("edge", color=style.ARROW, arrowsize="0.55", penwidth="1", fontname=style.FONT,
                fontsize="8", fontcolor=MUTED)  # fmt: skip
@@ -93,7 +93,8 @@ def _write_node(
     **more: str,
 ) -> None:
     fill, ink = BROKEN[item.mark] if item.mark else (look.fill, "")
-    label = "<BR/>".join([title, *(_small(line, ink) for line in lines)])
+    below = [_small(line, ink, 10 if i else 12) for i, line in enumerate(lines)]
+    label = "<BR/>".join([title, *below])
     graph.node(
         item.id, label=f"<{label}>", shape=look.shape, style=look.style, fillcolor=fill,
         color=BROKEN["first"][0] if item.mark else look.line, tooltip=_attribute(tooltip), **more,
@@ -126,8 +127,10 @@ def _escaped(text: str) -> str:
     return "<BR/>".join(line or " " for line in lines) or " "
 
 
-def _small(text: str, ink: str = "") -> str:
-    return f'<FONT POINT-SIZE="8.5" COLOR="{ink or MUTED}">{_escaped(text)}</FONT>'
+def _small(text: str, ink: str = "", height: int = 10) -> str:
+    """A line of small letters, between taller blanks: some engines leave no room between lines."""
+    blank = f'<FONT POINT-SIZE="{height}">&#160;</FONT>'
+    return f'{blank}<FONT POINT-SIZE="9" COLOR="{ink or MUTED}">{_escaped(text)}</FONT>{blank}'
 
 
 def _attribute(text: str) -> str:

@@ -18,6 +18,7 @@ import graphviz
 
 from minigrad.engine.settings import checked
 from minigrad.graph.dot import write_dot
+from minigrad.graph.fitted import fitted
 from minigrad.graph.layout import Layout
 from minigrad.graph.page import Page, write_page
 from minigrad.io.file_system import write_file
@@ -111,12 +112,20 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
     ) -> Any:
         """The picture as bytes, or as text with ``encoding``; see ``graphviz.Digraph.pipe``.
 
+        The texts of an SVG keep the widths that they were laid out with, whatever the viewer's
+        font.
+
         Raises RuntimeError if neither ``dot`` nor pygraphviz is installed.
         """
         engine = kwargs.get("engine") or self.engine
+        format = format or self.format
+        content: bytes
         if shutil.which(engine) is not None:
-            return super().pipe(format, *args, encoding=encoding, **kwargs)
-        content = _pipe_in_process(self.source, format or self.format, engine)
+            content = super().pipe(format, *args, **kwargs)
+        else:
+            content = _pipe_in_process(self.source, format, engine)
+        if format == "svg":
+            content = fitted(content.decode()).encode()
         return content.decode(encoding) if encoding else content
 
     def _repr_mimebundle_(self, *args: Any, **kwargs: Any) -> dict[str, Any]:

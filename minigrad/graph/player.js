@@ -77,6 +77,9 @@ function describeStep() {
   }
   if (step.rule) panel.append(element("h3", "the rule"), element("pre", step.rule, "rule"));
   for (const part of step.parts) panel.append(...describePart(part));
+  for (const wide of panel.querySelectorAll("pre, .numbers")) {
+    if (wide.scrollWidth > wide.clientWidth) wide.tabIndex = 0; // scrolled by keyboard
+  }
 }
 
 function describePart(part) {

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 FONT = "Helvetica,Arial,sans-serif"
 INK = "#1f2937"
-MUTED = "#64748b"
+MUTED = "#394659"  # dark enough for small letters on each of the fills
 ARROW = "#475569"
 #: The arrows of parameters stay in the background.
 FAINT = "#b8a07a"
