@@ -12,10 +12,10 @@ RUN = .venv/bin/python
 TEST = $(RUN) -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .NOTPARALLEL:
-.PHONY: help demo test slow fast lint bench docs parity opinfo onnx mpi prove mutants site release clean
+.PHONY: help demo test slow fast lint bench docs site-check parity opinfo onnx mpi prove mutants site release clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo:  ## learn to read handwritten digits in under two minutes; results in demo-output/
 	$(SETUP) demo
@@ -49,6 +49,12 @@ docs:  ## build the documentation into docs/_build/html
 	$(SETUP) docs
 	$(RUN) -m sphinx --fail-on-warning --keep-going --quiet docs docs/_build/html
 	@echo "the site: docs/_build/html/index.html"
+
+site-check: docs  ## look at every page of the documentation in Chromium, wide and on a phone
+	$(SETUP) test
+	@$(RUN) -c "import importlib.util as i, sys; sys.exit(not i.find_spec('axe_playwright_python'))" \
+		|| $(RUN) -m pip install --quiet --no-deps "axe-playwright-python>=0.1.7"
+	$(TEST) tests/test_site.py -m site $(ARGS)
 
 parity:  ## compare every operator with PyTorch, which is installed into .venv
 	$(SETUP) test

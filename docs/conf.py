@@ -1,14 +1,19 @@
 """How Sphinx builds the documentation: `make docs`. It needs no network."""
 
+import html
 import importlib.util
+import os
+import re
 import shutil
 import sys
+import urllib.parse
 from pathlib import Path
 from typing import Any, ClassVar
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
 
 import course  # noqa: E402
+import docutils.nodes  # noqa: E402
 import docutils.statemachine  # noqa: E402
 import live  # noqa: E402
 from public_names import group, marked, reference  # noqa: E402
@@ -35,10 +40,14 @@ copybutton_exclude = ".linenos, .gp, .go"
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "minigrad"
+templates_path = ["_templates"]
 html_static_path = ["_static"]
 html_css_files = ["site.css", "versions.css"]
-html_js_files = ["enlarge.js", "versions.js"]
+html_js_files = ["site.js", "versions.js"]
+html_theme_options = {"top_of_page_buttons": []}  # the source of a page says no more than the page
 html_favicon = "_static/favicon.svg"
+html_baseurl = os.environ.get("DOCS_URL", "")  # where the site will stand, with a slash at its end
+html_split_index = True  # one page of all is too long to be read
 myst_heading_anchors = 3
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "all"
@@ -92,13 +101,51 @@ def make_pictures(app: Any, exception: Exception | None) -> None:
         out = Path(app.outdir) / app.builder.imagedir
         course.make_pictures(out, suffixes=(".png", ".svg", ".html"))
         live.make_live(out)
+        (Path(app.outdir) / "genindex-all.html").unlink(missing_ok=True)
 
 
-def say_language(_app: Any, page: str, _template: Any, context: dict[str, Any], _: Any) -> None:
-    """Browsers and screen readers learn which pages are Korean; lines break between words."""
-    if page.startswith("ko/"):
+DESCRIPTION = "Automatic differentiation on NumPy: gradients of any order, proven and drawn."
+
+
+def describe(_app: Any, page: str, _template: Any, context: dict[str, Any], doctree: Any) -> None:
+    """What a page says of itself to browsers, screen readers, and those who link to it."""
+    if page.startswith("ko/"):  # lines break between words
         context["language"] = "ko"
-        context["metatags"] += "<style>body { word-break: keep-all }</style>"
+    title = re.sub("<[^>]*>", "", html.unescape(context.get("title") or project))
+    text = (summary(doctree) if doctree is not None else "") or f"{title}. {DESCRIPTION}"
+    image = context["pathto"]("_static/social.png", 1)
+    tags = {
+        ("name", "description"): text,
+        ("property", "og:type"): "website",
+        ("property", "og:site_name"): project,
+        ("property", "og:title"): title,
+        ("property", "og:description"): text,
+        ("property", "og:image"): urllib.parse.urljoin(context.get("pageurl") or "", image),
+        ("property", "og:image:alt"): "a computation, and the way back through it",
+        ("name", "twitter:card"): "summary_large_image",
+    }
+    context["metatags"] = context.get("metatags", "") + "".join(
+        f'<meta {kind}="{name}" content="{html.escape(content)}">'
+        for (kind, name), content in tags.items()
+    )
+    menu, heading = context.get("furo_navigation_tree", ""), 'role="heading"'  # without a level
+    context["furo_navigation_tree"] = menu.replace(heading, f'{heading} aria-level="2"')
+    if page == "_modules/index":  # a list in which lists stand that are no items
+        first, *inner, last = re.split("(?=</?ul>)", context["body"])
+        context["body"] = first + inner[0] + re.sub("</?ul>", "", "".join(inner[1:])) + last
+
+
+def summary(doctree: Any, longest: int = 200) -> str:
+    """The first paragraph in words, up to the end of a sentence or of a word."""
+    for paragraph in doctree.findall(docutils.nodes.paragraph):
+        text = " ".join(paragraph.astext().split())
+        stands_alone = isinstance(paragraph.parent, docutils.nodes.section) and len(text) > 30
+        if stands_alone and not any(paragraph.findall(docutils.nodes.math)):
+            if len(text) <= longest:
+                return text
+            sentence = text[:longest].rpartition(". ")[0]
+            return f"{sentence}." if sentence else text[:longest].rpartition(" ")[0] + " ..."
+    return ""
 
 
 def setup(app: Any) -> None:
@@ -108,4 +155,4 @@ def setup(app: Any) -> None:
     app.connect("autodoc-process-docstring", literal_marks)
     app.connect("builder-inited", ship_mathjax)
     app.connect("build-finished", make_pictures)
-    app.connect("html-page-context", say_language)
+    app.connect("html-page-context", describe, priority=900)  # after the theme has made its menu

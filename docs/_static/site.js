@@ -24,3 +24,20 @@ document.addEventListener("DOMContentLoaded", () => {
     });
   }
 });
+
+// What scrolls sideways can be reached, and scrolled, by keyboard.
+const SCROLLING = "article pre, article .table-wrapper, article div.math, article mjx-container";
+const reachable = new ResizeObserver((seen) => {
+  for (const { target } of seen) {
+    if (target.scrollWidth > target.clientWidth + 1 || target.scrollHeight > target.clientHeight + 1) {
+      target.tabIndex = 0;
+    } else {
+      target.removeAttribute("tabindex");
+    }
+  }
+});
+document.addEventListener("DOMContentLoaded", () => {
+  for (const element of document.querySelectorAll(SCROLLING)) reachable.observe(element);
+  document.querySelector(".sidebar-drawer")?.setAttribute("aria-label", "All pages");
+  document.querySelector(".toc-drawer")?.setAttribute("aria-label", "On this page");
+});
