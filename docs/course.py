@@ -9,14 +9,19 @@ import contextlib
 import doctest
 import importlib.util
 import re
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+import korean_labels
+
 import minigrad as mg
 
-CHAPTERS = Path(__file__).parent / "learn"
+CHAPTERS = Path(__file__).resolve().parent / "learn"
 BLOCK = re.compile(r"^```(python|pycon|torch|onnx)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
@@ -38,8 +43,15 @@ def blocks(page: Path, torch: bool = False) -> list[tuple[int, str, str]]:
 def run(page: Path, torch: bool = False) -> None:
     """Run the blocks of a page, which share their names as a reader's session does.
 
-    Raises AssertionError where one prints something else than the page says.
+    The pictures of a chapter are drawn with Korean labels too, if there is such a page. Raises
+    AssertionError where a block prints something else than the page says.
     """
+    both = page.parent == CHAPTERS and (CHAPTERS.parent / "ko" / page.name).exists()
+    with korean_labels.twins() if both else contextlib.nullcontext():
+        _run(page, torch)
+
+
+def _run(page: Path, torch: bool) -> None:
     names: dict[str, Any] = {"__name__": page.stem}
     for line, _, code in blocks(page, torch):
         if code.startswith(">>>"):

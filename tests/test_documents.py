@@ -20,6 +20,7 @@ def load():
 
 
 COURSE = load()
+CHAPTERS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 
 
 #: Chapters that train networks for seconds.
@@ -48,14 +49,19 @@ def pages(torch=False):
 
 @pytest.mark.parametrize("path", pages())
 def test_blocks_run(path, tmp_path, monkeypatch):
-    """And in the course, the pictures that a chapter shows are those that its code saves."""
+    """And in the course, the pictures that a chapter shows are those that its code saves.
+
+    Those with words in them are saved in Korean too; a label that has no Korean is an error.
+    """
     if path.name == "onnx.md":
         pytest.importorskip("onnxruntime")
     if path.name == "scipy.md":
         pytest.importorskip("scipy", reason="SciPy is not installed")
     monkeypatch.chdir(tmp_path)
     COURSE.run(path)
-    for name in PICTURE.findall(path.read_text(encoding="utf-8")):
+    korean = ROOT / "docs" / "ko" / path.name
+    pages = [path, korean] if path in CHAPTERS and korean.exists() else [path]
+    for name in [name for page in pages for name in PICTURE.findall(page.read_text("utf-8"))]:
         assert (tmp_path / name).is_file(), f"no block saves {name}"
         assert (ROOT / "docs" / "images" / "learn" / name).is_file(), "run docs/course.py"
 
@@ -76,7 +82,6 @@ EXERCISE = re.compile(
     r"^\*\*(\d)\.\*\* .+?<details><summary>Solution</summary>\n(.+?)\n</details>",
     re.MULTILINE | re.DOTALL,
 )
-CHAPTERS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 
 
 @pytest.mark.parametrize("path", [pytest.param(p, id=p.stem) for p in CHAPTERS])
@@ -121,7 +126,7 @@ def kept_in_translation(path):
     levels = re.findall(r"^(#+) ", prose, re.MULTILINE)
     formulas = re.findall(r"^\$\$\n(.*?)^\$\$", prose, re.MULTILINE | re.DOTALL)
     exercises = re.findall(r"^\*\*(\d)\.\*\* ", prose, re.MULTILINE), prose.count("<summary>")
-    pictures = re.findall(r"!\[[^\]]+\]\((\S+)\)", prose)
+    pictures = re.findall(r"!\[[^\]]+\]\((\S+)\)", prose.replace("-ko.svg", ".png"))
     return levels, code, formulas, pictures, exercises
 
 
@@ -129,6 +134,32 @@ def kept_in_translation(path):
 def test_korean_follows_english(path):
     """A change of the English code, commands or sections is not forgotten in the Korean."""
     assert kept_in_translation(path) == kept_in_translation(KOREAN[path])
+
+
+def test_a_picture_with_words_is_shown_in_korean():
+    folder = ROOT / "docs" / "images" / "learn"
+    pages = [page.read_text(encoding="utf-8") for page in (ROOT / "docs" / "ko").glob("*.md")]
+    shown = {name for page in pages for name in PICTURE.findall(page)}
+    twins = {path.name for path in folder.glob("*-ko.svg")}
+    assert len(twins) >= 14
+    assert twins <= shown
+    assert not {name.replace("-ko.svg", ".png") for name in twins} & shown
+
+
+def test_the_words_of_a_korean_picture_are_korean():
+    """And they are text, which the reader's browser sets in a font that it has."""
+    for path in (ROOT / "docs" / "images" / "learn").glob("*-ko.svg"):
+        words = re.findall(r"<text [^>]*>([^<]+)</text>", path.read_text(encoding="utf-8"))
+        assert any(re.search("[가-힣]", word) for word in words), path.name
+        for word in words:
+            assert re.search("[가-힣]", word) or COURSE.korean_labels.NAME.fullmatch(word), word
+
+
+def test_a_label_without_korean_is_an_error():
+    assert COURSE.korean_labels.korean("layer 3") == "3번째 층"
+    assert COURSE.korean_labels.korean("10%") == "10%"
+    with pytest.raises(ValueError, match="no Korean for the label 'the moon'"):
+        COURSE.korean_labels.korean("the moon")
 
 
 QUOTED = re.compile(r"^```\{literalinclude\} (\S+)\n:pyobject: (\S+)", re.MULTILINE)
