@@ -5,7 +5,7 @@ They are defined in :mod:`minigrad.training.callbacks`; what that file has besid
 
 from typing import TYPE_CHECKING
 
-from minigrad.lazy import spelled
+from minigrad.lazy import listed, spelled
 from minigrad.training.callbacks import (
     Callback,
     CSVLogger,
@@ -29,8 +29,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__ = spelled(__name__)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = spelled(__name__), listed(__name__)

@@ -38,10 +38,13 @@ def late_names(
         setattr(space, name, value)
         return value
 
-    def public() -> list[str]:
-        return sorted([*space.__all__, "__version__"])
+    return get, listed(package, "__version__")
 
-    return get, public
+
+def listed(package: str, *more: str) -> Callable[[], list[str]]:
+    """``__dir__`` of a module that shows its public names only, and these."""
+    space: Any = sys.modules[package]
+    return lambda: sorted([*space.__all__, *more])
 
 
 def spelled(package: str) -> Callable[[str], Any]:

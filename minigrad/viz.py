@@ -19,7 +19,7 @@ from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import no_grad
 from minigrad.engine.tensor import Tensor, as_array
-from minigrad.lazy import extra
+from minigrad.lazy import extra, listed
 from minigrad.nn.module import Module, RemovableHandle, modes_restored
 from minigrad.training.history import History
 from minigrad.training.metrics import best_is_smaller
@@ -34,9 +34,7 @@ __all__ = [
     "misclassified",
 ]
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__dir__ = listed(__name__)
 
 
 #: The width of a page, in inches.

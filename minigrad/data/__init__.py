@@ -23,7 +23,7 @@ from minigrad.data.transforms import (
     RandomResizedCrop,
     RandomTransform,
 )
-from minigrad.lazy import spelled
+from minigrad.lazy import listed, spelled
 
 __all__ = [
     "ArrayDataset", "DataLoader", "Subset", "default_collate", "random_split", "train_test_split",
@@ -34,8 +34,4 @@ __all__ = [
 ]  # fmt: skip
 
 if not TYPE_CHECKING:
-    __getattr__ = spelled(__name__)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = spelled(__name__), listed(__name__)

@@ -140,23 +140,25 @@ def eye(n: int, m: int | None = None, dtype: DTypeLike = np.float32) -> Tensor:
     return Tensor(np.eye(n, m, dtype=dtype))
 
 
-def _also_x(function: F) -> F:
-    """Take the former name of the array, x, beside NumPy's."""
+def _stands_for(numpy: Callable[..., Any]) -> Callable[[F], F]:
+    """Run a function for NumPy's; it takes the former name of the array, x, as well."""
 
-    @functools.wraps(function)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return function(
-            *args,
-            **(
-                with_numpys_names(function.__name__, ("a",), 1, kwargs) if "x" in kwargs else kwargs
-            ),
-        )
+    def declare(function: F) -> F:
+        run = checked()(function)
 
-    return cast("F", call)
+        @functools.wraps(function)
+        def call(*args: Any, **given: Any) -> Any:
+            if "x" in given:
+                given = with_numpys_names(function.__name__, ("a",), 1, given)
+            return run(*args, **given)
+
+        NUMPY[numpy] = call
+        return cast("F", call)
+
+    return declare
 
 
-@_also_x
-@checked()
+@_stands_for(np.zeros_like)
 def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros of the shape and dtype of ``a``.
 
@@ -166,8 +168,7 @@ def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     return Tensor(np.zeros_like(as_tensor(a)._data, dtype=dtype))
 
 
-@_also_x
-@checked()
+@_stands_for(np.ones_like)
 def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Ones of the shape and dtype of ``a``.
 
@@ -177,8 +178,7 @@ def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     return Tensor(np.ones_like(as_tensor(a)._data, dtype=dtype))
 
 
-@_also_x
-@checked()
+@_stands_for(np.full_like)
 def full_like(a: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor:
     """One value everywhere, in the shape and dtype of ``a``.
 
@@ -210,8 +210,3 @@ def _default_float(numbers: Any, dtype: DTypeLike | None, *given: Any) -> Any:
     if dtype is None and numbers.dtype == np.float64 and not numpy_given:
         return numbers.astype(np.float32)
     return numbers
-
-
-NUMPY[np.zeros_like] = zeros_like
-NUMPY[np.ones_like] = ones_like
-NUMPY[np.full_like] = full_like

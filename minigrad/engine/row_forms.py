@@ -225,19 +225,17 @@ def _transpose(a: Rows, axes: Any = None) -> Rows:
     return Rows(np.transpose(a.stack, (0, *[i % a.ndim + 1 for i in order])))
 
 
-@together(np.swapaxes)
-def _swapaxes(a: Rows, axis1: int, axis2: int) -> Rows:
-    return Rows(np.swapaxes(a.stack, *_axes((axis1, axis2), a.ndim)))
+def _by_axes(numpy: Callable[..., Any]) -> Callable[..., Rows]:
+    """The form of a function whose arguments but the first are axes of one array."""
+
+    def form(a: Rows, *axes: Any, **named: Any) -> Rows:
+        places = [_axes(axis, a.ndim) for axis in axes]
+        return Rows(numpy(a.stack, *places, **{k: _axes(v, a.ndim) for k, v in named.items()}))
+
+    return form
 
 
-@together(np.moveaxis)
-def _moveaxis(a: Rows, source: Any, destination: Any) -> Rows:
-    return Rows(np.moveaxis(a.stack, _axes(source, a.ndim), _axes(destination, a.ndim)))
-
-
-@together(np.expand_dims)
-def _expand_dims(a: Rows, axis: Any) -> Rows:
-    return Rows(np.expand_dims(a.stack, _axes(axis, a.ndim)))
+TOGETHER.update({f: _by_axes(f) for f in (np.swapaxes, np.moveaxis, np.expand_dims)})
 
 
 @together(np.squeeze)

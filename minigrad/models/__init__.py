@@ -9,6 +9,7 @@ networks carry the same ideas over to images of 28 x 28 or 32 x 32 pixels.
 (2, 10)
 """
 
+from minigrad.lazy import listed
 from minigrad.models.alexnet import AlexNet, alexnet, alexnet_small
 from minigrad.models.deep_convnet import DeepConvNet, deep_convnet
 from minigrad.models.googlenet import (
@@ -47,6 +48,4 @@ __all__ = [
     "DeepConvNet", "deep_convnet",
 ]  # fmt: skip
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__dir__ = listed(__name__)

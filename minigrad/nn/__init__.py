@@ -8,7 +8,7 @@
 from typing import TYPE_CHECKING
 
 from minigrad.engine.parameter import Parameter
-from minigrad.lazy import spelled
+from minigrad.lazy import listed, spelled
 from minigrad.nn import functional as functional, init as init
 from minigrad.nn.activation import (
     CELU,
@@ -127,8 +127,4 @@ __all__ = [
 ]  # fmt: skip
 
 if not TYPE_CHECKING:
-    __getattr__ = spelled(__name__)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = spelled(__name__), listed(__name__)

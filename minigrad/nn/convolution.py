@@ -5,6 +5,7 @@ The functions in :mod:`minigrad.nn.functional` check that shapes and settings fi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,6 +39,9 @@ class _Convolution(Layer):
     """What convolution and transposed convolution share: sizes, weight and bias."""
 
     axes: ClassVar[int] = 2
+    _function: ClassVar[Callable[..., Tensor]]
+    #: The arguments of the function after the bias.
+    _settings: ClassVar[tuple[str, ...]] = ("stride", "padding", "dilation", "groups")
 
     weight: Parameter
     bias: Parameter | None
@@ -87,6 +91,11 @@ class _Convolution(Layer):
         """Draw new weights."""
         init.weight_and_bias_(self.weight, self.bias)
 
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(N, in_channels, ...) to (N, out_channels, ...), as the class tells."""
+        settings = map(self.__dict__.__getitem__, self._settings)
+        return self._function(from_integers(x, self.weight), self.weight, self.bias, *settings)
+
 
 class Conv2d(_Convolution):
     """Convolution (cross-correlation) of images with a bank of kernels, as ``torch.nn.Conv2d``.
@@ -106,6 +115,7 @@ class Conv2d(_Convolution):
     """
 
     _shown = "in_channels, out_channels, kernel_size=, stride=, padding?, dilation?, groups?, bias?"
+    _function = staticmethod(F.conv2d)
 
     @checked(in_channels="[0, inf)", **RANGES)
     def __init__(
@@ -123,18 +133,6 @@ class Conv2d(_Convolution):
     ) -> None:
         super().__init__(
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
-        )
-
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, out_h, out_w)."""
-        return F.conv2d(
-            from_integers(x, self.weight),
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
         )
 
 
@@ -204,6 +202,8 @@ class ConvTranspose2d(_Convolution):
         "in_channels, out_channels, kernel_size=, stride=, padding?"
         ", dilation?, output_padding?, groups?, bias?"
     )
+    _function: ClassVar[Callable[..., Tensor]] = staticmethod(F.conv_transpose2d)
+    _settings = ("stride", "padding", "output_padding", "groups", "dilation")
 
     @checked(in_channels="[0, inf)", output_padding="[0, inf)", **RANGES)
     def __init__(
@@ -228,20 +228,6 @@ class ConvTranspose2d(_Convolution):
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, in_channels, H, W) to (N, out_channels, out_h, out_w)."""
-        padding: Any = self.padding
-        return F.conv_transpose2d(
-            from_integers(x, self.weight),
-            self.weight,
-            self.bias,
-            self.stride,
-            padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
-        )
-
 
 class Conv1d(_Convolution):
     """Convolution (cross-correlation) of signals with a bank of kernels, as ``torch.nn.Conv1d``.
@@ -257,6 +243,7 @@ class Conv1d(_Convolution):
     """
 
     _shown = Conv2d._shown
+    _function = staticmethod(F.conv1d)
     axes = 1
 
     @checked(in_channels="[0, inf)", **RANGES)
@@ -277,18 +264,6 @@ class Conv1d(_Convolution):
             in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
         )
 
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, in_channels, L) to (N, out_channels, out_l)."""
-        return F.conv1d(
-            from_integers(x, self.weight),
-            self.weight,
-            self.bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-        )
-
 
 class ConvTranspose1d(ConvTranspose2d):
     """The transpose of a convolution of signals, as ``torch.nn.ConvTranspose1d``.
@@ -303,6 +278,7 @@ class ConvTranspose1d(ConvTranspose2d):
     """
 
     _shown = ConvTranspose2d._shown
+    _function = staticmethod(F.conv_transpose1d)
     axes = 1
 
     @checked(in_channels="[0, inf)", output_padding="[0, inf)", **RANGES)
@@ -327,18 +303,4 @@ class ConvTranspose1d(ConvTranspose2d):
         )
         super().__init__(
             in_channels, out_channels, size, step, around, more, groups, bias, gap, dtype=dtype
-        )
-
-    def forward(self, x: ArrayLike) -> Tensor:
-        """(N, in_channels, L) to (N, out_channels, out_l)."""
-        padding: Any = self.padding
-        return F.conv_transpose1d(
-            from_integers(x, self.weight),
-            self.weight,
-            self.bias,
-            self.stride,
-            padding,
-            self.output_padding,
-            self.groups,
-            self.dilation,
         )

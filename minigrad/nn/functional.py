@@ -21,7 +21,7 @@ from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.kernels.windows import as_int
-from minigrad.lazy import spelled
+from minigrad.lazy import listed, spelled
 from minigrad.nn.module import Module
 from minigrad.operators.activations import (
     celu,
@@ -126,10 +126,6 @@ __all__ = [
     "soft_margin_loss", "multilabel_soft_margin_loss", "multi_margin_loss",
     "cosine_embedding_loss", "triplet_margin_loss", "cosine_similarity", "pairwise_distance",
 ]  # fmt: skip
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
 
 
 @named
@@ -470,7 +466,7 @@ def one_hot(input: ArrayLike, num_classes: int = -1) -> Tensor:
 
 
 if not TYPE_CHECKING:
-    __getattr__ = spelled(__name__)
+    __getattr__, __dir__ = spelled(__name__), listed(__name__)
 
 #: PyTorch's words for NumPy's ways of padding.
 PAD_MODES = {

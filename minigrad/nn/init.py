@@ -16,6 +16,7 @@ import numpy as np
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor
+from minigrad.lazy import listed
 
 __all__ = [
     "uniform_", "normal_", "trunc_normal_", "constant_", "zeros_", "ones_", "eye_",
@@ -23,9 +24,7 @@ __all__ = [
     "lecun_uniform_", "lecun_normal_", "orthogonal_", "calculate_gain",
 ]  # fmt: skip
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__dir__ = listed(__name__)
 
 
 Generator = Any  # np.random.Generator: naming it would import numpy.random, which takes 10 ms

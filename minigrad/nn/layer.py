@@ -48,7 +48,7 @@ class FunctionLayer(Layer):
 
     ``class Softplus(SameShape, function=F.softplus)``: the arguments of the constructor are
     attributes of the same names, and follow the inputs in the order in which they are declared.
-    The repr shows all of them, unless the class says otherwise.
+    The repr shows all of them, unless the class says otherwise. ``_settings``: another order.
     """
 
     _function: ClassVar[Callable[..., Tensor]]
@@ -69,7 +69,8 @@ class FunctionLayer(Layer):
         while hasattr(constructor, "__wrapped__"):
             constructor = constructor.__wrapped__
         code = constructor.__code__
-        cls._settings = code.co_varnames[1 : code.co_argcount]
+        if "_settings" not in vars(cls):
+            cls._settings = code.co_varnames[1 : code.co_argcount]
         if "_shown" not in vars(cls):
             cls._shown = ", ".join(f"{name}=" for name in cls._settings)
 

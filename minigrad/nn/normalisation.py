@@ -98,10 +98,7 @@ class _BatchNorm(_Affine):
             near = len(shape) + 1 in self.layouts
             hint = "; if the axis of one channel is missing, x[:, None] adds it" if near else ""
             raise self._error(f"expected an input {expected}, got shape {shape}{hint}")
-        if shape[1] != self.num_features:
-            raise self._error(
-                f"expected {self.num_features} channels, got {shape[1]} (input of shape {shape})"
-            )
+        self._check_channels(shape)
         counter = self.num_batches_tracked if self.training and x.size else None
         seen = 0 if counter is None else counter.item() + 1
         momentum = self.momentum
@@ -111,6 +108,12 @@ class _BatchNorm(_Affine):
         if counter is not None:
             counter.assign(seen)
         return ans
+
+    def _check_channels(self, shape: tuple[int, ...]) -> None:
+        if shape[1] != self.num_features:
+            raise self._error(
+                f"expected {self.num_features} channels, got {shape[1]} (input of shape {shape})"
+            )
 
     def _normalize(self, x: Tensor, momentum: float) -> Tensor:
         return F.batch_norm(
@@ -298,11 +301,7 @@ class _InstanceNorm(_BatchNorm):
             raise self._error(
                 f"expected an input {layout} or {layout.replace('N, ', '')}, got shape {x.shape}"
             )
-        if x.shape[1] != self.num_features:
-            raise self._error(
-                f"expected {self.num_features} channels, got {x.shape[1]} (input of shape "
-                f"{x.shape})"
-            )
+        self._check_channels(x.shape)
         own = self.training or self.running_mean is None
         return F.instance_norm(
             x,

@@ -30,6 +30,9 @@ class MaxPool2d(OfImages, function=F.max_pool2d):
     """
 
     _shown = SHOWN
+    _settings = (
+        "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices",
+    )  # fmt: skip
 
     @checked(kernel_size="[1, inf)", stride="[1, inf)", padding="[0, inf)", dilation="[1, inf)")
     def __init__(
@@ -51,15 +54,7 @@ class MaxPool2d(OfImages, function=F.max_pool2d):
 
     def forward(self, x: ArrayLike) -> Any:
         """(N, C, H, W) to (N, C, out_h, out_w), or to a pair with ``return_indices``."""
-        return self._function(
-            x,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.ceil_mode,
-            self.return_indices,
-        )
+        return self._function(x, *map(self.__dict__.__getitem__, self._settings))
 
 
 def _alone(name: str, *given: Any) -> Any:
@@ -77,6 +72,7 @@ class MaxPool1d(MaxPool2d, function=F.max_pool1d):
     """
 
     _shown = SHOWN
+    _settings = MaxPool2d._settings
 
     @checked(kernel_size="[1, inf)", stride="[1, inf)", padding="[0, inf)", dilation="[1, inf)")
     def __init__(

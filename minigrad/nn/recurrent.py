@@ -27,7 +27,27 @@ State = tuple[Tensor, ...]
 MAX_WEIGHTS = 2**40
 
 
-class _Recurrent(Layer):
+class _Gated(Layer):
+    """What whole layers and single steps share: how their weights start, and their states."""
+
+    hidden_size: int
+
+    def reset_parameters(self) -> None:
+        """Draw new weights and biases: uniform in [-k, k], k = 1 / sqrt(hidden_size)."""
+        k = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            init.uniform_(parameter, -k, k)
+
+    def _states(self, given: Any, count: int, shape: tuple[int, ...], what: str) -> State:
+        """The given states. Raises ValueError unless there are so many of this shape."""
+        tensors = tuple(map(as_tensor, given if count > 1 else (given,)))
+        if len(tensors) != count or any(t.shape != shape for t in tensors):
+            got = ", ".join(str(t.shape) for t in tensors)
+            raise self._error(f"expected {what} of {count} tensor(s) of shape {shape}, got {got}")
+        return tensors
+
+
+class _Recurrent(_Gated):
     """What the recurrent layers share: sizes, weights, the walk over layers and directions.
 
     A subclass says how many gates it has, how many tensors its state has, and what a step does.
@@ -85,12 +105,6 @@ class _Recurrent(Layer):
     def _directions(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)
 
-    def reset_parameters(self) -> None:
-        """Draw new weights and biases: uniform in [-k, k], k = 1 / sqrt(hidden_size)."""
-        k = 1.0 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            init.uniform_(parameter, -k, k)
-
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
         """The next state, from what the input contributes to the gates and the state."""
         raise NotImplementedError
@@ -122,14 +136,8 @@ class _Recurrent(Layer):
         if given is None:
             dtype = np.result_type(x.dtype, self.__dict__["weight_ih_l0"].dtype)
             return tuple(Tensor(np.zeros(shape, dtype)) for _ in range(self.states))
-        tensors = tuple(map(as_tensor, given if self.states > 1 else (given,)))
         expected = shape if batched else (shape[0], shape[2])
-        if len(tensors) != self.states or any(t.shape != expected for t in tensors):
-            got = ", ".join(str(t.shape) for t in tensors)
-            raise self._error(
-                f"expected an initial state of {self.states} tensor(s) of shape {expected}, "
-                f"got {got}"
-            )
+        tensors = self._states(given, self.states, expected, "an initial state")
         return tensors if batched else tuple(t[:, None] for t in tensors)
 
     def _forward(self, x: ArrayLike, given: Any) -> tuple[Tensor, State]:
@@ -260,7 +268,7 @@ class GRU(_OneState):
 # -- one step --------------------------------------------------------------------------------------
 
 
-class _Cell(Layer):
+class _Cell(_Gated):
     """One step of a recurrent layer: the same arithmetic, with weights that have no number."""
 
     _shown = "input_size, hidden_size, bias?"
@@ -290,12 +298,6 @@ class _Cell(Layer):
         self.bias_hh = new_parameter(rows, dtype) if bias else None
         draw(self)
 
-    def reset_parameters(self) -> None:
-        """Draw new weights and biases: uniform in [-k, k], k = 1 / sqrt(hidden_size)."""
-        k = 1.0 / math.sqrt(self.hidden_size)
-        for parameter in self.parameters():
-            init.uniform_(parameter, -k, k)
-
     def _next(self, x: ArrayLike, given: Any) -> State:
         """The next state, without a batch axis where the input has none."""
         x = from_integers(as_tensor(x), self.weight_ih)
@@ -304,7 +306,7 @@ class _Cell(Layer):
                 f"expected an input (N, {self.input_size}) or ({self.input_size},), got shape "
                 f"{x.shape}"
             )
-        shape, count = (*x.shape[:-1], self.hidden_size), self.layer.states
+        count = self.layer.states
         if given is None:
             dtype = np.result_type(x.dtype, self.weight_ih.dtype)
             one = (1,) * (x.ndim - 1)  # for every example
@@ -312,10 +314,7 @@ class _Cell(Layer):
                 Tensor(np.zeros((*one, self.hidden_size), dtype)) for _ in range(count)
             )
         else:
-            state = tuple(map(as_tensor, given if count > 1 else (given,)))
-        if given is not None and (len(state) != count or any(t.shape != shape for t in state)):
-            got = ", ".join(str(t.shape) for t in state)
-            raise self._error(f"expected a state of {count} tensor(s) of shape {shape}, got {got}")
+            state = self._states(given, count, (*x.shape[:-1], self.hidden_size), "a state")
         inputs = F.linear(x, self.weight_ih, self.bias_ih)
         step: Any = self.layer._step  # of the whole layer: it only asks for the nonlinearity
         found: State = step(self, inputs, state, self.weight_hh, self.bias_hh)

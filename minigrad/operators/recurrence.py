@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from minigrad.kernels import current as kernels
-from minigrad.operators.declare import Array, operator
+from minigrad.operators.declare import Array, Rule, operator
 from minigrad.operators.domain import sample
 
 __all__ = ["gru_hidden", "lstm_cell", "lstm_hidden"]
@@ -23,17 +23,20 @@ def _check_gates(name: str, gates: Any, state: Any, of: int) -> None:
         )
 
 
-def _lstm_cell_vjp(g: Any, needed: list[int], _ans: Any, gates: Any, cell: Any) -> list[Any]:
-    found = kernels.on(g, gates).lstm_cell_grad(g, gates, cell)
-    return [found[i] for i in needed]
+def _grads_by(kernel: str) -> Rule:
+    """The rule of all inputs that a kernel of this name computes."""
+
+    def vjp(g: Any, needed: list[int], _ans: Any, *inputs: Any) -> list[Any]:
+        found = getattr(kernels.on(g, inputs[0]), kernel)(g, *inputs)
+        return [found[i] for i in needed]
+
+    return vjp
 
 
-@operator(
-    vjp_all=_lstm_cell_vjp,
-    arrays=2,
-    samples=[sample((2, 12), (2, 3)), sample((8,), (2,)), sample((0, 4), (0, 1))],
-    wide=True,
-)
+STATES = [sample((2, 12), (2, 3)), sample((8,), (2,)), sample((0, 4), (0, 1))]
+
+
+@operator(vjp_all=_grads_by("lstm_cell_grad"), arrays=2, samples=STATES, wide=True)
 def lstm_cell(gates: Array, cell: Array) -> Array:
     """The new cell state of an LSTM: sigmoid(f) * cell + sigmoid(i) * tanh(g).
 
@@ -46,17 +49,7 @@ def lstm_cell(gates: Array, cell: Array) -> Array:
     return kernels.lstm_cell(gates, cell)
 
 
-def _lstm_hidden_vjp(g: Any, needed: list[int], _ans: Any, gates: Any, cell: Any) -> list[Any]:
-    found = kernels.on(g, gates).lstm_hidden_grad(g, gates, cell)
-    return [found[i] for i in needed]
-
-
-@operator(
-    vjp_all=_lstm_hidden_vjp,
-    arrays=2,
-    samples=[sample((2, 12), (2, 3)), sample((8,), (2,)), sample((0, 4), (0, 1))],
-    wide=True,
-)
+@operator(vjp_all=_grads_by("lstm_hidden_grad"), arrays=2, samples=STATES, wide=True)
 def lstm_hidden(gates: Array, cell: Array) -> Array:
     """The new hidden state of an LSTM: sigmoid(o) * tanh(cell), of the new cell state.
 
@@ -69,13 +62,8 @@ def lstm_hidden(gates: Array, cell: Array) -> Array:
     return kernels.lstm_hidden(gates, cell)
 
 
-def _gru_hidden_vjp(g: Any, needed: list[int], _ans: Any, a: Any, b: Any, hidden: Any) -> list[Any]:
-    found = kernels.on(g, a).gru_hidden_grad(g, a, b, hidden)
-    return [found[i] for i in needed]
-
-
 @operator(
-    vjp_all=_gru_hidden_vjp,
+    vjp_all=_grads_by("gru_hidden_grad"),
     arrays=3,
     samples=[
         sample((2, 9), (2, 9), (2, 3)),

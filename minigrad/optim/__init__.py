@@ -6,7 +6,7 @@ update rules, each as its paper states it.
 
 from typing import TYPE_CHECKING
 
-from minigrad.lazy import spelled
+from minigrad.lazy import listed, spelled
 from minigrad.optim import lr_scheduler as lr_scheduler
 from minigrad.optim.adam import Adam, AdamW, NAdam, RAdam
 from minigrad.optim.adaptive import Adadelta, Adagrad, RMSprop
@@ -21,8 +21,4 @@ __all__ = [
 ]  # fmt: skip
 
 if not TYPE_CHECKING:
-    __getattr__ = spelled(__name__)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = spelled(__name__), listed(__name__)

@@ -17,6 +17,7 @@ import numpy as np
 from minigrad.engine.printable import shown_settings
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor
+from minigrad.lazy import listed
 from minigrad.optim.optimizer import Group, Optimizer
 
 __all__ = [
@@ -25,9 +26,7 @@ __all__ = [
     "SequentialLR",
 ]  # fmt: skip
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__dir__ = listed(__name__)
 
 
 class LRScheduler:

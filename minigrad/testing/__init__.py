@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from minigrad.lazy import load_late
+from minigrad.lazy import listed, load_late
 from minigrad.testing.check import check_grads
 from minigrad.testing.report import GradientInconclusive, GradientMismatch, GradientReport, Verdict
 
@@ -21,9 +21,7 @@ __all__ = [
     "check_grads", "given_grads", "strategies",
 ]  # fmt: skip
 
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__dir__ = listed(__name__)
 
 
 def __getattr__(name: str) -> Any:
