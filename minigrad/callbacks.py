@@ -18,15 +18,9 @@ from minigrad.training.callbacks import (
 )
 
 __all__ = [
-    "CSVLogger",
-    "Callback",
-    "EarlyStopping",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "TensorBoard",
-    "TerminateOnNaN",
-]
+    "CSVLogger", "Callback", "EarlyStopping", "LambdaCallback", "LearningRateScheduler",
+    "ModelCheckpoint", "TensorBoard", "TerminateOnNaN",
+]  # fmt: skip
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = spelled(__name__), listed(__name__)

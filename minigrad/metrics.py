@@ -16,13 +16,6 @@ from minigrad.training.metrics import (
 )
 
 __all__ = [
-    "Accuracy",
-    "ConfusionMatrix",
-    "F1",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Metric",
-    "Precision",
-    "Recall",
-    "TopKAccuracy",
-]
+    "Accuracy", "ConfusionMatrix", "F1", "MeanAbsoluteError", "MeanSquaredError", "Metric",
+    "Precision", "Recall", "TopKAccuracy",
+]  # fmt: skip

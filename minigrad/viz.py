@@ -25,14 +25,9 @@ from minigrad.training.history import History
 from minigrad.training.metrics import best_is_smaller
 
 __all__ = [
-    "LayerHistograms",
-    "confusion_matrix",
-    "feature_maps",
-    "filters",
-    "learning_curves",
-    "loss_landscape",
-    "misclassified",
-]
+    "LayerHistograms", "confusion_matrix", "feature_maps", "filters", "learning_curves",
+    "loss_landscape", "misclassified",
+]  # fmt: skip
 
 __dir__ = listed(__name__)
 

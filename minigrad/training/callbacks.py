@@ -27,15 +27,9 @@ from minigrad.optim import Optimizer
 from minigrad.training.metrics import Metric, best_is_smaller
 
 __all__ = [
-    "CSVLogger",
-    "Callback",
-    "EarlyStopping",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "TensorBoard",
-    "TerminateOnNaN",
-]
+    "CSVLogger", "Callback", "EarlyStopping", "LambdaCallback", "LearningRateScheduler",
+    "ModelCheckpoint", "TensorBoard", "TerminateOnNaN",
+]  # fmt: skip
 
 
 class Training(Protocol):
@@ -442,41 +436,15 @@ class LambdaCallback(Callback):
         on_epoch_end: Callable[[int, dict[str, Any]], Any] | None = None,
         on_train_end: Callable[[], Any] | None = None,
     ) -> None:
-        self._functions: dict[str, Callable[..., Any] | None] = {
-            "on_train_begin": on_train_begin,
-            "on_epoch_begin": on_epoch_begin,
-            "on_batch_end": on_batch_end,
-            "on_epoch_end": on_epoch_end,
+        given = {
+            "on_train_begin": on_train_begin, "on_epoch_begin": on_epoch_begin,
+            "on_batch_end": on_batch_end, "on_epoch_end": on_epoch_end,
             "on_train_end": on_train_end,
-        }
-
-    def _call(self, when: str, *args: Any) -> None:
-        function = self._functions[when]
-        if function is not None:
-            function(*args)
-
-    def on_train_begin(self) -> None:
-        """Call the function for the beginning."""
-        self._call("on_train_begin")
-
-    def on_epoch_begin(self, epoch: int) -> None:
-        """Call the function for the beginning of an epoch."""
-        self._call("on_epoch_begin", epoch)
-
-    def on_batch_end(self, batch: int) -> None:
-        """Call the function for the end of a step."""
-        self._call("on_batch_end", batch)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Call the function for the end of an epoch."""
-        self._call("on_epoch_end", epoch, logs)
-
-    def on_train_end(self) -> None:
-        """Call the function for the end."""
-        self._call("on_train_end")
+        }  # fmt: skip
+        vars(self).update({name: function for name, function in given.items() if function})
 
     def __repr__(self) -> str:
-        given = [f"{name}=..." for name, function in self._functions.items() if function]
+        given = [f"{name}=..." for name in vars(self) if name.startswith("on_")]
         return f"LambdaCallback({', '.join(given)})"
 
 

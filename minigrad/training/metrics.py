@@ -21,16 +21,9 @@ from minigrad.training.losses import BINARY, CLASSES, REGRESSION, Loss
 Array: TypeAlias = NDArray[Any]
 
 __all__ = [
-    "Accuracy",
-    "ConfusionMatrix",
-    "F1",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Metric",
-    "Precision",
-    "Recall",
-    "TopKAccuracy",
-]
+    "Accuracy", "ConfusionMatrix", "F1", "MeanAbsoluteError", "MeanSquaredError", "Metric",
+    "Precision", "Recall", "TopKAccuracy",
+]  # fmt: skip
 
 
 class Metric:

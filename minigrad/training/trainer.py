@@ -349,7 +349,7 @@ class Trainer:
         hooks = [
             callback.on_batch_end
             for callback in self._callbacks
-            if type(callback).on_batch_end is not Callback.on_batch_end
+            if getattr(callback.on_batch_end, "__func__", None) is not Callback.on_batch_end
         ]
         # A DataLoader that continues an epoch skips the finished batches by itself.
         behind = 0 if isinstance(self._source, DataLoader) else running.batches
