@@ -140,6 +140,48 @@ def diverge():
     assert trainer.epoch == 0
 
 
+def dropout():
+    """Each rank draws its own numbers, others in each step, and the same ones in the next run."""
+    size = distributed.world_size()
+    x, y = np.ones((40 * size, 50)), np.zeros((40 * size, 1))
+    layer = nn.Linear(50, 1, bias=False).double()
+    masks = []
+
+    def note(module, args, output):
+        if len(output) == 8:  # not the look at one sample before training
+            masks.append(output.numpy() > 0)
+
+    def train(epochs):
+        mg.manual_seed(5)
+        masks.clear()
+        layer.weight.assign(np.zeros((1, 50)))
+        drop = nn.Dropout(0.5)
+        drop.register_forward_hook(note)
+        model = nn.Sequential(drop, layer)
+        # The loss is the sum of kept inputs, so its gradient is their mean: 1, without bias.
+        trainer = mg.Trainer(model, optim.SGD(lr=1.0), loss="mse", distributed="auto")
+        trainer.loss.function = lambda output, target: output.mean()
+        trainer.fit(x, y, epochs=epochs, batch_size=8 * size, verbose=0)
+        return np.array(masks), -layer.weight.numpy() / (5 * epochs)
+
+    found, mean = train(40)
+    everyone = distributed.broadcast(found.astype(float), 0) > 0
+    mine = [one.tobytes() for one in found]
+    assert len(set(mine)) == 200  # steps of all epochs
+    if distributed.rank():
+        assert not set(mine) & {one.tobytes() for one in everyone}
+        both = np.corrcoef(found.ravel(), everyone.ravel())[0, 1]
+        assert abs(both) < 5 / np.sqrt(found.size)
+    # A kept input counts twice: mean 1, variance 1. Each weight averages 200 steps of 8 * size.
+    error = 1 / np.sqrt(200 * 8 * size)
+    assert abs(mean - 1).max() < 5 * error
+    # Were the masks of the ranks alike, the variance would be that of a single rank.
+    assert 0.5 * error < np.std(mean - 1) < 1.3 * error, np.std(mean - 1) / error
+    again, same = train(40)
+    assert (again == found).all()
+    assert (same == mean).all()
+
+
 class iter_anew:
     def __init__(self, batches):
         self.batches = batches

@@ -91,7 +91,7 @@ def test_layers_from_scratch(run, losses, tmp_path):
 
 @pytest.mark.slow
 def test_deep_convnet_mnist(run, losses, tmp_path):
-    assert "test accuracy: " in run("deep_convnet_mnist", "--quick", "--epochs", "2")
+    assert "test accuracy: " in run("deep_convnet_mnist", "--quick", "--epochs", "2", "--decay")
     assert losses[0][1] < losses[0][0]
     assert pictures(tmp_path) == [
         "deep_convnet_curve.png", "deep_convnet_filters.png", "deep_convnet_filters_at_start.png",

@@ -105,6 +105,10 @@ def test_batches_of_any_iterable_are_shared_out():
     succeed(2, "own_iterable")
 
 
+def test_each_rank_drops_out_units_of_its_own():
+    succeed(2, "dropout")
+
+
 REFUSED = {
     "metric": "TypeError: Trainer: metric 'largest' is summed on each rank, and has no merge",
     "model": "RuntimeError: DataParallel: the model of rank 1 differs from that of rank 0: "
