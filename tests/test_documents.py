@@ -61,7 +61,9 @@ def test_blocks_run(path, tmp_path, monkeypatch):
     COURSE.run(path)
     korean = ROOT / "docs" / "ko" / path.name
     pages = [path, korean] if path in CHAPTERS and korean.exists() else [path]
-    for name in [name for page in pages for name in PICTURE.findall(page.read_text("utf-8"))]:
+    for name in [
+        name for page in pages for name in PICTURE.findall(page.read_text(encoding="utf-8"))
+    ]:
         assert (tmp_path / name).is_file(), f"no block saves {name}"
         assert (ROOT / "docs" / "images" / "learn" / name).is_file(), "run docs/course.py"
 
@@ -160,6 +162,26 @@ def test_a_label_without_korean_is_an_error():
     assert COURSE.korean_labels.korean("10%") == "10%"
     with pytest.raises(ValueError, match="no Korean for the label 'the moon'"):
         COURSE.korean_labels.korean("the moon")
+
+
+TERM = re.compile(r"^\| (.+?)\((.+?)\) \| .+ \| \[.+\]\((.+)\) \|$", re.MULTILINE)
+
+
+def test_the_korean_pages_use_the_terms_of_the_glossary():
+    """Each is explained where the glossary says, and called the same on every page."""
+    folder = ROOT / "docs" / "ko"
+    pages = {}
+    for path in [*folder.glob("*.md"), ROOT / "README.ko.md"]:
+        prose = re.sub(r"`[^`\n]+`", "", CODE.sub("", path.read_text(encoding="utf-8")))
+        pages[path.name] = " ".join(prose.split())
+    terms = TERM.findall((folder / "glossary.md").read_text(encoding="utf-8"))
+    assert len(terms) >= 40
+    assert [term for term, *_ in terms] == sorted(term for term, *_ in terms)
+    for term, english, page in terms:
+        assert re.search(rf"{re.escape(term)}(\*\*)?\({re.escape(english)}\)", pages[page]), term
+        for name, text in pages.items():
+            for called in re.findall(rf"([^()]*?)(?:\*\*)?\({re.escape(english)}\)", text):
+                assert called.endswith(term), (name, english, called[-20:])
 
 
 QUOTED = re.compile(r"^```\{literalinclude\} (\S+)\n:pyobject: (\S+)", re.MULTILINE)
