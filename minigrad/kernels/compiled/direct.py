@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.kernels.compiled.build import compiled, inlined
 from minigrad.kernels.compiled.layout import at
-from minigrad.kernels.compiled.vectors import LANES, clear, copy, load, splat, store
+from minigrad.kernels.compiled.vectors import LANES, clear, copy, load, splat, store, store_first
 
 #: The pixels whose sums are kept in registers, and the places of a window.
 PIXELS, PLACES = 8, 5
@@ -61,8 +61,7 @@ def _give(y, i, values, j, count):
     if count >= LANES:
         store(y, i, load(values, j))
     else:
-        for e in range(count):
-            y[at(i + e)] = values[at(j + e)]
+        store_first(y, i, load(values, j), count)
 
 
 @inlined
@@ -110,10 +109,20 @@ def convolve(x, weight, bias, y, rows, geometry, out_channels, start, stop):
                             a7 = a7 + splat(rows[at(s + 7 * step)]) * w
                             s += 1
                             place += all_channels
+                target, count = (r * wide + j) * out_channels + o, out_channels - o
+                if wide - j >= PIXELS:
+                    store_first(y, target, a0, count)
+                    store_first(y, target + out_channels, a1, count)
+                    store_first(y, target + 2 * out_channels, a2, count)
+                    store_first(y, target + 3 * out_channels, a3, count)
+                    store_first(y, target + 4 * out_channels, a4, count)
+                    store_first(y, target + 5 * out_channels, a5, count)
+                    store_first(y, target + 6 * out_channels, a6, count)
+                    store_first(y, target + 7 * out_channels, a7, count)
+                    continue
                 _keep(sums, a0, a1, a2, a3, a4, a5, a6, a7)
-                target = (r * wide + j) * out_channels + o
-                for t in range(min(PIXELS, wide - j)):
-                    _give(y, target + t * out_channels, sums, t * LANES, out_channels - o)
+                for t in range(wide - j):
+                    _give(y, target + t * out_channels, sums, t * LANES, count)
 
 
 @compiled

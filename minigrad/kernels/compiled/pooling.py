@@ -20,6 +20,7 @@ from minigrad.kernels.compiled.vectors import (
     part,
     splat,
     store,
+    store_first,
 )
 from minigrad.kernels.threads import run
 from minigrad.kernels.windows import Windows
@@ -136,33 +137,37 @@ def _largest_single(x, out, geometry, first_image, last_image):
 
     Where there are fewer channels than a vector has numbers, the rest belongs to later pixels.
     """
-    height, width, channels, kh, kw, _, _, d1, d2, _, _, tall, wide = geometry
-    spare = np.empty(LANES, np.float32)
-    for place in range(first_image * tall * wide, last_image * tall * wide):
-        n, top, left = _corner(geometry, place)
-        beyond = ((n * height + top + (kh - 1) * d1) * width + left + (kw - 1) * d2) * channels
-        if channels < LANES and beyond + LANES > len(x):
-            for c in range(channels):
-                _largest_of(x, out, geometry, place, c)
-            continue
-        for chunk in range(0, channels, LANES):
-            c = max(0, min(chunk, channels - LANES))
-            best = splat(np.float32(-np.inf))
-            fresh = True
-            for row in range(top, top + kh * d1, d1):
-                if 0 <= row < height:
-                    for column in range(left, left + kw * d2, d2):
-                        if 0 <= column < width:
-                            source = ((n * height + row) * width + column) * channels
-                            value = load(x, source + c)
-                            best = value if fresh else if_larger(value, best, value, best)
-                            fresh = False
-            if channels >= LANES:
-                store(out, place * channels + c, best)
-            else:  # a store that overlaps the one before takes 30 cycles
-                store(spare, 0, best)
-                for e in range(channels):
-                    out[at(place * channels + e)] = spare[e]
+    height, width, channels, kh, kw, s1, s2, d1, d2, above, before, tall, wide = geometry
+    place = first_image * tall * wide - 1
+    for n in range(first_image, last_image):
+        for i in range(tall):
+            top = i * s1 - above
+            for j in range(wide):  # divisions of the place would take as long as the rest
+                place += 1
+                left = j * s2 - before
+                last = (
+                    (n * height + top + (kh - 1) * d1) * width + left + (kw - 1) * d2
+                ) * channels
+                if channels < LANES and last + LANES > len(x):
+                    for c in range(channels):
+                        _largest_of(x, out, geometry, place, c)
+                    continue
+                for chunk in range(0, channels, LANES):
+                    c = max(0, min(chunk, channels - LANES))
+                    best = splat(np.float32(-np.inf))
+                    fresh = True
+                    for row in range(top, top + kh * d1, d1):
+                        if 0 <= row < height:
+                            for column in range(left, left + kw * d2, d2):
+                                if 0 <= column < width:
+                                    source = ((n * height + row) * width + column) * channels
+                                    value = load(x, source + c)
+                                    best = value if fresh else if_larger(value, best, value, best)
+                                    fresh = False
+                    if channels >= LANES:
+                        store(out, place * channels + c, best)
+                    else:
+                        store_first(out, place * channels, best, channels)
 
 
 @compiled
@@ -195,41 +200,63 @@ def _to_largest(g, x, ans, out, geometry, first_image, last_image):
 @compiled
 def _to_largest_single(g, x, ans, out, geometry, first_image, last_image):
     """``_to_largest`` in float32, by vectors."""
-    height, width, channels, kh, kw, _, _, d1, d2, _, _, tall, wide = geometry
+    height, width, channels, kh, kw, s1, s2, d1, d2, above, before, tall, wide = geometry
     pixels = height * width * channels
-    clear(out, first_image * pixels, (last_image - first_image) * pixels)
+    # Each pixel is then written once at most, and nothing has to be added.
+    alone = (kh - 1) * d1 < s1 and (kw - 1) * d2 < s2
+    alone = alone and (channels <= LANES or channels % LANES == 0)
+    every = alone and (above, before) == (0, 0) and (s1, s2) == (kh, kw) and (d1, d2) == (1, 1)
+    if not (every and (tall * kh, wide * kw) == (height, width)):
+        clear(out, first_image * pixels, (last_image - first_image) * pixels)
     nothing, nowhere = splat(np.float32(0.0)), splat(np.float32(-1.0))
-    for place in range(first_image * tall * wide, last_image * tall * wide):
-        n, top, left = _corner(geometry, place)
-        beyond = ((n * height + top + (kh - 1) * d1) * width + left + (kw - 1) * d2) * channels
-        if channels < LANES and (
-            beyond + LANES > last_image * pixels or place * channels + LANES > len(g)
-        ):
-            for c in range(channels):
-                _to_largest_of(g, x, ans, out, geometry, place, c)
-            continue
-        for chunk in range(0, channels, LANES):
-            c = max(0, min(chunk, channels - LANES))
-            best, where, number = load(ans, place * channels + c), nowhere, np.float32(0.0)
-            for row in range(top, top + kh * d1, d1):
-                for column in range(left, left + kw * d2, d2):
-                    if 0 <= row < height and 0 <= column < width:
-                        value = load(x, ((n * height + row) * width + column) * channels + c)
-                        here = splat(number)
-                        free = if_equal(where, nowhere, here, where)
-                        where = if_equal(value, best, free, where)
-                        where = if_equal(value, value, where, here)  # the last NaN
-                    number += np.float32(1.0)
-            # What the last chunk shares with the one before was added there.
-            slope = part(load(g, place * channels + c), chunk - c, channels - c)
-            number = np.float32(0.0)
-            for row in range(top, top + kh * d1, d1):
-                for column in range(left, left + kw * d2, d2):
-                    if 0 <= row < height and 0 <= column < width:
-                        pixel = ((n * height + row) * width + column) * channels + c
-                        share = if_equal(where, splat(number), slope, nothing)
-                        store(out, pixel, load(out, pixel) + share)
-                    number += np.float32(1.0)
+    place = first_image * tall * wide - 1
+    for n in range(first_image, last_image):
+        for i in range(tall):
+            top = i * s1 - above
+            for j in range(wide):
+                place += 1
+                left = j * s2 - before
+                last = (
+                    (n * height + top + (kh - 1) * d1) * width + left + (kw - 1) * d2
+                ) * channels
+                if channels < LANES and (
+                    last + LANES > last_image * pixels or place * channels + LANES > len(g)
+                ):
+                    if alone:
+                        for row in range(top, top + kh * d1, d1):
+                            for column in range(left, left + kw * d2, d2):
+                                if 0 <= row < height and 0 <= column < width:
+                                    pixel = ((n * height + row) * width + column) * channels
+                                    clear(out, pixel, channels)
+                    for c in range(channels):
+                        _to_largest_of(g, x, ans, out, geometry, place, c)
+                    continue
+                for chunk in range(0, channels, LANES):
+                    c = max(0, min(chunk, channels - LANES))
+                    best, where, number = load(ans, place * channels + c), nowhere, np.float32(0.0)
+                    for row in range(top, top + kh * d1, d1):
+                        for column in range(left, left + kw * d2, d2):
+                            if 0 <= row < height and 0 <= column < width:
+                                source = ((n * height + row) * width + column) * channels
+                                value = load(x, source + c)
+                                here = splat(number)
+                                free = if_equal(where, nowhere, here, where)
+                                where = if_equal(value, best, free, where)
+                                where = if_equal(value, value, where, here)  # the last NaN
+                            number += np.float32(1.0)
+                    # What the last chunk shares with the one before was added there.
+                    slope = part(load(g, place * channels + c), chunk - c, channels - c)
+                    number = np.float32(0.0)
+                    for row in range(top, top + kh * d1, d1):
+                        for column in range(left, left + kw * d2, d2):
+                            if 0 <= row < height and 0 <= column < width:
+                                pixel = ((n * height + row) * width + column) * channels + c
+                                share = if_equal(where, splat(number), slope, nothing)
+                                if alone:
+                                    store_first(out, pixel, share, channels - c)
+                                else:
+                                    store(out, pixel, load(out, pixel) + share)
+                            number += np.float32(1.0)
 
 
 @compiled

@@ -80,6 +80,29 @@ def store(_: Any, array: Any, i: Any, value: Any) -> Any:
     return types.void(array, types.intp, vector), generate
 
 
+@instruction
+def store_first(_: Any, array: Any, i: Any, value: Any, count: Any) -> Any:
+    """Write the first ``count`` numbers of a vector to the elements from i on.
+
+    Unlike a store that overlaps the next one, it does not make a later load wait.
+    """
+
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        place = _place(context, builder, signature.args[0], *args[:2])
+        kind, bits = ir.VectorType(ir.IntType(64), LANES), ir.VectorType(ir.IntType(1), LANES)
+        mask = builder.icmp_signed(
+            "<", ir.Constant(kind, list(range(LANES))), _repeated(builder, args[3], kind)
+        )
+        write = ir.FunctionType(ir.VoidType(), [_VECTOR, place.type, ir.IntType(32), bits])
+        name = f"llvm.masked.store.v{LANES}f32.p0"
+        function = cgutils.get_or_insert_function(builder.module, write, name)
+        builder.call(function, [args[2], place, ir.Constant(ir.IntType(32), 4), mask])
+        return context.get_dummy_value()
+
+    _check(array)
+    return types.void(array, types.intp, vector, types.int64), generate
+
+
 def _repeated(builder: Any, value: Any, kind: Any) -> Any:
     nothing, place = ir.Constant(kind, ir.Undefined), ir.IntType(32)
     one = builder.insert_element(nothing, value, ir.Constant(place, 0))
