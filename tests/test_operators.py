@@ -143,12 +143,17 @@ def test_every_operator_has_an_empty_sample(name):
 
 
 def public_functions() -> list[Any]:
-    """Every function that a module of operators puts into ``mg``."""
-    found = []
-    for name, module in sorted(sys.modules.items()):
-        if name.startswith("minigrad.operators.") and hasattr(module, "__all__"):
-            found += [(module, n) for n in module.__all__]
-    return found
+    """Every operator that ``mg``, ``F`` and ``mg.linalg`` have, and others that show an example."""
+    spaces = (mg, mg.nn.functional, mg.linalg)
+    names = [(name, getattr(space, name)) for space in spaces for name in space.__all__]
+    declared = [op.declared for op in OPERATORS.values()]
+    names += [(f.__name__, f) for f in declared if ">>> " in (f.__doc__ or "")]
+    found = {}
+    for name, function in names:
+        home = getattr(function, "__module__", None) or ""
+        if home.startswith("minigrad.operators."):
+            found[home, name] = sys.modules[home], name
+    return [found[key] for key in sorted(found)]
 
 
 public = pytest.mark.parametrize(

@@ -7,7 +7,6 @@ stand beside their textbook formulas in ``test_oracles_by_hand.py``.
 import inspect
 import json
 import math
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -169,21 +168,7 @@ SPACES = [nn, F, nn.init, optim, optim.lr_scheduler, mg.metrics]
 
 
 def public(space):
-    """All of ``__all__``; or else what is defined here, and the operators that are passed on."""
-    listed = getattr(space, "__all__", None)
-    if listed is not None:
-        return set(listed)
-    found = set()
-    for name, value in vars(space).items():
-        file = getattr(value, "__module__", None) or ""
-        if name.startswith("_") or not callable(value):
-            continue
-        passed_on = file.startswith("minigrad.operators.") and name in getattr(
-            sys.modules[file], "__all__", ()
-        )
-        if file == space.__name__ or passed_on:
-            found.add(name)
-    return found
+    return set(space.__all__)
 
 
 def held(space):

@@ -61,7 +61,7 @@ def numpy_names() -> dict[Callable[..., Any], list[str]]:
 def home(name: str, function: Any) -> str:
     """Where users find a public function."""
     for prefix, space in (("mg", mg), ("mg.linalg", mg.linalg), ("F", F)):
-        if getattr(space, name, None) is function:
+        if name in space.__all__ and getattr(space, name) is function:
             return f"{prefix}.{name}"
     return ""
 
@@ -100,11 +100,11 @@ def page() -> str:
     kinds: dict[str, int] = defaultdict(int)
     sections = []
     for module in MODULES:
-        public = [n for n in getattr(module, "__all__", []) if home(n, getattr(module, n))]
+        public = [n for n, found in vars(module).items() if n[0] != "_" and home(n, found)]
         lines = []
         for name in sorted(public):
             function = getattr(module, name)
-            if function.__module__ != module.__name__ or function.__name__ != name:
+            if getattr(function, "__module__", "") != module.__name__ or function.__name__ != name:
                 continue  # an alias, which stands beside the operator's own name
             kinds[declaration(function)[0]] += 1
             lines.append(row(name, function, sorted(ours[function])))

@@ -19,8 +19,6 @@ from minigrad.engine.node import STATE, Leaf, Node, Scope
 from minigrad.engine.printable import visible_lines
 from minigrad.operators.declare import Operator
 
-__all__ = ["AnomalyError", "detect_anomaly"]
-
 
 class AnomalyError(FloatingPointError):
     """A NaN or an infinity appeared under :func:`minigrad.detect_anomaly`.

@@ -16,8 +16,6 @@ import numpy as np
 
 from minigrad.kernels import blas, choice
 
-__all__ = ["show_config"]
-
 #: OpenBLAS's kernels for x86, those with wider registers first; NumPy's names for the instructions
 #: that they need; and the value for OPENBLAS_CORETYPE.
 KERNELS = (

@@ -22,8 +22,6 @@ from minigrad.engine.settings import checked
 from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor
 
-__all__ = ["Explanation", "explain"]
-
 #: A longer path is shown by its beginning and its end.
 STEPS_SHOWN = 12
 

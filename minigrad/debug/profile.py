@@ -20,8 +20,6 @@ from minigrad.engine.node import Node
 from minigrad.engine.settings import checked
 from minigrad.operators.declare import Operator
 
-__all__ = ["Observation", "observe"]
-
 
 @dataclass(slots=True)
 class Observation:

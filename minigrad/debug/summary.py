@@ -30,8 +30,6 @@ from minigrad.nn import Module, UninitializedParameter
 from minigrad.nn.module import float_dtype, modes_restored
 from minigrad.operators.declare import Operator
 
-__all__ = ["LayerSummary", "Summary", "summary"]
-
 Shape: TypeAlias = tuple[int, ...]
 
 #: Samples in the batch that is run: more than one, so that a batch axis shows.

@@ -20,8 +20,6 @@ from minigrad.engine.tree import flatten
 from minigrad.lazy import load_late
 from minigrad.nn.module import Module
 
-__all__ = ["DataParallel"]
-
 
 class DataParallel(Module):
     """A model whose gradients are averaged over all ranks, in each of which a copy of it trains.

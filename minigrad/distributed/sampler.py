@@ -11,8 +11,6 @@ from minigrad.data.samplers import Sampler
 from minigrad.distributed.exchange import rank as own_rank, world_size
 from minigrad.engine.settings import checked
 
-__all__ = ["DistributedSampler"]
-
 
 class DistributedSampler(Sampler):
     """This rank's share of the samples: each sample comes once an epoch, on one of the ranks.

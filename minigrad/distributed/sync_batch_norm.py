@@ -14,8 +14,6 @@ from minigrad.engine.tree import flatten, map_leaves
 from minigrad.nn.module import Module
 from minigrad.nn.normalisation import BatchNorm1d, BatchNorm2d, _BatchNorm
 
-__all__ = ["SyncBatchNorm", "convert_sync_batchnorm"]
-
 WHAT = "SyncBatchNorm"
 
 

@@ -24,8 +24,6 @@ from minigrad.engine.tensor import Tensor, gradients, new_leaf
 from minigrad.engine.tree import flatten
 from minigrad.operators.arithmetic import positive
 
-__all__ = ["checkpoint"]
-
 Block = Callable[[], AbstractContextManager[Any]]
 #: Blocks that are open around the code that runs, and must be open again when it is recomputed.
 AROUND: ContextVar[tuple[Block, ...]] = ContextVar("minigrad_around", default=())

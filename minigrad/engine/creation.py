@@ -18,11 +18,6 @@ from minigrad.operators.declare import NUMPY, named, with_numpys_names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-__all__ = [
-    "arange", "eye", "full", "full_like", "linspace", "ones", "ones_like", "tensor", "zeros",
-    "zeros_like",
-]  # fmt: skip
-
 Shape = int | tuple[int, ...]
 
 

@@ -22,8 +22,6 @@ from minigrad.operators.declare import Operator
 from minigrad.operators.indexing import getitem
 from minigrad.operators.shapes import reshape
 
-__all__ = ["custom_gradient"]
-
 
 @checked()
 def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:

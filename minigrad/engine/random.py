@@ -17,8 +17,6 @@ from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
 from minigrad.engine.tensor import Tensor
 
-__all__ = ["manual_seed", "rand", "randn"]
-
 # Made when it is first asked for: importing numpy.random takes 10 ms.
 _generators: list[np.random.Generator] = []
 

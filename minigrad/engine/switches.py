@@ -14,8 +14,6 @@ from typing import Any, TypeVar, overload
 
 from minigrad.engine.node import STATE, State
 
-__all__ = ["is_recording", "no_grad"]
-
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -24,8 +24,6 @@ from minigrad.engine.tree import flatten, rebuild
 from minigrad.lazy import load_late
 from minigrad.operators.shapes import moveaxis, reshape
 
-__all__ = ["GradientTape", "stop_gradient"]
-
 
 class GradientTape:
     """Records what runs inside its ``with`` block and differentiates it, as ``tf.GradientTape``.

@@ -30,8 +30,6 @@ from minigrad.lazy import load_late
 from minigrad.operators import arithmetic, indexing, products, shapes
 from minigrad.operators.declare import engine, operator_of
 
-__all__ = ["Tensor"]
-
 Number: TypeAlias = bool | int | float
 ArrayLike: TypeAlias = "Tensor | NDArray[Any] | np.generic | Number | list[Any] | tuple[Any, ...]"
 ndarray = np.ndarray

@@ -20,8 +20,6 @@ from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.engine.tree import flatten, map_leaves, rebuild
 from minigrad.operators.arithmetic import positive
 
-__all__ = ["grad", "hessian", "hvp", "jacobian", "jvp", "value_and_grad", "vjp"]
-
 Function = Callable[..., Any]
 
 

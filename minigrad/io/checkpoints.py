@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from minigrad.engine.tensor import Tensor, unmasked
 from minigrad.io.tensors import opened, write
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
-
 Array = NDArray[Any]
 
 KIND = "minigrad.kind"

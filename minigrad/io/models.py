@@ -32,8 +32,6 @@ from minigrad.nn import functional
 from minigrad.nn.module import Module
 from minigrad.nn.weights import as_parameter, shape_alone, shapes_only
 
-__all__ = ["load_model", "save_model"]
-
 Array: TypeAlias = NDArray[Any]
 Layers: TypeAlias = Mapping[str, type[Module]]
 Problem: TypeAlias = Callable[[str], None]

@@ -27,8 +27,6 @@ from minigrad.io.file_system import (
     write_file,
 )
 
-__all__ = ["load", "load_metadata", "save"]
-
 Array = NDArray[Any]
 
 #: NumPy's dtypes and their names in the format.

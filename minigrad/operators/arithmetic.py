@@ -14,12 +14,6 @@ from minigrad.operators.shapes import as_float
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
-__all__ = [
-    "abs", "absolute", "add", "clip", "copysign", "divide", "divmod", "fabs", "floor_divide",
-    "fmax", "fmin", "fmod", "heaviside", "ldexp", "maximum", "minimum", "mod", "modf", "multiply",
-    "nan_to_num", "negative", "positive", "remainder", "sign", "subtract", "true_divide",
-]  # fmt: skip
-
 add = binary(
     np.add,
     lambda g, *_: g,

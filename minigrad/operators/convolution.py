@@ -28,8 +28,6 @@ from minigrad.operators.batches import on_images, unbatched
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import sample
 
-__all__ = ["conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d"]
-
 
 def _windows(
     name: str,

@@ -12,11 +12,6 @@ from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
 from minigrad.operators.rows import along_axis
 
-__all__ = [
-    "cumprod", "cumsum", "cumulative_prod", "cumulative_sum", "diff", "ediff1d", "gradient",
-    "logcumsumexp", "trapezoid",
-]  # fmt: skip
-
 ALONG = [
     sample((4,), axis=0), sample((2, 3), axis=1), sample((2, 3), axis=0), sample((2, 3)),
     sample((0, 3), axis=0), sample((2, 3, 2), axis=-2),

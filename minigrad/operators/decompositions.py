@@ -28,8 +28,6 @@ from minigrad.operators.shapes import as_float
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
-__all__ = ["cholesky", "eigh", "eigvalsh", "lstsq", "matrix_rank", "qr", "svd", "svdvals"]
-
 
 class EighResult(NamedTuple):
     """Eigenvalues, ascending, and eigenvectors in the columns."""

@@ -11,8 +11,6 @@ from minigrad.operators.domain import sample
 from minigrad.operators.indexing import scatter
 from minigrad.operators.rows import triangle
 
-__all__ = ["diag", "diagflat", "diagonal", "trace", "tril", "triu"]
-
 DIAGONALS = [
     sample((3, 3)), sample((2, 4), offset=1), sample((4, 2), offset=-1), sample((2, 3, 4), axis1=2),
     sample((2, 3, 4), offset=1, axis1=1, axis2=2), sample((0, 2)), sample((2, 2), offset=5),

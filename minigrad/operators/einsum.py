@@ -14,8 +14,6 @@ from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.indexing import one_axis
 
-__all__ = ["einsum", "tensordot"]
-
 # string.ascii_letters, without an import that takes as long as all operators together.
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -13,11 +13,6 @@ from minigrad.operators.domain import anywhere, nonzero, positive, sample
 from minigrad.operators.rows import PAIRS, binary, unary
 from minigrad.operators.shapes import as_float
 
-__all__ = [
-    "cbrt", "exp", "exp2", "expm1", "float_power", "log", "log10", "log1p", "log2", "logaddexp",
-    "logaddexp2", "pow", "power", "reciprocal", "sqrt", "square",
-]  # fmt: skip
-
 # Python floats, which leave float32 as it is.
 LN2, LN10 = math.log(2.0), math.log(10.0)
 

@@ -12,10 +12,6 @@ from minigrad.kernels import current as kernels
 from minigrad.operators.domain import above_one, inside_unit
 from minigrad.operators.rows import unary
 
-__all__ = [
-    "acosh", "arccosh", "arcsinh", "arctanh", "asinh", "atanh", "cosh", "sinh", "tanh",
-]  # fmt: skip
-
 sinh = unary(np.sinh, lambda g, _ans, x: g * np.cosh(x), example="tensor([0.0]) -> tensor([0.])")
 """(e^x - e^-x) / 2."""
 

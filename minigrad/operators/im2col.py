@@ -14,8 +14,6 @@ from minigrad.kernels.windows import IntOrPair, Padding, as_int, check_rank, sli
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 
-__all__ = ["col2im", "im2col"]
-
 
 def _im2col_vjp(g: Any, _ans: Any, _x: Any, **geometry: Any) -> Any:
     return col2im(g, _x.shape, **geometry)

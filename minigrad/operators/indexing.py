@@ -13,11 +13,6 @@ from minigrad.kernels.indices import is_basic
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import positive, sample
 
-__all__ = [
-    "choose", "compress", "extract", "getitem", "piecewise", "scatter", "select", "take",
-    "take_along_axis", "where", "where_safe",
-]  # fmt: skip
-
 
 def one_axis(axis: Any, ndim: int) -> int:
     """The axis, counted from the front. Raises AxisError for one that is not there."""

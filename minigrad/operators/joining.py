@@ -14,11 +14,6 @@ from minigrad.operators.indexing import one_axis, take_axis
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
-__all__ = [
-    "append", "array_split", "block", "column_stack", "concat", "concatenate", "delete", "dsplit",
-    "dstack", "hsplit", "hstack", "insert", "split", "stack", "unstack", "vsplit", "vstack",
-]  # fmt: skip
-
 
 def _concatenate_vjp(
     g: Any, needed: list[int], _ans: Any, *_xs: Any, axis: int | None = 0

@@ -9,8 +9,6 @@ from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.products import rows
 
-__all__ = ["linear"]
-
 
 def _vjp_input(g: Any, _ans: Any, _x: Any, weight: Any, *_: Any) -> Any:
     return kernels.product(g, weight)

@@ -22,11 +22,6 @@ from minigrad.operators.declare import (
 )
 from minigrad.operators.domain import Domain, anywhere, between, lattice, sample
 
-__all__ = [
-    "binary_cross_entropy", "binary_cross_entropy_with_logits", "cross_entropy", "huber_loss",
-    "l1_loss", "mse_loss", "nll_loss", "smooth_l1_loss",
-]  # fmt: skip
-
 REDUCTIONS = [
     sample((3, 2), (3, 2)), sample((4,), (4,), reduction="sum"), sample((), ()),
     sample((2,), (2,), reduction="none"), sample((0, 2), (0, 2), reduction="sum"),
@@ -36,6 +31,7 @@ _log_probability = Domain("log_probability", low=-3.0, high=-0.1)
 
 
 def reduce(name: str, losses: Any, reduction: str) -> Any:
+    """The mean or the sum of the losses, or the losses. Raises ValueError for another word."""
     if reduction == "mean":
         return np.mean(losses)
     if reduction == "sum":
@@ -46,6 +42,7 @@ def reduce(name: str, losses: Any, reduction: str) -> Any:
 
 
 def check_shapes(name: str, input: Any, target: Any) -> None:
+    """Raise ValueError unless both have one shape."""
     if input.shape != target.shape:
         remedy = (
             "reshape one: broadcasting them would compare every prediction with every target"
@@ -181,6 +178,7 @@ def check_classes(
 
 
 def check_weight(name: str, weight: Any, classes: int) -> None:
+    """Raise ValueError unless there is one weight for each class, or none."""
     if weight is not None and np.shape(weight) != (classes,):
         raise ValueError(
             f"{name}: weight must have one number for each of {classes} classes, "

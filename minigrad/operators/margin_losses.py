@@ -24,12 +24,6 @@ from minigrad.operators.losses import (
 )
 from minigrad.operators.norms import vector_norm
 
-__all__ = [
-    "cosine_embedding_loss", "cosine_similarity", "hinge_embedding_loss", "margin_ranking_loss",
-    "multi_margin_loss", "multilabel_soft_margin_loss", "pairwise_distance", "soft_margin_loss",
-    "triplet_margin_loss",
-]  # fmt: skip
-
 _SIGNS = np.array([[1, -1], [-1, 1], [1, 1]])
 _NONE = np.zeros((0, 2), int)
 #: Away from the corners of margins of 1 and 0.

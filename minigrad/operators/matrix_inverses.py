@@ -15,11 +15,6 @@ from minigrad.operators.shapes import as_float
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
-__all__ = [
-    "det", "inv", "matrix_exp", "matrix_power", "pinv", "slogdet", "solve", "solve_triangular",
-    "tensorinv", "tensorsolve",
-]  # fmt: skip
-
 
 class SlogdetResult(NamedTuple):
     """The sign of a determinant and the logarithm of its absolute value."""

@@ -13,11 +13,6 @@ from minigrad.operators.reductions import AXES
 from minigrad.operators.rows import along_axis, over_axes
 from minigrad.operators.shapes import as_float
 
-__all__ = [
-    "nancumprod", "nancumsum", "nanmax", "nanmean", "nanmin", "nanprod", "nanstd", "nansum",
-    "nanvar",
-]  # fmt: skip
-
 
 def _with_nan(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
     """Distinct values away from 0, the last of every row of four or so missing."""

@@ -12,19 +12,6 @@ from minigrad.operators.rows import binary, of_array, of_sets, over_axes, over_a
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
-__all__ = [
-    "all", "angle", "any", "argmax", "argmin", "argpartition", "argsort", "argwhere",
-    "bitwise_and", "bitwise_count", "bitwise_not", "bitwise_or", "bitwise_xor", "ceil",
-    "count_nonzero", "digitize", "equal", "fix", "flatnonzero", "floor", "gcd", "greater",
-    "greater_equal", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd",
-    "intersect1d", "invert", "isclose", "iscomplex", "isfinite", "isin", "isinf", "isnan",
-    "isneginf", "isposinf", "isreal", "lcm", "left_shift", "less", "less_equal", "lexsort",
-    "logical_and", "logical_not", "logical_or", "logical_xor", "nanargmax", "nanargmin",
-    "nonzero", "not_equal", "packbits", "ravel_multi_index", "right_shift", "rint", "round",
-    "searchsorted", "setdiff1d", "setxor1d", "signbit", "trunc", "union1d", "unique",
-    "unpackbits", "unravel_index",
-]  # fmt: skip
-
 #: Functions whose results change with a float input and are constants all the same, and why.
 ALTHOUGH = {
     "heaviside": "its second input shows only where the first is exactly 0",

@@ -7,8 +7,6 @@ from typing import Any
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, operator
 
-__all__ = ["normal_cdf"]
-
 
 def _normal_cdf_vjp(g: Any, _ans: Any, x: Any) -> Any:
     return kernels.on(g, x).normal_density(g, x)

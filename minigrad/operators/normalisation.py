@@ -16,10 +16,6 @@ from minigrad.operators.declare import Array, composite_of_floats, engine, opera
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.weighing import weigh
 
-__all__ = [
-    "batch_norm", "group_norm", "instance_norm", "layer_norm", "local_response_norm", "rms_norm",
-]  # fmt: skip
-
 
 def _normalize_vjp(
     g: Any,

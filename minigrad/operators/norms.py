@@ -14,8 +14,6 @@ from minigrad.operators.indexing import one_axis
 from minigrad.operators.reductions import expand_reduced
 from minigrad.operators.shapes import as_float
 
-__all__ = ["cond", "matrix_norm", "norm", "vector_norm"]
-
 
 def _order(ord: Any) -> Any:
     """``ord`` as a word or a number, also out of an array of one."""

@@ -23,6 +23,7 @@ FILES = [
 def __getattr__(name: str) -> Any:
     """The operator of this name, from the file that defines it."""
     for file in FILES:
-        if name in file.__all__:
-            return getattr(file, name)
+        found = getattr(file, name, None)
+        if getattr(found, "__module__", "") == file.__name__:
+            return found
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,8 +10,6 @@ from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import distinct, sample
 from minigrad.operators.indexing import take_axis
 
-__all__ = ["pad"]
-
 
 def _pad_vjp(g: Any, _ans: Any, _x: Any, pad_width: Any, constant_values: Any = 0) -> Any:
     widths = np.broadcast_to(pad_width, (_x.ndim, 2))

@@ -10,8 +10,6 @@ import numpy as np
 from minigrad.operators.declare import Array, composite, engine
 from minigrad.operators.domain import sample
 
-__all__ = ["polyadd", "polyder", "polyint", "polymul", "polysub", "polyval", "vander"]
-
 
 @composite(
     np.polyval,

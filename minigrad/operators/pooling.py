@@ -39,12 +39,6 @@ from minigrad.operators.weighing import weigh
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
-__all__ = [
-    "adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_max_pool1d", "adaptive_max_pool2d",
-    "avg_pool1d", "avg_pool2d", "global_avg_pool2d", "global_max_pool2d", "max_pool1d",
-    "max_pool2d", "max_unpool1d", "max_unpool2d",
-]  # fmt: skip
-
 
 def _windows(
     name: str,

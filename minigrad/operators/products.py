@@ -10,11 +10,6 @@ import numpy as np
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import sample
 
-__all__ = [
-    "cross", "dot", "inner", "kron", "matmul", "matvec", "multi_dot", "outer", "vdot", "vecdot",
-    "vecmat",
-]  # fmt: skip
-
 
 def transposed(x: Any) -> Any:
     """The last two axes exchanged."""

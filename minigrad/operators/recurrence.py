@@ -12,8 +12,6 @@ from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, Rule, operator
 from minigrad.operators.domain import sample
 
-__all__ = ["gru_hidden", "lstm_cell", "lstm_hidden"]
-
 
 def _check_gates(name: str, gates: Any, state: Any, of: int) -> None:
     if gates.shape[-1] != of * state.shape[-1]:

@@ -24,13 +24,6 @@ from minigrad.operators.indexing import one_axis, one_line, take_axis
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
 
-__all__ = [
-    "astype", "atleast_1d", "atleast_2d", "atleast_3d", "broadcast_arrays", "broadcast_to", "copy",
-    "expand_dims", "flip", "fliplr", "flipud", "imag", "matrix_transpose", "meshgrid", "moveaxis",
-    "permute_dims", "ravel", "real", "repeat", "reshape", "resize", "roll", "rollaxis", "rot90",
-    "squeeze", "swapaxes", "tile", "transpose",
-]  # fmt: skip
-
 
 @operator(
     getattr(np, "astype", None),

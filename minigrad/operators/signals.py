@@ -9,8 +9,6 @@ import numpy as np
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import Domain, anywhere, sample
 
-__all__ = ["convolve", "correlate", "interp"]
-
 
 @operator(
     vjp=(

@@ -13,11 +13,6 @@ from minigrad.operators.nan_reductions import with_nan
 from minigrad.operators.reductions import AXES, axes_of
 from minigrad.operators.shapes import as_float
 
-__all__ = [
-    "median", "nanmedian", "nanpercentile", "nanquantile", "partition", "percentile", "quantile",
-    "sort",
-]  # fmt: skip
-
 
 @composite(
     np.sort,

@@ -17,8 +17,6 @@ from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import Domain, anywhere, positive, sample
 from minigrad.operators.rows import PAIRS
 
-__all__ = ["digamma", "erf", "erfc", "gammaln", "xlogy"]
-
 #: Bernoulli's numbers B2, B4, ..., for the expansions of gamma at infinity.
 BERNOULLI = (
     1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798,

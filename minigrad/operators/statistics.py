@@ -12,8 +12,6 @@ from minigrad.operators.domain import anywhere, distinct, positive, sample
 from minigrad.operators.indexing import one_axis, scatter
 from minigrad.operators.shapes import as_float
 
-__all__ = ["average", "bincount", "corrcoef", "cov"]
-
 
 @composite(
     np.average,

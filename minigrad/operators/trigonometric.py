@@ -12,11 +12,6 @@ from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import Domain, inside_unit, nonzero, sample
 from minigrad.operators.rows import PAIRS, unary
 
-__all__ = [
-    "acos", "arccos", "arcsin", "arctan", "arctan2", "asin", "atan", "atan2", "cos", "deg2rad",
-    "degrees", "hypot", "rad2deg", "radians", "sin", "sinc", "tan", "unwrap",
-]  # fmt: skip
-
 _away_from_poles = Domain("away_from_poles", low=-1.3, high=1.3)
 
 sin = unary(np.sin, lambda g, _ans, x: g * np.cos(x), example="tensor([0.0]) -> tensor([0.])")

@@ -14,9 +14,6 @@ from minigrad.operators.domain import sample
 from minigrad.operators.pooling import adaptive_avg_pool2d, sum_pool2d_grad
 from minigrad.operators.weighing import weigh
 
-__all__ = ["interpolate"]
-
-
 #: The modes for signals and for images.
 MODES = {
     3: ("nearest", "nearest-exact", "linear", "area"),

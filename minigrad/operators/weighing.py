@@ -10,8 +10,6 @@ from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 
-__all__ = ["weigh"]
-
 
 def _weigh_vjp(g: Any, _ans: Any, _x: Any, matrix: Any, axis: int) -> Any:
     return weigh(g, matrix=matrix.T, axis=axis)

@@ -3,6 +3,7 @@
 ``Training`` is what a callback sees of the trainer, so this file does not import ``trainer.py``.
 """
 
+# ruff: noqa: D102 (the methods of the protocol are explained where Trainer has them)
 from __future__ import annotations
 
 import contextlib
@@ -25,11 +26,6 @@ from minigrad.lazy import extra
 from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
 from minigrad.training.metrics import Metric, best_is_smaller
-
-__all__ = [
-    "CSVLogger", "Callback", "EarlyStopping", "LambdaCallback", "LearningRateScheduler",
-    "ModelCheckpoint", "TensorBoard", "TerminateOnNaN",
-]  # fmt: skip
 
 
 class Training(Protocol):

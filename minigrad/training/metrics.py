@@ -20,11 +20,6 @@ from minigrad.training.losses import BINARY, CLASSES, REGRESSION, Loss
 
 Array: TypeAlias = NDArray[Any]
 
-__all__ = [
-    "Accuracy", "ConfusionMatrix", "F1", "MeanAbsoluteError", "MeanSquaredError", "Metric",
-    "Precision", "Recall", "TopKAccuracy",
-]  # fmt: skip
-
 
 class Metric:
     """Base of metrics: ``reset()``, then ``update(output, target)`` per batch, then ``result()``.

@@ -51,8 +51,6 @@ from minigrad.training.progress import Progress, progress, shown_values
 from minigrad.training.ranks import Alone, ranks_for
 from minigrad.training.weights import Weighing, checked_sample_weight
 
-__all__ = ["Trainer"]
-
 Array = NDArray[Any]
 Logs = dict[str, Any]
 
