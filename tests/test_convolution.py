@@ -232,6 +232,14 @@ def test_im2col_and_col2im_are_adjoint(window):
     assert one == pytest.approx(other, rel=1e-12)
 
 
+def test_each_side_is_padded_for_itself():
+    x = draw(1, 2, 3, 4)
+    for top, bottom, left, right in itertools.product((0, 1), (0, 2), (0, 1), (0, 2)):
+        frame = ((top, bottom), (left, right))
+        expected = F.im2col(np.pad(x, ((0, 0), (0, 0), *frame)), 2)
+        np.testing.assert_array_equal(F.im2col(x, 2, padding=frame).numpy(), expected.numpy())
+
+
 # -- bad input -------------------------------------------------------------------------------------
 
 

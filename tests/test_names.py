@@ -6,6 +6,7 @@ import linecache
 import shutil
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from pathlib import PurePath
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.engine.node import Leaf
-from minigrad.engine.printable import clean, visible
+from minigrad.engine.printable import clean, shown_settings, visible
 from minigrad.operators.declare import OPERATORS, RUN_BY
 
 PLAIN = "plain"
@@ -206,3 +207,23 @@ def test_operators_are_shown_by_the_names_of_public_functions():
     wide = mg.tensor([[3e38, -3e38]], requires_grad=True)
     with pytest.raises(mg.AnomalyError, match=r"^cross_entropy made"), mg.detect_anomaly():
         nn.functional.cross_entropy(wide, mg.tensor([1]))
+
+
+class Shown:
+    def __init__(self, value=0, other=None):
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, ""), (False, "value=False"), (None, "value=None"), ("a", "value='a'"),
+        (len, "value=<built-in function len>"), (lambda: 0, "value=<lambda>"), (object(), "value=<object>"), ("b" * 58, f"value='{'b' * 58}'"),
+        ("b" * 59, "value=<str>"), ([1, object()], "value=[1, <object>]"), ([0] * 8, f"value={[0] * 8}"),
+        ([0] * 30, "value=<list>"), (np.zeros((2, 3)), "value=ndarray of shape (2, 3)"),
+        (np.array([[1.5]])[0, 0], "value=np.float64(1.5)"), (np.array("x\ny"), "value=array('x\\ny', dtype='<U3')"),
+        (PurePath("a"), "value='a'"),
+    ],
+)  # fmt: skip
+def test_settings_are_shown_in_short(value, text):
+    assert shown_settings(Shown(value)) == f"Shown({text})"

@@ -218,3 +218,12 @@ def test_as_many_shapes_as_the_limit_says():
         layer = nn.Linear(10**6, 10**6)  # takes no memory
     assert layer.weight.shape == (10**6, 10**6)
     assert abs(nn.Linear(3, 2).weight).max().item() > 0
+
+
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"])
+def test_recurrent_weights_are_uniform_up_to_the_root_of_their_number(kind):
+    k = 1 / math.sqrt(25)
+    for parameter in getattr(nn, kind)(16, 25).parameters():
+        largest = np.abs(parameter.numpy()).max()
+        assert 0.9 * k < largest <= k
+        assert parameter.numpy().std() == pytest.approx(k / math.sqrt(3), rel=0.25)

@@ -352,3 +352,25 @@ def test_warm_restarts_count_whole_epochs():
     schedule = optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 3)
     schedule.step(1.5)
     assert schedule.last_epoch == 1
+
+
+def test_a_sequence_takes_its_own_states_only():
+    def made():
+        optimizer = ours()
+        optimizer.step()
+        parts = [lr_scheduler.StepLR(optimizer, 1), lr_scheduler.ExponentialLR(optimizer, 0.5)]
+        return lr_scheduler.SequentialLR(optimizer, parts, milestones=[2])
+
+    first, second = made(), made()
+    first.step()
+    state = first.state_dict()
+    second.load_state_dict(copy.deepcopy(state))
+    for _ in range(4):
+        first.step()
+        second.step()
+        assert second.get_last_lr() == first.get_last_lr()
+    for wrong in (None, (), "xy", state["schedulers"][:1], 3 * state["schedulers"]):
+        with pytest.raises(ValueError, match="expected the states of 2 schedules, got"):
+            second.load_state_dict({**state, "schedulers": wrong})
+    with pytest.raises(ValueError, match="SequentialLR: load_state_dict: expected"):
+        second.load_state_dict({"schedulers": state["schedulers"]})

@@ -34,6 +34,14 @@ def test_python_scalars_are_weak(other):
         assert g.dtype == np.float32
 
 
+def test_a_tensor_tells_how_it_came():
+    x = mg.ones(1, requires_grad=True)
+    assert [repr(t) for t in (x, x * 2, (x * 2).detach(), x.astype(np.float64))] == [
+        "tensor([1.], requires_grad=True)", "tensor([2.], op=multiply)", "tensor([2.])",
+        "tensor([1.], dtype=float64, op=astype)",
+    ]  # fmt: skip
+
+
 def test_a_list_operand_is_float32():
     assert (mg.ones(2) + [1.0, 2.0]).dtype == np.float32
 

@@ -75,6 +75,7 @@ CASES = {
     "split of a loader": (
         DataLoader(ArrayDataset(X, Y)), None, {"validation_split": 0.5}, ValueError, "needs arrays",
     ),
+    "negative split": (X, Y, {"validation_split": -0.5}, ValueError, r"in \[0, 1\), got -0.5"),
     "two validations": (
         X, Y, {"validation_split": 0.5, "validation_data": (X, Y)}, ValueError, "not both",
     ),
@@ -170,6 +171,12 @@ def test_names_and_objects_that_nobody_knows():
         mg.Trainer(nn.ReLU())
     with pytest.raises(ValueError, match="SGD holds 2 parameters, none of them of this Linear"):
         mg.Trainer(net, optim.SGD(nn.Linear(3, 4).parameters(), lr=0.1))
+
+
+@pytest.mark.parametrize("label", [0, 1])
+def test_targets_of_one_class_are_allowed(label):
+    net = mg.Trainer(nn.Linear(3, 1), loss="binary_cross_entropy_with_logits")
+    assert len(net.fit(X, np.full(40, label), epochs=1, verbose=0)) == 1
 
 
 def test_labels_to_be_ignored_are_allowed():

@@ -76,6 +76,8 @@ KINDS = [
 ]
 #: Tests run for one mutant at most.
 MOST = 100
+#: A line that so many tests reach at most says which of them are about it.
+FEW = 400
 #: The processor's time that all of them may take: who is alive then has survived.
 SECONDS = 5
 #: Where a test takes so many times as long as it did, and at least the seconds, it has noticed.
@@ -137,7 +139,8 @@ def places_of(name: str) -> dict[tuple[str, int], tuple[tuple[int, int], Any, in
     return found
 
 
-#: What a declaration says for the tests, and the check of `zip` that lengths are as they must be.
+#: What a declaration says for the tests, as `sample(...)` does, and the check of `zip` that
+#: lengths are as they must be.
 NOT_CODE = {"domain", "reference", "samples", "strict"}
 
 
@@ -155,8 +158,10 @@ class Spans:
                 self.add(node.annotation)
             elif isinstance(node, ast.keyword) and node.arg in NOT_CODE:
                 self.add(node.value)
-            elif isinstance(node, ast.Raise) or (
-                isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            elif (
+                isinstance(node, ast.Raise)
+                or (isinstance(node, ast.Call) and ast.unparse(node.func) == "sample")
+                or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
             ):
                 self.add(node)
 
@@ -410,11 +415,25 @@ def read_reach() -> dict[str, Any]:
                 tests[test] = len(tests)
                 seconds.append(taken)
             places.append(tests[test])
+        together = places == [*range(places[0], places[0] + len(places))]
         for file, lines in known["lines"].items():
-            for line, bits in lines.items():
-                for i in ones(bits):
-                    all_lines[file][line] |= 1 << places[i]
+            for line in lines.keys() - heads(file):
+                bits = lines[line]
+                if together:
+                    all_lines[file][line] |= bits << places[0]
+                else:
+                    all_lines[file][line] |= sum(1 << places[i] for i in ones(bits))
     return {"tests": [*tests], "seconds": seconds, "lines": all_lines}
+
+
+def heads(file: str) -> set[int]:
+    """The lines from ``def`` to the function's first statement, which run when it is imported."""
+    found: set[int] = set()
+    if (ROOT / file).exists():
+        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                found.update(range(node.lineno, node.body[0].lineno))
+    return found
 
 
 def ones(bits: int) -> list[int]:
@@ -435,6 +454,7 @@ class Hunt:
         self.items: dict[str, pytest.Item] = {}
         self.functions: dict[str, list[FunctionType]] = {}
         self.caches: list[Any] = []
+        self._rarities: dict[tuple[str, range], Counter[int]] = {}
         self.at_import: dict[str, set[int]] = {}
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -537,7 +557,10 @@ class Hunt:
         return bool((inside - heads) & lines)
 
     def chosen(self, mutant: dict[str, Any], around: bool = False) -> list[str]:
-        """The tests to run: those that noticed changes near it, those of its name, then quick ones.
+        """The tests to run: those that noticed changes near it, then the best for their time.
+
+        Of a line that thousands reach, those are the best that carry the function's name, or reach
+        other lines of the function, or of the file, that few reach.
 
         ``around``: those that reach what is named at the line, or the function that begins near it,
         or else the file.
@@ -559,6 +582,9 @@ class Hunt:
         before: list[str] = []
         for place in self.places(mutant):
             before += [test for test, _ in self.noticed[place].most_common(4)]
+        inside = [span for _, span in definitions(mutant["file"]) if line in span]
+        around_it = self.rarities(mutant["file"], min(inside, key=len, default=range(line, line)))
+        in_file = self.rarities(mutant["file"], range(1_000_000))
         names = re.compile("|".join(self.places(mutant)[:-1]).lower())
         seen: Counter[str] = Counter()
         rank = {}
@@ -566,13 +592,25 @@ class Hunt:
             # One test of each function first, but not a slow one before many quick ones.
             function = tests[i].partition("[")[0]
             seen[function] += 1
-            named = names.search(tests[i].lower()) is not None
             cost = (seconds[i] + 0.003) * seen[function]
-            rank[i] = (tests[i] not in before, not named, cost)
+            named = names.search(tests[i].lower()) is not None
+            worth = 0.02 + around_it[i] + 0.1 * in_file[i] + 0.5 * named
+            rank[i] = (tests[i] not in before, cost / worth)
         found.sort(key=rank.__getitem__)
         first = [t for t in self.items if around and t.startswith(DECLARED)]
         ranked = [*first, *(tests[i] for i in found)]
         return [t for t in ranked if t not in self.unfit][:MOST]
+
+    def rarities(self, file: str, span: range) -> Counter[int]:
+        """For each test the sum of 1 / how many reach a line, over the lines that it reaches."""
+        if (file, span) not in self._rarities:
+            found: Counter[int] = Counter()
+            for line, bits in self.reach["lines"].get(file, {}).items():
+                count = bits.bit_count()
+                if line in span and count <= FEW:
+                    found.update(dict.fromkeys(ones(bits), 1 / count))
+            self._rarities[file, span] = found
+        return self._rarities[file, span]
 
     def places(self, mutant: dict[str, Any]) -> list[str]:
         """What stands around a mutant, from its function to its file."""
