@@ -54,7 +54,7 @@ site-check: docs  ## look at every page of the documentation in Chromium, wide a
 	$(SETUP) test
 	@$(RUN) -c "import importlib.util as i, sys; sys.exit(not i.find_spec('axe_playwright_python'))" \
 		|| $(RUN) -m pip install --quiet --no-deps "axe-playwright-python>=0.1.7"
-	$(TEST) tests/test_site.py -m site $(ARGS)
+	$(TEST) tests/test_site.py tests/test_versions.py -m site $(ARGS)
 
 parity:  ## compare every operator with PyTorch, which is installed into .venv
 	$(SETUP) test
