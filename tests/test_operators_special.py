@@ -440,3 +440,25 @@ def test_least_squares_of_stacks_are_those_of_their_matrices():
     assert rank.tolist() == [2, 3]
     assert residuals.shape == (0,)
     np.testing.assert_allclose(z[0].numpy(), np.linalg.lstsq(a[0], b[0], rcond=None)[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("shape", "place", "values", "axis"),
+    [
+        ((4,), 1, (3,), None), ((4,), 1, (), None), ((4,), -1, (2,), 0), ((4,), [1], (2,), None),
+        ((4,), [0, 4], (2,), None), ((2, 3), 1, (3,), 0), ((2, 3), 1, (2,), 1), ((2, 3), 1, (), 1),
+        ((2, 3), 0, (2, 3), 0), ((2, 3), 5, (4,), None), ((2, 3), slice(0, 2), (3,), 0),
+        ((2, 3), [1], (2, 2), 1), ((2, 3), [1], (2, 1), 1), ((2, 3), [-1], (2,), 1),
+        ((4,), slice(1, 2), (2,), None), ((2, 3), np.array([True, False]), (2, 3), 0),
+    ],
+)  # fmt: skip
+def test_one_place_takes_many_elements_as_in_numpy(shape, place, values, axis):
+    rng = np.random.default_rng(0)
+    arr, new = rng.normal(size=shape), rng.normal(size=values)
+    expected = np.insert(arr, place, new, axis)
+    np.testing.assert_array_equal(mg.insert(mg.tensor(arr), place, new, axis).numpy(), expected)
+
+
+def test_an_insertion_that_numpy_refuses_is_refused():
+    with pytest.raises(ValueError, match="insert"):
+        mg.insert(mg.ones((2, 3)), [0, 1], np.ones((3, 3)), 0)

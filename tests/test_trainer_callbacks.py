@@ -195,6 +195,13 @@ def test_the_learning_rate_follows_a_function():
     assert one.history.history["lr"] == [0.05, 0.025, 0.0125]
     one = run(LearningRateScheduler(lambda epoch: 1 / (epoch + 1)), epochs=2)
     assert one.history.history["lr"] == [1, 0.5]
+    linear = nn.Linear(3, 3)
+    groups = [{"params": [linear.weight], "lr": 0.5}, {"params": [linear.bias], "lr": 0.25}]
+    two = mg.Trainer(linear, optim.SGD(groups))
+    halve = LearningRateScheduler(lambda epoch, lr: lr / 2)
+    two.fit(np.ones((2, 3), np.float32), [0, 1], epochs=2, verbose=0, callbacks=[halve])
+    assert [group["lr"] for group in two.optimizer.param_groups] == [0.125, 0.0625]
+    assert two.history.history["lr"] == [0.25, 0.125]  # of the first group
     with pytest.raises(ValueError, match="gave -1 for epoch 0"):
         run(LearningRateScheduler(lambda epoch: -1))
     with pytest.raises(TypeError, match="got float"):

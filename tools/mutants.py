@@ -113,9 +113,11 @@ LEFT_OUT = (
 def mutants_of(path: Path) -> Iterator[dict[str, Any]]:
     """Every mutation of a file: its kind, which occurrence of that kind, and its line."""
     name = path.relative_to(ROOT).as_posix()
-    left_out = Spans(path.read_text(encoding="utf-8"))
+    text = path.read_text(encoding="utf-8")
+    left_out = Spans(text)
     for (kind, occurrence), (start, _, _) in places_of(name).items():
-        if start not in left_out:
+        # A star before arguments that have names is no product.
+        if start not in left_out and not text.startswith("*,", offset(text, start)):
             key = f"{name}:{kind}:{occurrence}"
             yield {"key": key, "file": name, "kind": kind, "n": occurrence, "line": start[0]}
 
@@ -160,7 +162,7 @@ class Spans:
                 self.add(node.value)
             elif (
                 isinstance(node, ast.Raise)
-                or (isinstance(node, ast.Call) and ast.unparse(node.func) == "sample")
+                or (isinstance(node, ast.Call) and ast.unparse(node.func) in {"sample", "Domain"})
                 or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
             ):
                 self.add(node)

@@ -312,15 +312,12 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Arra
     # Where everything comes from: NumPy inserts the numbers of the new elements among the old.
     n, places = arr.shape[axis], engine.constant(obj)
     new = len(np.insert(np.arange(n), places, -1)) - n
-    single = np.ndim(places) == 0 and not isinstance(places, slice)
-    if single and values.ndim and arr.ndim == 1:
-        new = values.size
-    sources = np.insert(np.arange(n), places, np.arange(n, n + new))
-    if single and values.ndim and arr.ndim > 1:
+    if new == 1:  # one place takes all that the values have along the axis
         values = np.reshape(values, (1,) * (arr.ndim - values.ndim) + values.shape)
-        values = np.moveaxis(values, 0, axis)
+        if np.ndim(places) == 0 and not isinstance(places, slice):
+            values = np.moveaxis(values, 0, axis)
         new = values.shape[axis]
-        sources = np.insert(np.arange(n), places, np.arange(n, n + new))
+    sources = np.insert(np.arange(n), places, np.arange(n, n + new))
     shape = [*arr.shape]
     shape[axis] = new
     both = np.concatenate([arr, np.broadcast_to(values, shape)], axis=axis)
