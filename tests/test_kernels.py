@@ -190,8 +190,9 @@ def _activation(name, draw):
 
 def _rows(name, draw):
     """The arguments of softmax and of losses, now and then with infinite logits."""
-    shape = (draw.of(0, 1, 5, 40), draw.int(1, 4)) if "cross" in name else draw.of(
-        (1,), (5, 4), (0, 3), (2, 3, 9)
+    # Compiled loops begin at 16 columns, and go on in float64 after 4096.
+    shape = (draw.of(0, 1, 5, 40), draw.of(draw.int(1, 4), 37, 4100)) if "cross" in name else draw.of(
+        (1,), (5, 4), (0, 3), (2, 3, 9), (3, 2, 16), (7, 37), (2, 4100)
     )  # fmt: skip
     x = draw.of(1, 100) * draw.array(*shape)
     if draw.int(0, 3) == 0 and x.size and "log_softmax_grad" not in name:
@@ -287,9 +288,9 @@ def _columns(draw):
 #: The drawn arguments of each kernel.
 ARGUMENTS = {
     **{name: functools.partial(_activation, name)
-       for name in ("logistic", "relu", "silu", "leaky_relu", "elu", "softplus", "normal_cdf")},
+       for name in ("logistic", "relu", "silu", "gelu_tanh", "leaky_relu", "elu", "softplus", "normal_cdf")},
     **{name: functools.partial(_activation, name)
-       for name in ("logistic_grad", "relu_grad", "silu_grad", "leaky_relu_grad", "elu_grad", "normal_density")},
+       for name in ("logistic_grad", "relu_grad", "silu_grad", "gelu_tanh_grad", "leaky_relu_grad", "elu_grad", "normal_density")},
     "im2col": lambda draw: draw.image(),
     "col2im": _columns,
     "linear": _linear,
@@ -513,7 +514,7 @@ def run_operators():
         F.max_pool2d(y, 2), F.avg_pool2d(y, 3, 2), F.adaptive_avg_pool2d(y, 4),
         F.batch_norm(y, None, None, b, training=True), F.layer_norm(y, 6), F.group_norm(y, 2, b),
         F.batch_norm(y, np.zeros(4), np.ones(4), b), F.sigmoid(y), F.relu(y), F.silu(y), F.leaky_relu(y),
-        F.selu(y), F.softplus(y), F.gelu(y), F.softmax(y), F.log_softmax(y), F.cross_entropy(rows, [0] * 5),
+        F.selu(y), F.softplus(y), F.gelu(y), F.gelu(y, "tanh"), F.softmax(y), F.log_softmax(y), F.cross_entropy(rows, [0] * 5),
         F.binary_cross_entropy_with_logits(rows, rows.detach() ** 2 / 2),
         F.im2col(x, 2), F.col2im(F.im2col(x, 2), x.shape, 2),
         F.linear(steps, rows[:, :1] @ rows[:1, [0, 1, 2, 2]], None), rows[[0, 0, 4]],

@@ -22,14 +22,19 @@ LARGE = 4096
 #: The kernels that are compiled, by the file of ``compiled/`` that they stand in.
 COMPILED = {
     "activations": (
-        "elu elu_grad leaky_relu leaky_relu_grad logistic logistic_grad relu relu_grad silu "
-        "silu_grad softplus"
+        "elu elu_grad gelu_tanh gelu_tanh_grad leaky_relu leaky_relu_grad logistic logistic_grad "
+        "relu relu_grad silu silu_grad softplus"
     ),
     "convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
     "in_place": "adam sgd",
+    "normal_distribution": "normal_cdf normal_density",
     "normalisation": "affine moments normalize normalize_grad",
     "recurrence": (
         "gru_hidden gru_hidden_grad lstm_cell lstm_cell_grad lstm_hidden lstm_hidden_grad"
+    ),
+    "softmax": (
+        "cross_entropy cross_entropy_grad log_softmax log_softmax_grad logistic_loss "
+        "logistic_loss_grad softmax softmax_grad"
     ),
     "pooling": "max_pool2d max_pool2d_grad sum_pool2d sum_pool2d_grad",
 }

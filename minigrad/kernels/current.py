@@ -24,8 +24,8 @@ from minigrad.lazy import load_late
 #: name. They are imported at first use: together they would take as long as the rest of minigrad.
 PLACES = {
     "activations": (
-        "elu elu_grad leaky_relu leaky_relu_grad logistic logistic_grad relu relu_grad silu "
-        "silu_grad softplus"
+        "elu elu_grad gelu_tanh gelu_tanh_grad leaky_relu leaky_relu_grad logistic logistic_grad "
+        "relu relu_grad silu silu_grad softplus"
     ),
     "convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
     "im2col": "col2im im2col",

@@ -19,6 +19,8 @@ from minigrad.kernels.elementwise import each
 SCALE = 4.0
 #: Degrees at which the interpolation is as exact as rounding allows.
 DEGREES = {np.dtype(np.float16): 10, np.dtype(np.float32): 10, np.dtype(np.float64): 22}
+#: Masks that leave so few digits of a number that its square is exact.
+FEW_DIGITS = {2: -(1 << 6), 4: -(1 << 12), 8: -(1 << 27)}
 #: Beyond this the tail is 0 in every dtype, and a**2 would overflow before long.
 FARTHEST = 40.0
 
@@ -37,7 +39,7 @@ def _scaled_tail(a: float) -> float:
 
 
 @functools.cache
-def _coefficients(degree: int) -> tuple[float, ...]:
+def coefficients(degree: int) -> tuple[float, ...]:
     """The polynomial in t through the Chebyshev points, highest power first."""
     from numpy.polynomial import chebyshev
 
@@ -61,7 +63,7 @@ _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 def scaled_tail(a: Any) -> Any:
     """The probability beyond a, times e^(a^2 / 2): a smooth function of float64 a >= 0."""
     inverse = 1.0 / (a + SCALE)
-    return np.polyval(_coefficients(22), 1.0 - (2.0 * SCALE) * inverse) * inverse
+    return np.polyval(coefficients(22), 1.0 - (2.0 * SCALE) * inverse) * inverse
 
 
 def plain_normal_cdf(x: Any) -> Any:
@@ -71,7 +73,10 @@ def plain_normal_cdf(x: Any) -> Any:
 
 def normal_cdf(x: Any) -> Any:
     """``plain_normal_cdf`` by a polynomial."""
-    first, *rest = _coefficients(DEGREES.get(x.dtype, 22))
+    if x.dtype.itemsize not in FEW_DIGITS or not x.dtype.isnative:
+        return plain_normal_cdf(x)
+    first, *rest = coefficients(DEGREES.get(x.dtype, 22))
+    whole, mask = np.dtype(f"i{x.dtype.itemsize}"), FEW_DIGITS[x.dtype.itemsize]
 
     def formula(out: Any, a: Any, s: Any, t: Any, x: Any) -> None:
         np.abs(x, out=a)
@@ -88,9 +93,7 @@ def normal_cdf(x: Any) -> Any:
         np.multiply(out, s, out=out)
         # The rounding of a^2 would show in the exponential: a = h + r, with an h that has few
         # digits, so that h^2 is exact, and a^2 = h^2 + r (a + h).
-        np.multiply(a, 64.0, out=s)
-        np.rint(s, out=s)
-        np.multiply(s, 1.0 / 64.0, out=s)
+        np.bitwise_and(a.view(whole), mask, out=s.view(whole))
         np.subtract(a, s, out=t)
         np.add(a, s, out=a)
         np.multiply(t, a, out=t)

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
 from minigrad.kernels import activations as numpy_set
-from minigrad.kernels.compiled.build import compiled
+from minigrad.kernels.activations import CUBIC, FARTHEST, LINEAR
+from minigrad.kernels.compiled.elementwise import kernel_by_element
 from minigrad.kernels.compiled.functions import (
     exp,
     expm1,
@@ -20,70 +19,10 @@ from minigrad.kernels.compiled.functions import (
     logistic as logistic_of,
     most,
 )
-from minigrad.kernels.compiled.layout import pieces
 from minigrad.kernels.compiled.vectors import LANES, absolute, if_below, load, splat, store
-from minigrad.kernels.threads import run
 
-#: The elements of one piece.
-PIECE = 1 << 16
 ZERO = np.float32(0.0)
-
-
-def _fit(*arrays: Any) -> bool:
-    """Whether all of these lie in memory alike, without gaps, as float32."""
-    first = arrays[0]
-    return all(
-        isinstance(a, np.ndarray)
-        and a.dtype.char == "f"
-        and a.dtype.isnative
-        and a.shape == first.shape
-        and a.strides == first.strides
-        and a.size >= LANES
-        and a.flags.aligned
-        for a in arrays
-    ) and bool(first.flags.c_contiguous or _has_no_gaps(first))
-
-
-def _has_no_gaps(x: Any) -> bool:
-    """Whether the elements lie side by side in some order of the axes."""
-    order = sorted(range(x.ndim), key=lambda a: -x.strides[a])
-    return bool(x.transpose(order).flags.c_contiguous)
-
-
-def _each(loop: Callable[..., None], arrays: Sequence[Any], *numbers: float) -> Any:
-    """Call ``loop`` on pieces of the arrays, which lie in memory alike."""
-    out = np.empty_like(arrays[0], subok=False)
-    rows = [a.ravel("K") for a in arrays]
-    for row in rows:
-        row.flags.writeable = False
-    target, scalars = out.ravel("K"), [np.float32(number) for number in numbers]
-    if out.size <= PIECE:  # one piece, which is not worth the preparations
-        loop(*rows, target, *scalars, 0, out.size)
-        return out
-
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        for start, stop in some:
-            loop(*rows, target, *scalars, start, stop)
-
-    run(work, pieces(out.size, PIECE), out.size * 4e-10)
-    return out
-
-
-def kernel(loop: Callable[..., None]) -> Callable[..., Any]:
-    """The kernel of a loop's name, which leaves to NumPy what does not fit.
-
-    The loop's arguments are those of the kernel, arrays first, with ``out`` after the arrays.
-    """
-    count = loop.__code__.co_varnames.index("out")
-    numpy, runs = getattr(numpy_set, loop.__name__), compiled(loop)
-
-    @functools.wraps(numpy)
-    def call(*given: Any) -> Any:
-        arrays = given[:count]
-        return _each(runs, arrays, *given[count:]) if _fit(*arrays) else numpy(*given)
-
-    call.__module__ = __name__
-    return call
+kernel = functools.partial(kernel_by_element, numpy_set)
 
 
 @kernel
@@ -118,6 +57,27 @@ def silu_grad(g, x, out, start, stop):
         e = exp(near)
         t = e + 1.0
         store(out, i, (near / t + 1.0) * (e / t) * load(g, i))
+
+
+@kernel
+def gelu_tanh(x, out, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        value = load(x, i)
+        near = most(least(value, FARTHEST), -FARTHEST)
+        store(out, i, logistic_of(near * (near * near * CUBIC + LINEAR)) * value)
+
+
+@kernel
+def gelu_tanh_grad(g, x, out, start, stop):
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        near = most(least(load(x, i), FARTHEST), -FARTHEST)
+        square = near * near
+        e = exp(least(near * (square * CUBIC + LINEAR), 50.0))
+        t = e + 1.0
+        slope = near * (square * (3.0 * CUBIC) + LINEAR)
+        store(out, i, (slope / t + 1.0) * (e / t) * load(g, i))
 
 
 @kernel

@@ -52,9 +52,14 @@ def _rest(r):
 @inlined
 def exp(x):
     """e^x."""
-    x = most(least(x, HIGHEST), LOWEST)
-    n = nearest(x * PER_LN2)
-    r = (x - n * LN2_HIGH) - n * LN2_LOW
+    return exp_of_sum(most(least(x, HIGHEST), LOWEST), splat(np.float32(0.0)))
+
+
+@inlined
+def exp_of_sum(x, small):
+    """e^(x + small), whose sum is not rounded; x must lie between LOWEST - 2 and HIGHEST."""
+    n = nearest((x + small) * PER_LN2)
+    r = ((x - n * LN2_HIGH) - n * LN2_LOW) + small
     # In two factors, because 2^n alone may be too large, or too small, for float32.
     half = nearest(n * 0.5)
     return ((_rest(r) + 1.0) * power_of_two(half)) * power_of_two(n - half)

@@ -206,18 +206,15 @@ nearest, absolute = _of_each("rint"), _of_each("fabs")
 
 @instruction
 def power_of_two(_: Any, x: Any) -> Any:
-    """2^x, for whole numbers from -126 to 127."""
+    """2^x, for whole numbers from -126 to 127; of NaN, some number."""
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        # Added to 1.5 * 2^23, a whole number stands in the lowest bits: there the exponent of 2^x
+        # is shifted out of. llvm.fptosi.sat would convert the numbers one by one.
+        large = ir.Constant(_VECTOR, [12582912.0 + 127.0] * LANES)
         kind = ir.VectorType(ir.IntType(32), LANES)
-        name = f"llvm.fptosi.sat.v{LANES}i32.v{LANES}f32"  # NaN, too, gives some number
-        convert = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(kind, [_VECTOR]), name
-        )
-        whole = builder.call(convert, args)
-        bits = builder.shl(
-            builder.add(whole, ir.Constant(kind, [127] * LANES)), ir.Constant(kind, [23] * LANES)
-        )
+        whole = builder.bitcast(builder.fadd(args[0], large), kind)
+        bits = builder.shl(whole, ir.Constant(kind, [23] * LANES))
         return builder.bitcast(bits, _VECTOR)
 
     return vector(vector), generate

@@ -1,0 +1,75 @@
+"""Loops over the elements of float32 arrays that lie in memory alike, a piece at a time."""
+
+# pyright: basic, reportMissingImports=false
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels.compiled.build import compiled
+from minigrad.kernels.compiled.layout import pieces
+from minigrad.kernels.compiled.vectors import LANES
+from minigrad.kernels.threads import run
+
+#: The elements of one piece.
+PIECE = 1 << 16
+
+
+def _fit(*arrays: Any) -> bool:
+    """Whether all of these lie in memory alike, without gaps, as float32."""
+    first = arrays[0]
+    return all(
+        isinstance(a, np.ndarray)
+        and a.dtype.char == "f"
+        and a.dtype.isnative
+        and a.shape == first.shape
+        and a.strides == first.strides
+        and a.size >= LANES
+        and a.flags.aligned
+        for a in arrays
+    ) and bool(first.flags.c_contiguous or _has_no_gaps(first))
+
+
+def _has_no_gaps(x: Any) -> bool:
+    """Whether the elements lie side by side in some order of the axes."""
+    order = sorted(range(x.ndim), key=lambda a: -x.strides[a])
+    return bool(x.transpose(order).flags.c_contiguous)
+
+
+def _each(loop: Callable[..., None], arrays: Sequence[Any], *numbers: float) -> Any:
+    """Call ``loop`` on pieces of the arrays, which lie in memory alike."""
+    out = np.empty_like(arrays[0], subok=False)
+    rows = [a.ravel("K") for a in arrays]
+    for row in rows:
+        row.flags.writeable = False
+    target, scalars = out.ravel("K"), [np.float32(number) for number in numbers]
+    if out.size <= PIECE:  # one piece, which is not worth the preparations
+        loop(*rows, target, *scalars, 0, out.size)
+        return out
+
+    def work(some: Sequence[tuple[int, int]]) -> None:
+        for start, stop in some:
+            loop(*rows, target, *scalars, start, stop)
+
+    run(work, pieces(out.size, PIECE), out.size * 4e-10)
+    return out
+
+
+def kernel_by_element(numpy_set: Any, loop: Callable[..., None]) -> Callable[..., Any]:
+    """The kernel of a loop's name, which leaves to NumPy what does not fit.
+
+    The loop's arguments are those of the kernel, arrays first, with ``out`` after the arrays.
+    """
+    count = loop.__code__.co_varnames.index("out")
+    numpy, runs = getattr(numpy_set, loop.__name__), compiled(loop)
+
+    @functools.wraps(numpy)
+    def call(*given: Any) -> Any:
+        arrays = given[:count]
+        return _each(runs, arrays, *given[count:]) if _fit(*arrays) else numpy(*given)
+
+    call.__module__ = loop.__module__
+    return call
