@@ -2,7 +2,7 @@
 
 While :func:`twins` is open, each figure with words in it that is saved as ``name.png`` is saved as
 ``name-ko.svg`` too. Its text stays text, so that making it needs no Korean font: the reader's
-browser has one.
+browser has one. The page of a film, ``name.html``, has a twin ``name-ko.html``.
 """
 
 import contextlib
@@ -12,6 +12,8 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
+
+import minigrad as mg
 
 LABELS = {
     "the line, after some steps": "몇 단계 뒤의 직선",
@@ -97,11 +99,12 @@ def korean(label: str) -> str:
 
 @contextlib.contextmanager
 def twins() -> Generator[None]:
-    """Save each figure a second time, in Korean."""
+    """Save each figure and each film a second time, in Korean."""
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
     save = Figure.savefig
+    save_film = mg.film.save
 
     def save_both(figure: Any, path: Any, **options: Any) -> None:
         save(figure, path, **options)
@@ -112,8 +115,26 @@ def twins() -> Generator[None]:
             twin = Path(path).with_name(f"{Path(path).stem}-ko.svg")
             save(figure, twin, metadata={"Date": None, "Creator": None})
 
-    with patch.object(Figure, "savefig", save_both):
+    def save_both_films(film: Any, path: Any, params: Any = None) -> str:
+        saved = Path(save_film(film, path, params))
+        page = film_in_korean(saved.read_text(encoding="utf-8"))
+        saved.with_name(f"{saved.stem}-ko.html").write_text(page, encoding="utf-8")
+        return str(saved)
+
+    with (
+        patch.object(Figure, "savefig", save_both),
+        patch.object(mg.film, "save", save_both_films),
+    ):
         yield
+
+
+def film_in_korean(page: str) -> str:
+    """The page of a film, with the script that translates its words."""
+    script = Path(__file__).with_name("korean_player.js").read_text(encoding="utf-8")
+    body, end, rest = page.rpartition("</body>")
+    return body.replace('<html lang="en">', '<html lang="ko">', 1) + (
+        f'<script type="module">\n{script}</script>\n{end}{rest}'
+    )
 
 
 @contextlib.contextmanager

@@ -5,7 +5,12 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+from browser import Browser, executable
+
+import minigrad as mg
+from minigrad import nn
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -95,6 +100,8 @@ def test_a_chapter_ends_in_a_film_and_exercises_with_checked_answers(path):
     assert [number for number, _ in found] == [str(n + 1) for n in range(len(found))]
     assert 3 <= len(found) <= 5
     assert exercises.count("<summary>") == len(found)
+    korean = (ROOT / "docs" / "ko" / path.name).read_text(encoding="utf-8")
+    assert f'<iframe class="film" src="../_images/film-{path.stem}-ko.html"' in korean
     for number, answer in found:
         assert "\nassert " in answer or "\n    assert " in answer or "\n>>> " in answer, number
 
@@ -228,3 +235,48 @@ def test_quoted_lines_exist():
     blocks = sum(path.read_text(encoding="utf-8").count("{literalinclude}") for path in DOCUMENTS)
     named = sum(len(QUOTED.findall(path.read_text(encoding="utf-8"))) for path in DOCUMENTS)
     assert blocks == named + len(found)
+
+
+#: What a player may say that is no Korean: code, names, shapes and numbers.
+NO_WORDS = re.compile(r"[\w.]*( = [\w.]+)?( ?[\d×() ]+)?( float\d+)?|\w+=.*")
+
+
+@pytest.mark.skipif(not executable(), reason="there is no Chromium")
+def test_a_film_speaks_korean(tmp_path):
+    """Every word that the player writes, at each step, and its buttons and their titles."""
+    x = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+    with mg.film() as steps:
+        net(mg.ones((2, 1, 4, 4))).sum().backward()
+        (x * x + x.sum(axis=1, keepdims=True)).sum().backward()
+    with COURSE.korean_labels.twins():
+        steps.save(tmp_path / "film.html", {"x": x, **dict(net.named_parameters())})
+    english = (tmp_path / "film.html").read_text(encoding="utf-8")
+    assert "korean" not in english
+    said = set()
+    with Browser() as browser:
+        browser.go(tmp_path / "film-ko.html")
+        for _ in range(len(steps)):
+            said |= set(browser.run(SAID))
+            browser.run("document.getElementById('forth').click()")
+        assert browser.run("document.documentElement.lang") == "ko"
+        assert browser.errors == []
+    assert {"▶ 재생", "규칙", "한 단계 뒤로 (←)", "출력"} <= said
+    wrong = {words for words in said if not re.search("[가-힣]", words)}
+    assert {words for words in wrong if not NO_WORDS.fullmatch(words)} == set()
+    assert "x로 가는 기울기" in said
+
+
+#: All texts outside code and the picture, and all titles and labels; waits for the translation.
+SAID = """new Promise((done) => setTimeout(() => {
+  const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  const found = [];
+  while (walker.nextNode()) {
+    const node = walker.currentNode;
+    if (!node.parentElement.closest("pre, code, script, noscript, #picture")) found.push(node.data.trim());
+  }
+  for (const one of document.querySelectorAll("[title], [aria-label], [placeholder]"))
+    for (const name of ["title", "aria-label", "placeholder"])
+      if (one.hasAttribute(name) && !one.closest("#picture")) found.push(one.getAttribute(name));
+  done(found.filter((text) => /[a-z]{2}|[가-힣]/i.test(text)));
+}, 0))"""
