@@ -5,9 +5,11 @@ The ranks are threads here; ``test_mpi.py`` runs the same programs as processes 
 
 import contextlib
 import copy
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from types import SimpleNamespace
 
 import numpy as np
@@ -233,7 +235,7 @@ def test_other_models_are_none_of_its_business():
 
 
 def test_a_model_that_is_collected_during_a_pass_disturbs_no_other(monkeypatch):
-    reducers, told = [], []
+    kept, reducers, told = {}, [], []
 
     class Reducer:
         def __init__(self, name):
@@ -241,7 +243,8 @@ def test_a_model_that_is_collected_during_a_pass_disturbs_no_other(monkeypatch):
 
         def begin(self, leaves, *, accumulate, recorded):
             told.append(f"{self.name} begins")
-            reducers[:] = [r for r in reducers if r.name != "old"]  # as the finalizer does
+            kept.pop("old", None)
+            gc.collect()
             return leaves
 
         def ready(self, leaf, g):
@@ -250,11 +253,37 @@ def test_a_model_that_is_collected_during_a_pass_disturbs_no_other(monkeypatch):
         def finish(self, sums):
             told.append(f"{self.name} ends")
 
-    reducers += [Reducer("old"), Reducer("new")]
+    def backward():
+        told.clear()
+        x = mg.tensor([2.0], requires_grad=True)
+        (x * x * 3.0).sum().backward()
+        return told
+
+    for name in ("old", "new"):
+        kept[name] = Reducer(name)
+        reducers.append(weakref.ref(kept[name]))
     monkeypatch.setattr("minigrad.engine.tensor.REDUCERS", reducers)
-    x = mg.tensor([2.0], requires_grad=True)
-    (x * x * 3.0).sum().backward()
-    assert told == ["old begins", "new begins", "new gets [12.0]", "old ends", "new ends"]
+    assert backward() == [
+        "old begins", "new begins", "new gets [12.0]", "old ends", "new ends",
+    ]  # fmt: skip
+    assert backward() == ["new begins", "new gets [12.0]", "new ends"]
+
+
+def test_a_collection_never_shortens_the_list_of_reducers():
+    """While tuple() or list() copies a list, a collection may begin: it must leave the list alone."""
+
+    def rank():
+        reducers = data_parallel.REDUCERS
+        model = DataParallel(nn.Linear(2, 1))
+        model.__dict__["itself"] = model  # a circle, which only a collection finds
+        assert [ref() for ref in reducers] == [model._exchange]
+        del model
+        gc.collect()
+        assert [ref() for ref in reducers] == [None]
+        other = DataParallel(nn.Linear(2, 1))
+        assert [ref() for ref in reducers] == [other._exchange]
+
+    threads_as_ranks.run(2, rank)
 
 
 def test_recomputing_does_not_send_twice():

@@ -121,9 +121,8 @@ class OwnReducers(list):
     def append(self, one):
         self._mine().append(one)
 
-    def remove(self, one):
-        if one in self._mine():
-            self._mine().remove(one)
+    def __setitem__(self, where, values):
+        self._mine()[where] = values
 
     def __iter__(self):
         return iter(self._mine())

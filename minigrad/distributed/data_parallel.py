@@ -73,8 +73,8 @@ class DataParallel(Module):
         buffers = [b for b in module.buffers() if b.dtype.kind == "f"]
         exchange = Exchange(found, params, buffers, self.bucket_size)
         self._exchange = exchange
-        REDUCERS.append(exchange)
-        weakref.finalize(self, REDUCERS.remove, exchange)
+        REDUCERS[:] = [ref for ref in REDUCERS if ref() is not None]
+        REDUCERS.append(weakref.ref(exchange))
 
     def _copy_values(self, found: World) -> None:
         """Take over rank 0's parameters and buffers."""

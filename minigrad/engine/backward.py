@@ -7,6 +7,7 @@ visited once however many paths lead to it.
 
 from __future__ import annotations
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -54,8 +55,11 @@ class Reducer(Protocol):
         ...
 
 
-#: Those who are asked to take part in every ``backward()`` and ``tape.gradient()``.
-REDUCERS: list[Reducer] = []
+#: Those who are asked to take part in every ``backward()`` and ``tape.gradient()``. They are held
+#: weakly, and who adds one takes out the dead ones: a collection, which may begin while the list is
+#: copied, must not shorten it.
+REDUCERS: list[weakref.ref[Reducer]] = []
+Reducers: TypeAlias = Sequence[weakref.ref[Reducer]]
 
 
 def backward(
@@ -65,7 +69,7 @@ def backward(
     in_tape: InTape | None = None,
     tensor: MakeTensor | None = None,
     release: bool = False,
-    reducers: Sequence[Reducer] = (),
+    reducers: Reducers = (),
 ) -> dict[Node, Any]:
     """The cotangent of each source that has one; of every trainable leaf if sources is None.
 
@@ -86,11 +90,10 @@ def backward(
     hook = STATE.get().hook
     several = bool(seeds) and isinstance(seeds[0][1], Rows)
     vjps = _vjps(hook, _apply_to_rows if several else _apply_rules, tensor, release)
-    # A copy: a reducer may be collected, and so removed from the list, during the pass.
-    reducers = tuple(reducers)
-    if reducers:
+    taking_part = [r for ref in reducers if (r := ref()) is not None] if reducers else ()
+    if taking_part:
         how = {"accumulate": sources is None, "recorded": tensor is not None}
-        wanted = {leaf: r for r in reducers for leaf in r.begin(ends, **how)}
+        wanted = {leaf: r for r in taking_part for leaf in r.begin(ends, **how)}
         vjps = _telling(wanted, vjps, needed, grads.sums)
     for node in reversed(needed):
         g = grads.pop(node)
@@ -101,7 +104,7 @@ def backward(
                 grads.add(parent, match_input(h, parent, node))
     if hook is not None:
         _show_ends(hook, grads.sums, needed, tensor)
-    for reducer in reducers:
+    for reducer in taking_part:
         reducer.finish(grads.sums)
     if release:
         _free(order, in_tape)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 import threading
 import weakref
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 from typing import Any, ClassVar
 
 import numpy as np
 
-from minigrad.engine.backward import REDUCERS, Reducer
+from minigrad.engine.backward import REDUCERS, Reducers
 from minigrad.engine.node import STATE, Leaf, Node, next_number
 from minigrad.engine.rows import Rows
 from minigrad.engine.settings import checked
@@ -236,7 +236,7 @@ class GradientTape:
         cotangents: Any,
         unconnected: str,
         release: bool = True,
-        reducers: Sequence[Reducer] = (),
+        reducers: Reducers = (),
     ) -> Any:
         _check_unconnected(unconnected)
         flat = flatten(sources)

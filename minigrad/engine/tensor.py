@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import operator as python_operator
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from types import EllipsisType
 from typing import Any, NoReturn, TypeAlias
 
@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from minigrad.engine import numpy_protocol
 from minigrad.engine.arguments import frozen
-from minigrad.engine.backward import REDUCERS, Reducer, backward, reachable
+from minigrad.engine.backward import REDUCERS, Reducers, backward, reachable
 from minigrad.engine.hooks import note_detached
 from minigrad.engine.methods import ArrayMethods
 from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, next_number
@@ -578,7 +578,7 @@ def gradients(
     in_tape: Any = None,
     recorded: bool = False,
     release: bool = False,
-    reducers: Sequence[Reducer] = (),
+    reducers: Reducers = (),
 ) -> dict[Node, Tensor]:
     """The gradient of each source node that has one, as tensors that share no memory.
 
