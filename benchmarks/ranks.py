@@ -1,18 +1,20 @@
 """What ``benchmarks.scaling`` measures on ranks: run by it as ``mpiexec -n N python -m ...``.
 
-    python -m benchmarks.ranks messages | exchanges | steps MODEL BATCH | profile MODEL BATCH
+    python -m benchmarks.ranks messages | exchanges | JOB MODEL BATCH
 
-Rank 0 prints what was measured as one line of JSON.
+JOB: steps, profile, ranks or separate. Rank 0 prints what was measured as one line of JSON.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import multiprocessing
 import os
 import statistics
 import sys
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -29,6 +31,8 @@ SIZES = (8, 256, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304)
 ROUNDS = 11
 #: How long a round of steps lasts at least, in seconds.
 ROUND = 0.25
+#: Steps of a round in which ranks and separate processes are compared.
+CALLS = 4
 #: How gradients travel: in buckets of so many bytes; None: they stay where they are.
 WAYS: dict[str, float | None] = {"none": None, "default": 4e6, "hidden": 1e5, "after": math.inf}
 
@@ -182,6 +186,72 @@ def steps(name: str, batch: int) -> dict[str, Any]:
     }
 
 
+#: Ways to compute, for `ranks` and `separate`: the share of the batch, and whether all take part.
+TOGETHER = {"one": (1, False), "strong": (2, True), "weak": (1, True)}
+
+
+def rounds_beside(
+    first: bool, wait: Callable[[], object], runs: dict[str, Training], calls: int
+) -> list[list[float]]:
+    """Seconds that a batch took this process, in rounds that take turns; see TOGETHER."""
+    found = []
+    for _ in range(ROUNDS + 1):  # the first one warms up
+        row = []
+        for way, run in runs.items():
+            wait()
+            start = time.perf_counter()
+            if first or TOGETHER[way][1]:
+                for _ in range(calls):
+                    run.step()
+            row.append((time.perf_counter() - start) / calls)
+        found.append(row)
+    return found[1:]
+
+
+def gains(rows: Any) -> dict[str, Any]:
+    """What the slower of two processes took, in the shortest round and in the middle one."""
+    slowest = np.max(rows, axis=0)
+    kinds = {"seconds": slowest.min(axis=0), "medians": np.median(slowest, axis=0)}
+    return {kind: dict(zip(TOGETHER, each.tolist(), strict=True)) for kind, each in kinds.items()}
+
+
+def ranks(name: str, batch: int) -> dict[str, Any]:
+    """Two ranks, and in turns with them the first one alone."""
+    runs = {
+        way: Training(name, batch // parts, 4e6 if together else "plain")
+        for way, (parts, together) in TOGETHER.items()
+    }
+    first = distributed.rank() == 0
+    mine = rounds_beside(first, distributed.barrier, runs, CALLS)
+    size = distributed.world_size()
+    table = np.zeros((size, *np.shape(mine)))
+    table[distributed.rank()] = mine
+    return gains(distributed.all_reduce(table))
+
+
+def separate(name: str, batch: int) -> dict[str, Any]:
+    """Two processes that know nothing of each other, each on a core of its own, and one alone."""
+    context = multiprocessing.get_context("spawn")
+    barrier, answers = context.Barrier(2), context.Queue()
+    started = [
+        context.Process(target=_separate, args=(core, name, batch, barrier, answers))
+        for core in range(2)
+    ]
+    for process in started:
+        process.start()
+    rows = [answers.get(timeout=120) for _ in started]
+    for process in started:
+        process.join()
+    return gains(rows)
+
+
+def _separate(core: int, name: str, batch: int, barrier: Any, answers: Any) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, [sorted(os.sched_getaffinity(0))[core]])
+    runs = {way: Training(name, batch // n, "plain") for way, (n, _) in TOGETHER.items()}
+    answers.put(rounds_beside(core == 0, barrier.wait, runs, CALLS))
+
+
 class Clock:
     """A reducer that only notes when the gradient of each parameter is complete."""
 
@@ -204,7 +274,7 @@ def profile(name: str, batch: int) -> dict[str, Any]:
     run = Training(name, batch, "plain")
     run.step()
     clock = Clock()
-    REDUCERS.append(clock)
+    REDUCERS.append(weakref.ref(clock))
     found: list[list[float]] = []
     ready = []
     for _ in range(ROUNDS if name == "DeepConvNet" else 5):
@@ -219,7 +289,7 @@ def profile(name: str, batch: int) -> dict[str, Any]:
         parts = np.diff(times).tolist()
         found.append(parts)
         ready.append([((t - times[1]) / parts[1], n) for t, n in clock.found])
-    REDUCERS.remove(clock)
+    REDUCERS.pop()
     middle = sorted(range(len(found)), key=lambda i: sum(found[i]))[len(found) // 2]
     forward, backward, update = found[middle]
     return {
@@ -230,6 +300,7 @@ def profile(name: str, batch: int) -> dict[str, Any]:
 
 JOBS: dict[str, Callable[..., Any]] = {
     "messages": messages, "exchanges": exchanges, "steps": steps, "profile": profile,
+    "ranks": ranks, "separate": separate,
 }  # fmt: skip
 
 

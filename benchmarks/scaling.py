@@ -1,6 +1,7 @@
 """How training gains from more ranks: measured on this machine, and foretold for many.
 
-    python -m benchmarks.scaling [messages] [steps] [crowd] [network] [profile] [report] [again]
+    python -m benchmarks.scaling [messages] [steps] [beside] [crowd] [network] [profile] [report]
+        [again]
 
 Needs ``pip install minigrad[mpi,plot]``. Each part but the last measures, for less than a minute,
 and keeps its figures in benchmarks/scaling.json; ``report`` fits the constants of the cost model
@@ -35,6 +36,8 @@ RANKS = [1 << i for i in range(3, 13)]
 #: Samples of a step: of each rank (weak scaling), and of all ranks together (strong scaling).
 BATCHES = {"DeepConvNet": (100, 4096), "ResNet-50": (32, 8192)}
 BATCH = 100
+#: Ways in which two processes take part: with an exchange, and without; and under mpiexec or not.
+BESIDE = {"ranks": 2, "separate": 1}
 #: Messages between these sizes, in bytes, leave a shaped link partly at once, partly held back.
 SMALL, LARGE = 256, 1_000_000
 
@@ -64,6 +67,11 @@ def steps() -> dict[str, Any]:
         "2 weak": run("steps", "DeepConvNet", BATCH, ranks=2),
         "2 strong": run("steps", "DeepConvNet", BATCH // 2, ranks=2),
     }
+
+
+def beside() -> dict[str, Any]:
+    """Two ranks, and two processes without any exchange, each in turns with one process."""
+    return {way: run(way, "DeepConvNet", BATCH, ranks=n) for way, n in BESIDE.items()}
 
 
 def crowd() -> dict[str, Any]:
@@ -100,7 +108,8 @@ def profile() -> dict[str, Any]:
 
 
 PARTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "messages": messages, "steps": steps, "crowd": crowd, "network": network, "profile": profile,
+    "messages": messages, "steps": steps, "beside": beside, "crowd": crowd, "network": network,
+    "profile": profile,
 }  # fmt: skip
 
 
@@ -108,9 +117,9 @@ def shorter(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
     """Of two measurements of the same steps, the shorter rounds."""
     pick = {w: min((one["seconds"][w], i) for i, one in enumerate((first, second)))[1]
             for w in first["seconds"]}  # fmt: skip
-    kinds = ("seconds", "exchange", "medians")
+    kinds = [kind for kind, each in first.items() if isinstance(each, dict)]
     both = {kind: {w: (first, second)[i][kind][w] for w, i in pick.items()} for kind in kinds}
-    return {"ranks": first["ranks"], **both}
+    return {**first, **both}
 
 
 def keep(part: str, found: dict[str, Any], again: bool = False) -> None:
@@ -119,7 +128,7 @@ def keep(part: str, found: dict[str, Any], again: bool = False) -> None:
     ``again``: more rounds of the same steps, of which the shorter ones stay.
     """
     figures = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-    if again and part in ("steps", "crowd"):
+    if again and part in ("steps", "beside", "crowd"):
         found = {name: shorter(figures[part][name], one) for name, one in found.items()}
     figures[part] = {"day": str(dt.datetime.now(dt.UTC).date()), **found}
     lines = [f"{json.dumps(name)}: {json.dumps(_short(one))}" for name, one in figures.items()]
@@ -246,6 +255,25 @@ def steps_table(figures: dict[str, Any]) -> list[str]:
     return table(head, rows)
 
 
+def beside_table(figures: dict[str, Any]) -> list[str]:
+    """What two ranks gain, of what two processes gain that know nothing of each other."""
+    found = {way: figures["beside"][way]["seconds"] for way in BESIDE}
+    one = min(each["one"] for each in found.values())
+    rows = []
+    for what, images, factor in (("strong", BATCH // 2, 1), ("weak", BATCH, 2)):
+        gains = {way: factor * one / each[what] for way, each in found.items()}
+        rows.append([
+            f"{what}: {images} images each", *(three(found[way][what] * 1e3) for way in BESIDE),
+            *(f"{gains[way]:.2f}" for way in BESIDE),
+            f"{gains['ranks'] / gains['separate']:.0%}",
+        ])  # fmt: skip
+    head = [
+        "scaling", "two ranks, ms", "two separate processes, ms", "gain of ranks",
+        "gain of separate processes", "of what two separate processes reach",
+    ]  # fmt: skip
+    return table(head, rows)
+
+
 def overlap_table(figures: dict[str, Any]) -> list[str]:
     """What the exchange adds to a step behind a shaped link, measured and foretold."""
     rows = []
@@ -294,6 +322,15 @@ def overhead(figures: dict[str, Any]) -> str:
         f"rank of one thread, and with `DataParallel` around it "
         f"{one['wrapped'] / one['plain']:.3f} times as long; one process with two threads takes "
         f"{three(two['plain'] * 1e3)} ms."
+    )
+
+
+def separate_text(figures: dict[str, Any]) -> str:
+    """How the ceiling was measured."""
+    one = min(figures["beside"][way]["seconds"]["one"] for way in BESIDE)
+    return (
+        f"Two processes that exchange nothing, each held to a core of its own, show what the "
+        f"machine itself allows. One process takes {three(one * 1e3)} ms for {BATCH} images."
     )
 
 
@@ -357,6 +394,8 @@ def document(figures: dict[str, Any]) -> str:
         "the latency is that of its own network stack.", "",
         *exchanges_table(figures),
         "### Steps over shared memory", "", overhead(figures), "", *steps_table(figures),
+        "### Beside two separate processes", "", separate_text(figures), "",
+        *beside_table(figures),
         "### Steps behind shaped links", "", *overlap_table(figures),
         "### What to expect of many ranks", "", parameters_text(figures), "",
         *forecast_table(figures),
