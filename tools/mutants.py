@@ -456,6 +456,7 @@ class Hunt:
         self.items: dict[str, pytest.Item] = {}
         self.functions: dict[str, list[FunctionType]] = {}
         self.caches: list[Any] = []
+        self.failed = False
         self._rarities: dict[tuple[str, range], Counter[int]] = {}
         self.at_import: dict[str, set[int]] = {}
 
@@ -530,6 +531,9 @@ class Hunt:
             self.noticed[place][test] += 1
         return outcome, test
 
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.failed |= report.failed
+
     def until_fit(
         self,
         choose: Callable[[], list[str]],
@@ -574,7 +578,12 @@ class Hunt:
             bits = self.users(mutant)
         # A line inside a long statement, or of a function's head.
         near = [*range(line, line + 40)] if around else [*range(line, max(line - 25, 0), -1)]
-        bits |= next((lines[n] for n in near if lines.get(n)), 0)
+        inside = [span for _, span in definitions(mutant["file"]) if line in span]
+        if around and inside:
+            for n in min(inside, key=len):
+                bits |= lines.get(n, 0)
+        else:
+            bits |= next((lines[n] for n in near if lines.get(n)), 0)
         if around and not bits:
             for reached in lines.values():
                 bits |= reached
@@ -584,7 +593,6 @@ class Hunt:
         before: list[str] = []
         for place in self.places(mutant):
             before += [test for test, _ in self.noticed[place].most_common(4)]
-        inside = [span for _, span in definitions(mutant["file"]) if line in span]
         around_it = self.rarities(mutant["file"], min(inside, key=len, default=range(line, line)))
         in_file = self.rarities(mutant["file"], range(1_000_000))
         names = re.compile("|".join(self.places(mutant)[:-1]).lower())
@@ -622,17 +630,28 @@ class Hunt:
         return [*(re.escape(name.strip("_")) for name in reversed(inside)), stem, file]
 
     def users(self, mutant: dict[str, Any]) -> int:
-        """The tests that reach a line with the name to which the mutant's line assigns."""
-        text = (ROOT / mutant["file"]).read_text(encoding="utf-8").splitlines()
-        name = re.match(r"\s*(\w+)\s*(:[^=]*)?=", text[mutant["line"] - 1])
+        """The tests that reach a line with a name to which the mutant's statement assigns."""
+        around = (
+            node
+            for node in ast.walk(ast.parse((ROOT / mutant["file"]).read_text(encoding="utf-8")))
+            if isinstance(node, (ast.Assign, ast.AnnAssign))
+            and node.lineno <= mutant["line"] <= (node.end_lineno or 0)
+        )
+        names = {
+            n.id
+            for a in around
+            for n in ast.walk(a)
+            if isinstance(getattr(n, "ctx", 0), ast.Store) and isinstance(n, ast.Name)
+        }
         bits = 0
-        if name is None:
+        if not names:
             return bits
+        name = re.compile(rf"\b({'|'.join(names)})\b")
         for file, lines in self.reach["lines"].items():
             if (ROOT / file).exists():
                 source = (ROOT / file).read_text(encoding="utf-8").splitlines()
                 for number in lines:
-                    if re.search(rf"\b{name[1]}\b", source[number - 1]):
+                    if name.search(source[number - 1]):
                         bits |= lines[number]
         return bits
 
@@ -671,8 +690,6 @@ class Hunt:
 
     def any_fails(self, items: list[pytest.Item], running: mmap.mmap) -> int:
         """Whether one of the tests fails; no more are run then."""
-        from _pytest.runner import runtestprotocol
-
         for item, following in zip(items, [*items[1:], None], strict=True):
             if time.process_time() > SECONDS:
                 return 0
@@ -681,9 +698,10 @@ class Hunt:
             usual = self.seconds.get(item.nodeid, 0.0)
             signal.setitimer(signal.ITIMER_PROF, max(SLOWER * usual, PATIENCE))
             ring_often()
-            for report in runtestprotocol(item, log=False, nextitem=following):
-                if report.failed:
-                    return 1
+            # Through the hook, so that each test has the warnings that it asks for.
+            item.ihook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self.failed:
+                return 1
         return 0
 
 
