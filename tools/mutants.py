@@ -912,7 +912,7 @@ def equivalents() -> Callable[[tuple[str, str, str]], bool]:
 
     def known(change: tuple[str, str, str]) -> bool:
         text = "  =>  ".join(change[1:])
-        return change in exact or any(f == change[0] and p.search(text) for f, p in patterns)
+        return change in exact or any(f in {"*", change[0]} and p.search(text) for f, p in patterns)
 
     return known
 

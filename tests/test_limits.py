@@ -1,0 +1,76 @@
+"""Arguments at the limits of what is allowed, and just beyond: the value, or the error."""
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+import minigrad.nn.functional as F
+from minigrad import nn
+
+ONE, TWO = mg.ones((1, 1, 3, 3)), mg.ones((2, 2))
+HUGE = 10**30
+
+
+def window(kernel, dilation):
+    return F.conv2d(ONE, mg.ones((1, 1, *kernel)), dilation=dilation).shape
+
+
+def attention(scale):
+    return F.scaled_dot_product_attention(TWO, TWO, TWO, scale=scale)
+
+
+def slope(function, x):
+    return mg.grad(function)(np.float64(x)).item()
+
+
+ALLOWED = {
+    "the first row by a negative number": (lambda: nn.Embedding(3, 2, padding_idx=-3).padding_idx, 0),
+    "the last row": (lambda: nn.Embedding(3, 2, padding_idx=2).padding_idx, 2),
+    "no labels": (lambda: F.one_hot(np.zeros(0, int)).shape, (0, 0)),
+    "no labels of three": (lambda: F.one_hot(np.zeros(0, int), 3).shape, (0, 3)),
+    "one label": (lambda: F.one_hot([0]).shape, (1, 1)),
+    "gaps in one element": (lambda: window((1, 1), HUGE), (1, 1, 3, 3)),
+    "gaps in a row of one element": (lambda: window((1, 2), (HUGE, 1)), (1, 1, 3, 2)),
+    "gaps in a column of one element": (lambda: window((2, 1), (1, HUGE)), (1, 1, 2, 3)),
+    "no padding at all": (lambda: F.pad(TWO, (0, 0, 0, 0), "reflect").shape, (2, 2)),
+    "all taken away": (lambda: F.pad(TWO, (-1, -1)).shape, (2, 0)),
+    "hardswish at 3": (lambda: slope(F.hardswish, 3.0), 1.0),
+    "hardswish at -3": (lambda: slope(F.hardswish, -3.0), 0.0),
+    "hardswish below 3": (lambda: slope(F.hardswish, 2.4), pytest.approx(1.3)),
+    "the last argument": (lambda: mg.grad(lambda _, x: x * x, argnums=-1)(1.0, 3.0), 6.0),
+    "the first argument": (lambda: mg.grad(lambda x, _: x * x, argnums=-2)(3.0, 1.0), 6.0),
+}  # fmt: skip
+REFUSED = {
+    "before the first row": (lambda: nn.Embedding(3, 2, padding_idx=-4), "padding_idx=-4 is out of"),
+    "after the last row": (lambda: nn.Embedding(3, 2, padding_idx=3), "padding_idx=3 is out of"),
+    "infinite scale": (lambda: attention(np.inf), "scale must be a finite number, got inf"),
+    "minus infinite scale": (lambda: attention(-np.inf), "scale must be a finite number, got -inf"),
+    "padding": (lambda: nn.Conv2d(1, 1, 1, padding=-1), "padding must be 0 or more, got -1"),
+    "one side's padding": (lambda: nn.Conv2d(1, 1, 1, padding=(-1, 0)), "padding must be 0 or more"),
+    "more than there is": (lambda: F.pad(TWO, (-1, -2)), "take away more than"),
+    "covariance of cubes": (lambda: mg.cov(mg.ones((2, 2, 2))), "cov: expected at most two axes"),
+    "after the last argument": (lambda: mg.grad(np.sum, argnums=1)(TWO), "was called with 1 arguments"),
+    "before the first argument": (lambda: mg.grad(np.sum, argnums=-2)(TWO), "argnums=-2: sum was called"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_what_is_just_allowed(name):
+    call, expected = ALLOWED[name]
+    assert call() == expected
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_just_not_allowed(name):
+    call, message = REFUSED[name]
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_rows_beyond_16_bits_add_up_in_their_own_places():
+    table = mg.tensor(np.zeros((70_000, 2)), requires_grad=True)
+    rows = np.array([69_999, 69_999 - 2**16, 69_999])
+    (table[rows] * np.array([[1.0], [2.0], [4.0]])).sum().backward()
+    expected = np.zeros((70_000, 2))
+    expected[rows[:2]] = [[5.0], [2.0]]
+    np.testing.assert_array_equal(table.grad.numpy(), expected)
