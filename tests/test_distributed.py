@@ -688,6 +688,18 @@ def test_converting_keeps_values_places_and_settings():
     assert model.twice is model.one
 
 
+def test_another_seed_gives_other_numbers_in_each_step():
+    drawn = []
+    for seed in range(3):
+        mg.manual_seed(seed)
+        ranks = Together(SimpleNamespace(rank=0, size=2))
+        ranks.begin_steps({}, 0)
+        ranks.begin_step(0)
+        drawn.append(mg.rand(1).item())
+        ranks.end_steps()
+    assert len(set(drawn)) == 3
+
+
 def test_no_two_steps_of_any_rank_or_epoch_draw_the_same_numbers():
     # Nothing else draws from the generator between these epochs, as with shuffle=False.
     drawn = []

@@ -15,6 +15,10 @@ def window(kernel, dilation):
     return F.conv2d(ONE, mg.ones((1, 1, *kernel)), dilation=dilation).shape
 
 
+def bags(offsets):
+    return F.embedding_bag([0, 1, 1], mg.ones((2, 1)), offsets).shape
+
+
 def attention(scale):
     return F.scaled_dot_product_attention(TWO, TWO, TWO, scale=scale)
 
@@ -34,6 +38,10 @@ ALLOWED = {
     "gaps in a column of one element": (lambda: window((2, 1), (1, HUGE)), (1, 1, 2, 3)),
     "no padding at all": (lambda: F.pad(TWO, (0, 0, 0, 0), "reflect").shape, (2, 2)),
     "all taken away": (lambda: F.pad(TWO, (-1, -1)).shape, (2, 0)),
+    "whole numbers padded": (lambda: F.pad(mg.tensor([1, 2]), (1, 0), value=3).dtype, np.int64),
+    "padded by a fraction": (lambda: F.pad(mg.tensor([1]), (1, 0), value=0.5).numpy().tolist(), [0.5, 1.0]),
+    "bags of which one is empty": (lambda: bags([0, 0, 2]), (3, 1)),
+    "no bags of nothing": (lambda: F.embedding_bag(np.zeros(0, int), TWO, np.zeros(0, int)).shape, (0, 2)),
     "hardswish at 3": (lambda: slope(F.hardswish, 3.0), 1.0),
     "hardswish at -3": (lambda: slope(F.hardswish, -3.0), 0.0),
     "hardswish below 3": (lambda: slope(F.hardswish, 2.4), pytest.approx(1.3)),
@@ -48,6 +56,11 @@ REFUSED = {
     "padding": (lambda: nn.Conv2d(1, 1, 1, padding=-1), "padding must be 0 or more, got -1"),
     "one side's padding": (lambda: nn.Conv2d(1, 1, 1, padding=(-1, 0)), "padding must be 0 or more"),
     "more than there is": (lambda: F.pad(TWO, (-1, -2)), "take away more than"),
+    "bags that go back": (lambda: bags([0, 2, 1]), "offsets must be integers that ascend"),
+    "bags from 1": (lambda: bags([1, 2]), "offsets must be integers that ascend"),
+    "bags beyond the end": (lambda: bags([0, 4]), "offsets must be integers that ascend"),
+    "bags at halves": (lambda: bags([0.0, 1.5]), "offsets must be integers that ascend"),
+    "no bags of something": (lambda: bags(np.zeros(0, int)), "offsets must be integers that ascend"),
     "covariance of cubes": (lambda: mg.cov(mg.ones((2, 2, 2))), "cov: expected at most two axes"),
     "after the last argument": (lambda: mg.grad(np.sum, argnums=1)(TWO), "was called with 1 arguments"),
     "before the first argument": (lambda: mg.grad(np.sum, argnums=-2)(TWO), "argnums=-2: sum was called"),
@@ -74,3 +87,17 @@ def test_rows_beyond_16_bits_add_up_in_their_own_places():
     expected = np.zeros((70_000, 2))
     expected[rows[:2]] = [[5.0], [2.0]]
     np.testing.assert_array_equal(table.grad.numpy(), expected)
+
+
+def test_the_first_operator_after_a_tape_is_not_in_it():
+    x = mg.ones(2, requires_grad=True)
+    with mg.GradientTape(persistent=True) as tape:
+        y = x * 2.0
+        with tape.stop_recording():
+            paused = y * 3.0
+        again = paused * x
+    after = y * 3.0
+    assert tape.gradient(paused, x) is None
+    assert tape.gradient(after, x) is None
+    assert tape.gradient(y, x).numpy().tolist() == [2.0, 2.0]
+    assert tape.gradient(again, x).numpy().tolist() == [6.0, 6.0]

@@ -441,3 +441,24 @@ def test_lbfgs_takes_a_length_at_which_the_slope_is_less_than_nine_tenths():
 
     optimizer.step(closure)
     assert (seen, x.item()) == ([1.0, 0.5], 0.5)
+
+
+# -- L-BFGS: the cubic through two points ----------------------------------------------------------
+
+
+def test_the_minimum_of_a_cubic_is_found_from_any_two_points_around_it():
+    from minigrad.optim.lbfgs import Point, _between
+
+    def at(t):  # its minimum is at 0.3, its maximum at -0.5666...
+        return Point(t, (t - 0.3) ** 2 * (t + 1), np.zeros(1), (t - 0.3) * (3 * t + 1.7))
+
+    for a, b in [(0.0, 1.0), (1.0, 0.0), (0.25, 0.5), (-0.5, 0.4), (0.3, 2.0)]:
+        assert _between(at(a), at(b), -1.0, 2.0) == pytest.approx(0.3)
+    assert _between(at(0.0), at(1.0), 0.4, 0.8) == 0.4  # inside what is allowed
+    assert _between(at(0.0), at(1.0), -0.8, 0.2) == 0.2
+    # Where there is none, the middle: one point, a line, and a cubic that only rises or is not finite.
+    rising = [Point(t, t**3 + t, np.zeros(1), 3 * t * t + 1) for t in (-1.0, 1.0)]
+    line = [Point(t, 2.0 * t, np.zeros(1), 2.0) for t in (0.0, 1.0)]
+    broken = [at(0.0), Point(1.0, np.inf, np.zeros(1), 1.0)]
+    for pair in ([at(0.5), at(0.5)], rising, line, broken):
+        assert _between(*pair, 0.0, 3.0) == 1.5

@@ -173,6 +173,14 @@ def test_names_and_objects_that_nobody_knows():
         mg.Trainer(net, optim.SGD(nn.Linear(3, 4).parameters(), lr=0.1))
 
 
+def test_cross_entropy_takes_probabilities_of_classes_and_nll_loss_does_not():
+    probabilities = np.eye(4)[Y]
+    history = mg.Trainer(nn.Linear(3, 4), metrics=()).fit(X, probabilities, epochs=1, verbose=0)
+    assert len(history) == 1
+    with pytest.raises(TypeError, match="looks one-hot"):
+        mg.Trainer(nn.Linear(3, 4), loss="nll_loss", metrics=()).fit(X, probabilities, verbose=0)
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_targets_of_one_class_are_allowed(label):
     net = mg.Trainer(nn.Linear(3, 1), loss="binary_cross_entropy_with_logits")

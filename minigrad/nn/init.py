@@ -97,7 +97,7 @@ def _truncated(low: float, high: float, count: int, rng: Any) -> Any:
     if low == math.inf:
         return np.full(count, low)
     inside = (math.erf(high * math.sqrt(0.5)) - math.erf(low * math.sqrt(0.5))) / 2.0
-    tail = low > 0.0 and low * (high - low) > 1.0
+    tail = low * (high - low) > 1.0
     nearest = max(low, 0.0)
 
     def propose(n: int) -> tuple[Any, Any]:
