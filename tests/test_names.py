@@ -1,6 +1,7 @@
 """Names that come from others: in pictures, pages and tables they are text and do nothing."""
 
 import contextlib
+import functools
 import json
 import linecache
 import shutil
@@ -99,6 +100,17 @@ def parts_of(svg):
     return found, texts, tips
 
 
+@functools.cache
+def plain_parts():
+    """What is in the pictures of a plain name, which the others may not add to."""
+    return set().union(*(parts_of(one.pipe("svg"))[0] for one in pictures(PLAIN)))
+
+
+@functools.cache
+def plain_pages():
+    return [Page(one.html) for one in pictures(PLAIN)]
+
+
 @pytest.fixture(scope="module")
 def engine():
     if shutil.which("dot") is None:
@@ -108,7 +120,7 @@ def engine():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # pygraphviz repeats remarks of its engine
 @each_name
 def test_a_name_adds_nothing_to_a_picture_but_itself(engine, name):
-    allowed = set().union(*(parts_of(one.pipe("svg"))[0] for one in pictures(PLAIN)))
+    allowed = plain_parts()
     for i, one in enumerate(pictures(name)):
         found, texts, tips = parts_of(one.pipe("svg"))
         assert found <= allowed
@@ -131,8 +143,8 @@ def test_every_text_in_dot_is_quoted(name):
 
 @each_name
 def test_a_name_adds_nothing_to_a_page_but_itself(name):
-    for one, plain in zip(pictures(name), pictures(PLAIN), strict=True):
-        page, expected = Page(one.html), Page(plain.html)
+    for one, expected in zip(pictures(name), plain_pages(), strict=True):
+        page = Page(one.html)
         assert page.elements == expected.elements
         assert page.comments == expected.comments
         assert page.texts == expected.texts
