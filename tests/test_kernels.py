@@ -250,6 +250,16 @@ def _linear(draw):
     return draw.array(*lead, inner), draw.array(outer, inner), bias
 
 
+def _triangle(draw):
+    m, n = draw.of(0, 1, 4, 33, 70), draw.of(0, 1, 5, 40, 70)
+    shape = draw.of((m, n), (draw.batch(), m, n), (m,))
+    return (
+        draw.array(*shape),
+        draw.int(-75, 75) if draw.int(0, 1) else draw.int(-3, 3),
+        bool(draw.int(0, 1)),
+    )
+
+
 def _weigh(draw):
     matrix = np.where(draw.rng.random((4, 3)) < 0.5, 0.0, draw.rng.uniform(-1, 1, (4, 3)))
     axis = draw.of(-1, -2)
@@ -302,6 +312,7 @@ ARGUMENTS = {
     "sgd": _sgd,
     "mean": lambda draw: _sums(draw),
     "total": _sums,
+    "triangle": _triangle,
     "weigh": _weigh,
     **{name: functools.partial(_convolution, name)
        for name in ("conv2d", "conv2d_input_grad", "conv2d_weight_grad")},
@@ -519,7 +530,7 @@ def run_operators():
         F.im2col(x, 2), F.col2im(F.im2col(x, 2), x.shape, 2),
         F.linear(steps, rows[:, :1] @ rows[:1, [0, 1, 2, 2]], None), rows[[0, 0, 4]],
         *[layer(steps)[0] for layer in recurrent], scatter(b, [0, 1, 1, 0], (2,)),
-        mg.mean(y, axis=1), F.linear(rows, rows, rows[:, 0]),
+        mg.mean(y, axis=1), mg.tril(y), F.linear(rows, rows, rows[:, 0]),
     ]  # fmt: skip
     with mg.GradientTape() as tape:
         tape.watch(x)

@@ -43,6 +43,7 @@ PLACES = {
         "logistic_loss_grad softmax softmax_grad"
     ),
     "sums": "mean total",
+    "triangle": "triangle",
     "weighing": "weigh",
 }
 #: The module of each kernel.

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.indexing import scatter
@@ -95,14 +96,16 @@ _triangle = triangle.sharing(
 
 tril = _triangle(
     np.tril,
-    lambda g, _ans, _x, k=0: np.tril(g, k),
+    lambda g, _ans, _x, k=0: kernels.on(g).triangle(g, k, False),
+    runs=lambda m, k=0: kernels.triangle(m, k, False),
     example="tensor([[1.0, 2.0], [3.0, 4.0]]) -> tensor([[1., 0.],\n        [3., 4.]])",
 )
 """The lower triangle of matrices: zeros above the k-th diagonal."""
 
 triu = _triangle(
     np.triu,
-    lambda g, _ans, _x, k=0: np.triu(g, k),
+    lambda g, _ans, _x, k=0: kernels.on(g).triangle(g, k, True),
+    runs=lambda m, k=0: kernels.triangle(m, k, True),
     example="tensor([[1.0, 2.0], [3.0, 4.0]]) -> tensor([[1., 2.],\n        [0., 4.]])",
 )
 """The upper triangle of matrices: zeros below the k-th diagonal."""
