@@ -1,4 +1,4 @@
-"""Make the pictures of docs/gallery.md: `python docs/gallery.py [--out docs/images/gallery]`.
+"""Make the pictures of the gallery: `python docs/gallery.py [--out docs/images/gallery]`.
 
 Everything is seeded, so the same version makes the same pictures.
 """

@@ -1,4 +1,28 @@
 "use strict";
+// Letters of a picture are not made smaller than this part of their size: the picture scrolls.
+const LEAST = 0.75;
+
+// A picture that fits is shown whole. One that would be too small to be read scrolls in a box.
+function fit(image) {
+  if (!image.naturalWidth || image.closest("a, .sd-card")) return;
+  const box = image.parentElement.classList.contains("scrolling") ? image.parentElement : null;
+  const room = (box ?? image).parentElement.clientWidth;
+  const highest = 34 * parseFloat(getComputedStyle(document.documentElement).fontSize);
+  const { naturalWidth: width, naturalHeight: height } = image;
+  if (Math.min(room / width, highest / height) >= 0.9 * LEAST) {
+    image.style.width = "";
+    box?.replaceWith(image);
+    return;
+  }
+  image.style.width = `${Math.round(LEAST * width)}px`;
+  if (box) return;
+  const around = document.createElement("span");
+  around.className = "scrolling";
+  image.replaceWith(around);
+  around.append(image);
+  reachable.observe(around);
+}
+
 // A click on a picture, or Enter, shows it as large as the window; Escape or another click closes it.
 document.addEventListener("DOMContentLoaded", () => {
   const dialog = document.createElement("dialog");
@@ -6,8 +30,9 @@ document.addEventListener("DOMContentLoaded", () => {
   dialog.setAttribute("aria-label", "Picture");
   document.body.append(dialog);
   dialog.addEventListener("click", () => dialog.close());
-  for (const image of document.querySelectorAll("article img")) {
-    if (image.closest("a")) continue;
+  const images = [...document.querySelectorAll("article img")];
+  for (const image of images) {
+    if (image.closest("a, .sd-card")) continue;
     image.tabIndex = 0;
     image.setAttribute("role", "button");
     image.classList.add("enlargeable");
@@ -15,6 +40,8 @@ document.addEventListener("DOMContentLoaded", () => {
       const large = image.cloneNode();
       large.removeAttribute("tabindex");
       large.removeAttribute("role");
+      large.style.width = `max(94vw, ${image.naturalWidth}px)`;
+      large.style.height = `max(92vh, ${image.naturalHeight}px)`;
       dialog.replaceChildren(large);
       dialog.showModal();
     };
@@ -22,7 +49,9 @@ document.addEventListener("DOMContentLoaded", () => {
     image.addEventListener("keydown", (event) => {
       if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); }
     });
+    image.decode().then(() => fit(image), () => {});
   }
+  addEventListener("resize", () => images.forEach(fit));
 });
 
 // What scrolls sideways can be reached, and scrolled, by keyboard.
