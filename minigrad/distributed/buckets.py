@@ -173,18 +173,13 @@ class Exchange:
         for bucket in self._buckets:
             for p, mean in bucket.results():
                 node = p._node
-                if type(node) is not Leaf:
-                    continue
-                if not self._accumulate:
-                    if node in self._nodes:
-                        sums.pop(node, None)
-                    if node in self._nodes and mean is not None:
-                        sums[node] = mean
+                if type(node) is not Leaf or not (self._accumulate or node in self._nodes):
                     continue
                 sums.pop(node, None)
                 if mean is not None:
-                    node.grad = None  # it is in the mean
                     sums[node] = mean
+                    if self._accumulate:
+                        node.grad = None  # it is in the mean
         self._take_buffers()
 
     # -- sending -----------------------------------------------------------------------------------

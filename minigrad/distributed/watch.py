@@ -1,4 +1,4 @@
-"""What a rank does while it waits for others: it finds out whether they will ever come.
+"""Watches the other ranks while this one waits, and finds out whether they will ever come.
 
 A rank may be killed, stopped, hang, end early, or wait in another exchange than the rest. MPI then
 waits for ever. Here a thread of each rank answers questions; while somebody waits, rank 0 asks all
@@ -234,11 +234,8 @@ class Watch:
         return f"the ranks wait for each other: {told}. All ranks must make the same exchanges"
 
     def _end(self, text: str) -> None:
-        if self._told.is_set():
-            return
-        say(f"{text}. {last_checkpoint()}")
-        self._tell_all()
-        self.mpi.COMM_WORLD.Abort(1)
+        if not self._told.is_set():
+            self.fail(text, 1)
 
 
 class _Known:

@@ -51,8 +51,6 @@ class World:
         # a part of another's sum, and go on with wrong numbers.
         self.comm, self._broadcasts, self._gathers, self._barriers = (comm.Dup() for _ in range(4))
         node = comm.Split_type(mpi.COMM_TYPE_SHARED)
-        self.local_rank: int = node.rank
-        self.local_size: int = node.size
         _share_cores(node)
         self.herald = Herald(node, self.rank, self.size)
         self.watch = Watch(mpi, comm.Dup(), self.herald)
@@ -106,7 +104,7 @@ class World:
                 raise kind(text)
 
     def leave(self) -> None:
-        """The program ends: wait for the other ranks, unless this process is a copy of it."""
+        """Wait until the programs of all ranks have ended."""
         self.watch.leave()
         self.herald.close()
 
@@ -170,6 +168,7 @@ def world() -> World | None:
 
 
 def _leave(made: World, process: int) -> None:
+    """Leave, unless this process is a fork of the one that joined."""
     if os.getpid() == process:
         made.leave()
 

@@ -79,7 +79,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(inputs[0]):
-        value = value.copy("K")  # without turning it around
+        value = value.copy("K")  # in its own order of axes
     state = STATE.get()
     if not tracked:
         return constant(op, parents, arrays, metadata, value, state)
@@ -145,7 +145,7 @@ def unary(op: Operator, x: Tensor) -> Tensor:
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(x):
-        value = value.copy("K")  # without turning it around
+        value = value.copy("K")  # in its own order of axes
     state = STATE.get()
     if parent is None or not state.recording or value.dtype.kind != "f":
         return constant(op, (parent,), (a,), NO_METADATA, value, state)
@@ -164,7 +164,7 @@ def attach(
     state: State,
 ) -> Tensor:
     """A tensor of this value, with a node that tells where the value came from."""
-    # Neither class runs an __init__ here: it would take a fifth of the time of a small operator.
+    # No __init__ sets these: it would take a fifth of the time of a small operator.
     node = Node()
     node.op = op
     node.parents = parents

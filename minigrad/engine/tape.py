@@ -310,9 +310,10 @@ class GradientTape:
     def _gradients_for_each(
         self, target: Tensor, sources: Any, count: int, unconnected: str
     ) -> list[Tensor | None]:
-        """For each source its gradients by ``count`` elements of the target, along a first axis.
+        """For each source its gradients by the elements of the target, along a first axis.
 
-        Where the target has more elements, they are those of each row.
+        ``count``: how many elements the target has, or one of its samples. Then a gradient is that
+        of the sum of an element over all samples.
         """
         self._refuse_if_spent()
         _check_unconnected(unconnected)

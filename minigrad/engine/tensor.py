@@ -552,17 +552,17 @@ def _ones(shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def _holders(view: Any) -> int:
-    """How many hold the array that this one is a view of, with what is held here and on the way."""
+    """The reference count of the array that this is a view of, with the references from here."""
     base = view.base
     return sys.getrefcount(base)
 
 
-#: How many that are if nothing else does: Python 3.14 counts fewer on the way than 3.13.
+#: The count where nothing else holds it: Python 3.14 counts fewer of those from here than 3.13.
 _NO_OTHERS = _holders(np.empty(2)[:])
 
 
 def _is_alone(array: Any) -> bool:
-    """Whether nothing else reaches the memory of this array: of its own, or all of another's."""
+    """Whether no other array reaches this one's memory, its own or the whole of its base's."""
     base = array.base
     if base is None:
         return True

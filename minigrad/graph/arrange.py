@@ -1,4 +1,4 @@
-"""What stands in which group: modules are groups, repeated blocks one, deep modules closed."""
+"""Arranges a graph in groups: modules are groups, repeated blocks one, deep modules closed."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def logistic(x: Any) -> Any:
 
 
 def plain_logistic_grad(g: Any, x: Any) -> Any:
-    """G s(x) s(-x), with s the logistic function."""
+    """``g * s(x) * s(-x)``, with s the logistic function."""
     return g * (plain_logistic(x) * plain_logistic(-x))
 
 
@@ -103,7 +103,7 @@ def _zeros(dtype: Any) -> Any:
 
 
 def plain_relu_grad(g: Any, ans: Any) -> Any:
-    """G where the value of relu is positive, else 0."""
+    """``g`` where the value of relu is positive, else 0."""
     return g * (ans > 0)
 
 
@@ -112,7 +112,7 @@ relu_grad = plain_relu_grad
 
 
 def plain_silu(x: Any) -> Any:
-    """X s(x), with s the logistic function."""
+    """``x * s(x)``, with s the logistic function."""
     return x * plain_logistic(x)
 
 
@@ -130,7 +130,7 @@ def silu(x: Any) -> Any:
 
 
 def plain_silu_grad(g: Any, x: Any) -> Any:
-    """G s(x) (1 + x s(-x)), with an x that is finite: beyond 800, s(x) is 0 or 1."""
+    """``g * s(x) * (1 + x * s(-x))``, with x kept finite: beyond 800, s(x) is 0 or 1."""
     near = np.clip(x, -800.0, 800.0)
     return g * (plain_logistic(x) * (1.0 + near * plain_logistic(-x)))
 
@@ -210,7 +210,7 @@ def gelu_tanh_grad(g: Any, x: Any) -> Any:
 
 
 def plain_leaky_relu(x: Any, slope: float) -> Any:
-    """X where it is positive, else slope * x."""
+    """``x`` where it is positive, else ``slope * x``."""
     return np.where(x > 0, x, x * slope)
 
 
@@ -227,7 +227,7 @@ def leaky_relu(x: Any, slope: float) -> Any:
 
 
 def plain_leaky_relu_grad(g: Any, x: Any, slope: float) -> Any:
-    """G where x is positive, else slope * g."""
+    """``g`` where x is positive, else ``slope * g``."""
     return np.where(x > 0, g, g * slope)
 
 
@@ -245,7 +245,7 @@ def leaky_relu_grad(g: Any, x: Any, slope: float) -> Any:
 
 
 def plain_elu(x: Any, alpha: float, scale: float) -> Any:
-    """Scale * x where it is positive, else scale * alpha * (e^x - 1)."""
+    """``scale * x`` where x is positive, else ``scale * alpha * (exp(x) - 1)``."""
     return scale * (np.maximum(x, 0.0) + alpha * np.expm1(np.minimum(x, 0.0)))
 
 
@@ -266,7 +266,7 @@ def elu(x: Any, alpha: float, scale: float) -> Any:
 
 
 def plain_elu_grad(g: Any, x: Any, alpha: float, scale: float) -> Any:
-    """Scale * g where x is positive, else scale * alpha * e^x * g."""
+    """``scale * g`` where x is positive, else ``scale * alpha * exp(x) * g``."""
     below = np.exp(np.where(x >= 0.0, 0.0, x))
     return scale * np.where(x > 0, g, g * (alpha * below))
 

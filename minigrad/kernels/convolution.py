@@ -32,7 +32,7 @@ FEW = 1 << 16
 
 
 def plain_conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
-    """X (N, C, H, W) and w (O, C / groups, kh, kw) give (N, O, out_h, out_w)."""
+    """Of images (N, C, H, W) with w (O, C / groups, kh, kw): (N, O, out_h, out_w)."""
     weight, columns = as_matrix(w, groups), _by_group(im2col(x, windows), groups)
     y = (weight @ columns).reshape(len(x), len(w), *windows.out)
     return y if bias is None else y + bias[:, None, None]
@@ -134,9 +134,9 @@ def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
                 columns.prepare_gradient(dtype)
                 mine = np.zeros((), np.float64)  # however many blocks there are
                 for block in some:
-                    cols, turned = columns.columns(x, block), columns.gradient(g, block)
-                    product = scratch("product", (*cols.shape[:-1], turned.shape[-1]), dtype)
-                    np.matmul(cols, turned, out=product)
+                    cols, slopes = columns.columns(x, block), columns.gradient(g, block)
+                    product = scratch("product", (*cols.shape[:-1], slopes.shape[-1]), dtype)
+                    np.matmul(cols, slopes, out=product)
                     mine = mine + columns.reduce(product)
                 sums[some[0]] = mine
 
@@ -173,13 +173,12 @@ def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
 def flipped(g: Any, w: Any, windows: Windows, groups: int) -> tuple[Any, Any, None, Windows, int]:
     """The arguments of ``conv2d`` that make it the gradient by the input at stride 1.
 
-    It is a convolution of g with the kernel turned around. Nothing is scattered: 6 ms instead
-    of 11.
+    It is a convolution of g with the kernel flipped. Nothing is scattered: 6 ms instead of 11.
     """
     out_channels, inner, kh, kw = w.shape
-    turned = w.reshape(groups, out_channels // groups, inner, kh, kw)
-    turned = turned.transpose(0, 2, 1, 3, 4)[..., ::-1, ::-1]
-    turned = turned.reshape(groups * inner, out_channels // groups, kh, kw)
+    kernel = w.reshape(groups, out_channels // groups, inner, kh, kw)
+    kernel = kernel.transpose(0, 2, 1, 3, 4)[..., ::-1, ::-1]
+    kernel = kernel.reshape(groups * inner, out_channels // groups, kh, kw)
     # Where the padding is wider than the kernel reaches, the frame of g met nothing but padding.
     room = [
         [d * (k - 1) - p for p in pads]
@@ -194,7 +193,7 @@ def flipped(g: Any, w: Any, windows: Windows, groups: int) -> tuple[Any, Any, No
         padding=((a, b), (c, d)),
         out=windows.size,
     )
-    return g, turned, None, back, groups
+    return g, kernel, None, back, groups
 
 
 Columns: TypeAlias = Runs | Patches | Winograd

@@ -17,7 +17,7 @@ MOST_IN_PIECES = 1e7
 
 
 def plain_product(a: Any, b: Any) -> Any:
-    """A @ b, of arrays or tensors."""
+    """``a @ b``, of arrays or tensors."""
     return a @ b
 
 
@@ -28,7 +28,7 @@ def product(a: Any, b: Any) -> Any:
 
 
 def plain_linear(x: Any, w: Any, bias: Any) -> Any:
-    """X W^T + b: x (..., in), w (out, in) and bias (out,) or None give (..., out)."""
+    """``x @ w.T + bias``: x (..., in), w (out, in), bias (out,) or None give (..., out)."""
     ans = x @ w.T
     return ans if bias is None else ans + bias
 
@@ -48,9 +48,9 @@ def linear(x: Any, w: Any, bias: Any) -> Any:
         elif x.ndim == 2 and len(x) < len(w) and bias is not None:
             # BLAS likes the longer side on the left (65 us instead of 87 for 32 x 784 times
             # 784 x 100), and adding the bias turns the product around at no cost.
-            turned = (w @ x.T).T
-            ans = np.empty(turned.shape, np.result_type(turned, bias))
-            return np.add(turned, bias, out=ans)
+            transposed = (w @ x.T).T
+            ans = np.empty(transposed.shape, np.result_type(transposed, bias))
+            return np.add(transposed, bias, out=ans)
         else:
             ans = x @ w.T
     if bias is None:

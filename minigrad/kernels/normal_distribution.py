@@ -112,7 +112,7 @@ def normal_cdf(x: Any) -> Any:
 
 
 def plain_normal_density(g: Any, x: Any) -> Any:
-    """G exp(-x^2 / 2) / sqrt(2 pi)."""
+    """``g * exp(-x**2 / 2) / sqrt(2 * pi)``."""
     near = np.clip(x, -FARTHEST, FARTHEST)
     return g * (np.exp(-0.5 * (near * near)) * (1.0 / math.sqrt(2.0 * math.pi)))
 

@@ -90,9 +90,9 @@ def _sum(x: Any, gone: set[int]) -> Any:
     # Images may have their channels last in memory.
     order = sorted(range(x.ndim), key=lambda a: -x.strides[a])
     left = [a for a in order if a not in gone]
-    turned = x.transpose(order)
-    if left == sorted(left) and turned.flags.c_contiguous:
-        return _sum(turned, {i for i, a in enumerate(order) if a in gone})
+    transposed = x.transpose(order)
+    if left == sorted(left) and transposed.flags.c_contiguous:
+        return _sum(transposed, {i for i, a in enumerate(order) if a in gone})
     return _one_by_one(x, gone)
 
 

@@ -139,10 +139,10 @@ class Winograd:
 
     @staticmethod
     def matrix(w: Any, _shape: Shape, dtype: Any) -> Any:
-        """G w: (6, 1, O, C * kw)."""
+        """``G @ w``: (6, 1, O, C * kw)."""
         with small_product(len(G) * w.size):
-            turned = np.tensordot(G.astype(dtype), w, (1, 2))
-        return np.ascontiguousarray(turned.reshape(TALL, 1, len(w), -1), dtype)
+            product = np.tensordot(G.astype(dtype), w, (1, 2))
+        return np.ascontiguousarray(product.reshape(TALL, 1, len(w), -1), dtype)
 
     def multiply(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
         """Write A^T of the products, plus a bias if there is one, to (images, O, rows, out_w)."""
@@ -180,7 +180,7 @@ class Winograd:
         self.z = scratch("transformed gradient", (TALL, self.length, o), dtype)
 
     def gradient(self, g: Any, block: Block) -> Any:
-        """A g, transposed as in ``Runs``: (6, parts, part, O)."""
+        """``A @ g``, transposed as in ``Runs``: (6, parts, part, O)."""
         first, last, top, bottom = block
         n, o = last - first, self.shape.out_channels
         size = (self.images, self.tiles, self.shape.windows.out[1], o)
@@ -217,5 +217,5 @@ class Winograd:
         """G^T of the summed products (6, C * kw, O), as a weight."""
         o, c, kh, kw = shape
         with small_product(kh * summed.size):
-            turned = np.tensordot(G.astype(summed.dtype), summed, (0, 0))
-        return np.ascontiguousarray(turned.reshape(kh, c, kw, o).transpose(3, 1, 0, 2))
+            product = np.tensordot(G.astype(summed.dtype), summed, (0, 0))
+        return np.ascontiguousarray(product.reshape(kh, c, kw, o).transpose(3, 1, 0, 2))

@@ -516,7 +516,7 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
 
 @checked(weight="(-inf, inf)")
 def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Tensor:
-    """Weight / 2 times the sum of the squares of all parameters, to be added to a loss.
+    """``weight / 2`` times the sum of the squares of all parameters, to be added to a loss.
 
     Its gradient is weight * p, which is what ``weight_decay=weight`` adds in SGD. ``parameters``:
     tensors, or a model with all of its parameters. Shared ones count once. The sum has shape ().

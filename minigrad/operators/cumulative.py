@@ -151,7 +151,7 @@ _ONE_OR_GIVEN = [
 
 
 def _cumulative(running: Any, empty: Any, x: Any, axis: int | None, include_initial: bool) -> Any:
-    """Running sums or products, where wanted behind that of no element."""
+    """Running sums or products; with ``include_initial`` the empty one comes first."""
     if axis is None and x.ndim > 1:
         raise ValueError(f"expected axis= for {x.ndim} axes; it may be left out for one axis only")
     axis = 0 if axis is None else axis
@@ -234,7 +234,7 @@ def diff(
 def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
     """The differences of neighbours of the flattened ary, with values put before and after.
 
-    Raises TypeError for ends that would not fit x's kind of numbers.
+    Raises TypeError for ends that would not fit ary's kind of numbers.
 
     >>> ediff1d(tensor([1.0, 4.0, 9.0]), to_end=[0.0])
     tensor([3., 5., 0.])
@@ -244,7 +244,7 @@ def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
     for name, ends in (("to_begin", to_begin), ("to_end", to_end)):
         if ends is None:
             continue
-        if isinstance(ends, (int, float)):  # the digits of x
+        if isinstance(ends, (int, float)):  # the digits of ary
             ends = np.asarray(ends, np.result_type(ary.dtype, ends))
         ends = np.ravel(engine.as_tensor(ends))
         if not np.can_cast(ends.dtype, ary.dtype, "same_kind"):

@@ -307,7 +307,7 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Arra
     number = isinstance(values, (int, float))
     values = engine.as_tensor(np.asarray(values, arr.dtype) if number else values)
     if values.dtype.kind == "c" and arr.dtype.kind != "c":
-        raise TypeError(f"values must be real, as x is, got {values.dtype}")
+        raise TypeError(f"values must be real, as arr is, got {values.dtype}")
     values = values if values.dtype == arr.dtype else values.astype(arr.dtype)
     # Where everything comes from: NumPy inserts the numbers of the new elements among the old.
     n, places = arr.shape[axis], engine.constant(obj)

@@ -128,7 +128,7 @@ def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -
         raise ValueError("quantiles must be in the range [0, 1]")
     whole = method in ("lower", "higher", "nearest")
     if x.dtype.kind == "b" and not whole:
-        raise TypeError(f"x must hold numbers to go between, got {x.dtype}")
+        raise TypeError(f"a must hold numbers to go between, got {x.dtype}")
     rows = _rows(x if whole else as_float(x), axis)
     wide = q.reshape(q.shape + (1,) * (rows.ndim - 1))
     low, high, weight = _place(wide, n, method)

@@ -236,9 +236,9 @@ def _polygamma(x: Array, n: int) -> Array:
         positive = np.where(below, 1.0 - wide, wide)
         direct = sign * math.factorial(n) * _zeta(n + 1, positive)
         tangent = np.tan(math.pi * (wide - np.rint(wide)))
-        turned = np.polyval(_of_cotangent(n), 1.0 / tangent) * math.pi ** (n + 1)
+        derivative = np.polyval(_of_cotangent(n), 1.0 / tangent) * math.pi ** (n + 1)
         pole = np.inf if n % 2 else np.nan
-        mirrored = np.where(tangent == 0, pole, -sign * direct - turned)
+        mirrored = np.where(tangent == 0, pole, -sign * direct - derivative)
         ans = np.where(below, mirrored, direct)
     return _back(ans, x)
 

@@ -97,15 +97,15 @@ class LBFGS(Optimizer):
         super().add_param_group(group)
 
     def initial_state(self, group: Group) -> dict[str, float]:
-        """None that belongs to single parameters."""
+        """Nothing: L-BFGS keeps no state of single parameters."""
         return {}
 
     def initial_scalars(self, group: Group) -> dict[str, float]:
-        """None that belongs to single parameters."""
+        """Nothing: L-BFGS keeps no state of single parameters."""
         return {}
 
     def export(self, scalars: dict[str, float], arrays: dict[str, Array]) -> dict[str, Any]:
-        """No state of single parameters."""
+        """Nothing: L-BFGS keeps no state of single parameters."""
         return {}
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -223,8 +223,10 @@ def _largest(x: Array) -> float:
 
 # -- how far to go ---------------------------------------------------------------------------------
 
-#: The loss falls by at least this share of what the slope promises; the slope to this share.
+#: The constants of the Wolfe conditions: the loss falls by at least ``FALL`` times what the slope
+#: at the start promises, and the slope itself falls to at most ``FLATTER`` times that one.
 FALL, FLATTER = 1e-4, 0.9
+#: A search tries at most so many points.
 MOST = 25
 
 

@@ -573,8 +573,8 @@ class SequentialLR(LRScheduler):
     """Several schedules, one after the other: the next one starts at each of the ``milestones``.
 
     All act on ``optimizer``, and were made for it. Raises ValueError unless there is one milestone
-    less than schedules, and for schedules of another optimizer; TypeError for what is no schedule,
-    and for ReduceLROnPlateau.
+    less than schedules, and for schedules of another optimizer; TypeError for other objects, and
+    for ReduceLROnPlateau.
 
     >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> warm_up = optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
@@ -615,7 +615,8 @@ class SequentialLR(LRScheduler):
                 raise ValueError(f"SequentialLR: schedule {i} is of another optimizer")
         self.schedulers, self.milestones = schedulers, sorted(milestones)
         self.optimizer, self.last_epoch = optimizer, last_epoch + 1
-        # Each has made its first step already, on top of those before it: as if none had.
+        # Each made its first step when it was created, from the rate that the one before left.
+        # That is undone here.
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"]
         for one in schedulers:

@@ -34,7 +34,7 @@ class LearningRates:
     def __init__(self, rates: NDArray[Any], losses: NDArray[Any]) -> None:
         self.rates = rates
         self.losses = losses
-        #: Behind its least value the loss only rises.
+        # After its least value the loss only rises.
         upto = max(int(np.argmin(losses)) + 1, 2)
         self.suggestion = float(rates[int(np.argmin(np.gradient(losses[:upto])))])
 

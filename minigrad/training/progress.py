@@ -144,9 +144,8 @@ class Bar(_Timed):
         room = self._room(done, text, width)
         # Not as the postfix, in front of which tqdm puts a comma.
         self.bar.unit = "  ".join(text)
-        if (
-            room < 0 and not whole
-        ):  # not even the values fit: what is longer than a line cannot be redrawn
+        if room < 0 and not whole:
+            # Not even the values fit, and what is longer than a line cannot be redrawn.
             self.bar.unit = self.bar.unit[: room - 1] + "…"
         count = "{n_fmt}" if self.total is None else "{n_fmt}/{total_fmt}"
         size = "" if self.widget else f":{room}"  # a widget finds its own

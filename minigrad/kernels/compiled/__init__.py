@@ -6,5 +6,5 @@ float64, empty arrays) to the function that is written with NumPy.
 
 Images are kept with their channels last in memory: the shape is (N, C, H, W), as everywhere, but
 the numbers of one pixel lie side by side, so that every loop over channels is a few vector
-instructions. NumPy's element-wise functions keep that order, so arrays are seldom turned around.
+instructions. NumPy's element-wise functions keep that order, so arrays are seldom transposed.
 """

@@ -40,7 +40,7 @@ def inlined(function: Callable[..., Any]) -> Any:
 
 
 class _Announcement(event.Listener):  # type: ignore[misc]
-    """One line on stderr at the first compilation, which is the first of some."""
+    """Writes one line to stderr when the first loop is compiled; others follow it."""
 
     said = False
 

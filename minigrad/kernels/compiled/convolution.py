@@ -63,7 +63,7 @@ MULTIPLY, MOVE = 2e-11, 3e-10
 
 
 class Geometry(NamedTuple):
-    """The integers that loops need, and which way to go."""
+    """The integers that loops need, and which algorithms fit."""
 
     columns: tuple[int, ...]
     tiles: tuple[int, int]
@@ -250,8 +250,8 @@ def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
         if np.isfinite(found).all():
             with one_thread():
                 kernels = BOTH.T.astype(dtype) @ found.reshape(PRODUCTS, -1)
-            turned = kernels.reshape(3, 3, channels, out_channels).transpose(3, 2, 0, 1)
-            return np.ascontiguousarray(turned)
+            weight = kernels.reshape(3, 3, channels, out_channels).transpose(3, 2, 0, 1)
+            return np.ascontiguousarray(weight)
     if dtype.char == "f" and (geometry.direct or geometry.depthwise):
         return _direct_weight_grad(pixels, slopes, geometry, shape)
     rows = flat(pixels)

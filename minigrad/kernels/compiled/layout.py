@@ -15,7 +15,7 @@ from minigrad.kernels.threads import run
 
 #: The dtypes that loops are compiled for, by their character.
 FLOATS = "fd"
-#: The elements that are turned around at a time.
+#: The elements that are transposed at a time.
 PIECE = 1 << 16
 #: An index that is known not to count from the end, so that loops over it are vectorised.
 at = np.uint64
@@ -38,12 +38,12 @@ def flat(x: Any) -> Any:
 
 def channels_last(x: Any) -> Any:
     """The images (N, C, H, W) as a contiguous array (N, H, W, C)."""
-    turned = x.transpose(0, 2, 3, 1)
-    if turned.flags.c_contiguous:
-        return turned
+    last = x.transpose(0, 2, 3, 1)
+    if last.flags.c_contiguous:
+        return last
     if not x.flags.c_contiguous or not are_floats(x) or not x.flags.aligned:
-        return np.ascontiguousarray(turned)
-    out = np.empty(turned.shape, x.dtype)
+        return np.ascontiguousarray(last)
+    out = np.empty(last.shape, x.dtype)
     n, channels, height, width = x.shape
     source, target = flat(x), out.reshape(-1)
 
