@@ -206,10 +206,8 @@ TABLE: dict[str, list[Row]] = {
         Row("x.new_zeros(2)", "mg.zeros(2, x.dtype)",
             lambda x, *shape: mg.zeros(shape[0] if len(shape) == 1 else shape, x.dtype)),
         Row("x.stride()", "x.numpy().strides"),
-        Row("x.equal(x)", "np.array_equal(x.detach(), x.detach())",
-            np.array_equal),
-        Row("x.allclose(x)", "np.allclose(x, x)",
-            np.allclose),
+        Row("x.equal(x)", "np.array_equal(x.detach(), x.detach())", np.array_equal),
+        Row("x.allclose(x)", "np.allclose(x, x)", np.allclose),
         Row("x.sort()", "mg.sort(x) for the values, mg.argsort(x) for the places"),
         Row("x[0] = 1.0", "np.where(mask, value, t)"),
     ],
@@ -222,8 +220,7 @@ TABLE: dict[str, list[Row]] = {
         Row("x.std(dim=0)", "x.std(axis=0, ddof=1), as PyTorch divides by n - 1"),
         Row("x.var(dim=0, correction=0)", "x.var(axis=0)", SAME),
         Row("x.norm()", "mg.vector_norm(x)", _vector_norm),
-        Row("x.clamp(0.0, 1.0)", "x.clip(0.0, 1.0)",
-            _clamp),
+        Row("x.clamp(0.0, 1.0)", "x.clip(0.0, 1.0)", _clamp),
         Row("x.add(y)", "x + y", lambda x, y, alpha=1: x + (y if alpha == 1 else alpha * y)),
         Row("x.sub(y)", "x - y", lambda x, y, alpha=1: x - (y if alpha == 1 else alpha * y)),
         Row("x.mul(y)", "x * y", lambda x, y: x * y),
@@ -349,8 +346,7 @@ TABLE: dict[str, list[Row]] = {
         Row("nn.ReLU(inplace=True)", "nn.ReLU()", SAME),
         Row("nn.Softmax(dim=1)", "nn.Softmax(axis=1)", SAME),
         Row("nn.Linear(3, 2, device='cpu')", "nn.Linear(3, 2)", SAME),
-        Row("data.TensorDataset(a, a)", "data.ArrayDataset(a, a)",
-            mg.data.ArrayDataset),
+        Row("data.TensorDataset(a, a)", "data.ArrayDataset(a, a)", mg.data.ArrayDataset),
         Row("torch.utils.data.DataLoader(a)", "mg.data.DataLoader(a)",
             SimpleNamespace(data=mg.data, checkpoint=SimpleNamespace(checkpoint=mg.checkpoint))),
     ],
@@ -536,10 +532,9 @@ KEYWORDS = {
 #: Arguments that say nothing here with these values.
 EMPTY: dict[str, tuple[Any, ...]] = {
     "device": ("cpu", None), "inplace": (True, False), "pin_memory": (True, False),
-    "non_blocking": (True, False), "layout": (None,),
-    "memory_format": (None,), "unbiased": (False,), "foreach": (True, False, None),
-    "fused": (True, False, None), "persistent_workers": (True, False),
-    "name": (None,),
+    "non_blocking": (True, False), "layout": (None,), "memory_format": (None,),
+    "unbiased": (False,), "foreach": (True, False, None), "fused": (True, False, None),
+    "persistent_workers": (True, False), "name": (None,),
 }  # fmt: skip
 #: What to write for arguments that there are not.
 REMEDIES = {
@@ -602,13 +597,11 @@ def arguments(
             found[ours] = value
         elif at < min(arrays, len(params)) and params[at] not in given:
             found[params[at]] = value
-        elif any(
+        elif not any(
             value is one or (isinstance(one, str) and one == value) for one in EMPTY.get(key, ())
         ):
-            continue
-        elif key in REMEDIES:
-            raise TypeError(f"{name}: there is no {key}=; {REMEDIES[key]}")
-        else:
+            if key in REMEDIES:
+                raise TypeError(f"{name}: there is no {key}=; {REMEDIES[key]}")
             found[key] = value
     return found
 

@@ -185,16 +185,11 @@ def conv2d_input_grad(
     return kernels.conv2d_input_grad(g, weight, windows, groups)
 
 
-def _weight_grad_vjp_x(c: Any, _ans: Any, _x: Any, g: Any, w_shape: Any, **geometry: Any) -> Any:
-    return conv2d_input_grad(g, c, _x.shape, **geometry)
-
-
-def _weight_grad_vjp_g(c: Any, _ans: Any, x: Any, _g: Any, w_shape: Any, **geometry: Any) -> Any:
-    return conv2d(x, c, None, **geometry)
-
-
 @operator(
-    vjp=(_weight_grad_vjp_x, _weight_grad_vjp_g),
+    vjp=(
+        lambda c, _ans, _x, g, w_shape, **geometry: conv2d_input_grad(g, c, _x.shape, **geometry),
+        lambda c, _ans, x, _g, w_shape, **geometry: conv2d(x, c, None, **geometry),
+    ),
     samples=[
         sample((2, 3, 5, 4), (2, 4, 3, 3), w_shape=(4, 3, 3, 2)),
         sample((1, 2, 6, 5), (1, 2, 3, 3), w_shape=(2, 2, 3, 3), stride=2, padding="same"),

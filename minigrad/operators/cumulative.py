@@ -10,6 +10,7 @@ import numpy as np
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
+from minigrad.operators.reductions import finite_or_zero
 from minigrad.operators.rows import along_axis
 
 ALONG = [
@@ -113,20 +114,16 @@ cumprod = along_axis(
 """The product of each element and all before it along ``axis``; flattened first when None."""
 
 
-def _finite_or_zero(x: Any) -> Any:
-    return np.where(np.isfinite(x), x, 0.0)
-
-
 def _logcumsumexp_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
     if not x.ndim:
         return np.reshape(g, ())
     flat, line = _flat(x, axis)
     flat, ans, g = (np.moveaxis(one, line, -1) for one in (flat, ans, g))
     # A sum is the next sum times a ratio of at most 1, so nothing overflows on the way back.
-    ahead = _finite_or_zero(ans[..., 1:])
+    ahead = finite_or_zero(ans[..., 1:])
     ratios = np.exp(np.where(ans[..., :-1] == ans[..., 1:], 0.0, ans[..., :-1] - ahead))
     tails = _weighted_tails(g, np.concatenate([np.ones_like(ratios[..., :1]), ratios], axis=-1))
-    return np.reshape(np.moveaxis(np.exp(flat - _finite_or_zero(ans)) * tails, -1, line), x.shape)
+    return np.reshape(np.moveaxis(np.exp(flat - finite_or_zero(ans)) * tails, -1, line), x.shape)
 
 
 @operator(vjp=_logcumsumexp_vjp, samples=ALONG, wide=True, numbers="inexact")

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import sample
 from minigrad.operators.products import rows
 
 
-def _vjp_input(g: Any, _ans: Any, _x: Any, weight: Any, *_: Any) -> Any:
-    return kernels.product(g, weight)
-
-
-def _vjp_weight(g: Any, _ans: Any, x: Any, *_: Any) -> Any:
-    return kernels.product(rows(g).T, rows(x))
-
-
 @operator(
     numbers="float",
-    vjp=(_vjp_input, _vjp_weight, lambda g, *_: kernels.total(rows(g), 0)),
+    vjp=(
+        lambda g, _ans, _x, weight, *_: kernels.product(g, weight),
+        lambda g, _ans, x, *_: kernels.product(rows(g).T, rows(x)),
+        lambda g, *_: kernels.total(rows(g), 0),
+    ),
     samples=[
         sample((2, 3), (4, 3), (4,)), sample((2, 3), (4, 3)), sample((3,), (2, 3), (2,)),
         sample((2, 1, 3), (2, 3), (2,)), sample((0, 3), (2, 3), (2,)),

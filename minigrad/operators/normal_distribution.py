@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, operator
 
 
-def _normal_cdf_vjp(g: Any, _ans: Any, x: Any) -> Any:
-    return kernels.on(g, x).normal_density(g, x)
-
-
-@operator(vjp=_normal_cdf_vjp, wide=True)
+@operator(vjp=lambda g, _ans, x: kernels.on(g, x).normal_density(g, x), wide=True)
 def normal_cdf(x: Array) -> Array:
     """The probability that a standard normal variable is below x: (1 + erf(x / sqrt(2))) / 2.
 

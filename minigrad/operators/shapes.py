@@ -387,13 +387,9 @@ def rot90(m: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     return np.flip(np.swapaxes(m, first, second), second)
 
 
-def _roll_vjp(g: Any, _ans: Any, _x: Any, shift: Any, axis: Axis = None) -> Any:
-    return np.roll(g, np.negative(shift), axis)
-
-
 @operator(
     np.roll,
-    vjp=_roll_vjp,
+    vjp=lambda g, _ans, _x, shift, axis=None: np.roll(g, np.negative(shift), axis),
     samples=[
         sample((4,), shift=1), sample((2, 3), shift=-2), sample((2, 3), shift=4, axis=1),
         sample((2, 3, 2), shift=(1, 2), axis=(0, -1)), sample((0, 2), shift=1), sample((), shift=1),

@@ -246,16 +246,12 @@ def _polygamma(x: Array, n: int) -> Array:
 # -- x log y ---------------------------------------------------------------------------------------
 
 
-def _xlogy_vjp_x(g: Any, _ans: Any, x: Any, y: Any) -> Any:
-    return g * np.log(np.where((x == 0) & (y <= 0), 1.0, y))
-
-
-def _xlogy_vjp_y(g: Any, _ans: Any, x: Any, y: Any) -> Any:
-    return g * (x / np.where((x == 0) & (y <= 0), np.inf, y))  # 0, and so is its derivative by x
-
-
 @operator(
-    vjp=(_xlogy_vjp_x, _xlogy_vjp_y),
+    vjp=(
+        lambda g, _ans, x, y: g * np.log(np.where((x == 0) & (y <= 0), 1.0, y)),
+        # 0 where x is 0 and y not positive, and so is its derivative by x.
+        lambda g, _ans, x, y: g * (x / np.where((x == 0) & (y <= 0), np.inf, y)),
+    ),
     domain=(anywhere, positive),
     samples=[*PAIRS, sample(np.array([0, 2], np.int8), np.array([-1.0, 1.5]))],
     numbers="float",
