@@ -99,7 +99,7 @@ class film(Hook):
         self._add("forward", node, op_name(node), parts, settings=settings)
 
     def _input(self, name: str, parent: Node | None, array: Any) -> Part:
-        """An input; that of an earlier step is shown as it was shown there."""
+        """An input. One that an earlier step made is shown as in that step."""
         known = self._values.get(parent) if parent is not None else None
         if known is None:
             known = snapshot(array, filters=name == "weight") if array is not None else {}
