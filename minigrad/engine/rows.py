@@ -55,6 +55,11 @@ class Rows(np.lib.mixins.NDArrayOperatorsMixin):
         """The dtype of the elements."""
         return self.stack.dtype
 
+    @property
+    def T(self) -> Rows:
+        """Each array with its axes in reverse order."""
+        return Rows(self.stack.transpose(0, *range(self.ndim, 0, -1)))
+
     def astype(self, dtype: Any, copy: bool = True) -> Rows:
         """The elements converted to this dtype."""
         return Rows(self.stack.astype(dtype, copy=copy))
