@@ -875,13 +875,15 @@ def digest(file: str) -> str:
 
 def run(places: list[str], sample: int, again: bool, workers: int) -> int:
     tests = sorted({test.partition("::")[0] for test in read_reach()["tests"]})
-    known = results()
+    known, equal = results(), equivalents()
     # One of each folder in turn: what has been done at any time is a sample of each.
     turns = zip_longest(*(drawn(place)[: sample or None] for place in places or FOLDERS))
     mine = []
     for mutant in chain.from_iterable(turns):
         row = known.get(mutant["key"]) if mutant else None
-        if mutant and ((row is None) if not again else (row is not None and alive(row))):
+        if mutant and (
+            row is None if not again else row and alive(row) and not equal(difference(row))
+        ):
             mine.append({**mutant, "hash": digest(mutant["file"])})
     STARTERS[:] = [Starter() for _ in range(workers)]
     return pytest_with(Hunt(mine, KEPT / "results.jsonl", workers), tests)

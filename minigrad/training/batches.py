@@ -51,8 +51,6 @@ def validation_split(x: Any, y: Any, fraction: float, validation_data: Any) -> t
         raise ValueError("fit: give validation_split or validation_data, not both")
     if y is None:
         raise ValueError("fit: validation_split needs arrays; give validation_data beside a loader")
-    if not 0 < fraction < 1:
-        raise ValueError(f"fit: validation_split must be in [0, 1), got {fraction}")
     xs, y = [_numeric_array(a) for a in (x if isinstance(x, tuple) else (x,))], _numeric_array(y)
     lengths = {a.shape[:1] for a in (*xs, y)}
     if len(lengths) > 1 or not len(y):
