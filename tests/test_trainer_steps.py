@@ -101,6 +101,24 @@ def test_balanced_weights_make_classes_count_alike():
     )
 
 
+def test_a_class_that_does_not_occur_weighs_nothing_and_hurts_nothing():
+    y = np.where(Y == 1, 0, Y)  # 0 and 2 only
+    w = [len(y) / (2 * np.count_nonzero(y == 0)), 9.0, len(y) / (2 * np.count_nonzero(y == 2))]
+    np.testing.assert_allclose(
+        fitted(trainer(), y, class_weight="balanced"),
+        fitted(trainer(), y, class_weight=w),
+        rtol=1e-6,
+    )
+
+
+def test_batches_in_which_all_is_left_out_change_nothing():
+    made = trainer()
+    before = [p.numpy().copy() for p in made.model.parameters()]
+    after = fitted(made, np.full(len(Y), -100), class_weight={0: 2.0})
+    assert made.history.history["loss"] == [0.0] * len(made.history)
+    np.testing.assert_array_equal(after, np.concatenate([p.ravel() for p in before]))
+
+
 def test_weights_go_with_the_samples_they_were_given_for():
     """A sample of weight 0 is as good as absent, wherever shuffling puts it."""
     w = np.where(np.arange(len(X)) < 20, 1.0, 0.0)
