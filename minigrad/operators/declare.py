@@ -456,13 +456,15 @@ def composite(
     numbers: str = "",
     wide: bool = False,
     runs: Callable[..., Any] | None = None,
+    short: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that needs no rule of its own: its body calls other operators.
 
     ``arrays``: how many of the first parameters are arrays (the rest is metadata).
     ``sequence``: the first parameter is a sequence of arrays. ``numbers``: as for an operator.
     ``wide``: float16 is computed in float32, and rounded. ``runs``: the function that computes, if
-    the decorated one only gives the signature.
+    the decorated one only gives the signature. ``short`` is tried first on two arrays alone, without
+    the checks below, and returns NotImplemented where it takes more.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
@@ -481,6 +483,10 @@ def composite(
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> Any:
+            if short is not None and len(args) == 2 and not kwargs:
+                found = short(*args)
+                if found is not NotImplemented:
+                    return found
             held: list[tuple[str, Any]] = []
             start = 0
             named: Any = with_numpys_names(label, params, arrays or 2, kwargs) if kwargs else kwargs
