@@ -78,7 +78,7 @@ def work(name: str, batch: int, size: int) -> tuple[float, float]:
             (1.0 * taps * channels * out * places, (taps * channels + 1) * out, 2 * out * places)
         )
         channels = out
-        if i in pooled[name]:
+        if i in pooled.get(name, ()):
             side //= 2
     before = after_pooling(name, size)
     widths = {

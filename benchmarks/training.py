@@ -1,10 +1,12 @@
 """Training steps and inference of some models, compared with every other installed framework.
 
-    python -m benchmarks.training [--quick]
+    python -m benchmarks.training [--quick] [PART ...]
 
 Each framework runs in a process of its own; they take turns, round by round, so that ratios hold
-when the machine's speed drifts. Prints tables, and writes them to docs/benchmarks.md and, between
-its marks, to README.md; with --quick it does fewer rounds and writes nothing.
+when the machine's speed drifts. A turn in which other programs used the processor is taken again.
+A part is a model, "growth" or "profile"; without any, all are measured. What was measured is kept
+in benchmarks/training.json; the tables are made of it, printed, and written to docs/benchmarks.md
+and, between their marks, to both READMEs. With --quick there are fewer rounds and nothing is kept.
 """
 
 from __future__ import annotations
@@ -12,14 +14,15 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import json
+import os
 import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -33,8 +36,14 @@ PEERS = (
     "with_minigrad", "with_minigrad_fast", "with_pytorch", "with_jax", "with_keras",
     "with_tensorflow", "with_mygrad", "with_autograd", "with_numpy",
 )  # fmt: skip
+#: Those in the README's table.
+SHOWN = ("with_minigrad", "with_minigrad_fast", "with_pytorch", "with_keras", "with_jax")
 #: How long each framework runs in one round, in seconds, and how many rounds there are.
 TURN, ROUNDS = 0.25, 9
+#: A turn is taken again where others took more than this part of one core's time, so often.
+BUSY, AGAIN = 0.1, 2
+#: What is kept of a framework with a model: name, version, memory, and the medians.
+Result: TypeAlias = dict[str, Any]
 GROWTH = (
     [("DeepConvNet", batch, 28) for batch in (25, 50, 100, 200, 400)]
     + [("DeepConvNet", 25, size) for size in (56, 112)]
@@ -49,6 +58,8 @@ COLUMNS = (
 )
 EXPLANATION = (
     "Each framework has a process of its own and takes turns with the others; times are medians. "
+    "A turn in which other programs used the processor is taken again, once. "
+    "*minigrad* runs on NumPy alone, *minigrad[fast]* on compiled kernels. "
     "A step is forward, loss, backward and Adam, in float32. Frameworks use as many threads as "
     "they like. *minigrad's speed* is their time over minigrad's. The limit is the time for the "
     "products alone at the rate above, plus that for moving activations and parameters at the copy "
@@ -80,10 +91,22 @@ class Peer:
         return json.loads(line) if line else None
 
     def take_turn(self, what: str, seconds: float) -> None:
+        """Run for so long; again, some times at most, where others have used the processor."""
         assert self.process.stdin is not None
-        self.process.stdin.write(f"{what} {seconds}\n")
-        self.process.stdin.flush()
-        self.times[what] += self._read() or []
+        times: list[float] = []
+        for _ in range(AGAIN):
+            before = others_time(self.process.pid)
+            self.process.stdin.write(f"{what} {seconds}\n")
+            self.process.stdin.flush()
+            times = self._read() or []
+            if others_time(self.process.pid) - before <= BUSY * max(seconds, sum(times)):
+                break
+        self.times[what] += times
+
+    def result(self) -> Result:
+        """What is kept."""
+        found = {what: self.median(what) for what, times in self.times.items() if times}
+        return {**self.about, "module": self.module, **found}
 
     def median(self, what: str) -> float:
         """The median time in seconds."""
@@ -97,8 +120,19 @@ class Peer:
         self.process.stdout.close()
 
 
+def others_time(process: int) -> float:
+    """The seconds that all processors have spent on anything but this process; only Linux tells."""
+    system, own = Path("/proc/stat"), Path(f"/proc/{process}/stat")
+    if not system.exists() or not own.exists():
+        return 0.0
+    fields = [int(n) for n in system.read_text().split("\n", 1)[0].split()[1:]]
+    busy = sum(fields[:3]) + sum(fields[5:8])  # neither idle nor waiting; guests count as users
+    used = own.read_text().rpartition(")")[2].split()
+    return (busy - int(used[11]) - int(used[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def running(modules: tuple[str, ...], name: str, batch: int, size: int) -> Iterator[list[Peer]]:
+def running(modules: tuple[str, ...], name: str, batch: int, size: int) -> Generator[list[Peer]]:
     """The peers that can run this model, started one after the other."""
     peers = [Peer(module, name, batch, size) for module in modules]
     try:
@@ -118,7 +152,7 @@ def limits() -> tuple[float, float]:
     return rate, 2 * source.nbytes / shortest(lambda: np.copyto(target, source), 10)
 
 
-def measure(model: Model, rounds: int) -> list[Peer]:
+def measure(model: Model, rounds: int) -> list[Result]:
     """Let all frameworks take turns with this model."""
     with running(PEERS, model.name, model.batch, model.size) as peers:
         for _ in range(rounds):
@@ -127,7 +161,7 @@ def measure(model: Model, rounds: int) -> list[Peer]:
         for _ in range(max(3, rounds // 2)):
             for peer in peers:
                 peer.take_turn("inference", TURN / 3)
-    return peers
+        return [peer.result() for peer in peers]
 
 
 def ms(seconds: float) -> str:
@@ -136,11 +170,11 @@ def ms(seconds: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def model_table(model: Model, peers: list[Peer], rate: float, bandwidth: float) -> list[str]:
+def model_table(model: Model, results: list[Result], rate: float, bandwidth: float) -> list[str]:
     """One model: a row for each framework, with its speed relative to minigrad's."""
     operations, moved = work(model.name, model.batch, model.size)
     limit = operations / rate + moved / bandwidth
-    ours = next(p for p in peers if p.module == "with_minigrad")
+    ours = next(r for r in results if r["module"] == "with_minigrad")
     lines = [
         f"### {model.name}: {model.text}; batch {model.batch}",
         "",
@@ -149,32 +183,44 @@ def model_table(model: Model, peers: list[Peer], rate: float, bandwidth: float) 
         COLUMNS,
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for p in peers:
-        step, inference = p.median("step"), p.median("inference")
+    for r in results:
+        step, inference = r["step"], r["inference"]
         lines.append(
-            f"| {p.about['name']} {p.about['version']} | {ms(step)} "
-            f"| {step / ours.median('step'):.2f} | {limit / step:.0%} | {ms(inference)} "
-            f"| {inference / ours.median('inference'):.2f} | {p.about['memory']:.0f} |"
+            f"| {r['name']} {r['version']} | {ms(step)} | {step / ours['step']:.2f} "
+            f"| {limit / step:.0%} | {ms(inference)} | {inference / ours['inference']:.2f} "
+            f"| {r['memory']:.0f} |"
         )
     return [*lines, ""]
 
 
-def summary_table(measured: dict[str, list[Peer]]) -> list[str]:
+def summary_table(measured: dict[str, list[Result]], head: str = "training step, ms") -> list[str]:
     """All models in one table, for the README."""
-    names = {p.module: p.about["name"] for peers in measured.values() for p in peers}
+    names = {r["module"]: r["name"] for results in measured.values() for r in results}
+    columns = [module for module in SHOWN if module in names]
     lines = [
-        "| training step, ms | " + " | ".join(names.values()) + " |",
-        "|---|" + "---:|" * len(names),
+        f"| {head} | " + " | ".join(names[module] for module in columns) + " |",
+        "|---|" + "---:|" * len(columns),
     ]
-    for model, peers in measured.items():
-        found = {p.module: ms(p.median("step")) for p in peers}
-        cells = " | ".join(found.get(module, "–") for module in names)
+    for model, results in measured.items():
+        found = {r["module"]: ms(r["step"]) for r in results}
+        cells = " | ".join(found.get(module, "–") for module in columns)
         lines.append(f"| {model}, batch {MODELS[model].batch} | {cells} |")
     return lines
 
 
-def growth_table(rounds: int) -> list[str]:
+def growth(rounds: int) -> list[list[Result]]:
     """How time and memory of a step grow with the batch and with the images."""
+    found = []
+    for name, batch, size in GROWTH:
+        with running(("with_minigrad", "with_pytorch"), name, batch, size) as peers:
+            for _ in range(rounds):
+                for peer in peers:
+                    peer.take_turn("step", TURN)
+            found.append([peer.result() for peer in peers])
+    return found
+
+
+def growth_table(found: list[list[Result]]) -> list[str]:
     lines = [
         "## Growth with batch and image size",
         "",
@@ -183,76 +229,108 @@ def growth_table(rounds: int) -> list[str]:
         "| batch | image | minigrad, ms | PyTorch, ms | minigrad, MB | PyTorch, MB |",
         "|---:|---:|---:|---:|---:|---:|",
     ]
-    for name, batch, size in GROWTH:
-        with running(("with_minigrad", "with_pytorch"), name, batch, size) as peers:
-            for _ in range(rounds):
-                for peer in peers:
-                    peer.take_turn("step", TURN)
-        times = [ms(p.median("step")) for p in peers] + ["–"] * (2 - len(peers))
-        memory = [f"{p.about['memory']:.0f}" for p in peers] + ["–"] * (2 - len(peers))
+    for (_, batch, size), results in zip(GROWTH, found, strict=True):
+        times = [ms(r["step"]) for r in results] + ["–"] * (2 - len(results))
+        memory = [f"{r['memory']:.0f}" for r in results] + ["–"] * (2 - len(results))
         lines.append(f"| {batch} | {size} x {size} | " + " | ".join(times + memory) + " |")
     return [*lines, ""]
 
 
-def document(measured: dict[str, list[Peer]], quick: bool) -> tuple[str, str]:
-    """The text for docs/benchmarks.md, and the table for the README."""
-    rate, bandwidth = limits()
+def described(rate: float, bandwidth: float) -> tuple[str, str]:
+    """The machine, and what ran on it."""
     about = environment.describe()
     machine = (
         f"{about['processor']}; matrix products {rate / 1e9:.0f} GFLOP/s, copying "
         f"{bandwidth / 1e9:.0f} GB/s (read and written)"
     )
-    made = (
-        f"Made by `make bench` on {dt.datetime.now(dt.UTC).date()}. {machine}. Python "
-        f"{platform.python_version()} on {platform.system()}, NumPy {about['NumPy']}, "
+    software = (
+        f"Python {platform.python_version()} on {platform.system()}, NumPy {about['NumPy']}, "
         f"{' '.join(about['BLAS'].split()[:2])} with its {about['BLAS kernel']} kernel, "
-        f"{about['threads']} threads."
+        f"{about['threads']} threads"
     )
+    return machine, software
+
+
+def document(kept: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The text for docs/benchmarks.md, and the table for each README."""
+    machine, rate = kept["machine"], kept["rate"]
     lines = [
         "# Benchmarks",
         "",
-        made,
+        f"Made by `make bench` on {kept['date']}. {machine}. {kept['software']}.",
         "",
         EXPLANATION,
         "",
         "## Training and inference",
         "",
     ]
-    for name, peers in measured.items():
-        lines += model_table(MODELS[name], peers, rate, bandwidth)
-    lines += growth_table(1 if quick else 3)
-    lines += ["## Where the time goes", "", "Made by `python -m benchmarks.profile`.", ""]
-    for model in MODELS.values():
-        lines += profile.table(model, 5 if quick else profile.STEPS)
+    measured = {name: kept[name] for name in MODELS if name in kept}
+    for name, results in measured.items():
+        lines += model_table(MODELS[name], results, rate, kept["bandwidth"])
+    if "growth" in kept:
+        lines += growth_table(kept["growth"])
+    if "profile" in kept:
+        lines += ["## Where the time goes", "", "Made by `python -m benchmarks.profile`.", ""]
+        lines += kept["profile"]
     lines += NOTES.read_text().splitlines() if NOTES.exists() else []
-    table = [*summary_table(measured), "", f"{machine[0].upper()}{machine[1:]}."]
-    return "\n".join(lines) + "\n", "\n".join(table)
+    below = f"{machine[0].upper()}{machine[1:]}."
+    tables = {
+        readme: "\n".join([*summary_table(measured, head), "", below])
+        for readme, head in READMES.items()
+    }
+    return "\n".join(lines) + "\n", tables
 
 
+#: The READMEs with this table, and the first cell of it.
+READMES = {"README.md": "training step, ms", "README.ko.md": "학습 한 단계, ms"}
+KEPT = ROOT / "benchmarks" / "training.json"
 #: What the tables mean and where the time goes, written by hand, goes under them.
 NOTES = ROOT / "benchmarks" / "notes.md"
 
 
-def write(text: str, table: str) -> None:
+def write(text: str, tables: dict[str, str]) -> None:
     (ROOT / "docs" / "benchmarks.md").write_text(text)
-    readme = ROOT / "README.md"
-    before = readme.read_text()
-    if START in before and END in before:
-        head, rest = before.split(START, 1)
-        tail = rest.split(END, 1)[1]
-        readme.write_text(f"{head}{START}\n{table}\n{END}{tail}")
+    for name, table in tables.items():
+        readme = ROOT / name
+        before = readme.read_text()
+        if START in before and END in before:
+            head, rest = before.split(START, 1)
+            tail = rest.split(END, 1)[1]
+            readme.write_text(f"{head}{START}\n{table}\n{END}{tail}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, and write nothing")
-    quick = parser.parse_args().quick
-    measured = {m.name: measure(m, 3 if quick else ROUNDS) for m in MODELS.values()}
-    text, table = document(measured, quick)
-    print(text)
-    print(table)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, and keep nothing")
+    parts = [*MODELS, "growth", "profile"]
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"what to measure: {parts}")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.parts) - set(parts))
+    if unknown:
+        parser.error(f"there is no part {', '.join(unknown)}; there are: {', '.join(parts)}")
+    quick, wanted = arguments.quick, arguments.parts or parts
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() and not quick else {}
+    rate, bandwidth = limits()
+    machine, software = described(rate, bandwidth)
+    kept.update(
+        date=str(dt.datetime.now(dt.UTC).date()), machine=machine, software=software,
+        rate=rate, bandwidth=bandwidth,
+    )  # fmt: skip
+    for name in wanted:
+        if name == "growth":
+            kept[name] = growth(1 if quick else 3)
+        elif name == "profile":
+            steps = 5 if quick else profile.STEPS
+            kept[name] = [line for m in MODELS.values() for line in profile.table(m, steps)]
+        else:
+            kept[name] = measure(MODELS[name], 3 if quick else ROUNDS)
     if not quick:
-        write(text, table)
+        KEPT.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n")
+    text, tables = document(kept)
+    print(text)
+    print(tables["README.md"])
+    if not quick:
+        write(text, tables)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,22 @@
 """The benchmarks' own code: that peers run, take turns, and are missing without a fuss."""
 
+import io
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from benchmarks.models import MODELS, after_pooling, work
 from benchmarks.peers import with_minigrad, with_numpy
-from benchmarks.training import Peer, model_table, running, summary_table
+from benchmarks.training import (
+    KEPT,
+    ROOT,
+    Peer,
+    document,
+    model_table,
+    running,
+    summary_table,
+)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -35,6 +47,14 @@ def test_work_counts_multiplications_and_bytes():
     assert after_pooling("DeepConvNet", 28) == 64 * 4 * 4
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_the_work_of_every_model_is_known(name):
+    model = MODELS[name]
+    operations, moved = work(name, model.batch, model.size)
+    assert work(name, 2 * model.batch, model.size)[0] == 2 * operations > 0
+    assert moved > 0
+
+
 def test_peers_take_turns_and_tables_show_them():
     with running(("with_minigrad", "with_nothing"), "dense", 2, 28) as peers:
         (peer,) = peers
@@ -43,9 +63,30 @@ def test_peers_take_turns_and_tables_show_them():
         peer.take_turn("inference", 0.01)
     assert len(peer.times["step"]) >= 2
     assert peer.process.returncode == 0
-    table = model_table(MODELS["dense"], peers, 1e11, 1e10)
+    results = [peer.result()]
+    table = model_table(MODELS["dense"], results, 1e11, 1e10)
     assert any(line.startswith("| minigrad ") and "| 1.00 |" in line for line in table)
-    assert "minigrad" in summary_table({"dense": peers})[0]
+    assert "minigrad" in summary_table({"dense": results})[0]
+
+
+def test_a_turn_that_others_disturbed_is_taken_again(monkeypatch):
+    clock = iter([0.0, 5.0, 5.0, 5.0])
+    monkeypatch.setattr("benchmarks.training.others_time", lambda _: next(clock))
+    peer = object.__new__(Peer)
+    peer.times = {"step": []}
+    answers = iter([[9.0], [1.0, 2.0]])
+    monkeypatch.setattr(peer, "_read", lambda: next(answers), raising=False)
+    peer.process = SimpleNamespace(stdin=io.StringIO(), pid=1)
+    peer.take_turn("step", 0.5)
+    assert peer.times["step"] == [1.0, 2.0]
+    assert peer.process.stdin.getvalue().count("\n") == 2
+
+
+def test_the_tables_in_the_documentation_are_those_of_what_was_kept():
+    text, tables = document(json.loads(KEPT.read_text()))
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == text
+    for name, table in tables.items():
+        assert table in (ROOT / name).read_text(), "python -m benchmarks.training writes it"
 
 
 def test_a_framework_that_is_not_installed_is_missing():

@@ -463,7 +463,7 @@ def composite(
     ``arrays``: how many of the first parameters are arrays (the rest is metadata).
     ``sequence``: the first parameter is a sequence of arrays. ``numbers``: as for an operator.
     ``wide``: float16 is computed in float32, and rounded. ``runs``: the function that computes, if
-    the decorated one only gives the signature. ``short`` is tried first on two arrays alone, without
+    the decorated one only gives the signature. ``short`` is tried first on two arrays, without
     the checks below, and returns NotImplemented where it takes more.
     """
 
