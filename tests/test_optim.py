@@ -268,6 +268,18 @@ def test_settings_may_change_between_steps():
     assert w.tolist() == [0.5 - 0.25 - 0.25 * 1.5] * 2
 
 
+@pytest.mark.parametrize("name", ["lr", "learning_rate", "momentum", "weight_decay"])
+def test_a_setting_written_to_the_optimizer_itself_is_refused(name):
+    w = mg.tensor([1.0], requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.1)
+    key = "lr" if name == "learning_rate" else name
+    with pytest.raises(AttributeError, match=rf"group\['{key}'\] = 0.5") as failed:
+        setattr(optimizer, name, 0.5)
+    exec(str(failed.value).split("write\n")[1].strip(), {"optimizer": optimizer})
+    assert optimizer.param_groups[0][key] == 0.5
+    optimizer.note = "mine"  # other names are free
+
+
 def test_divergence_shows_in_the_values_and_not_as_warnings():
     w = mg.tensor(np.full(3, 1e300), requires_grad=True)
     optimizer = optim.Adam([w])

@@ -100,6 +100,17 @@ class Optimizer:
             for group in self._as_groups(params):
                 self.add_param_group(group)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Each group has settings of its own, so `optimizer.lr = 0.1` would change nothing.
+        key = "lr" if name == "learning_rate" else name
+        groups = self.__dict__.get("param_groups")
+        if groups and key in groups[0] and key not in self.__dict__:
+            raise AttributeError(
+                f"{self._name}: {name} is a setting of parameter groups: write\n"
+                f"    for group in optimizer.param_groups: group[{key!r}] = {value!r:.40}"
+            )
+        super().__setattr__(name, value)
+
     # -- what a subclass writes --------------------------------------------------------------------
 
     def check(self, group: Group) -> None:
