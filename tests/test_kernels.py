@@ -576,7 +576,7 @@ def test_a_set_may_be_incomplete_and_is_taken_back():
 def test_no_code_outside_the_folder_knows_which_set_runs():
     """Only the table of kernels, and what is no kernel: geometry, BLAS, memory that is kept."""
     package = Path(mg.__file__).parent
-    open_to_all = {"current", "windows", "indices", "blas", "scratch", "activations"}
+    open_to_all = {"current", "windows", "indices", "blas", "scratch"}
     open_to_all |= {"in_place", "choice", "normal_distribution"}
     for path in package.rglob("*.py"):
         text = path.read_text(encoding="utf-8")
@@ -589,5 +589,3 @@ def test_no_code_outside_the_folder_knows_which_set_runs():
                 below = node.module.split(".")[2:]
                 names = {below[0]} if below else {alias.name for alias in node.names}
                 assert names <= open_to_all, f"{path} imports {names}"
-                if below == ["activations"]:
-                    assert [alias.name for alias in node.names] == ["Recorded"]

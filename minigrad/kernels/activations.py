@@ -1,18 +1,18 @@
 """Activation functions and their gradients, with few steps for each element.
 
 On a tensor, the logistic function is an operator that records itself. Kernels do not import
-operators, so ``operators/activations.py`` sets that operator here when it is imported.
+operators, so ``operators/activations.py`` sets that operator in ``current.py``.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from minigrad.kernels.current import Recorded
 from minigrad.kernels.elementwise import each
 
 #: An x at which the value is 1 already and e^x does not overflow yet, by dtype; else 50.
@@ -24,12 +24,6 @@ CUBIC = LINEAR * 0.044715
 FARTHEST = 20.0
 #: np.clip takes half of the time of np.minimum and np.maximum with a number.
 INF = math.inf
-
-
-class Recorded:
-    """Functions of tensors that kernels need and NumPy does not have."""
-
-    logistic: Callable[[Any], Any]
 
 
 def plain_logistic(x: Any) -> Any:
