@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 PROGRAMS = (
-    "training", "overhead", "operators", "exactness", "observation", "optimizers",
+    "training", "overhead", "operators", "compiling", "exactness", "observation", "optimizers",
     "training_loop", "jacobian", "picture",
 )  # fmt: skip
 

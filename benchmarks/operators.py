@@ -1,8 +1,10 @@
 """Every operator beside PyTorch's: value and gradient together, on one thread and on two.
 
 `python -m benchmarks.operators`, or `... operators 1 softmax conv` for one number of threads and
-the rows whose names hold one of the words. Worst ratios first; above 1, PyTorch is faster. Arrays
-have the sizes that training knows, about 256 x 1024 in float32.
+the rows whose names hold one of the words. Worst ratios first, with the kernels written with NumPy
+and with those that numba compiles, where it is installed; above 1, PyTorch is faster. With
+"slower" among the words, only rows in which one of the sets takes more than twice as long.
+Arrays have the sizes that training knows, about 256 x 1024 in float32.
 """
 
 # ruff: noqa: B008 (each row keeps what it was made with)
@@ -21,8 +23,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.timing import shortest, take_turns
+from minigrad.kernels.choice import VARIABLE
 
 THREADS = (1, 2)
+SETS = ("numpy", "numba")
+#: Above this ratio, "slower" shows a row.
+SLOWER = 2.0
 #: Seconds for each row and framework, and in how many rounds.
 SHARE, ROUNDS, WARM = 0.03, 5, 2
 BIG, MATRIX, IMAGES = (256, 1024), (256, 256), (32, 32, 28, 28)
@@ -349,7 +355,7 @@ def serve(framework: str, threads: int) -> None:
         print(statistics.median(seconds), flush=True)
 
 
-def compare(threads: int, words: list[str]) -> None:
+def compare(threads: int, words: list[str], above: float) -> None:
     """Print the table for so many threads. Each framework has a process of its own."""
     import minigrad as mg
 
@@ -357,12 +363,16 @@ def compare(threads: int, words: list[str]) -> None:
         ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads)
     )
     command = [sys.executable, "-m", "benchmarks.operators", "serve"]
-    pipe, environment = subprocess.PIPE, {**os.environ, **limits}
+    sets = SETS if importlib.util.find_spec("numba") else SETS[:1]
     peers = [
         subprocess.Popen(
-            [*command, each, str(threads)], stdin=pipe, stdout=pipe, text=True, env=environment
+            [*command, framework, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **limits, VARIABLE: kernels},
         )
-        for each in ("minigrad", "PyTorch")
+        for framework, kernels in [*[("minigrad", one) for one in sets], ("PyTorch", "")]
     ]
 
     def ask(peer: subprocess.Popen[str], number: int) -> float:
@@ -374,14 +384,21 @@ def compare(threads: int, words: list[str]) -> None:
     table = []
     for number, name in enumerate(rows(mg, importlib.import_module("torch"))):
         if not words or any(word in name for word in words):
-            ours, theirs = (ask(peer, number) for peer in peers)
-            table.append((ours / theirs, name, ours, theirs))
+            *ours, theirs = (ask(peer, number) for peer in peers)
+            table.append(([one / theirs for one in ours], name, [*ours, theirs]))
     for peer in peers:
         peer.communicate()
     print(f"\n{threads} thread{'s' * (threads > 1)}: ms for value and gradients\n")
-    print("| operator | minigrad | PyTorch | ratio |\n| --- | ---: | ---: | ---: |")
-    for ratio, name, ours, theirs in sorted(table, reverse=True):
-        print(f"| {name} | {ours * 1e3:.3f} | {theirs * 1e3:.3f} | {ratio:.2f} |")
+    names = [f"{kind}{one}" for kind in ("", "ratio, ") for one in sets]
+    print("| operator |", " | ".join([*names[: len(sets)], "PyTorch", *names[len(sets) :]]), "|")
+    print("| --- |" + " ---: |" * (2 * len(sets) + 1))
+    shown = [row for row in sorted(table, reverse=True) if max(row[0]) > above]
+    for ratios, name, times in shown:
+        numbers = [f"{t * 1e3:.3f}" for t in times] + [f"{ratio:.2f}" for ratio in ratios]
+        print(f"| {name} |", " | ".join(numbers), "|")
+    if len(shown) < len(table):
+        few = len(table) - len(shown)
+        print(f"\nThe other {few} of {len(table)} take at most {above:g} times as long.")
 
 
 def main(arguments: list[str]) -> None:
@@ -392,8 +409,9 @@ def main(arguments: list[str]) -> None:
         serve(arguments[1], int(arguments[2]))
         return
     chosen = [int(a) for a in arguments if a.isdigit() and int(a) in THREADS] or THREADS
+    above = SLOWER if "slower" in arguments else 0.0
     for threads in chosen:
-        compare(threads, [a for a in arguments if not a.isdigit()])
+        compare(threads, [a for a in arguments if not a.isdigit() and a != "slower"], above)
 
 
 if __name__ == "__main__":

@@ -426,6 +426,16 @@ def test_every_kernel_gives_the_same_on_any_number_of_threads(name, monkeypatch)
                     np.testing.assert_array_equal(a, b)
 
 
+def test_groups_of_rows_may_be_cut_between_threads():
+    rng = np.random.default_rng(0)
+    shape, like = (701, 3, 40), (1, 3, 40)  # the pieces begin in all groups
+    g, x, w, b = (rng.uniform(-1, 1, one) for one in (shape, shape, like, like))
+    arguments = (g, [0, 1, 2], x, w, b, (2,), 1e-3)
+    found, expected = (kernels.normalize_grad(*arguments) for kernels in (current, plain))
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize(("dtype", "far"), [(np.float32, 1e4), (np.float64, 1e8)])
 @pytest.mark.parametrize("axis", [(0, 2, 3), (1, 2, 3), (2, 3), (3,)])
 def test_a_large_mean_costs_the_variance_no_digits(axis, dtype, far):
