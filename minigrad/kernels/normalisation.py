@@ -218,7 +218,7 @@ class Runs(NamedTuple):
         like = shapes.pop()
         if like == (*[1] * first, *x.shape[first:]):
             return cls(1, math.prod(like), 1)
-        for inner in range(first, x.ndim) if first else ():
+        for inner in range(first, x.ndim + 1) if first else ():
             if like == (1, *x.shape[1:inner], *[1] * (x.ndim - inner)):
                 each = (slice(1, first), slice(first, inner), slice(inner, None))
                 return cls(*[math.prod(x.shape[some]) for some in each])
