@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,7 +32,7 @@ SETS = ("numpy", "numba")
 
 
 @contextmanager
-def kernels_of(name: str) -> Iterator[None]:
+def kernels_of(name: str) -> Generator[None]:
     """Run the kernels of this set inside."""
     folder = "minigrad.kernels.compiled" if name == "numba" else "minigrad.kernels"
     before = current.use(
