@@ -56,7 +56,9 @@ def build_tag(tag: str, out: Path, root: Path) -> None:
     """Build a release from its own files. What later tools warn of in it does not matter."""
     with tempfile.TemporaryDirectory() as folder:
         with tarfile.open(fileobj=io.BytesIO(git("archive", tag, root=root))) as files:
-            files.extractall(folder, filter="data")
+            # Python 3.11.2 has no filters yet; from 3.12 on one must be named.
+            files.extraction_filter = getattr(tarfile, "data_filter", None)
+            files.extractall(folder)
         part = out.with_name(f"{out.name}.part")
         build(Path(folder), part, strict=False)
     part.rename(out)  # a folder that is there is complete

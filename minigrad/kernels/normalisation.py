@@ -307,14 +307,16 @@ class _Rows(NamedTuple):
         return rows.reshape(-1, self.groups, rows.shape[1] // self.run, self.run)
 
     def near(self, some: slice, mean: Any, var: Any) -> tuple[Any, Any]:
-        """Some rows and their means, or those less their means and zeros.
+        """Some rows and their means; a large mean is taken away from its row, and zero then.
 
-        Sums of squares and products lose digits to a large mean, which is taken away first then.
+        Sums of squares and products would lose digits to it. Rows with a small mean keep their
+        bits, whatever stands beside them.
         """
         rows, level = self.x[some], mean[some]
-        if (level * level <= var[some]).all():
+        small = level * level <= var[some]
+        if small.all():
             return rows, level
-        return rows - level, np.zeros_like(level)
+        return rows - np.where(small, 0.0, level), np.where(small, level, 0.0)
 
     def moments(self) -> tuple[Any, Any]:
         n, count = self.x.shape
@@ -324,9 +326,10 @@ class _Rows(NamedTuple):
             rows = self.x[some]
             mean[some] = _dots(rows) / count
             var[some] = _squares(rows) / count - mean[some] * mean[some]
-            rows, level = self.near(some, mean, var)
-            if not level.any():
-                var[some] = _squares(rows) / count
+            centred, level = self.near(some, mean, var)
+            if centred is not rows:
+                again = level != mean[some]
+                var[some] = np.where(again, _squares(centred) / count, var[some])
 
         self.pieces(work)
         return mean.reshape(self.kept), var.reshape(self.kept)

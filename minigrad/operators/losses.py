@@ -349,10 +349,13 @@ def cross_entropy(
         )
     label_smoothing = float(label_smoothing)
     axis = 0 if input.ndim == 1 else 1
-    if input.ndim and np.shape(engine.constant(target)) == input.shape:
+    labels = np.asarray(engine.constant(target))
+    if input.ndim and labels.shape == input.shape:
         return _soft_cross_entropy(input, target, axis, weight, reduction, label_smoothing)
     if weight is None and not label_smoothing:
-        usual = _usual_cross_entropy(input, target, ignore_index, reduction)
+        if labels.dtype.kind in "iu":  # such as the bytes of MNIST's labels
+            labels = labels.astype(np.int64)
+        usual = _usual_cross_entropy(input, labels, ignore_index, reduction)
         if usual is not NotImplemented:
             return usual
     axis, labels = check_classes("cross_entropy", input, target, weight, ignore_index)
