@@ -166,11 +166,14 @@ def test_skip_sends_what_was_held_back():
 
 
 def test_a_parameter_that_some_rank_uses_gets_the_mean_and_one_that_none_uses_gets_none():
+    class OneOf(nn.ModuleList):
+        def forward(self, x):
+            return self[distributed.rank()](x)
+
     def rank():
-        parts = nn.ModuleList([nn.Linear(1, 1, bias=False).double() for _ in range(3)])
+        parts = OneOf([nn.Linear(1, 1, bias=False).double() for _ in range(3)])
         model = DataParallel(parts)
-        x = mg.ones((2, 1), dtype=np.float64)
-        model.module[distributed.rank()](x).sum().backward()
+        model(mg.ones((2, 1), dtype=np.float64)).sum().backward()
         return [p.grad and p.grad.item() for p in parts.parameters()]
 
     assert threads_as_ranks.run(2, rank) == [[1.0, 1.0, None]] * 2
@@ -232,6 +235,61 @@ def test_other_models_are_none_of_its_business():
         return other.weight.grad.item()
 
     assert threads_as_ranks.run(2, rank) == [1.0, 2.0]
+
+
+def test_a_model_that_was_called_past_the_wrapper_is_refused():
+    def rank():
+        model = DataParallel(nn.Linear(1, 1))
+        with pytest.raises(RuntimeError, match="call the DataParallel itself"):
+            model.module(mg.ones((2, 1))).sum().backward()
+        model(mg.ones((2, 1))).sum().backward()
+        return model.module.weight.grad.item()
+
+    assert threads_as_ranks.run(2, rank) == [2.0, 2.0]
+
+
+def test_a_model_in_evaluation_counts_its_samples_too():
+    def rank():
+        model = DataParallel(nn.Linear(1, 1).double()).eval()
+        x = mg.full((1 + 2 * distributed.rank(), 1), 1.0 + distributed.rank(), np.float64)
+        model(x).mean().backward()
+        return model.module.weight.grad.item()
+
+    assert threads_as_ranks.run(2, rank) == [1.75, 1.75]
+
+
+def test_after_an_error_in_a_pass_no_message_is_taken_for_another():
+    @mg.custom_gradient
+    def broken(x):
+        def vjp(g):
+            raise ValueError("no such luck")
+
+        return x * 1.0, vjp
+
+    def rank():
+        model = DataParallel(nn.Linear(1, 1))
+        if distributed.rank() == 1:
+            with pytest.raises(ValueError, match="no such luck"):
+                broken(model(mg.ones((2, 1)))).sum().backward()
+            for again in (model(mg.ones((2, 1))).sum().backward, model.skip):
+                with pytest.raises(RuntimeError, match="the last backward pass of this rank"):
+                    again()
+
+    threads_as_ranks.run(2, rank)
+
+
+@pytest.mark.parametrize("other", [40, 30])
+def test_ranks_with_other_data_are_refused(other):
+    def rank():
+        x = np.zeros((36 if distributed.rank() == 0 else other, 2), np.float32)
+        trainer = mg.Trainer(nn.Linear(2, 2))
+        trainer._ranks = Together(data_parallel.world())
+        with pytest.raises(
+            ValueError, match=rf"rank 1 was given {other} samples in . batches, rank 0 36"
+        ):
+            trainer.fit(x, np.zeros(len(x), int), verbose=0)
+
+    threads_as_ranks.run(2, rank)
 
 
 def test_a_model_that_is_collected_during_a_pass_disturbs_no_other(monkeypatch):

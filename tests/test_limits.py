@@ -23,6 +23,13 @@ def attention(scale):
     return F.scaled_dot_product_attention(TWO, TWO, TWO, scale=scale)
 
 
+def bytes_gradient(length, dtype, index):
+    """The rows of a table that get a gradient when these are taken."""
+    table = mg.tensor(np.zeros((length, 2)), requires_grad=True)
+    table[np.array(index, dtype)].sum().backward()
+    return np.flatnonzero(table.grad.numpy().sum(axis=1)).tolist()
+
+
 def slope(function, x):
     return mg.grad(function)(np.float64(x)).item()
 
@@ -49,6 +56,12 @@ ALLOWED = {
     "hardswish below 3": (lambda: slope(F.hardswish, 2.4), pytest.approx(1.3)),
     "the last argument": (lambda: mg.grad(lambda _, x: x * x, argnums=-1)(1.0, 3.0), 6.0),
     "the first argument": (lambda: mg.grad(lambda x, _: x * x, argnums=-2)(3.0, 1.0), 6.0),
+    "a byte that is an index": (lambda: bytes_gradient(256, np.uint8, [255]), [255]),
+    "a byte from behind": (lambda: bytes_gradient(200, np.int8, [-128, 127]), [72, 127]),
+    "softmax of the last axis": (lambda: F.softmax(mg.zeros((1, 2)), 1).tolist(), [[0.5, 0.5]]),
+    "scattered to the first place": (lambda: mg.scatter(mg.ones(2), np.array([-3, 2]), (3,)).tolist(), [1.0, 0.0, 1.0]),
+    "whole numbers as logits": (lambda: F.binary_cross_entropy_with_logits(mg.tensor([0]), [1.0]).dtype, np.float64),
+    "the first of three kinds": (lambda: F.cross_entropy(mg.zeros((1, 3)), np.array([0], np.uint8)).item(), pytest.approx(np.log(3.0))),
 }  # fmt: skip
 REFUSED = {
     "before the first row": (lambda: nn.Embedding(3, 2, padding_idx=-4), "padding_idx=-4 is out of"),
@@ -67,6 +80,8 @@ REFUSED = {
     "covariance of cubes": (lambda: mg.cov(mg.ones((2, 2, 2))), "cov: expected at most two axes"),
     "after the last argument": (lambda: mg.grad(np.sum, argnums=1)(TWO), "was called with 1 arguments"),
     "before the first argument": (lambda: mg.grad(np.sum, argnums=-2)(TWO), "argnums=-2: sum was called"),
+    **{f"{name} along axis {axis}": (lambda name=name, axis=axis: getattr(F, name)(TWO, axis), f"axis {axis} is out of bounds")
+       for name in ("softmax", "log_softmax", "softmin") for axis in (2, 3, -3, -5)},
 }  # fmt: skip
 
 
@@ -81,6 +96,13 @@ def test_what_is_just_not_allowed(name):
     call, message = REFUSED[name]
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("place", [3, -4, 9])
+@pytest.mark.parametrize("after", [(), (2,)])
+def test_nothing_is_scattered_beyond_the_end(place, after):
+    with pytest.raises(IndexError, match=f"scatter: index {place} is out of bounds for axis 0"):
+        mg.scatter(mg.ones((2, *after)), np.array([0, place]), (3, *after))
 
 
 def test_rows_beyond_16_bits_add_up_in_their_own_places():

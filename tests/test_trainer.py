@@ -317,6 +317,14 @@ class Root(nn.Module):
         return self.linear(mg.sqrt(x - self.shift)) if hasattr(self, "shift") else self.linear(x)
 
 
+def test_a_loss_of_nothing_is_told_from_one_that_met_a_nan():
+    x, y = np.ones((4, 2), np.float32), np.full(4, -100)
+    with pytest.raises(
+        FloatingPointError, match="the loss itself makes it, as the mean over no sample"
+    ):
+        mg.Trainer(nn.Linear(2, 3), loss=nn.CrossEntropyLoss()).fit(x, y, verbose=0)
+
+
 class Spoils(Callback):
     def __init__(self, shift):
         self.shift = shift

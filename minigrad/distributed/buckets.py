@@ -7,6 +7,7 @@ then reads are views of it: nothing is copied back.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -96,7 +97,7 @@ class Exchange:
         self.params = params
         self.buffers = buffers
         self.size = size
-        self.samples = 1.0
+        self.samples = math.nan  # of the last forward pass
         #: Gradients stay here until a later pass sends them.
         self.held_back = False
         #: Passes are of no concern to other ranks.
@@ -119,8 +120,8 @@ class Exchange:
         """A pass begins: agree on the weights, and say which gradients are wanted."""
         nodes = ((p._node, p) for p in self.params)
         self._nodes = {node: p for node, p in nodes if node is not None and node in leaves}
-        self._active = bool(self._nodes) and not self.paused and (accumulate or not recorded)
-        if not self._active:
+        self._refuse_after_error()
+        if not self._nodes or self.paused or (recorded and not accumulate):
             return ()
         if recorded:
             raise RuntimeError(
@@ -128,10 +129,25 @@ class Exchange:
                 "tape) leaves its gradients on each rank; take them with tape.gradient, and "
                 "average them with mg.distributed.all_reduce(g, 'mean')"
             )
+        if math.isnan(self.samples):
+            raise RuntimeError(
+                "DataParallel: backward() has reached its parameters, but nothing has gone through "
+                "it, so the samples of this rank are not known: call the DataParallel itself, and "
+                "not the model in it"
+            )
         self._start(accumulate)
         return () if self.held_back else self._nodes
 
+    def _refuse_after_error(self) -> None:
+        if self._active:
+            raise RuntimeError(
+                "DataParallel: the last backward pass of this rank has ended with an error, and "
+                "the messages of the ranks no longer belong together: let the program end, and "
+                "resume it from a checkpoint"
+            )
+
     def _start(self, accumulate: bool) -> None:
+        self._active = True
         self._accumulate = accumulate
         self._total = np.array([self.samples])
         mpi = self.world.mpi
@@ -227,10 +243,10 @@ class Exchange:
 
     def take_part(self) -> None:
         """Make the exchange of a step without a batch, which other ranks have."""
+        self._refuse_after_error()
         self._nodes = {}
         before, self.samples = self.samples, 0.0
         try:
-            self._active = True
             self._start(accumulate=True)
             means: dict[Node, Any] = {}
             self.finish(means)

@@ -32,6 +32,11 @@ class DataParallel(Module):
     buffers that training changes, such as running statistics, are averaged with the gradients. A
     parameter that no rank uses in a step keeps the gradient None.
 
+    Keep the DataParallel while you train, for nothing is exchanged without it, and call it once
+    before each backward pass: its last call tells how many samples the rank has. The loss must be
+    a mean over samples. Sums, and means by the weights of classes or without ignored labels, are
+    averaged as if they were that. A rule that raises an error ends the exchange for good.
+
     ``module`` is the model itself: ``parallel.module.state_dict()``. In a program that was not
     started by mpiexec nothing is exchanged. After ``torch.nn.parallel.DistributedDataParallel``; Li
     et al., "PyTorch distributed", 2020.
@@ -86,7 +91,7 @@ class DataParallel(Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the module."""
         exchange = self._exchange
-        if exchange is not None and self.training and STATE.get().recording:
+        if exchange is not None and STATE.get().recording:
             exchange.samples = float(_length((args, kwargs), self.batch_axis))
         return self.module(*args, **kwargs)
 
@@ -94,7 +99,8 @@ class DataParallel(Module):
     def no_sync(self) -> Generator[None]:
         """A block whose backward passes add to the gradients of this rank, and send nothing.
 
-        The next pass outside sends the sum, which is cheaper than sending each part.
+        The next pass outside sends the sum, which is cheaper than sending each part. It weights the
+        sum by its own samples: share out all batches of a step in the same way.
 
         >>> model = mg.distributed.DataParallel(nn.Linear(2, 1))
         >>> with model.no_sync():

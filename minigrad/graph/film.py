@@ -149,7 +149,9 @@ class film(Hook):
     def _add(self, kind: str, node: Node, title: str, parts: list[Part], **texts: str) -> None:
         scope = Scope.of(node.scope)
         file, line = self._lines.get(node, ("", ""))
-        where = f"{scope.path}: {scope.kinds[scope.path]}" if scope.path in scope.kinds else scope
+        where: Any = scope
+        if scope.path in scope.kinds:  # the model itself has no path
+            where = f"{scope.path}: {scope.kinds[scope.path]}".removeprefix(": ")
         module = f"{where} (gradient)" if scope.order and where is not scope else str(where)
         step = {"kind": kind, "title": title, "module": module, "file": file, "line": line}
         self._steps.append(step | {k: v for k, v in texts.items() if v} | {"parts": parts})

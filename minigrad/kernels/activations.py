@@ -146,7 +146,7 @@ def _silu_grad(out: Any, s: Any, t: Any, g: Any, x: Any) -> None:
 
 
 def plain_gelu_tanh(x: Any) -> Any:
-    """X s(u), with s the logistic function and u = LINEAR x + CUBIC x^3."""
+    """``x s(u)``, with s the logistic function and u = LINEAR x + CUBIC x^3."""
     near = np.clip(x, -FARTHEST, FARTHEST)
     return x * plain_logistic(near * (LINEAR + CUBIC * (near * near)))
 
@@ -171,7 +171,7 @@ def gelu_tanh(x: Any) -> Any:
 
 
 def plain_gelu_tanh_grad(g: Any, x: Any) -> Any:
-    """G s(u) (1 + x u' s(-u)), with u' = LINEAR + 3 CUBIC x^2."""
+    """``g s(u) (1 + x u' s(-u))``, with u' = LINEAR + 3 CUBIC x^2."""
     near = np.clip(x, -FARTHEST, FARTHEST)
     square = near * near
     u, slope = near * (LINEAR + CUBIC * square), LINEAR + (3.0 * CUBIC) * square

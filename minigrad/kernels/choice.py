@@ -59,6 +59,8 @@ def problem() -> str:
         load_late("minigrad.kernels.compiled.build")
     except Exception as error:  # noqa: BLE001 (whatever is wrong with it, NumPy takes over)
         return f"numba does not work here: {type(error).__name__}: {error}"
+    if load_late("numba").config.DISABLE_JIT:
+        return "numba compiles nothing, as NUMBA_DISABLE_JIT is set"
     return ""
 
 

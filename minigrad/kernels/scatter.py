@@ -50,7 +50,11 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     if one is not None and x.size:
         before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
         x = np.broadcast_to(x, shape[:axis] + one.shape + shape[axis + 1 :])
-        rows = one.ravel() % n
+        rows = one.ravel().astype(np.intp)  # bytes could not hold the length
+        if rows.min() < -n or rows.max() >= n:
+            wrong = rows[(rows < -n) | (rows >= n)][0]
+            raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {n}")
+        rows %= n
         if after == 1 and (not axis or len(rows) > FEW):
             _add_elements(out.reshape(before, n), rows, x.reshape(before, -1))
             return out

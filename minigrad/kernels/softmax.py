@@ -95,7 +95,7 @@ def _by_rows(work: Callable[[slice], None], x: Any) -> None:
 
 def _rows(axis: int, x: Any, *others: Any) -> Any:
     """The arrays as matrices whose rows lie along this axis, or None where they do not."""
-    if x.ndim < 1 or not x.size or axis % x.ndim != x.ndim - 1 or x.dtype.char not in "fd":
+    if x.ndim < 1 or not x.size or axis not in (-1, x.ndim - 1) or x.dtype.char not in "fd":
         return None
     if any(a.dtype != x.dtype or a.shape != x.shape for a in others):
         return None

@@ -398,6 +398,7 @@ def _soft_cross_entropy(
     ),
     domain=(anywhere, _probability),
     samples=[sample((3, 2), (3, 2)), sample((), ()), sample((0, 2), (0, 2))],
+    numbers="float",
     name="logistic_loss",
     wide=True,
 )

@@ -18,6 +18,12 @@ from minigrad.engine.tensor import Tensor
 from minigrad.nn.module import Module
 from minigrad.optim import Optimizer
 
+#: Of a loss that is not finite although all before it is.
+WITHOUT_CAUSE = (
+    "all values before it are finite, so the loss itself makes it, as the mean over no sample: "
+    "are all targets of this batch ignored, or all its weights 0?"
+)
+
 
 class Diverged(FloatingPointError):  # noqa: N818 (a FloatingPointError to everybody else)
     """The loss or a gradient is not finite."""

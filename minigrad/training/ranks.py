@@ -138,8 +138,9 @@ class Together(Alone):
         else:
             self._parallel._copy_values(self._world)
         self._sync = any(isinstance(one, SyncBatchNorm) for one in model.modules())
-        generator = default_generator().bit_generator
         what = "the start of training"
+        _refuse_other_data(self._world, sources, what)
+        generator = default_generator().bit_generator
         generator.state = self._world.send_to_all(generator.state, 0, what)
         shared = [s for s in sources if isinstance(s, DataLoader) and not _is_shared(s)]
         try:
@@ -307,6 +308,29 @@ class Together(Alone):
     def _exchange(self) -> Exchange:
         assert self._wrapped._exchange is not None  # noqa: S101 (for type checkers)
         return self._wrapped._exchange
+
+
+def _refuse_other_data(found: World, sources: tuple[Any, ...], what: str) -> None:
+    """Raise ValueError on all ranks unless each was given as many samples and batches."""
+    mine = [_size(source) for source in sources]
+    first = found.send_to_all(mine, 0, what)
+    problem = ""
+    if mine != first:
+        here, there = next(pair for pair in zip(mine, first, strict=True) if pair[0] != pair[1])
+        problem = (
+            f"Trainer: rank {found.rank} was given {here}, rank 0 {there}. Give all ranks the same "
+            f"data; each takes its share of every batch"
+        )
+    found.raise_everywhere(problem, ValueError, what)
+
+
+def _size(source: Any) -> str:
+    """How many samples and batches there are, as text; "" where that is not known."""
+    try:
+        samples = f"{len(source.dataset)} samples in " if isinstance(source, DataLoader) else ""
+        return f"{samples}{len(source)} batches"
+    except TypeError:
+        return ""
 
 
 def _is_shared(loader: DataLoader) -> bool:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.data.loader import ArrayDataset, DataLoader
+from minigrad.debug.statistics import is_finite
 from minigrad.engine.node import STATE
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked, entries
@@ -34,7 +35,13 @@ from minigrad.training.callbacks import (
     TerminateOnNaN,
 )
 from minigrad.training.checks import check_data, evaluating, one_tensor
-from minigrad.training.divergence import Diverged, cause_of_divergence, described, first_bias
+from minigrad.training.divergence import (
+    WITHOUT_CAUSE,
+    Diverged,
+    cause_of_divergence,
+    described,
+    first_bias,
+)
 from minigrad.training.history import History
 from minigrad.training.interrupts import interrupts_deferred
 from minigrad.training.losses import REGRESSION, Loss
@@ -535,10 +542,13 @@ class Trainer:
         if not cause and what == "the gradient":
             return ""
         given = [described("x", x._data) for x in inputs] + [described("y", target._data)]
+        if not cause:
+            finite = all(is_finite(one._data) for one in [*inputs, target])
+            cause = WITHOUT_CAUSE if finite else "it holds NaN or infinite numbers"
         rates = ", ".join(f"{group['lr']:.3g}" for group in self.optimizer.param_groups)
         return (
             f"{what} is not finite in epoch {self.epoch + 1}, step {self._running.batches + 1}, "
-            f"with the batch {', '.join(given)}: {cause or 'its inputs are not finite'}\n"
+            f"with the batch {', '.join(given)}: {cause}\n"
             f"Often a lower learning rate (now {rates}) or clipped gradients help. "
             f"trainer.history holds the epochs before."
         )

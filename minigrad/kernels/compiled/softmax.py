@@ -37,7 +37,7 @@ def _fit_rows(axis: int, *arrays: Any) -> bool:
     return (
         x.ndim > 0
         and x.size > 0
-        and axis % x.ndim == x.ndim - 1
+        and axis in (-1, x.ndim - 1)
         and x.shape[-1] >= LANES
         and x.dtype.char == "f"
         and are_floats(*arrays)

@@ -20,11 +20,11 @@ BLOCK = 1 << 16
 
 def triangle(x: Any, k: int, upper: bool) -> Any:
     """``plain_triangle``."""
-    if x.ndim < 2 or not x.size or not are_floats(x):
+    if x.ndim < 2 or not x.size or not are_floats(x) or not isinstance(k, (int, np.integer)):
         return numpy_set.triangle(x, k, upper)
     out = np.empty(x.shape, x.dtype)
     a, target, (m, n) = flat(x), out.reshape(-1), x.shape[-2:]
-    shift = int(k) + (not upper)
+    shift = max(-x.size, min(int(k), x.size)) + (not upper)  # farther away changes nothing
 
     def work(some: Sequence[tuple[int, int]]) -> None:
         for start, stop in some:
