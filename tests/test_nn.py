@@ -622,3 +622,15 @@ def test_a_float64_batch_in_a_float32_model_is_warned_of_once_and_by_line(recwar
     model.to(np.float64)(x)
     nn.Sequential(nn.Identity())(x)
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([nn.ReLU()], r"got list; write Sequential\(\*layers\)"),
+        (nn.ReLU, r"got type; write ReLU\(\)"),
+    ],
+)
+def test_what_is_not_a_module_is_refused_with_what_to_write(given, message):
+    with pytest.raises(TypeError, match=f"Sequential: expected a Module, {message}"):
+        nn.Sequential(given)

@@ -21,6 +21,8 @@ class _Row(Module):
     def _check(self, module: Any) -> None:
         if not isinstance(module, Module):
             hint = f"; write {module.__name__}()" if isinstance(module, type) else ""
+            if isinstance(module, (list, tuple)):
+                hint = f"; write {type(self).__name__}(*layers)"
             raise TypeError(
                 f"{type(self).__name__}: expected a Module, got {type(module).__name__}{hint}"
             )
@@ -128,6 +130,7 @@ class Sequential(_Row):
                 self.add(module, name)
         else:
             for each in modules:
+                self._check(each)
                 self.add(each)  # type: ignore[arg-type]
 
     @checked()
