@@ -271,7 +271,8 @@ def document(kept: dict[str, Any]) -> tuple[str, dict[str, str]]:
         lines += growth_table(kept["growth"])
     if "profile" in kept:
         lines += ["## Where the time goes", "", "Made by `python -m benchmarks.profile`.", ""]
-        lines += kept["profile"]
+        lines += ["<details><summary>Operator by operator</summary>", "", *kept["profile"]]
+        lines += ["", "</details>", ""]
     lines += NOTES.read_text().splitlines() if NOTES.exists() else []
     below = f"{machine[0].upper()}{machine[1:]}."
     tables = {

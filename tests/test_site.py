@@ -95,7 +95,7 @@ def test_the_site_is_built():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_of_the_site(browser, page):
-    language = "ko" if page.startswith("ko/") else "en"
+    language = "ko" if page.startswith("ko/") or page.endswith("-ko.html") else "en"
     thorough = page in THOROUGH
     axe = thorough or not page.startswith(ALIKE)
     found = list(wrong(browser, SITE / page, language, thorough, axe))
