@@ -215,7 +215,7 @@ KERAS = {
     "nn.BatchNormalization()": Exception("nn.BatchNorm2d"),
     "nn.LazyLinear(10)(rows).shape": "(2, 10)",
     "nn.LazyConv2d(8, 3, padding='same')(images).shape": "(2, 8, 8, 8)",
-    "nn.Sequential([nn.Linear(3, 2)])(rows)": Exception("module"),
+    "nn.Sequential([nn.Linear(3, 2)])(rows)": Exception("write Sequential(*layers)"),
     "model.compile(optimizer='adam')": Exception("mg.Trainer"),
     "model.fit(a, a)": Exception("mg.Trainer"),
     "model.predict(a)": Exception("mg.Trainer"),
