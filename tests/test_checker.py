@@ -633,7 +633,7 @@ def matrix_for(name, condition, seed):
     return ill_conditioned(condition**0.5 if name == "cholesky" else condition, seed, shape)
 
 
-@pytest.mark.parametrize("condition", [5e3, 1e5])
+@pytest.mark.parametrize("condition", [pytest.param(5e3, marks=pytest.mark.slow), 1e5])
 @pytest.mark.parametrize("name", INVERSES)
 def test_rounding_is_no_mistake_of_the_rule(name, condition):
     for seed in range(4):
@@ -648,7 +648,7 @@ def test_where_rounding_leaves_no_digits_nothing_is_refuted(name):
             assert check_grads(INVERSES[name], matrix_for(name, 1e7, seed), seed=seed).inconclusive
 
 
-@pytest.mark.parametrize("condition", [5e3, 1e5])
+@pytest.mark.parametrize("condition", [pytest.param(5e3, marks=pytest.mark.slow), 1e5])
 @pytest.mark.parametrize("name", INVERSES)
 def test_rounding_excuses_no_wrong_rule(name, condition):
     """One percent too much, in the gradient or only in the gradient of the gradient."""

@@ -158,6 +158,7 @@ def test_a_wrong_gradient_is_found_and_named():
         wrong()
 
 
+@pytest.mark.slow
 def test_a_mistake_for_negative_numbers_only_is_found():
     @given_grads(some.away_from(0.0, (4,)), settings=fixed)
     def wrong(x):

@@ -264,7 +264,7 @@ def server(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
         server.starts, server.breaks, server.wrong, server.ranges = [], False, False, True
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         yield server
         server.shutdown()

@@ -28,10 +28,11 @@ COURSE = load()
 CHAPTERS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 
 
-#: Chapters that train networks for seconds.
-TRAINING = {
+#: Pages whose code takes seconds: it runs with the slow tests.
+LONG = {
     "deep-convnet.md",
     "family.md",
+    "gradient-checking.md",
     "initialisation.md",
     "optimizers.md",
     "regularisation.md",
@@ -45,7 +46,7 @@ def pages(torch=False):
         if path.parent.name == "ko":  # the same code as in English, as a test below shows
             continue
         kinds = {kind for _, kind, _ in COURSE.blocks(path, torch)}
-        slow = path.name in TRAINING and path.parent.name == "learn"
+        slow = path.name in LONG and path.parent.name in ("learn", "docs")
         if "torch" in kinds or (kinds and not torch):
             marks = pytest.mark.slow if slow else ()
             found.append(pytest.param(path, id=str(path.relative_to(ROOT)), marks=marks))
@@ -82,7 +83,7 @@ def test_blocks_with_pytorch_run(path, tmp_path, monkeypatch):
 
 
 def test_the_chapters_that_train_are_there():
-    assert {path.name for path in (ROOT / "docs" / "learn").glob("*.md")} >= TRAINING
+    assert {path.name for path in (ROOT / "docs" / "learn").glob("*.md")} >= LONG
 
 
 EXERCISE = re.compile(

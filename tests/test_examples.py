@@ -49,6 +49,7 @@ def pictures(folder):
     return [path.name for path in found]
 
 
+@pytest.mark.slow
 def test_convolution_network(run, tmp_path, monkeypatch):
     curves = []
     draw = mg.viz.learning_curves
@@ -63,6 +64,7 @@ def test_convolution_network(run, tmp_path, monkeypatch):
     assert "hidden.weight" in mg.load(tmp_path / "convolution_network.safetensors")
 
 
+@pytest.mark.slow
 def test_dense_fashion_mnist(run, tmp_path):
     out = run("dense_fashion_mnist", "--quick", "--epochs", "2")
     table = out.split("ms/step\n")[-1].splitlines()
@@ -115,6 +117,7 @@ def test_transformer_text(run, tmp_path):
     assert "blocks.1.think.2.weight" in mg.load(tmp_path / "text_transformer.safetensors")
 
 
+@pytest.mark.slow
 def test_deep_convnet_scores_weights_of_a_file(run, tmp_path):
     generator = np.random.default_rng(0)
     arrays = {}
@@ -138,9 +141,8 @@ def test_deep_convnet_scores_weights_of_a_file(run, tmp_path):
             run("deep_convnet_mnist", "--quick", "--weights", str(tmp_path / wrong))
 
 
-@pytest.mark.parametrize(
-    "name", ["alexnet", "resnet", pytest.param("googlenet", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["alexnet", "resnet", "googlenet"])
 def test_networks_on_a_loader(name, run, losses, tmp_path):
     example = {"alexnet": "alexnet_mnist"}.get(name, f"{name}_fashion")
     assert "test accuracy: " in run(example, "--quick", "--epochs", "2")

@@ -80,6 +80,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-p", "no:xdist"], plugins
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="mutants run in forks")
 def test_what_becomes_of_a_change(tmp_path):
     for name, text in {
