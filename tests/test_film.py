@@ -108,6 +108,12 @@ def test_every_step_of_a_network_is_in_its_picture():
     assert {"0: Conv2d", "9: Linear"} <= modules
 
 
+def test_the_model_itself_is_named_by_its_class():
+    with mg.film() as steps:
+        nn.Sequential(nn.Linear(2, 1))(nn.Linear(3, 2)(mg.ones((1, 3))))
+    assert [step["module"] for step in steps.to_records()] == ["Linear", "0: Linear"]
+
+
 def test_nothing_is_recorded_outside():
     x = mg.tensor(1.0, requires_grad=True)
     with mg.film() as steps:

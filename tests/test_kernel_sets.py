@@ -112,6 +112,12 @@ def test_neither_the_import_nor_a_small_computation_loads_numba(tmp_path):
 
 
 @needs_numba
+def test_where_numba_compiles_nothing_numpy_takes_over():
+    out, _ = python(LARGE, NUMBA_DISABLE_JIT="1")
+    assert "numpy (numba compiles nothing, as NUMBA_DISABLE_JIT is set)" in out
+
+
+@needs_numba
 def test_show_config_says_that_numba_runs():
     out, _ = python(LARGE)
     assert "kernels" in out

@@ -98,6 +98,16 @@ def test_what_is_just_not_allowed(name):
         call()
 
 
+@pytest.mark.parametrize("function", [mg.tril, mg.triu])
+def test_a_diagonal_is_a_whole_number_and_may_be_far_away(function):
+    large = mg.ones((70, 70))
+    with pytest.raises(TypeError, match="k must be an int"):
+        function(large, 0.5)
+    for k in (2**63 - 1, -(2**70)):
+        kept = (k > 0) == (function is mg.tril)
+        assert function(large, k).numpy().all() if kept else not function(large, k).numpy().any()
+
+
 @pytest.mark.parametrize("place", [3, -4, 9])
 @pytest.mark.parametrize("after", [(), (2,)])
 def test_nothing_is_scattered_beyond_the_end(place, after):

@@ -105,7 +105,7 @@ class Exchange:
         self._buckets = split(params, size)
         self._place = {id(p): (b, i) for b in self._buckets for i, p in enumerate(b.params)}
         self._nodes: dict[Node, Parameter] = {}
-        self._active = False
+        self._active = self._failed = False
         self._accumulate = True
         self._requests: list[Any] = []
         self._next = 0
@@ -120,9 +120,11 @@ class Exchange:
         """A pass begins: agree on the weights, and say which gradients are wanted."""
         nodes = ((p._node, p) for p in self.params)
         self._nodes = {node: p for node, p in nodes if node is not None and node in leaves}
-        self._refuse_after_error()
+        self._failed |= self._active  # an error has ended the pass before it was finished
+        self._active = False
         if not self._nodes or self.paused or (recorded and not accumulate):
             return ()
+        self._refuse_after_error()
         if recorded:
             raise RuntimeError(
                 "DataParallel: a recorded pass (create_graph=True, or backward() under an open "
@@ -139,9 +141,9 @@ class Exchange:
         return () if self.held_back else self._nodes
 
     def _refuse_after_error(self) -> None:
-        if self._active:
+        if self._failed:
             raise RuntimeError(
-                "DataParallel: the last backward pass of this rank has ended with an error, and "
+                "DataParallel: a backward pass of this rank has ended with an error, and "
                 "the messages of the ranks no longer belong together: let the program end, and "
                 "resume it from a checkpoint"
             )
@@ -243,6 +245,7 @@ class Exchange:
 
     def take_part(self) -> None:
         """Make the exchange of a step without a batch, which other ranks have."""
+        self._failed |= self._active
         self._refuse_after_error()
         self._nodes = {}
         before, self.samples = self.samples, 0.0

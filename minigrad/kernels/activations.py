@@ -151,6 +151,15 @@ def plain_gelu_tanh(x: Any) -> Any:
     return x * plain_logistic(near * (LINEAR + CUBIC * (near * near)))
 
 
+def _exponential(square: Any, near: Any, most: float) -> None:
+    """Write e^u over the square of ``near``, x: u = LINEAR x + CUBIC x^3, at most ``most``."""
+    np.multiply(square, CUBIC, out=square)
+    np.add(square, LINEAR, out=square)
+    np.multiply(square, near, out=square)
+    np.clip(square, -INF, most, out=square)
+    np.exp(square, out=square)
+
+
 def gelu_tanh(x: Any) -> Any:
     """``plain_gelu_tanh`` without overflow."""
     most = MOST.get(x.dtype.char, 50.0)
@@ -158,11 +167,7 @@ def gelu_tanh(x: Any) -> Any:
     def formula(out: Any, s: Any, x: Any) -> None:
         np.clip(x, -FARTHEST, FARTHEST, out=out)
         np.multiply(out, out, out=s)
-        np.multiply(s, CUBIC, out=s)
-        np.add(s, LINEAR, out=s)
-        np.multiply(s, out, out=s)
-        np.clip(s, -INF, most, out=s)
-        np.exp(s, out=s)
+        _exponential(s, out, most)
         np.add(s, 1.0, out=out)
         np.divide(s, out, out=out)
         np.multiply(out, x, out=out)
@@ -188,11 +193,7 @@ def gelu_tanh_grad(g: Any, x: Any) -> Any:
         np.multiply(s, 3.0 * CUBIC, out=out)
         np.add(out, LINEAR, out=out)
         np.multiply(out, t, out=out)
-        np.multiply(s, CUBIC, out=s)
-        np.add(s, LINEAR, out=s)
-        np.multiply(s, t, out=s)
-        np.clip(s, -INF, most, out=s)
-        np.exp(s, out=s)
+        _exponential(s, t, most)
         np.add(s, 1.0, out=t)
         np.divide(out, t, out=out)
         np.divide(s, t, out=s)
