@@ -354,7 +354,7 @@ def cross_entropy(
         return _soft_cross_entropy(input, target, axis, weight, reduction, label_smoothing)
     if weight is None and not label_smoothing:
         if labels.dtype.kind in "iu":  # such as the bytes of MNIST's labels
-            labels = labels.astype(np.int64)
+            labels = labels.astype(np.int64, copy=False)
         usual = _usual_cross_entropy(input, labels, ignore_index, reduction)
         if usual is not NotImplemented:
             return usual
