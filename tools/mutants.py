@@ -13,6 +13,7 @@ only, a process that has not imported the library forks after all, and imports i
     python tools/mutants.py reach tests/test_x.py --name x  # the same for tests that are new
     python tools/mutants.py run nn optim          # the mutants of two folders
     python tools/mutants.py run nn --sample 200   # 200 of them, drawn with a fixed seed
+    python tools/mutants.py run nn --sample 200 --seed 1  # 200 others, as far as chance has it
     python tools/mutants.py run nn --again        # those that lived, after `reach` of new tests
     python tools/mutants.py report --survivors    # the score by folder, and who lives
 
@@ -873,11 +874,11 @@ def digest(file: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else ""
 
 
-def run(places: list[str], sample: int, again: bool, workers: int) -> int:
+def run(places: list[str], sample: int, again: bool, workers: int, seed: int) -> int:
     tests = sorted({test.partition("::")[0] for test in read_reach()["tests"]})
     known, equal = results(), equivalents()
     # One of each folder in turn: what has been done at any time is a sample of each.
-    turns = zip_longest(*(drawn(place)[: sample or None] for place in places or FOLDERS))
+    turns = zip_longest(*(drawn(place, seed)[: sample or None] for place in places or FOLDERS))
     mine = []
     for mutant in chain.from_iterable(turns):
         row = known.get(mutant["key"]) if mutant else None
@@ -889,14 +890,14 @@ def run(places: list[str], sample: int, again: bool, workers: int) -> int:
     return pytest_with(Hunt(mine, KEPT / "results.jsonl", workers), tests)
 
 
-def drawn(place: str) -> list[dict[str, Any]]:
-    """The mutants of a folder of the library, or of a file, shuffled with a fixed seed."""
+def drawn(place: str, seed: int = 0) -> list[dict[str, Any]]:
+    """The mutants of a folder of the library, or of a file, shuffled with a seed."""
     path = ROOT / place if place.endswith(".py") else ROOT / "minigrad" / place
     found: list[dict[str, Any]] = []
     for file in [path] if path.is_file() else sorted(path.rglob("*.py")):
         if COMPILED not in file.as_posix():
             found += mutants_of(file)
-    random.Random(0).shuffle(found)
+    random.Random(seed).shuffle(found)
     return found
 
 
@@ -927,13 +928,14 @@ def difference(row: dict[str, Any]) -> tuple[str, str, str]:
     return row["file"], " ".join(before).strip(), " ".join(after).strip()
 
 
-def report(show: bool) -> int:
+def report(show: bool, sample: int, seed: int) -> int:
     known, equal = results(), equivalents()
     print("| folder | mutants | run | noticed | no difference | not noticed | score |")
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     lives = []
     for folder in FOLDERS:
-        found = list(drawn(folder))
+        everything = drawn(folder, seed)
+        found = everything[: sample or None]
         counts: Counter[str] = Counter()
         for row in sorted((known[m["key"]] for m in found if m["key"] in known), key=place_of):
             outcome = row["outcome"] if row["outcome"] == "same code" else "killed"
@@ -943,11 +945,9 @@ def report(show: bool) -> int:
                 lives.append(row)
             counts[outcome] += 1
         run, killed, alone = counts.total() - counts["same code"], counts["killed"], counts["alive"]
-        whole = len(found) == counts.total()
-        print(
-            f"| {folder} | {len(found):,} | {run:,} | {killed:,} | {counts['equal']} | {alone} "
-            f"| {score(killed, alone, whole)} |"
-        )
+        whole = len(everything) == counts.total()
+        figures = f"{run:,} | {killed:,} | {counts['equal']} | {alone}"
+        print(f"| {folder} | {len(everything):,} | {figures} | {score(killed, alone, whole)} |")
     for row in lives if show else ():
         file, before, after = difference(row)
         print(
@@ -985,7 +985,11 @@ def main() -> int:
     running.add_argument("--sample", type=int, default=0, help="so many of each, drawn by a seed")
     running.add_argument("--again", action="store_true", help="only those that survived")
     running.add_argument("--workers", type=int, default=2, help="processes that run mutants")
-    commands.add_parser("report").add_argument("--survivors", action="store_true")
+    running.add_argument("--seed", type=int, default=0, help="of the order, and so of the sample")
+    reporting = commands.add_parser("report")
+    reporting.add_argument("--survivors", action="store_true")
+    reporting.add_argument("--sample", type=int, default=0, help="only so many of each folder")
+    reporting.add_argument("--seed", type=int, default=0, help="those that the seed draws")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
@@ -993,9 +997,10 @@ def main() -> int:
     if arguments.command == "reach":
         return pytest_with(Reach(arguments.name), arguments.tests)
     if arguments.command == "run":
-        return run(arguments.places, arguments.sample, arguments.again, arguments.workers)
+        settings = arguments.sample, arguments.again, arguments.workers, arguments.seed
+        return run(arguments.places, *settings)
     with contextlib.suppress(BrokenPipeError):
-        return report(arguments.survivors)
+        return report(arguments.survivors, arguments.sample, arguments.seed)
     return 0
 
 
