@@ -15,6 +15,7 @@ only, a process that has not imported the library forks after all, and imports i
     python tools/mutants.py run nn --sample 200   # 200 of them, drawn with a fixed seed
     python tools/mutants.py run nn --sample 200 --seed 1  # 200 others, as far as chance has it
     python tools/mutants.py run nn --again        # those that lived, after `reach` of new tests
+    python tools/mutants.py run nn --again --thorough  # by all tests that reach the line
     python tools/mutants.py report --survivors    # the score by folder, and who lives
 
 What was found is kept in .mutants/, one line a mutant; a run goes on where the last one stopped.
@@ -75,12 +76,12 @@ KINDS = [
     *("ReplaceBreakWithContinue", "ReplaceContinueWithBreak", "NumberReplacer", "AddNot"),
     "ZeroIterationForLoop",
 ]
-#: Tests run for one mutant at most.
-MOST = 100
+#: Tests run for one mutant at most, and with ``--thorough``.
+MOST, ALL = 100, 100_000
 #: A line that so many tests reach at most says which of them are about it.
 FEW = 400
 #: The processor's time that all of them may take: who is alive then has survived.
-SECONDS = 5
+SECONDS, LONG = 5, 40
 #: Where a test takes so many times as long as it did, and at least the seconds, it has noticed.
 SLOWER, PATIENCE = 10, 3.0
 #: A mutant that only waits is rung so often, and has waited too long then. (A clock would go on
@@ -849,7 +850,8 @@ def in_new_python(file: str, source: str, tests: list[str]) -> tuple[str, str]:
 
 
 def pytest_with(plugin: Any, tests: list[str]) -> int:
-    out = [f"--ignore=tests/test_{name}.py" for name in LEFT_OUT]
+    files = (f"tests/test_{name}.py" for name in LEFT_OUT)
+    out = [f"--ignore={file}" for file in files if file not in tests]
     return int(pytest.main(["-q", "-p", "no:cacheprovider", *out, *tests], plugins=[plugin]))
 
 
@@ -984,6 +986,7 @@ def main() -> int:
     running.add_argument("places", nargs="*", help="folders of minigrad/, or files")
     running.add_argument("--sample", type=int, default=0, help="so many of each, drawn by a seed")
     running.add_argument("--again", action="store_true", help="only those that survived")
+    running.add_argument("--thorough", action="store_true", help="all tests that reach the line")
     running.add_argument("--workers", type=int, default=2, help="processes that run mutants")
     running.add_argument("--seed", type=int, default=0, help="of the order, and so of the sample")
     reporting = commands.add_parser("report")
@@ -997,6 +1000,9 @@ def main() -> int:
     if arguments.command == "reach":
         return pytest_with(Reach(arguments.name), arguments.tests)
     if arguments.command == "run":
+        global MOST, SECONDS
+        if arguments.thorough:
+            MOST, SECONDS = ALL, LONG
         settings = arguments.sample, arguments.again, arguments.workers, arguments.seed
         return run(arguments.places, *settings)
     with contextlib.suppress(BrokenPipeError):
