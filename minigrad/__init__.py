@@ -23,7 +23,6 @@ from minigrad.engine.tensor import Tensor
 from minigrad.engine.creation import (
     arange, eye, full, full_like, linspace, ones, ones_like, tensor, zeros, zeros_like,
 )
-from minigrad.engine.random import manual_seed, rand, randn
 from minigrad.engine.tape import GradientTape, stop_gradient
 from minigrad.engine.switches import is_recording, no_grad
 
@@ -35,10 +34,6 @@ from minigrad.operators.arithmetic import (
 from minigrad.operators.exponential import (
     cbrt, exp, exp2, expm1, float_power, log, log10, log1p, log2, logaddexp, logaddexp2, pow,
     power, reciprocal, sqrt, square,
-)
-from minigrad.operators.trigonometric import (
-    acos, arccos, arcsin, arctan, arctan2, asin, atan, atan2, cos, deg2rad, degrees, hypot,
-    rad2deg, radians, sin, sinc, tan, unwrap,
 )
 from minigrad.operators.hyperbolic import (
     acosh, arccosh, arcsinh, arctanh, asinh, atanh, cosh, sinh, tanh,
@@ -54,23 +49,16 @@ from minigrad.operators.shapes import (
     flip, fliplr, flipud, imag, matrix_transpose, meshgrid, moveaxis, permute_dims, ravel, real,
     repeat, reshape, resize, roll, rollaxis, rot90, squeeze, swapaxes, tile, transpose,
 )
-from minigrad.operators.joining import (
-    append, array_split, block, column_stack, concat, concatenate, delete, dsplit, dstack, hsplit,
-    hstack, insert, split, stack, unstack, vsplit, vstack,
-)
 from minigrad.operators.indexing import (
     choose, compress, extract, getitem, piecewise, scatter, select, take, take_along_axis, where,
     where_safe,
 )
 from minigrad.operators.nondifferentiable import (
-    all, angle, any, argmax, argmin, argpartition, argsort, argwhere, bitwise_and, bitwise_count,
-    bitwise_not, bitwise_or, bitwise_xor, ceil, count_nonzero, digitize, equal, fix, flatnonzero,
-    floor, gcd, greater, greater_equal, histogram, histogram2d, histogram_bin_edges, histogramdd,
-    intersect1d, invert, isclose, iscomplex, isfinite, isin, isinf, isnan, isneginf, isposinf,
-    isreal, lcm, left_shift, less, less_equal, lexsort, logical_and, logical_not, logical_or,
-    logical_xor, nanargmax, nanargmin, nonzero, not_equal, packbits, ravel_multi_index,
-    right_shift, rint, round, searchsorted, setdiff1d, setxor1d, signbit, trunc, union1d, unique,
-    unpackbits, unravel_index,
+    all, angle, any, argmax, argmin, argsort, bitwise_and, bitwise_not, bitwise_or, bitwise_xor,
+    ceil, count_nonzero, equal, fix, floor, greater, greater_equal, invert, isclose, iscomplex,
+    isfinite, isinf, isnan, isneginf, isposinf, isreal, left_shift, less, less_equal, logical_and,
+    logical_not, logical_or, logical_xor, nonzero, not_equal, right_shift, rint, round,
+    searchsorted, signbit, trunc,
 )
 
 __version__ = "0.1.0"
@@ -161,12 +149,21 @@ if TYPE_CHECKING:
     from minigrad.debug.summary import Summary, summary
     from minigrad.engine.checkpoint import checkpoint
     from minigrad.engine.custom_gradient import custom_gradient
+    from minigrad.engine.random import manual_seed, rand, randn
     from minigrad.engine.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
     from minigrad.graph import film as film, make_dot
     from minigrad.io.checkpoints import load_checkpoint, save_checkpoint
     from minigrad.io.models import load_model, save_model
     from minigrad.io.tensors import load, load_metadata, save
     from minigrad.operators import linalg
+    from minigrad.operators.joining import (
+        append, array_split, block, column_stack, concat, concatenate, delete, dsplit, dstack,
+        hsplit, hstack, insert, split, stack, unstack, vsplit, vstack,
+    )
+    from minigrad.operators.trigonometric import (
+        acos, arccos, arcsin, arctan, arctan2, asin, atan, atan2, cos, deg2rad, degrees, hypot,
+        rad2deg, radians, sin, sinc, tan, unwrap,
+    )
     from minigrad.operators.cumulative import (
         cumprod, cumsum, cumulative_prod, cumulative_sum, diff, ediff1d, gradient, logcumsumexp,
         trapezoid,
@@ -176,7 +173,8 @@ if TYPE_CHECKING:
     )
     from minigrad.operators.statistics import average, bincount, corrcoef, cov
     from minigrad.operators.nan_reductions import (
-        nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd, nansum, nanvar,
+        nanargmax, nanargmin, nancumprod, nancumsum, nanmax, nanmean, nanmin, nanprod, nanstd,
+        nansum, nanvar,
     )
     from minigrad.operators.einsum import einsum, tensordot
     from minigrad.operators.diagonals import diag, diagflat, diagonal, trace, tril, triu
@@ -188,6 +186,11 @@ if TYPE_CHECKING:
         cholesky, eigh, eigvalsh, lstsq, matrix_rank, qr, svd, svdvals,
     )
     from minigrad.operators.norms import cond, matrix_norm, norm, vector_norm
+    from minigrad.operators.sets_and_bins import (
+        argpartition, argwhere, bitwise_count, digitize, flatnonzero, gcd, histogram, histogram2d,
+        histogram_bin_edges, histogramdd, intersect1d, isin, lcm, lexsort, packbits,
+        ravel_multi_index, setdiff1d, setxor1d, union1d, unique, unpackbits, unravel_index,
+    )
     from minigrad.operators.polynomials import (
         polyadd, polyder, polyint, polymul, polysub, polyval, vander,
     )
@@ -209,6 +212,7 @@ else:
             "minigrad.debug.summary": "Summary summary",
             "minigrad.engine.checkpoint": "checkpoint",
             "minigrad.engine.custom_gradient": "custom_gradient",
+            "minigrad.engine.random": "manual_seed rand randn",
             "minigrad.engine.transforms": "grad hessian hvp jacobian jvp value_and_grad vjp",
             "minigrad.graph": "film make_dot",
             "minigrad.io.checkpoints": "load_checkpoint save_checkpoint",

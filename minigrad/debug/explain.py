@@ -17,10 +17,11 @@ from minigrad.debug.names import leaf_name, op_name, within
 from minigrad.engine.backward import backward
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import FREED, STATE, Leaf, Node
-from minigrad.engine.printable import visible, with_article
+from minigrad.engine.printable import visible
 from minigrad.engine.settings import checked
 from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor
+from minigrad.operators.errors import with_article
 
 #: A longer path is shown by its beginning and its end.
 STEPS_SHOWN = 12

@@ -20,7 +20,7 @@ from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.rows import Rows
 from minigrad.kernels import current as kernels
-from minigrad.kernels.scratch import keep_freed
+from minigrad.kernels.freed import keep_freed
 from minigrad.operators.indexing import Placed
 
 #: Tells whether a node belongs to the part of history that a pass goes through.

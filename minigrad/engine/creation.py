@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor, as_array, as_tensor
 from minigrad.operators.declare import NUMPY, named, with_numpys_names
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -90,12 +90,13 @@ def _on_demand(function: Function) -> Function | None:
     """The operator for a function that is not in the table yet, if there is one."""
     if function in PLAIN:
         return None
-    load_late("minigrad.operators.on_demand")  # which fills the table
+    known: Function | None = load_late("minigrad.operators.on_demand").standing_for(function)
     name = getattr(function, "__name__", "")
     if name in SCIPY and getattr(sys.modules.get("scipy.special"), name, None) is function:
         module, _, ours = SCIPY[name].rpartition(".")
         NUMPY[function] = getattr(load_late(f"minigrad.operators.{module}"), ours)
-    return NUMPY.get(function)
+        known = NUMPY[function]
+    return known
 
 
 # -- ufuncs ----------------------------------------------------------------------------------------

@@ -36,15 +36,6 @@ def visible(text: str) -> str:
     )
 
 
-def with_article(word: str) -> str:
-    """A name in a sentence.
-
-    >>> with_article("int"), with_article("ndarray"), with_article("list")
-    ('an int', 'an ndarray', 'a list')
-    """
-    return f"{'an' if word[0] in 'AEIOUaeiou' or word == 'ndarray' else 'a'} {word}"
-
-
 def shown_settings(thing: Any, *more: str) -> str:
     """An object as its constructor would be called: the arguments that are not the defaults.
 

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from minigrad.lazy import load_late
 from minigrad.operators.declare import Operator
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class Rows(np.lib.mixins.NDArrayOperatorsMixin):

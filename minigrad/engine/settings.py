@@ -17,11 +17,9 @@ from types import MethodType, NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 import numpy as np
-from numpy.typing import DTypeLike
 
-from minigrad.engine.printable import with_article
 from minigrad.operators.declare import other_spelling
-from minigrad.operators.errors import bound, refusal
+from minigrad.operators.errors import bound, refusal, with_article
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -260,7 +258,7 @@ def _draws(value: Any) -> bool:
 def _kinds(meant: Any) -> list[Kind] | None:
     """What this annotation allows; None if it cannot be checked."""
     meant = NoneType if meant is None else meant
-    if meant is DTypeLike:
+    if meant is DTYPE:
         return [DTYPE]
     if meant in SIMPLE:
         return [SIMPLE[meant]]
@@ -386,6 +384,8 @@ def _rules(f: Callable[..., Any], ranges: dict[str, str]) -> dict[str, Rule]:
 
 def _meant(text: str, f: Callable[..., Any]) -> Any:
     """The annotation, evaluated where the function is defined; Any for a name unknown there."""
+    if text == "DTypeLike":  # numpy.typing is slow to import, so few modules have it at run time
+        return DTYPE
     try:
         return eval(text, getattr(f, "__globals__", {}))  # noqa: S307 (it is our own source)
     except NameError:  # imported for type checkers only

@@ -6,8 +6,8 @@ it was recording, and so knows which nodes belong to it; and it notes which cons
 
 from __future__ import annotations
 
+import _thread
 import math
-import threading
 import weakref
 from collections.abc import Callable, Generator
 from typing import Any, ClassVar
@@ -397,7 +397,7 @@ class GradientTape:
 #: How many elements of an intermediate result a backward pass for several cotangents may hold.
 AT_ONCE = 1 << 20
 #: Held while tensors are watched, because tapes on several threads may share the leaf of one.
-_watching = threading.Lock()
+_watching = _thread.allocate_lock()  # as threading.Lock, which takes half a millisecond to import
 
 
 def _check_unconnected(given: Any) -> None:

@@ -12,10 +12,9 @@ import operator as python_operator
 import sys
 from collections.abc import Callable, Iterator
 from types import EllipsisType
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from minigrad.engine import numpy_protocol
 from minigrad.engine.arguments import frozen
@@ -29,6 +28,9 @@ from minigrad.engine.tree import flatten
 from minigrad.lazy import load_late
 from minigrad.operators import arithmetic, indexing, products, shapes
 from minigrad.operators.declare import engine, operator_of
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 Number: TypeAlias = bool | int | float
 ArrayLike: TypeAlias = "Tensor | NDArray[Any] | np.generic | Number | list[Any] | tuple[Any, ...]"

@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.choice import choose
 from minigrad.lazy import load_late
 
 #: The modules of this folder and the kernels in each; beside each kernel stands ``plain_`` and its
@@ -75,8 +74,8 @@ def written_with_numpy(name: str, prefix: str = "") -> Callable[..., Any]:
 
 
 def __getattr__(name: str) -> Any:
-    numpy = written_with_numpy(name)
-    kernel = vars(sys.modules[__name__])[name] = choose(name, numpy)
+    choose = load_late("minigrad.kernels.choice").choose
+    kernel = vars(sys.modules[__name__])[name] = choose(name, written_with_numpy(name))
     return kernel
 
 

@@ -1,14 +1,8 @@
-"""Memory that is reused: scratch space for each thread, and memory that training frees.
-
-New memory costs time: the system clears it page by page, and it is not in cache yet.
-"""
+"""Scratch memory: each thread reuses its own, which is mapped and in cache already."""
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import math
-import sys
 import threading
 from typing import Any
 
@@ -16,9 +10,6 @@ import numpy as np
 
 #: The most that a thread keeps of one kind of scratch memory between calls, in bytes.
 KEPT = 1 << 23
-#: Arrays up to this size come from memory that is kept, and this much of it is kept when free.
-LARGEST, MOST = 1 << 25, 1 << 29
-
 #: The bytes of a line of the cache, and of a page.
 LINE, PAGE = 64, 4096
 
@@ -55,20 +46,3 @@ def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Any:
     if arena is None or arena.nbytes < wanted:
         arena = arenas[role] = aligned((wanted,), np.dtype(np.uint8))
     return np.ndarray(shape, dtype, arena)
-
-
-@functools.cache
-def keep_freed() -> None:
-    """Have the C library keep freed memory of up to half a gigabyte, from the first call on.
-
-    Each training step frees what the next one needs again. By default, glibc hands large blocks
-    back to the system, which then clears them page by page when they are asked for: half of the
-    time of a small CNN's step (1.7 ms instead of 3.2). Other C libraries have no such setting.
-    """
-    if sys.platform != "linux":
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        trim_threshold, mmap_threshold = -1, -3  # from malloc.h
-        mallopt(trim_threshold, MOST)
-        mallopt(mmap_threshold, LARGEST)

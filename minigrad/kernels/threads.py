@@ -14,7 +14,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
 from minigrad.kernels.blas import one_thread, threads
-from minigrad.kernels.scratch import keep_freed
+from minigrad.kernels.freed import keep_freed
 from minigrad.lazy import load_late
 
 if TYPE_CHECKING:

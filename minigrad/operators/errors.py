@@ -109,6 +109,15 @@ def unknown(key: str, params: Sequence[str]) -> str:
     return f"unknown argument {key!r}; {rest}"
 
 
+def with_article(word: str) -> str:
+    """A name in a sentence.
+
+    >>> with_article("int"), with_article("ndarray"), with_article("list")
+    ('an int', 'an ndarray', 'a list')
+    """
+    return f"{'an' if word[0] in 'AEIOUaeiou' or word == 'ndarray' else 'a'} {word}"
+
+
 def _not_of_the_signature(function: Callable[..., Any], error: Exception) -> str:
     """What to say of a call that Python refused, because its arguments are not those; else ""."""
     said = str(error)

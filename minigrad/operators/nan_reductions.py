@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, composite
 from minigrad.operators.domain import Domain, sample
 from minigrad.operators.reductions import AXES
-from minigrad.operators.rows import along_axis, over_axes
+from minigrad.operators.rows import along_axis, over_axes, over_axis
 from minigrad.operators.shapes import as_float
 
 
@@ -136,3 +136,8 @@ nancumprod = _running.composite(
     np.nancumprod, _with(np.cumprod, 1.0), "tensor([2.0, np.nan, 3.0]) -> tensor([2., 2., 6.])"
 )
 """Running products with NaN counted as 1."""
+
+nanargmax = over_axis.constant(np.nanargmax, "tensor([1.0, np.nan, 3.0]) -> tensor(2)")
+"""The index of the (first) largest number, NaN left out."""
+nanargmin = over_axis.constant(np.nanargmin, "tensor([np.nan, 1.0, 3.0]) -> tensor(1)")
+"""The index of the (first) smallest number, NaN left out."""
