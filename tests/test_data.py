@@ -74,6 +74,68 @@ def test_shuffling_repeats_with_its_seed_and_changes_from_epoch_to_epoch():
     assert values(DataLoader(data, 10, shuffle=True, seed=4)) != first
 
 
+class Drawing:
+    """A data set whose samples are random numbers."""
+
+    def __len__(self):
+        return 7
+
+    def __getitem__(self, i):
+        return mg.rand(1).item()
+
+
+def test_a_seed_stands_for_these_numbers():
+    """The numbers of a run that was published, or interrupted, must come again."""
+    drawn = np.random.default_rng(5)
+    loader = DataLoader(np.arange(30), 4, shuffle=True, seed=5)
+    for _ in range(2):
+        order = np.arange(30)
+        np.random.default_rng(drawn.integers(2**63)).shuffle(order)
+        assert flat(values(loader)) == order.tolist()
+    epoch = int(np.random.default_rng(5).integers(2**63))
+    order = np.random.default_rng(epoch).permutation(30)[:9].tolist()
+    sampler = RandomSampler(range(30), num_samples=9)
+    assert flat(values(DataLoader(np.arange(30), 4, sampler=sampler, seed=5))) == order
+    # What a data set, or a transform, draws: from a generator for each batch.
+    expected = []
+    for number, size in enumerate((3, 3, 1)):
+        generator = np.random.default_rng([epoch, number])
+        expected.append(generator.random(size).tolist())
+    found = [x.tolist() for x in DataLoader(Drawing(), 3, seed=5)]
+    np.testing.assert_allclose(flat(found), flat(expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 8, 9])
+@pytest.mark.parametrize("sampled", [False, True])
+def test_the_shares_of_each_batch_make_the_batch(count, sampled):
+    """As processes share an epoch: also those that have no sample of a batch take part in it."""
+    x, y = np.arange(3.0 * count).reshape(count, 3), np.arange(count)
+    sampler = range(count - 1, -1, -1) if sampled else None
+
+    def batches(which, of, **settings):
+        loader = DataLoader(ArrayDataset(x, y), 4, sampler=sampler, seed=1, **settings)
+        loader._share = (which, of)
+        return [[part.numpy() for part in batch] for batch in loader]
+
+    whole, shares = batches(0, 1), [batches(i, 3) for i in range(3)]
+    assert [len(share) for share in shares] == [len(whole)] * 3 == [-(-count // 4)] * 3
+    for number, batch in enumerate(whole):
+        for part, array in enumerate(batch):
+            together = np.concatenate([share[number][part] for share in shares])
+            assert together.dtype == array.dtype
+            assert sorted(together.tolist()) == sorted(array.tolist())
+            for which in range(3):
+                np.testing.assert_array_equal(shares[which][number][part], array[which::3])
+    # What a transform draws differs from share to share; the first one's is that of one process.
+    drawn = [batches(i, 3, transform=lambda a: a + mg.rand(1).numpy()) for i in (0, 1)]
+    if count:
+        assert drawn[1][0][0].shape == shares[1][0][0].shape
+        if count > 1:
+            assert (drawn[0][0][0] - shares[0][0][0]).max() != (
+                drawn[1][0][0] - shares[1][0][0]
+            ).max()
+
+
 def test_the_default_order_comes_from_manual_seed():
     loader = DataLoader(np.arange(50), 5, shuffle=True)
     orders = []
@@ -196,6 +258,7 @@ def prefetching():
 def test_an_error_while_prefetching_comes_at_its_batch_and_ends_the_thread(prefetch):
     batches = iter(DataLoader(Fails(), 2, prefetch=prefetch))
     assert [next(batches).tolist() for _ in range(3)] == [[0, 1], [2, 3], [4, 5]]
+    assert all(thread.daemon for thread in prefetching())  # none holds up the end of a program
     with pytest.raises(ZeroDivisionError, match="sample 7"):
         next(batches)
     assert not prefetching()
@@ -569,3 +632,121 @@ def test_mixed_images_and_targets_have_the_same_weights():
 def test_ranges_the_wrong_way_round_are_told():
     with pytest.raises(ValueError, match=r"RandomErasing: scale must be \(least, largest\), got"):
         RandomErasing(scale=(0.5, 0.1))
+
+
+# -- transforms, against what they say, with the numbers that they draw ----------------------------
+
+RNG = 11
+
+
+def flat_images(dtype, channels=3):
+    images = np.random.default_rng(2).integers(0, 256, (40, channels, 7, 9))
+    return images.astype(dtype) if np.dtype(dtype).kind != "f" else (images / 255).astype(dtype)
+
+
+def jittered(images, generator, brightness, contrast, saturation):
+    most = 255.0 if images.dtype.kind != "f" else 1.0
+    x = images.astype(np.float64)
+    for kind, value in enumerate((brightness, contrast, saturation)):
+        if value == 0:
+            continue
+        weights = np.array([0.299, 0.587, 0.114] if x.shape[1] == 3 else [1.0])
+        grey = np.tensordot(x, weights, (1, 0))[:, None]
+        other = (0 * x, grey.mean((2, 3), keepdims=True), grey)[kind]
+        f = generator.uniform(max(0.0, 1 - value), 1 + value, len(x))[:, None, None, None]
+        x = np.clip(f * x + (1 - f) * other, 0, most)
+    return x
+
+
+def erased(images, generator, p, scale, ratio, value):
+    chosen = generator.random(len(images)) < p
+    windows = transforms._windows(images.shape, scale, ratio, generator)
+    out = images.copy()
+    for one, hit, top, left, height, width in zip(out, chosen, *windows, strict=True):
+        if hit:
+            one[:, top : top + height, left : left + width] = value
+    return out
+
+
+def mirrored(images, generator, p):
+    chosen = generator.random(len(images)) < p
+    return np.stack([x[..., ::-1] if c else x for x, c in zip(images, chosen, strict=True)])
+
+
+def cut(images, generator, size, padding):
+    padded = np.pad(images, ((0, 0), (0, 0), (padding, padding), (padding, padding)))
+    top = generator.integers(padded.shape[2] - size[0] + 1, size=len(images))
+    left = generator.integers(padded.shape[3] - size[1] + 1, size=len(images))
+    return np.stack(
+        [x[:, i : i + size[0], j : j + size[1]] for x, i, j in zip(padded, top, left, strict=True)]
+    )
+
+
+def resized(images, generator, size, scale, ratio):
+    windows = transforms._windows(images.shape, scale, ratio, generator)
+    return np.stack(
+        [
+            [resized_by_hand(channel.astype(float), *window, size) for channel in image]
+            for image, *window in zip(images, *windows, strict=True)
+        ]
+    )
+
+
+#: A transform, and what it does written down once more.
+REFERENCES = {
+    "jitter": (ColorJitter(0.4, 0.3, 0.2), lambda x, g: jittered(x, g, 0.4, 0.3, 0.2)),
+    "strong": (ColorJitter(3.0, 2.0, 1.5), lambda x, g: jittered(x, g, 3.0, 2.0, 1.5)),
+    "saturation": (ColorJitter(saturation=1.0), lambda x, g: jittered(x, g, 0, 0, 1.0)),
+    "nothing": (ColorJitter(), lambda x, g: x),
+    "erasing": (RandomErasing(), lambda x, g: erased(x, g, 0.5, (0.02, 0.33), (0.3, 3.3), 0)),
+    "filled": (
+        RandomErasing(0.9, (0.5, 1.0), (1.0, 1.0), value=1),
+        lambda x, g: erased(x, g, 0.9, (0.5, 1.0), (1.0, 1.0), 1),
+    ),
+    "flip": (RandomHorizontalFlip(), lambda x, g: mirrored(x, g, 0.5)),
+    "crop": (RandomCrop((7, 9)), lambda x, g: cut(x, g, (7, 9), 0)),
+    "padded": (RandomCrop(8, padding=1), lambda x, g: cut(x, g, (8, 8), 1)),
+    "resized": (
+        RandomResizedCrop(4),
+        lambda x, g: resized(x, g, (4, 4), (0.08, 1.0), (3 / 4, 4 / 3)),
+    ),
+}
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+@pytest.mark.parametrize("name", REFERENCES)
+def test_transforms_do_what_they_say_with_the_numbers_they_draw(name, dtype, channels):
+    transform, reference = REFERENCES[name]
+    images = flat_images(dtype, channels)
+    found = transform(images, np.random.default_rng(RNG))
+    expected = reference(images, np.random.default_rng(RNG))
+    assert found.dtype == images.dtype
+    if images.dtype.kind == "f":
+        np.testing.assert_allclose(found, expected, rtol=2e-5, atol=2e-6)
+    else:  # rounded, once, at the end; a tie may go either way
+        assert np.abs(found - expected).max() <= 0.5 + 1e-3
+    # One image, without the axis of a batch, is a batch of one.
+    one = transform(images[0], np.random.default_rng(RNG))
+    np.testing.assert_array_equal(one, transform(images[:1], np.random.default_rng(RNG))[0])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64"])
+def test_mixing_uses_one_weight_for_all(dtype):
+    images, labels = flat_images(dtype)[:6], np.array([0, 3, 1, 2, 2, 0])
+    generator = np.random.default_rng(2)
+    w, others = generator.beta(0.2, 0.2), generator.permutation(6)
+    assert 0.3 < w < 0.4
+    x, y = MixUp(4).mix(images, labels, np.random.default_rng(2))
+    assert x.dtype == y.dtype == (np.float32 if dtype == "uint8" else dtype)
+    wide, one_hot = images.astype(np.float64), np.eye(4)[labels]
+    np.testing.assert_allclose(x, w * wide + (1 - w) * wide[others], rtol=1e-6)
+    np.testing.assert_allclose(y, w * one_hot + (1 - w) * one_hot[others], rtol=1e-6, atol=1e-7)
+    x, y = MixUp(3).mix(images[:0], labels[:0])
+    assert (x.shape, y.shape) == ((0, 3, 7, 9), (0, 3))
+    for wrong in (labels[:5], labels / 1.0, labels[:, None]):
+        with pytest.raises(ValueError, match=r"MixUp: expected class indices \(6,\)"):
+            MixUp(4).mix(images, wrong)
+    for wrong, ends in ((labels - 1, "-1 to 2"), (labels + 1, "1 to 4")):
+        with pytest.raises(ValueError, match=f"labels go from 0 to 3, got {ends}"):
+            MixUp(4).mix(images, wrong)

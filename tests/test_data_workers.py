@@ -1,19 +1,32 @@
 """Batches made by worker processes: the same ones, and nothing is left behind when it goes wrong."""
 
+import functools
 import gc
+import mmap
 import multiprocessing
 import os
+import random
 import signal
+import socket
 import subprocess
 import sys
+import time
 from multiprocessing import resource_tracker
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.data import ArrayDataset, Compose, DataLoader, RandomCrop, RandomHorizontalFlip
+import minigrad.data.workers as machinery
+from minigrad.data import (
+    ArrayDataset,
+    Compose,
+    DataLoader,
+    RandomCrop,
+    RandomHorizontalFlip,
+)
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="tests fork")
 
@@ -284,3 +297,120 @@ def test_workers_end_with_their_parent(busy, how):
     # The pipes end when the last process that holds them has ended.
     _, errors = program.communicate(timeout=30)
     assert errors.count("KeyboardInterrupt") == errors.count("Traceback") == (how == signal.SIGINT)
+
+
+# -- one worker, in this process -------------------------------------------------------------------
+
+
+@pytest.fixture
+def in_this_process():
+    """Lets the code of a worker run here, and gives the connection from which its parent reads."""
+    handlers = [(s, signal.getsignal(s)) for s in (signal.SIGINT, signal.SIGTERM)]
+    state, global_state = random.getstate(), np.random.get_state()
+    connections = []
+
+    def run(make, numbers, ahead, index, seed=7):
+        ours, theirs = multiprocessing.Pipe()
+        connections.extend([ours, theirs])
+        for number in numbers:
+            ours.send(number)
+        with socket.socket(fileno=os.dup(ours.fileno())) as end:
+            end.shutdown(socket.SHUT_WR)  # no more numbers
+        machinery._work(make, seed, theirs, ahead, index, [])
+        return ours
+
+    yield run
+    for connection in connections:
+        connection.close()
+    for number, handler in handlers:
+        signal.signal(number, handler)
+    random.setstate(state)
+    np.random.set_state(global_state)
+
+
+def answers(connection, count):
+    """What a worker has sent that had a piece of memory for each batch."""
+    seen = object.__new__(machinery._Worker)
+    seen.connection, seen.answers = connection, 0
+    seen.places = [machinery._Place() for _ in range(count)]
+    silent, other = multiprocessing.Pipe()
+    seen.process = SimpleNamespace(sentinel=silent)
+    with silent, other:
+        return [seen.answer(number) for number in range(count)]
+
+
+def test_memory_is_made_anew_only_for_a_batch_that_does_not_fit():
+    page = mmap.PAGESIZE
+    theirs, ours = machinery._Place(), machinery._Place()
+    for nbytes, pages in [(0, 0), (1, 1), (page, 0), (page + 1, 2), (10, 0), (5 * page, 8)]:
+        array = np.random.default_rng(nbytes).integers(256, size=nbytes, dtype=np.uint8)
+        held, descriptor, size = theirs.hold({"x": array})
+        assert size == pages * page
+        if size:
+            ours.map(descriptor, size)
+        np.testing.assert_array_equal(ours.copied(held["x"]), array)
+
+
+def test_arrays_of_a_batch_lie_apart_and_aligned():
+    place = machinery._Place()
+    shapes = [(1,), (64,), (65,), (0, 3), (), (2, 5)]
+    batch = [np.full(shape, i + 1, np.uint8) for i, shape in enumerate(shapes)]
+    held, descriptor, size = place.hold([*batch, "text", np.array([None])])
+    os.close(descriptor)
+    assert [h.start for h in held[:6]] == [0, 64, 128, 256, 256, 320]
+    assert (held[6], held[7].tolist(), size) == ("text", [None], mmap.PAGESIZE)
+    for array, found in zip(batch, [place.copied(h) for h in held], strict=False):
+        assert (found.dtype, found.shape) == (array.dtype, array.shape)
+        np.testing.assert_array_equal(found, array)
+
+
+def test_a_worker_seeds_what_data_sets_draw_from_and_tells_of_errors(in_this_process):
+    def make(number):
+        if number == 3:
+            error = KeyError("missing")
+            error.add_note("a note before")
+            raise error
+        return mg.tensor([random.random(), np.random.random()])
+
+    def drawn(seed, index):
+        batches = answers(in_this_process(make, [0, 1, 2], 3, index, seed), 3)
+        return [batch.tolist() for batch in batches]
+
+    first = drawn(seed=7, index=0)
+    assert drawn(seed=7, index=5) == first  # which worker it is makes no difference
+    values = [v for pair in first + drawn(seed=8, index=0) for v in pair]
+    assert len(set(values)) == len(values) == 12
+    with pytest.raises(KeyError, match="missing") as caught:
+        answers(in_this_process(make, [3], 1, 4), 1)
+    before, note = caught.value.__notes__
+    assert before == "a note before"
+    assert note.startswith("In worker process 4 of the DataLoader:\nTraceback")
+    assert note.endswith("KeyError: 'missing'\na note before")
+
+
+@pytest.mark.parametrize("ends_with", ["by itself", "terminate", "kill", None])
+def test_a_worker_is_waited_for_and_then_made_to_end(ends_with):
+    told = []
+
+    class Process:
+        exitcode = None
+
+        def act(self, what, seconds=None):
+            told.append(what if seconds is None else (what, seconds))
+            if ends_with == what or (ends_with == "by itself" and what == "join"):
+                self.exitcode = 0
+
+        join = functools.partialmethod(act, "join")
+        terminate = functools.partialmethod(act, "terminate")
+        kill = functools.partialmethod(act, "kill")
+        close = functools.partialmethod(act, "close")
+
+    ended = object.__new__(machinery._Worker)
+    ended.process, ended.places = Process(), [machinery._Place()]
+    ended.places[0].memory = object()
+    ended.end(until=time.monotonic() - 100)  # its time is over
+    after = [("join", machinery.PATIENCE)]
+    most = {"by itself": 1, "terminate": 2}.get(ends_with, 3)
+    expected = [("join", 0.0), "terminate", *after, "kill", *after][: 2 * most - 1]
+    assert told == [*expected, "close"]
+    assert ended.places[0].memory is None

@@ -1,8 +1,11 @@
 """Whole files or none: what a save replaces, what it refuses, and what it clears away."""
 
+import contextlib
 import errno
 import os
+import re
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -184,6 +187,50 @@ def test_a_long_name_can_be_saved_under(tmp_path):
     write(path)
     write(path)
     assert list(tmp_path.iterdir()) == [path]
+
+
+@posix
+@pytest.mark.parametrize("length", [1, 199, 200, 201, 255])
+def test_a_hidden_file_has_a_name_that_the_next_save_looks_for(tmp_path, length):
+    path = tmp_path / ("n" * length)
+    with replacing(path, "test"):
+        (made,) = hidden(tmp_path)
+        assert [*file_system._abandoned(path)] == [made]
+        assert made.name.startswith(f".{path.name}.") == (length <= 200)
+        assert re.fullmatch(r"\.[0-9a-f]{8}-[0-9a-f]{12}\.tmp", made.name[-26:])
+        file_system._remove_if_abandoned(made)  # is locked
+        assert hidden(tmp_path) == [made]
+
+
+@posix
+def test_the_file_is_flushed_and_then_its_folder(tmp_path, monkeypatch):
+    flushed, closed, errors = [], [], []
+    close = os.close
+
+    def fsync(descriptor):
+        flushed.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        if flushed[-1] and errors:
+            raise OSError(errors[0], os.strerror(errors[0]))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(
+        os, "close", lambda descriptor: (closed.append(descriptor), close(descriptor))
+    )
+    told = pytest.raises(OSError, match="Input/output")
+    unsaid = contextlib.nullcontext()
+    for error, outcome in (
+        (0, unsaid),
+        (errno.EINVAL, unsaid),
+        (errno.ENOTSUP, unsaid),
+        (errno.EIO, told),
+    ):
+        flushed.clear(), closed.clear()
+        errors[:] = [error] if error else []
+        with outcome:
+            write(tmp_path / "file")
+        assert flushed == [False, True]
+        assert len(closed) == 1
+        assert (tmp_path / "file").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize("name", ["", None, 3, b"bytes", "a\0b"])

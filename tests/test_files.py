@@ -181,7 +181,10 @@ def test_a_missing_file_is_told_what_is_there(path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "0 bytes, empty"),
+        (b"", r"\(0 bytes, empty\): its header would have 0 bytes"),
+        (bytes(7), r"\(7 bytes\): its header would have 0 bytes"),
+        (bytes(8), r"\(8 bytes\): its header does not begin with {"),
+        ((3).to_bytes(8, "little") + b"{}", r"\(10 bytes\): its header would have 3 bytes"),
         (b"PK\x03\x04" + bytes(100), "looks like a zip archive, as .npz"),
         (b"\x93NUMPY" + bytes(100), "an .npy file"),
         (b"\x89HDF\r\n" + bytes(100), "HDF5"),
@@ -377,6 +380,7 @@ HEADERS = {
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":3}': True,
     '{"x":{"dtype":"F32","shape":[2%s],"data_offsets":[0,8]}}' % (",1" * 63): False,
     '{"x":{"dtype":"F32","shape":[2%s],"data_offsets":[0,8]}}' % (",1" * 64): True,
+    '{"x":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[0,1180591620717411303424],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': True,
     "[]": True,
     " {}": True,
@@ -429,6 +433,17 @@ def test_only_the_header_of_a_file_of_3_gigabytes_is_read(path, whole):
         assert tracemalloc.get_traced_memory()[1] < SOME_MEMORY
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("length", [100_000_000, 100_000_001])
+def test_a_header_of_the_longest_length_is_read(path, length, monkeypatch):
+    sparse(path, length.to_bytes(8, "little") + b"{", 8 + length)
+    read = []
+    monkeypatch.setattr("minigrad.io.tensors.strict_json", lambda text: read.append(len(text)))
+    monkeypatch.setattr("minigrad.io.tensors._BAD_JSON", (ValueError, AttributeError))
+    with pytest.raises(ValueError, match="damaged"):
+        mg.load(path)
+    assert read == [length] * (length <= 100_000_000)
 
 
 def test_a_hole_without_a_header_is_refused_unread(path):
@@ -594,6 +609,27 @@ def same(found, expected):
     else:
         assert type(found) is type(expected)
         assert repr(found) == repr(expected)
+
+
+def test_the_format_stays_as_it_is(path):
+    """What is written today must be read by every version of the library: text, word for word."""
+    state = {
+        "numbers": [1, 0.5, float("inf"), float("-inf"), float("nan"), True, None, "text"],
+        "parts": ({"a": np.float32(2.0), 3: b"\x0f"}, mg.ones(1), np.zeros(1)),
+        "parts.1": mg.ones(2),
+        "parts.1 (2)": mg.ones(3),
+    }
+    mg.save_checkpoint(path, **state)
+    numbers = [1, 0.5, ["float", "inf"], ["float", "-inf"], ["float", "nan"], True, None, "text"]
+    first = ["dict", [["a", ["scalar", "parts.0.a"]], [3, ["bytes", "0f"]]]]
+    parts = ["tuple", [first, ["tensor", "parts.1"], ["array", "parts.2"]]]
+    rest = [[name, ["tensor", f"{name} (2)"]] for name in ("parts.1", "parts.1 (2)")]
+    expected = ["dict", [["numbers", ["list", numbers]], ["parts", parts], *rest]]
+    expected[1][3][1][1] = "parts.1 (2) (2)"
+    metadata = mg.load_metadata(path)
+    assert json.loads(metadata.pop("tree")) == expected
+    assert metadata == {"minigrad.kind": "checkpoint", "version": "1"}
+    assert mg.load(path)["parts.1 (2)"].shape == (2,)
 
 
 def test_nan_comes_back(path):

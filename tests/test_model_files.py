@@ -448,6 +448,33 @@ def test_all_that_does_not_fit_is_told_at_once(path):
     assert [line for line in lines if line.startswith("unexp")] == sorted(lines)[-2:]
 
 
+@pytest.mark.parametrize("count", [99, 100, 101, 150])
+def test_a_hundred_problems_are_listed_and_no_more(path, count):
+    mg.save_model(nn.Sequential(), path)
+    change(path, weights=lambda arrays: arrays.update({f"{i}": mg.ones(1) for i in range(count)}))
+    with pytest.raises(ValueError, match="load_model") as caught:
+        mg.load_model(path)
+    lines = str(caught.value).split("\n  ")[1:]
+    listed = [f"unexpected {key!r}" for key in sorted(map(str, range(count)))]
+    more = ["and more; the rest was not looked at"]
+    assert lines == (listed if count <= 100 else listed[:100] + more)
+
+
+def test_a_module_that_is_unknown_under_two_paths_is_named_once(path):
+    shared = nn.Linear(2, 2)
+    mg.save_model(nn.Sequential(nn.Sequential(shared), nn.Sequential(shared)), path)
+
+    def structure(tree):
+        tree["root"][2]["0"][2]["0"][1] = "Novel"
+        return tree
+
+    change(path, structure)
+    with pytest.raises(ValueError, match="load_model") as caught:
+        mg.load_model(path)
+    (line,) = str(caught.value).split("\n  ")[1:]
+    assert line == "0.0: unknown layer 'Novel'; name it in custom_layers"
+
+
 def test_another_kind_or_version_of_file_is_named(path):
     mg.save({"x": mg.ones(1)}, path)
     with pytest.raises(ValueError, match=r"not a model, but a file of tensors: use mg\.load"):

@@ -99,7 +99,6 @@ LEFT_OUT = (
         "walk_functions",
         "walk_objects",
         "benchmarks",
-        "data_workers",
         "demo",
         "documents",
         "editor",
