@@ -74,12 +74,12 @@ class Names(SphinxDirective):
 
 
 def literal_marks(_app: Any, _what: str, _name: str, _obj: Any, _options: Any, lines: Any) -> None:
-    """Docstrings are plain text with ``code``."""
-    example = False
-    for i, line in enumerate(lines):
-        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
-        if not example:
-            lines[i] = marked(line)
+    """Docstrings are plain text with ``code``, `formulas` and examples."""
+    blocks = re.split(r"\n(?=\s*\n)", "\n".join(lines))
+    for i, block in enumerate(blocks):
+        text, *example = re.split(r"^(?=\s*>>>)", block, maxsplit=1, flags=re.MULTILINE)
+        blocks[i] = marked(text) + "".join(example)
+    lines[:] = "\n".join(blocks).split("\n")
 
 
 def ship_mathjax(app: Any) -> None:

@@ -10,6 +10,8 @@ import re
 from types import ModuleType
 from typing import Any
 
+from formulas import tex
+
 
 def public(module: ModuleType) -> dict[str, Any]:
     """The classes and functions that users reach as `module.name`, if it is for users."""
@@ -41,16 +43,24 @@ def table(names: dict[str, Any], where: str) -> list[str]:
     lines = [".. list-table::", "   :class: names", "   :widths: auto", ""]
     for name in sorted(names, key=str.lower):
         first = (inspect.getdoc(names[name]) or "").partition("\n\n")[0]
-        sentence = re.split(r"(?<=\.)\s", " ".join(first.split()), maxsplit=1)[0]
-        lines += [f"   * - :py:obj:`{name} <{where}.{name}>`", f"     - {marked(sentence)}"]
+        sentence = re.split(r"(?<=\.)\s", marked(" ".join(first.split())), maxsplit=1)[0]
+        lines += [f"   * - :py:obj:`{name} <{where}.{name}>`", f"     - {sentence}"]
     return [*lines, ""]
 
 
-def marked(line: str) -> str:
-    """Plain text with ``code`` as reST: |x|, x* and x_ in a formula are no markup."""
-    parts = line.split("`")
+def marked(text: str) -> str:
+    """The text of a docstring as reST: ``code`` and roles stand, `formulas` are set.
+
+    Elsewhere |x|, x* and x_ are no markup.
+    """
+    parts = re.split(r"(``.*?``|:[\w:]+:`[^`]*`|`[^`]+`)", text, flags=re.DOTALL)
     parts[::2] = [re.sub(r"[*|]|(?<=\w)_(?!\w)", r"\\\g<0>", part) for part in parts[::2]]
-    return "`".join(parts)
+    parts[1::2] = [one if one.startswith(("``", ":")) else formula(one) for one in parts[1::2]]
+    return "".join(parts)
+
+
+def formula(marked: str) -> str:
+    return f":math:`{tex(' '.join(marked[1:-1].split())).strip()}`"
 
 
 def reference(where: str, names: dict[str, Any]) -> list[str]:

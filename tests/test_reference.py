@@ -33,15 +33,16 @@ WHOLE = {
 }
 
 
-def load():
-    path = DOCS / "public_names.py"
-    spec = importlib.util.spec_from_file_location("public_names", path)
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
 
-PUBLIC = load()
+FORMULAS = load("formulas")
+PUBLIC = load("public_names")
 
 
 def documented():

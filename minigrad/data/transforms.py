@@ -97,7 +97,7 @@ class Compose(RandomTransform):
 
 
 class Normalize:
-    """(x - mean) / std, with one number for all channels or one for each.
+    """`(x - mean) / std`, with one number for all channels or one for each.
 
     Integer images become float32 first. Raises ValueError if std is not positive or the channels do
     not match.
@@ -215,7 +215,7 @@ class RandomResizedCrop(RandomTransform):
 class ColorJitter(RandomTransform):
     """Change brightness, contrast and saturation of each image by random factors, in this order.
 
-    Each factor is uniform in [max(0, 1 - value), 1 + value]. Images (N, C, H, W) or (C, H, W), of
+    Each factor is uniform in `[max(0, 1 - value), 1 + value]`. Images (N, C, H, W) or (C, H, W), of
     1 or 3 channels, floats in [0, 1] or uint8; both stay in their range. As torchvision's. Raises
     ValueError for another number of channels.
 

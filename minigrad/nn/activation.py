@@ -17,7 +17,7 @@ from minigrad.nn.weights import draw, new_parameter
 
 
 class ReLU(SameShape, function=F.relu):
-    """max(x, 0). See :func:`minigrad.nn.functional.relu`.
+    """`max(x, 0)`. See :func:`minigrad.nn.functional.relu`.
 
     >>> nn.ReLU()(mg.tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -25,7 +25,7 @@ class ReLU(SameShape, function=F.relu):
 
 
 class LeakyReLU(SameShape, function=F.leaky_relu):
-    """x where positive, negative_slope * x elsewhere.
+    """x where positive, `negative_slope * x` elsewhere.
 
     >>> nn.LeakyReLU(0.1)(mg.tensor([-1.0, 2.0]))
     tensor([-0.1,  2. ])
@@ -38,7 +38,7 @@ class LeakyReLU(SameShape, function=F.leaky_relu):
 
 
 class ELU(SameShape, function=F.elu):
-    """x where positive, alpha * (e^x - 1) elsewhere.
+    """x where positive, `alpha * (e^x - 1)` elsewhere.
 
     >>> nn.ELU()(mg.tensor([0.0, 2.0]))
     tensor([0., 2.])
@@ -74,7 +74,7 @@ class GELU(SameShape, function=F.gelu):
 
 
 class SiLU(SameShape, function=F.silu):
-    """x * sigmoid(x), also called swish.
+    """`x * sigmoid(x)`, also called swish.
 
     >>> nn.SiLU()(mg.tensor([0.0]))
     tensor([0.])
@@ -82,7 +82,7 @@ class SiLU(SameShape, function=F.silu):
 
 
 class Sigmoid(SameShape, function=F.sigmoid):
-    """1 / (1 + e^-x).
+    """`1 / (1 + e^-x)`.
 
     >>> nn.Sigmoid()(mg.tensor([0.0]))
     tensor([0.5])
@@ -90,7 +90,7 @@ class Sigmoid(SameShape, function=F.sigmoid):
 
 
 class LogSigmoid(SameShape, function=F.logsigmoid):
-    """log(sigmoid(x)), exact also where sigmoid underflows.
+    """`log(sigmoid(x))`, exact also where sigmoid underflows.
 
     >>> nn.LogSigmoid()(mg.tensor([-1000.0]))
     tensor([-1000.])
@@ -98,7 +98,7 @@ class LogSigmoid(SameShape, function=F.logsigmoid):
 
 
 class Tanh(SameShape, function=F.tanh):
-    """sinh(x) / cosh(x).
+    """`sinh(x) / cosh(x)`.
 
     >>> nn.Tanh()(mg.tensor([0.0]))
     tensor([0.])
@@ -106,7 +106,7 @@ class Tanh(SameShape, function=F.tanh):
 
 
 class Softplus(SameShape, function=F.softplus):
-    """log(1 + e^(beta x)) / beta.
+    """`log(1 + e^(beta x)) / beta`.
 
     PyTorch switches to the identity above a threshold; here every x is exact without one.
 
@@ -121,7 +121,7 @@ class Softplus(SameShape, function=F.softplus):
 
 
 class Softmax(SameShape, function=F.softmax):
-    """e^x / sum(e^x) along one axis.
+    """`e^x / sum(e^x)` along one axis.
 
     >>> nn.Softmax(axis=-1)(mg.tensor([0.0, 0.0]))
     tensor([0.5, 0.5])
@@ -142,7 +142,7 @@ class LogSoftmax(Softmax, function=F.log_softmax):
 
 
 class Softmin(Softmax, function=F.softmin):
-    """softmax(-x) along one axis.
+    """`softmax(-x)` along one axis.
 
     >>> nn.Softmin(axis=-1)(mg.tensor([0.0, 0.0]))
     tensor([0.5, 0.5])
@@ -150,7 +150,7 @@ class Softmin(Softmax, function=F.softmin):
 
 
 class Softsign(SameShape, function=F.softsign):
-    """x / (1 + abs(x)).
+    """`x / (1 + abs(x))`.
 
     >>> nn.Softsign()(mg.tensor([-1.0, 3.0]))
     tensor([-0.5 ,  0.75])
@@ -158,7 +158,7 @@ class Softsign(SameShape, function=F.softsign):
 
 
 class Mish(SameShape, function=F.mish):
-    """x * tanh(softplus(x)). See :func:`minigrad.nn.functional.mish`.
+    """`x * tanh(softplus(x))`. See :func:`minigrad.nn.functional.mish`.
 
     >>> nn.Mish()(mg.tensor([0.0]))
     tensor([0.])
@@ -166,7 +166,7 @@ class Mish(SameShape, function=F.mish):
 
 
 class CELU(SameShape, function=F.celu):
-    """x where positive, alpha * (e^(x / alpha) - 1) elsewhere.
+    """x where positive, `alpha * (e^(x / alpha) - 1)` elsewhere.
 
     >>> nn.CELU()(mg.tensor([0.0, 2.0]))
     tensor([0., 2.])
@@ -199,7 +199,7 @@ class Hardtanh(SameShape, function=F.hardtanh):
 
 
 class ReLU6(SameShape, function=F.relu6):
-    """min(max(x, 0), 6).
+    """`min(max(x, 0), 6)`.
 
     >>> nn.ReLU6()(mg.tensor([-1.0, 2.0, 8.0]))
     tensor([0., 2., 6.])
@@ -207,7 +207,7 @@ class ReLU6(SameShape, function=F.relu6):
 
 
 class Hardsigmoid(SameShape, function=F.hardsigmoid):
-    """min(max(x + 3, 0), 6) / 6.
+    """`min(max(x + 3, 0), 6) / 6`.
 
     >>> nn.Hardsigmoid()(mg.tensor([-4.0, 0.0]))
     tensor([0. , 0.5])
@@ -215,7 +215,7 @@ class Hardsigmoid(SameShape, function=F.hardsigmoid):
 
 
 class Hardswish(SameShape, function=F.hardswish):
-    """x * min(max(x + 3, 0), 6) / 6.
+    """`x * min(max(x + 3, 0), 6) / 6`.
 
     >>> nn.Hardswish()(mg.tensor([0.0, 4.0]))
     tensor([0., 4.])
@@ -243,7 +243,7 @@ class GLU(FunctionLayer, function=F.glu):
 
 
 class PReLU(Layer):
-    """x where positive, weight * x elsewhere: a leaky ReLU that learns its slope.
+    """x where positive, `weight * x` elsewhere: a leaky ReLU that learns its slope.
 
     x (N, C, ...) to the same shape. ``weight`` (num_parameters,), one for all channels or one for
     each, starts at ``init``. He et al., "Delving deep into rectifiers", 2015. Raises ValueError

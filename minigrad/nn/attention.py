@@ -21,7 +21,7 @@ from minigrad.nn.weights import draw, new_parameter
 class MultiheadAttention(Layer):
     """Several attentions side by side, each on its share of the features.
 
-    head_i = attention(query Wq_i^T, key Wk_i^T, value Wv_i^T); the output is ``out_proj`` of the
+    `head_i = attention(query Wq_i^T, key Wk_i^T, value Wv_i^T)`; the output is ``out_proj`` of the
     heads, joined. As ``torch.nn.MultiheadAttention``, with its parameters in_proj_weight (3 E, E)
     (or q_proj_weight, k_proj_weight, v_proj_weight when ``kdim`` or ``vdim`` differ from E =
     ``embed_dim``), in_proj_bias, out_proj.weight and out_proj.bias. Vaswani et al., "Attention is

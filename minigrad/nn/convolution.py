@@ -101,9 +101,9 @@ class Conv2d(_Convolution):
     """Convolution (cross-correlation) of images with a bank of kernels, as ``torch.nn.Conv2d``.
 
     x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with
-    out_h = (H + 2 * padding - dilation * (kh - 1) - 1) // stride + 1. ``weight`` has shape
+    `out_h = (H + 2 * padding - dilation * (kh - 1) - 1) // stride + 1`. ``weight`` has shape
     (out_channels, in_channels / groups, kh, kw), ``bias`` (out_channels,); both start uniform in
-    [-k, k], k = 1 / sqrt(in_channels / groups * kh * kw). ``padding``: an int, a pair,
+    [-k, k], `k = 1 / sqrt(in_channels / groups * kh * kw)`. ``padding``: an int, a pair,
     ((top, bottom), (left, right)), "same" (as TensorFlow's, also with a stride) or "valid", in
     small letters or capitals.
 
@@ -186,9 +186,9 @@ class LazyConv2d(LazyModule, Conv2d):
 class ConvTranspose2d(_Convolution):
     """The transpose of a convolution, which enlarges images, as ``torch.nn.ConvTranspose2d``.
 
-    x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with out_h = (H - 1) * stride -
-    2 * padding + dilation * (kh - 1) + output_padding + 1; with ``padding`` "same", as in
-    TensorFlow, out_h = H * stride. ``weight`` has shape (in_channels, out_channels / groups, kh,
+    x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with `out_h = (H - 1) * stride -
+    2 * padding + dilation * (kh - 1) + output_padding + 1`; with ``padding`` "same", as in
+    TensorFlow, `out_h = H * stride`. ``weight`` has shape (in_channels, out_channels / groups, kh,
     kw). Zeiler et al., "Deconvolutional networks", 2010.
 
     Raises ValueError unless the input is images with ``in_channels`` channels.
@@ -233,7 +233,7 @@ class Conv1d(_Convolution):
     """Convolution (cross-correlation) of signals with a bank of kernels, as ``torch.nn.Conv1d``.
 
     x (N, in_channels, L) gives (N, out_channels, out_l) with
-    out_l = (L + 2 * padding - dilation * (k - 1) - 1) // stride + 1. ``weight`` has shape
+    `out_l = (L + 2 * padding - dilation * (k - 1) - 1) // stride + 1`. ``weight`` has shape
     (out_channels, in_channels / groups, k); all else as in :class:`Conv2d`.
 
     Raises ValueError unless the input is signals with ``in_channels`` channels.

@@ -327,7 +327,7 @@ def _largest_of_each(rows: Tensor, bag: NDArray[Any], count: int) -> Tensor:
 def bilinear(
     input1: ArrayLike, input2: ArrayLike, weight: ArrayLike, bias: ArrayLike | None = None
 ) -> Tensor:
-    """y[o] = input1^T weight[o] input2 + bias[o].
+    """`y[o] = input1^T weight[o] input2 + bias[o]`.
 
     input1 (..., I), input2 (..., J), weight (O, I, J) and bias (O,) give (..., O). As PyTorch's.
     Raises ValueError for shapes that do not fit.
@@ -365,7 +365,7 @@ def scaled_dot_product_attention(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
-    """softmax(query key^T * scale + mask) value, with scale = 1 / sqrt(E) by default.
+    """`softmax(query key^T * scale + mask) value`, with `scale = 1 / sqrt(E)` by default.
 
     query (..., L, E), key (..., S, E), value (..., S, V) give (..., L, V). ``attn_mask``
     (broadcast to (..., L, S)): booleans, True where query l may look at key s, or numbers to add.
@@ -476,7 +476,7 @@ PAD_MODES = {
 
 @named
 def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: float = 0.0) -> Tensor:
-    """The last axes made longer: pad = (left, right, top, bottom, ...), as PyTorch's.
+    """The last axes made longer: `pad = (left, right, top, bottom, ...)`, as PyTorch's.
 
     input (..., H, W) gives (..., H + top + bottom, W + left + right). The pairs go from the last
     axis backwards; negative widths take away, and "reflect" and "replicate" look at the input
@@ -518,7 +518,7 @@ def pad(input: ArrayLike, pad: Sequence[int], mode: str = "constant", value: flo
 def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Tensor:
     """``weight / 2`` times the sum of the squares of all parameters, to be added to a loss.
 
-    Its gradient is weight * p, which is what ``weight_decay=weight`` adds in SGD. ``parameters``:
+    Its gradient is `weight * p`, which is what ``weight_decay=weight`` adds in SGD. ``parameters``:
     tensors, or a model with all of its parameters. Shared ones count once. The sum has shape ().
 
     >>> l2_penalty([mg.tensor([3.0, 4.0])], weight=0.1)

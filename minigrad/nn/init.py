@@ -166,7 +166,7 @@ def eye_(tensor: Tensor) -> Tensor:
 
 @checked(gain="(-inf, inf)")
 def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) -> Tensor:
-    """Glorot's: uniform in [-l, l], l = gain * sqrt(6 / (fan_in + fan_out)).
+    """Glorot's: uniform in [-l, l], `l = gain * sqrt(6 / (fan_in + fan_out))`.
 
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", 2010.
@@ -181,7 +181,7 @@ def xavier_uniform_(tensor: Tensor, gain: float = 1.0, generator: Generator = No
 
 @checked(gain="[0, inf)")
 def xavier_normal_(tensor: Tensor, gain: float = 1.0, generator: Generator = None) -> Tensor:
-    """Glorot's: normal with std = gain * sqrt(2 / (fan_in + fan_out)).
+    """Glorot's: normal with `std = gain * sqrt(2 / (fan_in + fan_out))`.
 
     >>> nn.init.xavier_normal_(nn.Parameter(mg.zeros((3, 3)))).shape
     (3, 3)
@@ -198,7 +198,7 @@ def kaiming_uniform_(
     nonlinearity: str = "leaky_relu",
     generator: Generator = None,
 ) -> Tensor:
-    """He's: uniform in [-l, l], l = gain * sqrt(3 / fan), gain that of the nonlinearity.
+    """He's: uniform in [-l, l], `l = gain * sqrt(3 / fan)`, gain that of the nonlinearity.
 
     ``a``: the slope of leaky_relu for negative values; ``mode``: "fan_in" or "fan_out".
     He et al., "Delving deep into rectifiers", 2015.
@@ -219,7 +219,7 @@ def kaiming_normal_(
     nonlinearity: str = "leaky_relu",
     generator: Generator = None,
 ) -> Tensor:
-    """He's: normal with std = gain / sqrt(fan), gain that of the nonlinearity.
+    """He's: normal with `std = gain / sqrt(fan)`, gain that of the nonlinearity.
 
     Arguments as :func:`kaiming_uniform_`.
 
@@ -232,7 +232,7 @@ def kaiming_normal_(
 
 @checked()
 def lecun_uniform_(tensor: Tensor, generator: Generator = None) -> Tensor:
-    """LeCun's: uniform in [-l, l], l = sqrt(3 / fan_in); for SELU and tanh.
+    """LeCun's: uniform in [-l, l], `l = sqrt(3 / fan_in)`; for SELU and tanh.
 
     LeCun et al., "Efficient BackProp", 1998.
 
@@ -244,7 +244,7 @@ def lecun_uniform_(tensor: Tensor, generator: Generator = None) -> Tensor:
 
 @checked()
 def lecun_normal_(tensor: Tensor, generator: Generator = None) -> Tensor:
-    """LeCun's: normal with std = sqrt(1 / fan_in); for SELU and tanh.
+    """LeCun's: normal with `std = sqrt(1 / fan_in)`; for SELU and tanh.
 
     >>> nn.init.lecun_normal_(nn.Parameter(mg.zeros((4, 6)))).shape
     (4, 6)
@@ -304,7 +304,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 @checked()
 def weight_and_bias_(weight: Tensor, bias: Tensor | None, generator: Generator = None) -> None:
-    """As linear and convolution layers start in PyTorch: uniform in [-k, k], k = fan_in**-0.5.
+    """As linear and convolution layers start in PyTorch: uniform in [-k, k], `k = fan_in^-0.5`.
 
     >>> layer = nn.Linear(4, 1)
     >>> nn.init.weight_and_bias_(layer.weight, layer.bias)

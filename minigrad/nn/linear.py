@@ -19,11 +19,11 @@ from minigrad.nn.weights import draw, new_parameter
 
 
 class Linear(Layer):
-    """y = x W^T + b.
+    """`y = x W^T + b`.
 
     x (..., in_features) gives (..., out_features). ``weight`` has shape (out_features,
     in_features) and ``bias`` (out_features,); both start uniform in [-k, k] with
-    k = 1 / sqrt(in_features). As ``torch.nn.Linear``.
+    `k = 1 / sqrt(in_features)`. As ``torch.nn.Linear``.
 
     Raises ValueError for an input with another number of features.
 
@@ -62,11 +62,11 @@ class Linear(Layer):
 
 
 class Bilinear(Layer):
-    """y[o] = x1^T weight[o] x2 + bias[o], as ``torch.nn.Bilinear``.
+    """`y[o] = x1^T weight[o] x2 + bias[o]`, as ``torch.nn.Bilinear``.
 
     x1 (..., in1_features) and x2 (..., in2_features) give (..., out_features). ``weight`` has shape
     (out_features, in1_features, in2_features), ``bias`` (out_features,); both start uniform in
-    [-k, k] with k = 1 / sqrt(in1_features).
+    [-k, k] with `k = 1 / sqrt(in1_features)`.
 
     Raises ValueError for inputs of other shapes.
 

@@ -87,7 +87,7 @@ class HuberLoss(Loss, function=F.huber_loss):
 
 
 class SmoothL1Loss(Loss, function=F.smooth_l1_loss):
-    """huber_loss(delta=beta) / beta. See :func:`minigrad.nn.functional.smooth_l1_loss`.
+    """`huber_loss(delta=beta) / beta`. See :func:`minigrad.nn.functional.smooth_l1_loss`.
 
     Raises ValueError for a negative beta.
 

@@ -129,7 +129,7 @@ class _BatchNorm(_Affine):
 
 
 class BatchNorm1d(_BatchNorm):
-    """(x - mean) / sqrt(var + eps) * weight + bias for each feature, as ``torch.nn.BatchNorm1d``.
+    """`(x - mean) / sqrt(var + eps) * weight + bias` for each feature, as ``torch.nn.BatchNorm1d``.
 
     x (N, C) or (N, C, L) to the same shape. In training mean and (biased) variance are those of
     the batch, and the buffers running_mean and running_var move towards them by ``momentum``
@@ -161,7 +161,7 @@ class BatchNorm2d(_BatchNorm):
 
 
 class LayerNorm(_Affine):
-    """(x - mean) / sqrt(var + eps) * weight + bias over the last axes, as ``torch.nn.LayerNorm``.
+    """`(x - mean) / sqrt(var + eps) * weight + bias` over the last axes, as ``torch.nn.LayerNorm``.
 
     x (..., *normalized_shape) to the same shape; weight and bias have ``normalized_shape``.
     Ba, Kiros and Hinton, "Layer normalization", 2016. Raises ValueError for other shapes.
@@ -240,7 +240,7 @@ class GroupNorm(_Affine):
 
 
 class RMSNorm(_Affine):
-    """x / sqrt(mean(x**2) + eps) * weight over the last axes, as ``torch.nn.RMSNorm``.
+    """`x / sqrt(mean(x**2) + eps) * weight` over the last axes, as ``torch.nn.RMSNorm``.
 
     x (..., *normalized_shape) to the same shape; weight has ``normalized_shape``. ``eps`` is by
     default that of the dtype. Zhang and Sennrich, "Root mean square layer normalization", 2019.
@@ -316,7 +316,7 @@ class _InstanceNorm(_BatchNorm):
 
 
 class InstanceNorm1d(_InstanceNorm):
-    """(x - mean) / sqrt(var + eps) * weight + bias of each channel of each signal.
+    """`(x - mean) / sqrt(var + eps) * weight + bias` of each channel of each signal.
 
     x (N, C, L) or (C, L) to the same shape, as ``torch.nn.InstanceNorm1d``: without weights and
     statistics unless ``affine`` and ``track_running_stats`` ask for them. Ulyanov et al., "Instance
@@ -342,7 +342,7 @@ class InstanceNorm2d(_InstanceNorm):
 
 
 class LocalResponseNorm(SameShape, function=F.local_response_norm):
-    """x / (k + alpha / size * (sum of squares of ``size`` neighbouring channels))**beta.
+    """`x / (k + alpha / size * s)**beta`, s the sum of squares of ``size`` neighbouring channels.
 
     x (N, C, ...) to the same shape, as ``torch.nn.LocalResponseNorm``. Raises ValueError for a size
     below 1 and for inputs without channels. Krizhevsky, Sutskever and Hinton, "ImageNet

@@ -229,7 +229,7 @@ class MaxUnpool2d(FunctionLayer, function=F.max_unpool2d):
     """Images of zeros with maxima put back in their places, as ``torch.nn.MaxUnpool2d``.
 
     x (N, C, H, W) and indices from ``MaxPool2d(..., return_indices=True)`` give (N, C, out_h,
-    out_w), of size (H - 1) * stride - 2 * padding + kernel_size, or ``output_size``. Raises
+    out_w), of size `(H - 1) * stride - 2 * padding + kernel_size`, or ``output_size``. Raises
     ValueError as :func:`minigrad.nn.functional.max_unpool2d`.
 
     >>> y, places = nn.MaxPool2d(2, return_indices=True)(mg.ones((1, 3, 8, 8)))

@@ -33,7 +33,7 @@ class _Gated(Layer):
     hidden_size: int
 
     def reset_parameters(self) -> None:
-        """Draw new weights and biases: uniform in [-k, k], k = 1 / sqrt(hidden_size)."""
+        """Draw new weights and biases: uniform in [-k, k], `k = 1 / sqrt(hidden_size)`."""
         k = 1.0 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             init.uniform_(parameter, -k, k)
@@ -172,7 +172,7 @@ def check_nonlinearity(name: str, nonlinearity: str) -> None:
 
 
 class RNN(_OneState):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), over a sequence, as ``torch.nn.RNN``.
+    """`h' = tanh(W_ih x + b_ih + W_hh h + b_hh)`, over a sequence, as ``torch.nn.RNN``.
 
     x (L, N, input_size), or (N, L, input_size) with ``batch_first``, or (L, input_size), and
     optionally h_0 (num_layers * D, N, hidden_size), D = 2 if ``bidirectional`` else 1, give output
@@ -217,8 +217,8 @@ class RNN(_OneState):
 class LSTM(_Recurrent):
     """Long short-term memory over a sequence, as ``torch.nn.LSTM``.
 
-    With the gates i, f, g, o = W_ih x + b_ih + W_hh h + b_hh:
-    c' = sigmoid(f) * c + sigmoid(i) * tanh(g), h' = sigmoid(o) * tanh(c').
+    With the gates `i, f, g, o = W_ih x + b_ih + W_hh h + b_hh`:
+    `c' = sigmoid(f) * c + sigmoid(i) * tanh(g)`, `h' = sigmoid(o) * tanh(c')`.
 
     Arguments, shapes and parameters as :class:`RNN`, but with two states: x and optionally
     (h_0, c_0) give output and (h_n, c_n), each state (num_layers * D, N, hidden_size).
@@ -248,8 +248,8 @@ class LSTM(_Recurrent):
 class GRU(_OneState):
     """Gated recurrent units over a sequence, as ``torch.nn.GRU``.
 
-    r = sigmoid(W_ir x + b_ir + W_hr h + b_hr), z likewise,
-    n = tanh(W_in x + b_in + r * (W_hn h + b_hn)), h' = (1 - z) * n + z * h.
+    `r = sigmoid(W_ir x + b_ir + W_hr h + b_hr)`, z likewise,
+    `n = tanh(W_in x + b_in + r * (W_hn h + b_hn))`, `h' = (1 - z) * n + z * h`.
 
     Arguments, shapes (x (L, N, input_size) and h_0 give output and h_n) and parameters as
     :class:`RNN`. Cho et al., "Learning phrase representations using RNN encoder-decoder", 2014.
@@ -322,7 +322,7 @@ class _Cell(_Gated):
 
 
 class RNNCell(_Cell):
-    """h' = tanh(W_ih x + b_ih + W_hh h + b_hh), one step of :class:`RNN`.
+    """`h' = tanh(W_ih x + b_ih + W_hh h + b_hh)`, one step of :class:`RNN`.
 
     As ``torch.nn.RNNCell``: x (N, input_size) and optionally h (N, hidden_size), or both without N,
     give h' (N, hidden_size). Parameters are weight_ih (hidden_size, input_size), weight_hh

@@ -22,10 +22,10 @@ from minigrad.nn.normalisation import LayerNorm
 class TransformerEncoderLayer(Layer):
     """Attention of a sequence to itself, then a small network, each with a residual and a norm.
 
-    x = norm1(x + attention(x)), then norm2(x + linear2(activation(linear1(x)))); with
-    ``norm_first`` x + attention(norm1(x)), then x + network(norm2(x)), which trains more easily.
-    As ``torch.nn.TransformerEncoderLayer``, with its parameters self_attn..., linear1..., linear2
-    ..., norm1... and norm2.... Vaswani et al., "Attention is all you need", 2017.
+    `x = norm1(x + attention(x))`, then `norm2(x + linear2(activation(linear1(x))))`; with
+    ``norm_first`` `x + attention(norm1(x))`, then `x + network(norm2(x))`, which trains more
+    easily. As ``torch.nn.TransformerEncoderLayer``, with its parameters self_attn..., linear1...,
+    linear2..., norm1... and norm2.... Vaswani et al., "Attention is all you need", 2017.
 
     src (L, N, d_model), or (N, L, d_model) with ``batch_first``, or (L, d_model) to the same shape.
     ``activation``: "relu", "gelu" or a function. ``dropout`` acts on the weights of the attention,

@@ -21,7 +21,7 @@ ALONG = [sample((3,)), sample((2, 3)), sample((2, 3), axis=0), sample((0, 3))]
     vjp=lambda g, ans, _x: kernels.on(g, ans).relu_grad(g, ans), domain=nonzero, numbers="real"
 )
 def relu(x: Array) -> Array:
-    """max(x, 0); its derivative at 0 is 0.
+    """`max(x, 0)`; its derivative at 0 is 0.
 
     >>> relu(tensor([-1.0, 2.0]))
     tensor([0., 2.])
@@ -31,7 +31,7 @@ def relu(x: Array) -> Array:
 
 @operator(vjp=lambda g, _ans, x: kernels.on(g, x).logistic_grad(g, x), wide=True, numbers="inexact")
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + e^-x), in (0, 1).
+    """`1 / (1 + e^-x)`, in (0, 1).
 
     >>> sigmoid(tensor([0.0]))
     tensor([0.5])
@@ -49,7 +49,7 @@ kernels.Recorded.logistic = sigmoid
     wide=True,
 )
 def softmax(x: Array, axis: int = -1) -> Array:
-    """e^x / sum(e^x) along ``axis``: positive and of sum 1.
+    """`e^x / sum(e^x)` along ``axis``: positive and of sum 1.
 
     >>> softmax(tensor([0.0, 0.0]))
     tensor([0.5, 0.5])
@@ -82,7 +82,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     wide=True,
 )
 def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
-    """x where it is positive, negative_slope * x elsewhere; its derivative at 0 is the slope.
+    """x where it is positive, `negative_slope * x` elsewhere; its derivative at 0 is the slope.
 
     >>> leaky_relu(tensor([-1.0, 2.0]))
     tensor([-0.01,  2.  ])
@@ -98,7 +98,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
     wide=True,
 )
 def elu(x: Array, alpha: float = 1.0) -> Array:
-    """x where it is positive, alpha * (e^x - 1) elsewhere.
+    """x where it is positive, `alpha * (e^x - 1)` elsewhere.
 
     Clevert et al., "Fast and accurate deep network learning by exponential linear units", 2016.
 
@@ -136,7 +136,7 @@ def selu(x: Array) -> Array:
     wide=True,
 )
 def softplus(x: Array, beta: float = 1.0) -> Array:
-    """log(1 + e^(beta x)) / beta, a smooth relu; exact and finite for every x.
+    """`log(1 + e^(beta x)) / beta`, a smooth relu; exact and finite for every x.
 
     >>> softplus(tensor([-1000.0, 1000.0]))
     tensor([   0., 1000.])
@@ -146,7 +146,7 @@ def softplus(x: Array, beta: float = 1.0) -> Array:
 
 @composite(numbers="float")
 def logsigmoid(x: Array) -> Array:
-    """log(sigmoid(x)), exact also where sigmoid underflows.
+    """`log(sigmoid(x))`, exact also where sigmoid underflows.
 
     >>> logsigmoid(tensor([-1000.0]))
     tensor([-1000.])
@@ -156,7 +156,7 @@ def logsigmoid(x: Array) -> Array:
 
 @operator(vjp=lambda g, _ans, x: kernels.on(g, x).silu_grad(g, x), wide=True, numbers="inexact")
 def silu(x: Array) -> Array:
-    """x * sigmoid(x), also called swish.
+    """`x * sigmoid(x)`, also called swish.
 
     Elfwing et al., "Sigmoid-weighted linear units for neural network function approximation in
     reinforcement learning", 2018.
@@ -185,7 +185,7 @@ def gelu_tanh(x: Array) -> Array:
 def gelu(x: Array, approximate: str = "none") -> Array:
     """x times the probability that a standard normal variable is below x.
 
-    ``approximate``: "none", or "tanh" for 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))).
+    ``approximate``: "none", or "tanh" for `0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
     Raises ValueError for another word. Hendrycks and Gimpel, "Gaussian error linear units", 2016.
 
     >>> gelu(tensor([0.0, 1.0]))
@@ -226,7 +226,7 @@ def hardtanh(x: Array, min_val: float = -1.0, max_val: float = 1.0) -> Array:
 
 @composite(numbers="float", domain=_off_corners)
 def relu6(x: Array) -> Array:
-    """min(max(x, 0), 6); its derivative at 0 and at 6 is 0.
+    """`min(max(x, 0), 6)`; its derivative at 0 and at 6 is 0.
 
     Krizhevsky, "Convolutional deep belief networks on CIFAR-10", 2010.
 
@@ -238,7 +238,7 @@ def relu6(x: Array) -> Array:
 
 @composite(numbers="float", domain=_off_corners)
 def hardsigmoid(x: Array) -> Array:
-    """min(max(x + 3, 0), 6) / 6, sigmoid in three straight pieces.
+    """`min(max(x + 3, 0), 6) / 6`, sigmoid in three straight pieces.
 
     >>> hardsigmoid(tensor([-4.0, 0.0, 1.5]))
     tensor([0.  , 0.5 , 0.75])
@@ -253,7 +253,7 @@ def _hardswish_vjp(g: Any, _ans: Any, x: Any) -> Any:
 
 @operator(vjp=_hardswish_vjp, numbers="float", domain=_off_corners, samples=EACH, wide=True)
 def hardswish(x: Array) -> Array:
-    """x * hardsigmoid(x), silu without an exponential.
+    """`x * hardsigmoid(x)`, silu without an exponential.
 
     Howard et al., "Searching for MobileNetV3", 2019.
 
@@ -287,7 +287,7 @@ def _prelu(x: Array, weight: Array) -> Array:
     ],
 )  # fmt: skip
 def prelu(input: Array, weight: Array) -> Array:
-    """input where it is positive, weight * input elsewhere, with a weight for each channel.
+    """input where it is positive, `weight * input` elsewhere, with a weight for each channel.
 
     input (N, C, ...), weight (C,), or (1,) or () for all channels together. Its derivative at 0 is
     the weight. He et al., "Delving deep into rectifiers", 2015. Raises ValueError for another
@@ -317,7 +317,7 @@ def prelu(input: Array, weight: Array) -> Array:
     wide=True,
 )
 def softsign(x: Array) -> Array:
-    """x / (1 + abs(x)), in (-1, 1).
+    """`x / (1 + abs(x))`, in (-1, 1).
 
     >>> softsign(tensor([-1.0, 3.0]))
     tensor([-0.5 ,  0.75])
@@ -335,7 +335,7 @@ def _mish_vjp(g: Any, _ans: Any, x: Any) -> Any:
 
 @operator(vjp=_mish_vjp, numbers="float", samples=EACH, wide=True)
 def mish(x: Array) -> Array:
-    """x * tanh(softplus(x)).
+    """`x * tanh(softplus(x))`.
 
     Misra, "Mish: a self regularized non-monotonic activation function", 2020.
 
@@ -349,7 +349,7 @@ def mish(x: Array) -> Array:
 
 @composite_of_floats(domain=nonzero, samples=[*EACH, sample((2, 3), alpha=0.7)])
 def celu(x: Array, alpha: float = 1.0) -> Array:
-    """x where it is positive, alpha * (e^(x / alpha) - 1) elsewhere, smooth for every alpha.
+    """x where it is positive, `alpha * (e^(x / alpha) - 1)` elsewhere, smooth for every alpha.
 
     Barron, "Continuously differentiable exponential linear units", 2017. Raises ValueError unless
     alpha is positive.
@@ -365,7 +365,7 @@ def celu(x: Array, alpha: float = 1.0) -> Array:
 
 @composite_of_floats(samples=[sample((4,)), sample((3, 2)), sample((4, 3), axis=0), sample((0, 2))])
 def glu(x: Array, axis: int = -1) -> Array:
-    """a * sigmoid(b), with a the first and b the second half of x along ``axis``.
+    """`a * sigmoid(b)`, with a the first and b the second half of x along ``axis``.
 
     x (..., 2 n, ...) gives (..., n, ...). Dauphin et al., "Language modeling with gated
     convolutional networks", 2017. Raises ValueError for an odd length.
@@ -385,7 +385,7 @@ def glu(x: Array, axis: int = -1) -> Array:
 
 @composite_of_floats(samples=ALONG)
 def softmin(x: Array, axis: int = -1) -> Array:
-    """softmax(-x): e^-x / sum(e^-x) along ``axis``.
+    """`softmax(-x)`: `e^-x / sum(e^-x)` along ``axis``.
 
     >>> softmin(tensor([0.0, 0.0]))
     tensor([0.5, 0.5])

@@ -125,13 +125,13 @@ def conv2d(
 ) -> Array:
     """2-D convolution (cross-correlation) of images with a bank of kernels, as PyTorch's.
 
-    y[n, o, i, j] = bias[o] + sum over c, p, q of
-    weight[o, c, p, q] * input[n, c, i * stride + p * dilation, j * stride + q * dilation].
+    `y[n, o, i, j] = bias[o] + sum over c, p, q of
+    weight[o, c, p, q] * input[n, c, i * stride + p * dilation, j * stride + q * dilation]`.
 
     input (N, C, H, W), weight (O, C / groups, kh, kw), bias (O,) give (N, O, out_h, out_w); here
     and in the other functions of images, N may be missing on both sides.
     ``padding``: zeros around the image, an int, a pair (vertical, horizontal),
-    ((top, bottom), (left, right)), "valid" or "same" (as TensorFlow: ceil(H / stride) rows, the
+    ((top, bottom), (left, right)), "valid" or "same" (as TensorFlow: `ceil(H / stride)` rows, the
     odd zero to the bottom and right). ``groups`` splits the channels; groups=C is depthwise.
     An infinite or NaN weight gives NaN where it meets padding as well; PyTorch skips padding.
     Raises ValueError for shapes that do not fit, naming one that would; TypeError for sizes that
@@ -299,8 +299,8 @@ def conv_transpose2d(
     """The transpose of conv2d (its gradient by the input), as PyTorch's: it enlarges images.
 
     input (N, C, H, W), weight (C, O / groups, kh, kw), bias (O,) give (N, O, out_h, out_w) with
-    out_h = (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1; with
-    ``padding`` "same", as in TensorFlow, out_h = H * stride, and "valid" is 0.
+    `out_h = (H - 1) * stride - 2 * padding + dilation * (kh - 1) + output_padding + 1`; with
+    ``padding`` "same", as in TensorFlow, `out_h = H * stride`, and "valid" is 0.
     ``output_padding`` (less than stride or dilation) chooses among the sizes that conv2d maps to
     H. Raises ValueError for shapes that do not fit.
 

@@ -128,7 +128,7 @@ def _logcumsumexp_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
 
 @operator(vjp=_logcumsumexp_vjp, samples=ALONG, wide=True, numbers="inexact")
 def logcumsumexp(x: Array, axis: int | None = None) -> Array:
-    """log(cumsum(exp(x))) along ``axis``, without overflow; flattened first when None.
+    """`log(cumsum(exp(x)))` along ``axis``, without overflow; flattened first when None.
 
     As ``torch.logcumsumexp``.
 

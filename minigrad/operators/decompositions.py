@@ -78,7 +78,7 @@ def _cholesky(x: Array) -> Array:
     np.linalg.cholesky, domain=positive_definite, samples=[sample((3, 3)), sample((0, 2, 2))]
 )
 def cholesky(a: Array, upper: bool = False) -> Array:
-    """The lower triangular L with a = L L', for a symmetric positive definite a; or L' (``upper``).
+    """The lower triangular L with `a = L L'`, for a symmetric positive definite a; L' if ``upper``.
 
     Of ``a`` only the symmetric part counts (NumPy reads the lower triangle), and the gradient is
     symmetric, as in JAX and PyTorch.
@@ -194,7 +194,7 @@ def _svd(x: Array) -> Array:
 def svd(
     a: Array, full_matrices: bool = True, compute_uv: bool = True, hermitian: bool = False
 ) -> Any:
-    """(U, S, Vh) with a = U diag(S) Vh, the singular values S descending; or S alone.
+    """(U, S, Vh) with `a = U diag(S) Vh`, the singular values S descending; or S alone.
 
     Raises ValueError for a tracked a that is not square unless ``full_matrices=False``: what fills
     U or Vh up is arbitrary and has no derivative. Where singular values are equal, what the
@@ -260,7 +260,7 @@ def _qr(x: Array) -> Array:
     samples=[sample((3, 3)), sample((4, 2)), sample((2, 3)), sample((2, 3, 2)), sample((0, 3, 2))],
 )
 def qr(a: Array, mode: str = "reduced") -> Any:
-    """(Q, R) with a = Q R, Q orthonormal and R upper triangular; R alone for mode "r".
+    """(Q, R) with `a = Q R`, Q orthonormal and R upper triangular; R alone for mode "r".
 
     The derivative supposes that the first min(m, n) columns are independent. Raises ValueError for
     the modes "complete" and "raw", which have none.

@@ -203,10 +203,10 @@ def _power_constant(x: Array, exponent: float) -> Array:
 
 @composite(np.power, arrays=0, domain=(positive, anywhere), samples=PAIRS)
 def power(x1: Array, x2: Array) -> Array:
-    """x1 to the power x2, elementwise with broadcasting. The derivative of x1**0 at 0 is 0.
+    """x1 to the power x2, elementwise with broadcasting. The derivative of `x1^0` at 0 is 0.
 
-    Where x1 <= 0 the derivative by x2 is 0, because only whole x2 have a value there (on the left);
-    at x1 = 0 with x2 < 0 it is infinite, as the value is.
+    Where `x1 <= 0` the derivative by x2 is 0, because only whole x2 have a value there (on the
+    left); at x1 = 0 with `x2 < 0` it is infinite, as the value is.
 
     >>> power(tensor([1.0, 2.0]), 3)
     tensor([1., 8.])

@@ -24,7 +24,7 @@ from minigrad.operators.losses import REDUCTIONS, check_shapes, reduce
     ],
 )  # fmt: skip
 def kl_div(input: Array, target: Array, reduction: str = "mean", log_target: bool = False) -> Array:
-    """target * (log(target) - input): the divergence of log-probabilities from probabilities.
+    """`target * (log(target) - input)`: the divergence of log-probabilities from probabilities.
 
     ``input`` holds logarithms; ``log_target``: the target does as well. A target of 0 counts for
     nothing. ``reduction`` "batchmean" divides the sum by the length of the first axis, which is the
@@ -63,11 +63,11 @@ def gaussian_nll_loss(
     eps: float = 1e-6,
     reduction: str = "mean",
 ) -> Array:
-    """(log(var) + (input - target)**2 / var) / 2, for normal targets of this mean and variance.
+    """`(log(var) + (input - target)**2 / var) / 2`, for normal targets of this mean and variance.
 
     input and target (..., n) of one shape; ``var`` of that shape, or (..., 1) or (...), one
     variance for all n. A variance below ``eps`` counts as eps, and its gradient is that at eps.
-    ``full`` adds the constant log(2 pi) / 2. They give (), or (..., n) with ``reduction`` "none".
+    ``full`` adds the constant `log(2 pi) / 2`. They give (), or (..., n) with ``reduction`` "none".
     As PyTorch's; Nix and Weigend, "Estimating the mean and variance of the target probability
     distribution", 1994. Raises ValueError for negative variances, an eps that is not positive, and
     shapes that do not fit.
@@ -110,12 +110,12 @@ def poisson_nll_loss(
     eps: float = 1e-8,
     reduction: str = "mean",
 ) -> Array:
-    """exp(input) - target * input, for counts whose expected number has the logarithm ``input``.
+    """`exp(input) - target * input`, for counts whose expected number has the logarithm ``input``.
 
-    Without ``log_input``, input - target * log(input + eps). ``full`` adds Stirling's approximation
-    of log(target!), target * log(target) - target + log(2 pi target) / 2, to targets above 1. input
-    and target (...) of one shape give (), or (...) with ``reduction`` "none". As PyTorch's. Raises
-    ValueError for different shapes.
+    Without ``log_input``, `input - target * log(input + eps)`. ``full`` adds Stirling's
+    approximation of `log(target!)`, `target * log(target) - target + log(2 pi target) / 2`, to
+    targets above 1. input and target (...) of one shape give (), or (...) with ``reduction``
+    "none". As PyTorch's. Raises ValueError for different shapes.
 
     >>> poisson_nll_loss(tensor([0.0]), tensor([2.0]))
     tensor(1.)

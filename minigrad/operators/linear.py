@@ -21,7 +21,7 @@ from minigrad.operators.products import rows
     ],
 )  # fmt: skip
 def linear(input: Array, weight: Array, bias: Array = None) -> Array:
-    """x W^T + b, as PyTorch's: input (..., in), weight (out, in), bias (out,) give (..., out).
+    """`x W^T + b`, as PyTorch's: input (..., in), weight (out, in), bias (out,) give (..., out).
 
     Raises ValueError for shapes that do not fit.
 

@@ -68,7 +68,7 @@ def probabilities(name: str, target: Any, dtype: Any, most: float = 1.0) -> Any:
 
 @composite_of_floats(arrays=2, samples=REDUCTIONS)
 def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
-    """(input - target)**2. Raises ValueError unless both have one shape.
+    """`(input - target)**2`. Raises ValueError unless both have one shape.
 
     >>> mse_loss(tensor([1.0, 2.0]), tensor([0.0, 4.0]))
     tensor(2.5)
@@ -79,7 +79,7 @@ def mse_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
 
 @composite_of_floats(arrays=2, domain=(lattice, between), samples=REDUCTIONS)
 def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
-    """abs(input - target). Raises ValueError unless both have one shape.
+    """`abs(input - target)`. Raises ValueError unless both have one shape.
 
     >>> l1_loss(tensor([1.0, 2.0]), tensor([0.0, 4.0]))
     tensor(1.5)
@@ -104,8 +104,9 @@ def _huber(d: Array, delta: float) -> Array:
     arrays=2, domain=(lattice, between), samples=[*REDUCTIONS, sample((4, 3), (4, 3), delta=0.73)]
 )
 def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
-    """d**2 / 2 where abs(d) <= delta, and delta * (abs(d) - delta / 2) beyond; d = input - target.
+    """`d**2 / 2` where `abs(d) <= delta`, and `delta * (abs(d) - delta / 2)` beyond.
 
+    Here `d = input - target`.
     Raises ValueError unless delta is positive and the shapes are equal. Huber, "Robust estimation
     of a location parameter", 1964.
 
@@ -127,7 +128,7 @@ def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: floa
 def smooth_l1_loss(
     input: Array, target: Array, reduction: str = "mean", beta: float = 1.0
 ) -> Array:
-    """huber_loss(delta=beta) / beta; with beta 0 it is l1_loss.
+    """`huber_loss(delta=beta) / beta`; with beta 0 it is l1_loss.
 
     Raises ValueError for a negative beta and for different shapes.
 
@@ -218,7 +219,7 @@ def nll_loss(
     ignore_index: int = -100,
     reduction: str = "mean",
 ) -> Array:
-    """-weight[target] * input[target], for log-probabilities (N, C, ...) and labels (N, ...).
+    """`-weight[target] * input[target]`, for log-probabilities (N, C, ...) and labels (N, ...).
 
     "mean" divides by the sum of the weights of the labels. Labels equal to ``ignore_index`` count
     for nothing. Raises ValueError for labels out of range and shapes that do not fit.
@@ -331,11 +332,11 @@ def cross_entropy(
     reduction: str = "mean",
     label_smoothing: float = 0.0,
 ) -> Array:
-    """-log softmax(input)[target], for logits (N, C, ...) and labels (N, ...), or (C,) and ().
+    """`-log softmax(input)[target]`, for logits (N, C, ...) and labels (N, ...), or (C,) and ().
 
-    The target may also be probabilities, of the input's shape: -sum(target * log softmax(input)).
+    The target may also be probabilities, of the input's shape: `-sum(target * log softmax(input))`.
     ``weight`` (C,): one for each class; "mean" divides by the weights of the labels (by N for
-    probabilities). ``label_smoothing`` e: the target becomes (1 - e) target + e / C. As
+    probabilities). ``label_smoothing`` e: the target becomes `(1 - e) target + e / C`. As
     PyTorch's.
 
     Raises ValueError for labels out of range and shapes that do not fit.
@@ -418,7 +419,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Array = None,
 ) -> Array:
-    """-(p t log s + (1 - t) log(1 - s)), s = sigmoid(input), t = target, p = ``pos_weight``.
+    """`-(p t log s + (1 - t) log(1 - s))`, `s = sigmoid(input)`, `t = target`, `p = pos_weight`.
 
     Exact for logits of any size. ``weight`` multiplies the loss of each element. As PyTorch's.
     input and target (...) of one shape give (), or (...) with ``reduction="none"``.
@@ -462,7 +463,7 @@ def _binary_cross_entropy(p: Array, t: Array) -> Array:
 def binary_cross_entropy(
     input: Array, target: Array, weight: Array = None, reduction: str = "mean"
 ) -> Array:
-    """-(t log p + (1 - t) log(1 - p)) for probabilities p = input, the logs not below -100.
+    """`-(t log p + (1 - t) log(1 - p))` for probabilities `p = input`, the logs not below -100.
 
     From logits, binary_cross_entropy_with_logits is more exact. As PyTorch's. Raises ValueError for
     inputs outside [0, 1]. input and target (...) of one shape give (), or (...) with

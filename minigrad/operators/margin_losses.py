@@ -52,7 +52,7 @@ def _check_signs(name: str, target: Any) -> None:
 def hinge_embedding_loss(
     input: Array, target: Array, margin: float = 1.0, reduction: str = "mean"
 ) -> Array:
-    """input where the target is 1, max(0, margin - input) where it is -1.
+    """input where the target is 1, `max(0, margin - input)` where it is -1.
 
     For distances: small ones between like things, of at least the margin between others. input and
     target (...) of one shape give (), or (...) with ``reduction`` "none". As PyTorch's. Raises
@@ -80,7 +80,7 @@ def hinge_embedding_loss(
 def margin_ranking_loss(
     input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
 ) -> Array:
-    """max(0, margin - target * (input1 - input2)): which of two should be the larger.
+    """`max(0, margin - target * (input1 - input2))`: which of two should be the larger.
 
     Target 1: the first, -1: the second. All three (...) of one shape give (), or (...) with
     ``reduction`` "none". As PyTorch's. Raises ValueError for other targets and for different
@@ -105,7 +105,7 @@ def margin_ranking_loss(
     ],
 )  # fmt: skip
 def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
-    """log(1 + exp(-target * input)), for targets of 1 and -1; exact for inputs of any size.
+    """`log(1 + exp(-target * input))`, for targets of 1 and -1; exact for inputs of any size.
 
     input and target (...) of one shape give (), or (...) with ``reduction`` "none". As PyTorch's.
     Raises ValueError for other targets and for different shapes.
@@ -130,7 +130,7 @@ def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Ar
 def multilabel_soft_margin_loss(
     input: Array, target: Array, weight: Array = None, reduction: str = "mean"
 ) -> Array:
-    """The mean over classes of -(t log s + (1 - t) log(1 - s)), s = sigmoid(input), t = target.
+    """The mean over classes of `-(t log s + (1 - t) log(1 - s))`; `s = sigmoid(input), t = target`.
 
     input (..., C), target of its shape with 1 for each class that holds, weight (C,) give (), or
     (...) with ``reduction`` "none". As PyTorch's. Raises ValueError for targets outside [0, 1] and
@@ -169,7 +169,7 @@ def multi_margin_loss(
     weight: Array = None,
     reduction: str = "mean",
 ) -> Array:
-    """The sum over the other classes of max(0, margin - x[target] + x[class])**p, divided by C.
+    """The sum over the other classes of `max(0, margin - x[target] + x[class])**p`, divided by C.
 
     input x (N, C) and labels (N,), or (C,) and (), and weight (C,), by which each loss is
     multiplied, give (), or (N,) with ``reduction`` "none". ``p``: 1 or 2. As PyTorch's; Crammer and
@@ -231,7 +231,7 @@ def pairwise_distance(
     ],
 )  # fmt: skip
 def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) -> Array:
-    """x1 . x2 / (max(norm(x1), eps) * max(norm(x2), eps)) along ``axis``, in [-1, 1].
+    """`x1 . x2 / (max(norm(x1), eps) * max(norm(x2), eps))` along ``axis``, in [-1, 1].
 
     x1 and x2 broadcast; the result lacks the axis: (N, D) and (N, D) give (N,). As PyTorch's.
     Raises ValueError unless eps is positive.
@@ -261,7 +261,7 @@ def cosine_similarity(x1: Array, x2: Array, axis: int = 1, eps: float = 1e-8) ->
 def cosine_embedding_loss(
     input1: Array, input2: Array, target: Array, margin: float = 0.0, reduction: str = "mean"
 ) -> Array:
-    """1 - cos(input1, input2) where the target is 1, max(0, cos - margin) where it is -1.
+    """`1 - cos(input1, input2)` where the target is 1, `max(0, cos - margin)` where it is -1.
 
     input1 and input2 (N, D) and target (N,), or (D,) and (), give (), or (N,) with ``reduction``
     "none". As PyTorch's. Raises ValueError for other targets and for shapes that do not fit.
@@ -305,7 +305,7 @@ def triplet_margin_loss(
     swap: bool = False,
     reduction: str = "mean",
 ) -> Array:
-    """max(0, d(anchor, positive) - d(anchor, negative) + margin), d the p-norm of the difference.
+    """`max(0, d(anchor, positive) - d(anchor, negative) + margin)`, d the p-norm of the difference.
 
     ``swap`` takes d(positive, negative) instead where it is smaller than d(anchor, negative). All
     three (N, D) or (D,) of one shape give (), or (N,) with ``reduction`` "none". As PyTorch's;

@@ -145,7 +145,7 @@ def _logabsdet(x: Array) -> Array:
 
 @composite_of_many(np.linalg.slogdet, domain=well_conditioned, samples=SQUARE)
 def slogdet(a: Array) -> SlogdetResult:
-    """(sign, logabsdet): the determinant is sign * exp(logabsdet), without overflow.
+    """(sign, logabsdet): the determinant is `sign * exp(logabsdet)`, without overflow.
 
     Only logabsdet has a derivative; of a singular matrix it is -inf and has none (LinAlgError).
 
@@ -173,7 +173,7 @@ def _solve_vjp_x(g: Any, ans: Any, x: Any, _y: Any) -> Any:
     ],
 )  # fmt: skip
 def solve(a: Array, b: Array) -> Array:
-    """The z with a @ z = b, for square ``a``; b is a vector or has columns (..., n, k).
+    """The z with `a @ z = b`, for square ``a``; b is a vector or has columns (..., n, k).
 
     Raises LinAlgError for a singular matrix.
 
@@ -194,7 +194,7 @@ def solve(a: Array, b: Array) -> Array:
 def solve_triangular(
     a: Array, b: Array, *, upper: bool, left: bool = True, unitriangular: bool = False
 ) -> Array:
-    """The z with a @ z = b, or z @ a = b without ``left``, for a triangular ``a``.
+    """The z with `a @ z = b`, or `z @ a = b` without ``left``, for a triangular ``a``.
 
     Only the ``upper`` triangle of a (..., n, n) is read, or the lower one, and with
     ``unitriangular`` its diagonal counts as ones. b (..., n, k), or (..., k, n) without ``left``,
@@ -233,7 +233,7 @@ def _matrix_exp_vjp(g: Any, _ans: Any, a: Any) -> Any:
 
 @operator(vjp=_matrix_exp_vjp, samples=SQUARE, numbers="float", wide=True)
 def matrix_exp(a: Array) -> Array:
-    """The exponential of square matrices (..., n, n): the sum of a^k / k!.
+    """The exponential of square matrices (..., n, n): the sum of `a^k / k!`.
 
     By scaling and squaring, as scipy.linalg.expm and torch.linalg.matrix_exp: Higham, "The scaling
     and squaring method for the matrix exponential revisited", 2005. float32 is computed in float64.
@@ -359,7 +359,7 @@ def tensorinv(a: Array, ind: int = 2) -> Array:
     samples=[sample((4, 2, 2), (4,)), sample((2, 2, 4), (2, 2)), sample((0, 0), (0,))],
 )
 def tensorsolve(a: Array, b: Array, axes: tuple[int, ...] | None = None) -> Array:
-    """The z with tensordot(a, z, z.ndim) = b; ``axes`` of ``a`` are moved to its end first.
+    """The z with `tensordot(a, z, z.ndim) = b`; ``axes`` of ``a`` are moved to its end first.
 
     >>> tensorsolve(tensor([[2.0, 0.0], [0.0, 4.0]]), tensor([2.0, 2.0]))
     tensor([1. , 0.5])

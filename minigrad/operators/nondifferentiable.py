@@ -127,7 +127,7 @@ count_nonzero = over_axes.constant(
 
 @constant(np.isclose)
 def isclose(a: Array, b: Array, rtol: float = 1e-5, atol: float = 1e-8) -> Array:
-    """|a - b| <= atol + rtol |b|, elementwise.
+    """`|a - b| <= atol + rtol |b|`, elementwise.
 
     >>> isclose(tensor([1.0, 2.0]), 1.0 + 1e-7)
     tensor([ True, False])

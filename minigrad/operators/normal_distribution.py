@@ -8,7 +8,7 @@ from minigrad.operators.declare import Array, operator
 
 @operator(vjp=lambda g, _ans, x: kernels.on(g, x).normal_density(g, x), wide=True)
 def normal_cdf(x: Array) -> Array:
-    """The probability that a standard normal variable is below x: (1 + erf(x / sqrt(2))) / 2.
+    """The probability that a standard normal variable is below x: `(1 + erf(x / sqrt(2))) / 2`.
 
     Right to 8 units in the last place in float32, 12 in float64, also in the lower tail.
 

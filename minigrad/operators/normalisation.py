@@ -52,7 +52,7 @@ def normalize(
     eps: float = 1e-5,
     moments: tuple[Array, Array] | None = None,
 ) -> Array:
-    """(x - mean) / sqrt(var + eps) * weight + bias: moments over ``axis``, the variance biased.
+    """`(x - mean) / sqrt(var + eps) * weight + bias`: moments over ``axis``, the variance biased.
 
     ``weight`` and ``bias`` have as many axes as x. ``moments``: the mean and variance, if known.
     """
@@ -133,11 +133,11 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Array:
-    """(x - mean) / sqrt(var + eps) * weight + bias, for each channel, as PyTorch's.
+    """`(x - mean) / sqrt(var + eps) * weight + bias`, for each channel, as PyTorch's.
 
     input (N, C, ...), the rest (C,) or None. In training, mean and (biased) variance are those of
     the batch, and the running ones, tensors, are assigned
-    (1 - momentum) * running + momentum * batch, with the unbiased variance. Otherwise, and never
+    `(1 - momentum) * running + momentum * batch`, with the unbiased variance. Otherwise, and never
     without them, the running ones are used. Ioffe and Szegedy, 2015.
     Raises ValueError for one value per channel in training, which has no variance, and for
     shapes that do not fit.
@@ -204,7 +204,7 @@ def layer_norm(
     bias: Array = None,
     eps: float = 1e-5,
 ) -> Array:
-    """(x - mean) / sqrt(var + eps) * weight + bias over the last axes of each example.
+    """`(x - mean) / sqrt(var + eps) * weight + bias` over the last axes of each example.
 
     input (..., *normalized_shape); weight and bias of ``normalized_shape``. As PyTorch's; Ba,
     Kiros and Hinton, 2016. Raises ValueError for shapes that do not fit.
@@ -262,7 +262,7 @@ def lengths(name: str, normalized_shape: Any) -> tuple[int, ...]:
 def group_norm(
     input: Array, num_groups: int, weight: Array = None, bias: Array = None, eps: float = 1e-5
 ) -> Array:
-    """(x - mean) / sqrt(var + eps) * weight + bias over groups of channels of each example.
+    """`(x - mean) / sqrt(var + eps) * weight + bias` over groups of channels of each example.
 
     input (N, C, ...), weight and bias (C,). One group is layer norm, C groups are instance norm.
     As PyTorch's; Wu and He, 2018. Raises ValueError unless num_groups divides C.
@@ -303,7 +303,7 @@ def group_norm(
 def local_response_norm(
     input: Array, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
 ) -> Array:
-    """x / (k + alpha * m)**beta, with m the mean of x**2 over ``size`` neighbouring channels.
+    """`x / (k + alpha * m)**beta`, with m the mean of `x²` over ``size`` neighbouring channels.
 
     input (N, C, ...); channels beyond the ends count as zeros. As PyTorch's (alpha is not divided
     by size in Krizhevsky, Sutskever and Hinton, 2012). Raises ValueError for size below 1.
@@ -350,11 +350,12 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Array:
-    """(x - mean) / sqrt(var + eps) * weight + bias, for each channel of each example.
+    """`(x - mean) / sqrt(var + eps) * weight + bias`, for each channel of each example.
 
     input (N, C, L, ...), the rest (C,) or None. Mean and (biased) variance are those of each image
-    or signal by itself; the running ones, tensors, are assigned (1 - momentum) * running + momentum
-    * their mean over the batch, with the unbiased variance. Without ``use_input_stats`` the running
+    or signal by itself; the running ones, tensors, are assigned
+    `(1 - momentum) * running + momentum * batch`, with ``batch`` their mean over the batch, of the
+    unbiased variance. Without ``use_input_stats`` the running
     ones are used. As PyTorch's; Ulyanov et al., "Instance normalization", 2016.
     Raises ValueError for images of one pixel, and for shapes that do not fit.
 
@@ -403,7 +404,7 @@ def rms_norm(
     weight: Array = None,
     eps: float | None = None,
 ) -> Array:
-    """x / sqrt(mean(x**2) + eps) * weight over the last axes of each example.
+    """`x / sqrt(mean(x**2) + eps) * weight` over the last axes of each example.
 
     input (..., *normalized_shape), weight of ``normalized_shape``; ``eps`` is by default the
     distance from 1 to the next number of the dtype. As PyTorch's; Zhang and Sennrich, "Root mean

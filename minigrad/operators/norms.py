@@ -102,7 +102,7 @@ def _p_norm(x: Array, p: float, axis: Axis = None, keepdims: bool = False) -> Ar
     wide=True,
 )  # fmt: skip
 def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 2) -> Array:
-    """The p-norm (sum |x|^p)^(1/p), with p = ``ord``, of all elements over the axes.
+    """The p-norm `(sum |x|^p)^(1/p)`, with p = ``ord``, of all elements over the axes.
 
     ``ord`` may be inf (the largest |x|), -inf (the smallest) and 0 (how many are not 0; constant).
     Where the norm is 0, so is its gradient. Raises ValueError for another word as ``ord``.

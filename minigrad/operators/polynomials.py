@@ -17,7 +17,7 @@ from minigrad.operators.domain import sample
     samples=[sample((3,), (2, 3)), sample((1,), ()), sample((2,), (0,)), sample((4,), (2,))],
 )
 def polyval(p: Array, x: Array) -> Array:
-    """p[0] x^(n-1) + ... + p[n-1], by Horner's rule; differentiable in both.
+    """`p[0] x^(n-1) + ... + p[n-1]`, by Horner's rule; differentiable in both.
 
     p (n,) and x (...) give (...).
 

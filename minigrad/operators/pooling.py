@@ -272,8 +272,8 @@ def avg_pool2d(
 def adaptive_avg_pool2d(input: Array, output_size: int | tuple[int | None, int | None]) -> Array:
     """The means over windows chosen to give ``output_size``, as PyTorch's.
 
-    Output row i is the mean of rows floor(i H / out_h) to ceil((i + 1) H / out_h), columns alike.
-    input (N, C, H, W) gives (N, C, out_h, out_w); None keeps a length.
+    Output row i is the mean of rows `floor(i H / out_h)` to `ceil((i + 1) H / out_h)`, and columns
+    alike. input (N, C, H, W) gives (N, C, out_h, out_w); None keeps a length.
     Raises ValueError for a length below 1 or an empty image.
 
     >>> adaptive_avg_pool2d(tensor([[[[1.0, 2.0, 6.0]]]]), (1, 2))
@@ -415,7 +415,7 @@ def max_unpool2d(
     """An image of zeros with the maxima put back where ``max_pool2d`` found them.
 
     input (N, C, H, W) and ``indices`` of its shape, from ``max_pool2d(..., return_indices=True)``,
-    give (N, C, out_h, out_w) with out_h = (H - 1) * stride - 2 * padding + kernel_size, or
+    give (N, C, out_h, out_w) with `out_h = (H - 1) * stride - 2 * padding + kernel_size`, or
     ``output_size``, which may be the whole shape. Where windows overlap, the last of several values
     for one place stays. As PyTorch's; Zeiler and Fergus, "Visualizing and understanding
     convolutional networks", 2014. Raises ValueError for places outside the image and for sizes that

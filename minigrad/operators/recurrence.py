@@ -36,7 +36,7 @@ STATES = [sample((2, 12), (2, 3)), sample((8,), (2,)), sample((0, 4), (0, 1))]
 
 @operator(vjp_all=_grads_by("lstm_cell_grad"), arrays=2, samples=STATES, wide=True)
 def lstm_cell(gates: Array, cell: Array) -> Array:
-    """The new cell state of an LSTM: sigmoid(f) * cell + sigmoid(i) * tanh(g).
+    """The new cell state of an LSTM: `sigmoid(f) * cell + sigmoid(i) * tanh(g)`.
 
     gates (..., 4 H) are i, f, g, o side by side; cell (..., H).
 
@@ -49,7 +49,7 @@ def lstm_cell(gates: Array, cell: Array) -> Array:
 
 @operator(vjp_all=_grads_by("lstm_hidden_grad"), arrays=2, samples=STATES, wide=True)
 def lstm_hidden(gates: Array, cell: Array) -> Array:
-    """The new hidden state of an LSTM: sigmoid(o) * tanh(cell), of the new cell state.
+    """The new hidden state of an LSTM: `sigmoid(o) * tanh(cell)`, of the new cell state.
 
     gates (..., 4 H) are i, f, g, o side by side; cell (..., H).
 
@@ -71,7 +71,7 @@ def lstm_hidden(gates: Array, cell: Array) -> Array:
     wide=True,
 )
 def gru_hidden(input_gates: Array, hidden_gates: Array, hidden: Array) -> Array:
-    """The new hidden state of a GRU: (1 - z) * n + z * hidden.
+    """The new hidden state of a GRU: `(1 - z) * n + z * hidden`.
 
     With r and z the sigmoids of the sums of the first and second gates, and n =
     tanh(input_gates_n + r * hidden_gates_n). Gates (..., 3 H) are r, z, n side by side.

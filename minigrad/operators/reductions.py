@@ -222,7 +222,7 @@ def var(
     dtype: Any = None,
     where: Any = True,
 ) -> Array:
-    """The variance, mean((a - mean(a))**2), divided by n - ddof instead of n.
+    """The variance, `mean((a - mean(a))**2)`, divided by n - ddof instead of n.
 
     >>> var(tensor([1.0, 3.0]))
     tensor(1.)
@@ -377,7 +377,7 @@ def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool =
     wide=True,
 )
 def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """log(sum(exp(x))) without overflow; of nothing but -inf it is -inf, with gradient 0.
+    """`log(sum(exp(x)))` without overflow; of nothing but -inf it is -inf, with gradient 0.
 
     >>> logsumexp(tensor([1000.0, 1000.0]))
     tensor(1000.6932)

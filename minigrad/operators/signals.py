@@ -45,7 +45,7 @@ MODES = [
 
 @composite(np.convolve, arrays=2, samples=MODES)
 def convolve(a: Array, v: Array, mode: str = "full") -> Array:
-    """The convolution of two sequences, z[k] = sum over i of a[i] v[k - i].
+    """The convolution of two sequences, `z[k] = sum over i of a[i] v[k - i]`.
 
     ``mode``: "full" (length n + m - 1), "same" (the middle max(n, m)) or "valid" (only where both
     overlap fully). Raises ValueError for another, for an empty sequence and for several axes.
@@ -59,7 +59,7 @@ def convolve(a: Array, v: Array, mode: str = "full") -> Array:
 
 @composite(np.correlate, numbers="real", arrays=2, samples=MODES)
 def correlate(a: Array, v: Array, mode: str = "valid") -> Array:
-    """The cross-correlation of two sequences, z[k] = sum over i of a[i + k] v[i].
+    """The cross-correlation of two sequences, `z[k] = sum over i of a[i + k] v[i]`.
 
     Modes and errors as for :func:`minigrad.convolve`. a (n,) and v (m,) give (n + m - 1,) in mode
     "full".

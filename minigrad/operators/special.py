@@ -42,7 +42,7 @@ def _back(ans: Any, x: Any) -> Any:
 
 
 def _bell(g: Any, x: Any) -> Any:
-    """g times the derivative of erf, 2 / sqrt(pi) e^(-x^2)."""
+    """g times the derivative of erf, `2 / sqrt(pi)` e^(-x^2)."""
     near = np.clip(x, -30.0, 30.0)
     return g * (np.exp(-(near * near)) * (2.0 / math.sqrt(math.pi)))
 
@@ -64,7 +64,7 @@ def _erfc_far(x: Any) -> Any:
 
 @operator(vjp=lambda g, _ans, x: _bell(g, x), numbers="float")
 def erf(x: Array) -> Array:
-    """The error function, 2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
+    """The error function, `2 / sqrt(pi)` times the integral of `e^(-t^2)` from 0 to x.
 
     As ``scipy.special.erf``, which calls this for a tracked tensor.
 
@@ -257,7 +257,7 @@ def _polygamma(x: Array, n: int) -> Array:
     numbers="float",
 )
 def xlogy(x: Array, y: Array) -> Array:
-    """x log(y), and 0 where x is 0, whatever y is but NaN.
+    """`x log(y)`, and 0 where x is 0, whatever y is but NaN.
 
     As ``scipy.special.xlogy``, which calls this for a tracked tensor, and ``torch.xlogy``. Where x
     is 0 and y is not positive, the derivatives are 0.

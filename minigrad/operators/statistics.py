@@ -31,7 +31,7 @@ def average(
     returned: bool = False,
     keepdims: bool = False,
 ) -> Any:
-    """The mean over the axes, weighted: sum(w a) / sum(w); with ``returned``, also the sum of w.
+    """The mean over the axes, weighted: `sum(w a) / sum(w)`; with ``returned``, also the sum of w.
 
     ``weights``: of the same shape, or one for each element along ``axis``. Differentiable in both.
     Raises ValueError for weights of another shape.

@@ -94,7 +94,7 @@ def _hypot(x: Any, y: Any) -> Any:
     samples=PAIRS,
 )
 def hypot(x1: Array, x2: Array) -> Array:
-    """sqrt(x1^2 + x2^2) without overflow; at the origin the gradient is 0.
+    """`sqrt(x1^2 + x2^2)` without overflow; at the origin the gradient is 0.
 
     >>> hypot(tensor([3.0]), tensor([4.0]))
     tensor([5.])
@@ -166,7 +166,7 @@ def _sinc(x: Array, order: int) -> Array:
     wide=True,
 )
 def sinc(x: Array) -> Array:
-    """sin(pi x) / (pi x), and 1 at x = 0, with the right derivatives there too.
+    """`sin(pi x) / (pi x)`, and 1 at x = 0, with the right derivatives there too.
 
     >>> sinc(tensor([0.0, 0.5]))
     tensor([1.        , 0.63661975])

@@ -21,12 +21,12 @@ from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 class Adam(Optimizer):
     """Adam, after ``torch.optim.Adam``.
 
-    m = β1 m + (1 - β1) g and v = β2 v + (1 - β2) g², both from zero, and in step t
-    p -= lr * m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + eps). ``weight_decay`` adds decay * p to g
-    (L2), or with ``decoupled_weight_decay`` shrinks p by lr * decay first, which is
+    `m = β1 m + (1 - β1) g` and `v = β2 v + (1 - β2) g²`, both from zero, and in step t
+    `p -= lr * m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + eps)`. ``weight_decay`` adds `decay * p`
+    to g (L2), or with ``decoupled_weight_decay`` shrinks p by `lr * decay * p` first, which is
     :class:`AdamW`. ``amsgrad`` uses the largest v so far.
 
-    Keras adds its epsilon to sqrt(v) before the correction by 1 - β2^t, and its default is 1e-7
+    Keras adds its epsilon to `sqrt(v)` before the correction by `1 - β2^t`, and its default is 1e-7
     rather than 1e-8: early steps on small gradients differ.
 
     Raises ValueError for negative settings and betas outside [0, 1). Kingma and Ba 2015; amsgrad:
@@ -56,12 +56,12 @@ class Adam(Optimizer):
         super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
-        """The running averages of g and g², and for amsgrad the largest of the latter."""
+        """The running averages of g and `g²`, and for amsgrad the largest of the latter."""
         names = ["exp_avg", "exp_avg_sq"] + ["max_exp_avg_sq"] * group["amsgrad"]
         return dict.fromkeys(names, 0.0)
 
     def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
-        """Kingma and Ba, algorithm 1: m and v average g and g², and p moves by m / sqrt(v)."""
+        """Kingma and Ba, algorithm 1: m and v average g and `g²`, and p moves by `m / sqrt(v)`."""
         t, amsgrad = scalars["step"], group["amsgrad"]
         beta1, beta2 = map(float, group["betas"])
         # With c = 1 - beta2^t, sqrt(v / c) + eps = (sqrt(v) + eps * sqrt(c)) / sqrt(c): this saves
@@ -83,7 +83,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay, after ``torch.optim.AdamW``.
 
-    p shrinks by lr * weight_decay * p before the step of :class:`Adam`, instead of decay entering
+    p shrinks by `lr * weight_decay * p` before the step of :class:`Adam`, instead of decay entering
     the running averages. Keras's default decay is 0.004 rather than 0.01.
 
     Raises ValueError for negative settings and betas outside [0, 1). Loshchilov and Hutter 2019.
@@ -114,9 +114,9 @@ class AdamW(Adam):
 class NAdam(Optimizer):
     """Adam with Nesterov momentum, after ``torch.optim.NAdam``.
 
-    With μ(t) = β1 (1 - 0.96^(t * momentum_decay) / 2) and M(t) the product of μ(1) to μ(t), m and v
-    as in :class:`Adam`, and d = sqrt(v / (1 - β2^t)) + eps:
-    p -= lr * ((1 - μ(t)) / (1 - M(t)) * g + μ(t+1) / (1 - M(t+1)) * m) / d.
+    With `μ(t) = β1 (1 - 0.96^(t * momentum_decay) / 2)` and `M(t)` the product of `μ(1)` to
+    `μ(t)`, m and v as in :class:`Adam`, and `d = sqrt(v / (1 - β2^t)) + eps`:
+    `p -= lr * ((1 - μ(t)) / (1 - M(t)) * g + μ(t+1) / (1 - M(t+1)) * m) / d`.
     ``weight_decay`` is L2, or with ``decoupled_weight_decay`` as in :class:`AdamW`.
 
     Keras has no ``momentum_decay``: its schedule is ours with 1 instead of 0.004. Its epsilon is
@@ -148,7 +148,7 @@ class NAdam(Optimizer):
         super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
-        """The running averages of g and g²."""
+        """The running averages of g and `g²`."""
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     def initial_scalars(self, group: Group) -> dict[str, float]:
@@ -188,11 +188,12 @@ class NAdam(Optimizer):
 class RAdam(Optimizer):
     """Adam that waits until its denominator is to be trusted, after ``torch.optim.RAdam``.
 
-    m and v as in :class:`Adam`. With ρ = 2 / (1 - β2) - 1 and ρ(t) = ρ - 2 t β2^t / (1 - β2^t):
-    while ρ(t) <= 5, p -= lr * m / (1 - β1^t); then p -= lr * m / (1 - β1^t) *
-    sqrt(1 - β2^t) / (sqrt(v) + eps) * sqrt((ρ(t) - 4) (ρ(t) - 2) ρ / ((ρ - 4) (ρ - 2) ρ(t))), which
-    spares a warm-up of the learning rate. ``weight_decay`` is L2, or with
-    ``decoupled_weight_decay`` as in :class:`AdamW`.
+    m and v as in :class:`Adam`. With `ρ = 2 / (1 - β2) - 1` and
+    `ρ(t) = ρ - 2 t β2^t / (1 - β2^t)`: while `ρ(t) <= 5`, `p -= lr * m / (1 - β1^t)`; then
+    `p -= lr * r(t) * m / (1 - β1^t) * sqrt(1 - β2^t) / (sqrt(v) + eps)` with
+    `r(t) = sqrt((ρ(t) - 4) (ρ(t) - 2) ρ / ((ρ - 4) (ρ - 2) ρ(t)))`, which spares a warm-up of the
+    learning rate. ``weight_decay`` is L2, or with ``decoupled_weight_decay`` as in
+    :class:`AdamW`.
 
     Raises ValueError for negative settings and betas outside [0, 1). Liu et al., "On the variance
     of the adaptive learning rate and beyond", 2020.
@@ -220,7 +221,7 @@ class RAdam(Optimizer):
         super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
-        """The running averages of g and g²."""
+        """The running averages of g and `g²`."""
         return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:

@@ -19,11 +19,11 @@ from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 class Adagrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients, after ``torch.optim.Adagrad``.
 
-    v += g², from ``initial_accumulator_value``, and in step t
-    p -= lr / (1 + (t - 1) lr_decay) * g / (sqrt(v) + eps). ``weight_decay`` is L2.
+    `v += g²`, from ``initial_accumulator_value``, and in step t
+    `p -= lr / (1 + (t - 1) lr_decay) * g / (sqrt(v) + eps)`. ``weight_decay`` is L2.
 
     Keras starts v at 0.1 rather than 0, so its first steps are shorter, and takes
-    sqrt(v + eps) with eps = 1e-7 rather than sqrt(v) + 1e-10. It has no ``lr_decay``.
+    `sqrt(v + eps)` with eps = 1e-7 rather than `sqrt(v) + 1e-10`. It has no ``lr_decay``.
 
     Raises ValueError for negative settings. Duchi, Hazan and Singer 2011.
 
@@ -50,11 +50,11 @@ class Adagrad(Optimizer):
         super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
-        """The sum of g²."""
+        """The sum of `g²`."""
         return {"sum": group["initial_accumulator_value"]}
 
     def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
-        """Duchi et al., section 1.1: v += g²; p -= size * g / (sqrt(v) + eps)."""
+        """Duchi et al., section 1.1: `v += g²`; `p -= size * g / (sqrt(v) + eps)`."""
         eps = group["eps"]
         size = float(group["lr"]) / (1.0 + (scalars["step"] - 1) * group["lr_decay"])
 
@@ -68,13 +68,13 @@ class Adagrad(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Steps divided by the root of a running average of g², after ``torch.optim.RMSprop``.
+    """Steps divided by the root of a running average of `g²`, after ``torch.optim.RMSprop``.
 
-    v = α v + (1 - α) g² and d = sqrt(v) + eps; ``centered``: d = sqrt(v - m²) + eps with
-    m = α m + (1 - α) g. Then p -= lr * g / d, or with momentum b = momentum * b + g / d and
-    p -= lr * b. ``weight_decay`` is L2.
+    `v = α v + (1 - α) g²` and `d = sqrt(v) + eps`; ``centered``: `d = sqrt(v - m²) + eps` with
+    `m = α m + (1 - α) g`. Then `p -= lr * g / d`, or with momentum `b = momentum * b + g / d` and
+    `p -= lr * b`. ``weight_decay`` is L2.
 
-    Keras takes sqrt(v + eps), not sqrt(v) + eps, and its defaults are rho (our alpha) = 0.9 and
+    Keras takes `sqrt(v + eps)`, not `sqrt(v) + eps`, and its defaults are rho (our alpha) = 0.9 and
     eps = 1e-7: where gradients are small its steps are much shorter.
 
     Raises ValueError for negative settings and alpha above 1. Tieleman and Hinton 2012; centered:
@@ -104,13 +104,13 @@ class RMSprop(Optimizer):
         super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
-        """The running average of g², and what momentum and centering need."""
+        """The running average of `g²`, and what momentum and centering need."""
         names = ["square_avg"]
         names += ["momentum_buffer"] * (group["momentum"] > 0) + ["grad_avg"] * group["centered"]
         return dict.fromkeys(names, 0.0)
 
     def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
-        """Tieleman and Hinton, lecture 6.5: v averages g²; p -= lr * g / (sqrt(v) + eps)."""
+        """Tieleman and Hinton, lecture 6.5: v averages `g²`; `p -= lr * g / (sqrt(v) + eps)`."""
         lr, eps, momentum = float(group["lr"]), group["eps"], float(group["momentum"])
         alpha, centered = float(group["alpha"]), group["centered"]
 
@@ -139,8 +139,8 @@ class RMSprop(Optimizer):
 class Adadelta(Optimizer):
     """Steps in the units of the parameters themselves, after ``torch.optim.Adadelta``.
 
-    v = ρ v + (1 - ρ) g²; δ = sqrt(u + eps) / sqrt(v + eps) * g; u = ρ u + (1 - ρ) δ²; p -= lr * δ;
-    u and v start at zero. ``weight_decay`` is L2.
+    `v = ρ v + (1 - ρ) g²`; `δ = sqrt(u + eps) / sqrt(v + eps) * g`; `u = ρ u + (1 - ρ) δ²`;
+    `p -= lr * δ`. u and v start at zero. ``weight_decay`` is L2.
 
     Keras's defaults are lr = 0.001, rho = 0.95 and eps = 1e-7 rather than 1.0, 0.9 and 1e-6; eps
     sets the length of the first steps.
@@ -169,11 +169,11 @@ class Adadelta(Optimizer):
         super().__init__(params, settings(locals()))
 
     def initial_state(self, group: Group) -> dict[str, float]:
-        """The running averages of g² and of the squared steps."""
+        """The running averages of `g²` and of the squared steps."""
         return {"square_avg": 0.0, "acc_delta": 0.0}
 
     def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
-        """Zeiler, algorithm 1: δ = sqrt((u + eps) / (v + eps)) * g; p -= lr * δ."""
+        """Zeiler, algorithm 1: `δ = sqrt((u + eps) / (v + eps)) * g`; `p -= lr * δ`."""
         lr, rho, eps = float(group["lr"]), float(group["rho"]), group["eps"]
 
         def update(chunk: Chunk) -> None:

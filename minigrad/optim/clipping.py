@@ -26,7 +26,7 @@ def clip_grad_norm_(
 ) -> Tensor:
     """Scale all ``.grad`` together so that their norm, taken as one vector, is at most max_norm.
 
-    Each becomes grad * min(1, max_norm / (norm + 1e-6)), as in PyTorch. Returns the norm before
+    Each becomes `grad * min(1, max_norm / (norm + 1e-6))`, as in PyTorch. Returns the norm before
     clipping. ``norm_type``: a number above 0, or ``inf`` for the largest absolute value.
 
     Raises ValueError for max_norm or norm_type out of range, and with ``error_if_nonfinite``
@@ -78,7 +78,7 @@ def clip_by_global_norm(
 ) -> tuple[list[Tensor | None], Tensor]:
     """Clip a list of gradients together, for ``apply_gradients``, after TensorFlow's.
 
-    Returns the clipped gradients, constants each times min(1, max_norm / norm), and the norm of
+    Returns the clipped gradients, constants each times `min(1, max_norm / norm)`, and the norm of
     all before clipping. None stays None.
 
     Raises ValueError for a negative or non-finite max_norm. Pascanu et al. 2013.

@@ -32,12 +32,12 @@ class Point(NamedTuple):
 class LBFGS(Optimizer):
     """Limited-memory BFGS, after ``torch.optim.LBFGS``.
 
-    ``step(closure)`` makes up to ``max_iter`` moves p += t d. The direction d = -H g takes the
+    ``step(closure)`` makes up to ``max_iter`` moves `p += t d`. The direction `d = -H g` takes the
     inverse curvature H from the last ``history_size`` differences of p and of g (the two-loop
-    recursion). The first move has t = min(1, 1 / sum(abs(g))) * lr, the others t = lr; or with
+    recursion). The first move has `t = min(1, 1 / sum(abs(g))) * lr`, the others `t = lr`; or with
     ``line_search_fn="strong_wolfe"`` a t that lowers the loss and its slope enough. It ends early
     when every abs(g) is at most ``tolerance_grad``, when moves or the change of the loss are below
-    ``tolerance_change``, or after ``max_eval`` evaluations (by default 1.25 * max_iter).
+    ``tolerance_change``, or after ``max_eval`` evaluations (by default `1.25 * max_iter`).
 
     For losses without noise: a whole data set rather than mini-batches. All parameters are one
     group. The history is not part of ``state_dict``: a run that continues starts it again.

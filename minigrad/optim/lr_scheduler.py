@@ -165,7 +165,7 @@ class LambdaLR(LRScheduler):
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
-        """Initial lr * lr_lambda(step)."""
+        """Initial `lr * lr_lambda(step)`."""
         pairs = zip(self.base_lrs, self.lr_lambdas, strict=True)
         return [base * f(self.last_epoch) for base, f in pairs]
 
@@ -244,9 +244,9 @@ class ExponentialLR(LRScheduler):
 
 
 class LinearLR(LRScheduler):
-    """Linear warm-up from start_factor * lr to end_factor * lr over ``total_iters`` steps.
+    """Linear warm-up from `start_factor * lr` to `end_factor * lr` over ``total_iters`` steps.
 
-    Raises ValueError unless 0 < start_factor <= 1 and 0 <= end_factor <= 1.
+    Raises ValueError unless `0 < start_factor <= 1` and `0 <= end_factor <= 1`.
 
     >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.LinearLR(optimizer, start_factor=0.5, total_iters=2)
@@ -280,7 +280,7 @@ class LinearLR(LRScheduler):
 class CosineAnnealingLR(LRScheduler):
     """Half a cosine from lr down to ``eta_min`` over ``T_max`` steps, and up again after.
 
-    lr(t) = eta_min + (lr - eta_min) (1 + cos(π t / T_max)) / 2. Raises ValueError unless T_max is
+    `lr(t) = eta_min + (lr - eta_min) (1 + cos(π t / T_max)) / 2`. Raises ValueError unless T_max is
     positive. Loshchilov and Hutter 2017, without restarts.
 
     >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
@@ -316,7 +316,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     """Half a cosine from lr down to ``eta_min`` over ``T_0`` steps, then again from lr.
 
     Each cycle is ``T_mult`` times as long as the one before. With t steps since the last restart
-    and T the length of the cycle: lr(t) = eta_min + (lr - eta_min) (1 + cos(π t / T)) / 2.
+    and T the length of the cycle: `lr(t) = eta_min + (lr - eta_min) (1 + cos(π t / T)) / 2`.
     ``step(epoch)`` goes to that place, which may be a fraction. Raises ValueError unless T_0 and
     T_mult are positive, and for a negative epoch. Loshchilov and Hutter, "SGDR", 2017.
 
@@ -373,12 +373,12 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
 
 class OneCycleLR(LRScheduler):
-    """One cycle: up from max_lr / div_factor to ``max_lr``, then down far below the start.
+    """One cycle: up from `max_lr / div_factor` to ``max_lr``, then down far below the start.
 
     Call ``step()`` after every batch. The rise takes ``pct_start`` of ``total_steps`` (or of
-    ``epochs * steps_per_epoch``); the fall ends at max_lr / (div_factor * final_div_factor), and
+    ``epochs * steps_per_epoch``); the fall ends at `max_lr / (div_factor * final_div_factor)`, and
     with ``three_phase`` it has a corner at the first rate. ``cycle_momentum`` moves the momentum
-    (or β1) in the opposite direction, between ``max_momentum`` and ``base_momentum``.
+    (or `β1`) in the opposite direction, between ``max_momentum`` and ``base_momentum``.
 
     Raises ValueError without a number of steps, for numbers out of range, for an optimizer without
     momentum, and at a step beyond the last. Smith and Topin 2018.
@@ -485,12 +485,12 @@ class ReduceLROnPlateau(LRScheduler):
 
     ``step(value)`` takes the value, such as the validation loss; the rate is reduced after more
     than ``patience`` steps without improvement. In mode "min" a value improves if it is below
-    best * (1 - threshold), or with ``threshold_mode="abs"`` below best - threshold; in mode "max",
-    if it is above best * (1 + threshold) or best + threshold. After a reduction ``cooldown`` steps
-    do not count. The rate stays at ``min_lr`` or above, and changes smaller than ``eps`` are not
-    made. NaN is not an improvement.
+    `best * (1 - threshold)`, or with ``threshold_mode="abs"`` below `best - threshold`; in mode
+    "max", if it is above `best * (1 + threshold)` or `best + threshold`. After a reduction
+    ``cooldown`` steps do not count. The rate stays at ``min_lr`` or above, and changes smaller than
+    ``eps`` are not made. NaN is not an improvement.
 
-    Raises ValueError for factor >= 1 and unknown modes.
+    Raises ValueError for `factor >= 1` and unknown modes.
 
     >>> optimizer = optim.SGD([tensor([1.0], requires_grad=True)], lr=1.0)
     >>> schedule = optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=1)

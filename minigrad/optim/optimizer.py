@@ -65,8 +65,8 @@ class Optimizer:
     ``params``: tensors, (name, tensor) pairs, or dicts with ``"params"`` and settings of their own
     (parameter groups). ``param_groups`` may be changed between steps.
 
-    Every optimizer negates the gradients with ``maximize``, and adds ``weight_decay`` * p to them
-    (L2), or with ``decoupled_weight_decay`` first shrinks p by lr * weight_decay * p.
+    Every optimizer negates the gradients with ``maximize``, and adds `weight_decay * p` to them
+    (L2), or with ``decoupled_weight_decay`` first shrinks p by `lr * weight_decay * p`.
 
     Raises TypeError for a single tensor and ValueError for empty lists, duplicates, settings out
     of range, and tensors that are not leaves with ``requires_grad``.

@@ -14,11 +14,11 @@ from minigrad.optim.optimizer import Group, Optimizer, Params, settings, tensors
 class SGD(Optimizer):
     """Gradient descent, optionally with momentum, after ``torch.optim.SGD``.
 
-    p -= lr * g, where g is the gradient (negated by ``maximize``) plus ``weight_decay`` * p. With
-    momentum μ and dampening d: b = μ b + (1 - d) g, where b = g in the first step, and
-    p -= lr * b; with ``nesterov``, p -= lr * (g + μ b).
+    `p -= lr * g`, where g is the gradient (negated by ``maximize``) plus `weight_decay * p`. With
+    momentum μ and dampening d: `b = μ b + (1 - d) g`, where `b = g` in the first step, and
+    `p -= lr * b`; with ``nesterov``, `p -= lr * (g + μ b)`.
 
-    Keras adds the velocity v = μ v - lr * g to p instead, which is the same as long as the
+    Keras adds the velocity `v = μ v - lr * g` to p instead, which is the same as long as the
     learning rate is constant. Its decay is a schedule of the learning rate, ours is L2.
 
     Raises ValueError for negative settings, and for ``nesterov`` without momentum or with
@@ -64,7 +64,7 @@ class SGD(Optimizer):
         return {"started": 0}
 
     def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
-        """Polyak: b = μ b + (1 - d) g; p -= lr * b. Sutskever et al.: p -= lr * (g + μ b)."""
+        """Polyak: `b = μ b + (1 - d) g`; `p -= lr * b`. Sutskever et al.: `p -= lr * (g + μ b)`."""
         lr, momentum, nesterov = float(group["lr"]), float(group["momentum"]), group["nesterov"]
         fresh = 1.0 - group["dampening"] if scalars["started"] else 1.0
         if momentum:

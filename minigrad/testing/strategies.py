@@ -105,7 +105,7 @@ def arrays(
     """Arrays of numbers in [low, high], for functions that are smooth there.
 
     ``shape``: a tuple, or a strategy that draws one; :func:`shapes` when left out.
-    Raises ValueError unless low < high, TypeError for a dtype that is not of floats.
+    Raises ValueError unless `low < high`, TypeError for a dtype that is not of floats.
 
     >>> from hypothesis import find
     >>> find(arrays((2,)), lambda x: True)
@@ -124,7 +124,7 @@ def separated(
 ) -> Strategy:
     """Arrays without ties, for max, sort and their like.
 
-    No two of n elements are nearer than (high - low) / 2n. Raises ValueError unless low < high,
+    No two of n elements are nearer than `(high - low) / 2n`. Raises ValueError unless `low < high`,
     TypeError for a dtype that is not of floats.
 
     >>> from hypothesis import find
@@ -148,8 +148,8 @@ def away_from(
     """Arrays in [low, high] of which no element is nearer than ``margin`` to one of the points.
 
     For functions with kinks or poles there. ``distinct``: without ties, too.
-    Raises ValueError if nothing is left of the interval or unless low < high, TypeError for a dtype
-    that is not of floats.
+    Raises ValueError if nothing is left of the interval or unless `low < high`, TypeError for a
+    dtype that is not of floats.
 
     >>> from hypothesis import find
     >>> find(away_from(0.0, (3,), margin=0.5), lambda x: True)

@@ -180,7 +180,7 @@ class TopKAccuracy(_Mean):
 
 
 class MeanAbsoluteError(_Mean):
-    """The mean of abs(output - target) over all elements.
+    """The mean of `abs(output - target)` over all elements.
 
     >>> metric = MeanAbsoluteError()
     >>> metric.reset()
@@ -197,7 +197,7 @@ class MeanAbsoluteError(_Mean):
 
 
 class MeanSquaredError(_Mean):
-    """The mean of (output - target)^2 over all elements, as :class:`MeanAbsoluteError`."""
+    """The mean of `(output - target)^2` over all elements, as :class:`MeanAbsoluteError`."""
 
     name = "mse"
 
@@ -325,7 +325,7 @@ class Precision(_PerClass):
     name = "precision"
 
     def score(self, right: Any, predicted: Any, true: Any) -> Any:
-        """Right predictions / predictions."""
+        """`right / predictions`."""
         return _ratio(right, predicted)
 
 
@@ -335,7 +335,7 @@ class Recall(_PerClass):
     name = "recall"
 
     def score(self, right: Any, predicted: Any, true: Any) -> Any:
-        """Right predictions / samples."""
+        """`right / samples`."""
         return _ratio(right, true)
 
 
@@ -345,7 +345,7 @@ class F1(_PerClass):
     name = "f1"
 
     def score(self, right: Any, predicted: Any, true: Any) -> Any:
-        """2 * right predictions / (predictions + samples)."""
+        """`2 * right / (predictions + samples)`."""
         return _ratio(2 * right, predicted + true)
 
 
