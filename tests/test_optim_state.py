@@ -95,7 +95,7 @@ def test_frozen_parameters_are_taken_and_left_alone():
     assert (frozen.item(), free.item()) == (1.0, 0.25)
 
 
-@pytest.mark.parametrize(
+OUT_OF_RANGE = pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
         ("SGD", {"lr": -0.1}, "lr must be 0 or more, got -0.1"),
@@ -114,11 +114,46 @@ def test_frozen_parameters_are_taken_and_left_alone():
         ("NAdam", {"momentum_decay": -1.0}, "momentum_decay"),
     ],
 )
+
+
+@OUT_OF_RANGE
 def test_settings_out_of_range_are_refused(name, settings, message):
     with pytest.raises(ValueError, match=f"{name}: .*{message}"):
         getattr(optim, name)([leaf()], **settings)
     with pytest.raises(ValueError, match=message):
         getattr(optim, name)([{"params": [leaf()], **settings}])
+
+
+@OUT_OF_RANGE
+@pytest.mark.parametrize("steps", [0, 1])
+def test_settings_that_are_put_out_of_range_later_are_refused(name, settings, message, steps):
+    w, v = leaf(1.0), leaf(2.0)
+    optimizer = getattr(optim, name)([{"params": [w]}, {"params": [v]}])
+    w.grad = v.grad = mg.ones(1)
+    for _ in range(steps):
+        optimizer.step()
+    before = w.tolist(), v.tolist(), optimizer.steps
+    optimizer.param_groups[1].update(settings)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=f"{name}: .*{message}"):
+            optimizer.step()
+    assert (w.tolist(), v.tolist(), optimizer.steps) == before
+    optimizer.param_groups[1].update({key: optimizer.defaults[key] for key in settings})
+    optimizer.step()
+    assert w.tolist() != before[0]
+
+
+def test_a_group_without_a_setting_and_one_that_was_not_added_are_refused():
+    w = leaf(1.0)
+    w.grad = mg.ones(1)
+    optimizer = optim.SGD([w], lr=0.5)
+    del optimizer.param_groups[0]["momentum"]
+    with pytest.raises(ValueError, match=r"SGD: group 0 of param_groups has no 'momentum'"):
+        optimizer.step()
+    optimizer = optim.SGD([w], lr=0.5)
+    optimizer.param_groups.append({"params": [leaf(2.0)], **optimizer.defaults})
+    with pytest.raises(ValueError, match=r"2 groups, of which 1 were added; .*add_param_group"):
+        optimizer.step()
 
 
 def test_a_learning_rate_that_is_no_number_is_refused():

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterable
 from functools import partial
+from operator import is_
 from types import MethodType
 from typing import Any, TypeAlias
 
@@ -63,7 +64,8 @@ class Optimizer:
     neither decayed nor counted.
 
     ``params``: tensors, (name, tensor) pairs, or dicts with ``"params"`` and settings of their own
-    (parameter groups). ``param_groups`` may be changed between steps.
+    (parameter groups). Settings in ``param_groups`` may be changed between steps; the next step
+    raises for one out of range, and changes nothing.
 
     Every optimizer negates the gradients with ``maximize``, and adds `weight_decay * p` to them
     (L2), or with ``decoupled_weight_decay`` first shrinks p by `lr * weight_decay * p`.
@@ -85,6 +87,8 @@ class Optimizer:
         self.check(defaults)
         self.param_groups: list[Group] = []
         self._buffers: list[list[ParameterBuffer]] = []
+        #: The settings of each group that were found to be in range.
+        self._checked: dict[int, list[Any]] = {}
         #: The number of the group of each parameter. Keyed by identity (a tensor's hash).
         self._known: dict[Tensor, None] = {}
         self._open = params is None
@@ -372,7 +376,27 @@ class Optimizer:
             self.param_groups[-1].update(now)
             self._pending = None
 
+    def _check_changed(self) -> None:
+        """Check the settings of each group that are other objects than in the last step."""
+        if len(self.param_groups) != len(self._buffers):
+            raise ValueError(
+                f"{self._name}: param_groups has {len(self.param_groups)} groups, of which "
+                f"{len(self._buffers)} were added; write optimizer.add_param_group(...)"
+            )
+        for number, group in enumerate(self.param_groups):
+            now = [group.get(name) for name in self.defaults]
+            if not all(map(is_, now, self._checked.get(number, (self,)))):
+                missing = sorted(self.defaults.keys() - group.keys() - OPTIONAL)
+                if missing:
+                    raise ValueError(
+                        f"{self._name}: group {number} of param_groups has no {missing[0]!r}; "
+                        f"each group keeps all settings"
+                    )
+                self.check(group)
+                self._checked[number] = [group.get(name) for name in self.defaults]
+
     def _apply(self, gradient_of: Callable[[Tensor], Array | None]) -> None:
+        self._check_changed()
         self.steps += 1
         # A diverging run shows as inf and nan in the loss; half precision underflows by nature.
         with overflow_noted():
