@@ -93,6 +93,16 @@ def test_unknown_approximation():
         F.gelu(mg.ones(2), approximate="erf")
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("approximate", ["none", "tanh"])
+def test_gelu_is_zero_far_below_and_undefined_at_minus_infinity(approximate, dtype):
+    x = mg.tensor(np.array([-1e9, -60.0, 1e9, -np.inf, np.nan] * 9, dtype))
+    expected = np.array([0, 0, 1e9, np.nan, np.nan] * 9, dtype)
+    with np.errstate(invalid="ignore"):  # 0 times infinity
+        np.testing.assert_array_equal(F.gelu(x, approximate).numpy(), expected)
+
+
+
 # -- embedding, one-hot, attention -----------------------------------------------------------------
 
 

@@ -17,11 +17,11 @@ from minigrad.kernels.elementwise import each
 
 #: An x at which the value is 1 already and e^x does not overflow yet, by dtype; else 50.
 MOST = {"e": 11.0}
-#: GELU by tanh is x s(u), with u = LINEAR x + CUBIC x^3. Beyond FARTHEST, s(u) is 0 or 1, and a
-#: cube would overflow before long.
+#: GELU by tanh is x s(u), with u = LINEAR x + CUBIC x^3. Beyond FARTHEST, s(u) is 0 or 1 in
+#: every dtype, and a cube would overflow before long.
 LINEAR = 2.0 * math.sqrt(2.0 / math.pi)
 CUBIC = LINEAR * 0.044715
-FARTHEST = 20.0
+FARTHEST = 60.0
 #: np.clip takes half of the time of np.minimum and np.maximum with a number.
 INF = math.inf
 
