@@ -92,7 +92,8 @@ def _vector_norm(x: Any, p: Any = 2, dim: Any = None, keepdim: bool = False) -> 
     return mg.vector_norm(x, axis=dim, keepdims=keepdim, ord=2 if p == "fro" else p)
 
 
-def _normalize(x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+def normalize(x: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Any:
+    """Vectors of norm 1, along ``dim``; shorter ones than ``eps`` are divided by that."""
     return x / np.maximum(_vector_norm(x, p, dim, True), eps)
 
 
@@ -328,7 +329,7 @@ TABLE: dict[str, list[Row]] = {
         Row("torch.compile(model)", "the model as it is: there is nothing to compile"),
         Row("F.unfold(images, 2)", "F.im2col(images, 2)", _unfold),
         Row("F.normalize(x, dim=1)",
-            "x / np.maximum(mg.vector_norm(x, axis=1, keepdims=True), 1e-12)", _normalize),
+            "x / np.maximum(mg.vector_norm(x, axis=1, keepdims=True), 1e-12)", normalize),
         Row("F.fold(x, (4, 4), 2)", "F.col2im(x, x_shape, 2)"),
     ],
     "Modules, optimizers and data": [

@@ -184,6 +184,24 @@ def test_files(tmp_path):
         steps.page(params=[1])
 
 
+def test_blocks_are_opened_in_the_picture_as_in_make_dot(tmp_path):
+    model = nn.Sequential(*[nn.Sequential(nn.Linear(2, 2), nn.ReLU()) for _ in range(3)])
+    with mg.film() as steps:
+        model(mg.ones((1, 2))).sum().backward()
+
+    def boxes(**options):
+        page = tmp_path / "steps.html"
+        steps.save(page, dict(model.named_parameters()), **options)
+        return len(data_of(page.read_text(encoding="utf-8"))["boxes"])
+
+    assert boxes() < boxes(expand=True)
+    assert boxes(depth=0) < boxes(depth=2, expand="1")
+    with pytest.raises(ValueError, match="expand names 'nothing'"):
+        boxes(expand="nothing")
+    with pytest.raises(TypeError, match=r"write dict\(model.named_parameters\(\)\)"):
+        steps.save(tmp_path / "steps.html", model)
+
+
 @pytest.mark.parametrize(
     "array",
     [

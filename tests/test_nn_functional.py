@@ -102,7 +102,6 @@ def test_gelu_is_zero_far_below_and_undefined_at_minus_infinity(approximate, dty
         np.testing.assert_array_equal(F.gelu(x, approximate).numpy(), expected)
 
 
-
 # -- embedding, one-hot, attention -----------------------------------------------------------------
 
 

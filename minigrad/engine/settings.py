@@ -162,8 +162,11 @@ class Rule:
                 hint = f"; write {value.__name__}()"
             if isinstance(value, MethodType):
                 hint = f"; call it, {value.__name__}()"
-            if self.what == "parameters" and hasattr(value, "named_parameters"):
-                hint = "; write model.parameters()"
+            if hasattr(value, "named_parameters"):  # a model
+                hint = {
+                    "parameters": "; write model.parameters()",
+                    "params": "; write dict(model.named_parameters())",
+                }.get(self.what, hint)
             raise wrong(f"{name}: {self.what} must be {words}, got {_short(value)}{hint}")
         if kind is DTYPE:
             return self._dtype(name, value)

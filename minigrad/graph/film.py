@@ -7,7 +7,7 @@ that is complete. Of the arrays only small snapshots are kept (``snapshot.py``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -171,17 +171,20 @@ class film(Hook):
             for step in self._steps
         ]
 
-    @checked(height="[1, inf)", max_nodes="[1, inf)")
+    @checked(height="[1, inf)", depth="[0, inf)", max_nodes="[1, inf)")
     def page(
         self,
         params: Mapping[str, Any] | None = None,
         *,
         height: int = 720,
+        depth: int | None = None,
+        expand: bool | str | Iterable[str] | None = None,
         max_nodes: int = 90,
     ) -> Page:
         """The page with the player, for a notebook; ``str(page)`` is its HTML.
 
-        ``params``, ``max_nodes``: as for :func:`minigrad.make_dot`. ``height``: in pixels.
+        ``params``, ``depth``, ``expand``, ``max_nodes``: as for
+        :func:`minigrad.make_dot`. ``height``: in pixels.
 
         Raises ValueError if no step was recorded.
         """
@@ -197,7 +200,9 @@ class film(Hook):
         target = {name: Tensor(_empty(n), n) for name, n in zip(names, ends, strict=True)}
         graph = graph_of(target or self._nodes[0], params)
         left_out = f"{self._left_out:,} more steps were not recorded" if self._left_out else ""
-        layout, stands_for = arrange(graph, (), [left_out], max_nodes=max_nodes)
+        layout, stands_for = arrange(
+            graph, (), [left_out], depth=depth, expand=expand, max_nodes=max_nodes
+        )
         drawn = {node: shown_for(one, stands_for) for node, one in graph.of_node.items()}
         rank = {node: i for i, node in enumerate(layout.root.nodes())}
         at = {node: rank.get(one, -1) for node, one in drawn.items()}
@@ -215,13 +220,22 @@ class film(Hook):
             steps.append(step | {"title": title, "at": at.get(node, -1), "parts": parts})
         return Page(write_page(layout, steps), height)
 
-    def save(self, path: Any, params: Mapping[str, Any] | None = None) -> str:
+    def save(
+        self,
+        path: Any,
+        params: Mapping[str, Any] | None = None,
+        *,
+        depth: int | None = None,
+        expand: bool | str | Iterable[str] | None = None,
+        max_nodes: int = 90,
+    ) -> str:
         """Write the page to ``path`` (.html) and give the path, as :func:`minigrad.save` does.
 
-        Raises ValueError for another suffix, or if no step was recorded, and OSError if the file
-        cannot be written.
+        The rest is as for :meth:`page`. Raises ValueError for another suffix, or if no step was
+        recorded, and OSError if the file cannot be written.
         """
-        return self.page(params).save(path, "film.save")
+        page = self.page(params, depth=depth, expand=expand, max_nodes=max_nodes)
+        return page.save(path, "film.save")
 
     def _repr_html_(self) -> str | None:
         return self.page()._repr_html_() if self._steps else None

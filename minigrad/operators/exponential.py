@@ -186,7 +186,7 @@ def _raised(x: Any, exponent: float) -> Any:
 
 @operator(
     vjp=lambda g, _ans, x, exponent: (
-        g * (exponent * _raised(x, exponent - 1) if exponent else x * 0)
+        g * (exponent * _raised(x, exponent - 1) if exponent else np.zeros_like(x))
     ),
     domain=nonzero,
     samples=[
