@@ -21,6 +21,7 @@ from minigrad.data import (
     RandomResizedCrop,
     RandomSampler,
     Sampler,
+    Subset,
     SubsetRandomSampler,
     WeightedRandomSampler,
     random_split,
@@ -291,6 +292,56 @@ def test_bad_arguments_are_told():
         DataLoader(np.zeros(3), seed=0, generator=np.random.default_rng(0))
     with pytest.raises(TypeError, match="got generator"):
         DataLoader(i for i in range(3))
+
+
+def test_indices_are_integers_in_range():
+    data = ArrayDataset(np.arange(0, 50, 10), np.arange(5))
+    part = Subset(data, [4, 0, 2])
+    for rows, of, name in (
+        (data, [0, 10, 20, 30, 40], "ArrayDataset"),
+        (part, [40, 0, 20], "Subset"),
+    ):
+        count = len(of)
+        for indices in ([1, 0], np.array([2, -1], np.int8), np.array([-count, count - 1]), []):
+            expected = [of[i] for i in indices]
+            assert rows.take(np.asarray(indices, int))[0].tolist() == expected
+            assert rows.take(indices)[0].tolist() == expected
+        for wrong in ([0.5], np.array([1.0]), [[0]], [True]):
+            with pytest.raises(TypeError, match=rf"{name}.take: indices must be integers \(n,\)"):
+                rows.take(wrong)
+        for wrong in ([0, count], [-count - 1]):
+            with pytest.raises(IndexError, match=f"{name}.take: indices go up to {count - 1}, got"):
+                rows.take(np.array(wrong, np.int32))
+    assert len(Subset(data, [])) == len(Subset(data, np.zeros(0))) == 0
+
+
+@pytest.mark.parametrize("size", [1, 8, 9])
+def test_an_error_names_up_to_eight_samples(size):
+    class Broken:
+        def __len__(self):
+            return size
+
+        def __getitem__(self, i):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        next(iter(DataLoader(Broken(), size)))
+    named = ", ".join(map(str, range(min(size, 8)))) + ", ..." * (size > 8)
+    assert caught.value.__notes__ == [
+        "DataLoader: while reading sample 0",
+        f"DataLoader: in batch 0, of the samples {named}",
+    ]
+
+
+def test_the_position_is_that_of_the_epoch():
+    loader = DataLoader(np.arange(5), 2, seed=0, shuffle=True)
+    assert (loader.state_dict()["position"], loader.state_dict()["epoch_seed"]) == (0, None)
+    positions = [loader.state_dict()["position"] for _ in loader]
+    assert positions == [1, 2, 3]
+    assert (loader.state_dict()["position"], loader.state_dict()["epoch_seed"]) == (0, None)
+    later = DataLoader(np.arange(5), 2, seed=0, shuffle=True)
+    later.load_state_dict(loader.state_dict())
+    assert len(list(later)) == 3  # a whole epoch: nothing was under way
 
 
 def test_a_memory_map_is_never_read_whole(tmp_path, monkeypatch):

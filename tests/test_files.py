@@ -17,6 +17,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn, optim
+from minigrad.io.checkpoints import latest
 from minigrad.io.tensors import DTYPES
 
 #: What reading a damaged file of a few kilobytes may take at most, in bytes.
@@ -368,6 +369,7 @@ HEADERS = {
     '{"x":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}': True,
     '{"x":{"dtype":"F32","shape":[-2],"data_offsets":[8,0]}}': True,
+    '{"x":{"dtype":"F32","shape":[-1,-2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[true,2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}}': True,
@@ -626,6 +628,7 @@ def test_the_format_stays_as_it_is(path):
     rest = [[name, ["tensor", f"{name} (2)"]] for name in ("parts.1", "parts.1 (2)")]
     expected = ["dict", [["numbers", ["list", numbers]], ["parts", parts], *rest]]
     expected[1][3][1][1] = "parts.1 (2) (2)"
+    assert latest() == str(path)
     metadata = mg.load_metadata(path)
     assert json.loads(metadata.pop("tree")) == expected
     assert metadata == {"minigrad.kind": "checkpoint", "version": "1"}

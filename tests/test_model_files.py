@@ -19,7 +19,7 @@ LAYERS = {
     "AvgPool1d": [nn.AvgPool1d(3, 2, 1, True, False), nn.AvgPool1d(2)],
     "Conv1d": [nn.Conv1d(4, 6, 3, 2, "valid", 2, 2, False), nn.Conv1d(1, 2, (3,), padding=((0, 1),))],
     "ConvTranspose1d": [nn.ConvTranspose1d(4, 6, 3, 2, 1, 1, 2, False, 1, dtype="float64")],
-    "MaxPool1d": [nn.MaxPool1d(3, (2,), 1, 2, True, True), nn.MaxPool1d(2)],
+    "MaxPool1d": [nn.MaxPool1d(3, (2,), 1, 2, True, True), nn.MaxPool1d(2, ceil_mode=True)],
     "MaxUnpool1d": [nn.MaxUnpool1d(3, (2,), 1)],
     "MaxUnpool2d": [nn.MaxUnpool2d(3, (2, 1), 1)],
     "Bilinear": [nn.Bilinear(3, 2, 4, False, dtype="float64")],
@@ -94,7 +94,7 @@ LAYERS = {
     "LogSigmoid": [nn.LogSigmoid()],
     "LogSoftmax": [nn.LogSoftmax(0)],
     "MSELoss": [nn.MSELoss("sum")],
-    "MaxPool2d": [nn.MaxPool2d(3, 2, 1, 2, True, True)],
+    "MaxPool2d": [nn.MaxPool2d(3, 2, 1, 2, True, True), nn.MaxPool2d(3, ceil_mode=True)],
     "ModuleDict": [nn.ModuleDict({"a": nn.ReLU(), "b": nn.Linear(2, 1)})],
     "ModuleList": [nn.ModuleList([nn.ReLU(), nn.Linear(2, 1)])],
     "MultiheadAttention": [nn.MultiheadAttention(4, 2, 0.1, False, 3, 5, True),
@@ -458,6 +458,31 @@ def test_a_hundred_problems_are_listed_and_no_more(path, count):
     listed = [f"unexpected {key!r}" for key in sorted(map(str, range(count)))]
     more = ["and more; the rest was not looked at"]
     assert lines == (listed if count <= 100 else listed[:100] + more)
+
+
+def test_the_format_stays_as_it_is(path):
+    """What is written today must be read by every version of the library: text, word for word."""
+    shared = nn.Linear(2, 2, bias=False)
+    model = nn.Sequential(shared, nn.Dropout(0.25), shared)
+    model[1].eval()
+    shared.weight.requires_grad = False
+    mg.save_model(model, path)
+    linear = {"in_features": 2, "out_features": 2, "bias": False, "dtype": "float32"}
+    parts = {
+        "0": ["layer", "Linear", linear],
+        "1": ["layer", "Dropout", {"p": 0.25, "generator": None}],
+        "2": ["same", "0"],
+    }
+    metadata = mg.load_metadata(path)
+    assert json.loads(metadata.pop("structure")) == {
+        "root": ["assembled", "Sequential", parts],
+        "shared": [["0.weight", "2.weight"]],
+        "frozen": ["0.weight"],
+        "eval": ["1"],
+    }
+    assert metadata == {"minigrad.kind": "model", "version": "1"}
+    mg.save_model(nn.Linear(2, 2), path)
+    assert json.loads(mg.load_metadata(path)["structure"])["shared"] == []
 
 
 def test_a_module_that_is_unknown_under_two_paths_is_named_once(path):

@@ -285,7 +285,7 @@ def _header(
 ) -> tuple[dict[str, str], dict[str, Entry], int]:
     """The text and the entries of a file's header, checked, and where the arrays begin."""
     length = int.from_bytes(start[:8], "little")
-    if size < 8 or length > min(size - 8, LONGEST_HEADER):
+    if length > min(size - 8, LONGEST_HEADER):
         raise ValueError(f"its header would have {length} bytes")
     if start[8:9] != b"{":
         raise ValueError("its header does not begin with {")
