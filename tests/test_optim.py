@@ -474,3 +474,223 @@ def test_the_minimum_of_a_cubic_is_found_from_any_two_points_around_it():
     broken = [at(0.0), Point(1.0, np.inf, np.zeros(1), 1.0)]
     for pair in ([at(0.5), at(0.5)], rising, line, broken):
         assert _between(*pair, 0.0, 3.0) == 1.5
+
+
+# -- L-BFGS, written down once more: every point at which it looks ---------------------------------
+
+
+def lowest_of_cubic(a, b, least, most):
+    """The minimum of the cubic through two points (t, loss, slope), by its coefficients."""
+    (t, f, s), (u, g, r) = sorted([a, b])
+    middle = (least + most) / 2
+    if t == u:
+        return middle
+    h = u - t
+    c2, c3 = (3 * (g - f) / h - 2 * s - r) / h, (s + r - 2 * (g - f) / h) / h / h
+    inside = c2 * c2 - 3 * c3 * s
+    if not 0 <= inside < np.inf:
+        return middle
+    below = np.sqrt(inside) + c2  # the root of the slope where the curve turns upwards
+    return min(max(t - s / below, least), most) if below else middle
+
+
+def search_by_hand(at, start, t, small):
+    """Nocedal and Wright, algorithms 3.5 and 3.6; points are (t, loss, slope, largest of g)."""
+    _, loss, slope, _ = start
+    tried = []
+
+    def look(t):
+        tried.append((t, *at(t)))
+        p = tried[-1]
+        return p, not p[1] <= loss + 1e-4 * p[0] * slope, abs(p[2]) <= -0.9 * slope
+
+    low = start
+    for i in range(25):
+        p, too_high, flat = look(t)
+        if too_high or (i and p[1] >= low[1]):
+            high = p
+            break
+        if flat:
+            return p, tried
+        if p[2] >= 0:
+            low, high = p, low
+            break
+        low, t = p, lowest_of_cubic(low[:3], p[:3], 1.01 * p[0], 10 * p[0])
+    else:
+        return low, tried
+    while len(tried) < 25 and abs(high[0] - low[0]) * low[3] >= small:
+        near, far = min(low[0], high[0]), max(low[0], high[0])
+        edge = 0.1 * (far - near)
+        p, too_high, flat = look(lowest_of_cubic(low[:3], high[:3], near + edge, far - edge))
+        if too_high or p[1] >= low[1]:
+            high = p
+        elif flat:
+            return p, tried
+        else:
+            low, high = p, low if p[2] * (high[0] - low[0]) >= 0 else high
+    return low, tried
+
+
+#: Losses along a line, and their slopes.
+LINES = {
+    "parabola": (lambda t: (t - 3) ** 2, lambda t: 2 * (t - 3)),
+    "steep": (lambda t: np.exp(2 * t) - 40 * t, lambda t: 2 * np.exp(2 * t) - 40),
+    "waves": (lambda t: 0.3 * np.sin(7 * t) - t + t * t / 9, lambda t: 2.1 * np.cos(7 * t) - 1 + 2 * t / 9),
+    "falling": (lambda t: -(t**1.5) - t, lambda t: -1.5 * t**0.5 - 1),
+    "corner": (lambda t: abs(t - 1.3) + 0.1 * t**3, lambda t: np.sign(t - 1.3) + 0.3 * t * t),
+    "wall": (lambda t: -(t**1.5) - t if t < 0.7 else np.inf, lambda t: -1.5 * t**0.5 - 1 if t < 0.7 else np.nan),
+    "hole": (lambda t: -(t**1.5) - t if t < 0.7 else np.nan, lambda t: -1.5 * t**0.5 - 1 if t < 0.7 else np.nan),
+    "uphill": (lambda t: -1e-9 * t + t**2, lambda t: -1e-9 + 2 * t),
+    "quartic": (lambda t: (t - 1) ** 4 - 0.1 * t, lambda t: 4 * (t - 1) ** 3 - 0.1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("t", [1e-3, 0.4, 1.0, 8.0])
+@pytest.mark.parametrize("name", LINES)
+def test_the_line_search_looks_where_the_textbook_does(name, t):
+    from minigrad.optim.lbfgs import Point, strong_wolfe
+
+    loss, slope = LINES[name]
+    looked = []
+
+    def at(t):
+        looked.append(t)
+        return Point(t, float(loss(t)), np.array([0.0, -3.0 * slope(t)]), float(slope(t)))
+
+    with np.errstate(over="ignore"):
+        start = at(0.0)
+        for small in (0.0, 1e-9, 0.5):
+            del looked[:]
+            found, count = strong_wolfe(at, start, t, small)
+            (expected, *_), tried = search_by_hand(
+                lambda t: (float(loss(t)), float(slope(t)), abs(3.0 * slope(t))),
+                (0.0, start.loss, start.slope, abs(3.0 * start.slope)),
+                t,
+                small,
+            )
+            assert count == len(looked) == len(tried)
+            np.testing.assert_allclose(looked, [p[0] for p in tried], rtol=1e-7)
+            assert found.t == pytest.approx(expected, rel=1e-7)
+
+
+def moves_by_hand(f, x, steps, lr, max_iter, limit, least, small, history, wolfe):
+    """L-BFGS with the matrix H itself; the points at which it asks for the loss."""
+    asked, pairs, before = [], [], None
+
+    def look(x):
+        asked.append(x)
+        return f(x)
+
+    for _ in range(steps):
+        (loss, g), count = look(x), 1
+        if np.abs(g).max() <= least:
+            continue
+        for move in range(max_iter):
+            fresh = before is None
+            if not fresh:
+                y, s = g - before[0], before[1]
+                if y @ s > 1e-10:
+                    pairs = [*pairs, (y, s)][-history:]
+                    scale = (y @ s) / (y @ y)
+            h = np.eye(len(x)) * (scale if pairs else 1.0)
+            for y, s in pairs:
+                turn = np.eye(len(x)) - np.outer(s, y) / (y @ s)
+                h = turn @ h @ turn.T + np.outer(s, s) / (y @ s)
+            d = -h @ g
+            t = min(1.0, 1.0 / np.abs(g).sum()) * lr if fresh else lr
+            if g @ d >= -small:
+                break
+            old, at, gone = loss, x, g
+            if wolfe:
+                line = {}
+
+                def along(t, at=at, d=d, line=line):
+                    line[t] = look(at + t * d)
+                    value, g = line[t]
+                    return value, g @ d, np.abs(g).max()
+
+                start = (0.0, loss, g @ d, np.abs(g).max())
+                (t, loss, *_), tried = search_by_hand(along, start, t, small)
+                count += len(tried)
+                g = line[t][1] if t else g
+                x = at + t * d
+            else:
+                x = at + t * d
+                if move < max_iter - 1:
+                    loss, g = look(x)
+                    count += 1
+            before = gone, t * d
+            ends = count >= limit, np.abs(g).max() <= least, np.abs(t * d).max() <= small
+            if any(ends) or abs(loss - old) < small:
+                break
+    return asked, x
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"lr": 0.3},
+        {"max_iter": 3},
+        {"max_iter": 9},  # 11 evaluations
+        {"max_eval": 5},
+        {"history": 2},
+        {"history": 1},
+        {"least": 0.5},
+        {"small": 0.02},
+        {"small": 0.3},
+        {"steps": 3, "max_iter": 2},
+        {"steps": 3, "max_iter": 1},
+        {"steps": 2, "max_iter": 4, "lr": 1e-3},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("wolfe", [False, True])
+def test_lbfgs_looks_where_the_textbook_does(wolfe, changed):
+    wanted = {"steps": 1, "lr": 1.0, "max_iter": 20, "max_eval": None, "history": 100,
+              "least": 1e-7, "small": 1e-9} | changed  # fmt: skip
+    scales = np.array([1.0, 4.0, 9.0, 0.5, 2.0])
+
+    def losses(x):
+        return (scales * (x - 1) ** 2).sum() + 0.1 * (x[1:] * x[:-1]).sum() ** 2
+
+    def reference(x):
+        cross = (x[1:] * x[:-1]).sum()
+        g = 2 * scales * (x - 1)
+        g[:-1] += 0.2 * cross * x[1:]
+        g[1:] += 0.2 * cross * x[:-1]
+        return losses(x), g
+
+    start = np.array([-1.0, 0.5, 2.0, 3.0, 0.1])
+    params = [mg.tensor(part, requires_grad=True) for part in (start[:2], start[2:].reshape(3, 1))]
+    unused = mg.tensor(np.ones((2, 2)), requires_grad=True)
+    optimizer = optim.LBFGS(
+        [*params, unused],
+        lr=wanted["lr"],
+        max_iter=wanted["max_iter"],
+        max_eval=wanted["max_eval"],
+        tolerance_grad=wanted["least"],
+        tolerance_change=wanted["small"],
+        history_size=wanted["history"],
+        line_search_fn="strong_wolfe" if wolfe else None,
+    )
+    asked = []
+
+    def closure():
+        optimizer.zero_grad()
+        x = mg.concatenate([p.reshape(-1) for p in params])
+        asked.append(x.numpy().copy())
+        loss = losses(x)
+        loss.backward()
+        return loss
+
+    first = [optimizer.step(closure).item() for _ in range(wanted["steps"])]
+    limit = wanted.pop("max_eval") or wanted["max_iter"] * 5 // 4
+    expected, end = moves_by_hand(reference, start, limit=limit, wolfe=wolfe, **wanted)
+    assert len(asked) == len(expected)
+    np.testing.assert_allclose(asked, expected, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        np.concatenate([p.numpy().ravel() for p in params]), end, rtol=1e-6, atol=1e-9
+    )
+    assert first[0] == pytest.approx(reference(start)[0], rel=1e-12)
+    np.testing.assert_array_equal(unused.numpy(), np.ones((2, 2)))
