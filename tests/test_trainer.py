@@ -15,7 +15,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.data import ArrayDataset, DataLoader
-from minigrad.training import progress
+from minigrad.training import batches, progress
 from minigrad.training.callbacks import Callback
 
 
@@ -383,6 +383,68 @@ def test_weights_that_are_nan_already_are_named(points):
 # -- what is shown ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("settings", "shown"),
+    [
+        ({}, "Adam(lr=0.001), loss cross_entropy, metrics accuracy"),
+        ({"metrics": ()}, "Adam(lr=0.001), loss cross_entropy"),
+        ({"loss": "mse", "optimizer": "sgd"}, "SGD(lr=0.001), loss mse_loss"),
+        (
+            {"loss": lambda a, b: a.sum(), "accumulate": 1},
+            "Adam(lr=0.001), loss <lambda> (your own)",
+        ),
+        (
+            {"metrics": "top_5", "clip_norm": 0.5, "clip_value": 2, "accumulate": 2},
+            "Adam(lr=0.001), loss cross_entropy, metrics top_5, clip_norm=0.5, clip_value=2, accumulate=2",
+        ),
+    ],
+)  # fmt: skip
+def test_a_trainer_shows_its_settings(settings, shown):
+    made = mg.Trainer(nn.Linear(200, 6), **settings)
+    assert repr(made) == f"Trainer(Linear of 1,206 parameters, {shown}, 0 epochs done)"
+
+
+def test_judging_draws_no_random_numbers(points):
+    made = mg.Trainer(nn.Sequential(model(), nn.Dropout(0.5)))
+    mg.manual_seed(4)
+    expected = mg.rand(3).tolist()
+    for call in (made.evaluate, made.score, lambda x, _: made.predict(x)):
+        mg.manual_seed(4)
+        call(*points)
+        assert mg.rand(3).tolist() == expected
+
+
+def test_optimizers_by_name_are_those_of_the_library():
+    every = {n.lower(): k for n, k in vars(optim).items() if isinstance(k, type)}
+    known = {n: k for n, k in every.items() if issubclass(k, optim.Optimizer) and n != "optimizer"}
+    for name, kind in known.items():
+        for given in (name, name.upper(), kind):
+            assert type(mg.Trainer(nn.Linear(2, 2), given).optimizer) is kind
+    for wrong in ("optimizer", "clip_grad_norm_", "lr_scheduler", "parambuffer"):
+        with pytest.raises(ValueError, match="unknown optimizer") as caught:
+            mg.Trainer(nn.Linear(2, 2), wrong)
+        assert sorted(str(caught.value).partition("known are ")[2].split(", ")) == sorted(known)
+
+
+@pytest.mark.parametrize(
+    ("count", "fraction", "trained"),
+    [(2, 0.5, 1), (3, 0.1, 2), (3, 0.99, 0), (10, 0.3, 7), (1, 0.5, 0)],
+)
+def test_validation_split_needs_a_sample_in_each_part(count, fraction, trained):
+    x, y = np.arange(2.0 * count).reshape(count, 2), np.arange(count)
+    if not trained:
+        with pytest.raises(
+            ValueError, match=f"leaves 0 of {count} samples to train on and {count}"
+        ):
+            batches.validation_split(x, y, fraction, None)
+        return
+    first, labels, (rest, others) = batches.validation_split((x, x), y, fraction, None)
+    assert [labels.tolist(), others.tolist()] == [[*range(trained)], [*range(trained, count)]]
+    for a, b in zip(first, rest, strict=True):
+        np.testing.assert_array_equal(np.concatenate([a, b]), x)
+        assert len(a) == trained
+
+
 def test_verbose_0_is_silent_and_2_is_a_line_per_epoch(points, capsys):
     mg.Trainer(model()).fit(*points, epochs=2, verbose=0)
     assert capsys.readouterr() == ("", "")
@@ -436,6 +498,43 @@ def test_a_bar_fits_the_terminal_and_keeps_its_values(points, capsys, monkeypatc
     assert shown == [width in (None, 120), width in (None, 120, 80, 70), width not in (50, 40, 20),
                      width not in (40, 20)]  # fmt: skip
     assert re.fullmatch(rf"Epoch 1/1 5/5 (\|█+\|)? ?{values}  [\d.]+ ms/step", drawn[-1])
+
+
+@pytest.mark.parametrize("steps", [0, 1])
+@pytest.mark.parametrize("total", [None, 4, 8, 100])
+def test_a_bar_of_any_width_shows_as_much_as_fits(total, steps, capsys, monkeypatch):
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: 0.0))
+    bar = progress.Bar()
+    bar.begin(1, 3, total, 0)
+    bar.steps, bar.now = steps, 2.0 * steps  # two seconds a step
+    figures, done = ["loss 0.2500", "accuracy 1.0000"], 4
+    count = "4" if total is None else f"4/{total}"
+    left = {8: ["0:08 left"], 100: ["3:12 left"]}.get(total, [])
+    times = ["2 s/step", *left] if steps else []
+    drawn = {}
+    for width in [*range(22, 90), None]:
+        for whole in (False, True):
+            capsys.readouterr()
+            bar._draw(done, {"loss": 0.25, "accuracy": 1.0, "matrix": np.eye(2)}, width, whole)
+            line = capsys.readouterr().err.split("\r")[-1].rstrip()
+            drawn[width, whole] = re.sub(r"\|[█▏▎▍▌▋▊▉ ]*\|", lambda m: f"|{len(m[0]) - 2}|", line)
+    for (width, whole), line in drawn.items():
+        room = 1000 if width is None else width - 1
+        # The time of a step makes room first, then the time left.
+        choices = [[*figures, *times[i:]] for i in range(len(times) + 1)]
+        texts = [["Epoch 2/3 " + count, *choice] for choice in choices]
+        lines = [text for text in texts if len("  ".join(text)) <= room or whole]
+        head, *shown = lines[0] if lines else texts[-1]
+        rest = room - len("  ".join([head, *shown])) - 2
+        if total is not None and rest >= progress.NARROWEST:
+            expected = f"{head} |{min(20, rest)}| {'  '.join(shown)}"
+        else:
+            expected = "  ".join([head, *shown])
+        if len(expected) > room and not whole:
+            expected = expected[: room - 1] + "…"
+        assert line == expected
+    bar.close()
 
 
 def test_a_notebook_with_ipywidgets_shows_a_widget(monkeypatch):

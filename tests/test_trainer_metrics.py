@@ -281,3 +281,37 @@ def test_the_score_is_that_of_the_accuracy_that_was_given():
         trainer = mg.Trainer(same, "sgd", loss, (metrics.Accuracy(threshold),))
         assert trainer.score(x, y) == score
     assert mg.Trainer(same, "sgd", loss, ()).score(x, y) == 0.5
+
+
+def test_the_score_is_that_of_an_accuracy_of_another_name():
+    x, y = np.array([[-1.0], [1.0], [3.0], [5.0]], np.float32), np.array([0, 0, 0, 1])
+    loss, same = "binary_cross_entropy_with_logits", mg.nn.Linear(1, 1, bias=False)
+    same.weight.assign([[1.0]])
+    low, high = metrics.Accuracy(0.0), metrics.Accuracy(4.0)
+    low.name, high.name = "low", "high"
+    assert mg.Trainer(same, "sgd", loss, (low, high)).score(x, y) == 0.5
+    assert mg.Trainer(same, "sgd", loss, (high, low)).score(x, y) == 1.0
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "binary_cross_entropy_with_logits"])
+@pytest.mark.parametrize("dtype", [np.int64, bool, np.float32])
+def test_the_threshold_goes_with_the_loss_and_belongs_to_class_0(loss, dtype):
+    middle = 0.5 if loss == "binary_cross_entropy" else 0.0
+    outputs = np.array([[middle - 0.25], [middle], [middle + 2**-20], [middle + 0.25]], np.float32)
+    same = mg.nn.Linear(1, 1, bias=False)
+    same.weight.assign([[1.0]])
+    made = mg.Trainer(same, "sgd", loss)
+    right = np.array([0, 0, 1, 1], dtype)
+    assert made.score(outputs, right) == made.evaluate(outputs, right)["accuracy"] == 1.0
+    for i in range(4):
+        wrong = right.copy()
+        wrong[i] = 1 - right[i]
+        assert made.score(outputs, wrong) == 0.75
+
+
+def test_yes_and_no_are_classes_too():
+    x, y = np.eye(4, dtype=np.float32), np.array([True, False, True, True])
+    made = mg.Trainer(mg.nn.Linear(4, 2), "sgd")
+    assert made.evaluate(x, y) == made.evaluate(x, y.astype(np.int64))
+    assert made.loss.target(y, (4, 2), np.float32).dtype == np.int64
+    assert made.loss.target(y.astype(np.int8), (4, 2), np.float32).dtype == np.int8

@@ -11,7 +11,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import callbacks, nn, optim
 from minigrad.data import ArrayDataset, DataLoader
-from minigrad.training.lr_finder import LearningRates
+from minigrad.training.lr_finder import LearningRates, search
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(47, 3)).astype(np.float32)
@@ -278,6 +278,64 @@ def test_a_search_finds_a_rate_that_learns_and_changes_nothing(tmp_path):
     assert b"<svg" in (tmp_path / "rates.svg").read_bytes()
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), found.losses)
     assert figure.axes[0].lines[1].get_xdata()[0] == found.suggestion
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [3.0, 2.0, 1.0, 1.0, 1.0],
+        [1.0, 1.0, 1.0, 40.0, 1.0],  # smoothed, more than four times the least
+        [1.0, 1.0, 1.0, 9.0, 9.0],
+        [2.0, 2.0, 2.0, np.inf, 1.0],
+        [-1.0, -2.0, 8.0, 50.0, 50.0],  # a loss below 0 says nothing of several times
+        [0.0, 0.0, 0.0, 5.0, 5.0],
+        [3.0, 1.0, 2.0],
+    ],
+    ids=str,
+)
+def test_a_search_by_hand(given):
+    groups, seen, losses = [{"lr": 0.2}, {"lr": 0.1}, {"lr": 0.0}], [], iter(given)
+
+    def step(batch):
+        seen.append((batch, [group["lr"] for group in groups]))
+        return next(losses)
+
+    found = search(step, ["a", "b"], groups, 1e-3, 10.0, len(given))
+    rates, smoothed, total = [], [], 0.0
+    for i, loss in enumerate(given):
+        if not np.isfinite(loss):
+            break
+        total = 0.9 * total + 0.1 * loss
+        rates.append(1e-3 * 1e4 ** (i / (len(given) - 1)))
+        smoothed.append(total / (1 - 0.9 ** (i + 1)))
+        if min(smoothed) > 0 and smoothed[-1] > 4 * min(smoothed):
+            break
+    assert len(found.rates) == len(rates)
+    np.testing.assert_allclose(found.rates, rates, rtol=1e-12)
+    np.testing.assert_allclose(found.losses, smoothed, rtol=1e-12)
+    assert [batch for batch, _ in seen] == ["a", "b", "a", "b", "a"][: len(seen)]
+    for (_, lrs), rate in zip(seen, rates, strict=False):
+        np.testing.assert_allclose(lrs, [rate, rate / 2, 0.0])
+
+
+def test_a_search_needs_three_steps_and_a_batch():
+    def step(losses):
+        waiting = iter(losses)
+        return lambda _: next(waiting)
+
+    for finite in (0, 1, 2, 3):
+        losses = [1.0] * finite + [np.nan] * 9
+        if finite == 3:
+            assert len(search(step(losses), "ab", [{"lr": 0.1}], 0.5, 2.0, 5).rates) == 3
+            continue
+        with pytest.raises(ValueError, match=f"after {finite} steps, .* of 0.5; .* start=0.0005$"):
+            search(step(losses), "ab", [{"lr": 0.1}], 0.5, 2.0, 5)
+    with pytest.raises(ValueError, match="lr_find: there is no batch"):
+        search(step([1.0]), [], [{"lr": 0.1}], 0.5, 2.0, 5)
+    # A rate of 0 keeps its group where it is.
+    groups = [{"lr": 0.0}]
+    search(step([1.0] * 3), "ab", groups, 0.5, 2.0, 3)
+    assert groups[0]["lr"] == 0.0
 
 
 def test_the_suggestion_is_where_the_loss_falls_fastest():

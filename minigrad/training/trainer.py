@@ -648,11 +648,11 @@ class Trainer:
                 f"score is the accuracy of a classifier; with loss {self.loss.name} use "
                 f"evaluate, and metrics=('mae',)"
             )
-        given = [m for m in self.metrics if isinstance(m, Accuracy)]
+        given = (m for m in self.metrics if isinstance(m, Accuracy))
+        metric = next(given, Accuracy(self.loss.threshold))
         source = batches.batches_of(x, y, batch_size, False, "score")
         check_data("", source, self.model, self.loss, self.metrics)
-        judged = self._judge(source, given[:1] or [Accuracy(self.loss.threshold)])
-        return float(judged["accuracy"])
+        return float(self._judge(source, [metric])[metric.name])
 
     def _judge(
         self,
