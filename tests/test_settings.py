@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from numpy.typing import DTypeLike
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
-from minigrad.engine.settings import checked
+from minigrad.engine.settings import Interval, checked
 from minigrad.kernels.in_place import add_square, overflow_noted, square
 
 
@@ -78,6 +80,139 @@ def test_numbers_become_those_of_python():
 def test_what_a_signature_rules_out(call, message):
     with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
         call()
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "inside", "outside"),
+    [
+        ("[0, 1]", "between 0 and 1", [0, 0.5, 1], [-0.1, 1.1]),
+        ("[0, 1)", "in [0, 1)", [0, 0.5], [-0.1, 1, 1.5]),
+        ("(0, 1]", "in (0, 1]", [0.5, 1], [-1, 0, 1.1]),
+        ("(-1, 1)", "in (-1, 1)", [-0.5, 0, 0.5], [-1, 1, 2]),
+        ("[0, inf)", "0 or more", [0, 1e300], [-1e-9, np.inf]),
+        ("(0, inf)", "above 0", [1e-9, 1e300], [-1, 0, np.inf]),
+        ("[2, inf)", "at least 2", [2, 3], [1, np.inf]),
+        ("[1, inf]", "in [1, inf]", [1, np.inf], [0]),
+        ("(-inf, inf)", "finite", [-1e300, 0, 1e300], [-np.inf, np.inf]),
+        ("(-inf, 3)", "in (-inf, 3)", [-1e300, 2], [3, 4, -np.inf]),
+    ],
+)
+def test_a_range_holds_what_its_brackets_say(text, words, inside, outside):
+    interval = Interval(text)
+    assert interval.words() == words
+    assert all(map(interval.holds, inside))
+    assert not any(map(interval.holds, outside))
+
+
+class Long:
+    """A value of the user's whose text takes 90 letters, and one that has none."""
+
+    def __repr__(self):
+        return "x" * 90
+
+
+class Mute:
+    def __repr__(self):
+        raise RuntimeError
+
+
+class Holder:
+    named_parameters = None
+
+    def read(self):
+        return self
+
+
+@checked(parts="[0, inf)")
+def g(
+    parts: tuple[int, ...] = (1,),
+    names: Sequence[str] = (),
+    sizes: list[float] | None = None,
+    table: Mapping[str, int] | None = None,
+    mode: Literal["sum", "mean"] | int = "sum",
+    call: Callable[[int], int] | None = None,
+    anything: Any = None,
+    generator: Any = None,
+    dtype: DTypeLike = np.float32,
+    parameters: Iterable[Any] = (),
+    holder: Holder | None = None,
+    mixed: tuple[int, str] = (1, "a"),
+    number: float = 1.0,
+) -> dict[str, Any]:
+    return locals()
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({"parts": 3}, TypeError, "parts must be a tuple of several values, each an int, got 3"),
+        ({"parts": (1, "a")}, TypeError, "parts must be a tuple of several values, each an int, got (1, 'a')"),
+        ({"parts": (1, -2)}, ValueError, "parts must be 0 or more, got (1, -2)"),
+        ({"names": "ab"}, TypeError, "names must be a sequence of which each is a string, got 'ab'"),
+        ({"names": ["a", 1]}, TypeError, "names must be a sequence of which each is a string, got ['a', 1]"),
+        ({"names": {"a": 1}}, TypeError, "names must be a sequence of which each is a string, got {'a': 1}"),
+        ({"sizes": [1.0, None]}, TypeError, "sizes must be a list of which each is a number or None, got [1.0, None]"),
+        ({"sizes": np.array(1.0)}, TypeError, "sizes must be a list of which each is a number or None, got array(1.)"),
+        ({"table": [("a", 1)]}, TypeError, "table must be a mapping or None, got [('a', 1)]"),
+        ({"mode": "max"}, ValueError, "mode must be 'sum' or 'mean', got 'max'"),
+        ({"mode": 2.5}, TypeError, "mode must be 'sum' or 'mean' or an int, got 2.5"),
+        ({"call": 3}, TypeError, "call must be a function or None, got 3"),
+        ({"generator": 3}, TypeError, "generator must be None or a np.random.Generator, got 3"),
+        ({"dtype": 3}, TypeError, "dtype must be a numeric dtype, got 3; a shape is one tuple"),
+        ({"dtype": "U1"}, TypeError, "dtype must be a numeric dtype, got 'U1'"),
+        ({"parameters": nn.Identity()}, TypeError, "parameters must be an iterable, got Identity(); write model.parameters()"),
+        ({"holder": Holder}, TypeError, "holder must be a Holder or None, got <class 'test_settings.Holder'>; write Holder()"),
+        ({"holder": int}, TypeError, "holder must be a Holder or None, got <class 'int'>; write int()"),
+        ({"mixed": (1,)}, ValueError, "mixed must be a tuple of 2 values, each an int, got (1,)"),
+        ({"mixed": (1, 2)}, TypeError, "mixed must be a tuple of 2 values, each an int, got (1, 2)"),
+        ({"mixed": 1}, TypeError, "mixed must be a tuple of 2 values, each an int, got 1"),
+        ({"number": Long()}, TypeError, f"number must be a number, got {'x' * 77}..."),
+        ({"number": "y" * 78}, TypeError, f"number must be a number, got '{'y' * 78}'"),
+        ({"number": "y" * 79}, TypeError, f"number must be a number, got '{'y' * 76}..."),
+        ({"number": Mute()}, TypeError, "number must be a number, got Mute"),
+        ({"number": np.ones(9)}, TypeError, "number must be a number, got ndarray of shape (9,)"),
+        ({"number": np.ones(8)}, TypeError, "number must be a number, got array([1., 1., 1., 1., 1., 1., 1., 1.])"),
+        ({"number": np.array(True)}, TypeError, "number must be a number, got array(True); no gradient flows through a setting, pass .item() to leave the graph"),
+        ({"number": 1j}, TypeError, "number must be a number, got 1j"),
+    ],
+)  # fmt: skip
+def test_what_each_kind_of_annotation_rules_out(given, error, message):
+    with pytest.raises(error, match=f"^{re.escape(f'g: {message}')}$"):
+        g(**given)
+
+
+def test_a_method_in_the_place_of_its_result_is_told():
+    with pytest.raises(TypeError, match=r"holder must be a Holder.*; call it, read\(\)$"):
+        g(holder=Holder().read)
+
+
+def test_what_each_kind_of_annotation_takes():
+    rng = np.random.default_rng(0)
+    assert g([np.int64(2), 3])["parts"] == (2, 3)
+    assert g(())["parts"] == ()
+    assert g(sizes=np.array([1, 2]))["sizes"] == [1, 2]
+    assert type(g(sizes=np.array([1, 2]))["sizes"]) is list
+    assert g(sizes=None)["sizes"] is None
+    assert g(table={"a": 1})["table"] == {"a": 1}
+    assert (g(mode="mean")["mode"], g(mode=3)["mode"]) == ("mean", 3)
+    assert g(call=len)["call"] is len
+    assert g(anything=rng)["anything"] is rng
+    assert g(generator=rng)["generator"] is rng
+    assert (g(dtype=None)["dtype"], g(dtype="float64")["dtype"]) == (np.float32, "float64")
+    parameters = iter([1])
+    assert g(parameters=parameters)["parameters"] is parameters
+    assert g(names=("a",), mixed=[2, "b"])["mixed"] == (2, "b")
+    whole, real = g(number=np.uint8(3))["number"], g(number=mg.tensor(0.5))["number"]
+    assert [(type(n), n) for n in (whole, real)] == [(int, 3), (float, 0.5)]
+
+
+def test_a_range_for_an_argument_that_is_not_checked_is_a_mistake():
+    @checked(nothing="[0, 1]")
+    def h(x: float) -> float:
+        return x
+
+    with pytest.raises(TypeError, match=r"^checked: .*h has no checked argument nothing$"):
+        h(1.0)
 
 
 CLASSES = [

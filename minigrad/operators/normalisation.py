@@ -48,8 +48,9 @@ def normalize(
     x: Array,
     weight: Array = None,
     bias: Array = None,
-    axis: tuple[int, ...] = (0,),
-    eps: float = 1e-5,
+    *,
+    axis: tuple[int, ...],
+    eps: float,
     moments: tuple[Array, Array] | None = None,
 ) -> Array:
     """`(x - mean) / sqrt(var + eps) * weight + bias`: moments over ``axis``, the variance biased.
@@ -72,8 +73,9 @@ def _normalize(
     """``normalize``, in float64 where the squares of float32 numbers overflow."""
     known = moments or (_moments(x, axis) if x.size else None)
     if known and x.dtype == np.float32 and not np.isfinite(known[1]).all():
-        return normalize(x.astype(np.float64), weight, bias, axis, eps).astype(x.dtype)
-    return normalize(x, weight, bias, axis, eps, known)
+        x, dtype = x.astype(np.float64), x.dtype
+        return normalize(x, weight, bias, axis=axis, eps=eps).astype(dtype)
+    return normalize(x, weight, bias, axis=axis, eps=eps, moments=known)
 
 
 def _check_eps(name: str, eps: Any) -> None:
@@ -388,7 +390,7 @@ def instance_norm(
         mean, var = (np.mean(m, axis=0).ravel() for m in moments)
         _follow(running_mean, mean, momentum, name)
         _follow(running_var, var * (count / (count - 1)), momentum, name)
-    return normalize(input, weight, bias, axis, eps, moments)
+    return normalize(input, weight, bias, axis=axis, eps=eps, moments=moments)
 
 
 @composite_of_floats(
