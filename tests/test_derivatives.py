@@ -218,3 +218,34 @@ def test_hvp_is_curried_like_its_siblings():
             mg.hvp(lambda x: (x**3).sum(), **given)
     with pytest.raises(ValueError, match="hvp: x has shapes"):
         product(X, V[:2], W)
+
+
+def test_a_vjp_may_be_asked_many_times():
+    _, back = mg.vjp(lambda x: x * x, X)
+    for v in (V, 2 * V, V):
+        np.testing.assert_allclose(back(v)[0], 2 * X * v)
+
+
+@pytest.mark.parametrize(
+    ("argnums", "error"),
+    [(1, ValueError), (-2, ValueError), ((0, 1), ValueError), ((0, -2), ValueError),
+     (0.5, TypeError), ("0", TypeError), (None, TypeError), ((0, None), TypeError)],
+)  # fmt: skip
+def test_the_number_of_an_argument_is_one_of_those_given(argnums, error):
+    with pytest.raises(error, match="argnums"):
+        mg.grad(lambda x: (x * x).sum(), argnums)(X)
+
+
+def test_a_branch_without_a_gradient_does_not_end_the_pass():
+    """Its nodes are met among others that have one, whichever is older."""
+
+    @mg.custom_gradient
+    def closed(x):
+        return x * 1.0, lambda g: None
+
+    x = mg.tensor(X, requires_grad=True)
+    first = x * 2.0
+    hidden = mg.sin(x)
+    second = x * 3.0
+    (first + closed(hidden * second) + second).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.full(3, 5.0))

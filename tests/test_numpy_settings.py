@@ -136,6 +136,12 @@ quantile(x, 0.37, method="higher")
 quantile(x, 0.37, method="midpoint")
 quantile(x, 0.37, axis=1, method="nearest")
 quantile(x, [[0.0, 1.0]], axis=0)
+quantile(x, [0.13, 0.61, 0.97], axis=0, method="hazen")
+quantile(x, [0.13, 0.61, 0.97], axis=1, method="weibull")
+quantile(x, [0.13, 0.61, 0.97], axis=0, method="interpolated_inverted_cdf")
+quantile(x, [0.13, 0.61, 0.97], axis=1, method="median_unbiased")
+quantile(x, [0.13, 0.61, 0.97], axis=0, method="normal_unbiased")
+quantile(x, [0.13, 0.61, 0.97], axis=1, method="normal_unbiased")
 percentile(x, 30, axis=0, keepdims=True)
 percentile(x, [10, 50], axis=1, method="lower")
 percentile(x, 100 * P, method="midpoint")
@@ -322,6 +328,8 @@ pad(x, ((1, 2), (3, 0)), mode="wrap")
 pad(x, 5, mode="wrap")
 pad(x, ((1, 2), (3, 0)), mode="mean")
 pad(x, 1, mode="mean", stat_length=2)
+pad(x, 1, mode="mean", stat_length=9)
+pad(x, ((1, 1), (1, 0)), mode="maximum", stat_length=((5, 1), (1, 9)))
 pad(x, ((2, 1), (0, 2)), mode="maximum", stat_length=((1, 2), (3, 2)))
 pad(x, ((2, 1), (0, 2)), mode="minimum")
 pad(x, 2, mode="minimum", stat_length=2)
@@ -500,6 +508,13 @@ linalg.eigvalsh(h)
 linalg.svdvals(x)
 linalg.svdvals(t)
 linalg.lstsq(x.T, v)[0]
+linalg.lstsq(x.T, v, rcond=0.01)[0]
+linalg.lstsq(x.T, v, rcond=-1)[0]
+linalg.lstsq(x.T, v)[1]
+linalg.lstsq(x.T, x.T[:, :2] + 1)[1]
+linalg.lstsq(x, u)[0]
+linalg.lstsq(x.T, v, rcond=0.0)[0]
+linalg.lstsq(x.T, v, rcond=0.5)[2]
 linalg.lstsq(x.T, x.T[:, :2])[0]
 linalg.trace(t)
 linalg.trace(t, offset=1)

@@ -6,7 +6,6 @@ samples. What is special about one operator is tested beside it, in ``test_opera
 
 import doctest
 import importlib
-import inspect
 import sys
 import zlib
 from collections.abc import Iterator
@@ -195,29 +194,6 @@ def test_the_table_in_the_docs_is_up_to_date(monkeypatch):
     if f"NumPy {version}." not in written:
         pytest.skip(f"the table has the names of another NumPy than {version}")
     assert document_operators.page() == written, "run python tools/document_operators.py"
-
-
-def _defaults(function: Any) -> dict[str, Any]:
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name.lstrip("_"): p.default for p in parameters if p.default is not p.empty}
-
-
-@pytest.mark.parametrize("name", sorted(OPERATORS))
-def test_a_rule_has_the_defaults_of_its_operator(name):
-    op = OPERATORS[name]
-    given = _defaults(op.declared)
-    for rule in {*op.rules, op.vjp_all} - {None}:
-        for argument, default in _defaults(rule).items():
-            assert repr(default) == repr(given[argument]), argument
-
-
-def test_an_operator_that_others_call_has_the_defaults_of_public_functions():
-    """Of ``conv2d_input_grad``, say, which has its stride and padding from ``conv2d``."""
-    public = {getattr(module, name) for module, name in public_functions()}
-    known = {(k, repr(v)) for function in public for k, v in _defaults(function).items()}
-    for op in OPERATORS.values():
-        given = {(k, repr(v)) for k, v in _defaults(op.declared).items() if v is not None}
-        assert given <= known, op.name
 
 
 # -- the value ---------------------------------------------------------------------------------------

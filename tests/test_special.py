@@ -160,3 +160,12 @@ def test_functions_of_scipy_record_themselves(name, arrays):
     mg.testing.check_grads(function, *x)
     with pytest.raises(TypeError, match=r"jv|airy|.numpy\(\)"):
         special.jv(0, given[0])
+
+
+@pytest.mark.parametrize("y", [0.5, 1.0, 3.0])
+def test_xlogy_at_0_has_the_derivatives_of_its_formula(y):
+    """x is 0, but y is positive: d/dx is log y, and d/dx d/dy is 1 / y."""
+    x, y = np.array(0.0), np.array(y)
+    np.testing.assert_allclose(mg.grad(mg.xlogy, (0, 1))(x, y), [np.log(y), 0.0], rtol=1e-15)
+    mixed = mg.grad(lambda x: mg.grad(mg.xlogy, 1)(x, mg.tensor(y)))(x)
+    np.testing.assert_allclose(mixed, 1 / y)

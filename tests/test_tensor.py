@@ -343,3 +343,55 @@ def test_an_array_that_is_written_to_afterwards_does_not_change_the_gradient(pro
     array[:] = 0.0
     y.sum().backward()
     np.testing.assert_array_equal(t.grad.numpy(), [3.0, 4.0])
+
+
+def test_membership_is_equality_of_an_element():
+    t = mg.tensor([1.0, 2.0])
+    assert 2.0 in t
+    assert 3.0 not in t
+    assert mg.tensor(1.0) in mg.tensor([1.0, 1.0])
+    assert 1.0 not in mg.zeros((0,))
+
+
+@pytest.mark.parametrize("draw", [mg.rand, mg.randn])
+def test_the_shape_of_drawn_numbers(draw):
+    assert [draw(*shape).shape for shape in ((), (4,), (2, 3), ((2, 3),), ((),))] == [
+        (), (4,), (2, 3), (2, 3), (),
+    ]  # fmt: skip
+    assert draw(2, requires_grad=True).requires_grad
+    assert not draw(2).requires_grad
+    assert (draw(2).dtype, draw(2, dtype=np.float64).dtype) == (np.float32, np.float64)
+
+
+@pytest.mark.parametrize("name", ["zeros", "ones"])
+def test_a_second_length_is_no_dtype(name):
+    make = getattr(mg, name)
+    with pytest.raises(
+        TypeError,
+        match=rf"^{name}: dtype must be a numeric dtype, got 3; a shape is one tuple$",
+    ):
+        make(2, 3)
+    assert make(2, bool).dtype == bool
+
+
+@pytest.mark.parametrize("flags", [(1, False), (False, 1), (None, True), (True, None)])
+def test_the_flags_of_backward_are_flags(flags):
+    x = mg.tensor(1.0, requires_grad=True)
+    with pytest.raises(TypeError, match="backward: retain_graph and create_graph must be True or"):
+        (x * x).backward(retain_graph=flags[0], create_graph=flags[1])
+
+
+def test_the_cotangent_that_a_pass_starts_from_cannot_be_written_to():
+    seen = []
+
+    @mg.custom_gradient
+    def f(x):
+        def gradient(g):
+            seen.append(g.numpy().flags.writeable or g._data.flags.writeable)
+            return g
+
+        return x * 1.0, gradient
+
+    x = mg.tensor([1.0], requires_grad=True)
+    f(x).backward()
+    assert seen == [False]

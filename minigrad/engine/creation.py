@@ -58,7 +58,7 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fal
     >>> zeros(2)
     tensor([0., 0.])
     """
-    return _track(np.zeros(shape, _no_second_length("zeros", shape, dtype)), requires_grad)
+    return _track(np.zeros(shape, dtype), requires_grad)
 
 
 @checked()
@@ -68,7 +68,7 @@ def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fals
     >>> ones(2)
     tensor([1., 1.])
     """
-    return _track(np.ones(shape, _no_second_length("ones", shape, dtype)), requires_grad)
+    return _track(np.ones(shape, dtype), requires_grad)
 
 
 @checked()
@@ -175,15 +175,6 @@ def full_like(a: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor
     tensor([7., 7.])
     """
     return Tensor(np.full_like(as_tensor(a)._data, fill_value, dtype=dtype))
-
-
-def _no_second_length(name: str, shape: Any, dtype: Any) -> Any:
-    if isinstance(dtype, int) and not isinstance(dtype, bool):
-        raise TypeError(
-            f"{name}: the second argument is the dtype, got {dtype}; "
-            f"give the shape as a tuple, {name}(({shape}, {dtype}))"
-        )
-    return dtype
 
 
 def _track(array: Any, requires_grad: bool) -> Tensor:

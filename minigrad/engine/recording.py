@@ -64,7 +64,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
         else:
             arrays.append(x)
             parents.append(None)
-            if x is not None or len(arrays) == 1:
+            if x is not None or op.variadic or len(arrays) == 1:
                 foreign = True
     try:
         if foreign:

@@ -265,4 +265,5 @@ def xlogy(x: Array, y: Array) -> Array:
     >>> xlogy(tensor([0.0, 2.0]), tensor([0.0, 1.0]))
     tensor([0., 0.])
     """
+    y = np.asarray(y, np.result_type(x, y))  # a Python number, too, in the digits of x
     return x * np.log(np.where((x == 0) & ~np.isnan(y), 1.0, y))
