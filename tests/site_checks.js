@@ -48,6 +48,10 @@ globalThis.site = {
   // What reaches beyond the window, unless it is in something that scrolls by itself.
   overflow() {
     const root = document.documentElement;
+    const right = (e) => e.getBoundingClientRect().right;
+    const cut = [...document.querySelectorAll("article span.math mjx-container")].filter((e) =>
+      !e.closest("table") && right(e) > right(e.closest("p, li, dd, dt, div")) + 1);
+    if (cut.length) return cut.map((e) => `cut off: ${e.textContent.slice(0, 80)}`);
     if (root.scrollWidth <= root.clientWidth) return [];
     const scrolls = (e) => e && e !== document.body && e !== root &&
       (/auto|scroll|hidden/.test(getComputedStyle(e).overflowX) || scrolls(e.parentElement));

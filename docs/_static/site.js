@@ -70,3 +70,20 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelector(".sidebar-drawer")?.setAttribute("aria-label", "All pages");
   document.querySelector(".toc-drawer")?.setAttribute("aria-label", "On this page");
 });
+
+// A formula among words that is wider than the column, on a phone, scrolls by itself.
+addEventListener("load", async () => {
+  await globalThis.MathJax?.startup?.promise;
+  const formulas = [...document.querySelectorAll("article span.math mjx-container")]
+    .filter((formula) => !formula.closest("table"));
+  const fit = () => {
+    for (const formula of formulas) {
+      formula.classList.remove("wide");
+      const room = formula.closest("p, li, dd, dt, div").getBoundingClientRect().width;
+      formula.classList.toggle("wide", formula.getBoundingClientRect().width > room);
+    }
+  };
+  fit();
+  addEventListener("resize", fit);
+  for (const formula of formulas) reachable.observe(formula);
+});
