@@ -68,6 +68,12 @@ def test_links_lead_somewhere(path):
     assert not broken(path)
 
 
+@each_document
+def test_links_have_words(path):
+    """Sphinx takes the title of the page where there are none, but GitHub shows nothing."""
+    assert not re.findall(r"(?<!!)\[\s*\]\([^)]*\)", text_of(path))
+
+
 NAME = re.compile(r"(?<![\w.])((?:mg|nn|optim|F)(?:\.\w+)+)")
 SPELLINGS = re.compile(r"<!-- the table of spellings -->.*?<!-- its end -->", re.DOTALL)
 #: Made up by a page, or PyTorch's.
