@@ -178,3 +178,13 @@ def test_with_every_label_ignored_the_mean_is_nan_and_the_gradient_zero(weight, 
     loss.backward()
     assert np.isnan(loss.item())
     np.testing.assert_array_equal(x.grad.numpy(), np.zeros((1, 3)))
+
+
+def test_labels_in_a_list_and_logits_in_an_array():
+    logits, labels = np.array([[1.0, 2.0], [0.5, -1.0]], np.float32), [1, 0]
+    expected = F.cross_entropy(mg.tensor(logits), mg.tensor(labels)).item()
+    for one in (logits, mg.tensor(logits), logits.tolist()):
+        for other in (labels, np.array(labels), mg.tensor(labels)):
+            found = F.cross_entropy(one, other)
+            assert found.dtype == np.float32
+            np.testing.assert_allclose(found.item(), expected, rtol=1e-6)

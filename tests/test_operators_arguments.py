@@ -13,6 +13,7 @@ from operator_calls import DIFFERENTIABLE
 from test_operators import cases, public_functions
 
 import minigrad as mg
+import minigrad.nn.functional as F
 from minigrad.engine.recording import run
 from minigrad.engine.tree import flatten
 from minigrad.operators.declare import OPERATORS
@@ -101,3 +102,118 @@ def test_a_python_number_is_weak_on_both_sides(function):
 
 def _outputs(result: Any) -> list[Any]:
     return [*result] if isinstance(result, (tuple, list)) else [result]
+
+
+@pytest.mark.parametrize("name", [n for n, op in OPERATORS.items() if op.numbers])
+def test_numbers_that_are_not_real_are_converted_or_refused(name):
+    op = OPERATORS[name]
+    for case in cases(name):
+        if not all(_is_float(a) for a in case.args) or case.flat[0].size == 0:
+            continue
+        whole = [np.rint(np.abs(a)).astype(np.int64) + 1 for a in case.flat]
+        single = [mg.Tensor(a) for a in whole]
+        found = case.function(*single, **case.metadata)
+        if op.numbers in ("float", "inexact"):
+            assert found.dtype.kind != "f" or found.dtype == np.float64, case
+            wide = case.function(*(a.astype(np.float64) for a in single), **case.metadata)
+            np.testing.assert_array_equal(found.numpy(), wide.numpy())
+        if op.numbers in ("float", "real"):
+            for i in range(len(whole)):
+                given = [
+                    mg.Tensor(a.astype(complex)) if j == i else mg.Tensor(a.astype(float))
+                    for j, a in enumerate(whole)
+                ]
+                with pytest.raises(
+                    TypeError,
+                    match=f"{op.shown}: expected real numbers, got {op.params[i]} of complex128",
+                ):
+                    case.function(*given, **case.metadata)
+
+
+def test_methods_have_the_defaults_of_their_functions():
+    seen = 0
+    for name in dir(mg.Tensor):
+        function, method = getattr(mg, name, None), getattr(mg.Tensor, name)
+        if name.startswith("_") or not callable(function) or not callable(method):
+            continue
+        known, given = _defaults(function), _defaults(method)
+        for argument in known.keys() & given.keys():
+            seen += 1
+            assert repr(given[argument]) == repr(known[argument]), (name, argument)
+    assert seen > 30
+
+
+#: Limits of settings: a call with the last value that is allowed, and with the first that is not.
+ONE, IMAGE = mg.ones((2, 4)), mg.ones((1, 2, 4, 4))
+LIMITS = {
+    "group_norm: num_groups": (lambda n: F.group_norm(IMAGE, n), 1, 0),
+    "local_response_norm: size": (lambda n: F.local_response_norm(IMAGE, n), 1, 0),
+    "polyder: m": (lambda n: mg.polyder(mg.ones(3), n), 0, -1),
+    "polyint: m": (lambda n: mg.polyint(mg.ones(3), n), 0, -1),
+    "diff: n": (lambda n: mg.diff(ONE, n), 0, -1),
+    "vander: N": (lambda n: mg.vander(mg.ones(3), n), 0, -1),
+    "bincount: minlength": (lambda n: mg.bincount([1, 0], minlength=n), 0, -1),
+    "bincount: place": (lambda n: mg.bincount([1, n]), 0, -1),
+    "max_unpool2d: place": (lambda n: F.max_unpool2d(IMAGE, np.full((1, 2, 4, 4), n), 2), 0, -1),
+    "max_unpool2d: last place": (lambda n: F.max_unpool2d(IMAGE, np.full((1, 2, 4, 4), n), 2), 63, 64),
+    "choose: last": (lambda n: mg.choose([n, n], [mg.ones(2), mg.zeros(2)]), 1, 2),
+    "choose: first": (lambda n: mg.choose([n, n], [mg.ones(2), mg.zeros(2)]), 0, -1),
+    "cross_entropy: label": (lambda n: F.cross_entropy(ONE, [n, 0]), 3, 4),
+    "cross_entropy: first label": (lambda n: F.cross_entropy(ONE, [n, 0]), 0, -1),
+    "nll_loss: label": (lambda n: F.nll_loss(ONE, [n, 0]), 3, 4),
+    "multi_margin_loss: label": (lambda n: F.multi_margin_loss(ONE, [n, 0]), 3, 4),
+    "multi_margin_loss: first label": (lambda n: F.multi_margin_loss(ONE, [n, 0]), 0, -1),
+    "label_smoothing": (lambda n: F.cross_entropy(ONE, [0, 1], label_smoothing=n), 1.0, 1.01),
+    "label_smoothing from": (lambda n: F.cross_entropy(ONE, [0, 1], label_smoothing=n), 0.0, -0.01),
+    "lstsq: rcond": (lambda n: np.linalg.lstsq(ONE, mg.ones(2), rcond=n), 0.5, np.nan),
+    "lstsq: infinite rcond": (lambda n: np.linalg.lstsq(ONE, mg.ones(2), rcond=n), -1.0, np.inf),
+    "quantile: q": (lambda n: mg.quantile(ONE, n), 1.0, 1.01),
+    "quantile: first q": (lambda n: mg.quantile(ONE, n), 0.0, -0.01),
+    "percentile: q": (lambda n: mg.percentile(ONE, n), 100.0, 100.5),
+    "conv2d: groups": (lambda n: F.conv2d(IMAGE, mg.ones((2, 2 // max(n, 1), 1, 1)), groups=n), 2, 0),
+    "conv2d: stride": (lambda n: F.conv2d(IMAGE, mg.ones((2, 2, 1, 1)), stride=n), 1, 0),
+    "conv2d: dilation": (lambda n: F.conv2d(IMAGE, mg.ones((2, 2, 1, 1)), dilation=n), 1, 0),
+    "conv2d: padding": (lambda n: F.conv2d(IMAGE, mg.ones((2, 2, 1, 1)), padding=n), 0, -1),
+    "conv2d: kernel": (lambda n: F.conv2d(IMAGE, mg.ones((2, 2, n, n))), 4, 5),
+    "conv_transpose2d: output_padding": (lambda n: F.conv_transpose2d(IMAGE, mg.ones((2, 1, 2, 2)), stride=2, output_padding=n), 1, 2),
+    "conv_transpose2d: first output_padding": (lambda n: F.conv_transpose2d(IMAGE, mg.ones((2, 1, 2, 2)), stride=2, output_padding=n), 0, -1),
+    "max_pool2d: kernel_size": (lambda n: F.max_pool2d(IMAGE, n), 1, 0),
+    "max_pool2d: padding": (lambda n: F.max_pool2d(IMAGE, 2, padding=n), 1, 2),
+    "avg_pool2d: stride": (lambda n: F.avg_pool2d(IMAGE, 2, n), 1, 0),
+    "avg_pool2d: padding": (lambda n: F.avg_pool2d(IMAGE, 2, padding=n), 1, 2),
+    "adaptive_avg_pool2d: output_size": (lambda n: F.adaptive_avg_pool2d(IMAGE, n), 1, 0),
+    "adaptive_max_pool2d: output_size": (lambda n: F.adaptive_max_pool2d(IMAGE, (n, 2)), 1, 0),
+    "interpolate: size": (lambda n: F.interpolate(IMAGE, n), 1, 0),
+    "interpolate: scale_factor": (lambda n: F.interpolate(IMAGE, scale_factor=n), 0.25, 0.2),
+    "batch_norm: momentum": (lambda n: F.batch_norm(IMAGE, None, None, training=True, momentum=n), 1, 1.1),
+    "batch_norm: eps": (lambda n: F.batch_norm(IMAGE, None, None, training=True, eps=n), 0, -1e-9),
+    "layer_norm: eps": (lambda n: F.layer_norm(ONE, 4, eps=n), 0, np.inf),
+    "rms_norm: eps": (lambda n: F.rms_norm(ONE, 4, eps=n), 0, -1e-9),
+    "gaussian_nll_loss: eps": (lambda n: F.gaussian_nll_loss(ONE, ONE, ONE, eps=n), 1e-9, 0.0),
+    "gaussian_nll_loss: var": (lambda n: F.gaussian_nll_loss(ONE, ONE, ONE * n), 0.0, -0.1),
+    "huber_loss: delta": (lambda n: F.huber_loss(ONE, ONE, delta=n), 1e-9, 0.0),
+    "smooth_l1_loss: beta": (lambda n: F.smooth_l1_loss(ONE, ONE, beta=n), 0.0, -0.1),
+    "dropout: p": (lambda n: F.dropout(ONE, n), 1.0, 1.01),
+    "one_hot: label": (lambda n: F.one_hot([0, n], 3), 2, 3),
+    "split": (lambda n: mg.split(ONE, n, axis=1), 1, 0),
+    "repeat": (lambda n: mg.repeat(ONE, n), 0, -1),
+    "matrix_power of no square": (lambda n: np.linalg.matrix_power(mg.ones((2, n)), 2), 2, 3),
+    "moveaxis": (lambda n: mg.moveaxis(ONE, n, 0), -2, -3),
+    "expand_dims": (lambda n: mg.expand_dims(ONE, n), 2, 3),
+    "rollaxis": (lambda n: mg.rollaxis(ONE, 0, n), 2, 3),
+    "take": (lambda n: mg.take(ONE, n, 1), -4, -5),
+    "delete": (lambda n: mg.delete(ONE, n, 1), 3, 4),
+    "insert": (lambda n: mg.insert(ONE, n, 0.0, 1), 4, 5),
+    "gradient": (lambda n: mg.gradient(mg.ones(n), edge_order=2), 3, 2),
+    "edge_order": (lambda n: mg.gradient(mg.ones(5), edge_order=n), 1, 0),
+    "partition": (lambda n: mg.partition(ONE, n), 3, 4),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_the_limits_of_settings(what):
+    call, allowed, refused = LIMITS[what]
+    with np.errstate(all="ignore"):
+        call(allowed)
+    with pytest.raises((ValueError, IndexError), match=r"^\w+(\.\w+)?: "):
+        call(refused)

@@ -597,3 +597,15 @@ def test_a_constant_that_is_watched_gathers_no_grad():
         tape.watch(x)
         x.backward()
         assert x.grad is None
+
+
+def test_a_tape_that_was_reset_gives_a_gradient_again():
+    x, tape = mg.tensor(3.0), mg.GradientTape()
+    for times in (2.0, 5.0):
+        with tape:
+            tape.watch(x)
+            y = x * times
+        assert tape.gradient(y, x).item() == times
+        with pytest.raises(RuntimeError):
+            tape.gradient(y, x)
+        tape.reset()

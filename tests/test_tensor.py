@@ -395,3 +395,11 @@ def test_the_cotangent_that_a_pass_starts_from_cannot_be_written_to():
     x = mg.tensor([1.0], requires_grad=True)
     f(x).backward()
     assert seen == [False]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("given", [np.float16, np.float32, np.float64])
+def test_a_cotangent_takes_the_dtype_of_its_tensor(dtype, given):
+    x = mg.tensor(np.ones(2, dtype), requires_grad=True)
+    (x * 1.0).backward(np.array([1.0, 2.0], given))
+    assert (x.grad.dtype, x.grad.tolist()) == (dtype, [1.0, 2.0])

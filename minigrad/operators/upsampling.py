@@ -137,8 +137,7 @@ def _nearest(x: Any, after: tuple[int, int], steps: list[float], offset: float) 
         # Whole factors: its gradient is a sum and no scatter.
         return sum_pool2d_grad(x, (n, c, *after), (i, j))
     rows, columns = (
-        np.minimum(((np.arange(m) + offset) * step).astype(int), n - 1)
-        for m, step, n in zip(after, steps, (h, w), strict=True)
+        ((np.arange(m) + offset) * step).astype(int) for m, step in zip(after, steps, strict=True)
     )
     return x[:, :, rows[:, None], columns]
 
