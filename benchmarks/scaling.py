@@ -372,6 +372,9 @@ def plot(figures: dict[str, Any]) -> None:
             if name == "DeepConvNet":
                 ax.set_ylabel("efficiency")
     axes[0, 0].legend(loc="lower left", fontsize=9)
+    kinds = {"exchange hidden behind the backward pass": "ko-", "not hidden": "k--"}
+    handles = [axes[0, 1].plot([], [], style, ms=4, lw=1)[0] for style in kinds.values()]
+    axes[0, 1].legend(handles, kinds, loc="lower left", fontsize=9)
     picture.tight_layout()
     PLOT.parent.mkdir(exist_ok=True)
     picture.savefig(PLOT, dpi=110, metadata={"Software": None})
