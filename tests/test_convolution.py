@@ -335,6 +335,33 @@ def test_other_impossible_windows(call, words):
         assert word in str(error.value)
 
 
+@pytest.mark.parametrize("steps", [(1, 1), (1, 3), (3, 2)])
+@pytest.mark.parametrize("gaps", [(1, 1), (3, 1), (1, 4), (4, 3)])
+@pytest.mark.parametrize("cuts", [(0, 0), (1, 0), (0, 2), (2, 1)])
+def test_a_transposed_convolution_spreads_each_pixel(steps, gaps, cuts):
+    draw = np.random.default_rng(0)
+    x, w = draw.normal(size=(2, 3, 4, 5)), draw.normal(size=(3, 2, 2, 3))
+    for extra in ((0, 0), (0, 1), (2, 0), (3, 2)):
+        settings = {"stride": steps, "padding": cuts, "dilation": gaps, "output_padding": extra}
+        if any(e >= max(s, d) for e, s, d in zip(extra, steps, gaps, strict=True)):
+            with pytest.raises(ValueError, match="must be less than stride="):
+                F.conv_transpose2d(x, w, **settings)
+            continue
+        # Each pixel times the kernel, added where it belongs, then the frame is cut off.
+        size = [
+            (n - 1) * s + d * (k - 1) + 1
+            for n, s, d, k in zip((4, 5), steps, gaps, (2, 3), strict=True)
+        ]
+        whole = np.zeros((2, 2, size[0] + extra[0], size[1] + extra[1]))
+        for i, j, a, b in np.ndindex(4, 5, 2, 3):
+            place = i * steps[0] + a * gaps[0], j * steps[1] + b * gaps[1]
+            whole[:, :, place[0], place[1]] += x[:, :, i, j] @ w[:, :, a, b]
+        expected = whole[
+            :, :, cuts[0] : whole.shape[2] - cuts[0], cuts[1] : whole.shape[3] - cuts[1]
+        ]
+        np.testing.assert_allclose(F.conv_transpose2d(x, w, **settings), expected, atol=1e-12)
+
+
 @pytest.mark.parametrize("shape", [(1, 1, 3.0, 3), (1, 1, 2.5, 3), 5, "abcd", None], ids=str)
 def test_a_shape_that_is_none_is_a_type_error(shape):
     with pytest.raises(TypeError, match=r"^col2im: x_shape must be four ints \(N, C, H, W\), got"):

@@ -21,6 +21,7 @@ from minigrad.kernels import (
     current,
     elementwise,
     linear as kernels_linear,
+    normal_distribution,
     normalisation,
     plain,
     pooling as kernels_pooling,
@@ -599,3 +600,42 @@ def test_no_code_outside_the_folder_knows_which_set_runs():
                 below = node.module.split(".")[2:]
                 names = {below[0]} if below else {alias.name for alias in node.names}
                 assert names <= open_to_all, f"{path} imports {names}"
+
+
+# -- parts of kernels, by their definitions --------------------------------------------------------
+
+
+@pytest.mark.parametrize("degree", [10, 22])
+def test_the_tail_of_the_normal_distribution_is_a_polynomial(degree):
+    scale, tolerance = 4.0, {10: 3e-8, 22: 2e-15}[degree]
+    found = normal_distribution.coefficients.__wrapped__(degree)
+    assert len(found) == degree + 1
+    for a in [*np.linspace(0.0, 6.0, 61), 8.0, 20.0, 37.0]:
+        tail = 0.5 * math.erfc(a / math.sqrt(2)) * math.exp(a * a / 2)
+        t = 1 - 2 * scale / (a + scale)
+        assert np.polyval(found, t) == pytest.approx((a + scale) * tail, rel=100 * tolerance)
+        if degree == 22:
+            assert normal_distribution.scaled_tail(np.float64(a)) == pytest.approx(tail, rel=2e-13)
+        assert normal_distribution._scaled_tail(a) == pytest.approx((a + scale) * tail, rel=2e-13)
+
+
+@pytest.mark.parametrize("dtypes", ["ffd", "fdd", "dff", "fff", "ddf", "eee", "eef"], ids=str)
+@pytest.mark.parametrize("rows", [(2,), (9,), (2, 3), ()], ids=str)
+def test_a_linear_layer_of_several_dtypes_has_that_of_its_definition(dtypes, rows):
+    draw = np.random.default_rng(0)
+    x, w, b = (
+        draw.normal(size=shape).astype(dtype)
+        for shape, dtype in zip(((*rows, 4), (5, 4), (5,)), dtypes, strict=True)
+    )
+    for bias in (b, None):
+        found, expected = current.linear(x, w, bias), plain.linear(x, w, bias)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected, rtol=1e-2 if "e" in dtypes else 1e-5, atol=1e-2)
+
+
+def test_a_kernel_of_one_element_has_no_gaps():
+    for kernel, gaps in (((1, 3), (1, 2)), ((3, 1), (2, 1)), ((1, 1), (1, 1)), ((3, 3), (2, 2))):
+        windows = sliding("f", (9, 8), kernel, 1, 0, tuple(10**9 if k == 1 else 2 for k in kernel))
+        assert windows.dilation == gaps
+        assert windows.out == (9 - gaps[0] * (kernel[0] - 1), 8 - gaps[1] * (kernel[1] - 1))
+    assert sliding("f", (9, 8), (2, 3), 1, 0, (5, 1)).dilation == (5, 1)

@@ -578,3 +578,29 @@ def test_prelu_has_the_weight_as_its_slope_at_0():
     x = mg.tensor([0.0, -0.0], requires_grad=True)
     F.prelu(x, mg.tensor([0.25])).sum().backward()
     assert x.grad.tolist() == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (6,)])
+def test_weights_of_samples_are_for_sums_of_their_shape(mode, shape):
+    index, table = np.array([[0, 1, 2], [2, 0, 0]]), draw(3, 4)
+    factors = draw(*shape)
+    if mode == "sum" and shape == (2, 3):
+        found = F.embedding_bag(index, table, mode=mode, per_sample_weights=factors)
+        np.testing.assert_allclose(found, np.einsum("bi,bik->bk", factors, table[index]))
+        return
+    with pytest.raises(
+        ValueError, match=r"for mode='sum' and have the input's shape \(2, 3\), got"
+    ):
+        F.embedding_bag(index, table, mode=mode, per_sample_weights=factors)
+
+
+def test_inputs_and_weight_of_bilinear_must_fit():
+    x1, x2, w = draw(5, 2), draw(5, 3), draw(4, 2, 3)
+    expected = np.einsum("ni,oij,nj->no", x1, w, x2)
+    np.testing.assert_allclose(F.bilinear(x1, x2, w), expected)
+    np.testing.assert_allclose(F.bilinear(x1[0], x2[0], w), expected[0])
+    for a, b, c in ((x1, x2, w[0]), (x1[:, :1], x2, w), (x1, x2[:, :1], w), (x1[:4], x2, w),
+                    (x1[:, :1], x2[:, :1], w[0, :1, :1]), (1.0, 1.0, w)):  # fmt: skip
+        with pytest.raises(ValueError, match=r"expected inputs \(..., I\) and \(..., J\)"):
+            F.bilinear(a, b, c)

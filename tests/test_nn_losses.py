@@ -116,6 +116,13 @@ def test_masked_classes_take_no_part():
     np.testing.assert_allclose(x.grad.numpy(), [[-0.5, 0, 0.5]], rtol=1e-6)
 
 
+def test_l2_penalty_is_half_the_sum_of_squares():
+    p, q = mg.tensor([3.0, 4.0]), mg.tensor([[1.0], [2.0]])
+    assert F.l2_penalty([p]).item() == 12.5
+    assert F.l2_penalty([p, q, p], 0.5).item() == 7.5
+    assert F.l2_penalty([mg.tensor([2])]).item() == 2.0
+
+
 def test_l2_penalty_has_the_gradient_of_weight_decay():
     model = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1)).double()
     F.l2_penalty(model, 0.1).backward()

@@ -356,6 +356,26 @@ def test_dampening_follows_its_formula(momentum, dampening):
         np.testing.assert_allclose(w.numpy(), expected, 1e-12)
 
 
+@pytest.mark.parametrize("beta2", [0.5, 0.7, 0.8, 0.9, 0.999])
+def test_radam_trusts_the_second_moment_as_far_as_it_is_known(beta2):
+    rng, p = np.random.default_rng(0), mg.tensor(np.array([1.0, -2.0]), requires_grad=True)
+    optimizer = optim.RAdam([p], lr=0.1, betas=(0.8, beta2), eps=1e-8)
+    expected, m, v = p.numpy().copy(), 0.0, 0.0
+    limit = 2 / (1 - beta2) - 1
+    for t in range(1, 16):
+        g = rng.normal(size=2)
+        p.grad = mg.tensor(g)
+        optimizer.step()
+        m, v = 0.8 * m + 0.2 * g, beta2 * v + (1 - beta2) * g * g
+        step = m / (1 - 0.8**t)
+        length = limit - 2 * t * beta2**t / (1 - beta2**t)
+        if length > 5:
+            trust = (length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)
+            step = step * np.sqrt(trust * (1 - beta2**t)) / (np.sqrt(v) + 1e-8)
+        expected = expected - 0.1 * step
+        np.testing.assert_allclose(p.numpy(), expected, rtol=1e-11)
+
+
 # -- L-BFGS ----------------------------------------------------------------------------------------
 
 

@@ -167,6 +167,8 @@ class Spans:
                 or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
             ):
                 self.add(node)
+            elif isinstance(node, ast.If) and ast.unparse(node.test) == "not TYPE_CHECKING":
+                self.add(node.test)
 
     def add(self, *nodes: ast.AST | None) -> None:
         for node in nodes:
