@@ -5,6 +5,7 @@ Generated from the declarations, as ``test_operators.py`` is.
 
 import inspect
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -217,3 +218,23 @@ def test_the_limits_of_settings(what):
         call(allowed)
     with pytest.raises((ValueError, IndexError), match=r"^\w+(\.\w+)?: "):
         call(refused)
+
+
+class Odd:
+    """An object without a text."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def _messages() -> list[tuple[str, str]]:
+    text = Path(__file__).with_name("messages.txt").read_text(encoding="utf-8")
+    rows = [row for row in text.splitlines() if not row.startswith("#")]
+    return [(call, words.strip()) for call, words in zip(rows[::2], rows[1::2], strict=True)]
+
+
+@pytest.mark.parametrize(("call", "words"), _messages(), ids=[call for call, _ in _messages()])
+def test_messages_word_for_word(call, words):
+    with pytest.raises(Exception) as error:
+        eval(call, {"mg": mg, "F": F, "np": np, "o": mg.ones, "Odd": Odd})
+    assert f"{error.type.__name__}: {error.value}" == words

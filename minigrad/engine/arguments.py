@@ -28,8 +28,8 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
     if len(args) > len(op.params):
         more = load_late("minigrad.spellings").MORE.get(op.name)
         raise TypeError(
-            f"{op.name}: takes {len(op.params)} arguments ({', '.join(op.params)}), got {len(args)}"
-            + (f"; {more}" if more else "")
+            f"{op.name}: takes {len(op.params)} argument{'s' * (len(op.params) != 1)} "
+            f"({', '.join(op.params)}), got {len(args)}" + (f"; {more}" if more else "")
         )
     metadata = dict(zip(op.params, args, strict=False))
     if kwargs:
