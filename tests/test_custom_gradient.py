@@ -156,3 +156,42 @@ def test_several_values_keep_their_dtypes():
     assert (u.dtype, v.dtype) == (np.float32, np.float64)
     (u.sum() + (v * v).sum()).backward()
     np.testing.assert_array_equal(x.grad.numpy(), [20.0, 38.0])
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_a_tape_sees_a_part_computed_again_only_where_the_pass_is_recorded(order):
+    x = mg.tensor(np.array([0.3, 0.7]), requires_grad=True)
+    with mg.GradientTape() as outer:
+        if order == 2:
+            with mg.GradientTape() as tape:
+                y = mg.checkpoint(lambda x: mg.sin(x) * x, x)
+            tape.gradient(y, x)
+        else:
+            y = mg.checkpoint(lambda x: mg.sin(x) * x, x)
+            with outer.stop_recording():
+                y.sum().backward(retain_graph=True)
+    assert ("sin" in [n.op.name for n in outer.nodes]) == (order == 2)
+
+
+def test_none_in_the_place_of_each_gradient():
+    """One input after the other has none, whichever the others are."""
+    arrays = [np.array([1.0, 2.0]), np.array([3.0, 5.0]), np.array([7.0, 11.0])]
+    for missing in range(3):
+
+        @mg.custom_gradient
+        def product(a, b, c, missing=missing):
+            def grad(g):
+                found = [g * b * c, g * a * c, g * a * b]
+                found[missing] = None
+                return found
+
+            return a * b * c, grad
+
+        leaves = [mg.tensor(a, requires_grad=True) for a in arrays]
+        product(*leaves).sum().backward()
+        for i, leaf in enumerate(leaves):
+            if i == missing:
+                assert leaf.grad is None
+            else:
+                others = [a for j, a in enumerate(arrays) if j != i]
+                np.testing.assert_array_equal(leaf.grad.numpy(), others[0] * others[1])

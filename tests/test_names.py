@@ -15,7 +15,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.engine.node import Leaf
-from minigrad.engine.printable import clean, shown_settings, visible
+from minigrad.engine.printable import clean, shown_settings, visible, visible_lines
 from minigrad.operators.declare import OPERATORS, RUN_BY
 
 PLAIN = "plain"
@@ -239,3 +239,16 @@ class Shown:
 )  # fmt: skip
 def test_settings_are_shown_in_short(value, text):
     assert shown_settings(Shown(value)) == f"Shown({text})"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain \u00e9\u4e2d", "plain \u00e9\u4e2d"), ("\u00e9\u4e2d\n", "\u00e9\u4e2d\\n"),
+        ("a\N{NO-BREAK SPACE}b", "a\N{NO-BREAK SPACE}b"), ("\x1b[31m\N{NO-BREAK SPACE}", "\\x1b[31m\N{NO-BREAK SPACE}"),
+        ("\u202e\u2066", "\\u202e\\u2066"), ("", ""),
+    ],
+)  # fmt: skip
+def test_what_a_terminal_would_obey_is_spelled_out(text, shown):
+    assert visible(text) == shown
+    assert visible_lines("a\x1b\nb") == "a\\x1b\nb"
