@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from operator_calls import DIFFERENTIABLE
+from operator_calls import DECLARED, DIFFERENTIABLE
 from test_operators import cases, public_functions
 
 import minigrad as mg
@@ -238,3 +238,32 @@ def test_messages_word_for_word(call, words):
     with pytest.raises(Exception) as error:
         eval(call, {"mg": mg, "F": F, "np": np, "o": mg.ones, "Odd": Odd})
     assert f"{error.type.__name__}: {error.value}" == words
+
+
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_former_names_of_arrays_are_still_taken(name):
+    """``x`` and ``y`` of the first two, ``arrays`` and ``blocks`` of a list; ``p`` and ``q``, of polynomials."""
+    entry = DECLARED[name]
+    declared = entry.declared if name in OPERATORS else inspect.unwrap(entry.function)
+    params = [
+        p.name
+        for p in inspect.signature(declared).parameters.values()
+        if p.kind is not p.VAR_POSITIONAL
+    ]
+    case = next(iter(cases(name)))
+    if len(params) < len(case.args) or len(inspect.signature(declared).parameters) != len(params):
+        pytest.skip("it takes any number of arrays by place")
+    polynomials = params[0] == "a1"
+    olds = ["p", "q"] if polynomials else ["x", "y"]
+    many = isinstance(case.args[0], list)
+    spellings = [["arrays"], ["blocks"]] if many else [olds[:1], olds]
+    expected = flatten(_outputs(case.function(*case.args, **case.metadata)))
+    for old in spellings:
+        if set(old) & set(params) or len(case.args) < len(old):
+            continue
+        if not many and not all(map(_is_float, case.args[: len(old)])):
+            continue
+        given = dict(zip([*old, *params[len(old) :]], case.args, strict=False))
+        found = flatten(_outputs(case.function(**given, **case.metadata)))
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
