@@ -169,3 +169,33 @@ def test_xlogy_at_0_has_the_derivatives_of_its_formula(y):
     np.testing.assert_allclose(mg.grad(mg.xlogy, (0, 1))(x, y), [np.log(y), 0.0], rtol=1e-15)
     mixed = mg.grad(lambda x: mg.grad(mg.xlogy, 1)(x, mg.tensor(y)))(x)
     np.testing.assert_allclose(mixed, 1 / y)
+
+
+def far_away(x, n):
+    """The n-th derivative of digamma at x > 0: a long sum, and three terms of the expansion beyond."""
+    sign, m = (-1.0) ** (n + 1), x + 2000
+    if n == 0:
+        rest = math.log(m) - 1 / (2 * m) - 1 / (12 * m**2) + 1 / (120 * m**4)
+        return math.fsum([rest, *(-1 / (x + k) for k in range(2000))])
+    rest = math.factorial(n - 1) / m**n + math.factorial(n) / (2 * m ** (n + 1))
+    rest += math.factorial(n + 1) / (12 * m ** (n + 2))
+    return sign * math.fsum([rest, *(math.factorial(n) / (x + k) ** (n + 1) for k in range(2000))])
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3])
+def test_digamma_and_its_derivatives_beside_their_sums(n):
+    x = np.array(
+        [1e-3, 0.1, 0.4, 0.9, 1.3, 1.7, 2.5, 4.2, 7.7, 9.3, 9.99, 10.0, 10.4, 13.0, 31.0, 250.0]
+    )
+    found = (mg.digamma(x) if n == 0 else polygamma(x, n)).numpy()
+    exact = np.array([far_away(float(one), n) for one in x])
+    np.testing.assert_allclose(found, exact, rtol=4e-15, atol=1e-15)
+    # On the other side of 0: 1 - x instead of x, and a derivative of pi cot(pi x).
+    below = -x[x < 9.5] - 0.05
+    tangent = np.tan(np.pi * (below - np.rint(below)))
+    cot = 1 / tangent
+    extra = [np.pi * cot, -(np.pi**2) * (1 + cot**2), 2 * np.pi**3 * cot * (1 + cot**2)]
+    extra.append(-2 * np.pi**4 * (1 + cot**2) * (1 + 3 * cot**2))
+    mirrored = np.array([far_away(float(1 - one), n) for one in below])
+    found = (mg.digamma(below) if n == 0 else polygamma(below, n)).numpy()
+    np.testing.assert_allclose(found, (-1.0) ** n * mirrored - extra[n], rtol=2e-13)
