@@ -843,3 +843,21 @@ def test_trainers_of_several_ranks_go_the_way_of_one(tmp_path, kind, accumulate)
         assert told.keys() == history.keys()
         for name, values in history.items():
             np.testing.assert_allclose(told[name], values, rtol=1e-12)
+
+
+def test_any_batches_are_shared_row_by_row():
+    """As a loader's are: of each array every third row, whatever else a batch holds."""
+    x, y = np.arange(14).reshape(7, 2), mg.tensor(np.arange(7))
+    batch = [{"x": x, "y": y}, (x, "text", np.array(3), None)]
+    for rank in range(3):
+        ours = object.__new__(Together)
+        ours._world = SimpleNamespace(rank=rank, size=3)
+        ((first, (again, *rest)),) = ours.batches([batch])
+        np.testing.assert_array_equal(first["x"], x[rank::3])
+        np.testing.assert_array_equal(again, x[rank::3])
+        assert first["y"].tolist() == [*range(rank, 7, 3)]
+        assert [rest[0], rest[1].item(), rest[2]] == ["text", 3, None]
+        loader = DataLoader(ArrayDataset(x), 7)
+        loader._share = (rank, 3)
+        ((found,),) = ours.batches(loader)
+        np.testing.assert_array_equal(found.numpy(), x[rank::3])

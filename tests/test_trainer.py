@@ -587,6 +587,8 @@ def test_values_are_shown_in_four_digits():
 def test_a_history_tells_its_last_values():
     history = mg.History()
     assert repr(history) == "<History of 0 epochs>"
+    history.history = {"loss": [0.25], "confusion": [np.eye(2)]}
+    assert repr(history) == "<History of 1 epochs: loss=0.25>"
     history.history = {"loss": [2.0, 0.5, 0.25], "f1": [0.75, 1.0], "confusion": [np.eye(2)] * 2}
     assert repr(history) == "<History of 3 epochs: loss=0.25, f1=1>"
 

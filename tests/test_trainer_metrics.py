@@ -315,3 +315,15 @@ def test_yes_and_no_are_classes_too():
     assert made.evaluate(x, y) == made.evaluate(x, y.astype(np.int64))
     assert made.loss.target(y, (4, 2), np.float32).dtype == np.int64
     assert made.loss.target(y.astype(np.int8), (4, 2), np.float32).dtype == np.int8
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float32, np.float64, bool])
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber", "smooth_l1_loss", "binary_cross_entropy"])
+def test_targets_get_the_shape_and_the_dtype_of_the_outputs(loss, dtype):
+    y, made = np.array([0, 1, 1], dtype), mg.Trainer(mg.nn.Linear(2, 1), loss=loss).loss
+    for shape, to in (((3, 1), (3, 1)), ((3,), (3,)), ((3, 2), (3,)), ((3, 1, 1), (3,))):
+        found = made.target(y, shape, np.float32)
+        assert (found.shape, found.dtype) == (to, np.float32)
+        np.testing.assert_array_equal(found.ravel(), [0, 1, 1])
+    if dtype == np.float32:
+        assert made.target(y, (3,), np.float32) is y

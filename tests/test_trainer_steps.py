@@ -332,10 +332,10 @@ def test_a_search_needs_three_steps_and_a_batch():
             search(step(losses), "ab", [{"lr": 0.1}], 0.5, 2.0, 5)
     with pytest.raises(ValueError, match="lr_find: there is no batch"):
         search(step([1.0]), [], [{"lr": 0.1}], 0.5, 2.0, 5)
-    # A rate of 0 keeps its group where it is.
-    groups = [{"lr": 0.0}]
+    # Where the first group has a rate of 0, the others go by 1.
+    groups = [{"lr": 0.0}, {"lr": 0.25}]
     search(step([1.0] * 3), "ab", groups, 0.5, 2.0, 3)
-    assert groups[0]["lr"] == 0.0
+    assert [group["lr"] for group in groups] == [0.0, 0.5]
 
 
 def test_the_suggestion_is_where_the_loss_falls_fastest():
