@@ -1,6 +1,7 @@
 """Callbacks: when they are called, what they stop, keep and write."""
 
 import csv
+import types
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from minigrad.training.callbacks import (
     EarlyStopping,
     LearningRateScheduler,
     ModelCheckpoint,
+    _learning_rate,
 )
+from minigrad.training.metrics import best_is_smaller
 
 X = np.random.default_rng(0).normal(size=(20, 2))
 Y = (X[:, 0] > 0).astype(int)
@@ -244,3 +247,87 @@ def test_a_row_for_each_epoch(tmp_path):
     assert [row["epoch"] for row in rows] == ["0", "1", "2"]
     assert [float(row["val_loss"]) for row in rows] == one.history.history["val_loss"]
     assert list(rows[0]) == ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"]
+
+
+# -- what a callback that watches a quantity does, written down once more --------------------------
+
+
+def stopped_by_hand(values, smaller, min_delta, patience, baseline, start):
+    """The epoch at which training ends, if it does, and the best one."""
+    best, best_epoch, wait = None, None, 0
+    for epoch, value in enumerate(values):
+        if epoch < start:
+            continue
+        wait += 1
+        gain = None if best is None else (best - value if smaller else value - best)
+        if gain is None or gain > min_delta:
+            best, best_epoch = value, epoch
+            if baseline is None or (value < baseline if smaller else value > baseline):
+                wait = 0
+        elif wait >= max(patience, 1):
+            return epoch, best_epoch
+    return None, best_epoch
+
+
+@pytest.mark.parametrize("start", [0, 1, 3])
+@pytest.mark.parametrize("baseline", [None, 0.5])
+@pytest.mark.parametrize("patience", [0, 1, 2, 3])
+@pytest.mark.parametrize("min_delta", [0.0, 0.25])
+@pytest.mark.parametrize(
+    ("monitor", "mode", "smaller"),
+    [("loss", "auto", True), ("val_accuracy", "auto", False), ("x", "min", True), ("x", "max", False)],
+)  # fmt: skip
+def test_training_ends_where_it_ends_by_hand(
+    monitor, mode, smaller, min_delta, patience, baseline, start
+):
+    rng = np.random.default_rng(0)
+    early = EarlyStopping(monitor, min_delta, patience, mode, baseline, start_from_epoch=start)
+    for _ in range(12):
+        values = (rng.integers(0, 9, 12) / 8).tolist()  # equal ones, too, and steps of min_delta
+        early.trainer = types.SimpleNamespace(
+            resumed=False, quantities=[monitor], stop_training=False
+        )
+        early.on_train_begin()
+        for epoch, value in enumerate(values):
+            early.on_epoch_end(epoch, {monitor: value})
+            if early.trainer.stop_training:
+                break
+        ended, best = stopped_by_hand(values, smaller, min_delta, patience, baseline, start)
+        assert (early.stopped_epoch, early.best_epoch) == (ended, best)
+        assert early.trainer.stop_training == (ended is not None)
+        early.trainer.resumed = True  # and then nothing is forgotten
+        early.on_train_begin()
+        assert early.best_epoch == best
+
+
+def test_losses_are_better_when_smaller_and_scores_when_larger():
+    for name in ("loss", "mae", "mse", "error", "lr"):
+        assert best_is_smaller(name)
+        assert best_is_smaller(f"val_{name}")
+    for name in ("accuracy", "precision_1", "recall", "f1", "auc", "my_score", "top_5"):
+        assert not best_is_smaller(name)
+        assert not best_is_smaller(f"val_{name}")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "rate"),
+    [
+        (lambda epoch: 0.5 / (1 + epoch), 0.125),
+        (lambda epoch, lr: lr / 2, 0.4),
+        (lambda *given: sum(given), 3.8),
+        (lambda epoch, *, scale=3: scale, 3.0),
+        (lambda _: 0, 0.0),
+        (lambda _: np.float32(0.25), 0.25),
+        (lambda _: -1e-9, None),
+        (lambda _: float("inf"), None),
+        (lambda _: float("nan"), None),
+        (lambda _: "0.1", None),
+    ],
+)
+def test_a_function_of_the_epoch_gives_a_rate(schedule, rate):
+    if rate is None:
+        with pytest.raises(ValueError, match="for epoch 3, expected a learning rate of at least 0"):
+            _learning_rate(schedule, 3, 0.8)
+        return
+    found = _learning_rate(schedule, 3, 0.8)
+    assert (type(found), found) == (float, pytest.approx(rate))

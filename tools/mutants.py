@@ -654,7 +654,8 @@ class Hunt:
             if (ROOT / file).exists():
                 source = (ROOT / file).read_text(encoding="utf-8").splitlines()
                 for number in lines:
-                    if name.search(source[number - 1]):
+                    # The file may have become shorter since.
+                    if number <= len(source) and name.search(source[number - 1]):
                         bits |= lines[number]
         return bits
 
