@@ -437,6 +437,66 @@ def test_groups_of_rows_may_be_cut_between_threads():
         np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("channels", [1, 6, 15, 16, 20, 33])
+@pytest.mark.parametrize("size", [(6, 8), (7, 5), (2, 2), (1, 3)])
+def test_pooling_of_squares_agrees_with_its_definition(channels, size):
+    rng = np.random.default_rng(channels)
+    x = rng.integers(-2, 3, (3, channels, *size)).astype(np.float32)  # many ties
+    x[rng.random(x.shape) < 0.1] = np.nan
+    x[rng.random(x.shape) < 0.1] = np.inf
+    x[0] = -np.inf
+    for padding, ceil_mode in ((0, False), (0, True), (1, False)):
+        if padding == 0 and not ceil_mode and min(size) < 2:
+            continue
+        windows = pooling("test", size, 2, 2, padding, 1, ceil_mode)
+        ans = plain.max_pool2d(x, windows)
+        g = rng.standard_normal(ans.shape).astype(np.float32)
+        np.testing.assert_array_equal(current.max_pool2d(x, windows), ans)
+        np.testing.assert_array_equal(
+            current.max_pool2d_grad(g, x, ans, windows),
+            plain.max_pool2d_grad(g, x, ans, windows),
+        )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("out_channels", "wide", "stride"), [(1, 12, 1), (3, 9, 1), (6, 14, 1), (6, 8, 2)]
+)
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_pixels_computed_together_keep_what_is_not_finite_apart(out_channels, wide, stride, value):
+    rng = np.random.default_rng(wide)
+    x = rng.standard_normal((2, 2, 9, wide)).astype(np.float32)
+    w = rng.standard_normal((out_channels, 2, 3, 5)).astype(np.float32)
+    windows = sliding("test", x.shape[2:], w.shape[2:], stride, (1, 2))
+    g = rng.standard_normal((2, out_channels, *windows.out)).astype(np.float32)
+    for place in ((slice(0),) * 4, (0, 1, 4, 5), (1, 0, 0, wide - 1)):
+        x[place], g[0, 0, -1, -1] = value, value if x[place].size == 1 else 0.0
+        for name, arguments in {
+            "conv2d": (x, w, None, windows, 1), "conv2d_weight_grad": (x, g, windows, 1),
+            "conv2d_input_grad": (g, w, windows, 1),
+        }.items():  # fmt: skip
+            found, expected = (getattr(one, name)(*arguments) for one in (current, plain))
+            np.testing.assert_allclose(found, expected, 1e-5, 1e-5, err_msg=name)
+    x = np.ones_like(x)
+    w[0, 0, 0, 0] = value  # which meets padding as well
+    found, expected = (one.conv2d(x, w, None, windows, 1) for one in (current, plain))
+    np.testing.assert_allclose(found, expected, 1e-5, 1e-5)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 10, 16, 17])
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_sums_of_rows_lose_no_digits(columns, value):
+    matrix = np.full((200_011, columns), 1.1, np.float32)  # equal numbers drift the most
+    matrix[777, 0] = value
+    pixels = matrix[:200_000].reshape(2, 100, 1000, columns).transpose(0, 3, 1, 2)
+    for x, axis in ((matrix, 0), (matrix, -2), (pixels, (0, 2, 3)), (pixels, (0, -1, 2))):
+        for keepdims in (False, True):
+            found = current.total(x, axis, keepdims)
+            expected = np.sum(x.astype(np.float64), axis, keepdims=keepdims)
+            assert (found.shape, found.dtype) == (expected.shape, np.float32)
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(("dtype", "far"), [(np.float32, 1e4), (np.float64, 1e8)])
 @pytest.mark.parametrize("axis", [(0, 2, 3), (1, 2, 3), (2, 3), (3,)])
 def test_a_large_mean_costs_the_variance_no_digits(axis, dtype, far):
@@ -487,6 +547,33 @@ def test_small_products_leave_the_threads_of_blas_asleep(monkeypatch):
         monkeypatch.setattr(threads, "_pool", object() if beside_ours else None)
         with threads.small_product(size):
             assert len(asked) == expected, size
+
+
+def test_two_threads_on_one_processor_part_unless_others_are_busy(monkeypatch):
+    allowed, now = [], [100.0]
+    monkeypatch.setattr(threads, "_place", threads._Place())
+    monkeypatch.setattr(threads, "_processor", lambda: 1)
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setattr(
+        threads.os, "sched_setaffinity", lambda _, to: allowed.append(to), raising=False
+    )
+    monkeypatch.setattr(threads.time, "perf_counter", lambda: now[0])
+    threads._settle(-1, 100.0)  # a system that does not tell
+    for asked in (100.0, 99.9):
+        threads._settle(0, asked)
+    assert allowed == []
+    threads._settle(1, 100.0)
+    assert allowed == [{0}]
+    threads._settle(0, 99.9)  # it had to wait
+    assert allowed == [{0}, {0, 1}]
+    threads._settle(1, 100.0)
+    assert len(allowed) == 2, "it may run anywhere for a while"
+    now[0] += 2 * threads.FREE
+    threads._settle(1, now[0])
+    assert allowed[2:] == [{0}]
+    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {1}, raising=False)
+    threads._settle(1, now[0])
+    assert len(allowed) == 3, "there is no other processor"
 
 
 def test_small_convolutions_are_the_definition(monkeypatch):

@@ -36,6 +36,7 @@ COMPILED = {
         "cross_entropy cross_entropy_grad log_softmax log_softmax_grad logistic_loss "
         "logistic_loss_grad softmax softmax_grad"
     ),
+    "sums": "total",
     "triangle": "triangle",
     "pooling": "max_pool2d max_pool2d_grad sum_pool2d sum_pool2d_grad",
 }

@@ -6,10 +6,13 @@ little more than half of the time, when BLAS itself keeps to one thread meanwhil
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import os
+import threading
+import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import copy_context
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,6 +27,9 @@ T = TypeVar("T")
 
 #: Below this many seconds of work, handing half of it over (0.1 ms) does not pay.
 WORTH_SPLITTING = 4e-4
+#: A thread that starts so many seconds after it was asked for waits for other programs; and for how
+#: long it may then run anywhere.
+LATE, FREE = 1e-3, 1.0
 #: Up to this many multiplications OpenBLAS uses one thread of itself.
 UNSHARED = 1 << 18
 #: A product is small up to this many multiplications (0.4 ms), and up to so many (some 2 ms) where
@@ -56,16 +62,67 @@ def run(work: Callable[[Sequence[T]], None], pieces: Sequence[T], seconds: float
         return
     ends = [len(pieces) * i // count for i in range(count + 1)]
     first, *others = (pieces[a:b] for a, b in itertools.pairwise(ends))
+    here, asked = _processor(), time.perf_counter()
+
+    def elsewhere(part: Sequence[T]) -> None:
+        _settle(here, asked)
+        work(part)
+
     with one_thread():
         # In this context, so that np.errstate holds there as well.
         futures: list[Future[None]] = [
-            _executor().submit(copy_context().run, work, part) for part in others
+            _executor().submit(copy_context().run, elsewhere, part) for part in others
         ]
         try:
             work(first)
         finally:
             for future in futures:
                 future.result()
+
+
+def _find_processor() -> Callable[[], int]:
+    """The C library's function for the number of the processor that runs this thread, or -1."""
+    if not hasattr(os, "sched_setaffinity"):
+        return lambda: -1
+    found: Callable[[], int] = getattr(ctypes.CDLL(None), "sched_getcpu", lambda: -1)
+    return found
+
+
+_processor = _find_processor()
+
+
+class _Place(threading.local):
+    """Whether this thread is kept off a processor, and until when it is not to be."""
+
+    kept, free_until = False, 0.0
+
+
+_place = _Place()
+
+
+def _settle(processor: int, asked: float) -> None:
+    """Keep this thread off the processor of the thread that asked for it, if both have met there.
+
+    On two processors, Linux wakes a thread where it ran last and seldom looks for one that is idle.
+    Once two threads have met on one, they may take turns there for good: two halves of 0.5 ms then
+    take 1.05 ms instead of 0.6. Where other programs use the other processors, a thread that may
+    not run here waits for them, 3 ms at a time, so it is let go again for a while.
+    """
+    if processor < 0:
+        return
+    now = time.perf_counter()
+    if _place.kept and now - asked > LATE:
+        _place.kept, _place.free_until = False, now + FREE
+        _allow(os.sched_getaffinity(os.getpid()))
+    elif _processor() == processor and now > _place.free_until:
+        _place.kept = True
+        _allow(os.sched_getaffinity(os.getpid()) - {processor})
+
+
+def _allow(processors: set[int]) -> None:
+    if processors:
+        with suppress(OSError):  # where processors are taken away meanwhile
+            os.sched_setaffinity(0, processors)
 
 
 def small_product(multiplications: float) -> AbstractContextManager[None]:

@@ -73,6 +73,8 @@ class Geometry(NamedTuple):
     #: Few numbers under a window, or one channel for each kernel.
     direct: bool
     depthwise: bool
+    #: How many neighbouring pixels share vectors where there are no columns.
+    together: int
 
 
 @functools.lru_cache(maxsize=1024)
@@ -83,15 +85,33 @@ def _geometry(windows: Windows, channels: int, out_channels: int, groups: int) -
     fits = single and windows.kernel == (3, 3) and groups == 1
     # Outputs beyond the last tile are computed for nothing: at most three quarters of all.
     fits = fits and tall * wide * TILE * TILE * 4 <= windows.out[0] * windows.out[1] * 7
+    direct = groups == 1 and channels * windows.kernel[0] * windows.kernel[1] <= FEW
     return Geometry(
         (*windows.size, channels, *windows.kernel, *windows.stride, *windows.dilation, top, left,
          *windows.out, groups),
         tiles,
         single and windows.kernel == (1, 1) and groups == 1 and not top + bottom + left + right,
         fits and min(channels, out_channels) >= LANES,
-        groups == 1 and channels * windows.kernel[0] * windows.kernel[1] <= FEW,
+        direct,
         1 < groups == channels == out_channels,
+        _together(windows, out_channels) if direct else 1,
     )  # fmt: skip
+
+
+def _together(windows: Windows, out_channels: int) -> int:
+    """How many pixels of a row to compute as if they were one pixel of so many more channels.
+
+    Where channels do not fill a vector, this fills it. The pixels have one window, which is wider:
+    it holds zeros where it covers what only another one of them meets.
+    """
+    if windows.dilation[1] != 1:
+        return 1
+    kernel, stride, wide = windows.kernel[1], windows.stride[1], windows.out[1]
+
+    def cost(many: int) -> float:
+        return padded(many * out_channels) * (kernel + (many - 1) * stride) / many
+
+    return min((many for many in range(1, LANES + 1) if wide % many == 0), key=cost, default=1)
 
 
 def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
@@ -180,16 +200,41 @@ def _winograd(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -
     return all(finite)
 
 
+def _joined(shape: tuple[int, ...], many: int) -> tuple[int, ...]:
+    """The integers for loops that take so many pixels of a row as one."""
+    sizes = [*shape]
+    sizes[4] += (many - 1) * sizes[6]
+    sizes[6] *= many
+    sizes[12] //= many
+    return tuple(sizes)
+
+
 def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> None:
     """Fill ``memory`` without columns."""
-    out_channels, shape = len(w), geometry.columns
+    together, shape = geometry.together, geometry.columns
+    # 0.45 ms instead of 0.9 for 64 images of 28 x 28 to 6 channels by 5 x 5, on one thread. What
+    # is not finite must not meet the zeros between kernels.
+    if together > 1 and np.isfinite(pixels).all():
+        step, wide = shape[6], w.shape[3]
+        shape = _joined(shape, together)
+        kernels = np.zeros((together, *w.shape[:3], shape[4]), w.dtype)
+        for i in range(together):
+            kernels[i, ..., i * step : i * step + wide] = w
+        w = kernels.reshape(-1, *kernels.shape[2:])
+        bias = None if bias is None else np.tile(bias, together)
+    out_channels = len(w)
     many = padded(out_channels)
     matrix = np.zeros((w.size // out_channels, many), w.dtype)
     matrix[:, :out_channels] = w.transpose(2, 3, 1, 0).reshape(-1, out_channels)
     shift = np.zeros(many, w.dtype)
     if bias is not None:
         shift[:out_channels] = bias
-    x, weight, y = flat(pixels), flat(matrix), memory.reshape(-1)
+    x, weight, y, finite = (
+        flat(pixels),
+        flat(matrix),
+        memory.reshape(-1),
+        bool(np.isfinite(w).all()),
+    )
     size = shape[3] * pitch_of(shape)
 
     def work(some: Sequence[tuple[int, int]]) -> None:
@@ -198,7 +243,7 @@ def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> 
             if geometry.depthwise:
                 depthwise(x, weight, shift, y, rows, shape, start, stop)
             else:
-                convolve(x, weight, shift, y, rows, shape, out_channels, start, stop)
+                convolve(x, weight, shift, y, rows, shape, out_channels, finite, start, stop)
 
     places = memory.size // out_channels
     seconds = places * (len(matrix) + 2) * many * MULTIPLY
@@ -274,7 +319,8 @@ def _direct_weight_grad(
     pixels: Any, slopes: Any, geometry: Geometry, w_shape: tuple[int, ...]
 ) -> Any:
     """The gradient by the weight without columns."""
-    out_channels, shape, dtype = slopes.shape[-1], geometry.columns, pixels.dtype
+    together, dtype = geometry.together, pixels.dtype
+    out_channels, shape = slopes.shape[-1] * together, _joined(geometry.columns, together)
     channels, kh, kw, d2, wide = (shape[i] for i in (2, 3, 4, 8, 12))
     pitch, many = pitch_of(shape), padded(out_channels)
     inner = w_shape[1]
@@ -300,8 +346,12 @@ def _direct_weight_grad(
     seconds = places * (len(offsets) + 2) * many * MULTIPLY
     some = pieces(places // wide, max(ROWS, ELEMENTS // (wide * many)))
     found = _sum_of(product, some, seconds, dtype).reshape(-1, many)
-    by_place = found[: kh * kw * inner, :out_channels].reshape(kh, kw, inner, out_channels)
-    return np.ascontiguousarray(by_place.transpose(3, 2, 0, 1))
+    by_place = found[: kh * kw * inner, :out_channels].reshape(kh, kw, inner, together, -1)
+    step, wide = geometry.columns[6], w_shape[3]
+    weight = by_place[:, :wide, :, 0]
+    for i in range(1, together):
+        weight = weight + by_place[:, i * step : i * step + wide, :, i]
+    return np.ascontiguousarray(weight.transpose(3, 2, 0, 1))
 
 
 def _winograd_weight_grad(pixels: Any, slopes: Any, geometry: Geometry) -> Any:

@@ -33,26 +33,30 @@ def pitch_of(geometry: tuple[int, ...]) -> int:
 
 @inlined
 def _take_rows(x, rows, geometry, r, pitch):
-    """Copy the padded rows of pixels that output row r meets."""
+    """Copy the rows of pixels that output row r meets; what pads them is zero already."""
     height, width, channels, kh, _, s1, _, d1, _, top, left, tall, _, _ = geometry
     n, i = r // tall, r % tall
     first = min(left * channels, pitch)
-    last = min(first + width * channels, pitch)
+    count = min(width * channels, pitch - first)
     for p in range(kh):
         y = i * s1 - top + p * d1
         if 0 <= y < height:
-            if first:
-                clear(rows, p * pitch, first)
             source = (n * height + y) * width * channels
-            if last - first < LANES:
-                copy(rows, p * pitch + first, x, source, last - first)
+            if count < LANES:
+                copy(rows, p * pitch + first, x, source, count)
             else:
-                for chunk in range(0, last - first, LANES):
-                    e = min(chunk, last - first - LANES)
+                for chunk in range(0, count, LANES):
+                    e = min(chunk, count - LANES)
                     store(rows, p * pitch + first + e, load(x, source + e))
-            clear(rows, p * pitch + last, pitch - last)
         else:
-            clear(rows, p * pitch, pitch)
+            clear(rows, p * pitch + first, count)
+
+
+@inlined
+def _runs(geometry):
+    """How many neighbouring numbers of a row a window takes at a time, and how often."""
+    channels, kw, d2 = geometry[2], geometry[4], geometry[8]
+    return (kw * channels, 1) if d2 == 1 else (channels, kw)
 
 
 @inlined
@@ -76,40 +80,67 @@ def _keep(out, a0, a1, a2, a3, a4, a5, a6, a7):
     store(out, 7 * LANES, a7)
 
 
+@inlined
+def _rows_met(geometry, r):
+    """The rows of the kernel that meet the image at output row r: from the first to the last."""
+    height, kh, s1, d1, top, tall = (
+        geometry[0], geometry[3], geometry[5], geometry[7], geometry[9], geometry[11],
+    )  # fmt: skip
+    y = r % tall * s1 - top
+    return min(kh, max(0, (d1 - 1 - y) // d1)), max(0, min(kh, (height - y + d1 - 1) // d1))
+
+
 @compiled
-def convolve(x, weight, bias, y, rows, geometry, out_channels, start, stop):
+def convolve(x, weight, bias, y, rows, geometry, out_channels, finite, start, stop):
     """Output rows start to stop.
 
     ``weight``: (kh * kw * C, O), with O padded to whole vectors, as in ``bias``. ``rows``: scratch
-    memory for the kh padded rows of pixels.
+    memory for the kh padded rows of pixels. ``finite``: whether the weight is, so that rows of
+    nothing but padding need not meet it.
     """
-    _, _, channels, kh, kw, _, s2, _, d2, _, _, _, wide, _ = geometry
+    _, _, channels, kh, _, _, s2, _, d2, _, _, _, wide, _ = geometry
     all_channels, pitch = len(bias), len(rows) // kh
     step = s2 * channels
+    run, times = _runs(geometry)
     sums = np.empty(PIXELS * LANES, np.float32)
+    clear(rows, 0, len(rows))
     for r in range(start, stop):
         _take_rows(x, rows, geometry, r, pitch)
+        low, high = _rows_met(geometry, r) if finite else (0, kh)
         for j in range(0, wide, PIXELS):
             for o in range(0, all_channels, LANES):
                 b = load(bias, o)
                 a0, a1, a2, a3, a4, a5, a6, a7 = b, b, b, b, b, b, b, b
-                place = o
-                for p in range(kh):
-                    for q in range(kw):
-                        s = p * pitch + j * step + q * d2 * channels
-                        for _ in range(channels):
-                            w = load(weight, place)
-                            a0 = a0 + splat(rows[at(s)]) * w
-                            a1 = a1 + splat(rows[at(s + step)]) * w
-                            a2 = a2 + splat(rows[at(s + 2 * step)]) * w
-                            a3 = a3 + splat(rows[at(s + 3 * step)]) * w
-                            a4 = a4 + splat(rows[at(s + 4 * step)]) * w
-                            a5 = a5 + splat(rows[at(s + 5 * step)]) * w
-                            a6 = a6 + splat(rows[at(s + 6 * step)]) * w
-                            a7 = a7 + splat(rows[at(s + 7 * step)]) * w
-                            s += 1
-                            place += all_channels
+                place = o + low * times * run * all_channels
                 target, count = (r * wide + j) * out_channels + o, out_channels - o
+                if wide - j <= PIXELS // 2:
+                    for p in range(low, high):
+                        for q in range(times):
+                            s = p * pitch + j * step + q * d2 * channels
+                            for _ in range(run):
+                                w = load(weight, place)
+                                a0 = a0 + splat(rows[at(s)]) * w
+                                a1 = a1 + splat(rows[at(s + step)]) * w
+                                a2 = a2 + splat(rows[at(s + 2 * step)]) * w
+                                a3 = a3 + splat(rows[at(s + 3 * step)]) * w
+                                s += 1
+                                place += all_channels
+                else:
+                    for p in range(low, high):
+                        for q in range(times):
+                            s = p * pitch + j * step + q * d2 * channels
+                            for _ in range(run):
+                                w = load(weight, place)
+                                a0 = a0 + splat(rows[at(s)]) * w
+                                a1 = a1 + splat(rows[at(s + step)]) * w
+                                a2 = a2 + splat(rows[at(s + 2 * step)]) * w
+                                a3 = a3 + splat(rows[at(s + 3 * step)]) * w
+                                a4 = a4 + splat(rows[at(s + 4 * step)]) * w
+                                a5 = a5 + splat(rows[at(s + 5 * step)]) * w
+                                a6 = a6 + splat(rows[at(s + 6 * step)]) * w
+                                a7 = a7 + splat(rows[at(s + 7 * step)]) * w
+                                s += 1
+                                place += all_channels
                 if wide - j >= PIXELS:
                     store_first(y, target, a0, count)
                     store_first(y, target + out_channels, a1, count)
@@ -125,48 +156,60 @@ def convolve(x, weight, bias, y, rows, geometry, out_channels, start, stop):
                     _give(y, target + t * out_channels, sums, t * LANES, count)
 
 
+@inlined
+def _add_row(part, rows, offsets, slopes, base, gap, step, wide, all_channels):
+    """Add the products of one row of outputs, whose slopes lie ``gap`` numbers apart."""
+    for o in range(0, all_channels, LANES):
+        for k in range(0, len(offsets), PLACES):
+            s0, s1, s2, s3, s4 = (
+                offsets[k],
+                offsets[k + 1],
+                offsets[k + 2],
+                offsets[k + 3],
+                offsets[k + 4],
+            )
+            to = k * all_channels + o
+            a0, a1 = load(part, to), load(part, to + all_channels)
+            a2, a3 = load(part, to + 2 * all_channels), load(part, to + 3 * all_channels)
+            a4 = load(part, to + 4 * all_channels)
+            for j in range(wide):
+                slope = load(slopes, base + j * gap + o)
+                e = j * step
+                a0 = a0 + splat(rows[at(s0 + e)]) * slope
+                a1 = a1 + splat(rows[at(s1 + e)]) * slope
+                a2 = a2 + splat(rows[at(s2 + e)]) * slope
+                a3 = a3 + splat(rows[at(s3 + e)]) * slope
+                a4 = a4 + splat(rows[at(s4 + e)]) * slope
+            store(part, to, a0)
+            store(part, to + all_channels, a1)
+            store(part, to + 2 * all_channels, a2)
+            store(part, to + 3 * all_channels, a3)
+            store(part, to + 4 * all_channels, a4)
+
+
 @compiled
 def convolve_weight(x, g, offsets, sums, rows, row, geometry, start, stop):
     """Add the products of output rows start to stop to ``sums``: (places, O), both padded.
 
-    ``offsets``: where each place of the window lies in ``rows``. ``row``: scratch memory for a row
-    of g whose channels are padded to whole vectors.
+    ``offsets``: where each place of the window lies in ``rows``. ``row``: scratch memory for the
+    last row of g, where the channels are padded to whole vectors. In the other rows, what belongs
+    to the next pixel is added to sums that nobody reads.
     """
     _, _, channels, kh, _, _, s2, _, _, _, _, _, wide, _ = geometry
     out_channels, all_channels = g.shape[1], row.shape[1]
     pitch, step, places = len(rows) // kh, s2 * channels, len(offsets)
     slopes, flat_g = row.reshape(-1), g.reshape(-1)
     part = np.zeros(places * all_channels, np.float32)
+    clear(rows, 0, len(rows))
     for r in range(start, stop):
         _take_rows(x, rows, geometry, r, pitch)
-        for j in range(wide):
-            copy(slopes, j * all_channels, flat_g, (r * wide + j) * out_channels, out_channels)
-        for o in range(0, all_channels, LANES):
-            for k in range(0, places, PLACES):
-                s0, s1, s2_, s3, s4 = (
-                    offsets[k],
-                    offsets[k + 1],
-                    offsets[k + 2],
-                    offsets[k + 3],
-                    offsets[k + 4],
-                )
-                to = k * all_channels + o
-                a0, a1 = load(part, to), load(part, to + all_channels)
-                a2, a3 = load(part, to + 2 * all_channels), load(part, to + 3 * all_channels)
-                a4 = load(part, to + 4 * all_channels)
-                for j in range(wide):
-                    slope = load(slopes, j * all_channels + o)
-                    e = j * step
-                    a0 = a0 + splat(rows[at(s0 + e)]) * slope
-                    a1 = a1 + splat(rows[at(s1 + e)]) * slope
-                    a2 = a2 + splat(rows[at(s2_ + e)]) * slope
-                    a3 = a3 + splat(rows[at(s3 + e)]) * slope
-                    a4 = a4 + splat(rows[at(s4 + e)]) * slope
-                store(part, to, a0)
-                store(part, to + all_channels, a1)
-                store(part, to + 2 * all_channels, a2)
-                store(part, to + 3 * all_channels, a3)
-                store(part, to + 4 * all_channels, a4)
+        base = r * wide * out_channels
+        if base + (wide - 1) * out_channels + all_channels <= len(flat_g):
+            _add_row(part, rows, offsets, flat_g, base, out_channels, step, wide, all_channels)
+        else:
+            for j in range(wide):
+                copy(slopes, j * all_channels, flat_g, base + j * out_channels, out_channels)
+            _add_row(part, rows, offsets, slopes, 0, all_channels, step, wide, all_channels)
         if (r - start) % ROWS == ROWS - 1 or r == stop - 1:
             for e in range(len(part)):
                 sums[e] += part[e]
@@ -180,6 +223,7 @@ def depthwise(x, weight, bias, y, rows, geometry, start, stop):
     all_channels, pitch = len(bias), len(rows) // kh
     step = s2 * channels
     sums = np.empty(PIXELS * LANES, np.float32)
+    clear(rows, 0, len(rows))
     for r in range(start, stop):
         _take_rows(x, rows, geometry, r, pitch)
         for j in range(0, wide, PIXELS):
@@ -211,6 +255,7 @@ def depthwise_weight(x, g, sums, rows, row, geometry, start, stop):
     all_channels, pitch, step = row.shape[1], len(rows) // kh, s2 * channels
     slopes, flat_g = row.reshape(-1), g.reshape(-1)
     part = np.zeros(kh * kw * all_channels, np.float32)
+    clear(rows, 0, len(rows))
     for r in range(start, stop):
         _take_rows(x, rows, geometry, r, pitch)
         for j in range(wide):

@@ -49,6 +49,16 @@ def _by_images(loop: Any, arrays: Sequence[Any], n: int, geometry: tuple[int, ..
     run(work, pieces(n, BLOCK // (4 * elements)), (n * elements + windows) * 2e-10)
 
 
+def _are_squares(windows: Windows) -> bool:
+    """Whether all windows are squares of 2 x 2 that lie side by side inside the image."""
+    return (
+        windows.kernel == windows.stride == (2, 2)
+        and windows.dilation == (1, 1)
+        and windows.padding[0][0] == windows.padding[1][0] == 0
+        and all(2 * o <= n for o, n in zip(windows.out, windows.size, strict=True))
+    )
+
+
 def max_pool2d(x: Any, windows: Windows) -> Any:
     """``plain_max_pool2d``."""
     if not are_floats(x) or not x.size:
@@ -56,7 +66,9 @@ def max_pool2d(x: Any, windows: Windows) -> Any:
     n, channels = x.shape[:2]
     memory, y = new_images(n, channels, *windows.out, x.dtype)
     geometry = _geometry(windows, channels)
-    loop = _largest_single if x.dtype.char == "f" else _largest
+    loop = _largest
+    if x.dtype.char == "f":
+        loop = _largest_of_four if _are_squares(windows) else _largest_single
     _by_images(loop, (flat(channels_last(x)), memory.reshape(-1)), n, geometry)
     return y
 
@@ -68,7 +80,9 @@ def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
     n, channels = x.shape[:2]
     memory, back = new_images(n, channels, *windows.size, x.dtype)
     arrays = (*(flat(channels_last(a)) for a in (g, x, ans)), memory.reshape(-1))
-    loop = _to_largest_single if x.dtype.char == "f" else _to_largest
+    loop = _to_largest
+    if x.dtype.char == "f":
+        loop = _to_largest_of_four if _are_squares(windows) else _to_largest_single
     _by_images(loop, arrays, n, _geometry(windows, channels))
     return back
 
@@ -171,6 +185,34 @@ def _largest_single(x, out, geometry, first_image, last_image):
 
 
 @compiled
+def _largest_of_four(x, out, geometry, first_image, last_image):
+    """``_largest_single`` of squares of 2 x 2, in half of its time."""
+    height, width, channels, _, _, _, _, _, _, _, _, tall, wide = geometry
+    row, end = width * channels, last_image * tall * wide * channels
+    for line in range(first_image * tall, last_image * tall):
+        source = (line // tall * height + line % tall * 2) * row
+        place = line * wide * channels
+        for _ in range(wide):
+            if channels < LANES and source + row + channels + LANES > len(x):
+                for c in range(channels):
+                    _largest_of(x, out, geometry, place // channels, c)
+            else:
+                for chunk in range(0, channels, LANES):
+                    c = max(0, min(chunk, channels - LANES))
+                    a, b = load(x, source + c), load(x, source + channels + c)
+                    best = if_larger(b, a, b, a)
+                    a, b = load(x, source + row + c), load(x, source + row + channels + c)
+                    best = if_larger(a, best, a, best)
+                    best = if_larger(b, best, b, best)
+                    if channels >= LANES or place + LANES <= end:
+                        store(out, place + c, best)  # what it writes too much is written again
+                    else:
+                        store_first(out, place, best, channels)
+            source += 2 * channels
+            place += channels
+
+
+@compiled
 def _to_largest_of(g, x, ans, out, geometry, place, c):
     """Add the slope of one window to the pixel that was the largest of it, in one channel."""
     height, width, channels, kh, kw, _, _, d1, d2, _, _, _, _ = geometry
@@ -257,6 +299,60 @@ def _to_largest_single(g, x, ans, out, geometry, first_image, last_image):
                                 else:
                                     store(out, pixel, load(out, pixel) + share)
                             number += np.float32(1.0)
+
+
+@compiled
+def _to_largest_of_four(g, x, ans, out, geometry, first_image, last_image):
+    """``_to_largest_single`` of squares of 2 x 2, in less than half of its time."""
+    height, width, channels, _, _, _, _, _, _, _, _, tall, wide = geometry
+    row, pixels = width * channels, height * width * channels
+    if (2 * tall, 2 * wide) != (height, width):
+        clear(out, first_image * pixels, (last_image - first_image) * pixels)
+    nothing = splat(np.float32(0.0))
+    for line in range(first_image * tall, last_image * tall):
+        source = (line // tall * height + line % tall * 2) * row
+        place = line * wide * channels
+        for _ in range(wide):
+            if channels < LANES and (
+                source + row + channels + LANES > len(x) or place + LANES > len(g)
+            ):
+                clear(out, source, 2 * channels)
+                clear(out, source + row, 2 * channels)
+                for c in range(channels):
+                    _to_largest_of(g, x, ans, out, geometry, place // channels, c)
+            else:
+                for chunk in range(0, channels, LANES):
+                    c = max(0, min(chunk, channels - LANES))
+                    s, t = source + c, source + row + c
+                    a, b, d, e = (
+                        load(x, s),
+                        load(x, s + channels),
+                        load(x, t),
+                        load(x, t + channels),
+                    )
+                    best, rest = load(ans, place + c), load(g, place + c)
+                    to_a = if_equal(a, best, rest, nothing)
+                    rest = if_equal(a, best, nothing, rest)
+                    to_b = if_equal(b, best, rest, nothing)
+                    rest = if_equal(b, best, nothing, rest)
+                    to_d = if_equal(d, best, rest, nothing)
+                    rest = if_equal(d, best, nothing, rest)
+                    to_e = if_equal(e, best, rest, nothing)
+                    rest = if_equal(e, best, nothing, rest)
+                    # What is left belongs to the last NaN.
+                    to_e = if_equal(e, e, to_e, rest)
+                    rest = if_equal(e, e, rest, nothing)
+                    to_d = if_equal(d, d, to_d, rest)
+                    rest = if_equal(d, d, rest, nothing)
+                    to_b = if_equal(b, b, to_b, rest)
+                    rest = if_equal(b, b, rest, nothing)
+                    to_a = if_equal(a, a, to_a, rest)
+                    store_first(out, s, to_a, channels)
+                    store_first(out, s + channels, to_b, channels)
+                    store_first(out, t, to_d, channels)
+                    store_first(out, t + channels, to_e, channels)
+            source += 2 * channels
+            place += channels
 
 
 @compiled
