@@ -1,5 +1,7 @@
 """custom_gradient and checkpoint: to second order, with several values, inside tapes."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -195,3 +197,35 @@ def test_none_in_the_place_of_each_gradient():
             else:
                 others = [a for j, a in enumerate(arrays) if j != i]
                 np.testing.assert_array_equal(leaf.grad.numpy(), others[0] * others[1])
+
+
+@pytest.mark.parametrize("shape", [(2,), (3,), (), (2, 2), (2, 1), (4, 2, 3)])
+def test_a_gradient_of_a_wrong_shape_is_refused(shape):
+    """Unless the input broadcasts to it, over which it is summed."""
+
+    @mg.custom_gradient
+    def f(x):
+        return x * 1.0, lambda g: mg.ones(shape, dtype=np.float64)
+
+    x = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    if shape == (4, 2, 3):
+        f(x).sum().backward()
+        assert x.grad.tolist() == [[4.0] * 3] * 2
+    else:
+        with pytest.raises(
+            RuntimeError,
+            match=rf"^f: its derivative rule gave shape {re.escape(str(shape))} for an input of shape \(2, 3\)",
+        ):
+            f(x).sum().backward()
+
+
+def test_what_a_checkpoint_computed_instead_is_told():
+    ways = iter([mg.sin, mg.cos])
+    x = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    y = mg.checkpoint(lambda x: next(ways)(x), x)
+    with pytest.raises(RuntimeError, match=r"operator 0 was sin \(2, 3\), and is cos \(2, 3\)"):
+        y.sum().backward()
+    ways = iter([lambda x: x * 2.0, lambda x: mg.exp(x * 2.0)])
+    y = mg.checkpoint(lambda x: next(ways)(x), x)
+    with pytest.raises(RuntimeError, match=r"operator 1 was nothing, and is exp \(2, 3\)"):
+        y.sum().backward()

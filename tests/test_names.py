@@ -252,3 +252,14 @@ def test_settings_are_shown_in_short(value, text):
 def test_what_a_terminal_would_obey_is_spelled_out(text, shown):
     assert visible(text) == shown
     assert visible_lines("a\x1b\nb") == "a\\x1b\nb"
+
+
+class Hidden:
+    def __init__(self, hidden=0, value=0, other=1):
+        self.value, self.other = value, other
+
+
+def test_settings_after_one_that_is_not_kept_are_shown():
+    assert shown_settings(Hidden(5, 2)) == "Hidden(value=2)"
+    assert shown_settings(Hidden(other=3), "more") == "Hidden(other=3, more)"
+    assert shown_settings(Hidden()) == "Hidden()"

@@ -4,6 +4,7 @@ Generated from the declarations, as ``test_operators.py`` is.
 """
 
 import inspect
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,20 @@ LIMITS = {
     "insert": (lambda n: mg.insert(ONE, n, 0.0, 1), 4, 5),
     "gradient": (lambda n: mg.gradient(mg.ones(n), edge_order=2), 3, 2),
     "edge_order": (lambda n: mg.gradient(mg.ones(5), edge_order=n), 1, 0),
+    "max_unpool2d: padding": (lambda n: F.max_unpool2d(IMAGE, np.zeros((1, 2, 4, 4), int), 2, padding=n), 0, -1),
+    "avg_pool2d: first padding": (lambda n: F.avg_pool2d(IMAGE, 2, padding=n), 0, -1),
+    "max_pool2d: first padding": (lambda n: F.max_pool2d(IMAGE, 2, padding=n), 0, -1),
+    "rollaxis from": (lambda n: mg.rollaxis(ONE, 0, n), -2, -3),
+    "rollaxis of": (lambda n: mg.rollaxis(ONE, n), -2, -3),
+    "binary_cross_entropy: input": (lambda n: F.binary_cross_entropy(ONE * n, ONE), 0.0, -0.5),
+    "binary_cross_entropy: largest input": (lambda n: F.binary_cross_entropy(ONE * n, ONE), 1.0, 1.5),
+    "binary_cross_entropy: target": (lambda n: F.binary_cross_entropy(ONE, ONE * n), 0.0, -0.5),
+    "cross_entropy: probability": (lambda n: F.cross_entropy(ONE, ONE * n), 0.0, -0.5),
+    "with_logits: target": (lambda n: F.binary_cross_entropy_with_logits(ONE, ONE * n), 0.0, -0.5),
+    "gaussian_nll_loss: least var": (lambda n: F.gaussian_nll_loss(ONE, ONE, ONE * n), 0.0, -0.5),
+    "logsumexp: axis": (lambda n: mg.logsumexp(ONE, axis=n), 1, 2),
+    "median: axis": (lambda n: mg.median(ONE, axis=n), 1, 2),
+    "flip: axis": (lambda n: mg.flip(ONE, n), -2, -3),
     "partition": (lambda n: mg.partition(ONE, n), 3, 4),
 }  # fmt: skip
 
@@ -267,3 +282,102 @@ def test_former_names_of_arrays_are_still_taken(name):
         found = flatten(_outputs(case.function(**given, **case.metadata)))
         for ours, theirs in zip(found, expected, strict=True):
             np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
+@pytest.mark.parametrize("exponent", [6.5, -2.5, 0.5, 3, -2, -3, 4, 5, 7, -1, 0, 2, 2.0])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int64])
+def test_powers_and_slopes_of_negative_numbers(exponent, dtype):
+    x = np.array([-2, -1, 1, 2], dtype)
+    if dtype is np.int64 and (exponent < 0 and isinstance(exponent, int)):
+        with pytest.raises(ValueError, match="power"):
+            mg.power(mg.Tensor(x), exponent)
+        return
+    with np.errstate(invalid="ignore"):
+        expected = np.power(x, exponent)
+        found = mg.power(mg.Tensor(x), exponent)
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(
+            found.numpy(), expected, rtol=1e-3 if dtype is np.float16 else 1e-6
+        )
+        if dtype is not np.int64:
+            leaf = mg.tensor(x, requires_grad=True)
+            mg.power(leaf, exponent).sum().backward()
+            slope = exponent * np.power(x.astype(float), exponent - 1)
+            np.testing.assert_allclose(
+                leaf.grad.numpy(), slope, rtol=2e-3 if dtype is np.float16 else 1e-6
+            )
+
+
+def _several_arrays(name: str) -> Any:
+    """A case of the function that takes two arrays of floats or more; None if there is none."""
+    found = (c for c in cases(name) if len(c.flat) == len(c.args) > 1)
+    return next((c for c in found if all(map(_is_float, c.args))), None)
+
+
+COMPOSED = [n for n in DIFFERENTIABLE if n not in OPERATORS and _several_arrays(n)]
+
+
+@pytest.mark.parametrize("name", COMPOSED)
+def test_a_complex_array_is_refused_at_each_place_or_at_none(name):
+    """The functions of real numbers name the argument, wherever it stands."""
+    case = _several_arrays(name)
+    declared = inspect.unwrap(DECLARED[name].function)
+    params = [*inspect.signature(declared).parameters]
+    refused = []
+    for i in range(len(case.args)):
+        given = [mg.Tensor(a.astype(complex) if j == i else a) for j, a in enumerate(case.args)]
+        try:
+            with np.errstate(all="ignore"):
+                case.function(*given, **case.metadata)
+        except TypeError as error:
+            refused.append(f": expected real numbers, got {params[i]} of complex128" in str(error))
+        except Exception:  # noqa: BLE001 (whatever NumPy says)
+            refused.append(False)
+        else:
+            refused.append(False)
+    assert all(refused) or not any(refused), refused
+
+
+def _declared(name: str) -> Any:
+    return DECLARED[name].declared if name in OPERATORS else inspect.unwrap(DECLARED[name].function)
+
+
+ALONG = [n for n in DIFFERENTIABLE if "axis" in inspect.signature(_declared(n)).parameters]
+
+
+@pytest.mark.parametrize("name", ALONG)
+def test_an_axis_is_one_of_those_that_are_there(name):
+    case = next(
+        (c for c in cases(name) if isinstance(c.metadata.get("axis", 0), int) and c.flat[0].size),
+        None,
+    )
+    if case is None:
+        pytest.skip("it takes several axes only")
+    ndim = max(a.ndim for a in case.flat)
+    for axis in (ndim + 1, -ndim - 2):
+        with pytest.raises((ValueError, IndexError)) as error:
+            case.function(*case.args, **{**case.metadata, "axis": axis})
+        assert re.match(r"[\w.]+: ", str(error.value)), error.value
+
+
+def test_operators_say_what_numpy_says_of_them():
+    for function in (np.sin, np.exp, np.add, np.cumsum, np.floor, np.nansum, np.maximum):
+        ours, first = getattr(mg, function.__name__), function.__doc__.split("\n\n")
+        line = first[first[0].startswith(function.__name__)]
+        assert ours.__doc__.splitlines()[0].rstrip(".") == " ".join(line.split()).partition(". ")[
+            0
+        ].rstrip(".")
+
+
+def test_a_size_beyond_any_memory_is_a_mistake():
+    from minigrad.operators.errors import _kind
+
+    error = MemoryError()
+    for shape, kind in (
+        ((10,), MemoryError),
+        ((1 << 44,), MemoryError),
+        (((1 << 44) + 1,), ValueError),
+        (None, ValueError),
+    ):
+        error.shape, error.dtype = shape, np.dtype(np.float64)
+        assert _kind(error) is kind

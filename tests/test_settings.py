@@ -158,6 +158,7 @@ def g(
         ({"mode": 2.5}, TypeError, "mode must be 'sum' or 'mean' or an int, got 2.5"),
         ({"call": 3}, TypeError, "call must be a function or None, got 3"),
         ({"generator": 3}, TypeError, "generator must be None or a np.random.Generator, got 3"),
+        ({"generator": np.random.PCG64}, TypeError, "generator must be None or a np.random.Generator, got <class 'numpy.random._pcg64.PCG64'>; write PCG64()"),
         ({"dtype": 3}, TypeError, "dtype must be a numeric dtype, got 3; a shape is one tuple"),
         ({"dtype": "U1"}, TypeError, "dtype must be a numeric dtype, got 'U1'"),
         ({"parameters": nn.Identity()}, TypeError, "parameters must be an iterable, got Identity(); write model.parameters()"),

@@ -609,3 +609,39 @@ def test_a_tape_that_was_reset_gives_a_gradient_again():
         with pytest.raises(RuntimeError):
             tape.gradient(y, x)
         tape.reset()
+
+
+def test_of_two_tapes_the_first_asked_leaves_the_other_what_it_needs():
+    x = mg.tensor(np.array([1.0, 2.0]), requires_grad=True)
+    for first in (0, 1):
+        with mg.GradientTape() as outer, mg.GradientTape() as inner:
+            y = mg.exp(x * x)
+        tapes = [outer, inner]
+        expected = 2 * np.exp([1.0, 4.0]) * [1.0, 2.0]
+        for tape in (tapes[first], tapes[1 - first]):
+            np.testing.assert_allclose(tape.gradient(y, x).numpy(), expected)
+
+
+def test_a_tape_that_is_opened_again_watches_again():
+    x = mg.tensor(3.0)
+    tape = mg.GradientTape(persistent=True)
+    with tape:
+        tape.watch(x)
+        y = x * x
+    assert not x.requires_grad
+    outside = x * 7.0
+    with tape:
+        z = x * 5.0
+    assert [tape.gradient(one, x).item() for one in (y, z)] == [6.0, 5.0]
+    assert tape.gradient(outside, x) is None
+
+
+@pytest.mark.parametrize("shapes", [((), (2,)), ((2,), ()), ((), ()), ((2,), (3,))])
+def test_rows_of_what_has_no_rows(shapes):
+    x = mg.tensor(np.ones(shapes[1]), requires_grad=True)
+    with mg.GradientTape() as tape:
+        y = mg.sum(x) * np.ones(shapes[0])
+    with pytest.raises(
+        ValueError, match="batch_jacobian: expected target and source with the same"
+    ):
+        tape.batch_jacobian(y, x)

@@ -403,3 +403,29 @@ def test_a_cotangent_takes_the_dtype_of_its_tensor(dtype, given):
     x = mg.tensor(np.ones(2, dtype), requires_grad=True)
     (x * 1.0).backward(np.array([1.0, 2.0], given))
     assert (x.grad.dtype, x.grad.tolist()) == (dtype, [1.0, 2.0])
+
+
+def test_a_copy_is_a_copy_and_a_view_cannot_be_written_to():
+    t = mg.ones(3)
+    for same in (np.asarray(t), t.numpy(), np.array(t, copy=None)):
+        assert np.shares_memory(same, t._data)
+        assert not same.flags.writeable
+    for other in (np.array(t), np.array(t, copy=True), np.asarray(t, np.float64)):
+        assert not np.shares_memory(other, t._data)
+        assert other.flags.writeable
+    with pytest.raises(ValueError, match="a copy is needed to turn float32 into float64"):
+        np.array(t, dtype=np.float64, copy=False)
+    assert np.shares_memory(np.array(t, dtype=np.float32, copy=False), t._data)
+
+
+def test_only_a_leaf_holds_a_gradient():
+    x = mg.tensor(1.0, requires_grad=True)
+    y = x * 1.0
+    y.grad = None  # as loops do that clear the gradients of whatever they are given
+    for one in (y, mg.tensor(1.0)):
+        with pytest.raises(RuntimeError, match="grad: only a leaf with requires_grad=True"):
+            one.grad = mg.tensor(1.0)
+    x.grad = mg.tensor(5.0)
+    assert x.grad.item() == 5.0
+    x.grad = None
+    assert x.grad is None

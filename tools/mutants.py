@@ -599,14 +599,14 @@ class Hunt:
         around_it = self.rarities(mutant["file"], min(inside, key=len, default=range(line, line)))
         in_file = self.rarities(mutant["file"], range(1_000_000))
         names = re.compile("|".join(self.places(mutant)[:-1]).lower())
-        seen: Counter[str] = Counter()
+        seen: Counter[tuple[str, bool]] = Counter()
         rank = {}
         for i in found:
             # One test of each function first, but not a slow one before many quick ones.
             function = tests[i].partition("[")[0]
-            seen[function] += 1
-            cost = (seconds[i] + 0.003) * seen[function]
             named = names.search(tests[i].lower()) is not None
+            seen[function, named] += 1
+            cost = (seconds[i] + 0.003) * seen[function, named]
             worth = 0.02 + around_it[i] + 0.1 * in_file[i] + 0.5 * named
             rank[i] = (tests[i] not in before, cost / worth)
         found.sort(key=rank.__getitem__)
