@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.current import Recorded
-from minigrad.kernels.elementwise import each
+from minigrad.kernels.elementwise import by_element, each
 
 #: An x at which the value is 1 already and e^x does not overflow yet, by dtype; else 50.
 MOST = {"e": 11.0}
@@ -57,12 +57,9 @@ def plain_logistic_grad(g: Any, x: Any) -> Any:
     return g * (plain_logistic(x) * plain_logistic(-x))
 
 
-def logistic_grad(g: Any, x: Any) -> Any:
+@by_element(plain_logistic_grad, spare=1)
+def logistic_grad(out: Any, s: Any, g: Any, x: Any) -> None:
     """``plain_logistic_grad`` with one exponential: e^-|x| / (1 + e^-|x|)^2."""
-    return each(_logistic_grad, 1, g, x)
-
-
-def _logistic_grad(out: Any, s: Any, g: Any, x: Any) -> None:
     np.abs(x, out=out)
     np.negative(out, out=out)
     np.exp(out, out=out)
@@ -110,17 +107,14 @@ def plain_silu(x: Any) -> Any:
     return x * plain_logistic(x)
 
 
-def silu(x: Any) -> Any:
+@by_element(plain_silu, spare=1)
+def silu(out: Any, s: Any, x: Any) -> None:
     """``plain_silu`` without overflow."""
-
-    def formula(out: Any, s: Any, x: Any) -> None:
-        np.clip(x, -INF, 50.0, out=out)
-        np.exp(out, out=out)
-        np.add(out, 1.0, out=s)
-        np.divide(out, s, out=out)
-        np.multiply(out, x, out=out)
-
-    return each(formula, 1, x)
+    np.clip(x, -INF, 50.0, out=out)
+    np.exp(out, out=out)
+    np.add(out, 1.0, out=s)
+    np.divide(out, s, out=out)
+    np.multiply(out, x, out=out)
 
 
 def plain_silu_grad(g: Any, x: Any) -> Any:
@@ -129,12 +123,9 @@ def plain_silu_grad(g: Any, x: Any) -> Any:
     return g * (plain_logistic(x) * (1.0 + near * plain_logistic(-x)))
 
 
-def silu_grad(g: Any, x: Any) -> Any:
+@by_element(plain_silu_grad, spare=2)
+def silu_grad(out: Any, s: Any, t: Any, g: Any, x: Any) -> None:
     """``plain_silu_grad`` with one exponential: s(-x) = 1 / (1 + e^x)."""
-    return each(_silu_grad, 2, g, x)
-
-
-def _silu_grad(out: Any, s: Any, t: Any, g: Any, x: Any) -> None:
     np.clip(x, -800.0, 50.0, out=out)
     np.exp(out, out=s)
     np.add(s, 1.0, out=t)
@@ -160,19 +151,15 @@ def _exponential(square: Any, near: Any, most: float) -> None:
     np.exp(square, out=square)
 
 
-def gelu_tanh(x: Any) -> Any:
+@by_element(plain_gelu_tanh, spare=1)
+def gelu_tanh(out: Any, s: Any, x: Any) -> None:
     """``plain_gelu_tanh`` without overflow."""
-    most = MOST.get(x.dtype.char, 50.0)
-
-    def formula(out: Any, s: Any, x: Any) -> None:
-        np.clip(x, -FARTHEST, FARTHEST, out=out)
-        np.multiply(out, out, out=s)
-        _exponential(s, out, most)
-        np.add(s, 1.0, out=out)
-        np.divide(s, out, out=out)
-        np.multiply(out, x, out=out)
-
-    return each(formula, 1, x)
+    np.clip(x, -FARTHEST, FARTHEST, out=out)
+    np.multiply(out, out, out=s)
+    _exponential(s, out, MOST.get(out.dtype.char, 50.0))
+    np.add(s, 1.0, out=out)
+    np.divide(s, out, out=out)
+    np.multiply(out, x, out=out)
 
 
 def plain_gelu_tanh_grad(g: Any, x: Any) -> Any:
@@ -183,25 +170,21 @@ def plain_gelu_tanh_grad(g: Any, x: Any) -> Any:
     return g * (plain_logistic(u) * (1.0 + near * slope * plain_logistic(-u)))
 
 
-def gelu_tanh_grad(g: Any, x: Any) -> Any:
+@by_element(plain_gelu_tanh_grad, spare=2, seconds=2e-9)
+def gelu_tanh_grad(out: Any, s: Any, t: Any, g: Any, x: Any) -> None:
     """``plain_gelu_tanh_grad`` with one exponential: s(-u) = 1 / (1 + e^u)."""
-    most = MOST.get(x.dtype.char, 50.0)
-
-    def formula(out: Any, s: Any, t: Any, g: Any, x: Any) -> None:
-        np.clip(x, -FARTHEST, FARTHEST, out=t)
-        np.multiply(t, t, out=s)
-        np.multiply(s, 3.0 * CUBIC, out=out)
-        np.add(out, LINEAR, out=out)
-        np.multiply(out, t, out=out)
-        _exponential(s, t, most)
-        np.add(s, 1.0, out=t)
-        np.divide(out, t, out=out)
-        np.divide(s, t, out=s)
-        np.add(out, 1.0, out=out)
-        np.multiply(out, s, out=out)
-        np.multiply(out, g, out=out)
-
-    return each(formula, 2, g, x, seconds=2e-9)
+    np.clip(x, -FARTHEST, FARTHEST, out=t)
+    np.multiply(t, t, out=s)
+    np.multiply(s, 3.0 * CUBIC, out=out)
+    np.add(out, LINEAR, out=out)
+    np.multiply(out, t, out=out)
+    _exponential(s, t, MOST.get(out.dtype.char, 50.0))
+    np.add(s, 1.0, out=t)
+    np.divide(out, t, out=out)
+    np.divide(s, t, out=s)
+    np.add(out, 1.0, out=out)
+    np.multiply(out, s, out=out)
+    np.multiply(out, g, out=out)
 
 
 def plain_leaky_relu(x: Any, slope: float) -> Any:

@@ -6,6 +6,7 @@ that is there already, for one piece after another, and the pieces are split ove
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -55,3 +56,26 @@ def each(formula: Formula, spare: int, *arrays: Any, seconds: float = STEPS) -> 
 
     run(work, range(0, n, PIECE), n * seconds)
     return out
+
+
+def by_element(
+    plain: Callable[..., Any], spare: int = 0, seconds: float = STEPS
+) -> Callable[[Formula], Callable[..., Any]]:
+    """Decorate a formula to make it the kernel that ``plain`` defines; see ``each``."""
+
+    def decorate(formula: Formula) -> Callable[..., Any]:
+        def kernel(*arrays: Any) -> Any:
+            return each(formula, spare, *arrays, seconds=seconds)
+
+        return defined_by(plain, formula, kernel)
+
+    return decorate
+
+
+def defined_by(
+    plain: Callable[..., Any], formula: Formula, kernel: Callable[..., Any]
+) -> Callable[..., Any]:
+    """The kernel with the arguments of its definition, and the name of the formula."""
+    functools.update_wrapper(kernel, formula)
+    vars(kernel)["__wrapped__"] = plain
+    return kernel

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.elementwise import each
+from minigrad.kernels.elementwise import by_element, each
 
 #: t = 1 - 2 * SCALE / (a + SCALE) maps [0, inf) to [-1, 1); this scale needs the lowest degree.
 SCALE = 4.0
@@ -117,15 +117,12 @@ def plain_normal_density(g: Any, x: Any) -> Any:
     return g * (np.exp(-0.5 * (near * near)) * (1.0 / math.sqrt(2.0 * math.pi)))
 
 
-def normal_density(g: Any, x: Any) -> Any:
+@by_element(plain_normal_density)
+def normal_density(out: Any, g: Any, x: Any) -> None:
     """``plain_normal_density``."""
-
-    def formula(out: Any, g: Any, x: Any) -> None:
-        np.clip(x, -FARTHEST, FARTHEST, out=out)
-        np.multiply(out, out, out=out)
-        np.multiply(out, -0.5, out=out)
-        np.exp(out, out=out)
-        np.multiply(out, 1.0 / math.sqrt(2.0 * math.pi), out=out)
-        np.multiply(out, g, out=out)
-
-    return each(formula, 0, g, x)
+    np.clip(x, -FARTHEST, FARTHEST, out=out)
+    np.multiply(out, out, out=out)
+    np.multiply(out, -0.5, out=out)
+    np.exp(out, out=out)
+    np.multiply(out, 1.0 / math.sqrt(2.0 * math.pi), out=out)
+    np.multiply(out, g, out=out)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.activations import plain_logistic
-from minigrad.kernels.elementwise import each
+from minigrad.kernels.elementwise import Formula, by_element, defined_by
 from minigrad.kernels.threads import run
 
 #: The elements of the rows that one thread does at once.
@@ -79,7 +79,7 @@ def plain_logistic_loss_grad(g: Any, x: Any, t: Any) -> Any:
     return g * ((1.0 - t) * plain_logistic(x) - t * plain_logistic(-x))
 
 
-def _by_rows(work: Callable[[slice], None], x: Any) -> None:
+def _by_rows(work: Callable[[slice], object], x: Any) -> None:
     """Call ``work`` for some rows of x at a time, on all threads."""
     if x.size <= PIECE:
         work(slice(0, len(x)))
@@ -93,6 +93,28 @@ def _by_rows(work: Callable[[slice], None], x: Any) -> None:
     run(pieces, range(0, len(x), many), x.size * 1e-9)
 
 
+def _in_rows(plain: Callable[..., Any]) -> Callable[[Formula], Callable[..., Any]]:
+    """Decorate a formula of rows to make it the kernel that ``plain`` defines.
+
+    ``plain`` itself computes where the rows do not lie along the axis.
+    """
+
+    def decorate(formula: Formula) -> Callable[..., Any]:
+        def kernel(*given: Any) -> Any:
+            *arrays, axis = given
+            rows = _rows(axis, *arrays)
+            if rows is None:
+                return plain(*given)
+            ans = np.empty(arrays[0].shape, arrays[0].dtype)
+            to = ans.reshape(rows[0].shape)
+            _by_rows(lambda some: formula(to[some], *[x[some] for x in rows]), to)
+            return ans
+
+        return defined_by(plain, formula, kernel)
+
+    return decorate
+
+
 def _rows(axis: int, x: Any, *others: Any) -> Any:
     """The arrays as matrices whose rows lie along this axis, or None where they do not."""
     if x.ndim < 1 or not x.size or axis not in (-1, x.ndim - 1) or x.dtype.char not in "fd":
@@ -103,75 +125,35 @@ def _rows(axis: int, x: Any, *others: Any) -> Any:
     return [np.ascontiguousarray(a).reshape(-1, x.shape[-1]) for a in (x, *others)]
 
 
-def softmax(x: Any, axis: int) -> Any:
+@_in_rows(plain_softmax)
+def softmax(out: Any, x: Any) -> None:
     """``plain_softmax``."""
-    rows = _rows(axis, x)
-    if rows is None:
-        return plain_softmax(x, axis)
-    ans = np.empty(x.shape, x.dtype)
-    to = ans.reshape(rows[0].shape)
-
-    def work(some: slice) -> None:
-        part, out = rows[0][some], to[some]
-        np.subtract(part, part.max(axis=1, keepdims=True), out=out)
-        np.exp(out, out=out)
-        np.divide(out, out.sum(axis=1, keepdims=True), out=out)
-
-    _by_rows(work, to)
-    return ans
+    np.subtract(x, x.max(axis=1, keepdims=True), out=out)
+    np.exp(out, out=out)
+    np.divide(out, out.sum(axis=1, keepdims=True), out=out)
 
 
-def softmax_grad(g: Any, ans: Any, axis: int) -> Any:
+@_in_rows(plain_softmax_grad)
+def softmax_grad(out: Any, g: Any, ans: Any) -> None:
     """``plain_softmax_grad``."""
-    rows = _rows(axis, g, ans)
-    if rows is None:
-        return plain_softmax_grad(g, ans, axis)
-    by_x = np.empty(g.shape, g.dtype)
-    to = by_x.reshape(rows[0].shape)
-
-    def work(some: slice) -> None:
-        back, p, out = rows[0][some], rows[1][some], to[some]
-        np.multiply(back, p, out=out)
-        np.subtract(back, out.sum(axis=1, keepdims=True), out=out)
-        np.multiply(out, p, out=out)
-
-    _by_rows(work, to)
-    return by_x
+    np.multiply(g, ans, out=out)
+    np.subtract(g, out.sum(axis=1, keepdims=True), out=out)
+    np.multiply(out, ans, out=out)
 
 
-def log_softmax(x: Any, axis: int) -> Any:
+@_in_rows(plain_log_softmax)
+def log_softmax(out: Any, x: Any) -> None:
     """``plain_log_softmax``."""
-    rows = _rows(axis, x)
-    if rows is None:
-        return plain_log_softmax(x, axis)
-    ans = np.empty(x.shape, x.dtype)
-    to = ans.reshape(rows[0].shape)
-
-    def work(some: slice) -> None:
-        part, out = rows[0][some], to[some]
-        np.subtract(part, part.max(axis=1, keepdims=True), out=out)
-        out -= np.log(np.exp(out).sum(axis=1, keepdims=True))
-
-    _by_rows(work, to)
-    return ans
+    np.subtract(x, x.max(axis=1, keepdims=True), out=out)
+    out -= np.log(np.exp(out).sum(axis=1, keepdims=True))
 
 
-def log_softmax_grad(g: Any, ans: Any, axis: int) -> Any:
+@_in_rows(plain_log_softmax_grad)
+def log_softmax_grad(out: Any, g: Any, ans: Any) -> None:
     """``plain_log_softmax_grad``."""
-    rows = _rows(axis, g, ans)
-    if rows is None:
-        return plain_log_softmax_grad(g, ans, axis)
-    by_x = np.empty(g.shape, g.dtype)
-    to = by_x.reshape(rows[0].shape)
-
-    def work(some: slice) -> None:
-        back, out = rows[0][some], to[some]
-        np.exp(rows[1][some], out=out)
-        np.multiply(out, back.sum(axis=1, keepdims=True), out=out)
-        np.subtract(back, out, out=out)
-
-    _by_rows(work, to)
-    return by_x
+    np.exp(ans, out=out)
+    np.multiply(out, g.sum(axis=1, keepdims=True), out=out)
+    np.subtract(g, out, out=out)
 
 
 def cross_entropy(logits: Any, labels: Any) -> Any:
@@ -210,41 +192,35 @@ def cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
     return by_x
 
 
-def logistic_loss(x: Any, t: Any) -> Any:
+@by_element(plain_logistic_loss, spare=2, seconds=2e-9)
+def logistic_loss(out: Any, s: Any, size: Any, x: Any, t: Any) -> None:
     """``plain_logistic_loss``."""
-
-    def formula(out: Any, s: Any, size: Any, x: Any, t: Any) -> None:
-        # 1 - t for x > 0, else t, without np.where: m + (1 - 2 m) t, with m = 1 or 0.
-        np.greater(x, 0.0, out=s)
-        np.multiply(s, -2.0, out=out)
-        np.add(out, 1.0, out=out)
-        np.multiply(out, t, out=out)
-        np.add(out, s, out=out)
-        np.abs(x, out=size)
-        np.multiply(out, size, out=out)
-        np.negative(size, out=size)
-        np.exp(size, out=size)
-        np.log1p(size, out=size)
-        np.add(out, size, out=out)
-
-    return each(formula, 2, x, t, seconds=2e-9)
+    # 1 - t for x > 0, else t, without np.where: m + (1 - 2 m) t, with m = 1 or 0.
+    np.greater(x, 0.0, out=s)
+    np.multiply(s, -2.0, out=out)
+    np.add(out, 1.0, out=out)
+    np.multiply(out, t, out=out)
+    np.add(out, s, out=out)
+    np.abs(x, out=size)
+    np.multiply(out, size, out=out)
+    np.negative(size, out=size)
+    np.exp(size, out=size)
+    np.log1p(size, out=size)
+    np.add(out, size, out=out)
 
 
-def logistic_loss_grad(g: Any, x: Any, t: Any) -> Any:
+@by_element(plain_logistic_loss_grad, spare=3, seconds=2e-9)
+def logistic_loss_grad(out: Any, p: Any, q: Any, rest: Any, g: Any, x: Any, t: Any) -> None:
     """``plain_logistic_loss_grad`` with one exponential: ((1 - t) p - t q) / (p + q).
 
     p and q are s(x) and s(-x) but for their common denominator: 1 and e^-|x|, or the other way.
     """
-
-    def formula(out: Any, p: Any, q: Any, rest: Any, g: Any, x: Any, t: Any) -> None:
-        np.abs(x, out=out)
-        np.negative(out, out=out)
-        np.exp(out, out=out)
-        np.maximum(out, np.greater(x, 0.0, out=p), out=p)
-        np.maximum(out, np.less_equal(x, 0.0, out=q), out=q)
-        np.multiply(p, np.subtract(1.0, t, out=rest), out=p)
-        np.subtract(p, np.multiply(q, t, out=q), out=p)
-        np.divide(p, np.add(out, 1.0, out=out), out=out)
-        np.multiply(out, g, out=out)
-
-    return each(formula, 3, g, x, t, seconds=2e-9)
+    np.abs(x, out=out)
+    np.negative(out, out=out)
+    np.exp(out, out=out)
+    np.maximum(out, np.greater(x, 0.0, out=p), out=p)
+    np.maximum(out, np.less_equal(x, 0.0, out=q), out=q)
+    np.multiply(p, np.subtract(1.0, t, out=rest), out=p)
+    np.subtract(p, np.multiply(q, t, out=q), out=p)
+    np.divide(p, np.add(out, 1.0, out=out), out=out)
+    np.multiply(out, g, out=out)
