@@ -35,6 +35,8 @@ ARRAYS = {
     "c": np.array([-7.0, -6.0, -3.0, -2.5, -1.0, -0.5, 0.0, 0.5, 1.0, 2.5, 3.0, 6.0, 7.0, 25.0]),
     "p": 0.5 + np.arctan(spread(4, 5)) / 4, "q": np.abs(spread(4, 5)) + 0.1, "d": spread(4, 3, 5),
     "u": spread(4, 6), "h": spread(2, 6, 3, 4), "g": spread(6), "z": spread(3),
+    "n": np.arange(20.0).reshape(4, 5) % 7 / 2 - 1.5, "j": np.arange(20.0).reshape(4, 5) % 5 / 2 - 1.0,
+    "y": np.arange(64.0).reshape(1, 2, 4, 8) * 7 % 5, "f": np.arange(24.0).reshape(2, 3, 4) * 5 % 3,
 }  # fmt: skip
 #: What has none.
 GIVEN = {

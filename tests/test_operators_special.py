@@ -462,3 +462,56 @@ def test_one_place_takes_many_elements_as_in_numpy(shape, place, values, axis):
 def test_an_insertion_that_numpy_refuses_is_refused():
     with pytest.raises(ValueError, match="insert"):
         mg.insert(mg.ones((2, 3)), [0, 1], np.ones((3, 3)), 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_hypot_neither_overflows_nor_loses_digits(dtype):
+    most = float(np.finfo(dtype).max)
+    sizes = [most / 4, most**0.5 * 4, 1.0, 1e-20, most**-0.5 / 8, 1e3 / most, 0.0]
+    for size in sizes:
+        for other in (size, 3.0, 0.0):
+            x, y = (np.array([3 * one / 4, one], dtype) for one in (size, other))
+            np.testing.assert_allclose(
+                mg.hypot(x, y).numpy(),
+                np.hypot(x.astype(float), y.astype(float)),
+                rtol=3e-7 if dtype is np.float32 else 4e-16,
+            )
+    ends = np.array([np.inf, -np.inf, np.nan, 1.0], dtype)
+    np.testing.assert_array_equal(mg.hypot(ends, ends[::-1]), np.hypot(ends, ends[::-1]))
+
+
+def test_the_exponential_of_stacks_of_stacks_and_of_nothing():
+    a = (
+        np.random.default_rng(0).normal(size=(2, 4, 3, 3))
+        * np.array([0, 1e-9, 1, 40])[:, None, None]
+    )
+    found = mg.matrix_exp(a).numpy()
+    for i, j in np.ndindex(2, 4):
+        np.testing.assert_allclose(found[i, j], mg.matrix_exp(a[i, j]), rtol=1e-12)
+    np.testing.assert_allclose(found[:, 0], np.broadcast_to(np.eye(3), (2, 3, 3)), atol=3e-16)
+    inverse = mg.matrix_exp(-a).numpy()
+    np.testing.assert_allclose(
+        found[:, :3] @ inverse[:, :3], np.broadcast_to(np.eye(3), (2, 3, 3, 3)), atol=1e-11
+    )
+    assert np.isnan(mg.matrix_exp(np.full((2, 2), np.nan)).numpy()).all()
+
+
+def test_between_two_truths_is_nothing():
+    b = mg.tensor([[True, False, True]])
+    for method in ("lower", "higher", "nearest"):
+        found = mg.quantile(b, 0.5, method=method)
+        assert (found.dtype, found.item()) == (bool, True)
+    for method in ("linear", "midpoint", "hazen"):
+        with pytest.raises(
+            TypeError, match="quantile: a must hold numbers to go between, got bool"
+        ):
+            mg.quantile(b, 0.5, method=method)
+
+
+def test_the_generator_that_is_used_by_default_is_made_once(monkeypatch):
+    from minigrad.engine import random
+
+    monkeypatch.setattr(random, "_generators", [])
+    assert random.default_generator() is random.default_generator()
+    assert len(random._generators) == 1
+    assert mg.rand(3).shape == (3,)
