@@ -314,13 +314,19 @@ def _several_arrays(name: str) -> Any:
     return next((c for c in found if all(map(_is_float, c.args))), None)
 
 
-COMPOSED = [n for n in DIFFERENTIABLE if n not in OPERATORS and _several_arrays(n)]
+COMPOSED = [
+    n
+    for n in DIFFERENTIABLE
+    if n not in OPERATORS and any(len(one.arrays) > 1 for one in DECLARED[n].samples)
+]
 
 
 @pytest.mark.parametrize("name", COMPOSED)
 def test_a_complex_array_is_refused_at_each_place_or_at_none(name):
     """The functions of real numbers name the argument, wherever it stands."""
     case = _several_arrays(name)
+    if case is None:
+        pytest.skip("not all of them hold floats")
     declared = inspect.unwrap(DECLARED[name].function)
     params = [*inspect.signature(declared).parameters]
     refused = []
