@@ -141,6 +141,44 @@ def test_a_cache_that_cannot_be_written_to_is_done_without(tmp_path):
     assert "3600.0" in out
 
 
+@needs_numba
+@pytest.mark.parametrize(
+    ("kernel", "groups", "stride", "last", "left"),
+    [
+        (3, 1, 1, False, False), (3, 4, 1, False, True), (3, 4, 1, True, True),
+        (3, 4, 2, False, False), (3, 8, 1, False, False), (1, 1, 1, False, True),
+        (1, 1, 1, True, False), (1, 1, 2, False, False),
+    ],
+)  # fmt: skip
+def test_convolutions_go_where_they_are_faster(kernel, groups, stride, last, left, monkeypatch):
+    from minigrad.kernels.compiled import convolution as compiled
+
+    rng = np.random.default_rng(0)
+    windows = sliding("test", (6, 6), kernel, stride)
+    x, w, g = (
+        rng.standard_normal(shape).astype(np.float32)
+        for shape in ((2, 8, 6, 6), (8, 8 // groups, kernel, kernel), (2, 8, *windows.out))
+    )
+    if last:
+        x, g = (np.ascontiguousarray(a.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2) for a in (x, g))
+    calls = {
+        "conv2d": (x, w, None, windows, groups),
+        "conv2d_weight_grad": (x, g, windows, groups),
+        "conv2d_input_grad": (g, w, windows, groups),
+    }
+    asked = []
+    for name in ("conv2d", "conv2d_weight_grad"):
+        theirs = getattr(convolution, name)
+        monkeypatch.setattr(
+            convolution, name, lambda *a, f=theirs, n=name: asked.append(n) or f(*a)
+        )
+    for name, arguments in calls.items():
+        found, expected = getattr(compiled, name)(*arguments), getattr(plain, name)(*arguments)
+        np.testing.assert_allclose(found, expected, 1e-4, 1e-4)
+    expected = ["conv2d", "conv2d_weight_grad", "conv2d"]  # the last for the gradient by the image
+    assert asked == (expected if left else [])
+
+
 def odd_arrays():
     """The same images in every dtype and layout that loops are not compiled for."""
     x = np.random.default_rng(0).integers(-9, 9, (3, 4, 12, 10)).astype(np.float32)

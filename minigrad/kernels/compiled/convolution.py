@@ -114,12 +114,30 @@ def _together(windows: Windows, out_channels: int) -> int:
     return min((many for many in range(1, LANES + 1) if wide % many == 0), key=cost, default=1)
 
 
+def _suits_numpy(geometry: Geometry, groups: int, *images: Any) -> bool:
+    """Whether the functions written with NumPy are faster.
+
+    They are for several groups at stride 1, unless each is one channel: 3 ms instead of 7 for the
+    gradient by the weight of 32 images of 32 x 28 x 28 in 4 groups, in either order in memory. And
+    for 1 x 1 kernels, whose columns are the images, where they need not be turned around: 5.3 ms
+    instead of 6.5 for such images to 64 channels, with both gradients.
+    """
+    single = geometry.columns[5:7] == (1, 1)
+    if groups > 1 and single and not (geometry.depthwise and images[0].dtype.char == "f"):
+        return True
+    return geometry.plain and all(
+        a.flags.c_contiguous and not a.transpose(0, 2, 3, 1).flags.c_contiguous for a in images
+    )
+
+
 def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d``."""
     if not are_floats(x, w, bias) or not x.size or not w.size:
         return numpy_set.conv2d(x, w, bias, windows, groups)
     n, channels, out_channels, dtype = len(x), x.shape[1], len(w), x.dtype
     geometry = _geometry(windows, channels, out_channels, groups)
+    if _suits_numpy(geometry, groups, x):
+        return numpy_set.conv2d(x, w, bias, windows, groups)
     memory, y = new_images(n, out_channels, *windows.out, dtype)
     pixels = channels_last(x)
     if geometry.winograd and dtype.char == "f" and _winograd(pixels, w, bias, memory, geometry):
@@ -288,6 +306,8 @@ def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
         return numpy_set.conv2d_weight_grad(x, g, windows, groups)
     channels, out_channels, dtype = x.shape[1], g.shape[1], x.dtype
     geometry = _geometry(windows, channels, out_channels, groups)
+    if _suits_numpy(geometry, groups, x, g):
+        return numpy_set.conv2d_weight_grad(x, g, windows, groups)
     pixels, slopes = channels_last(x), channels_last(g)
     shape = (out_channels, channels // groups, *windows.kernel)
     if geometry.winograd and dtype.char == "f":

@@ -63,12 +63,22 @@ def new_images(n: int, channels: int, height: int, width: int, dtype: Any) -> tu
 
 @compiled
 def _interleave(x, out, first, last, channels, places):
+    # Some places or some channels at a time, so that what is written stays in cache; many channels
+    # take 0.5 ms instead of 1 for 32 images of 64 x 28 x 28.
     for n in range(first, last):
         start = n * channels * places
-        for block in range(0, places, 16):
-            for c in range(channels):
-                for p in range(block, min(block + 16, places)):
-                    out[at(start + p * channels + c)] = x[at(start + c * places + p)]
+        if channels < 16:
+            for block in range(0, places, 16):
+                for c in range(channels):
+                    for p in range(block, min(block + 16, places)):
+                        out[at(start + p * channels + c)] = x[at(start + c * places + p)]
+        else:
+            for block in range(0, channels, 16):
+                count = min(16, channels - block)
+                for p in range(places):
+                    target, source = start + p * channels + block, start + block * places + p
+                    for c in range(count):
+                        out[at(target + c)] = x[at(source + c * places)]
 
 
 def pieces(total: int, most: int) -> list[tuple[int, int]]:
