@@ -73,6 +73,8 @@ class Runs(Layout):
         image.fill(0.0)
         inner = (n, c, self.rows_in, width)
         self.inner = view(image, inner, (c * plane, plane, self.pitch, 1), left)
+        #: The rows of the images that are not zero.
+        self.filled = (0, self.rows_in)
         self.source = view(
             image,
             (n, self.parts, c, kh, kw, self.part),
@@ -91,9 +93,10 @@ class Runs(Layout):
         # A band may lie in the padding as a whole.
         before, height = min(max(-start, 0), self.rows_in), self.shape.windows.size[0]
         after = max(min(end, height) - start, before)
-        if before or end > height:
-            inner[:, :, :before] = 0.0
-            inner[:, :, after:] = 0.0
+        if self.filled != (before, after):
+            self.inner[:, :, :before] = 0.0
+            self.inner[:, :, after:] = 0.0
+            self.filled = (before, after)
         inner[:, :, before:after] = x[first:last, :, start + before : start + after]
         np.copyto(self.target[:n], self.source[:n])
         return self.cols[:n]
