@@ -24,10 +24,12 @@ from minigrad.data import (
     Subset,
     SubsetRandomSampler,
     WeightedRandomSampler,
+    default_collate,
     random_split,
     train_test_split,
     transforms,
 )
+from minigrad.engine.tensor import plain
 
 
 def values(loader):
@@ -294,6 +296,34 @@ def test_bad_arguments_are_told():
         DataLoader(i for i in range(3))
 
 
+@pytest.mark.parametrize(
+    ("samples", "dtype"),
+    [
+        ([0.5, 1.5], np.float32),
+        ([1, 2], np.int64),
+        ([True, False], bool),
+        ([np.float64(0.5), np.float64(1.5)], np.float64),
+        ([np.int8(1), np.int8(2)], np.int8),
+        ([np.zeros(2), np.ones(2)], np.float64),
+        ([mg.zeros(2), mg.ones(2)], np.float32),
+        ([mg.tensor(np.zeros(2)), mg.tensor(np.ones(2))], np.float64),
+    ],
+)
+def test_samples_of_each_kind_keep_their_dtype(samples, dtype):
+    for made in (default_collate(samples), default_collate([(s, "a") for s in samples])[0]):
+        assert (type(made), made.dtype) == (np.ndarray, dtype)
+        assert made.tolist() == [np.asarray(plain(s)).tolist() for s in samples]
+    with pytest.raises(ValueError, match="samples of one batch must have one shape"):
+        default_collate([samples[0], np.zeros(3)])
+    with pytest.raises(ValueError, match="got none"):
+        default_collate(samples[:0])
+
+
+def test_masked_samples_are_refused():
+    with pytest.raises((TypeError, ValueError), match="mask"):
+        default_collate([np.ma.masked_array([1.0, 2.0], [True, False])] * 2)
+
+
 def test_indices_are_integers_in_range():
     data = ArrayDataset(np.arange(0, 50, 10), np.arange(5))
     part = Subset(data, [4, 0, 2])
@@ -506,6 +536,30 @@ def test_stratified_parts_have_every_label_in_proportion(test_size):
     for label, count in ((0, 60), (5, 30), (9, 11)):
         assert abs((y_test == label).sum() - wanted * count / 101) < 1
         assert (y_test == label).sum() + (y_train == label).sum() == count
+
+
+def test_a_part_may_be_one_sample():
+    for size in (1, 2):
+        train, test = train_test_split(np.arange(3), test_size=size)
+        assert (len(train), len(test)) == (3 - size, size)
+
+
+def test_a_data_set_has_a_length_and_samples():
+    class Counted:
+        def __len__(self):
+            return 3
+
+    class Endless:
+        def __getitem__(self, i):
+            return i
+
+    for wrong in (Counted(), Endless(), 3):
+        with pytest.raises(
+            TypeError, match=r"Subset: a data set needs a length and samples by ind"
+        ):
+            Subset(wrong, [0])
+    with pytest.raises(TypeError, match=r"got its class; write Counted\(\.\.\.\)"):
+        Subset(Counted, [0])
 
 
 def test_impossible_splits_are_told():

@@ -98,8 +98,14 @@ def announced(shape, content=b""):
         (b"PK\x03\x04 something else", "no IDX file"),
         (b"\0\0\x08\x03\0\0\0\1", "inside the header"),
         (announced((10,), bytes(9)), r"10 numbers \(10 bytes\), got 9 bytes; the file is cut"),
-        (announced((2,) * 8, bytes(9)), r"2 x 2 x 2 x 2 x 2 x 2 x 2 x 2 numbers \(256 bytes\)"),
-        (announced((2,) * 9, bytes(9)), r"2 x 2 x 2 x 2 x 2 x 2 x 2 x 2 x \.\.\. numbers"),
+        (
+            announced((2,) * 8, bytes(9)),
+            r"announces 2 x 2 x 2 x 2 x 2 x 2 x 2 x 2 numbers \(256 bytes\)",
+        ),
+        (
+            announced((2,) * 9, bytes(9)),
+            r"announces 2 x 2 x 2 x 2 x 2 x 2 x 2 x 2 x \.\.\. numbers",
+        ),
         (announced((100,), bytes(9)), "more than a file of this length"),
         (announced((10,), bytes(11)), "goes on after"),
         (announced((2**32 - 1,) * 3, bytes(100)), "more than a file of this length"),
@@ -112,6 +118,36 @@ def test_what_is_wrong_is_told(tmp_path, content, message):
     path = tmp_path / "file"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=message):
+        mg.data.read_idx(path)
+
+
+def test_dtypes_of_idx_files_have_their_codes(tmp_path):
+    for name, code in CODES.items():
+        content = np.array([1, 100], np.dtype(name).newbyteorder(">")).tobytes()
+        (tmp_path / "file").write_bytes(bytes([0, 0, code, 1, 0, 0, 0, 2]) + content)
+        found = mg.data.read_idx(tmp_path / "file")
+        assert (found.dtype, found.tolist()) == (np.dtype(name), [1, 100])
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 5, 8, 11])
+def test_numbers_are_read_piece_by_piece(tmp_path, size, monkeypatch):
+    monkeypatch.setattr("minigrad.data.idx.PIECE", 4)
+    path, numbers = tmp_path / "file", bytes(range(size))
+    path.write_bytes(announced((size,), numbers))
+    assert mg.data.read_idx(path).tolist() == [*numbers]
+    assert mg.data.read_idx(path, limit=size).tolist() == [*numbers]
+    with pytest.raises(
+        ValueError, match=f"announces {size} bytes, more than the limit of {size - 1};"
+    ):
+        mg.data.read_idx(path, limit=size - 1)
+    for more in (1, 7):
+        path.write_bytes(announced((size,), numbers + bytes(more)))
+        with pytest.raises(ValueError, match="goes on after them"):
+            mg.data.read_idx(path)
+    path.write_bytes(announced((size,), numbers)[:-1])
+    with pytest.raises(
+        ValueError, match=f"got {size - 1} bytes; the file is cut|more than a file of"
+    ):
         mg.data.read_idx(path)
 
 
@@ -224,6 +260,10 @@ def test_digits_are_divided_the_same_way_each_time():
     whole = np.bincount(np.concatenate([y_train, y_test]))
     assert (abs(np.bincount(y_test) - whole / 5) <= 1).all()
     np.testing.assert_array_equal(mg.data.load_digits()[1][0], x_test)
+    # Which images are held out is part of every figure that was told of them.
+    assert np.bincount(y_test).tolist() == [35, 37, 35, 37, 36, 36, 36, 36, 35, 36]
+    assert (x_test.reshape(359, -1).sum(1) * 16)[:6].tolist() == [290, 319, 315, 262, 286, 322]
+    assert y_train[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 8, 9, 0, 2, 3]
 
 
 def test_a_missing_extra_is_named_with_its_command(monkeypatch):

@@ -373,15 +373,16 @@ def test_a_worker_seeds_what_data_sets_draw_from_and_tells_of_errors(in_this_pro
         return mg.tensor([random.random(), np.random.random()])
 
     def drawn(seed, index):
-        batches = answers(in_this_process(make, [0, 1, 2], 3, index, seed), 3)
+        batches = answers(in_this_process(make, [0, 1, 2, 4], 4, index, seed), 4)
         return [batch.tolist() for batch in batches]
 
     first = drawn(seed=7, index=0)
     assert drawn(seed=7, index=5) == first  # which worker it is makes no difference
     values = [v for pair in first + drawn(seed=8, index=0) for v in pair]
-    assert len(set(values)) == len(values) == 12
+    assert len(set(values)) == len(values) == 16
     with pytest.raises(KeyError, match="missing") as caught:
         answers(in_this_process(make, [3], 1, 4), 1)
+    os.fstat(1)  # nothing was sent, and no descriptor was closed
     before, note = caught.value.__notes__
     assert before == "a note before"
     assert note.startswith("In worker process 4 of the DataLoader:\nTraceback")

@@ -11,6 +11,7 @@ import sys
 import textwrap
 import threading
 import time
+import types
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,40 @@ def test_a_hidden_file_has_a_name_that_the_next_save_looks_for(tmp_path, length)
         assert re.fullmatch(r"\.[0-9a-f]{8}-[0-9a-f]{12}\.tmp", made.name[-26:])
         file_system._remove_if_abandoned(made)  # is locked
         assert hidden(tmp_path) == [made]
+
+
+@posix
+@pytest.mark.parametrize(("age", "stays"), [(86_399.5, True), (86_400.5, False)])
+def test_a_file_of_another_machine_is_kept_for_a_day(tmp_path, age, stays, monkeypatch):
+    litter = tmp_path / ".file.0123456789ab.tmp"
+    litter.write_bytes(b"")
+    now = litter.stat().st_mtime + age
+    monkeypatch.setattr(file_system, "time", types.SimpleNamespace(time=lambda: now))
+    write(tmp_path / "file")
+    assert litter.exists() == stays
+
+
+def test_an_error_is_told_also_where_the_new_file_is_gone(tmp_path):
+    path = tmp_path / "file"
+
+    def remove():
+        for made in tmp_path.iterdir():
+            made.unlink()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError), replacing(path, "test"):
+        remove()
+    assert not path.exists()
+
+
+def test_up_to_five_files_are_named_where_one_is_missing(tmp_path):
+    for count in range(1, 8):
+        (tmp_path / f"{count}.safetensors").write_bytes(b"")
+        (tmp_path / f"{count}.txt").write_bytes(b"")
+        with pytest.raises(FileNotFoundError) as caught:
+            mg.load(tmp_path / "x.safetensors")
+        named = ", ".join(f"{i}.safetensors" for i in range(1, min(count, 5) + 1))
+        assert str(caught.value).endswith(f"; the folder holds {named}")
 
 
 @posix

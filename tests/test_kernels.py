@@ -726,3 +726,17 @@ def test_a_kernel_of_one_element_has_no_gaps():
         assert windows.dilation == gaps
         assert windows.out == (9 - gaps[0] * (kernel[0] - 1), 8 - gaps[1] * (kernel[1] - 1))
     assert sliding("f", (9, 8), (2, 3), 1, 0, (5, 1)).dilation == (5, 1)
+
+
+def test_most_of_float16_and_of_other_dtypes_is_kept_finite():
+    x = np.concatenate([np.linspace(-30, 30, 241), [-6e4, 6e4]])
+    for name in ("logistic", "gelu_tanh"):
+        for dtype in "efd":
+            given = x.astype(dtype)
+            with np.errstate(over="ignore"):
+                wide = getattr(plain, name)(given.astype("d"))
+            found = getattr(current, name)(given)
+            assert found.dtype == dtype
+            np.testing.assert_allclose(
+                found, wide, rtol={"e": 2e-2, "f": 3e-6, "d": 1e-12}[dtype], atol=1e-6
+            )

@@ -9,6 +9,7 @@ from test_files import DAMAGES, damage, refusal
 
 import minigrad as mg
 from minigrad import models, nn
+from minigrad.io import models as io_models
 from minigrad.nn import functional as F
 
 #: Every layer of the library, with all its arguments away from their defaults where that goes.
@@ -659,6 +660,15 @@ def test_a_small_file_that_asks_for_much_is_refused_before_anything_is_built(nam
     metadata = {"minigrad.kind": "model", "version": "1", "structure": json.dumps(tree)}
     mg.save({}, path, metadata=metadata)
     assert re.search(message, refusal(mg.load_model, path))
+
+
+def test_a_model_of_many_modules_has_a_path_for_each(monkeypatch):
+    monkeypatch.setattr(io_models, "MORE_PATHS", 20)
+    io_models._check_paths(nn.Sequential(*[nn.Identity() for _ in range(50)]))
+    one = nn.Identity()
+    io_models._check_paths(nn.Sequential(*[one] * 21))  # two modules, and 20 paths more
+    with pytest.raises(ValueError, match="more than 20 paths"):
+        io_models._check_paths(nn.Sequential(*[one] * 22))
 
 
 def test_shapes_alone_are_made_for_a_file_only(path):

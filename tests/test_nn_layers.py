@@ -280,3 +280,26 @@ def test_a_convolutional_network_trains_as_pytorchs():
             t.data -= 0.1 * t.grad
     for (name, a), b in zip(ours.state_dict().items(), theirs.state_dict().values(), strict=True):
         assert_close(a, b, name)
+
+
+@pytest.mark.parametrize("name", ["Conv1d", "Conv2d", "ConvTranspose1d", "ConvTranspose2d"])
+def test_the_axes_of_a_convolution_are_those_of_its_name(name):
+    axes = int(name[-2])
+    layer = getattr(nn, name)(3, 4, kernel_size=2, stride=1, padding=0)
+    assert layer.weight.ndim == axes + 2
+    longer = 1 if "Transpose" in name else -1
+    for rank in range(1, 6):
+        shape = (2, 3, 5, 5, 5)[:rank] if rank == axes + 2 else (3, 5, 5, 5, 5)[:rank]
+        if rank in (axes + 1, axes + 2):
+            lead = (2, 4) if rank == axes + 2 else (4,)
+            assert layer(mg.zeros(shape)).shape == (*lead, *[5 + longer] * axes)
+        else:
+            with pytest.raises(ValueError, match=name):
+                layer(mg.zeros(shape))
+
+
+@pytest.mark.parametrize("path", ["0", "1", "2.0", "2.1"])
+def test_a_shared_module_is_found_under_each_of_its_paths(path):
+    shared = nn.Linear(2, 2)
+    model = nn.Sequential(shared, shared, nn.Sequential(shared, shared))
+    assert model.get_submodule(path) is shared

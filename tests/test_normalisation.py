@@ -201,3 +201,23 @@ def test_images_without_channels_are_told_what_adds_them():
 def test_rms_norm_of_large_numbers_counts_eps_at_its_size():
     x = mg.tensor(np.full((1, 4), 1e19, np.float32))
     np.testing.assert_allclose(F.rms_norm(x, 4, eps=1e38).numpy(), 0.5**0.5, rtol=1e-6)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("name", "ranks"),
+    [
+        ("BatchNorm1d", "23"),
+        ("BatchNorm2d", "4"),
+        ("InstanceNorm1d", "23"),
+        ("InstanceNorm2d", "34"),
+    ],
+)
+def test_a_layer_takes_arrays_of_its_ranks(name, ranks, rank):
+    layer = getattr(mg.nn, name)(3)
+    shape = {1: (3,), 2: (3, 3), 3: (3, 3, 5), 4: (2, 3, 4, 5), 5: (2, 3, 4, 5, 2)}[rank]
+    if str(rank) in ranks:
+        assert layer(mg.zeros(shape)).shape == shape
+        return
+    with pytest.raises(ValueError, match=rf"{name}: expected .*\(N, C"):
+        layer(mg.zeros(shape))

@@ -374,3 +374,22 @@ def test_a_sequence_takes_its_own_states_only():
             second.load_state_dict({**state, "schedulers": wrong})
     with pytest.raises(ValueError, match="SequentialLR: load_state_dict: expected"):
         second.load_state_dict({"schedulers": state["schedulers"]})
+
+
+def test_a_sequence_needs_a_milestone_between_two_schedules():
+    optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=1.0)
+
+    def steps():
+        return lr_scheduler.StepLR(optimizer, 2)
+
+    for parts, milestones in (
+        ([], []),
+        ([steps()], [1]),
+        ([steps(), steps()], []),
+        ([steps()] * 2, [1, 2]),
+    ):
+        with pytest.raises(ValueError, match="SequentialLR"):
+            lr_scheduler.SequentialLR(optimizer, parts, milestones)
+    for wrong in (lr_scheduler.ReduceLROnPlateau(optimizer), 3, optimizer):
+        with pytest.raises(TypeError, match="SequentialLR"):
+            lr_scheduler.SequentialLR(optimizer, [steps(), wrong], [1])

@@ -192,3 +192,11 @@ def test_a_large_mean_does_not_hide_a_small_spread(name):
         found.append((y.numpy(), t.grad.numpy()))
     for single, double in zip(*found, strict=True):
         assert_near(single, double, 1e-3)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_the_mean_of_float16_is_found_in_more_digits(axis):
+    x = np.random.default_rng(0).uniform(50, 100, (300, 200)).astype(np.float16)
+    found = mg.mean(mg.tensor(x), axis=axis)
+    assert found.dtype == np.float16
+    np.testing.assert_allclose(found.numpy(), np.mean(x, axis=axis, dtype=np.float64), rtol=6e-4)

@@ -372,6 +372,17 @@ def test_a_nan_gradient_stops_before_it_reaches_the_weights():
     assert_same(weights(trainer.model), before)
 
 
+def test_a_nan_gradient_is_told_at_its_batch_also_between_two_steps():
+    x = np.ones((8, 3))
+    x[:4] = 0.0
+    trainer = mg.Trainer(Norm(), loss="mse", accumulate=2)
+    with (
+        np.errstate(all="ignore"),
+        pytest.raises(FloatingPointError, match=r"epoch 1, step 1, with"),
+    ):
+        trainer.fit(x, np.ones(8), batch_size=4, shuffle=False, verbose=0)
+
+
 def test_weights_that_are_nan_already_are_named(points):
     net = model()
     net[3].bias.assign(np.full(4, np.nan))
@@ -551,6 +562,24 @@ def test_a_notebook_with_ipywidgets_shows_a_widget(monkeypatch):
     assert (title, drawn) == ("Epoch\u20073/5\u20078/8\u2007", 8)
     assert values.startswith("\u2007loss\u20070.2500\u2007\u2007")
     assert widget.children[1].bar_style == "success"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "steps", "shown"),
+    [
+        (0.0, 0, "0 ms/step"),
+        (0.9994, 1, "999 ms/step"),
+        (1.0, 1, "1 s/step"),
+        (1.5, 1, "1.5 s/step"),
+        (0.5, 4, "125 ms/step"),
+        (0.0, 3, "0 ms/step"),
+    ],
+)
+def test_a_pace_is_told_in_milliseconds_up_to_a_second(seconds, steps, shown):
+    lines = progress.Lines()
+    lines.begin(0, 1, None, 0)
+    lines.started, lines.now, lines.steps = 100.0, 100.0 + seconds, steps
+    assert lines.pace() == shown
 
 
 def test_times_and_drawings_follow_the_clock(capsys, monkeypatch):

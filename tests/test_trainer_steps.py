@@ -12,6 +12,7 @@ import minigrad.nn.functional as F
 from minigrad import callbacks, nn, optim
 from minigrad.data import ArrayDataset, DataLoader
 from minigrad.training.lr_finder import LearningRates, search
+from minigrad.training.weights import _class_weights, checked_sample_weight
 
 GENERATOR = np.random.default_rng(0)
 X = GENERATOR.normal(size=(47, 3)).astype(np.float32)
@@ -249,6 +250,26 @@ def test_a_schedule_of_steps_counts_steps():
     assert schedule.last_epoch == 3  # of 10 batches: 4, 4 and 2
 
 
+def test_weights_of_classes_by_number():
+    assert _class_weights({0: 2.0}, None).tolist() == [2.0]
+    assert _class_weights({2: 0.0}, None).tolist() == [1.0, 1.0, 0.0]
+    assert _class_weights({0: 2.0}, np.array([1, 3])).tolist() == [2.0, 1.0, 1.0, 1.0]
+    assert _class_weights({0: 2.0}, np.zeros(0, int)).tolist() == [2.0]
+    assert _class_weights([0, 3], None).tolist() == [0, 3]
+    assert _class_weights("balanced", np.array([0, 0, 0, 2, -100])).tolist() == [2 / 3, 2.0, 2.0]
+    for wrong in ({}, {-1: 2.0}, {"a": 1.0}, [[1.0]], [-1.0], [np.nan], {0: np.inf}):
+        with pytest.raises(ValueError, match="fit: class_weight must"):
+            _class_weights(wrong, None)
+
+
+def test_weights_of_samples_are_finite_and_not_negative():
+    assert checked_sample_weight([0.0, 1], 2, False).tolist() == [0, 1]
+    assert checked_sample_weight([1, 2, 3], 2, True).tolist() == [1, 2]
+    for wrong in ([1, 2, 3], [1], [[1, 2]], ["a", "b"], 1.0, [-1, 1], [np.inf, 1], [np.nan, 1]):
+        with pytest.raises(ValueError, match="fit: sample_weight must be"):
+            checked_sample_weight(wrong, 2, False)
+
+
 # -- the search for a learning rate ----------------------------------------------------------------
 
 
@@ -363,6 +384,8 @@ def test_groups_keep_the_ratio_of_their_rates():
 def test_an_impossible_search_is_told():
     with pytest.raises(ValueError, match=r"lr_find: end must be above start=0\.1, got 0\.01"):
         trainer().lr_find(X, Y, start=0.1, end=0.01)
+    with pytest.raises(ValueError, match=r"lr_find: end must be above start=0\.1, got 0\.1"):
+        trainer().lr_find(X, Y, start=0.1, end=0.1)
     broken = trainer(lambda output, target: output.sum() * np.float32(np.nan))
     with pytest.raises(ValueError, match=r"lr_find: .*not finite after 0 steps.*start=1e-09"):
         broken.lr_find(X, Y)
