@@ -503,7 +503,12 @@ def test_impossible_samplers_are_told():
 
 def test_random_split_gives_each_sample_to_one_part():
     data = ArrayDataset(np.arange(11))
-    for lengths, sizes in [([4, 7], [4, 7]), ([0.5, 0.3, 0.2], [6, 3, 2])]:
+    for lengths, sizes in [
+        ([4, 7], [4, 7]),
+        ([0, 11], [0, 11]),
+        ([0.0, 1.0], [0, 11]),
+        ([0.5, 0.3, 0.2], [6, 3, 2]),
+    ]:
         parts = random_split(data, lengths, seed=0)
         assert [len(p) for p in parts] == sizes
         assert sorted(int(p[i][0]) for p in parts for i in range(len(p))) == list(range(11))
@@ -646,6 +651,19 @@ def test_windows_are_resized_with_bilinear_weights():
     whole = (images[:1] * 255).astype(np.uint8)
     assert RandomResizedCrop(4)(whole).dtype == np.uint8
     assert RandomResizedCrop(4)(images[0]).shape == (2, 4, 4)
+
+
+def test_windows_are_one_pixel_at_least_and_the_image_at_most():
+    rng = np.random.default_rng(0)
+    for scale, ratio, heights, widths in (
+        ((1e-9, 1e-9), (1.0, 1.0), {1}, {1}),
+        ((1.0, 1.0), (1e-3, 1e-3), {6}, {1}),
+        ((1.0, 1.0), (1e3, 1e3), {1}, {9}),
+        ((1.0, 1.0), (1.5, 1.5), {6}, {9}),
+    ):
+        top, left, height, width = transforms._windows((50, 1, 6, 9), scale, ratio, rng)
+        assert (set(height.tolist()), set(width.tolist())) == (heights, widths)
+        assert (top.max(), left.max()) == (6 - height[0], 9 - width[0])
 
 
 def test_windows_have_the_areas_and_shapes_that_were_asked_for():

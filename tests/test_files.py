@@ -700,6 +700,7 @@ def test_a_checkpoint_whose_tree_is_damaged_is_refused(path):
     metadata = mg.load_metadata(path)
     tree = json.loads(metadata["tree"])
     bad = [None, 3, [], ["dict"], ["dict", 3], ["dict", [[1]]], ["novel", 3], ["tensor", "gone"]]
+    bad += [["dict", [["x", 1], ["x", 2]]], ["dict", [[1.5, 1]]], ["dict", [[None, 1]]]]
     bad += [["dict", [["x", ["tensor", ["x"]]]]], ["bytes", "xyz"], ["float", "abc"], "[" * 9999]
     for one in [*bad, tree[:1]]:
         text = one if isinstance(one, str) else json.dumps(one)

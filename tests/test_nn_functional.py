@@ -391,6 +391,10 @@ def test_states_and_masks_of_wrong_shape():
         attention(y, y, y[:3])
     with pytest.raises(ValueError, match=r"\(L, N, E\) or \(L, E\)"):
         attention(y, y[0], y)
+    with pytest.raises(ValueError, match="expected one batch size"):
+        attention(y, y[:, :1], y[:, :1])
+    assert attention(y[:, 0], y[:3, 0], y[:3, 0])[0].shape == (5, 4)
+    assert attention(y, y[:3], y[:3])[0].shape == (5, 2, 4)
 
 
 # -- gradients by finite differences, to second order ----------------------------------------------
