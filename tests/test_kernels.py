@@ -497,6 +497,45 @@ def test_sums_of_rows_lose_no_digits(columns, value):
             np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
+def places_of_every_kind():
+    """A shape, and an index that leads to some of its places again and again."""
+    rng = np.random.default_rng(0)
+    whole, some, none = slice(None), rng.integers(-7, 7, 40), np.zeros(0, int)
+    return {
+        "rows": ((7, 5), some), "rows of images": ((7, 2, 3), some.reshape(4, 10)),
+        "columns": ((3, 7), (whole, some)), "the middle": ((2, 7, 3), (whole, some)),
+        "small": ((7, 20), some.astype(np.int8)), "unsigned": ((7, 2), (some % 7).astype(np.uint16)),
+        "elements": ((7, 7), (some, some[::-1])), "mask": ((7, 3), rng.random((7, 3)) < 0.5),
+        "one row": ((1, 3), some * 0), "nowhere": ((7, 2), none), "of nothing": ((7, 0), some),
+        "broadcast": ((7, 7), (some[:, None], some[:3])), "with a number": ((3, 7), (1, some)),
+        "too often": ((7, 2), np.resize(some, 8000)), "one place": ((4,), np.full(90_000, -1)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", places_of_every_kind())
+def test_adding_at_places_of_every_kind(kind, dtype):
+    shape, index = places_of_every_kind()[kind]
+    like = np.zeros(shape)[index]
+    rng = np.random.default_rng(1)
+    for value in (0.1, np.nan, np.inf):
+        x = rng.uniform(0.1, 1, like.shape).astype(dtype)
+        x.flat[:1] = value
+        found = current.scatter(x, index, shape)
+        expected = plain.scatter(x.astype(np.float64), index, shape)
+        assert (found.shape, found.dtype) == (shape, dtype)
+        np.testing.assert_allclose(found, expected, 2e-6 if dtype == np.float32 else 1e-12)
+
+
+@pytest.mark.parametrize("index", [np.array([0, 7]), (slice(None), np.array([-4, 0]))])
+def test_adding_beyond_an_axis_is_refused(index):
+    axis, size, wrong = (0, 7, 7) if isinstance(index, np.ndarray) else (1, 3, -4)
+    with pytest.raises(
+        IndexError, match=f"index {wrong} is out of bounds for axis {axis} with size {size}"
+    ):
+        current.scatter(np.ones((2, 3) if axis == 0 else (7, 2), np.float32), index, (7, 3))
+
+
 @pytest.mark.parametrize(("dtype", "far"), [(np.float32, 1e4), (np.float64, 1e8)])
 @pytest.mark.parametrize("axis", [(0, 2, 3), (1, 2, 3), (2, 3), (3,)])
 def test_a_large_mean_costs_the_variance_no_digits(axis, dtype, far):

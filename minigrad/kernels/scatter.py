@@ -26,10 +26,10 @@ def gather(x: Any, index: Any) -> Any:
     """``plain_gather``, by way of np.take where that is the same: it takes a third of the time."""
     if is_basic(index) or not x.size or not x.flags.c_contiguous:
         return x[index]
-    axis, one = _only_array(index, x.shape)
+    axis, one = only_array(index, x.shape)
     if one is not None:
         return x.take(one, axis)
-    places = _places(index, x.shape)
+    places = places_of(index, x.shape)
     return x[index] if places is None else x.reshape(-1).take(places)
 
 
@@ -46,15 +46,11 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     if is_basic(index):
         out[index] = x
         return out
-    axis, one = _only_array(index, shape)
+    axis, one = only_array(index, shape)
     if one is not None and x.size:
         before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
         x = np.broadcast_to(x, shape[:axis] + one.shape + shape[axis + 1 :])
-        rows = one.ravel().astype(np.intp)  # bytes could not hold the length
-        if rows.min() < -n or rows.max() >= n:
-            wrong = rows[(rows < -n) | (rows >= n)][0]
-            raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {n}")
-        rows %= n
+        rows = along(one, axis, n)
         if after == 1 and (not axis or len(rows) > FEW):
             _add_elements(out.reshape(before, n), rows, x.reshape(before, -1))
             return out
@@ -65,7 +61,7 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
         else:
             _add_rows(out.reshape(before * n, after), rows, x.reshape(len(rows), after))
     elif x.dtype.char in "efd" and x.size:
-        places = _places(index, shape)
+        places = places_of(index, shape)
         if places is None:
             places = np.arange(out.size).reshape(shape)[index]
         x = np.broadcast_to(x, places.shape)
@@ -75,7 +71,20 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     return out
 
 
-def _only_array(index: Any, shape: tuple[int, ...]) -> tuple[int, Any]:
+def along(index: Any, axis: int, n: int) -> Any:
+    """The places along an axis of this length, from 0 on, as one row.
+
+    Raises IndexError for the first one beyond the axis.
+    """
+    rows = index.ravel().astype(np.intp)  # bytes could not hold the length
+    if rows.min() < -n or rows.max() >= n:
+        wrong = rows[(rows < -n) | (rows >= n)][0]
+        raise IndexError(f"index {wrong} is out of bounds for axis {axis} with size {n}")
+    rows %= n
+    return rows
+
+
+def only_array(index: Any, shape: tuple[int, ...]) -> tuple[int, Any]:
     """The axis and the array of whole numbers that choose along it, where other axes stay whole."""
     parts = index if isinstance(index, tuple) else (index,)
     axis, one = 0, None
@@ -89,7 +98,7 @@ def _only_array(index: Any, shape: tuple[int, ...]) -> tuple[int, Any]:
     return axis, one
 
 
-def _places(index: Any, shape: tuple[int, ...]) -> Any:
+def places_of(index: Any, shape: tuple[int, ...]) -> Any:
     """Where a mask, or arrays of whole numbers for all axes, lead in the flat array; else None."""
     if isinstance(index, np.ndarray) and index.dtype.kind == "b":
         return np.flatnonzero(index) if index.shape == shape else None

@@ -1,0 +1,94 @@
+"""Adding elements at places that repeat, in one pass.
+
+Choosing elements is left to NumPy, which copies whole rows as fast as memory gives them.
+"""
+
+# pyright: basic, reportMissingImports=false
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from minigrad.kernels import scatter as numpy_set
+from minigrad.kernels.compiled.build import compiled
+from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces
+from minigrad.kernels.indices import is_basic
+from minigrad.kernels.scatter import FEW, along, only_array, places_of
+from minigrad.kernels.threads import run
+
+#: The elements that one thread takes at a time.
+BLOCK = 1 << 16
+
+
+def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """``plain_scatter``; sums that would drift are left to the function written with NumPy.
+
+    0.13 ms instead of 0.55 for 8192 rows of 64 elements into 4096 places.
+    """
+    if is_basic(index) or not x.size or not are_floats(x):
+        return numpy_set.scatter(x, index, shape)
+    found = _rows(index, shape)
+    if found is None:
+        return numpy_set.scatter(x, index, shape)
+    rows, before, n, after, wide = found
+    if _repeats(rows, n) > FEW:
+        return numpy_set.scatter(x, index, shape)
+    out = np.zeros(shape, x.dtype)
+    source, target, places = flat(np.broadcast_to(x, wide)), out.reshape(-1), flat(rows)
+
+    def work(some: Sequence[tuple[int, int]]) -> None:
+        for start, stop in some:
+            _add(source, target, places, n, after, start, stop)
+
+    run(work, pieces(before, BLOCK // max(1, len(places) * after)), source.size * 1e-9)
+    return out
+
+
+def _rows(index: Any, shape: tuple[int, ...]) -> Any:
+    """The places along one axis of ``shape`` seen as (before, n, after), and the shape they give.
+
+    None for an index that is more than that, or leads nowhere.
+    """
+    axis, one = only_array(index, shape)
+    if one is not None:
+        if not one.size or not shape[axis]:
+            return None
+        before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+        return along(one, axis, n), before, n, after, shape[:axis] + one.shape + shape[axis + 1 :]
+    places = places_of(index, shape)
+    if places is None:
+        return None
+    return places.ravel(), 1, math.prod(shape), 1, places.shape
+
+
+def _repeats(rows: Any, n: int) -> int:
+    """How often the most frequent of the places below n occurs."""
+    return 0 if len(rows) <= FEW else int(_most(flat(rows), np.zeros(n, np.int64)))
+
+
+@compiled
+def _most(rows, counts):
+    most = 0
+    for r in rows:
+        counts[at(r)] += 1
+        most = max(most, counts[at(r)])
+    return most
+
+
+@compiled
+def _add(x, out, rows, n, after, start, stop):
+    many = len(rows)
+    for b in range(start, stop):
+        source = b * many * after
+        if after == 1:
+            base = b * n
+            for k in range(many):
+                out[at(base + rows[at(k)])] += x[at(source + k)]
+        else:
+            for k in range(many):
+                target = (b * n + rows[at(k)]) * after
+                for e in range(after):
+                    out[at(target + e)] += x[at(source + k * after + e)]
