@@ -779,7 +779,10 @@ class Starter:
                 resource.setrlimit(resource.RLIMIT_CPU, (FRESH, FRESH))
                 sys.meta_path.insert(0, Changed(request["file"], request["source"]))
                 first = FirstFailure()
-                options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:xdist", "--tb=no"]
+                # Plain assertions, because pytest imports what it rewrites itself, unchanged: the
+                # doctests' own file, too.
+                options = ["-q", "-x", "--assert=plain", "-p", "no:cacheprovider", "--tb=no"]
+                options += ["-p", "no:xdist"]
                 code = pytest.main([*options, *request["tests"]], plugins=[first])
                 answer = ("survived" if code == 0 else "killed"), first.test
             finally:
