@@ -121,11 +121,13 @@ def _maxima(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, Any]
     framed = pad_image(x, windows, -math.inf)
     hit, free = (scratch(role, ans.shape, np.dtype(bool)) for role in ("hit", "free"))
     free.fill(True)
-    for i, j in windows.taps:
+    *places, last = windows.taps
+    for i, j in places:
         np.equal(tap(framed, windows, i, j), ans, out=hit)
         np.logical_and(hit, free, out=hit)
         np.not_equal(free, hit, out=free)
         yield i, j, hit
+    yield *last, free  # what is at no other place
 
 
 def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
