@@ -167,7 +167,8 @@ class Reader:
         if text[0].isdigit():
             mantissa, _, exponent = text.partition("e")
             if exponent:
-                return Part(rf"{mantissa} \cdot 10^{{{exponent}}}")
+                power = f"10^{{{exponent}}}"
+                return Part(power if mantissa == "1" else rf"{mantissa} \cdot {power}")
             near = (self.next() or " ")[0].isalpha() and not self.tokens[self.place].after_space
             return Part(text + self.power().tex) if near else Part(text)  # 1 / 2n
         if text == "sum" and self.take("over"):
@@ -180,7 +181,13 @@ class Reader:
         if self.next() in ("(", "[") and not self.tokens[self.place].after_space:
             opening = self.take() or ""
             inner = self.inside(CLOSING[opening])
-            return Part(f"{name(text)}_{{{inner}}}" if opening == "[" else called(text, inner))
+            if opening == "[":
+                return Part(f"{name(text)}_{{{inner}}}")
+            found = called(text, inner)
+            if self.next() == "[" and not self.tokens[self.place].after_space:
+                self.take()
+                found += f"_{{{self.inside(']')}}}"
+            return Part(found)
         return Part(name(text))
 
     def inside(self, closing: str) -> str:
@@ -214,7 +221,8 @@ def called(function: str, inner: str) -> str:
         left, right = PAIRS[function]
         return f"{left}{inner}{right}"
     if function == "sum":
-        return rf"\sum {inner}" if re.fullmatch(r"[^-+]*", inner) else rf"\sum\left({inner}\right)"
+        terms = re.search("[-+]", re.sub(r"\{[^{}]*\}", "", inner))
+        return rf"\sum\left({inner}\right)" if terms else rf"\sum {inner}"
     head = f"\\{function}" if function in FUNCTIONS else name(function)
     if head.startswith(r"\text"):
         head = head.replace(r"\text", r"\operatorname", 1).replace("_", r"\_")
@@ -225,9 +233,9 @@ def name(text: str) -> str:
     """x1 has an index, and so has W_ih; the name of an argument stands as it is."""
     if text in NAMES or text in FUNCTIONS:
         return NAMES.get(text, f"\\{text}") + " "
-    match = re.fullmatch(r"([^\W\d_]{1,2}?)_?(\d+)|([^\W\d_]|[A-Z][a-z])_(\w{1,3})", text)
+    match = re.fullmatch(r"([^\W\d_]{1,2}?)_?(\d+)|(\w{1,2})_(\w{1,3})|([a-z]+)_([a-z])", text)
     if match:
-        base, index = (match[1], match[2]) if match[1] else (match[3], match[4])
+        base, index = (one for one in match.groups() if one is not None)
         return f"{name(base).rstrip()}_{{{name(index) if index.isalpha() else index}}}"
     if len(text) == 1:
         return text

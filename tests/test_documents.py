@@ -266,7 +266,7 @@ def test_a_film_speaks_korean(tmp_path):
     assert {"▶ 재생", "규칙", "한 단계 뒤로 (←)", "출력"} <= said
     wrong = {words for words in said if not re.search("[가-힣]", words)}
     assert {words for words in wrong if not NO_WORDS.fullmatch(words)} == set()
-    assert "x로 가는 기울기" in said
+    assert "x 쪽으로 가는 기울기" in said
 
 
 #: All texts outside code and the picture, and all titles and labels; waits for the translation.

@@ -3,6 +3,7 @@
 import base64
 import html
 import json
+import math
 import re
 import threading
 
@@ -13,6 +14,7 @@ from browser import Browser, executable
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
+from minigrad.debug.statistics import Statistics
 from minigrad.graph.rule_text import rule_text
 from minigrad.graph.snapshot import snapshot
 from minigrad.operators.declare import OPERATORS
@@ -66,7 +68,7 @@ def test_the_steps_of_an_expression():
     assert to_x["note"] == "arrival 2"  # the first came from the sine
     assert "lambda g, _ans, _x, y: g * y" in records[5]["rule"]
     ends = {step["parts"][0]["numbers"][0][0] for step in records[6:]}
-    assert ends == {f"{x.grad.item():.4g}", f"{y.grad.item():.4g}"}
+    assert ends == {f"{x.grad.item():.8g}", f"{y.grad.item():.8g}"}
     assert records[6]["parts"][0]["note"] == "the sum of 2"
 
 
@@ -106,6 +108,38 @@ def test_every_step_of_a_network_is_in_its_picture():
     assert len({step["at"] for step in data["steps"] if step["kind"] == "gradient"}) == 8
     modules = {step["module"] for step in data["steps"] if step["kind"] == "forward"}
     assert {"0: Conv2d", "9: Linear"} <= modules
+
+
+@pytest.mark.parametrize(
+    ("compute", "inputs"),
+    [
+        (lambda x: np.stack([x, x]), [[["1.5"]], [["1.5"]]]),
+        (lambda x: mg.einsum(",->", x, x), [[["1.5"]], [["1.5"]]]),
+        (lambda x: np.concatenate([[7.0, 8.0], x.reshape(1), [9.0]]), [[["7", "8"]], [["1.5"]], [["9"]]]),
+        (lambda x: mg.einsum("ij,j->i", np.eye(2), x * np.ones(2)), [[["1", "0"], ["0", "1"]], [["1.5", "1.5"]]]),
+    ],
+)  # fmt: skip
+def test_the_inputs_of_an_operator_that_takes_any_number(compute, inputs):
+    x = mg.tensor(1.5, requires_grad=True)
+    with mg.film() as steps:
+        compute(x)
+    parts = steps.to_records()[-1]["parts"][:-1]
+    assert [part.get("numbers") for part in parts] == inputs
+
+
+def test_gradients_of_a_folded_block_have_the_box_of_the_first():
+    model = nn.Sequential(*[nn.Sequential(nn.Linear(3, 3), nn.Tanh()) for _ in range(4)])
+    with mg.film() as steps:
+        model(mg.ones((2, 3))).sum().backward()
+    data = data_of(str(steps.page(dict(model.named_parameters()))))
+    names = [box["full"] for box in data["boxes"]]
+    gradients = [step for step in data["steps"] if step["kind"] == "gradient"]
+    assert len(gradients) == 8
+    for step in gradients:
+        own = step["title"].removeprefix("gradient of ")
+        box = names[step["at"]]
+        assert box == f"0.0.{own.rpartition('.')[2]}"
+        assert step.get("settings", f"drawn as {own}") == f"drawn as {box}"
 
 
 def test_the_model_itself_is_named_by_its_class():
@@ -216,7 +250,33 @@ def test_any_array_has_a_snapshot(array):
     found = snapshot(array, filters=array.ndim == 4)
     json.dumps(found, allow_nan=False)
     assert len(json.dumps(found)) < 4000
-    assert ("numbers" in found) == (0 < array.size <= 48 and array.ndim <= 2)
+    assert ("numbers" in found) == (0 < array.size <= 48)
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows", "columns"),
+    [((), 1, 1), ((5,), 1, 5), ((1, 16, 1, 1), 1, 16), ((2, 2, 2), 4, 2), ((3, 4), 3, 4)],
+)
+def test_small_arrays_of_any_shape_are_shown_as_numbers(shape, rows, columns):
+    numbers = snapshot(np.arange(math.prod(shape)).reshape(shape))["numbers"]
+    assert (len(numbers), len(numbers[0])) == (rows, columns)
+    assert [number for row in numbers for number in row] == [str(i) for i in range(rows * columns)]
+
+
+def test_statistics_take_repeated_elements_once():
+    rng = np.random.default_rng(0)
+    row = np.array([1.0, np.nan, 3.0, np.inf, 3.0], np.float32)
+    for array in (
+        np.broadcast_to(row, (7, 5)), np.broadcast_to(row[:, None], (5, 7)), row[:, None].T,
+        rng.normal(size=(6, 5)).astype(np.float32).T[::2], np.broadcast_to(2.0, (3, 4)),
+        np.broadcast_to(row, (0, 5)),
+    ):  # fmt: skip
+        shown, plain = Statistics(array), Statistics(array.copy())
+        for name in ("size", "nan", "infinite", "min", "max", "histogram"):
+            np.testing.assert_equal(getattr(shown, name), getattr(plain, name), name)
+        np.testing.assert_allclose(shown.mean, plain.mean, rtol=1e-12)
+    huge = np.broadcast_to(row, (1 << 40, 5))  # 20 terabytes
+    assert (Statistics(huge).nan, Statistics(huge).max) == (1 << 40, 3.0)
 
 
 def test_an_image_has_the_values_of_its_map():
@@ -278,7 +338,7 @@ def test_the_page_plays(browser, tmp_path):
         browser.click("document.getElementById('forth')")
         assert browser.run(title) == expected
     assert browser.run("document.getElementById('slider').value") == str(len(titles) - 1)
-    assert browser.run("document.querySelector('#step td').textContent") == f"{y.grad.item():.4g}"
+    assert browser.run("document.querySelector('#step td').textContent") == f"{y.grad.item():.8g}"
     browser.press("ArrowLeft")
     assert browser.run(title) == titles[-2]
     browser.press("Home")
@@ -292,6 +352,30 @@ def test_the_page_plays(browser, tmp_path):
     assert browser.run("timer === null")
     assert not browser.errors
     assert all(url.startswith("file:") for url in browser.requests)
+
+
+@needs_browser
+def test_a_narrow_page_says_what_it_left_out_and_waits_for_the_output(browser, tmp_path):
+    x = mg.tensor(2.0, requires_grad=True)
+    with mg.film(steps=3) as steps:
+        (x * x + x - 1.0).exp().backward()
+    path = tmp_path / "steps.html"
+    steps.save(path)
+    size = {"width": 600, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    browser.call("Emulation.setDeviceMetricsOverride", **size)
+    try:
+        browser.go(path)
+        assert "more steps were not recorded" in browser.run("document.body.innerText")
+    finally:
+        browser.call("Emulation.clearDeviceMetricsOverride")
+    steps, *_ = scalar_film()
+    steps.save(path)
+    browser.go(path)
+    waiting = "[...document.querySelectorAll('.box.todo')].map((b) => b.textContent).join()"
+    assert "output" in browser.run(waiting)
+    for _ in range(2):
+        browser.press("ArrowRight")
+    assert "output" not in browser.run(waiting)
 
 
 @needs_browser

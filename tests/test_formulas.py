@@ -52,7 +52,11 @@ READ = {
     "x^T y": r"x^{T}\,y",
     "c' = f(c)": r"c'=f\left(c\right)",
     "k!": "k!",
-    "1e-10": r"1 \cdot 10^{-10}",
+    "1e-10 + 2e5": r"10^{-10} + 2 \cdot 10^{5}",
+    "head_i out_h": r"\text{head}_{i}\,\text{out}_{h}",
+    "sum(e^-x) - log softmax(x)[i]": (
+        r"\sum e^{-x} - \log \,\operatorname{softmax}\left(x\right)_{i}"
+    ),
     "0.5 pi": r"0.5\,\pi ",
     "in_features": r"\text{in_features}",
     "[0, 1)": None,

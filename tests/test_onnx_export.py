@@ -48,8 +48,12 @@ NOT_IN_REFERENCE = {
 }  # fmt: skip
 
 
+#: Before pages of the documentation, which tests run, declare operators of their own.
+DECLARED = sorted(OPERATORS)
+
+
 def test_every_operator_has_a_row_or_a_reason_why_it_has_none():
-    assert sorted(OPERATORS) == sorted(set(OPERATORS) & set(ROWS))
+    assert sorted(set(DECLARED) & set(ROWS)) == DECLARED
 
 
 @pytest.mark.parametrize("name", sorted(n for n in OPERATORS if callable(ROWS.get(n))))

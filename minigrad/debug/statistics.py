@@ -34,24 +34,29 @@ class Statistics:
     __slots__ = ("histogram", "infinite", "max", "mean", "min", "nan", "size")
 
     def __init__(self, array: Any, histogram: bool = True) -> None:
-        values = np.asarray(array).ravel()
-        self.size = values.size
+        array = np.asarray(array)
+        self.size = array.size
+        # Each element once that stands for many, as in a broadcast array; in the order of memory.
+        once = array[tuple(slice(None) if stride else slice(1) for stride in array.strides)]
+        times = self.size // max(once.size, 1)
+        values = once.ravel(order="K")
         self.nan = self.infinite = 0
         if values.dtype.kind == "c":
             values = np.abs(values)
         if values.dtype.kind == "f":
             finite = np.isfinite(values)
             if not finite.all():
-                self.nan = int(np.isnan(values).sum())
-                self.infinite = self.size - int(finite.sum()) - self.nan
+                self.nan = times * int(np.isnan(values).sum())
+                self.infinite = self.size - times * int(finite.sum()) - self.nan
                 values = values[finite]
-        values = values.astype(np.float64, copy=False)
         self.min = float(values.min()) if values.size else math.nan
         self.max = float(values.max()) if values.size else math.nan
-        self.mean = float(values.mean()) if values.size else math.nan
+        self.mean = float(values.mean(dtype=np.float64)) if values.size else math.nan
         self.histogram: list[int] = []
         if histogram and values.size > 1 and self.max > self.min:
-            self.histogram = np.histogram(values, BINS, (self.min, self.max))[0].tolist()
+            values = values.astype(np.float64, copy=False)
+            counts = np.histogram(values, BINS, (self.min, self.max))[0]
+            self.histogram = (times * counts).tolist()
 
     @property
     def finite(self) -> bool:

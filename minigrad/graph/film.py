@@ -82,7 +82,7 @@ class film(Hook):
             return
         saved: tuple[Any, ...] = node.saved or ()
         names = _names(op, len(node.parents))
-        given = list(arrays[0] if op.variadic else arrays) if arrays is not None else []
+        given = list(arrays) if arrays is not None else []
         parts: list[Part] = []
         for i, (name, parent) in enumerate(zip(names, node.parents, strict=True)):
             array = given[i] if i < len(given) else None
@@ -205,7 +205,14 @@ class film(Hook):
         )
         drawn = {node: shown_for(one, stands_for) for node, one in graph.of_node.items()}
         rank = {node: i for i, node in enumerate(layout.root.nodes())}
-        at = {node: rank.get(one, -1) for node, one in drawn.items()}
+        # A parameter of a block that is folded has the box of the first block's.
+        first = {
+            own: kept
+            for hidden in stands_for
+            for own, kept in zip(hidden.inputs, shown_for(hidden, stands_for).inputs, strict=True)
+            if own not in rank and kept in rank
+        }
+        at = {node: rank.get(first.get(one, one), -1) for node, one in drawn.items()}
         steps: list[dict[str, Any]] = []
         for step, node in zip(self._steps, self._nodes, strict=True):
             parts: list[Part] = []
@@ -217,6 +224,8 @@ class film(Hook):
             title = step["title"]
             if step["kind"] == "gradient" and node in drawn:
                 title = f"gradient of {drawn[node].name}"
+                if drawn[node] in first:
+                    step = step | {"settings": f"drawn as {first[drawn[node]].name}"}
             steps.append(step | {"title": title, "at": at.get(node, -1), "parts": parts})
         return Page(write_page(layout, steps), height)
 

@@ -32,8 +32,13 @@ function paint() {
   }
   const ready = new Set(reached);  // boxes whose value is there
   boxes.forEach((one, id) => {
-    if (one.kind === "output" || !(computedAt.get(id) > now)) ready.add(shown(id));
+    if (one.kind !== "output" && !(computedAt.get(id) > now)) ready.add(shown(id));
   });
+  const lines = [...document.getElementById("lines").children];
+  for (const { dataset } of lines) {
+    const from = Number(dataset.from), to = Number(dataset.to);
+    if (boxes[to]?.kind === "output" && ready.has(from)) ready.add(to);
+  }
   for (const box of svg.querySelectorAll(".box, .group")) {
     const id = Number(box.dataset.id), group = box.classList.contains("group");
     box.classList.toggle("todo", !group && !ready.has(id));
@@ -42,7 +47,7 @@ function paint() {
     box.classList.toggle("reached", !group && reached.has(id) && id !== seenNow);
   }
   const targets = new Set(step.parts.filter((part) => part.to >= 0).map((part) => shown(part.to)));
-  for (const path of document.getElementById("lines").children) {
+  for (const path of lines) {
     const from = Number(path.dataset.from), to = Number(path.dataset.to);
     const flow = to === seenNow && (returning ? targets.has(from) : true) && step.kind !== "gradient";
     path.classList.toggle("flow", flow);
@@ -65,7 +70,7 @@ function follow() {
 
 function describeStep() {
   const step = steps[now];
-  const half = { forward: "forwards", backward: "backwards", gradient: "a gradient is complete" }[step.kind];
+  const half = { forward: "forwards", backward: "backwards", gradient: "a gradient of this pass is complete" }[step.kind];
   where.textContent = `Step ${now + 1} of ${steps.length}, ${half}`;
   panel.replaceChildren();
   const heading = element("h2", step.title);

@@ -29,16 +29,19 @@ def snapshot(array: Any, filters: bool = False) -> dict[str, Any]:
         "dtype": str(array.dtype),
         "about": str(Statistics(array, histogram=False)),
     }
-    if array.ndim <= 2 and 0 < array.size <= NUMBERS:
-        rows = array.reshape(1, -1) if array.ndim < 2 else array
-        found["numbers"] = [[_number(value) for value in row] for row in rows]
+    if 0 < array.size <= NUMBERS:
+        flat = array.ndim < 2 or array.size == max(array.shape)
+        rows = array.reshape(1 if flat else -1, -1 if flat else array.shape[-1])
+        digits = 8 if array.size == 1 else 4
+        found["numbers"] = [[_number(value, digits) for value in row] for row in rows]
     elif array.size and array.dtype.kind in "fiub":
         found["image"] = _image(array, filters)
     return found
 
 
-def _number(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, (np.floating, np.complexfloating)) else str(value)
+def _number(value: Any, digits: int) -> str:
+    inexact = isinstance(value, (np.floating, np.complexfloating))
+    return f"{value:.{digits}g}" if inexact else str(value)
 
 
 def _image(array: np.ndarray[Any, Any], filters: bool) -> dict[str, Any]:

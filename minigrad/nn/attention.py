@@ -21,14 +21,15 @@ from minigrad.nn.weights import draw, new_parameter
 class MultiheadAttention(Layer):
     """Several attentions side by side, each on its share of the features.
 
-    `head_i = attention(query Wq_i^T, key Wk_i^T, value Wv_i^T)`; the output is ``out_proj`` of the
-    heads, joined. As ``torch.nn.MultiheadAttention``, with its parameters in_proj_weight (3 E, E)
-    (or q_proj_weight, k_proj_weight, v_proj_weight when ``kdim`` or ``vdim`` differ from E =
-    ``embed_dim``), in_proj_bias, out_proj.weight and out_proj.bias. Vaswani et al., "Attention is
-    all you need", 2017.
+    `head_i = attention(query Wq_i^T, key Wk_i^T, value Wv_i^T)`, with a bias added to each of the
+    three products by default; the output is ``out_proj`` of the heads, joined. As
+    ``torch.nn.MultiheadAttention``, with its parameters in_proj_weight (3 E, E) (or q_proj_weight,
+    k_proj_weight, v_proj_weight when ``kdim`` or ``vdim`` differ from E = ``embed_dim``),
+    in_proj_bias, out_proj.weight and out_proj.bias. Vaswani et al., "Attention is all you need",
+    2017.
 
-    query (L, N, E), key (S, N, kdim) and value (S, N, vdim), or (N, L, E), ... with
-    ``batch_first``, or without N, give (output (L, N, E), weights (N, L, S)).
+    query (L, N, E), key (S, N, kdim) and value (S, N, vdim) give (output (L, N, E), weights
+    (N, L, S)). With ``batch_first``, N stands first everywhere; it may also be left out.
 
     Raises ValueError when embed_dim is not divisible by num_heads, and for shapes that do not fit.
 

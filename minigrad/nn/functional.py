@@ -395,10 +395,11 @@ def attention_weights(
     is_causal: bool = False,
     scale: float | None = None,
 ) -> Tensor:
-    """How much each query looks at each key: (..., L, S), each row of sum 1.
+    """How much each query looks at each key: (..., L, S).
 
-    The first half of :func:`scaled_dot_product_attention`, with its arguments. Raises ValueError
-    for shapes that do not fit.
+    Each row has sum 1, or is 0 where the mask forbids every key. The first half of
+    :func:`scaled_dot_product_attention`, with its arguments. Raises ValueError for shapes that do
+    not fit.
 
     >>> attention_weights(mg.zeros((1, 2)), mg.zeros((4, 2)))
     tensor([[0.25, 0.25, 0.25, 0.25]])

@@ -320,7 +320,8 @@ class InstanceNorm1d(_InstanceNorm):
 
     x (N, C, L) or (C, L) to the same shape, as ``torch.nn.InstanceNorm1d``: without weights and
     statistics unless ``affine`` and ``track_running_stats`` ask for them. Ulyanov et al., "Instance
-    normalization", 2016. Raises ValueError for other shapes, and for signals of one value.
+    normalization", 2016. Raises ValueError for other shapes, and for signals of one value unless
+    running statistics are used.
 
     >>> nn.InstanceNorm1d(3)(mg.zeros((2, 3, 4))).shape
     (2, 3, 4)

@@ -31,7 +31,7 @@ def relu(x: Array) -> Array:
 
 @operator(vjp=lambda g, _ans, x: kernels.on(g, x).logistic_grad(g, x), wide=True, numbers="inexact")
 def sigmoid(x: Array) -> Array:
-    """`1 / (1 + e^-x)`, in (0, 1).
+    """`1 / (1 + e^-x)`, from 0 to 1.
 
     >>> sigmoid(tensor([0.0]))
     tensor([0.5])
@@ -49,7 +49,7 @@ kernels.Recorded.logistic = sigmoid
     wide=True,
 )
 def softmax(x: Array, axis: int = -1) -> Array:
-    """`e^x / sum(e^x)` along ``axis``: positive and of sum 1.
+    """`e^x / sum(e^x)` along ``axis``: not negative, and of sum 1.
 
     >>> softmax(tensor([0.0, 0.0]))
     tensor([0.5, 0.5])
@@ -136,7 +136,7 @@ def selu(x: Array) -> Array:
     wide=True,
 )
 def softplus(x: Array, beta: float = 1.0) -> Array:
-    """`log(1 + e^(beta x)) / beta`, a smooth relu; exact and finite for every x.
+    """`log(1 + e^(beta x)) / beta`, a smooth relu; exact where `beta x` is a number.
 
     >>> softplus(tensor([-1000.0, 1000.0]))
     tensor([   0., 1000.])
@@ -349,7 +349,7 @@ def mish(x: Array) -> Array:
 
 @composite_of_floats(domain=nonzero, samples=[*EACH, sample((2, 3), alpha=0.7)])
 def celu(x: Array, alpha: float = 1.0) -> Array:
-    """x where it is positive, `alpha * (e^(x / alpha) - 1)` elsewhere, smooth for every alpha.
+    """x where it is positive, `alpha * (e^(x / alpha) - 1)` elsewhere: its slope has no jump.
 
     Barron, "Continuously differentiable exponential linear units", 2017. Raises ValueError unless
     alpha is positive.

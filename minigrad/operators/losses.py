@@ -104,9 +104,8 @@ def _huber(d: Array, delta: float) -> Array:
     arrays=2, domain=(lattice, between), samples=[*REDUCTIONS, sample((4, 3), (4, 3), delta=0.73)]
 )
 def huber_loss(input: Array, target: Array, reduction: str = "mean", delta: float = 1.0) -> Array:
-    """`d**2 / 2` where `abs(d) <= delta`, and `delta * (abs(d) - delta / 2)` beyond.
+    """`d² / 2` if `|d| <= delta`, else `delta * (|d| - delta / 2)`, with `d = input - target`.
 
-    Here `d = input - target`.
     Raises ValueError unless delta is positive and the shapes are equal. Huber, "Robust estimation
     of a location parameter", 1964.
 
@@ -419,7 +418,7 @@ def binary_cross_entropy_with_logits(
     reduction: str = "mean",
     pos_weight: Array = None,
 ) -> Array:
-    """`-(p t log s + (1 - t) log(1 - s))`, `s = sigmoid(input)`, `t = target`, `p = pos_weight`.
+    """`-(w t log s + (1 - t) log(1 - s))`; `s = sigmoid(input), t = target, w = pos_weight`.
 
     Exact for logits of any size. ``weight`` multiplies the loss of each element. As PyTorch's.
     input and target (...) of one shape give (), or (...) with ``reduction="none"``.
@@ -463,7 +462,7 @@ def _binary_cross_entropy(p: Array, t: Array) -> Array:
 def binary_cross_entropy(
     input: Array, target: Array, weight: Array = None, reduction: str = "mean"
 ) -> Array:
-    """`-(t log p + (1 - t) log(1 - p))` for probabilities `p = input`, the logs not below -100.
+    """`-(t log p + (1 - t) log(1 - p))`, with `p = input, t = target` and no log below -100.
 
     From logits, binary_cross_entropy_with_logits is more exact. As PyTorch's. Raises ValueError for
     inputs outside [0, 1]. input and target (...) of one shape give (), or (...) with

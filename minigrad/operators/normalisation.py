@@ -139,8 +139,8 @@ def batch_norm(
 
     input (N, C, ...), the rest (C,) or None. In training, mean and (biased) variance are those of
     the batch, and the running ones, tensors, are assigned
-    `(1 - momentum) * running + momentum * batch`, with the unbiased variance. Otherwise, and never
-    without them, the running ones are used. Ioffe and Szegedy, 2015.
+    `(1 - momentum) * running + momentum * batch`, with the unbiased variance. Otherwise
+    the running ones are used, or those of the batch where there are none. Ioffe and Szegedy, 2015.
     Raises ValueError for one value per channel in training, which has no variance, and for
     shapes that do not fit.
 

@@ -21,10 +21,10 @@ from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 class Adam(Optimizer):
     """Adam, after ``torch.optim.Adam``.
 
-    `m = β1 m + (1 - β1) g` and `v = β2 v + (1 - β2) g²`, both from zero, and in step t
-    `p -= lr * m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + eps)`. ``weight_decay`` adds `decay * p`
-    to g (L2), or with ``decoupled_weight_decay`` shrinks p by `lr * decay * p` first, which is
-    :class:`AdamW`. ``amsgrad`` uses the largest v so far.
+    `m = β1 m + (1 - β1) g` and `v = β2 v + (1 - β2) g²`, both from zero. Step t is
+    `p -= lr * m / (1 - β1^t) / (sqrt(v / (1 - β2^t)) + eps)`. ``weight_decay`` adds
+    `weight_decay * p` to g (L2), or with ``decoupled_weight_decay`` shrinks p by
+    `lr * weight_decay * p` first, which is :class:`AdamW`. ``amsgrad`` uses the largest v so far.
 
     Keras adds its epsilon to `sqrt(v)` before the correction by `1 - β2^t`, and its default is 1e-7
     rather than 1e-8: early steps on small gradients differ.
@@ -186,14 +186,13 @@ class NAdam(Optimizer):
 
 
 class RAdam(Optimizer):
-    """Adam that waits until its denominator is to be trusted, after ``torch.optim.RAdam``.
+    """Adam that divides only once it has seen enough gradients, after ``torch.optim.RAdam``.
 
     m and v as in :class:`Adam`. With `ρ = 2 / (1 - β2) - 1` and
     `ρ(t) = ρ - 2 t β2^t / (1 - β2^t)`: while `ρ(t) <= 5`, `p -= lr * m / (1 - β1^t)`; then
     `p -= lr * r(t) * m / (1 - β1^t) * sqrt(1 - β2^t) / (sqrt(v) + eps)` with
-    `r(t) = sqrt((ρ(t) - 4) (ρ(t) - 2) ρ / ((ρ - 4) (ρ - 2) ρ(t)))`, which spares a warm-up of the
-    learning rate. ``weight_decay`` is L2, or with ``decoupled_weight_decay`` as in
-    :class:`AdamW`.
+    `r(t) = sqrt((ρ(t) - 4) (ρ(t) - 2) ρ / ((ρ - 4) (ρ - 2) ρ(t)))`. The learning rate needs no
+    warm-up then. ``weight_decay`` is L2, or with ``decoupled_weight_decay`` as in :class:`AdamW`.
 
     Raises ValueError for negative settings and betas outside [0, 1). Liu et al., "On the variance
     of the adaptive learning rate and beyond", 2020.

@@ -19,7 +19,7 @@ from minigrad.optim.optimizer import Group, Optimizer, Params, settings
 class Adagrad(Optimizer):
     """Steps divided by the root of the sum of all squared gradients, after ``torch.optim.Adagrad``.
 
-    `v += g²`, from ``initial_accumulator_value``, and in step t
+    `v += g²`, from ``initial_accumulator_value``. Step t is
     `p -= lr / (1 + (t - 1) lr_decay) * g / (sqrt(v) + eps)`. ``weight_decay`` is L2.
 
     Keras starts v at 0.1 rather than 0, so its first steps are shorter, and takes

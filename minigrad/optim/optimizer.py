@@ -67,8 +67,9 @@ class Optimizer:
     (parameter groups). Settings in ``param_groups`` may be changed between steps; the next step
     raises for one out of range, and changes nothing.
 
-    Every optimizer negates the gradients with ``maximize``, and adds `weight_decay * p` to them
-    (L2), or with ``decoupled_weight_decay`` first shrinks p by `lr * weight_decay * p`.
+    ``maximize``, in optimizers that have it, negates the gradients. ``weight_decay`` adds
+    `weight_decay * p` to them (L2), or with ``decoupled_weight_decay`` first shrinks p by
+    `lr * weight_decay * p`.
 
     Raises TypeError for a single tensor and ValueError for empty lists, duplicates, settings out
     of range, and tensors that are not leaves with ``requires_grad``.
