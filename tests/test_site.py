@@ -136,6 +136,8 @@ ANSWERS = {
     "dropout": "reference/nn/",
     "BatchNorm": "reference/nn/normalisation",
     "합성곱": "ko/convolution.html",
+    "자동 미분": "ko/",
+    "자동미분": "ko/glossary.html",
 }
 
 
