@@ -386,3 +386,34 @@ def test_recording_comes_back_with_the_last_of_several_blocks():
         assert mg.grad(lambda x: squared(x).sum())(PLAIN).tolist() == [2.0, 4.0]
         assert not mg.is_recording()
     assert mg.is_recording()
+
+
+def test_hooks_may_be_closed_in_any_order():
+    from minigrad.engine.hooks import Hook
+    from minigrad.engine.node import STATE
+
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1), (2, 0, 1)):
+        hooks = [Hook(), Hook(), Hook()]
+        for hook in hooks:
+            hook.__enter__()
+        left = list(hooks)
+        for i in order:
+            hooks[i].__exit__(None, None, None)
+            left.remove(hooks[i])
+            assert STATE.get().hook is (left[-1] if left else None)
+
+
+def test_a_pause_that_outlives_its_tape_does_not_open_it_again():
+    from minigrad.engine.node import STATE
+
+    tape = mg.GradientTape()
+    tape.__enter__()
+    pause = tape.stop_recording()
+    pause.__enter__()
+    tape.__exit__(None, None, None)
+    pause.__exit__(None, None, None)
+    assert tape not in STATE.get().tapes
+    with tape:
+        with tape.stop_recording():
+            assert tape not in STATE.get().tapes
+        assert tape in STATE.get().tapes

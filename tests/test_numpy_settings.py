@@ -63,6 +63,9 @@ trapezoid(x, dx=0.25, axis=-2)
 trapezoid(x, np.abs(y), axis=0)
 trapezoid(x, np.cumsum(np.abs(y), axis=1))
 cumsum(x)
+cumsum(x[0, 0])
+cumprod(x[0, 0])
+nancumsum(x[0, 0])
 cumsum(x, 1)
 cumsum(t, axis=-2)
 cumprod(x)
@@ -543,6 +546,11 @@ linalg.lstsq(x.T, v)[0]
 linalg.lstsq(x.T, v, rcond=0.01)[0]
 linalg.lstsq(x.T, v, rcond=-1)[0]
 linalg.lstsq(x.T, v)[1]
+linalg.lstsq(s, u)[1]
+linalg.lstsq(s, u)[0]
+linalg.lstsq(x[:, :2] * 0.0, u)[2]
+linalg.lstsq(x[:, [0, 0, 1]], u)[2]
+linalg.lstsq(x.T, v)[3]
 linalg.lstsq(x.T, x.T[:, :2] + 1)[1]
 linalg.lstsq(x, u)[0]
 linalg.lstsq(x.T, v, rcond=0.0)[0]

@@ -100,6 +100,16 @@ def test_a_python_number_is_weak_on_both_sides(function):
             np.testing.assert_allclose(found.detach().numpy(), np.asarray(expected), rtol=1e-6)
         found.sum().backward()
         assert leaves[0].grad.dtype == np.float32
+    # A number keeps the digits of the array beside it.
+    for dtype in (np.float16, np.float64):
+        array = np.array([0.3, 0.7], dtype)
+        for given in ((array, 0.1), (0.1, array)):
+            found = function(*(mg.tensor(a) if a is array else a for a in given))
+            expected = function(*(np.asarray(a, dtype) for a in given))
+            assert found.dtype == dtype
+            np.testing.assert_allclose(
+                found.numpy(), np.asarray(expected), rtol=2e-3 if dtype is np.float16 else 1e-15
+            )
 
 
 def _outputs(result: Any) -> list[Any]:
@@ -222,6 +232,11 @@ LIMITS = {
     "logsumexp: axis": (lambda n: mg.logsumexp(ONE, axis=n), 1, 2),
     "median: axis": (lambda n: mg.median(ONE, axis=n), 1, 2),
     "flip: axis": (lambda n: mg.flip(ONE, n), -2, -3),
+    "max_unpool2d: output_size": (lambda n: F.max_unpool2d(IMAGE, np.zeros((1, 2, 4, 4), int), 2, output_size=(n, n)), 9, 10),
+    "max_unpool2d: least output_size": (lambda n: F.max_unpool2d(IMAGE, np.zeros((1, 2, 4, 4), int), 2, output_size=(8, n)), 7, 6),
+    "batch_norm: least momentum": (lambda n: F.batch_norm(IMAGE, None, None, training=True, momentum=n), 0, -0.5),
+    "instance_norm: momentum": (lambda n: F.instance_norm(IMAGE, momentum=n), 1, 1.5),
+    "instance_norm: least momentum": (lambda n: F.instance_norm(IMAGE, momentum=n), 0, -0.5),
     "partition": (lambda n: mg.partition(ONE, n), 3, 4),
 }  # fmt: skip
 

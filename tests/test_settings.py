@@ -182,6 +182,16 @@ def test_what_each_kind_of_annotation_rules_out(given, error, message):
         g(**given)
 
 
+@pytest.mark.parametrize(
+    "other", [np.random.RandomState(0), np.random.PCG64(0)], ids=["state", "bits"]
+)
+def test_other_sources_of_random_numbers_are_no_generator(other):
+    with pytest.raises(
+        TypeError, match=r"g: generator must be None or a np\.random\.Generator, got"
+    ):
+        g(generator=other)
+
+
 def test_a_method_in_the_place_of_its_result_is_told():
     with pytest.raises(TypeError, match=r"holder must be a Holder.*; call it, read\(\)$"):
         g(holder=Holder().read)

@@ -197,12 +197,7 @@ def array_split(ary: Array, indices_or_sections: Any, axis: int = 0) -> list[Ten
         sizes = [short + 1] * longer + [short] * (int(where) - longer)
         where = np.cumsum(sizes)[:-1]
     ends = [0, *[int(w) for w in where], n]
-    # Python reads the end n of the last part correctly also where a cut lies beyond it.
-    last = len(ends) - 2
-    return [
-        take_axis(ary, axis, slice(start, None if i == last else end))
-        for i, (start, end) in enumerate(itertools.pairwise(ends))
-    ]
+    return [take_axis(ary, axis, slice(start, end)) for start, end in itertools.pairwise(ends)]
 
 
 @composite_of_many(np.split, samples=SPLITS)
