@@ -13,6 +13,11 @@ ROOT = Path(__file__).parents[1]
 #: The functions stand in one file of a small package, and the tests in two files, so that setting
 #: up and tearing down modules is part of it. One test fails whatever is changed.
 LIBRARY = """
+'''A doctest, for which pytest reads the file by itself.
+
+>>> 1 + 1
+2
+'''
 SIZES = [4]
 STEP = {"unseen": 1}
 
@@ -71,8 +76,8 @@ changes = json.loads(Path("changes.json").read_text())
 tests = ["test_a.py::test_passes", "test_b.py::test_unfit", "test_a.py::test_outer",
          "test_b.py::test_unseen", "test_b.py::test_double", "test_b.py::test_loop",
          "test_b.py::test_sizes"]
-tests = ["tests/" + test for test in tests]
-reach = {"tests": tests, "seconds": [0.01] * 7, "lines": {"minigrad/thing.py": {3: 127}}}
+tests = ["minigrad/thing.py::minigrad.thing", *("tests/" + test for test in tests)]
+reach = {"tests": tests, "seconds": [0.01] * 8, "lines": {"minigrad/thing.py": {3: 255}}}
 Path("reach.pickle").write_bytes(pickle.dumps(reach))
 mutants.STARTERS[:] = [mutants.Starter()]
 hunt = mutants.Hunt(changes, Path("results.jsonl"))
@@ -87,7 +92,7 @@ def test_what_becomes_of_a_change(tmp_path):
         "minigrad/__init__.py": "",
         "minigrad/thing.py": LIBRARY,
         **{f"tests/{name}": text for name, text in TESTS.items()},
-        "pytest.ini": "[pytest]\n",
+        "pytest.ini": "[pytest]\naddopts = --doctest-modules\n",
     }.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
