@@ -13,12 +13,8 @@ ROOT = Path(__file__).parents[1]
 #: The functions stand in one file of a small package, and the tests in two files, so that setting
 #: up and tearing down modules is part of it. One test fails whatever is changed.
 LIBRARY = """
-'''A doctest, for which pytest reads the file by itself.
-
->>> 1 + 1
-2
-'''
 SIZES = [4]
+WORDS = ["a"]
 STEP = {"unseen": 1}
 
 def double(x):
@@ -36,6 +32,13 @@ def loop(x):
     while x > 0:
         x -= 1
     return x
+
+def word():
+    '''
+    >>> word()
+    'a'
+    '''
+    return WORDS[0]
 """
 TESTS = {
     "test_a.py": """
@@ -59,6 +62,12 @@ CHANGES = {
     "a function in a function": ("y - 1", "y - 2", "killed", "tests/test_a.py::test_outer"),
     "a loop without end": ("x -= 1", "x -= 0", "timeout", "tests/test_b.py::test_loop"),
     "what is made at import": ("[4]", "[5]", "killed", "tests/test_b.py::test_sizes"),
+    "what a doctest of the file shows": (
+        '["a"]',
+        '["b"]',
+        "killed",
+        "minigrad/thing.py::minigrad.thing.word",
+    ),
     "what no test asks for": ('{"unseen": 1}', "{}", "survived", ""),
     "no library": ("SIZES = [4]", "SIZES = 1 / 0", "killed", ""),
     "no code": ("return 2 * x", "return (2 * x)", "same code", ""),
@@ -76,7 +85,7 @@ changes = json.loads(Path("changes.json").read_text())
 tests = ["test_a.py::test_passes", "test_b.py::test_unfit", "test_a.py::test_outer",
          "test_b.py::test_unseen", "test_b.py::test_double", "test_b.py::test_loop",
          "test_b.py::test_sizes"]
-tests = ["minigrad/thing.py::minigrad.thing", *("tests/" + test for test in tests)]
+tests = ["tests/" + test for test in tests] + ["minigrad/thing.py::minigrad.thing.word"]
 reach = {"tests": tests, "seconds": [0.01] * 8, "lines": {"minigrad/thing.py": {3: 255}}}
 Path("reach.pickle").write_bytes(pickle.dumps(reach))
 mutants.STARTERS[:] = [mutants.Starter()]
