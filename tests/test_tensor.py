@@ -429,3 +429,50 @@ def test_only_a_leaf_holds_a_gradient():
     assert x.grad.item() == 5.0
     x.grad = None
     assert x.grad is None
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_a_wider_result_gives_a_gradient_of_the_input_s_dtype(dtype):
+    x = mg.tensor(np.ones(2, dtype), requires_grad=True)
+    y = x * np.array([2.0, 3.0]) + x
+    assert y.dtype == np.float64
+    y.sum().backward()
+    assert (x.grad.dtype, x.grad.tolist()) == (dtype, [3.0, 4.0])
+    z = mg.tensor(np.ones(2), requires_grad=True)
+    (z.astype(dtype) * x).sum().backward()
+    assert z.grad.dtype == np.float64
+
+
+def test_settings_in_a_tuple_are_copied_and_never_tracked():
+    x = mg.tensor(np.ones((2, 3)), requires_grad=True)
+    widths = ([1, 2], [0, 1])
+    y = mg.pad(x, widths)
+    widths[0][0] = widths[1][0] = 3
+    (y * np.arange(20.0).reshape(5, 4)).sum().backward()
+    assert x.grad.tolist() == [[4.0, 5.0, 6.0], [8.0, 9.0, 10.0]]
+    t = mg.tensor(1.0, requires_grad=True)
+    from minigrad.operators.declare import OPERATORS, engine
+
+    with pytest.raises(TypeError, match="pad: constant_values= is a setting"):
+        engine.record(OPERATORS["pad"], (x,), {"pad_width": 1, "constant_values": (t, 2.0)})
+
+
+def test_no_rule_is_asked_for_what_nobody_wants():
+    from minigrad.engine.hooks import Hook
+
+    class Asked(Hook):
+        def __init__(self):
+            self.edges = []
+
+        def backward(self, apply, node, edges, g, tensor):
+            self.edges.append((node.op.name, [i for i, _ in edges]))
+            return super().backward(apply, node, edges, g, tensor)
+
+    a, b = (mg.tensor(np.ones((2, 2)), requires_grad=True) for _ in range(2))
+    for source, wanted in ((a, 0), (b, 1)):
+        with mg.GradientTape() as tape:
+            y = (mg.sin(a) @ mg.cos(b)).sum()
+        with Asked() as asked:
+            tape.gradient(y, source)
+        assert dict(asked.edges)["matmul"] == [wanted]
+        assert ("cos" in dict(asked.edges)) == (source is b)
