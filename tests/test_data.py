@@ -236,6 +236,12 @@ def test_collate_makes_batches_of_ragged_samples():
     assert count == 3
 
 
+def test_transform_changes_samples_that_are_arrays_alone():
+    images = [np.full((1, 2, 2), i, np.float32) for i in range(3)]
+    found = list(DataLoader(images, 2, transform=lambda x: x + 10))
+    assert [batch.numpy().mean(axis=(1, 2, 3)).tolist() for batch in found] == [[10, 11], [12]]
+
+
 def test_transform_changes_the_first_array_only():
     x, y = np.ones((3, 2)), np.ones(3)
     ((a, b),) = DataLoader(ArrayDataset(x, y), 3, transform=lambda x: x * 2)

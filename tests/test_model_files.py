@@ -533,6 +533,8 @@ def test_a_damaged_structure_is_refused(path):
                 *(["assembled", "Sequential", {"f": ["function", "as_tensor_of"]}],),
                 *(["assembled", "Sequential", {"f": ["function", "__import__"]}],),
                 *(["assembled", "Sequential", {"f": ["parameter", [-1], "float32"]}],),
+                *(["assembled", "Sequential", {"f": ["dict", [["x", ["value", 1]]] * 2]}],),
+                *(["assembled", "Sequential", {"f": ["dict", [[1.5, ["value", 1]]]]}],),
                 *(["assembled", "Sequential", {"f": ["parameter", [10**15], "float32"]}],),
                 *(["assembled", "Sequential", {"f": ["parameter", [1], "object"]}],),
             )

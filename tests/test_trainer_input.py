@@ -143,6 +143,17 @@ def test_evaluate_predict_and_score_check_too():
         trainer.predict(DataLoader(X[:0], 4))
 
 
+@pytest.mark.parametrize("wrong", [-0.5, -1, 1.25, 2])
+def test_targets_of_yes_and_no_are_from_0_to_1(wrong):
+    for loss in ("binary_cross_entropy", "binary_cross_entropy_with_logits"):
+        made = mg.Trainer(nn.Sequential(nn.Linear(3, 1), nn.Sigmoid()), loss=loss, metrics=())
+        made.evaluate(X, np.linspace(0.0, 1.0, 40))
+        y = np.zeros(40)
+        y[7] = wrong
+        with pytest.raises(ValueError, match=f"{loss} takes targets from 0 to 1, got"):
+            made.evaluate(X, y)
+
+
 def test_shape_errors_name_the_layer():
     trainer = mg.Trainer(nn.Sequential(nn.Linear(3, 5), nn.Linear(4, 4)))
     with pytest.raises(ValueError, match=r"1 \(Linear\): expected 4 features, got 5"):

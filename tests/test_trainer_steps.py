@@ -257,9 +257,23 @@ def test_weights_of_classes_by_number():
     assert _class_weights({0: 2.0}, np.zeros(0, int)).tolist() == [2.0]
     assert _class_weights([0, 3], None).tolist() == [0, 3]
     assert _class_weights("balanced", np.array([0, 0, 0, 2, -100])).tolist() == [2 / 3, 2.0, 2.0]
+    for labels in (None, np.array([0.0, 1.0]), np.zeros(0, int)):
+        with pytest.raises(ValueError, match="class_weight='balanced' counts the integer labels"):
+            _class_weights("balanced", labels)
     for wrong in ({}, {-1: 2.0}, {"a": 1.0}, [[1.0]], [-1.0], [np.nan], {0: np.inf}):
         with pytest.raises(ValueError, match="fit: class_weight must"):
             _class_weights(wrong, None)
+
+
+def test_weights_go_with_batches_of_one_and_with_all_samples():
+    x, y = np.eye(3)[[0, 1, 2, 0]], np.array([0, 1, 2, 1])
+    made = mg.Trainer(nn.Linear(3, 3, dtype=np.float64), optim.SGD(lr=0.0), metrics=())
+    each = F.cross_entropy(mg.tensor(made.predict(x)), y, reduction="none").numpy()
+    told = made.fit(x, y, batch_size=1, sample_weight=[1, 0, 3, 2], verbose=0).history["loss"]
+    assert told == [pytest.approx((each * [1, 0, 3, 2]).mean())]
+    for weights in ([1] * 3, [1] * 5):
+        with pytest.raises(ValueError, match="one number for each of the 4 samples"):
+            made.fit(x, y, sample_weight=weights, verbose=0)
 
 
 def test_weights_of_samples_are_finite_and_not_negative():
