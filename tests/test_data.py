@@ -236,6 +236,21 @@ def test_collate_makes_batches_of_ragged_samples():
     assert count == 3
 
 
+def test_a_transform_that_takes_targets_gets_the_last_part():
+    class Swap:
+        takes_targets = True
+
+        def __call__(self, images):
+            raise NotImplementedError
+
+        def mix(self, images, targets, generator):
+            return images + 1, -targets
+
+    data = ArrayDataset(np.zeros((3, 2)), np.arange(3), np.arange(1, 4))
+    ((x, between, y),) = DataLoader(data, 3, transform=Swap())
+    assert (x.tolist(), between.tolist(), y.tolist()) == ([[1, 1]] * 3, [0, 1, 2], [-1, -2, -3])
+
+
 def test_transform_changes_samples_that_are_arrays_alone():
     images = [np.full((1, 2, 2), i, np.float32) for i in range(3)]
     found = list(DataLoader(images, 2, transform=lambda x: x + 10))
@@ -571,6 +586,16 @@ def test_a_data_set_has_a_length_and_samples():
             Subset(wrong, [0])
     with pytest.raises(TypeError, match=r"got its class; write Counted\(\.\.\.\)"):
         Subset(Counted, [0])
+
+
+@pytest.mark.parametrize(
+    ("counts", "wanted", "expected"),
+    [((13, 7), 3, [2, 1]), ((7, 13), 3, [1, 2]), ((7, 3), 3, [2, 1]), ((5, 3, 2), 3, [1, 1, 1])],
+)
+def test_the_label_that_rounding_cut_most_gets_what_is_left(counts, wanted, expected):
+    labels = np.repeat(np.arange(len(counts)), counts)
+    _, test = train_test_split(labels, test_size=wanted, stratify=labels, seed=0)
+    assert np.bincount(test, minlength=len(counts)).tolist() == expected
 
 
 def test_impossible_splits_are_told():

@@ -399,6 +399,16 @@ def test_headers_are_believed_only_when_all_of_them_fits(path, header):
         assert (refusal(read, path) is not None) == HEADERS[header]
 
 
+def test_bfloat16_is_the_upper_half_of_float32(path):
+    numbers = np.array([1.0, -2.5, 0.15625, 3.0e38, -np.inf], np.float32)
+    halves = (numbers.view(np.uint32) >> 16).astype("<u2").tobytes()
+    header = b'{"x":{"dtype":"BF16","shape":[5],"data_offsets":[0,10]}}'
+    path.write_bytes(len(header).to_bytes(8, "little") + header + halves)
+    found = mg.load(path)["x"].numpy()
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, (numbers.view(np.uint32) >> 16 << 16).view(np.float32))
+
+
 def test_bools_of_other_bytes_than_0_and_1_are_true(path):
     mg.save({"x": mg.tensor([True, False])}, path)
     path.write_bytes(path.read_bytes()[:-2] + b"\x03\x00")

@@ -221,3 +221,20 @@ def test_a_layer_takes_arrays_of_its_ranks(name, ranks, rank):
         return
     with pytest.raises(ValueError, match=rf"{name}: expected .*\(N, C"):
         layer(mg.zeros(shape))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (4,), (2, 4), (2, 4, 5)])
+def test_group_norm_needs_an_axis_of_its_channels(shape):
+    with pytest.raises(ValueError, match="GroupNorm: expected"):
+        mg.nn.GroupNorm(1, 3)(mg.zeros(shape))
+
+
+def test_statistics_begin_anew_when_they_are_reset():
+    layer = mg.nn.BatchNorm1d(2)
+    layer(mg.tensor(np.random.default_rng(0).normal(3.0, 2.0, (8, 2)).astype(np.float32)))
+    assert layer.num_batches_tracked.item() == 1
+    assert (layer.running_mean.numpy() != 0).all()
+    layer.reset_running_stats()
+    assert layer.running_mean.tolist() == [0, 0]
+    assert layer.running_var.tolist() == [1, 1]
+    assert layer.num_batches_tracked.item() == 0

@@ -393,3 +393,16 @@ def test_a_sequence_needs_a_milestone_between_two_schedules():
     for wrong in (lr_scheduler.ReduceLROnPlateau(optimizer), 3, optimizer):
         with pytest.raises(TypeError, match="SequentialLR"):
             lr_scheduler.SequentialLR(optimizer, [steps(), wrong], [1])
+
+
+@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize("epoch", [0, 0.5, 2, 2.75, 3, 5, 7.5, 9, 20.25])
+def test_warm_restarts_go_to_any_epoch(epoch, times):
+    optimizer = optim.SGD([mg.tensor([1.0], requires_grad=True)], lr=0.8)
+    schedule = lr_scheduler.CosineAnnealingWarmRestarts(optimizer, 3, times, eta_min=0.1)
+    schedule.step(epoch)
+    since, length = epoch, 3
+    while since >= length:
+        since, length = since - length, length * times
+    expected = 0.1 + 0.7 * (1 + np.cos(np.pi * since / length)) / 2
+    assert schedule.get_last_lr() == [pytest.approx(expected, rel=1e-12)]

@@ -154,6 +154,19 @@ def test_targets_of_yes_and_no_are_from_0_to_1(wrong):
             made.evaluate(X, y)
 
 
+@pytest.mark.parametrize("place", [0, 1, 3, 4, 7, 10])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_a_number_that_is_not_finite_is_found_anywhere(place, wrong, monkeypatch):
+    from minigrad.training import losses
+
+    monkeypatch.setattr(losses, "PIECE", 4)
+    array = np.arange(11.0)
+    losses.check_finite(array, "x")
+    array[place] = wrong
+    with pytest.raises(ValueError, match=f"x: 1 of 11 values are not finite, .* at index {place};"):
+        losses.check_finite(array, "x")
+
+
 def test_shape_errors_name_the_layer():
     trainer = mg.Trainer(nn.Sequential(nn.Linear(3, 5), nn.Linear(4, 4)))
     with pytest.raises(ValueError, match=r"1 \(Linear\): expected 4 features, got 5"):

@@ -10,7 +10,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import callbacks, nn, optim
-from minigrad.data import ArrayDataset, DataLoader
+from minigrad.data import ArrayDataset, DataLoader, default_collate
 from minigrad.training.lr_finder import LearningRates, search
 from minigrad.training.weights import _class_weights, checked_sample_weight
 
@@ -276,6 +276,22 @@ def test_weights_go_with_batches_of_one_and_with_all_samples():
             made.fit(x, y, sample_weight=weights, verbose=0)
 
 
+@pytest.mark.parametrize(
+    "loader",
+    [
+        lambda data: DataLoader([(a, b) for a, b in zip(*data.arrays, strict=True)], 2),
+        lambda data: DataLoader(data, 2, collate_fn=default_collate),
+        lambda data: DataLoader(data, 2, transform=lambda a: a),
+    ],
+)
+def test_weights_of_samples_go_with_arrays_alone(loader):
+    data = ArrayDataset(np.eye(4), np.array([0, 1, 2, 1]))
+    made = mg.Trainer(nn.Linear(4, 3), metrics=())
+    with pytest.raises(ValueError, match="fit: sample_weight goes with arrays; beside a loader"):
+        made.fit(loader(data), sample_weight=[1] * 4, verbose=0)
+    made.fit(DataLoader(data, 2), sample_weight=[1] * 4, verbose=0)
+
+
 def test_weights_of_samples_are_finite_and_not_negative():
     assert checked_sample_weight([0.0, 1], 2, False).tolist() == [0, 1]
     assert checked_sample_weight([1, 2, 3], 2, True).tolist() == [1, 2]
@@ -321,6 +337,8 @@ def test_a_search_finds_a_rate_that_learns_and_changes_nothing(tmp_path):
         [3.0, 2.0, 1.0, 1.0, 1.0],
         [1.0, 1.0, 1.0, 40.0, 1.0],  # smoothed, more than four times the least
         [1.0, 1.0, 1.0, 9.0, 9.0],
+        [1.0, 1.0, 1.0, 11.0, 1.0],  # 3.9 times
+        [1.0, 1.0, 1.0, 12.0, 1.0],  # 4.2 times
         [2.0, 2.0, 2.0, np.inf, 1.0],
         [-1.0, -2.0, 8.0, 50.0, 50.0],  # a loss below 0 says nothing of several times
         [0.0, 0.0, 0.0, 5.0, 5.0],
