@@ -290,6 +290,14 @@ def _sums(draw):
     return draw.array(*shape, low=0.0), axis, bool(draw.int(0, 1))
 
 
+def _running(draw):
+    shape = draw.of((5,), (3, 7), (41, 2), (0, 3), (2, 0), (3, 4, 70), (6, 33, 1))
+    x = draw.array(*shape)
+    if draw.int(0, 3) == 0:
+        x = np.where(x > 0.7, draw.of(np.nan, np.inf, -np.inf), x).astype(draw.dtype)
+    return x, draw.int(0, len(shape) - 1)
+
+
 def _columns(draw):
     x, windows = draw.image()
     columns = (len(x), x.shape[1] * math.prod(windows.kernel), math.prod(windows.out))
@@ -309,6 +317,8 @@ ARGUMENTS = {
     "adam": _adam,
     "affine": _affine,
     "gather": _gather,
+    "running_product": _running,
+    "running_sum": _running,
     "scatter": _scatter,
     "sgd": _sgd,
     "mean": lambda draw: _sums(draw),
@@ -668,6 +678,7 @@ def run_operators():
         F.linear(steps, rows[:, :1] @ rows[:1, [0, 1, 2, 2]], None), rows[[0, 0, 4]],
         *[layer(steps)[0] for layer in recurrent], scatter(b, [0, 1, 1, 0], (2,)),
         mg.mean(y, axis=1), mg.tril(y), F.linear(rows, rows, rows[:, 0]),
+        mg.cumsum(y, 1), mg.cumprod(y, 1),
     ]  # fmt: skip
     with mg.GradientTape() as tape:
         tape.watch(x)

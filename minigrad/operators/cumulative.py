@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
+from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
@@ -23,31 +23,16 @@ def _flat(x: Any, axis: int | None) -> tuple[Any, int]:
     return (np.reshape(x, -1), 0) if axis is None else (x, axis)
 
 
-#: From so many elements side by side on, whole rows are added: NumPy goes from column to column,
-#: which takes ten times as long for 256 x 1024.
-SIDE_BY_SIDE = 64
+def _cumsum(x: Any, axis: int | None = None) -> Any:
+    if type(x) is not np.ndarray or axis is None or x.dtype.char not in "fd" or not x.ndim:
+        return np.cumsum(x, axis=axis)
+    return kernels.running_sum(x, one_axis(axis, x.ndim))
 
 
-def _running(ufunc: Any, numpy: Any) -> Any:
-    """NumPy's running sum or product, with the same numbers, row by row where rows are long."""
-
-    def forward(x: Any, axis: int | None = None) -> Any:
-        if type(x) is not np.ndarray or axis is None or x.dtype.char not in "fd" or x.ndim < 2:
-            return numpy(x, axis=axis)
-        line = one_axis(axis, x.ndim)
-        before, after = math.prod(x.shape[:line]), math.prod(x.shape[line + 1 :])
-        if after < SIDE_BY_SIDE:
-            return numpy(x, axis=axis)
-        ans = np.array(x, order="C")
-        rows = ans.reshape(before, x.shape[line], after)
-        for i in range(1, x.shape[line]):
-            ufunc(rows[:, i - 1], rows[:, i], out=rows[:, i])
-        return ans
-
-    return forward
-
-
-_cumsum, _cumprod = _running(np.add, np.cumsum), _running(np.multiply, np.cumprod)
+def _cumprod(x: Any, axis: int | None = None) -> Any:
+    if type(x) is not np.ndarray or axis is None or x.dtype.char not in "fd" or not x.ndim:
+        return np.cumprod(x, axis=axis)
+    return kernels.running_product(x, one_axis(axis, x.ndim))
 
 
 def _cumsum_vjp(g: Any, _ans: Any, _x: Any, axis: int | None = None) -> Any:
