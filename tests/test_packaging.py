@@ -35,6 +35,22 @@ def test_import_loads_no_extra():
     assert not (extras | heavy) & set(loaded)
 
 
+def test_import_loads_nothing_slow_that_only_some_programs_need():
+    """Beyond what NumPy has loaded: each of these takes as long as several files of the library."""
+    found = run("""
+import sys, numpy
+before = {*sys.modules}
+import minigrad
+print(*{*sys.modules} - before)
+""")
+    loaded = set(found.stdout.split())
+    assert "minigrad.engine.tape" in loaded
+    late = {"joining", "trigonometric", "sets_and_bins", "cumulative", "convolution", "linalg"}
+    slow = {"threading", "numpy.typing", "inspect", "numpy.random", "concurrent.futures"}
+    slow |= {"minigrad.nn", "minigrad.kernels.scratch", *(f"minigrad.operators.{n}" for n in late)}
+    assert not slow & loaded
+
+
 @pytest.mark.parametrize(
     "line",
     [
