@@ -195,3 +195,18 @@ def test_labels_in_a_list_and_logits_in_an_array():
             found = F.cross_entropy(one, other)
             assert found.dtype == np.float32
             np.testing.assert_allclose(found.item(), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("ignored", [-100, -1, 0, 1, 2, 3])
+def test_any_label_may_be_ignored(ignored):
+    logits = np.array([[1.0, 2.0, 0.5], [0.0, -1.0, 3.0], [2.0, 2.0, 1.0], [0.3, 0.1, 0.2]])
+    labels = np.array([0, 2, 1, 1])
+    kept = labels != ignored
+    each = np.log(np.exp(logits).sum(1)) - logits[np.arange(4), labels]
+    x = mg.tensor(logits, requires_grad=True)
+    loss = F.cross_entropy(x, labels, ignore_index=ignored)
+    np.testing.assert_allclose(loss.item(), each[kept].mean())
+    loss.backward()
+    assert (np.abs(x.grad.numpy()).sum(1) > 0).tolist() == kept.tolist()
+    found = F.cross_entropy(x, labels, ignore_index=ignored, reduction="none").detach()
+    np.testing.assert_allclose(found, np.where(kept, each, 0.0), atol=1e-12)

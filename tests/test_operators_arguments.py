@@ -237,6 +237,10 @@ LIMITS = {
     "batch_norm: least momentum": (lambda n: F.batch_norm(IMAGE, None, None, training=True, momentum=n), 0, -0.5),
     "instance_norm: momentum": (lambda n: F.instance_norm(IMAGE, momentum=n), 1, 1.5),
     "instance_norm: least momentum": (lambda n: F.instance_norm(IMAGE, momentum=n), 0, -0.5),
+    "gaussian_nll_loss: largest eps": (lambda n: F.gaussian_nll_loss(ONE, ONE, ONE, eps=n), 1e9, np.inf),
+    "local_response_norm: alpha": (lambda n: F.local_response_norm(IMAGE, 2, alpha=n), 1e9, np.inf),
+    "cosine_similarity: eps": (lambda n: F.cosine_similarity(ONE, ONE, eps=n), 1e9, np.inf),
+    "cosine_similarity: least eps": (lambda n: F.cosine_similarity(ONE, ONE, eps=n), 1e-30, 0.0),
     "partition": (lambda n: mg.partition(ONE, n), 3, 4),
 }  # fmt: skip
 

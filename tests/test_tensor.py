@@ -476,3 +476,12 @@ def test_no_rule_is_asked_for_what_nobody_wants():
             tape.gradient(y, source)
         assert dict(asked.edges)["matmul"] == [wanted]
         assert ("cos" in dict(asked.edges)) == (source is b)
+
+
+def test_flatten_joins_the_axes_between_its_ends():
+    t = mg.tensor(np.arange(24.0).reshape(2, 3, 4))
+    shapes = {(): (24,), ("C",): (24,), (0,): (24,), (1,): (2, 12), (2,): (2, 3, 4), (-1,): (2, 3, 4),
+              (-2,): (2, 12), (0, 1): (6, 4), (0, 0): (2, 3, 4), (0, -2): (6, 4), (-3, -1): (24,)}  # fmt: skip
+    for axes, shape in shapes.items():
+        assert t.flatten(*axes).shape == shape, axes
+        assert t.flatten(*axes).numpy().ravel().tolist() == list(range(24))
