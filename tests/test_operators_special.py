@@ -515,3 +515,35 @@ def test_the_generator_that_is_used_by_default_is_made_once(monkeypatch):
     assert random.default_generator() is random.default_generator()
     assert len(random._generators) == 1
     assert mg.rand(3).shape == (3,)
+
+
+def matrix_of(rng, m, n, values):
+    u, v = (np.linalg.qr(rng.normal(size=(k, k)))[0][:, : len(values)] for k in (m, n))
+    return (u * np.array(values)) @ v.T
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "values"),
+    [
+        (4, 4, [3, 2, 0.3, 0.1]), (5, 4, [3, 2, 0.3, 0.1]), (3, 5, [3, 2, 0.1]),
+        (4, 4, [2, 2, 0.3, 0.1]), (4, 4, [2, 2, 0.1, 0.1]), (4, 4, [2, 2, 0.1, 0]),
+    ],
+)  # fmt: skip
+def test_pinv_and_lstsq_that_leave_out_small_singular_values(m, n, values):
+    """Those that are left out still turn with the matrix, so they count in its derivative."""
+    rng = np.random.default_rng(m + n)
+    a, b = matrix_of(rng, m, n, values), rng.normal(size=m)
+    order = 2 if len(set(values)) == len(values) else 1
+    mg.testing.check_grads(lambda a: mg.linalg.pinv(a, rcond=0.2), a, order=order)
+    mg.testing.check_grads(lambda a, b: mg.linalg.lstsq(a, b, rcond=0.2)[0], a, b, order=1)
+
+
+def test_pinv_with_a_limit_for_each_matrix():
+    rng = np.random.default_rng(0)
+    stack = np.stack([matrix_of(rng, 4, 3, [3, 2, 0.1]), matrix_of(rng, 4, 3, [3, 0.2, 0.1])])
+    mg.testing.check_grads(lambda a: mg.linalg.pinv(a, rcond=np.array([0.1, 0.05])), stack)
+    single = stack.astype(np.float32)
+    slope = mg.grad(lambda a: mg.linalg.pinv(a, rcond=0.1).sum())(single)
+    assert slope.dtype == np.float32
+    exact = mg.grad(lambda a: mg.linalg.pinv(a, rcond=0.1).sum())(stack)
+    np.testing.assert_allclose(slope, exact, rtol=2e-4, atol=1e-4)

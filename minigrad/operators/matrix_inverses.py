@@ -269,10 +269,48 @@ def matrix_exp(a: Array) -> Array:
 
 def _pinv_vjp(g: Any, ans: Any, x: Any, rcond: Any = None, hermitian: bool = False) -> Any:
     # Golub and Pereyra (1973), for matrices whose rank does not change.
+    kept = None if rcond is None else _kept(engine.constant(x), rcond)
+    if kept is not None:
+        return _cut_pinv_vjp(g, x, kept)
     at, gt = transposed(ans), transposed(g)
     outside = gt - x @ (ans @ gt)
     inside = gt - (gt @ ans) @ x
     return -(at @ g @ at) + (outside @ ans) @ at + at @ (ans @ inside)
+
+
+def _kept(x: Any, rcond: Any) -> Any:
+    """Which singular values count, if ``rcond`` leaves out some that are not 0; else None."""
+    zero = max(x.shape[-2:]) * np.finfo(x.dtype).eps
+    if not x.size or np.all(np.asarray(rcond) <= zero):
+        return None
+    values = np.linalg.svd(x, compute_uv=False)
+    largest = values[..., :1]
+    kept = values > np.asarray(rcond)[..., None] * largest
+    return kept if np.any(~kept & (values > zero * largest)) else None
+
+
+def _cut_pinv_vjp(g: Any, x: Any, kept: Any) -> Any:
+    # The pseudo-inverse is f(s) in the basis of the singular vectors, with f(s) = 1/s or 0. Its
+    # derivative between two of them is a divided difference of s f(s) and one of f(s)/s (Noferini,
+    # "A formula for the Frechet derivative of a generalized matrix function", 2017).
+    u, s, vh = np.linalg.svd(x, full_matrices=False)
+    ut, v, gt = transposed(u), transposed(vh), transposed(g)
+    f = np.where(kept, 1.0 / np.where(kept, s, 1.0), 0.0)
+    rows, columns = (..., slice(None), None), (..., None, slice(None))
+    one = kept[rows] ^ kept[columns]
+    gap = np.where(one, np.square(s)[rows] - np.square(s)[columns], 1.0)
+    straight = np.where(one, (kept[rows] * 1.0 - kept[columns]) / gap, 0.0)
+    crossed = (s[columns] * f[rows] - s[rows] * f[columns]) / gap
+    crossed = np.where(one, crossed, -f[rows] * f[columns])
+    inner = ut @ gt @ v
+    beside = (gt - u @ (ut @ gt)) @ v  # outside of the range, where the singular values are 0
+    below = ut @ gt - inner @ vh
+    scale = np.square(f)
+    return (
+        u @ (straight * inner + crossed * transposed(inner)) @ vh
+        + (beside * scale[columns]) @ vh
+        + u @ (scale[rows] * below)
+    )
 
 
 @operator(
@@ -284,7 +322,8 @@ def _pinv_vjp(g: Any, ans: Any, x: Any, rcond: Any = None, hermitian: bool = Fal
 def pinv(a: Array, rcond: Any = None, hermitian: bool = False) -> Array:
     """The pseudo-inverse of Moore and Penrose. The derivative supposes that the rank stays.
 
-    a (..., m, n) gives (..., n, m).
+    a (..., m, n) gives (..., n, m). Singular values of at most ``rcond`` times the largest count
+    as 0.
 
     >>> pinv(tensor([[2.0], [0.0]]))
     tensor([[0.5, 0. ]])
