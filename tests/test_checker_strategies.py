@@ -149,6 +149,7 @@ def test_arguments_are_given_by_position_and_by_name():
     ratio()
 
 
+@pytest.mark.slow
 def test_a_wrong_gradient_is_found_and_named():
     @given_grads(some.away_from(0.0, (3,)), settings=fixed)
     def wrong(x):

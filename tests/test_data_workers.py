@@ -280,6 +280,7 @@ for batch in DataLoader(Slow(), num_workers=2):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("busy", "how"), [("workers", signal.SIGINT), ("parent", signal.SIGKILL)], ids=str
 )

@@ -249,6 +249,7 @@ def test_ctrl_c_outside_the_training_ends_in_one_line(run, monkeypatch):
         run("resnet_fashion", "--quick")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_learnt(run, tmp_path, monkeypatch):
     """In the third batch, for the class with a loop of its own; in the second for the Trainer."""
     from minigrad import optim

@@ -378,6 +378,7 @@ def test_a_narrow_page_says_what_it_left_out_and_waits_for_the_output(browser, t
     assert "output" not in browser.run(waiting)
 
 
+@pytest.mark.slow
 @needs_browser
 def test_values_in_the_browser_are_those_in_python(browser, tmp_path):
     model = digits_model()

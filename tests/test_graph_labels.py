@@ -74,6 +74,7 @@ OUTSIDE = """(() => {
 })()"""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(executable() is None, reason="no Chromium is installed (apt install chromium)")
 def test_no_font_leaves_its_box(svg, tmp_path):
     fonts = ("Helvetica,Arial", "serif", "monospace", "DejaVu Sans", "cursive", "system-ui")

@@ -230,6 +230,7 @@ def mutant(content, rng):
     return bytes(data)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_500_mutants_load_or_give_a_value_error(tmp_path):
     rng = np.random.default_rng(16)
