@@ -547,3 +547,13 @@ def test_pinv_with_a_limit_for_each_matrix():
     assert slope.dtype == np.float32
     exact = mg.grad(lambda a: mg.linalg.pinv(a, rcond=0.1).sum())(stack)
     np.testing.assert_allclose(slope, exact, rtol=2e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", ["svd", "qr", "lstsq", "eigh", "cholesky", "matrix_exp", "matrix_norm"]
+)
+def test_functions_of_matrices_refuse_vectors_in_words(name):
+    x = mg.tensor([1.0, 2.0])
+    arguments = (x, x) if name == "lstsq" else (x,)
+    with pytest.raises(ValueError, match=rf"{name}: expected (square )?matrices.* \(2,\)"):
+        (getattr(mg, name, None) or getattr(mg.linalg, name))(*arguments)

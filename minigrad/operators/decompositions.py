@@ -21,7 +21,7 @@ from minigrad.operators.declare import (
     operator,
 )
 from minigrad.operators.domain import Domain, anywhere, positive_definite, sample
-from minigrad.operators.matrix_inverses import SQUARE, full_rank, square
+from minigrad.operators.matrix_inverses import SQUARE, full_rank, size_of_matrices, square
 from minigrad.operators.products import transposed
 from minigrad.operators.shapes import as_float
 
@@ -206,7 +206,7 @@ def svd(
     a = as_float(a)
     if not compute_uv:
         return svdvals(a)
-    m, n = a.shape[-2:]
+    m, n = size_of_matrices(a)
     if full_matrices and m != n:
         if engine.tracked(a):
             raise ValueError(f"pass full_matrices=False for shape {a.shape}: no other derivative")
@@ -271,7 +271,7 @@ def qr(a: Array, mode: str = "reduced") -> Any:
     if mode not in ("reduced", "r"):
         raise ValueError(f"mode must be 'reduced' or 'r', got {mode!r}")
     a = as_float(a)
-    m, n = a.shape[-2:]
+    m, n = size_of_matrices(a)
     packed = _qr(a[..., :m] if n > m else a)
     q: Any = packed[..., :m, :]
     r: Any = packed[..., m:, :]

@@ -26,6 +26,14 @@ class SlogdetResult(NamedTuple):
 SQUARE = [sample((3, 3)), sample((2, 2, 2)), sample((1, 1)), sample((0, 2, 2)), sample((0, 0))]
 
 
+def size_of_matrices(x: Any) -> tuple[int, int]:
+    """The last two lengths. Raises ValueError where there are none."""
+    if x.ndim < 2:
+        raise ValueError(f"expected matrices (..., m, n), got shape {x.shape}")
+    m, n = x.shape[-2:]
+    return m, n
+
+
 def square(x: Any) -> Any:
     """The matrices themselves. Raises ValueError when they are not square."""
     if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
