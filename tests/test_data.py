@@ -264,6 +264,17 @@ def test_transform_changes_the_first_array_only():
     assert b.numpy().sum() == 3
 
 
+@pytest.mark.parametrize("kind", [tuple, list])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_transform_keeps_the_kind_of_a_batch(kind, parts):
+    samples = [kind(np.full(2, float(10 * i + part)) for part in range(parts)) for i in range(3)]
+    (found,) = DataLoader(samples, 3, transform=lambda x: x + 100)
+    assert type(found) is kind
+    for part, batch in enumerate(found):
+        first = part + 100 * (part == 0)
+        assert batch.numpy()[:, 0].tolist() == [first, first + 10, first + 20]
+
+
 class Fails:
     def __len__(self):
         return 100
@@ -781,6 +792,16 @@ def test_mixed_images_and_targets_have_the_same_weights():
         next(iter(DataLoader(x, transform=MixUp(2))))
     with pytest.raises(TypeError, match="call mix"):
         MixUp(2)(x)
+
+
+@pytest.mark.parametrize("labels", [[0, 0], [2, 2], [1], [], [0, 2]])
+def test_all_labels_may_be_one(labels):
+    images = np.ones((len(labels), 1, 2, 2), np.float32)
+    _, y = MixUp(3).mix(images, np.array(labels, int), np.random.default_rng(0))
+    assert (y.sum(axis=1) == 1).all()
+    for wrong in (-1, 3):
+        with pytest.raises(ValueError, match=f"labels go from 0 to 2, got .*{wrong}"):
+            MixUp(3).mix(np.ones((2, 1, 2, 2)), np.array([wrong, wrong]))
 
 
 def test_ranges_the_wrong_way_round_are_told():

@@ -95,6 +95,9 @@ def announced(shape, content=b""):
         (b"", "got nothing"),
         (b"\0\0\x08", "no IDX file"),
         (b"\0\0\x07\x01\0\0\0\0", "no IDX file"),
+        (b"\0\0\x08\0\7", "no IDX file.*got 00 00 08 00$"),
+        (b"\0\1\x08\1\0\0\0\0", "no IDX file"),
+        (b"\1\0\x08\1\0\0\0\0", "no IDX file"),
         (b"PK\x03\x04 something else", "no IDX file"),
         (b"\0\0\x08\x03\0\0\0\1", "inside the header"),
         (announced((10,), bytes(9)), r"10 numbers \(10 bytes\), got 9 bytes; the file is cut"),
@@ -375,3 +378,18 @@ def test_a_download_that_broke_off_after_the_last_byte_is_only_renamed(server, t
     assert download.fetch(source_at(server), "file.gz", tmp_path).read_bytes() == CONTENT
     assert server.starts == [len(CONTENT)]
     assert not part.exists()
+
+
+def test_a_download_is_shown_by_a_bar_that_ends_full(server, tmp_path, monkeypatch):
+    tqdm = pytest.importorskip("tqdm")
+    bars = []
+
+    class Bar(tqdm.tqdm):
+        def close(self):
+            bars.append((self.n, self.total, self.desc, self.unit, self.unit_scale, self.delay))
+            super().close()
+
+    monkeypatch.setattr(tqdm, "tqdm", Bar)
+    download.fetch(source_at(server), "file.gz", tmp_path)
+    size = len(CONTENT)
+    assert bars[0] == (size, size, "file.gz", "B", True, 0.1)

@@ -237,8 +237,9 @@ def test_an_error_that_cannot_be_pickled_is_told():
     [
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL"),
         (lambda: sys.exit(3), "ended with exit code 3"),
+        (lambda: os._exit(0), "ended with exit code 0"),
     ],
-    ids=["killed", "exit"],
+    ids=["killed", "exit", "exit 0"],
 )
 def test_a_worker_that_is_gone_is_noticed(act, text):
     with pytest.raises(
@@ -317,7 +318,10 @@ def in_this_process():
             ours.send(number)
         with socket.socket(fileno=os.dup(ours.fileno())) as end:
             end.shutdown(socket.SHUT_WR)  # no more numbers
-        machinery._work(make, seed, theirs, ahead, index, [])
+        held, others = multiprocessing.Pipe()  # of the parent, where the process is a fork
+        machinery._work(make, seed, theirs, ahead, index, [held, others])
+        assert held.closed
+        assert others.closed
         return ours
 
     yield run
@@ -346,7 +350,7 @@ def test_memory_is_made_anew_only_for_a_batch_that_does_not_fit():
     for nbytes, pages in [(0, 0), (1, 1), (page, 0), (page + 1, 2), (10, 0), (5 * page, 8)]:
         array = np.random.default_rng(nbytes).integers(256, size=nbytes, dtype=np.uint8)
         held, descriptor, size = theirs.hold({"x": array})
-        assert (size, descriptor > 0) == (pages * page, pages > 0)
+        assert (size, descriptor != 0) == (pages * page, pages > 0)
         if size:
             ours.map(descriptor, size)
         np.testing.assert_array_equal(ours.copied(held["x"]), array)

@@ -6,6 +6,7 @@ The ranks are threads here; ``test_mpi.py`` runs the same programs as processes 
 import contextlib
 import copy
 import gc
+import itertools
 import os
 import subprocess
 import sys
@@ -843,6 +844,75 @@ def test_trainers_of_several_ranks_go_the_way_of_one(tmp_path, kind, accumulate)
         assert told.keys() == history.keys()
         for name, values in history.items():
             np.testing.assert_allclose(told[name], values, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "weighs", "ends_on_nan"),
+    [
+        (1, (), False),
+        (2, (), False),
+        (1, ("class_weight",), True),
+        (2, ("sample_weight",), True),
+    ],
+)
+def test_statistics_of_a_batch_are_those_of_all_ranks_that_have_samples(
+    accumulate, weighs, ends_on_nan
+):
+    """Whatever else the ranks ask each other in a step for which one of them has no sample."""
+    rng = np.random.default_rng(0)
+    x, y, start = rng.normal(size=(17, 3)), rng.integers(3, size=17), rng.normal(size=(3, 3))
+    all_weights = {"sample_weight": rng.uniform(size=17), "class_weight": {0: 0.5, 2: 3.0}}
+
+    def train(ranks=None):
+        linear = nn.Linear(3, 3, dtype=np.float64)
+        linear.weight.assign(start)
+        linear.bias.assign(start[0])
+        model = nn.Sequential(nn.BatchNorm1d(3, dtype=np.float64), linear)
+        model = model if ranks is None else convert_sync_batchnorm(model)
+        made = mg.Trainer(model, optim.SGD(lr=0.5, momentum=0.9), accumulate=accumulate)
+        made._ranks = ranks or made._ranks
+        ends = [mg.callbacks.TerminateOnNaN()] if ends_on_nan else []
+        weights = {name: all_weights[name] for name in weighs}
+        data = {"x": x, "y": y, "batch_size": 5, "shuffle": False}  # 2 in the last batch
+        made.fit(**data, **weights, verbose=0, callbacks=ends)
+        state = made.model.state_dict()
+        del state["0.num_batches_tracked"]  # by each rank: of the batches in which it has samples
+        return state, made.history.history
+
+    def rank():
+        return train(Together(data_parallel.world()))
+
+    expected, history = train()
+    for found, told in threads_as_ranks.run(3, rank):
+        np.testing.assert_allclose(told["loss"], history["loss"], rtol=1e-10)
+        for name, value in expected.items():
+            np.testing.assert_allclose(found[name].numpy(), value.numpy(), rtol=1e-10, err_msg=name)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_batches_have_their_numbers_also_where_a_rank_has_no_sample(accumulate):
+    x, y = np.random.default_rng(0).normal(size=(11, 3)), np.arange(11) % 3
+    cuts = [0, 1, 5, 6, 8, 11]  # 1, 4, 1, 2 and 3 samples
+
+    class Ragged(Batches):
+        def __init__(self):
+            self.parts = [(x[a:b], y[a:b]) for a, b in itertools.pairwise(cuts)]
+
+    def train(ranks=None):
+        model = nn.Linear(3, 3, dtype=np.float64)
+        model.weight.assign(np.eye(3))
+        model.bias.assign(np.zeros(3))
+        made, seen = mg.Trainer(model, optim.SGD(lr=0.5), accumulate=accumulate), []
+        made._ranks = ranks or made._ranks
+        note = mg.callbacks.LambdaCallback(on_batch_end=lambda n: seen.append((n, made.stepped)))
+        made.fit(Ragged(), epochs=2, verbose=0, callbacks=note)
+        return seen, model.weight.numpy()
+
+    seen, expected = train()
+    assert [number for number, _ in seen] == [*range(5)] * 2
+    for told, weight in threads_as_ranks.run(3, lambda: train(Together(data_parallel.world()))):
+        assert told == seen
+        np.testing.assert_allclose(weight, expected, rtol=1e-12, atol=1e-14)
 
 
 def test_any_batches_are_shared_row_by_row():

@@ -73,6 +73,8 @@ def test_a_history_is_a_table():
         ["epoch", "loss", "val_<b>"],
         ["1", "1", ""], ["2", "0.5", ""], ["3", "0.3333", ""], ["4", "0.25", "0.5"],
     ]  # fmt: skip
+    text = history._repr_html_()
+    assert (text.count("text-align:right"), text.count("text-align:left")) == (15, 0)
     for epoch in range(4, 100):
         history.on_epoch_end(epoch, {"loss": 0.1, "val_<b>": 0.5})
     table = cells(history._repr_html_())

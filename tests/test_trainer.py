@@ -391,6 +391,20 @@ def test_weights_that_are_nan_already_are_named(points):
         mg.Trainer(net, metrics=()).fit(loader, verbose=0)
 
 
+def test_a_new_trainer_has_done_nothing():
+    made = mg.Trainer(nn.Linear(2, 2))
+    flags = (made.stop_training, made.interrupted, made.resumed, made.stepped)
+    assert flags == (False, False, False, True)
+    assert (made.epoch, made.quantities, len(made.history)) == (0, [], 0)
+    state = made.state_dict()
+    names = ("inside", "trained", "stop_training", "epoch", "gathered", "ending", "loader")
+    assert [state[name] for name in names] == [False, False, False, 0, None, None, None]
+    assert state["running"] == {"total": 0.0, "count": 0, "batches": 0, "metrics": []}
+    assert np.isnan(made.logs()["loss"])
+    assert made.evaluate(np.eye(2), [0, 1])["loss"] > 0
+    assert made._gathered_state() is None
+
+
 # -- what is shown ---------------------------------------------------------------------------------
 
 
@@ -601,8 +615,8 @@ def test_times_and_drawings_follow_the_clock(capsys, monkeypatch):
 
     drawn = []
     monkeypatch.setattr(progress.Bar, "_draw", lambda self, done, *_, **__: drawn.append(done))
-    short = progress.REDRAW / 4
-    epoch(progress.Bar(), [100.0 + short * i for i in range(1, 13)])
+    # Ten times a second at most.
+    epoch(progress.Bar(), [100.0 + 0.025 * i for i in range(1, 13)])
     assert drawn == [0, 5, 10, 12]  # with the empty bar at the start
 
 
@@ -620,6 +634,17 @@ def test_a_history_tells_its_last_values():
     assert repr(history) == "<History of 1 epochs: loss=0.25>"
     history.history = {"loss": [2.0, 0.5, 0.25], "f1": [0.75, 1.0], "confusion": [np.eye(2)] * 2}
     assert repr(history) == "<History of 3 epochs: loss=0.25, f1=1>"
+
+
+@pytest.mark.parametrize("kernel", [False, True])
+@pytest.mark.parametrize("widgets", [False, True])
+def test_widgets_need_a_notebook_that_has_them(kernel, widgets, monkeypatch):
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    if kernel:
+        monkeypatch.setitem(sys.modules, "ipykernel", SimpleNamespace())
+    util = SimpleNamespace(util=SimpleNamespace(find_spec=lambda name: widgets or None))
+    monkeypatch.setattr(progress, "importlib", util)
+    assert progress.has_widgets() == (kernel and widgets)
 
 
 def test_a_terminal_without_width_gets_lines(monkeypatch):

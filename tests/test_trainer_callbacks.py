@@ -164,6 +164,16 @@ def test_what_is_monitored_must_be_there():
         EarlyStopping(patience=-1)
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("val_loss", True), ("val_accuracy", True), ("val_f1", False), ("abc_loss", False), ("val_", False)],
+)  # fmt: skip
+def test_validation_is_asked_for_where_only_that_is_missing(name, hint):
+    with pytest.raises(ValueError, match=f"no '{name}' to monitor, only loss, accuracy") as caught:
+        trainer().fit(X, Y, verbose=0, callbacks=EarlyStopping(name))
+    assert ("; pass validation_data= or validation_split= to fit" in str(caught.value)) == hint
+
+
 # -- ModelCheckpoint -------------------------------------------------------------------------------
 
 

@@ -6,7 +6,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
-from minigrad.data import ArrayDataset, DataLoader
+from minigrad.data import ArrayDataset, DataLoader, Subset
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 Y = np.arange(40) % 4
@@ -110,6 +110,8 @@ OUTPUTS = {
     "regression": ("mse", lambda out: out, X, ValueError, r"the model gives \(N, 4\) and y is \(N, 3\)"),
     "regression of one": ("mse", lambda out: out, Y, ValueError, r"the model gives \(N, 4\) and y is \(N,\)"),
     "pixels": ("cross_entropy", lambda out: mg.stack([out, out], 2), Y, ValueError, r"for outputs \(N, 4, 2\) .* class indices \(N, 2\), got \(40,\)$"),
+    "pixels in a column": ("cross_entropy", lambda out: mg.stack([out, out], 2), Y[:, None], ValueError, r"class indices \(N, 2\), got \(40, 1\)$"),
+    "two labels": ("cross_entropy", lambda out: out, Y.reshape(40, 1) * [1, 1], ValueError, r"class indices \(N,\), got \(40, 2\)$"),
     "one for many": ("mse", lambda out: out[:, :1], np.zeros((40, 5)), ValueError, r"the model gives \(N, 1\) and y is \(N, 5\)"),
     "no broadcasting": ("mse", lambda out: out[:, 0], Y[:, None], ValueError, r"gives \(N,\) and y is \(N, 1\)"),
     "binary": ("binary_cross_entropy_with_logits", lambda out: out[:, 0], Y, ValueError, "targets from 0 to 1, got 0 to 3"),
@@ -126,6 +128,29 @@ def test_outputs_that_do_not_fit_the_loss(name):
     with pytest.raises(error, match=message):
         mg.Trainer(net, optim.SGD(lr=1.0), loss, metrics=()).fit(X, y, verbose=0)
     np.testing.assert_array_equal(net.linear.weight.numpy(), before)
+
+
+def test_a_metric_that_does_not_fit_is_told_before_the_first_step():
+    begun = mg.callbacks.LambdaCallback(on_train_begin=lambda: pytest.fail("training began"))
+    for metric, text in (("top_5", "at least 5 classes"), (lambda a, b: float("x"), "convert")):
+        made = mg.Trainer(nn.Linear(3, 4), metrics=["accuracy", metric])
+        with pytest.raises((ValueError, TypeError), match=text):
+            made.fit(X, Y, verbose=0, callbacks=begun)
+
+
+@pytest.mark.parametrize("chosen", [None, np.arange(30)])
+def test_a_data_set_is_cut_into_batches_as_its_arrays_are(chosen):
+    data, weights = ArrayDataset(X, Y), []
+    part = slice(None) if chosen is None else chosen
+    whole = data if chosen is None else Subset(data, chosen)
+    for given in ((whole,), (X[part], Y[part])):
+        mg.manual_seed(3)
+        made = mg.Trainer(nn.Linear(3, 4), "sgd")
+        made.fit(*given, batch_size=7, verbose=0)
+        weights.append(made.model.weight.numpy())
+    np.testing.assert_array_equal(*weights)
+    with pytest.raises((ValueError, TypeError)):
+        made.fit(whole, Y, verbose=0)
 
 
 def test_evaluate_predict_and_score_check_too():

@@ -85,6 +85,23 @@ def test_binary_accuracy_has_a_threshold():
     assert over_batches(metrics.Accuracy(threshold=0.5), output, target) == pytest.approx(2 / 3)
 
 
+@pytest.mark.parametrize("threshold", [None, 0.0, 0.5])
+@pytest.mark.parametrize("name", ["accuracy", "confusion_matrix"])
+def test_what_lies_on_a_threshold_is_no(name, threshold):
+    """Of outputs, and of targets between 0 and 1, whose threshold is 0.5 whatever the outputs' is."""
+    middle = threshold or 0.0
+    outputs = [(middle - 0.25, 0), (middle, 0), (middle + 0.25, 1)]
+    targets = [(0.0, 0), (0.25, 0), (0.5, 0), (0.75, 1), (1.0, 1)]
+    for output, predicted in outputs:
+        for target, true in targets:
+            metric = type(metrics.metric(name))(threshold=threshold)
+            metric.update(np.array([[output]]), np.array([[target]]))
+            counts = np.zeros((2, 2))
+            counts[true, predicted] = 1
+            expected = counts if name == "confusion_matrix" else predicted == true
+            np.testing.assert_array_equal(metric.result(), expected)
+
+
 @pytest.mark.parametrize("k", [1, 2, 3])
 def test_top_k_is_scikit_learns(drawn, k):
     sk = pytest.importorskip("sklearn.metrics")

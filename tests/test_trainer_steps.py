@@ -1,6 +1,7 @@
 """Weights of samples and classes, clipped gradients, steps over several batches."""
 
 import functools
+import math
 import sys
 import types
 
@@ -214,6 +215,26 @@ def test_batches_in_one_step_are_as_one_batch(size, known_length):
 
     for a, b in zip(steps(size, accumulate=4), steps(4 * size), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 3, 4, 8])
+def test_a_step_is_due_after_so_many_batches_and_at_the_end(accumulate):
+    made, stepped = trainer(accumulate=accumulate), []
+    note = callbacks.LambdaCallback(on_batch_end=lambda _: stepped.append(made.stepped))
+    made.fit(X[:35], Y[:35], batch_size=5, epochs=2, verbose=0, callbacks=note)
+    due = [number % accumulate == 0 or number == 7 for number in range(1, 8)]
+    assert stepped == due * 2
+
+
+def test_a_second_run_begins_without_the_gradients_of_the_first():
+    made = trainer("mse", 1, optim.SGD(lr=1.0))
+    found = []
+    for _ in range(2):
+        for p in made.model.parameters():
+            p.assign(np.zeros(p.shape))
+        made.fit(X, X[:, :1], batch_size=47, verbose=0, shuffle=False)
+        found.append(made.model.weight.numpy())
+    np.testing.assert_array_equal(*found)
 
 
 class StopAt(callbacks.Callback):
@@ -517,3 +538,24 @@ def test_the_best_epoch_is_told_at_the_end(capsys):
     assert "\nBest of 3 epochs: 3  " in capsys.readouterr().out
     fitted(trainer(), epochs=1, verbose=2)
     assert "Best" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("values", "best"),
+    [
+        ([3.0, 1.0], "2  "), ([1.0, 3.0, 1.0], "1  "), ([math.nan, 2.0], "2  "),
+        ([math.inf, 2.0], "2  "), ([math.nan, math.inf], None), ([math.nan] * 2, None), ([1.0], None),
+        ([np.eye(2), np.eye(2)], None), ([np.ones(2), np.full(2, math.nan)], None),
+        ([np.full(2, math.nan)] * 2, None),
+    ],
+)  # fmt: skip
+def test_the_best_epoch_is_told_of_numbers_that_can_be_compared(values, best, capsys):
+    class Tells(callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["loss"] = values[epoch]
+
+    trainer().fit(X, Y, epochs=len(values), verbose=2, callbacks=Tells())
+    told = [t for t in capsys.readouterr().out.splitlines() if t.startswith("Best")]
+    assert len(told) == (best is not None)
+    for line in told:
+        assert line.startswith(f"Best of {len(values)} epochs: {best}loss ")

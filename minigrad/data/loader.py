@@ -364,7 +364,7 @@ class DataLoader:
         # A generator for each batch: neither skipping nor workers change its numbers. Processes
         # that share the samples draw other numbers for theirs.
         which = self._share[0] or getattr(self.sampler, "rank", 0)
-        generator = np.random.default_rng([epoch_seed, number, which][: 3 if which else 2])
+        generator = np.random.default_rng([epoch_seed, number, which])
         try:
             with drawing_from(generator):
                 batch = _collated(self.dataset, chosen, self.collate_fn)

@@ -71,8 +71,11 @@ class Alone:
         """A block with the backward pass of a share; ``sends``: a step follows."""
         return NOTHING
 
-    def without_samples(self, loss: Callable[[], Tensor]) -> None:
-        """Take part in a step for which only other processes have samples."""
+    def forward_without_samples(self, loss: Callable[[], Tensor]) -> Tensor | None:
+        """Take part in a forward pass for which only other processes have samples."""
+
+    def backward_without_samples(self, loss: Tensor | None) -> None:
+        """Take part in the backward pass that follows."""
 
     def send(self) -> None:
         """Send the gradients that passes without a step have left."""
@@ -196,14 +199,20 @@ class Together(Alone):
         self._exchange.samples = float(samples)
         return NOTHING if sends else self._wrapped.no_sync()
 
-    def without_samples(self, loss: Callable[[], Tensor]) -> None:
-        """Take part in the exchange of gradients, and in those of the forward pass if any."""
+    def forward_without_samples(self, loss: Callable[[], Tensor]) -> Tensor | None:
+        """Take part in the exchanges of the forward pass, if there are any."""
         if not self._sync:
+            return None
+        with _means_of_nothing():
+            return loss()
+
+    def backward_without_samples(self, loss: Tensor | None) -> None:
+        """Take part in the exchange of gradients, and in those of the layers if any."""
+        if loss is None:
             self._wrapped.skip()
             return
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", RuntimeWarning)  # the mean of nothing
-            loss().backward()
+        with _means_of_nothing():
+            loss.backward()
 
     def send(self) -> None:
         """Send the gradients that passes without a step have left."""
@@ -308,6 +317,14 @@ class Together(Alone):
     def _exchange(self) -> Exchange:
         assert self._wrapped._exchange is not None  # noqa: S101 (for type checkers)
         return self._wrapped._exchange
+
+
+@contextlib.contextmanager
+def _means_of_nothing() -> Generator[None]:
+    """A block without the warnings that come where there are no samples."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore", RuntimeWarning)
+        yield
 
 
 def _refuse_other_data(found: World, sources: tuple[Any, ...], what: str) -> None:

@@ -399,11 +399,17 @@ class Trainer:
         self._running.update(value, output._data, target._data)
 
     def _take_part(self, batch: Any, last: bool) -> None:
-        """Do what a step asks of a process for which there are no samples, but for others."""
+        """Do what a step asks of a process for which there are no samples, but for others.
+
+        Each exchange has its turn between the same two as in a process that has samples.
+        """
+        loss = self._ranks.forward_without_samples(
+            lambda: self._forward(batch, self._dtype, self._weighing)[-1]
+        )
         self._check_loss(0.0, None, [], None)
         self._begin_pass(0, last)
         with self._ranks.passing(0, self.stepped):
-            self._ranks.without_samples(lambda: self._forward(batch, self._dtype)[-1])
+            self._ranks.backward_without_samples(loss)
         self._check_gradient(None, [], None)
         self._running.batches += 1
 
@@ -532,6 +538,8 @@ class Trainer:
             return ""
         parameters = self._optimized()
         gradients = [p.grad for p in parameters]
+        for p in parameters:
+            p.grad = None  # or what is computed again would be added, and might overflow
         default_generator().bit_generator.state = before
         with self._ranks.apart():
             cause = cause_of_divergence(

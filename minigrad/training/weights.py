@@ -48,7 +48,7 @@ class Weighing:
         each = self.function(output, target)
         counted = each.size
         weights = np.ones(each.shape, each.dtype)
-        if self.loss.kind is CLASSES and target._data.dtype.kind in "iu":
+        if self.loss.kind is CLASSES:
             counted -= int(np.count_nonzero(target._data == IGNORED))
         if self.classes is not None:
             self._check_classes(len(self.classes), output.shape)
