@@ -288,6 +288,33 @@ def test_ctrl_c_ends_after_the_step_and_keeps_the_history(points, capsys):
     assert trainer.logs()["loss"] > 0
 
 
+@pytest.mark.parametrize("handles_it", [False, True])
+def test_ctrl_c_waits_for_the_end_of_a_step_unless_the_program_handles_it(points, handles_it):
+    told, noted = [], []
+
+    class Presses(Callback):
+        def on_batch_end(self, batch):
+            if batch == 1:
+                signal.raise_signal(signal.SIGINT)
+            told.append(batch)
+
+    def note(*given):
+        noted.append(given[0])
+
+    before = signal.getsignal(signal.SIGINT)
+    handler = note if handles_it else signal.default_int_handler
+    try:
+        signal.signal(signal.SIGINT, handler)
+        trainer = mg.Trainer(model())
+        trainer.fit(*points, batch_size=10, verbose=0, callbacks=Presses())
+        assert signal.getsignal(signal.SIGINT) is handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert trainer.interrupted == (not handles_it)
+    assert told == ([0, 1, 2, 3, 4] if handles_it else [0, 1])
+    assert noted == [signal.SIGINT] * handles_it
+
+
 def test_a_second_ctrl_c_ends_at_once(points):
     class Twice(Callback):
         def on_batch_end(self, batch):
@@ -403,6 +430,23 @@ def test_a_new_trainer_has_done_nothing():
     assert np.isnan(made.logs()["loss"])
     assert made.evaluate(np.eye(2), [0, 1])["loss"] > 0
     assert made._gathered_state() is None
+
+
+def test_labels_of_a_model_of_several_inputs_are_its_last_part():
+    class Both(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(2, 3)
+
+        def forward(self, a, b):
+            return self.linear(a) + self.linear(b)
+
+    x, y = np.linspace(-1, 1, 80, dtype=np.float32).reshape(40, 2), np.arange(40) % 3
+    made = mg.Trainer(Both())
+    assert len(made.fit((x, x[::-1].copy()), y, verbose=0)) == 1
+    y[39] = 3
+    with pytest.raises(ValueError, match=r"y: the model has 3 outputs.*the first at index 39"):
+        made.fit((x, x), y, batch_size=4, verbose=0)
 
 
 # -- what is shown ---------------------------------------------------------------------------------
@@ -526,7 +570,7 @@ def test_a_bar_fits_the_terminal_and_keeps_its_values(points, capsys, monkeypatc
 
 
 @pytest.mark.parametrize("steps", [0, 1])
-@pytest.mark.parametrize("total", [None, 4, 8, 100])
+@pytest.mark.parametrize("total", [None, 4, 8, 63, 64, 100])
 def test_a_bar_of_any_width_shows_as_much_as_fits(total, steps, capsys, monkeypatch):
     pytest.importorskip("tqdm")
     monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: 0.0))
@@ -535,8 +579,8 @@ def test_a_bar_of_any_width_shows_as_much_as_fits(total, steps, capsys, monkeypa
     bar.steps, bar.now = steps, 2.0 * steps  # two seconds a step
     figures, done = ["loss 0.2500", "accuracy 1.0000"], 4
     count = "4" if total is None else f"4/{total}"
-    left = {8: ["0:08 left"], 100: ["3:12 left"]}.get(total, [])
-    times = ["2 s/step", *left] if steps else []
+    left = {8: "0:08 left", 63: "1:58 left", 64: "2:00 left", 100: "3:12 left"}.get(total)
+    times = ["2 s/step", *([left] if left else [])] if steps else []
     drawn = {}
     for width in [*range(22, 90), None]:
         for whole in (False, True):
@@ -560,6 +604,21 @@ def test_a_bar_of_any_width_shows_as_much_as_fits(total, steps, capsys, monkeypa
             expected = expected[: room - 1] + "…"
         assert line == expected
     bar.close()
+
+
+def test_a_bar_is_closed_once_and_only_if_it_was_drawn(capsys):
+    pytest.importorskip("tqdm")
+    bar = progress.Bar()
+    bar.close()
+    bar.end({})
+    assert capsys.readouterr().err == ""
+    for close in (bar.close, lambda: bar.end({"loss": 1.0})):
+        bar.begin(0, 1, 3, 0)
+        close()
+        assert bar.bar is None
+        assert capsys.readouterr().err.endswith("\n")
+        bar.close()
+        assert capsys.readouterr().err == ""
 
 
 def test_a_notebook_with_ipywidgets_shows_a_widget(monkeypatch):

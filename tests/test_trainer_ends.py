@@ -12,7 +12,7 @@ from minigrad.data import ArrayDataset, DataLoader
 from minigrad.distributed import DistributedSampler, data_parallel
 from minigrad.engine.random import default_generator
 from minigrad.training import ranks as machinery
-from minigrad.training.metrics import Accuracy, RunningMeans
+from minigrad.training.metrics import Accuracy, Metric, RunningMeans
 from minigrad.training.ranks import Alone, Together
 
 GENERATOR = np.random.default_rng(0)
@@ -300,6 +300,20 @@ def test_sums_of_ranks_add_up_and_count_once():
     assert (first[1], second[1]) == ((8.0, 8, 2), (24.0, 12, 3))
     assert (first[2], second[2]) == ((32.0, 20, 2, 20), (0.0, 0, 3, 0))
     assert (first[3], second[3]) == ((32.0, 20, 7), (0.0, 0, 7))
+
+
+def test_a_metric_of_ones_own_needs_a_sum_of_its_sums():
+    class Own(Metric):
+        name = "own"
+
+    def program(ours, model):
+        with (
+            pytest.raises(TypeError, match="metric 'own' is summed on each rank, and has no merge"),
+            ours.training(model, [Accuracy(), Own()]),
+        ):
+            pytest.fail("training began")
+
+    on_two_ranks(program)
 
 
 class Uncounted:

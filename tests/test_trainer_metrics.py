@@ -182,6 +182,19 @@ def test_merged_halves_are_as_one(name, width):
         whole.merge(other)
 
 
+@pytest.mark.parametrize("name", ["precision", "recall", "f1"])
+@pytest.mark.parametrize("width", [1, 3])
+def test_scores_take_over_what_a_confusion_matrix_has_counted(name, width):
+    rng = np.random.default_rng(0)
+    output, target = rng.normal(size=(30, width)), rng.integers(max(width, 2), size=30)
+    whole, part, counts = metrics.metric(name), metrics.metric(name), metrics.ConfusionMatrix()
+    whole.update(output, target)
+    part.update(output[:11], target[:11])
+    counts.update(output[11:], target[11:])
+    part.merge(counts)
+    assert part.result() == pytest.approx(whole.result())
+
+
 def test_what_cannot_be_compared_is_told():
     with pytest.raises(ValueError, match="unknown metric 'acc'; known are accuracy, top_5,"):
         metrics.metric("acc")
@@ -344,3 +357,6 @@ def test_targets_get_the_shape_and_the_dtype_of_the_outputs(loss, dtype):
         np.testing.assert_array_equal(found.ravel(), [0, 1, 1])
     if dtype == np.float32:
         assert made.target(y, (3,), np.float32) is y
+    pairs = np.stack([y, y], 1)  # an axis is added at the end alone
+    for shape, to in (((3, 2, 1), (3, 2, 1)), ((3, 1, 2), (3, 2)), ((1, 3, 2), (3, 2))):
+        assert made.target(pairs, shape, np.float32).shape == to

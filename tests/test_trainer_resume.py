@@ -218,6 +218,32 @@ def test_batches_of_any_kind_resume_at_the_batch(tmp_path):
     assert second.fit(Batches(), epochs=3, verbose=0).history == whole.history.history
 
 
+@pytest.mark.parametrize("first", ["arrays", "batches"])
+@pytest.mark.parametrize("then", ["arrays", "batches"])
+def test_a_run_goes_on_with_data_of_another_kind_after_an_epoch(first, then):
+    batches = [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 40, 10)]
+
+    class Batches:
+        def __iter__(self):
+            return iter(batches)
+
+    ways = {
+        "arrays": {"x": X[:40], "y": Y[:40], "batch_size": 10, "shuffle": False},
+        "batches": {"x": Batches()},
+    }
+
+    def run(*kinds):
+        mg.manual_seed(1)
+        made = mg.Trainer(nn.Sequential(nn.Flatten(), nn.Linear(16, 2)), optim.SGD(lr=0.1))
+        for epochs, kind in enumerate(kinds, 1):
+            if epochs > 1:
+                made.load_state_dict(made.state_dict())
+            made.fit(**ways[kind], epochs=epochs, verbose=0)
+        return made.history.history
+
+    assert run(first, then) == run("arrays", "arrays")
+
+
 def test_what_does_not_fit_is_told(tmp_path):
     parts = Parts(1, tmp_path, "arrays")
     parts.fit(Interrupts(1, 1))

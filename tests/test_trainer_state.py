@@ -102,7 +102,13 @@ def test_a_loss_that_spreads_outputs_over_targets_is_refused():
 
 @pytest.mark.parametrize(
     "loss",
-    [lambda o, t: squared(o[:, 0], t), lambda o, t: squared(o, t[:, None]), lambda o, t: o.mean()],
+    [
+        lambda o, t: squared(o[:, 0], t),
+        lambda o, t: squared(o, t[:, None]),
+        lambda o, t: o.mean(),
+        lambda o, t: mg.concatenate([o, o], 1).mean() + t.sum(),
+        lambda o, t: squared(mg.concatenate([o, o], 1), mg.stack([t, t], 1)),
+    ],
 )
 def test_a_loss_that_minds_the_shapes_itself_is_left_alone(loss):
     made = mg.Trainer(nn.Linear(3, 1), optim.SGD(lr=0.1), loss)

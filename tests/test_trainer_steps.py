@@ -165,6 +165,9 @@ def test_what_cannot_be_weighed_is_told():
         trainer().fit(loader, sample_weight=WEIGHTS)
     with pytest.raises(ValueError, match=r"which loss <lambda> .your own. does not give"):
         fitted(trainer(lambda a, b: F.cross_entropy(a, b)), class_weight={0: 2.0})
+    for given in ({2: 5.0}, np.ones(3)):
+        with pytest.raises(ValueError, match="weight of class 2, and the classes go from 0 to 1"):
+            fitted(trainer("binary_cross_entropy_with_logits", 1), Y % 2, class_weight=given)
     with pytest.raises(ValueError, match="class_weight needs a loss of classes, not mse_loss"):
         fitted(trainer("mse", 1), Y.astype(float), class_weight={0: 2.0})
     with pytest.raises(ValueError, match="counts the integer labels of arrays"):
@@ -417,6 +420,8 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
     assert LearningRates(rates, np.array([4.0, 3.9, 3.0, 2.8, 9.0])).suggestion == rates[2]
     assert LearningRates(rates, np.array([4.0, 3.0, 2.9, 2.8, 2.7])).suggestion == rates[0]
     assert LearningRates(rates, np.array([1.0, 2.0, 3.0, 4.0, 0.5])).suggestion in rates
+    assert LearningRates(rates, np.array([1.0, 2.0, 2.1, 3.0, 4.0])).suggestion == rates[0]
+    assert LearningRates(rates, np.array([2.0, 1.0, 0.9, 3.0, 4.0])).suggestion == rates[0]
     shown = repr(LearningRates(rates, np.array([4.0, 3.9, 3.0, 2.8, 9.0])))
     assert shown == "<LearningRates 0.0001 to 1, suggestion 0.01>"
 

@@ -78,7 +78,7 @@ def search(
     losses: list[float] = []
     smoothed = 0.0
     for number, batch in enumerate(_again_and_again(source, steps)):
-        rate = start * (end / start) ** (number / max(steps - 1, 1))
+        rate = start * (end / start) ** (number / (steps - 1))
         for group, ratio in zip(groups, ratios, strict=True):
             group["lr"] = rate * ratio
         loss = step(batch)
