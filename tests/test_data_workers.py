@@ -399,6 +399,34 @@ def test_a_worker_seeds_what_data_sets_draw_from_and_tells_of_errors(in_this_pro
     assert note.endswith("KeyError: 'missing'\na note before")
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_fork_closes_the_ends_that_are_its_parents(method, monkeypatch):
+    """Its own and those of the workers before; what is started anew holds none of them."""
+    started = []
+
+    class Process:
+        def __init__(self, target, args, name, daemon):
+            started.append((args[3:5], args[-1], name, daemon))
+
+        def start(self):
+            pass
+
+    context = SimpleNamespace(Pipe=multiprocessing.Pipe, Process=Process)
+    monkeypatch.setattr(machinery, "METHOD", method)
+    monkeypatch.setattr(
+        machinery.multiprocessing, "get_context", lambda found: {method: context}[found]
+    )
+    workers = []
+    for index in range(3):
+        workers.append(machinery._Worker(len, 7, index, 2, workers))
+    ends = [worker.connection for worker in workers]
+    for index, told in enumerate(started):
+        held = ends[: index + 1] if method == "fork" else []
+        assert told == ((2, index), held, f"minigrad-worker-{index}", True)
+    for end in ends:
+        end.close()
+
+
 @pytest.mark.parametrize("ends_with", ["by itself", "terminate", "kill", None])
 def test_a_worker_is_waited_for_and_then_made_to_end(ends_with):
     told = []
