@@ -794,6 +794,27 @@ def test_mixed_images_and_targets_have_the_same_weights():
         MixUp(2)(x)
 
 
+@pytest.mark.parametrize(
+    ("size", "padding", "fits"),
+    [
+        (4, 0, True),
+        (5, 0, False),
+        ((4, 5), 0, True),
+        ((4, 6), 0, False),
+        (6, 1, True),
+        (7, 1, False),
+    ],
+)
+def test_a_window_is_as_large_as_the_padded_image_at_most(size, padding, fits):
+    crop, images = RandomCrop(size, padding), np.ones((2, 1, 4, 5))
+    if fits:
+        height, width = crop.size
+        assert crop(images).shape == (2, 1, height, width)
+    else:
+        with pytest.raises(ValueError, match=r"RandomCrop: a window of . x . does not fit into"):
+            crop(images)
+
+
 @pytest.mark.parametrize("labels", [[0, 0], [2, 2], [1], [], [0, 2]])
 def test_all_labels_may_be_one(labels):
     images = np.ones((len(labels), 1, 2, 2), np.float32)

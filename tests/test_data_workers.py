@@ -236,10 +236,11 @@ def test_an_error_that_cannot_be_pickled_is_told():
     ("act", "text"),
     [
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL"),
+        (lambda: os.kill(os.getpid(), signal.SIGHUP), "was killed by SIGHUP"),
         (lambda: sys.exit(3), "ended with exit code 3"),
         (lambda: os._exit(0), "ended with exit code 0"),
     ],
-    ids=["killed", "exit", "exit 0"],
+    ids=["killed", "hung up", "exit", "exit 0"],
 )
 def test_a_worker_that_is_gone_is_noticed(act, text):
     with pytest.raises(

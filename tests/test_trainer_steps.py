@@ -420,6 +420,7 @@ def test_the_suggestion_is_where_the_loss_falls_fastest():
     assert LearningRates(rates, np.array([4.0, 3.9, 3.0, 2.8, 9.0])).suggestion == rates[2]
     assert LearningRates(rates, np.array([4.0, 3.0, 2.9, 2.8, 2.7])).suggestion == rates[0]
     assert LearningRates(rates, np.array([1.0, 2.0, 3.0, 4.0, 0.5])).suggestion in rates
+    assert LearningRates(rates, np.array([4.0, 3.9, 3.8, 1.0, 9.0])).suggestion == rates[3]
     assert LearningRates(rates, np.array([1.0, 2.0, 2.1, 3.0, 4.0])).suggestion == rates[0]
     assert LearningRates(rates, np.array([2.0, 1.0, 0.9, 3.0, 4.0])).suggestion == rates[0]
     shown = repr(LearningRates(rates, np.array([4.0, 3.9, 3.0, 2.8, 9.0])))
