@@ -232,11 +232,16 @@ def test_an_error_that_cannot_be_pickled_is_told():
         list(DataLoader(local, collate_fn=lambda samples: samples, num_workers=1))
 
 
+def hang_up():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it
+    os.kill(os.getpid(), signal.SIGHUP)
+
+
 @pytest.mark.parametrize(
     ("act", "text"),
     [
         (lambda: os.kill(os.getpid(), signal.SIGKILL), "was killed by SIGKILL"),
-        (lambda: os.kill(os.getpid(), signal.SIGHUP), "was killed by SIGHUP"),
+        (hang_up, "was killed by SIGHUP"),
         (lambda: sys.exit(3), "ended with exit code 3"),
         (lambda: os._exit(0), "ended with exit code 0"),
     ],
