@@ -1,13 +1,13 @@
 """Every Python block of the README, the guides and the docs runs, and prints what it says."""
 
 import ast
-import importlib.util
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import Browser, executable
+from by_path import load
 
 import minigrad as mg
 from minigrad import nn
@@ -17,14 +17,7 @@ DOCUMENTS = [*ROOT.glob("*.md"), *sorted((ROOT / "docs").rglob("*.md"))]
 PICTURE = re.compile(r"\]\(\.\./images/learn/([^)]+)\)")
 
 
-def load():
-    spec = importlib.util.spec_from_file_location("course", ROOT / "docs" / "course.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-COURSE = load()
+COURSE = load(ROOT / "docs" / "course.py")
 CHAPTERS = sorted((ROOT / "docs" / "learn").glob("*.md"))
 
 

@@ -1,23 +1,16 @@
 """The formulas of docstrings: each is marked, can be read, and becomes the right TeX."""
 
 import ast
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
+from by_path import load
 
 ROOT = Path(__file__).parents[1]
 
 
-def load():
-    spec = importlib.util.spec_from_file_location("formulas", ROOT / "docs" / "formulas.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-FORMULAS = load()
+FORMULAS = load(ROOT / "docs" / "formulas.py")
 
 READ = {
     "a - b + 2 c": r"a - b + 2\,c",

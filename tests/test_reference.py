@@ -2,13 +2,14 @@
 
 import ast
 import functools
-import importlib.util
+import importlib
 import inspect
 import re
 import sys
 from pathlib import Path
 
 import pytest
+from by_path import load
 
 pytest.importorskip("hypothesis")  # minigrad.testing.strategies draws with it
 pytest.importorskip("matplotlib")
@@ -33,16 +34,8 @@ WHOLE = {
 }
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-FORMULAS = load("formulas")
-PUBLIC = load("public_names")
+load(DOCS / "formulas.py")  # which the next one imports
+PUBLIC = load(DOCS / "public_names.py")
 
 
 def documented():

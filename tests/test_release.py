@@ -1,6 +1,5 @@
 """What `make release` would refuse to publish."""
 
-import importlib.util
 import json
 import re
 import shutil
@@ -10,18 +9,12 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from by_path import load
 
 ROOT = Path(__file__).parent.parent
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "tools" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-release = load("release")
+release = load(ROOT / "tools" / "release.py")
 ABOUT = [f"p-1.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")]
 
 
@@ -93,7 +86,7 @@ def scratch(tmp_path, monkeypatch):
     """A repository with two releases, and work after them; pages say what they were built from."""
     if not shutil.which("git"):
         pytest.skip("there is no git")
-    versions = load("build_versions")
+    versions = load(ROOT / "tools" / "build_versions.py")
     root = tmp_path / "repository"
     (root / "docs").mkdir(parents=True)
 

@@ -1,26 +1,19 @@
 """The set-up of .venv on poor machines: what to install, and where pip comes from."""
 
 import hashlib
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from by_path import load
 
 TOOLS = Path(__file__).parent.parent / "tools"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, TOOLS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
 def setup_venv(tmp_path, monkeypatch):
     """The program, at home in an empty folder, with its calls recorded instead of run."""
-    module = load("setup_venv")
+    module = load(TOOLS / "setup_venv.py")
     project = """
     [project]
     name = "p"
@@ -145,7 +138,7 @@ def test_the_newest_pip_that_fits_is_found(index):
     index("99.0", "data-yanked='broken'")
     index("98.0", "data-requires-python='&gt;=3.99'")
     index("97.0b1")
-    fetch_pip = load("fetch_pip")
+    fetch_pip = load(TOOLS / "fetch_pip.py")
     links = [link for page in fetch_pip.pages() for link in fetch_pip.WheelLinks(*page).found]
     newest, address = max(links)
     assert newest == (23, 10, 1)
@@ -164,7 +157,7 @@ def python(tmp_path):
 def test_a_wheel_installs_itself(index, python, capfd):
     index("23.0")
     with pytest.raises(SystemExit) as stop:
-        load("fetch_pip").main(python)
+        load(TOOLS / "fetch_pip.py").main(python)
     assert stop.value.code == 0
     program, *arguments, wheel = capfd.readouterr().out.split()
     assert program == f"{wheel}/pip"
@@ -175,11 +168,11 @@ def test_a_wheel_installs_itself(index, python, capfd):
 def test_a_wheel_with_another_hash_is_refused(index, python, capfd):
     index("23.0", stated="0" * 64)
     with pytest.raises(SystemExit, match=r"the hash of pip-23\.0"):
-        load("fetch_pip").main(python)
+        load(TOOLS / "fetch_pip.py").main(python)
     assert capfd.readouterr().out == ""
 
 
 @pytest.mark.usefixtures("index")
 def test_without_a_wheel_the_reason_is_given(python):
     with pytest.raises(SystemExit, match="no index in the pip configuration"):
-        load("fetch_pip").main(python)
+        load(TOOLS / "fetch_pip.py").main(python)

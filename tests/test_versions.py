@@ -2,7 +2,6 @@
 
 import functools
 import http.server
-import importlib.util
 import shutil
 import subprocess
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser, executable
+from by_path import load
 
 pytestmark = [
     pytest.mark.site,
@@ -58,9 +58,7 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory):
     folder = tmp_path_factory.mktemp("versions")
-    spec = importlib.util.spec_from_file_location("versions", ROOT / "tools" / "build_versions.py")
-    versions = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(versions)
+    versions = load(ROOT / "tools" / "build_versions.py")
     versions.main(folder / "site", repository(folder / "repository"))
     handler = functools.partial(Quiet, directory=folder / "site")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
