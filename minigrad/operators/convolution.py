@@ -269,7 +269,7 @@ def _beside(name: str, padding: Any) -> Any:
     """The padding of one axis as that of two, of which the first has none."""
     if isinstance(padding, str):
         return padding
-    if isinstance(padding, (tuple, list)) and [len(p) for p in padding if np.ndim(p)] == [2]:
+    if isinstance(padding, (tuple, list)) and [np.shape(p) for p in padding] == [(2,)]:
         return (0, 0), padding[0]
     one = single(name, "padding", padding)
     return (0, 0), (one, one)
