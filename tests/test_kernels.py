@@ -16,6 +16,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.kernels import (
+    activations,
     blocks,
     convolution,
     current,
@@ -52,9 +53,11 @@ class Draw:
         return self.int(least, most), self.int(least, most)
 
     def array(self, *shape, low=-1.0):
-        """Numbers in [low, 1) in C order, in Fortran order, or with steps between them."""
+        """Numbers in [low, 1) in C order or another: Fortran's, with steps, images' channels last."""
         x = self.rng.uniform(low, 1, shape).astype(self.dtype)
         order = self.int(0, 3)
+        if x.ndim == 4 and self.int(0, 2) == 0:
+            return x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2)
         if order == 1:
             return np.asfortranarray(x)
         if order == 2:
@@ -84,7 +87,7 @@ class Draw:
     def convolution(self):
         """x, w, g, windows and groups; one in four large enough for Winograd's algorithm."""
         if self.int(0, 3) == 0:
-            n, c, o, size = self.of(1, 3), self.of(32, 40), self.of(32, 48), self.pair(8, 12)
+            n, c, o, size = self.of(1, 3), self.of(16, 33), self.of(16, 40), self.pair(8, 12)
             windows = sliding("test", size, (3, self.of(2, 3)), 1, self.of(0, 1, ((0, 2), (1, 0))))
             groups = 1
         else:
@@ -385,6 +388,7 @@ def test_every_kernel_agrees_with_its_plain_definition(name, dtype, monkeypatch)
     monkeypatch.setattr(convolution, "FEW", 0)  # or small convolutions are the definition itself
     monkeypatch.setattr(elementwise, "PIECE", 64)
     monkeypatch.setattr(normalisation, "PIECE", 16)
+    monkeypatch.setattr(normalisation, "BLOCK", 16)
     monkeypatch.setattr(kernels_softmax, "PIECE", 16)
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
     for seed in range(CONVOLUTIONS if name.startswith(("conv", "norm")) else DRAWS):
@@ -636,6 +640,48 @@ def test_small_convolutions_are_the_definition(monkeypatch):
     assert convolution.conv2d_weight_grad(x, y, windows, 1).shape == w.shape
     with pytest.raises(AssertionError, match="for large"):
         convolution.conv2d(np.ones((64, 3, 8, 8)), w, None, windows, 1)
+
+
+def channels_last(x):
+    return x.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16])
+def test_what_winograd_takes_lies_with_its_channels_last(channels, monkeypatch):
+    """Or each layer would turn its images around; other images lie as their axes say."""
+    monkeypatch.setattr(convolution, "FEW", 0)
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2, channels, 8, 8)).astype(np.float32)
+    w = rng.standard_normal((16, channels, 3, 3)).astype(np.float32)
+    windows = sliding("test", (8, 8), 3, padding=1)
+    y = convolution.conv2d(x, w, None, windows, 1)
+    assert channels_last(y)
+    assert not y.flags.c_contiguous
+    assert convolution.conv2d(x, w[:4], None, windows, 1).flags.c_contiguous, "too few channels"
+    assert convolution.conv2d(x.astype(np.float64), w, None, windows, 1).flags.c_contiguous
+    five = np.zeros((16, channels, 5, 5), np.float32)
+    wide = sliding("test", (8, 8), 5, padding=2)
+    assert convolution.conv2d(x, five, None, wide, 1).flags.c_contiguous
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_pooling_and_activations_keep_the_order_of_images(last):
+    x = np.random.default_rng(0).standard_normal((4, 16, 40, 42)).astype(np.float32)
+    x = x.transpose(0, 2, 3, 1).copy().transpose(0, 3, 1, 2) if last else x
+    for windows in (
+        pooling("test", x.shape[2:], 2, None, 0, 1, False),
+        pooling("test", x.shape[2:], 3, 2, 1, 1, False),
+    ):
+        y = kernels_pooling.max_pool2d(x, windows)
+        turned = np.ascontiguousarray(y.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+        for g in (y.copy(), turned):
+            back = kernels_pooling.max_pool2d_grad(g, x, y, windows)
+            if windows.padded == x.shape[2:]:
+                assert channels_last(back) == last
+            np.testing.assert_array_equal(back, plain.max_pool2d_grad(g, x, y, windows))
+        assert channels_last(y) == last
+    ans = activations.relu(x)
+    assert channels_last(ans) == channels_last(activations.relu_grad(ans, ans)) == last
 
 
 # -- another set -----------------------------------------------------------------------------------

@@ -77,13 +77,13 @@ def pitch(windows: Windows) -> int:
     return shared if windows.out[1] <= shared else width + left + right
 
 
-def cut(length: int, multiplications: int) -> tuple[int, int]:
+def cut(length: int, multiplications: int, least: int = LEAST) -> tuple[int, int]:
     """In how many products this many columns are multiplied, and how many each of them gets.
 
     ``multiplications``: those of one column.
     """
     limit = SMALL_PRODUCT // multiplications
-    count = -(-length // limit) if limit >= LEAST else 1
+    count = -(-length // limit) if limit >= least else 1
     return count, -(-length // count)
 
 

@@ -3,8 +3,8 @@
 There are two layouts here: ``Runs`` for stride 1, where one copy moves whole rows of the image at
 once, and ``Patches`` for everything else. ``winograd.py`` has a third, with fewer multiplications.
 Each has the same methods: ``columns`` copies a block, ``multiply`` makes output of it,
-``gradient`` lays a cotangent out like the columns, and ``reduce`` and ``weight`` turn the product
-of both into the gradient by the weight.
+``gradient`` lays a cotangent out like the columns, and ``correlate`` and ``weight`` turn both into
+the gradient by the weight.
 
 All times are of one thread, float32, on an AMD EPYC (Zen 4) with OpenBLAS, for the 3 x 3
 convolution of 100 images 16 x 28 x 28 to 16 channels, unless something else is said.
@@ -19,6 +19,7 @@ import numpy as np
 
 from minigrad.kernels.blocks import Block, Shape, cut, pitch, view
 from minigrad.kernels.im2col import pad_image, patches
+from minigrad.kernels.order import are_last
 from minigrad.kernels.scratch import scratch
 from minigrad.kernels.sums import total
 from minigrad.kernels.windows import reach
@@ -33,7 +34,18 @@ def as_matrix(w: Any, groups: int) -> Any:
 
 
 class Layout:
-    """What ``Runs`` and ``Patches`` share."""
+    """What layouts share."""
+
+    def correlate(self, cols: Any, slopes: Any) -> Any:
+        """The summed products of columns and cotangents."""
+        product = scratch("product", (*cols.shape[:-1], slopes.shape[-1]), cols.dtype)
+        np.matmul(cols, slopes, out=product)
+        return self.reduce(product)
+
+    @staticmethod
+    def reduce(product: Any) -> Any:
+        """The product itself: it is of all images."""
+        return product
 
     @staticmethod
     def matrix(w: Any, shape: Shape, dtype: Any) -> Any:
@@ -104,6 +116,9 @@ class Runs(Layout):
     def multiply(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
         """Write the product, plus a bias if there is one, to (images, O, rows, out_w)."""
         n, g, o = len(cols), self.shape.groups, self.shape.out_depth
+        if are_last(target):
+            self._multiply_last(matrix, cols, bias, target)
+            return
         out = scratch("product", (n, g * o, self.length), cols.dtype)
         steps = (g * o * self.length, self.part, o * self.length, self.length, 1)
         np.matmul(matrix, cols, out=view(out, (n, self.parts, g, o, self.part), steps))
@@ -113,16 +128,32 @@ class Runs(Layout):
         rows = out[:, :, : self.rows * self.pitch].reshape(n, g * o, self.rows, self.pitch)
         target[...] = rows[:, :, : target.shape[2], : target.shape[3]]
 
+    def _multiply_last(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
+        """The same to images with their channels last in memory."""
+        n, _, rows, width = target.shape
+        g, o, all_o = self.shape.groups, self.shape.out_depth, self.shape.out_channels
+        out = scratch("product", (n, self.length, all_o), cols.dtype)
+        steps = (self.length * all_o, self.part * all_o, o, all_o, 1)
+        product = view(out, (n, self.parts, g, self.part, o), steps)
+        np.matmul(cols.swapaxes(-1, -2), matrix.swapaxes(-1, -2), out=product)
+        size, apart = (n, rows, width * all_o), (self.length * all_o, self.pitch * all_o, 1)
+        to = target.transpose(0, 2, 3, 1).reshape(size)
+        if bias is None:
+            to[...] = view(out, size, apart)
+        else:
+            np.add(view(out, size, apart), np.tile(bias, width), out=to)
+
     @staticmethod
     def reduce(product: Any) -> Any:
         """The sum over images and parts."""
         return total(product, (0, 1))
 
-    def prepare_gradient(self, dtype: Any) -> None:
-        """Memory for ``gradient``, zero where columns wrap around."""
+    def prepare_gradient(self, last: bool) -> None:
+        """Memory for ``gradient``, zero where columns wrap around; ``last``: as ``are_last``."""
         o, length = self.shape.out_channels, self.length
-        deep = self.shape.depth > SHALLOW
-        self.g = scratch("gradient", (self.images, *((length, o) if deep else (o, length))), dtype)
+        deep = last or self.shape.depth > SHALLOW
+        size = (self.images, *((length, o) if deep else (o, length)))
+        self.g = scratch("gradient", size, self.target.dtype)
         self.g.fill(0.0)
         #: Elements from one place to the next, and from one channel to the next.
         self.steps = (o, 1) if deep else (1, length)
@@ -185,12 +216,7 @@ class Patches(Layout):
             out += bias.reshape(shape.groups, shape.out_depth, 1)
         target[...] = out.reshape(shape.out_channels, *self.places).transpose(1, 0, 2, 3)
 
-    @staticmethod
-    def reduce(product: Any) -> Any:
-        """The product itself: it is of all images."""
-        return product
-
-    def prepare_gradient(self, dtype: Any) -> None:
+    def prepare_gradient(self, last: bool) -> None:
         """Nothing: the cotangent has no surplus to be zero."""
 
     def gradient(self, g: Any, block: Block) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from minigrad.kernels.order import are_last, new_images
 from minigrad.kernels.windows import Windows, reach
 
 
@@ -64,7 +65,7 @@ def pad_image(x: Any, windows: Windows, value: float = 0.0) -> Any:
     if not (top or bottom or left or right):
         return x
     (height, width), (h, w) = windows.padded, windows.size
-    out = np.empty((*x.shape[:2], height, width), dtype=x.dtype)
+    out = new_images((*x.shape[:2], height, width), x.dtype, are_last(x))
     # Only the frame is filled: 1.6 times as fast as filling all, and 4 times as fast as np.pad.
     out[:, :, :top] = value
     out[:, :, top + h :] = value

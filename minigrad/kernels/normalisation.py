@@ -93,12 +93,55 @@ def moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
     if rows is not None:
         return rows.moments()
     mean = mean_of(x, axis, keepdims=True)
-    centred = x - mean
-    return mean, mean_of(centred * centred, axis, keepdims=True)
+    parts, count = _examples(x, axis), math.prod([x.shape[a] for a in axis])
+    if len(parts) == 1:
+        centred = x - mean
+        return mean, mean_of(centred * centred, axis, keepdims=True)
+
+    def squares(some: slice) -> list[Any]:
+        centred = x[some] - mean
+        return [total(np.multiply(centred, centred, out=centred), axis, keepdims=True)]
+
+    (summed,) = _sums(squares, parts, x.size)
+    return mean, (summed / count).astype(x.dtype)
+
+
+#: The elements of the examples that one thread does at once, in batch norm. Smaller pieces would
+#: stay in cache, but threads wait for each other: 32 x 64 x 28 x 28 numbers take 2.2 ms backwards,
+#: 3.5 in pieces of 131,072, and 3.8 in one.
+BLOCK = 1 << 19
+
+
+def _examples(x: Any, axis: tuple[int, ...], *others: Any) -> list[slice]:
+    """Slices of the first axis, if the moments are taken over it, of some elements each; or one.
+
+    ``others``: weight and bias, which may be None, and may not be sliced.
+    """
+    sliced = 0 not in {a % x.ndim for a in axis} or any(
+        a is not None and len(a) > 1 for a in others
+    )
+    if sliced or x.dtype.char not in "fd" or x.size <= BLOCK:
+        return [slice(None)]
+    many = max(1, BLOCK * len(x) // x.size)
+    return [slice(start, start + many) for start in range(0, len(x), many)]
+
+
+def _sums(work: Callable[[slice], list[Any]], parts: Sequence[slice], size: int) -> list[Any]:
+    """The sums over all parts of the arrays that ``work`` finds for each, in float64."""
+    found: dict[int, list[Any]] = {}
+
+    def some(parts: Sequence[slice]) -> None:
+        for part in parts:
+            found[part.start] = work(part)
+
+    run(some, parts, size * 1e-9)
+    # In an order that does not depend on which thread was first.
+    columns = zip(*[found[start] for start in sorted(found)], strict=True)
+    return [np.sum(np.stack(column), axis=0, dtype=np.float64) for column in columns]
 
 
 def _folds(weight: Any, mean: Any) -> bool:
-    """Whether the weight is constant where the mean is taken, as in batch norm."""
+    """Whether the weight, or the bias, is constant where the mean is taken, as in batch norm."""
     return weight is None or weight.shape == mean.shape
 
 
@@ -111,15 +154,21 @@ def normalize(
     if rows is not None:
         return rows.normalize(mean, var, eps, weight, bias)
     inv = 1.0 / np.sqrt(var + eps)
-    ans = x - mean
+    scale = inv
     if weight is not None and _folds(weight, mean):
-        ans *= inv * weight
-    else:
-        ans *= inv
-        if weight is not None:
-            ans *= weight
-    if bias is not None:
-        ans += bias
+        scale, weight = inv * weight, None
+    ans = np.empty_like(x, np.result_type(x, mean), subok=False)
+
+    def work(parts: Sequence[slice]) -> None:
+        for some in parts:
+            part = np.subtract(x[some], mean, out=ans[some])
+            part *= scale
+            if weight is not None:
+                part *= weight
+            if bias is not None:
+                part += bias
+
+    run(work, _examples(x, axis, weight, bias), x.size * 1e-9)
     return ans
 
 
@@ -144,6 +193,10 @@ def normalize_grad(
         return [found[i] for i in needed]
     inv = 1.0 / np.sqrt(var + eps)
     count = max(1, math.prod([x.shape[a] for a in axis]))
+    if _folds(weight, mean) and _folds(bias, mean) and g.dtype == x.dtype == mean.dtype:
+        parts = _examples(x, axis)
+        if len(parts) > 1:
+            return _grad_by_examples(g, needed, x, mean, inv, weight, axis, count, parts)
     centred = x - mean
     product = g * centred
     found = {}
@@ -169,6 +222,46 @@ def normalize_grad(
         product -= level
         product *= scale
         found[0] = product
+    return [found[i] for i in needed]
+
+
+def _grad_by_examples(
+    g: Any,
+    needed: list[int],
+    x: Any,
+    mean: Any,
+    inv: Any,
+    weight: Any,
+    axis: tuple[int, ...],
+    count: int,
+    parts: Sequence[slice],
+) -> list[Any]:
+    """``normalize_grad`` where the moments are taken over the examples, some at a time."""
+    if g.strides != x.strides:  # one pass that jumps, in place of two
+        g, given = np.empty_like(x), g
+        g[...] = given
+
+    def sums(some: slice) -> list[Any]:
+        product = x[some] - mean
+        product *= g[some]
+        return [total(a, axis, keepdims=True) for a in (g[some], product)]
+
+    by_bias, slope = (a.astype(x.dtype) for a in _sums(sums, parts, 2 * x.size))
+    found = {1: slope * inv, 2: by_bias}
+    if 0 in needed:
+        found[0] = ans = np.empty_like(x, subok=False)
+        level, bend = by_bias / count, slope / count * (inv * inv)
+        scale = inv if weight is None else inv * weight
+
+        def work(parts: Sequence[slice]) -> None:
+            for some in parts:
+                part = np.subtract(x[some], mean, out=ans[some])
+                part *= bend
+                np.subtract(g[some], part, out=part)
+                part -= level
+                part *= scale
+
+        run(work, parts, x.size * 2e-9)
     return [found[i] for i in needed]
 
 

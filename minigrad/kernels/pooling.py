@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.im2col import add_patches, crop_image, pad_image, patches, tap
-from minigrad.kernels.scratch import scratch
+from minigrad.kernels.order import are_last, as_ordered, new_images
 from minigrad.kernels.threads import run
 from minigrad.kernels.windows import Windows
 
@@ -86,7 +86,8 @@ def _by_blocks(work: Callable[[slice], None], x: Any, seconds: float) -> None:
 
 def max_pool2d(x: Any, windows: Windows) -> Any:
     """``plain_max_pool2d``: first over rows, whose elements lie side by side, then over columns."""
-    ans = np.empty((*x.shape[:2], *windows.out), x.dtype)
+    last = are_last(x)
+    ans = new_images((*x.shape[:2], *windows.out), x.dtype, last)
     (kh, kw), (s1, s2), (d1, d2) = windows.kernel, windows.stride, windows.dilation
     oh, ow = windows.out
 
@@ -95,7 +96,7 @@ def max_pool2d(x: Any, windows: Windows) -> Any:
         rows = [framed[:, :, i * d1 : i * d1 + s1 * (oh - 1) + 1 : s1] for i in range(kh)]
         tallest = rows[0]
         if kh > 1:
-            tallest = scratch("rows", rows[0].shape, x.dtype)
+            tallest = new_images(rows[0].shape, x.dtype, last, "rows")
             np.maximum(rows[0], rows[1], out=tallest)
         for row in rows[2:]:
             np.maximum(tallest, row, out=tallest)
@@ -119,7 +120,8 @@ def _maxima(x: Any, ans: Any, windows: Windows) -> Iterator[tuple[int, int, Any]
             yield i, j, found[:, :, i, j]
         return
     framed = pad_image(x, windows, -math.inf)
-    hit, free = (scratch(role, ans.shape, np.dtype(bool)) for role in ("hit", "free"))
+    last_axis = are_last(ans)
+    hit, free = (new_images(ans.shape, np.dtype(bool), last_axis, role) for role in ("hit", "free"))
     free.fill(True)
     *places, last = windows.taps
     for i, j in places:
@@ -138,7 +140,11 @@ def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
     # Then every pixel lies under one window, and is written once.
     tiled = apart and windows.padded == windows.size
     tiled = tiled and all(s == k and n == m * s for n, m, s, k in steps)
-    summed = np.empty(x.shape, dtype) if tiled else np.zeros((*x.shape[:2], *windows.padded), dtype)
+    last = are_last(x)
+    g, ans = as_ordered(g, last), as_ordered(ans, last)
+    summed = new_images((*x.shape[:2], *windows.padded), dtype, last)
+    if not tiled:
+        summed[...] = 0.0
     with np.errstate(over="ignore", invalid="ignore"):
         finite = math.isfinite(np.sum(g))
 
@@ -170,7 +176,7 @@ def max_pool2d_pick(c: Any, x: Any, ans: Any, windows: Windows) -> Any:
 def sum_pool2d(x: Any, windows: Windows) -> Any:
     """``plain_sum_pool2d``, one place of all windows at a time."""
     framed = pad_image(x, windows)
-    ans = tap(framed, windows, 0, 0).copy()
+    ans = tap(framed, windows, 0, 0).copy("K")
     for i, j in windows.taps[1:]:
         ans += tap(framed, windows, i, j)
     return ans
