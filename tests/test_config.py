@@ -124,32 +124,6 @@ print(before, blas.threads())
     assert before == after
 
 
-def test_work_is_split_in_order_and_errors_arrive(monkeypatch):
-    monkeypatch.setattr(workers, "threads", lambda: 3)
-    seen = {}
-
-    def work(pieces):
-        seen[pieces[0]] = (list(pieces), threading.get_ident())
-
-    workers.run(work, range(8), 1.0)
-    assert [seen[k][0] for k in sorted(seen)] == [[0, 1], [2, 3, 4], [5, 6, 7]]
-    assert len({ident for _, ident in seen.values()}) > 1
-
-    def fail(pieces):
-        if 7 in pieces:
-            raise ValueError("the last piece")
-
-    with pytest.raises(ValueError, match="the last piece"):
-        workers.run(fail, range(8), 1.0)
-
-
-def test_small_work_stays_on_its_thread(monkeypatch):
-    monkeypatch.setattr(workers, "threads", lambda: 3)
-    calls = []
-    workers.run(lambda pieces: calls.append(list(pieces)), range(8), 1e-6)
-    assert calls == [list(range(8))]
-
-
 def test_convolutions_are_the_same_on_any_number_of_threads(monkeypatch):
     import minigrad.nn.functional as F
 

@@ -592,41 +592,13 @@ def test_small_products_leave_the_threads_of_blas_asleep(monkeypatch):
         return threads._nothing
 
     monkeypatch.setattr(threads, "one_thread", alone)
-    monkeypatch.setattr(threads, "_pool", None)
     for size, beside_ours, expected in [
         (1 << 18, False, 0), (1 << 19, False, 1), (3e7, False, 0), (3e7, True, 1), (2e8, True, 0),
     ]:  # fmt: skip
         asked.clear()
-        monkeypatch.setattr(threads, "_pool", object() if beside_ours else None)
+        monkeypatch.setattr(threads._helpers, "threads", [None] * beside_ours)
         with threads.small_product(size):
             assert len(asked) == expected, size
-
-
-def test_two_threads_on_one_processor_part_unless_others_are_busy(monkeypatch):
-    allowed, now = [], [100.0]
-    monkeypatch.setattr(threads, "_place", threads._Place())
-    monkeypatch.setattr(threads, "_processor", lambda: 1)
-    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    monkeypatch.setattr(
-        threads.os, "sched_setaffinity", lambda _, to: allowed.append(to), raising=False
-    )
-    monkeypatch.setattr(threads.time, "perf_counter", lambda: now[0])
-    threads._settle(-1, 100.0)  # a system that does not tell
-    for asked in (100.0, 99.9):
-        threads._settle(0, asked)
-    assert allowed == []
-    threads._settle(1, 100.0)
-    assert allowed == [{0}]
-    threads._settle(0, 99.9)  # it had to wait
-    assert allowed == [{0}, {0, 1}]
-    threads._settle(1, 100.0)
-    assert len(allowed) == 2, "it may run anywhere for a while"
-    now[0] += 2 * threads.FREE
-    threads._settle(1, now[0])
-    assert allowed[2:] == [{0}]
-    monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {1}, raising=False)
-    threads._settle(1, now[0])
-    assert len(allowed) == 3, "there is no other processor"
 
 
 def test_small_convolutions_are_the_definition(monkeypatch):

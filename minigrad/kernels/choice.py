@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from minigrad.kernels import threads
 from minigrad.lazy import load_late
 
 #: The environment variable.
@@ -104,7 +105,14 @@ def choose(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _load(name: str) -> Callable[..., Any]:
+    _stay_awake()
     found: Callable[..., Any] = getattr(
         load_late(f"minigrad.kernels.compiled.{_FILE_OF[name]}"), name
     )
     return found
+
+
+@functools.cache
+def _stay_awake() -> None:
+    """Let threads wait for work awake, as compiled code can."""
+    threads.look_out = load_late("minigrad.kernels.compiled.waiting").prepare()

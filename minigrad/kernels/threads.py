@@ -1,6 +1,6 @@
 """Splitting one operator's work over threads.
 
-NumPy lets other threads run while it computes, so two threads that each do half of a batch take
+NumPy lets other threads run while it computes, so two threads that share the work on a batch take
 little more than half of the time, when BLAS itself keeps to one thread meanwhile.
 """
 
@@ -11,73 +11,204 @@ import itertools
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from contextvars import copy_context
-from typing import TYPE_CHECKING, TypeVar
+from contextvars import Context, copy_context
+from queue import SimpleQueue
+from typing import Any, Generic, TypeVar
+
+import numpy as np
 
 from minigrad.kernels.blas import one_thread, threads
 from minigrad.kernels.freed import keep_freed
-from minigrad.lazy import load_late
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 
-#: Below this many seconds of work, handing half of it over (0.1 ms) does not pay.
+#: Below this many seconds of work, waking a thread for a part of it (0.06 ms) does not pay.
 WORTH_SPLITTING = 4e-4
-#: A thread that starts so many seconds after it was asked for waits for other programs; and for how
-#: long it may then run anywhere.
-LATE, FREE = 1e-3, 1.0
+#: Who waits so many seconds for a helper waits for other programs, and then does without helpers
+#: for so long.
+LATE, ALONE = 1e-3, 0.1
 #: Up to this many multiplications OpenBLAS uses one thread of itself.
 UNSHARED = 1 << 18
 #: A product is small up to this many multiplications (0.4 ms), and up to so many (some 2 ms) where
 #: threads of ours would be disturbed.
 SMALL_PRODUCT, SMALL_BESIDE_OURS = 2e7, 1e8
 _nothing = nullcontext()
-_pool: ThreadPoolExecutor | None = None
-_pool_process = 0
+
+#: Waits for a short while until a number differs from the one given; only the compiled kernels
+#: have a function that can do so while Python runs elsewhere (``compiled/waiting.py``).
+look_out: Callable[[Any, int], None] | None = None
 
 
-def _executor() -> ThreadPoolExecutor:
-    global _pool, _pool_process  # made on first use, and again after a fork
-    if _pool is None or _pool_process != os.getpid():
-        futures = load_late("concurrent.futures")  # a fifth of the time to import minigrad
-        made: ThreadPoolExecutor = futures.ThreadPoolExecutor(thread_name_prefix="minigrad")
-        _pool, _pool_process = made, os.getpid()
-        return made
-    return _pool
+class _Job(Generic[T]):
+    """The work on some groups of pieces, which threads take one by one until none is left.
+
+    The thread that called begins at once, and a helper when it is awake: a late one costs nothing.
+    """
+
+    def __init__(self, work: Callable[[Sequence[T]], None], groups: list[Sequence[T]]) -> None:
+        self.work, self.left = work, deque(groups)
+        self.places: deque[None] = deque()
+        self.ends: SimpleQueue[BaseException | None] = SimpleQueue()
+        self.bell = np.zeros(1, np.int64)
+
+    def run(self, helpers: int) -> None:
+        """Do everything, with so many helpers."""
+        error, start = None, time.perf_counter()
+        end = start
+        if start < _helpers.resting_until:
+            self._take()
+            return
+        self.places.extend([None] * helpers)
+        _helpers.call(self, helpers)
+        try:
+            self._take()
+        finally:
+            end = time.perf_counter()
+            error = self._finish(helpers)
+        now = time.perf_counter()
+        if now - end > max(LATE, end - start):
+            _helpers.resting_until = now + ALONE
+        if error is not None:
+            raise error
+
+    def help(self) -> None:
+        """What a helper does."""
+        try:
+            self.places.pop()
+        except IndexError:  # it is over
+            return
+        error = None
+        try:
+            self._take()
+        except BaseException as found:  # noqa: BLE001 (it is raised where it was called)
+            error = found
+        self.ends.put(error)
+        self.bell[0] += 1
+
+    def _take(self) -> None:
+        """Do what is left, group by group."""
+        try:
+            while self.left:
+                try:
+                    group = self.left.popleft()
+                except IndexError:  # another thread was faster
+                    return
+                self.work(group)
+        except BaseException:
+            self.left.clear()
+            raise
+
+    def _finish(self, helpers: int) -> BaseException | None:
+        """Let no more helpers begin, wait for those at work, and return what one has raised."""
+        with suppress(IndexError):
+            while True:
+                self.places.pop()
+                helpers -= 1
+        found = None
+        for _ in range(helpers):
+            _linger(self.bell, self.ends)
+            found = self.ends.get() or found
+        return found
 
 
-def run(work: Callable[[Sequence[T]], None], pieces: Sequence[T], seconds: float) -> None:
+def _linger(bell: Any, queue: SimpleQueue[Any]) -> None:
+    """Stay awake for a while, unless something is in the queue; the bell rings when it comes."""
+    if look_out is not None:
+        heard = int(bell[0])
+        if queue.empty():
+            look_out(bell, heard)
+
+
+class _Helpers:
+    """Threads that help whoever calls; they start when they are first needed."""
+
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[tuple[Context, _Job[Any]]] = SimpleQueue()
+        self.bell = np.zeros(1, np.int64)
+        self.threads: list[threading.Thread] = []
+        self.lock = threading.Lock()
+        self.avoided, self.resting_until = -1, 0.0
+
+    def call(self, job: _Job[Any], count: int) -> None:
+        """Ask so many of them for help."""
+        processor = _processor()
+        if len(self.threads) < count or processor != self.avoided:
+            with self.lock:
+                self._start(count)
+                self._avoid(processor)
+        for _ in range(count):
+            # In this context, so that np.errstate holds there as well.
+            self.calls.put((copy_context(), job))
+        self.bell[0] += 1
+
+    def _start(self, count: int) -> None:
+        while len(self.threads) < count:
+            name = f"minigrad_{len(self.threads)}"
+            self.threads.append(threading.Thread(target=self._stand_by, name=name, daemon=True))
+            self.threads[-1].start()
+
+    def _avoid(self, processor: int) -> None:
+        """Keep all of them off the processor of the thread that calls.
+
+        On two processors, Linux wakes a thread where it ran last and seldom looks for one that is
+        idle. Once two threads have met on one, they may take turns there for good: two halves of
+        0.5 ms then take 1.05 ms instead of 0.6.
+        """
+        self.avoided = processor
+        elsewhere = os.sched_getaffinity(os.getpid()) - {processor} if processor >= 0 else None
+        if elsewhere:
+            for thread in self.threads:
+                with suppress(OSError):  # where processors are taken away meanwhile
+                    os.sched_setaffinity(thread.native_id or 0, elsewhere)
+
+    def _stand_by(self) -> None:
+        while True:
+            context, job = self.calls.get()
+            context.run(job.help)
+            del context, job  # and what it worked on
+            _linger(self.bell, self.calls)
+
+
+_helpers = _Helpers()
+
+
+def _after_fork() -> None:
+    """In a forked process there are no helpers yet."""
+    global _helpers  # noqa: PLW0603 (as many for everybody)
+    _helpers = _Helpers()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def run(
+    work: Callable[[Sequence[T]], None],
+    pieces: Sequence[T],
+    seconds: float,
+    part: float = 1.0,
+    shares: int = 1,
+) -> None:
     """Call ``work`` on all pieces, on as many threads as BLAS may use, if it pays.
 
-    ``seconds``: roughly how long one thread takes. Each thread gets neighbouring pieces.
+    ``seconds``: roughly how long one thread takes; it pays from ``part`` of WORTH_SPLITTING on.
+    Each call gets neighbouring pieces, and there are ``shares`` calls for each thread, made by
+    whichever is free. Which pieces these are depends on the number of threads alone, so sums are
+    the same in each run.
     """
     keep_freed()
     count = min(threads() or 1, len(pieces))
-    if count < 2 or seconds < WORTH_SPLITTING:
+    if count < 2 or seconds < WORTH_SPLITTING * part:
         work(pieces)
         return
-    ends = [len(pieces) * i // count for i in range(count + 1)]
-    first, *others = (pieces[a:b] for a, b in itertools.pairwise(ends))
-    here, asked = _processor(), time.perf_counter()
-
-    def elsewhere(part: Sequence[T]) -> None:
-        _settle(here, asked)
-        work(part)
-
+    groups = min(count * shares, len(pieces))
+    ends = [len(pieces) * i // groups for i in range(groups + 1)]
+    job = _Job(work, [pieces[a:b] for a, b in itertools.pairwise(ends)])
     with one_thread():
-        # In this context, so that np.errstate holds there as well.
-        futures: list[Future[None]] = [
-            _executor().submit(copy_context().run, elsewhere, part) for part in others
-        ]
-        try:
-            work(first)
-        finally:
-            for future in futures:
-                future.result()
+        job.run(count - 1)
 
 
 def _find_processor() -> Callable[[], int]:
@@ -91,40 +222,6 @@ def _find_processor() -> Callable[[], int]:
 _processor = _find_processor()
 
 
-class _Place(threading.local):
-    """Whether this thread is kept off a processor, and until when it is not to be."""
-
-    kept, free_until = False, 0.0
-
-
-_place = _Place()
-
-
-def _settle(processor: int, asked: float) -> None:
-    """Keep this thread off the processor of the thread that asked for it, if both have met there.
-
-    On two processors, Linux wakes a thread where it ran last and seldom looks for one that is idle.
-    Once two threads have met on one, they may take turns there for good: two halves of 0.5 ms then
-    take 1.05 ms instead of 0.6. Where other programs use the other processors, a thread that may
-    not run here waits for them, 3 ms at a time, so it is let go again for a while.
-    """
-    if processor < 0:
-        return
-    now = time.perf_counter()
-    if _place.kept and now - asked > LATE:
-        _place.kept, _place.free_until = False, now + FREE
-        _allow(os.sched_getaffinity(os.getpid()))
-    elif _processor() == processor and now > _place.free_until:
-        _place.kept = True
-        _allow(os.sched_getaffinity(os.getpid()) - {processor})
-
-
-def _allow(processors: set[int]) -> None:
-    if processors:
-        with suppress(OSError):  # where processors are taken away meanwhile
-            os.sched_setaffinity(0, processors)
-
-
 def small_product(multiplications: float) -> AbstractContextManager[None]:
     """Inside, a small product keeps to one thread of BLAS.
 
@@ -136,6 +233,6 @@ def small_product(multiplications: float) -> AbstractContextManager[None]:
     """
     if multiplications <= UNSHARED:
         return _nothing
-    if multiplications > (SMALL_PRODUCT if _pool is None else SMALL_BESIDE_OURS):
+    if multiplications > (SMALL_BESIDE_OURS if _helpers.threads else SMALL_PRODUCT):
         return _nothing
     return one_thread()

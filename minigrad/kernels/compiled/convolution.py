@@ -9,6 +9,7 @@ over threads. BLAS multiplies; what is compiled moves and transforms.
 from __future__ import annotations
 
 import functools
+import threading
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -33,6 +34,7 @@ from minigrad.kernels.compiled.layout import (
     flat,
     new_images,
     pieces,
+    run,
 )
 from minigrad.kernels.compiled.vectors import LANES
 from minigrad.kernels.compiled.winograd import (
@@ -45,7 +47,6 @@ from minigrad.kernels.compiled.winograd import (
     to_tiles,
 )
 from minigrad.kernels.scratch import scratch
-from minigrad.kernels.threads import run
 from minigrad.kernels.windows import Windows
 
 #: The bytes of columns, or of tiles and their products, at a time: they stay in cache.
@@ -401,13 +402,19 @@ def _winograd_weight_grad(pixels: Any, slopes: Any, geometry: Geometry) -> Any:
 
 def _sum_of(product: Any, some: Sequence[tuple[int, int]], seconds: float, dtype: Any) -> Any:
     """The sum of a product over all pieces, in an order that the threads do not change."""
-    sums: dict[int, Any] = {}
+    early: dict[int, tuple[int, Any]] = {}
+    lock, done, found = threading.Lock(), 0, None
 
     def work(mine: Sequence[tuple[int, int]]) -> None:
-        total = product(*mine[0]).astype(np.float64)  # however many pieces there are
+        nonlocal done, found
+        part = product(*mine[0]).astype(np.float64)  # however many pieces there are
         for start, stop in mine[1:]:
-            np.add(total, product(start, stop), out=total)
-        sums[mine[0][0]] = total
+            np.add(part, product(start, stop), out=part)
+        with lock:  # added as soon as those before it are, since weights may be large
+            early[mine[0][0]] = mine[-1][1], part
+            while done in early:
+                done, part = early.pop(done)
+                found = part if found is None else np.add(found, part, out=found)
 
     run(work, some, seconds)
-    return np.asarray(sum(sums[first] for first in sorted(sums)), dtype)
+    return np.asarray(found, dtype)

@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import pieces
+from minigrad.kernels.compiled.layout import pieces, run
 from minigrad.kernels.compiled.vectors import LANES
-from minigrad.kernels.threads import run
 
 #: The elements of one piece.
 PIECE = 1 << 16

@@ -4,19 +4,22 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from minigrad.kernels import threads
 from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.scratch import aligned
-from minigrad.kernels.threads import run
 
 #: The dtypes that loops are compiled for, by their character.
 FLOATS = "fd"
 #: The elements that are transposed at a time.
 PIECE = 1 << 16
+#: Helpers are awake (``waiting.py``), so a quarter of the work is worth splitting.
+AWAKE = 0.25 if hasattr(os, "sched_yield") else 1.0
 #: An index that is known not to count from the end, so that loops over it are vectorised.
 at = np.uint64
 
@@ -79,6 +82,11 @@ def _interleave(x, out, first, last, channels, places):
                     target, source = start + p * channels + block, start + block * places + p
                     for c in range(count):
                         out[at(target + c)] = x[at(source + c * places)]
+
+
+def run(work: Callable[[Sequence[Any]], None], some: Sequence[Any], seconds: float) -> None:
+    """``threads.run``, with some calls for each thread, as they cost little here."""
+    threads.run(work, some, seconds, AWAKE, shares=4)
 
 
 def pieces(total: int, most: int) -> list[tuple[int, int]]:

@@ -11,8 +11,7 @@ import numpy as np
 from minigrad.kernels import normalisation as numpy_set
 from minigrad.kernels.compiled import rows
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_floats, at, channels_last, flat, pieces
-from minigrad.kernels.threads import run
+from minigrad.kernels.compiled.layout import are_floats, at, channels_last, flat, pieces, run
 
 #: How many numbers are added one after the other before the sum goes on in float64.
 RUN = 512

@@ -10,7 +10,15 @@ import numpy as np
 
 from minigrad.kernels import pooling as numpy_set
 from minigrad.kernels.compiled.build import compiled, inlined
-from minigrad.kernels.compiled.layout import are_floats, at, channels_last, flat, new_images, pieces
+from minigrad.kernels.compiled.layout import (
+    are_floats,
+    at,
+    channels_last,
+    flat,
+    new_images,
+    pieces,
+    run,
+)
 from minigrad.kernels.compiled.vectors import (
     LANES,
     clear,
@@ -22,7 +30,6 @@ from minigrad.kernels.compiled.vectors import (
     store,
     store_first,
 )
-from minigrad.kernels.threads import run
 from minigrad.kernels.windows import Windows
 
 #: The bytes of the images that are pooled at a time.

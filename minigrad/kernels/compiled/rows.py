@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import at, flat, pieces
+from minigrad.kernels.compiled.layout import at, flat, pieces, run
 from minigrad.kernels.normalisation import Runs
-from minigrad.kernels.threads import run
 
 #: How many numbers are added before the sum goes on in float64.
 RUN = 1024

@@ -11,8 +11,7 @@ import numpy as np
 
 from minigrad.kernels import running as numpy_set
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces
-from minigrad.kernels.threads import run
+from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces, run
 
 #: The elements that one thread takes at a time.
 BLOCK = 1 << 16

@@ -14,10 +14,9 @@ import numpy as np
 
 from minigrad.kernels import scatter as numpy_set
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces
+from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces, run
 from minigrad.kernels.indices import is_basic
 from minigrad.kernels.scatter import FEW, along, only_array, places_of
-from minigrad.kernels.threads import run
 
 #: The elements that one thread takes at a time.
 BLOCK = 1 << 16

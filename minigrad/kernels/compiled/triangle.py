@@ -10,9 +10,8 @@ import numpy as np
 
 from minigrad.kernels import triangle as numpy_set
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_floats, flat, pieces
+from minigrad.kernels.compiled.layout import are_floats, flat, pieces, run
 from minigrad.kernels.compiled.vectors import clear, copy
-from minigrad.kernels.threads import run
 
 #: The elements of one piece.
 BLOCK = 1 << 16
