@@ -10,7 +10,6 @@ from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, engine, operator
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
-from minigrad.operators.reductions import finite_or_zero
 from minigrad.operators.rows import along_axis
 
 ALONG = [
@@ -105,10 +104,12 @@ def _logcumsumexp_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
     flat, line = _flat(x, axis)
     flat, ans, g = (np.moveaxis(one, line, -1) for one in (flat, ans, g))
     # A sum is the next sum times a ratio of at most 1, so nothing overflows on the way back.
-    ahead = finite_or_zero(ans[..., 1:])
+    # Of nothing but -inf each share is 0; beside an infinite sum, that of what is finite.
+    finite = np.where(ans == -np.inf, 0.0, ans)
+    ahead = finite[..., 1:]
     ratios = np.exp(np.where(ans[..., :-1] == ans[..., 1:], 0.0, ans[..., :-1] - ahead))
     tails = _weighted_tails(g, np.concatenate([np.ones_like(ratios[..., :1]), ratios], axis=-1))
-    return np.reshape(np.moveaxis(np.exp(flat - finite_or_zero(ans)) * tails, -1, line), x.shape)
+    return np.reshape(np.moveaxis(np.exp(flat - finite) * tails, -1, line), x.shape)
 
 
 @operator(vjp=_logcumsumexp_vjp, samples=ALONG, wide=True, numbers="inexact")

@@ -308,7 +308,7 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
     eps = float(np.finfo(a.dtype).eps)
     if rcond is not None and not rcond < math.inf:
         raise ValueError(f"rcond must be a number, got {rcond}")
-    cut = eps * max(m, n) if rcond is None else eps if rcond < 0 else rcond
+    cut = eps * max(m, n) if rcond is None else rcond if 0 < rcond < 1 else eps  # as LAPACK
     z = np.linalg.pinv(a, cut) @ b
     singular = svdvals(a)
     values: Any = engine.constant(singular)

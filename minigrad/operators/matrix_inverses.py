@@ -165,15 +165,20 @@ def slogdet(a: Array) -> SlogdetResult:
 
 
 def _solve_vjp_x(g: Any, ans: Any, x: Any, _y: Any) -> Any:
-    h = np.linalg.solve(transposed(x), g)
+    if _y.ndim == 1:  # a column, also for each matrix of a stack
+        g, ans = np.expand_dims(g, -1), np.expand_dims(ans, -1)
+    return -(np.linalg.solve(transposed(x), g) @ transposed(ans))
+
+
+def _solve_vjp_y(g: Any, _ans: Any, x: Any, _y: Any) -> Any:
     if _y.ndim == 1:
-        return -(np.expand_dims(h, -1) * np.expand_dims(ans, -2))
-    return -(h @ transposed(ans))
+        return np.linalg.solve(transposed(x), np.expand_dims(g, -1))[..., 0]
+    return np.linalg.solve(transposed(x), g)
 
 
 @operator(
     np.linalg.solve,
-    vjp=(_solve_vjp_x, lambda g, _ans, x, _y: np.linalg.solve(transposed(x), g)),
+    vjp=(_solve_vjp_x, _solve_vjp_y),
     domain=(well_conditioned, anywhere),
     samples=[
         sample((3, 3), (3,)), sample((2, 2), (2, 3)), sample((4, 2, 2), (2, 1)),
