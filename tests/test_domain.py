@@ -27,7 +27,7 @@ def drawn(one, shape=(4000,)):
 )
 @pytest.mark.parametrize("distinct", [False, True])
 def test_all_allowed_pieces_are_filled_to_their_ends(settings, pieces, distinct):
-    values = drawn(Domain("d", distinct=distinct, **settings))
+    values = drawn(Domain("d", **settings, **({"distinct": True} if distinct else {})))
     left = values
     for low, high in pieces:
         inside = values[(values >= low) & (values <= high)]

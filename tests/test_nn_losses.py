@@ -210,3 +210,62 @@ def test_any_label_may_be_ignored(ignored):
     assert (np.abs(x.grad.numpy()).sum(1) > 0).tolist() == kept.tolist()
     found = F.cross_entropy(x, labels, ignore_index=ignored, reduction="none").detach()
     np.testing.assert_allclose(found, np.where(kept, each, 0.0), atol=1e-12)
+
+
+@pytest.mark.parametrize("ignored", [1, 3, 4])
+def test_a_label_beyond_the_number_of_examples_may_be_ignored(ignored):
+    logits = np.array([[1.0, 2.0, 0.5, -1.0, 0.3], [0.0, -1.0, 3.0, 0.2, 1.5]])
+    labels = np.array([4, ignored])
+    each = np.log(np.exp(logits).sum(1)) - logits[np.arange(2), labels]
+    found = F.cross_entropy(mg.tensor(logits), labels, ignore_index=ignored, reduction="none")
+    np.testing.assert_allclose(found.numpy(), np.where(labels == ignored, 0.0, each), atol=1e-12)
+
+
+def test_losses_of_nothing_are_nothing():
+    none = mg.zeros((0, 3))
+    assert F.kl_div(none, none, "batchmean").item() == 0.0
+    assert F.multi_margin_loss(mg.zeros((0, 0)), np.zeros(0, int), reduction="sum").item() == 0.0
+    assert F.multi_margin_loss(mg.zeros((0, 0)), np.zeros(0, int), reduction="none").shape == (0,)
+    assert F.cross_entropy(none, np.zeros(0, int), reduction="sum").item() == 0.0
+    assert F.nll_loss(none, np.zeros(0, int), reduction="none").shape == (0,)
+
+
+def test_a_target_of_zero_counts_for_nothing_in_the_divergence():
+    log_p = np.log(np.array([[0.25, 0.5, 0.25]]))
+    x, t = (mg.tensor(a, requires_grad=True) for a in (log_p, np.array([[0.0, 0.5, 0.5]])))
+    loss = F.kl_div(x, t, reduction="sum")
+    np.testing.assert_allclose(loss.item(), 0.5 * np.log(1.0) + 0.5 * np.log(2.0))
+    loss.backward()
+    np.testing.assert_allclose(x.grad, [[0.0, -0.5, -0.5]])
+    # The slope of t log t, which has none at 0, is left out there.
+    slopes = np.log([0.5, 0.5]) + 1.0 - log_p[0, 1:]
+    np.testing.assert_allclose(t.grad, [[-log_p[0, 0], *slopes]])
+
+
+def test_one_variance_stands_for_the_last_axis():
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(2, 2, 3, 4))
+    for var in (rng.uniform(0.5, 2.0, (2, 3)), rng.uniform(0.5, 2.0, (2, 3, 1))):
+        full = np.broadcast_to(var.reshape(2, 3, 1), x.shape)
+        expected = 0.5 * (np.log(full) + (x - t) ** 2 / full)
+        found = F.gaussian_nll_loss(*map(mg.tensor, (x, t, var)), reduction="none")
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"var must have shape \(2, 3, 4\), \(2, 3\) or"):
+        F.gaussian_nll_loss(mg.tensor(x), mg.tensor(t), mg.ones(2))
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 4), (2, 3, 4)])
+def test_multilabel_margins_are_averaged_over_the_last_axis(shape):
+    rng = np.random.default_rng(0)
+    x, t, w = rng.normal(size=shape), rng.integers(0, 2, shape), rng.uniform(0.5, 2.0, 4)
+    s = 1.0 / (1.0 + np.exp(-x))
+    expected = -(w * (t * np.log(s) + (1 - t) * np.log(1 - s))).mean(-1)
+    found = F.multilabel_soft_margin_loss(mg.tensor(x), t, w, "none")
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+def test_the_divergence_of_numbers_is_their_own():
+    x, t = np.log(0.25), 0.5
+    for reduction in ("mean", "sum", "none", "batchmean"):
+        found = F.kl_div(mg.tensor(x), mg.tensor(t), reduction)
+        np.testing.assert_allclose(found.item(), t * (np.log(t) - x), rtol=1e-6)

@@ -238,3 +238,30 @@ def test_statistics_begin_anew_when_they_are_reset():
     assert layer.running_mean.tolist() == [0, 0]
     assert layer.running_var.tolist() == [1, 1]
     assert layer.num_batches_tracked.item() == 0
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 6])
+@pytest.mark.parametrize("shape", [(2, 4, 3), (3, 2, 5, 2), (1, 5, 1, 2, 3)])
+def test_local_response_norm_by_its_formula(size, shape):
+    x = draw(*shape)
+    expected = np.empty(shape)
+    for c in range(shape[1]):
+        low, high = max(c - size // 2, 0), c + (size - 1) // 2 + 1
+        m = np.square(x[:, low:high]).sum(axis=1) / size
+        expected[:, c] = x[:, c] / (1.5 + 0.3 * m) ** 0.6
+    found = F.local_response_norm(mg.tensor(x), size, 0.3, 0.6, 1.5)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+    whole = np.arange(24).reshape(2, 4, 3) * 100_000_000_000
+    exact = F.local_response_norm(mg.tensor(whole.astype(float)), 2)
+    np.testing.assert_array_equal(F.local_response_norm(mg.tensor(whole), 2), exact)
+
+
+def test_images_without_channels_have_nothing_to_normalise():
+    for function in (F.batch_norm, F.instance_norm):
+        none = mg.zeros(0)
+        settings = {"training": True} if function is F.batch_norm else {}
+        found = function(mg.ones((2, 0, 3)), none, mg.zeros(0), none, none, **settings)
+        assert found.shape == (2, 0, 3)
+        assert function(
+            mg.ones((2, 0, 3)), **{"running_mean": None, "running_var": None, **settings}
+        ).shape == (2, 0, 3)

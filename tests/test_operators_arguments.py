@@ -242,6 +242,20 @@ LIMITS = {
     "cosine_similarity: eps": (lambda n: F.cosine_similarity(ONE, ONE, eps=n), 1e9, np.inf),
     "cosine_similarity: least eps": (lambda n: F.cosine_similarity(ONE, ONE, eps=n), 1e-30, 0.0),
     "partition": (lambda n: mg.partition(ONE, n), 3, 4),
+    "celu: alpha": (lambda n: F.celu(ONE, n), 1e9, np.inf),
+    "celu: least alpha": (lambda n: F.celu(ONE, n), 1e-9, 0.0),
+    "tensordot: axes": (lambda n: mg.tensordot(ONE, ONE, n), 2, 3),
+    "tensordot: least axes": (lambda n: mg.tensordot(ONE, ONE, n), 0, -1),
+    "layer_norm: normalized_shape": (lambda n: F.layer_norm(mg.ones((2, 0)), n), 0, -1),
+    "huber_loss: largest delta": (lambda n: F.huber_loss(ONE, ONE, delta=n), 1e9, np.inf),
+    "smooth_l1_loss: largest beta": (lambda n: F.smooth_l1_loss(ONE, ONE, beta=n), 1e9, np.inf),
+    "binary_cross_entropy: largest target": (lambda n: F.binary_cross_entropy(ONE, ONE * n), 1.0, 1.5),
+    "with_logits: largest target": (lambda n: F.binary_cross_entropy_with_logits(ONE, ONE * n), 1.0, 1.5),
+    "hardtanh: max_val": (lambda n: F.hardtanh(ONE, 0.5, n), 0.6, 0.5),
+    "multi_dot": (lambda n: mg.multi_dot([mg.ones((2, 2))] * n), 2, 1),
+    "glu": (lambda n: F.glu(mg.ones((2, n))), 4, 3),
+    "logsumexp: least axis": (lambda n: mg.logsumexp(ONE, axis=n), -2, -3),
+    "prod: axis": (lambda n: mg.prod(ONE, axis=n), 1, 2),
 }  # fmt: skip
 
 

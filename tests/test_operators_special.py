@@ -1,9 +1,12 @@
 """What is special about single operators: errors, results with names, values that tests must hit."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import minigrad as mg
+from minigrad.engine.hooks import Hook
 
 X = np.array([[4.0, 1.0], [1.0, 3.0]])
 
@@ -344,6 +347,24 @@ def test_an_infinite_term_has_all_of_an_infinite_sum(f, x, y, shares):
         lambda number, t: np.clip(t, number, None), lambda number, t: np.append(t, number * t),
         lambda number, t: np.where(t > 0.5, number, t), lambda number, t: np.insert(t, 1, number),
         lambda number, t: np.heaviside(t - 0.3, number), lambda number, t: np.pad(t, 1, constant_values=number),
+        lambda number, t: np.hstack([number, t]), lambda number, t: np.hstack([t, number]),
+        lambda number, t: np.vstack([t[:1], number]), lambda number, t: np.dstack([number, t[0]]),
+        lambda number, t: np.stack([t[0], number]), lambda number, t: np.concatenate([t, t * number]),
+        lambda number, t: np.block([[number, t], [t, number]]),
+        lambda number, t: np.choose([0, 1], [number, t]), lambda number, t: np.choose([1, 0], [t, number]),
+        lambda number, t: np.select([t > 0.5], [t], number), lambda number, t: np.select([t > 0.5], [number], t),
+        lambda number, t: np.select([t > 0.5, t > 0.0], [t, number]),
+        lambda number, t: np.piecewise(t, [t > 0.5], [number, lambda x: number]),
+        lambda number, t: np.sum(t, initial=number), lambda number, t: np.prod(t, initial=number),
+        lambda number, t: np.max(t, initial=number + 1.0), lambda number, t: np.min(t, initial=number),
+        lambda number, t: np.min(t, initial=number, where=[False, False]),
+        lambda number, t: np.add(number, t), lambda number, t: np.outer(number, t), lambda number, t: np.kron(number, t),
+        lambda number, t: np.tensordot(t, number, 0), lambda number, t: np.einsum("i,->i", t, number),
+        lambda number, t: np.full_like(t, number), lambda number, t: np.interp(number, [0.0, 1.0], t),
+        lambda number, t: np.nan_to_num(t * np.inf, posinf=number),
+        lambda number, t: np.diff(t, prepend=number), lambda number, t: np.trapezoid(t, dx=number),
+        lambda number, t: np.gradient(t, number), lambda number, t: np.polyval(t, number),
+        lambda number, t: np.quantile(t, number), lambda number, t: np.ldexp(t, 3) * number,
     ],
 )  # fmt: skip
 def test_python_numbers_keep_the_digits_of_the_array_beside_them(call):
@@ -557,3 +578,139 @@ def test_functions_of_matrices_refuse_vectors_in_words(name):
     arguments = (x, x) if name == "lstsq" else (x,)
     with pytest.raises(ValueError, match=rf"{name}: expected (square )?matrices.* \(2,\)"):
         (getattr(mg, name, None) or getattr(mg.linalg, name))(*arguments)
+
+
+class _Products(Hook):
+    """How many multiplications the matrix products take."""
+
+    def __init__(self):
+        self.count = 0
+
+    def __call__(self, op, arrays, metadata, value, node):
+        super().__call__(op, arrays, metadata, value, node)
+        if op.name == "matmul":
+            self.count += value.size * arrays[0].shape[-1]
+
+
+def _fewest(lengths):
+    """The multiplications of the best order, found by trying them all."""
+    splits = range(1, len(lengths) - 1)
+    return min(
+        (
+            _fewest(lengths[: k + 1]) + _fewest(lengths[k:]) + lengths[0] * lengths[k] * lengths[-1]
+            for k in splits
+        ),
+        default=0,
+    )
+
+
+@pytest.mark.parametrize("vectors", [(False, False), (True, False), (False, True), (True, True)])
+def test_several_matrices_are_multiplied_in_the_best_order(vectors):
+    rng = np.random.default_rng(0)
+    for count in (3, 4, 5, 5, 6, 6):
+        lengths = rng.integers(2, 9, count + 1).tolist()
+        shapes = [*itertools.pairwise(lengths)]
+        if vectors[0]:
+            lengths[0], shapes[0] = 1, shapes[0][1:]
+        if vectors[1]:
+            lengths[-1], shapes[-1] = 1, shapes[-1][:1]
+        arrays = [rng.normal(size=shape) for shape in shapes]
+        with _Products() as products:
+            found = mg.multi_dot([mg.tensor(a) for a in arrays])
+        assert products.count == _fewest(tuple(lengths)), lengths
+        np.testing.assert_allclose(found.numpy(), np.linalg.multi_dot(arrays), rtol=1e-9)
+
+
+def test_among_many_conditions_the_first_that_holds_counts():
+    x = np.linspace(-3.0, 3.0, 13)
+    for bounds in ([2.5, 1.0, -1.0], [-2.0, 0.5, 1.5, 2.2, 0.0], [0.3]):
+        conditions = [x < b for b in bounds]
+        choices = [x * (i + 1) + i for i in range(len(bounds))]
+        found = mg.select(conditions, [mg.tensor(c) for c in choices], 7.0)
+        np.testing.assert_array_equal(found.numpy(), np.select(conditions, choices, 7.0))
+        which = np.arange(x.size) % len(bounds)
+        found = mg.choose(which, [mg.tensor(c) for c in choices])
+        np.testing.assert_array_equal(found.numpy(), np.choose(which, choices))
+
+
+def test_nothing_is_repeated_no_times():
+    assert mg.repeat(mg.zeros((2, 0)), np.zeros(0, int), axis=1).shape == (2, 0)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, where nothing is left
+@pytest.mark.parametrize("name", ["var", "std", "nanvar", "nanstd"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_as_many_degrees_of_freedom_as_elements_or_more(name, dtype):
+    x = np.array([[1.0, 2.0, 4.0, 8.0], [3.0, 3.0, 3.0, 3.0], [0.5, 1.0, 7.0, -2.0]], dtype)
+    rows = [x, np.where(x == 8.0, np.nan, x)] if name.startswith("nan") else [x]
+    for a, ddof, axis in itertools.product(rows, (0, 0.5, 1, 2, 3, 3.5, 4, 5, 12), (0, 1, None)):
+        found = getattr(mg, name)(mg.tensor(a), axis=axis, ddof=ddof)
+        expected = getattr(np, name)(a, axis=axis, ddof=ddof)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5, err_msg=f"{ddof} {axis}")
+        assert found.dtype == dtype
+
+
+def test_products_of_whole_numbers_along_an_axis_are_not_widened():
+    for dtype in (np.int8, np.int64, bool):
+        a = np.arange(24).reshape(2, 3, 4).astype(dtype)
+        b = (np.arange(12).reshape(3, 4) % 3).astype(dtype)
+        for x, y, axis in ((a, b, -1), (a, b, -2), (a, a, 0)):
+            found = mg.vecdot(mg.tensor(x), mg.tensor(y), axis=axis)
+            both = np.broadcast_arrays(x, y)
+            x, y = (np.moveaxis(one, axis, -1)[..., None, :] for one in both)
+            expected = (x @ np.swapaxes(y, -1, -2))[..., 0, 0]
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found.numpy(), expected)
+        mixed = mg.vecdot(mg.tensor(a), mg.tensor(b.astype(np.float32)))
+        np.testing.assert_array_equal(mixed, (a.astype(float) * b).sum(-1))
+
+
+@pytest.mark.parametrize("function", [np.fmax, np.fmin])
+def test_a_number_has_all_of_the_gradient_beside_nan(function):
+    x = mg.tensor([np.nan, 2.0, np.nan, 1.0, 3.0, 2.0], requires_grad=True)
+    y = mg.tensor([1.0, np.nan, np.nan, 3.0, 1.0, 2.0], requires_grad=True)
+    found = function(x, y)
+    np.testing.assert_array_equal(found.detach(), function(x.detach().numpy(), y.detach().numpy()))
+    found.sum().backward()
+    first = [0.0, 1.0, 0.5, *([0.0, 1.0] if function is np.fmax else [1.0, 0.0]), 0.5]
+    np.testing.assert_array_equal(x.grad, first)
+    np.testing.assert_array_equal(y.grad, 1.0 - np.array(first))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "slopes"),
+    [
+        (1.0, 1.0, [(0, 1, 0), (1, 0, 0), (0, 0, 1)]),
+        (0.0, 1.0, [(1, 0, 0), (1, 0, 0), (0, 0, 1)]),
+        (1.0, 2.0, [(0, 1, 0), (1, 0, 0), (1, 0, 0)]),
+        (2.0, 1.0, [(0, 0, 1), (0, 0, 1), (0, 0, 1)]),
+        (None, 1.0, [(1, 0, 0), (1, 0, 0), (0, 0, 1)]),
+        (1.0, None, [(0, 1, 0), (1, 0, 0), (1, 0, 0)]),
+    ],
+)
+def test_the_gradient_of_a_clipped_number_goes_to_one_of_three(low, high, slopes):
+    """For 0, 1 and 2: which of the number and the two bounds has it; on a bound, the number."""
+    for x, expected in zip((0.0, 1.0, 2.0), slopes, strict=True):
+        leaves = [z if z is None else mg.tensor(z, requires_grad=True) for z in (x, low, high)]
+        np.clip(*leaves).backward()
+        found = [0.0 if z is None or z.grad is None else z.grad.item() for z in leaves]
+        assert found == list(expected)
+
+
+def test_a_copy_is_a_new_node_and_of_anything():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    assert mg.copy(x) is not x
+    assert mg.copy(x).requires_grad
+    for dtype in (bool, np.int64, np.complex128):
+        a = np.array([1, 0, 1], dtype)
+        found = np.copy(mg.tensor(a))
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found.numpy(), a)
+
+
+def test_a_number_in_the_place_of_what_is_computed_keeps_its_digits():
+    found = mg.where_safe([True, False], lambda _: 0.1, mg.tensor(np.zeros(2)), fill_value=0.7)
+    np.testing.assert_array_equal(found, [0.1, 0.7])
+    many = mg.stack([*range(2000), mg.tensor(np.array(0.5)), 0.1])
+    assert many.dtype == np.float64
+    assert many[-1].item() == 0.1

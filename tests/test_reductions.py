@@ -1,6 +1,7 @@
 """dtype=, where= and initial= of reductions: NumPy's values, and gradients of the chosen elements."""
 
 import inspect
+import warnings
 
 import numpy as np
 import pytest
@@ -95,3 +96,32 @@ def test_what_does_not_fit_is_refused_by_name(name):
     if name in EXTREMES:
         with pytest.raises(ValueError, match=f"{name}: where= needs initial="):
             function(X, where=MASK)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, where nothing is left
+@pytest.mark.parametrize("name", NAMES)
+def test_all_or_nothing_may_be_chosen_by_a_single_truth(name):
+    for where in (True, False, np.True_, np.False_):
+        first = {} if where is True or name not in EXTREMES else {"initial": 0.4}
+        for over in OVER:
+            found = getattr(mg, name)(mg.tensor(X), where=where, **over, **first)
+            expected = getattr(np, name)(X, where=where, **over, **first)
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+def test_the_deviation_of_equal_chosen_elements_has_gradient_zero():
+    x = mg.tensor([[2.0, 5.0, 2.0], [1.0, 3.0, 7.0]], requires_grad=True)
+    y = mg.std(x, axis=1, where=np.array([[True, False, True], [True, True, False]]))
+    y.sum().backward()
+    np.testing.assert_allclose(y.detach(), [0.0, 1.0])
+    np.testing.assert_allclose(x.grad, [[0.0, 0.0, 0.0], [-0.5, 0.5, 0.0]])
+
+
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_without_degrees_of_freedom_the_gradient_is_nan(name):
+    for ddof in (3, 3.5, 4, 5):
+        x = mg.tensor([1.0, 2.0, 4.0], requires_grad=True)
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            getattr(mg, name)(x, ddof=ddof).backward()
+        assert np.isnan(x.grad.numpy()).all(), ddof

@@ -5,6 +5,9 @@ without an underscore has the array kept until the backward pass, so it must be 
 the declarations: whoever renames a parameter of a rule hears of it.
 """
 
+import copy
+import inspect
+import itertools
 import warnings
 
 import numpy as np
@@ -13,7 +16,7 @@ from test_operators import cases
 
 from minigrad.engine.arguments import bind
 from minigrad.engine.node import ShapeDtype
-from minigrad.operators.declare import KEEP, OPERATORS, SHAPE_ONLY, _rule_saves
+from minigrad.operators.declare import KEEP, OPERATORS, SHAPE_ONLY, Operator, _rule_saves
 
 
 def rules(op, inputs):
@@ -110,3 +113,47 @@ def test_a_rule_reads_every_array_that_it_has_kept(name):
         f"the rule of {name} does not read the values of these (input, array; 0 is the output): "
         f"name them with an underscore"
     )
+
+
+def asked(rule, skip, count):
+    """What the signature of a rule asks of the output and of each input."""
+    parameters = [*inspect.signature(rule).parameters.values()][skip:]
+    names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    names += [p.name for p in parameters if p.kind is p.VAR_POSITIONAL] * count
+    names += ["_"] * count
+    return [2 if name == "_" else 1 if name.startswith("_") else 0 for name in names[:count]]
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_just_what_the_rules_of_the_tracked_inputs_read_is_kept(name):
+    op = OPERATORS[name]
+    for count in {1, 2, 5} if op.variadic else {op.arity}:
+        for tracked in itertools.product([False, True], repeat=count):
+            if op.vjp_all is not None:
+                wanted = [asked(op.vjp_all, 2, 1 + count)] * any(tracked)
+            elif op.variadic:
+                wanted = [asked(op.rules[0], 2, 1 + count)] * any(tracked)
+            else:
+                kept = zip(op.rules, tracked, strict=True)
+                wanted = [asked(r, 1, 1 + count) for r, needed in kept if needed and r]
+            expected = tuple(map(min, *wanted)) if len(wanted) > 1 else tuple(*wanted)
+            assert op.saves(tracked) == expected, tracked
+            fresh = copy.copy(op)
+            fresh._saves = {}
+            assert fresh.saves(tracked) == expected, tracked
+
+
+@pytest.mark.parametrize("name", [n for n in sorted(OPERATORS) if not OPERATORS[n].variadic])
+def test_the_short_paths_keep_what_the_long_one_does(name):
+    """``saves_x`` and its siblings, which Python's operators and functions of one tensor ask."""
+    op = OPERATORS[name]
+    if op.arity > 2:
+        return
+    fresh = Operator(op.name, op.forward, op.rules, op.params, vjp_all=op.vjp_all)
+    which = {"saves_x": (True, False), "saves_y": (False, True), "saves_both": (True, True)}
+    for attribute, tracked in which.items():
+        if op.arity == 2 or attribute == "saves_x":
+            kept = tuple(use == KEEP for use in op.saves(tracked[: op.arity]))
+            assert getattr(fresh, attribute) == (kept if any(kept) else None), attribute
+    with pytest.raises(AttributeError, match="saves_all"):
+        _ = fresh.saves_all

@@ -28,7 +28,15 @@ from minigrad.engine.node import (
 from minigrad.engine.rows import Rows, in_rows
 from minigrad.engine.tensor import NUMERIC, Tensor, as_array, as_tensor, plain, unmasked
 from minigrad.engine.tree import flatten
-from minigrad.operators.declare import KEEP, SHAPE_ONLY, Operator, engine, in_real_numbers
+from minigrad.operators.declare import (
+    KEEP,
+    SHAPE_ONLY,
+    Operator,
+    dtypes_of,
+    engine,
+    in_real_numbers,
+    weak,
+)
 from minigrad.operators.errors import FAILURES, explain
 
 ndarray = np.ndarray
@@ -215,6 +223,8 @@ def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
     tensor, a Python float becomes float32.
     """
     found = []
+    # NumPy's functions of a sequence take a Python float for float64.
+    dtypes = dtypes_of(inputs) if op.variadic and concrete else ()
     for i, x in enumerate(inputs):
         name = op.params[0 if op.variadic else i]
         if x is None and (op.variadic or not i):
@@ -223,8 +233,8 @@ def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
         if isinstance(dtype, np.dtype) and dtype.kind not in NUMERIC:
             raise TypeError(f"{op.shown}: {name} must hold numbers, got {dtype}")
         kept = x is None or isinstance(x, (Tensor, ndarray))
-        weak = concrete and isinstance(x, (int, float, complex, np.generic))
-        found.append(unmasked(op.shown, x) if kept or weak else as_array(x))
+        number = concrete and isinstance(x, (int, float, complex, np.generic))
+        found.append(unmasked(op.shown, weak(x, dtypes)) if kept or number else as_array(x))
     return found
 
 

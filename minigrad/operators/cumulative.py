@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels import current as kernels
-from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.declare import Array, composite, engine, operator, weak
 from minigrad.operators.domain import nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
 from minigrad.operators.rows import along_axis
@@ -167,7 +167,7 @@ def cumulative_prod(x: Array, axis: int | None = None, include_initial: bool = F
 
 def _beside(value: Any, x: Any) -> Any:
     """A number as a tensor that does not widen x."""
-    made = engine.as_tensor(value)
+    made = engine.as_tensor(weak(value, [x.dtype]))
     if made.dtype.kind == "c":
         raise TypeError(f"prepend and append must be real, got {value!r}")
     return made.astype(x.dtype) if x.dtype.kind == "f" else made

@@ -8,7 +8,7 @@ finite differences. So every operator is tested as soon as it is declared.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 
@@ -440,6 +440,19 @@ class Composite:
         self.domains, self.samples = domains, tuple(samples)
 
 
+def dtypes_of(arrays: Iterable[Any]) -> set[Any]:
+    """The dtypes of those that have one."""
+    found = {getattr(x, "dtype", None) for x in arrays}
+    return {dtype for dtype in found if isinstance(dtype, np.dtype)}
+
+
+def weak(value: Any, dtypes: Iterable[Any]) -> Any:
+    """The value; a Python number as an array of the dtype that it has beside those of these."""
+    if type(value) in (bool, int, float) and dtypes:
+        return np.asarray(value, np.result_type(value, *dtypes))
+    return value
+
+
 COMPOSITES: dict[str, Composite] = {}
 CONSTANTS: dict[str, Callable[..., Any]] = {}
 
@@ -474,10 +487,11 @@ def composite(
         params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         inputs, settings = params[:arrays], params[arrays:]
 
-        def tensors(value: Any, dtypes: Any = ()) -> Any:
-            if dtypes and type(value) in (bool, int, float):  # weak beside an array
-                value = np.asarray(value, np.result_type(value, *dtypes))
-            return [engine.as_tensor(v) for v in value] if sequence else engine.as_tensor(value)
+        def tensors(value: Any, dtypes: Any) -> Any:
+            if not sequence:
+                return engine.as_tensor(weak(value, dtypes))
+            dtypes = dtypes_of(value)
+            return [engine.as_tensor(weak(v, dtypes)) for v in value]
 
         _give_tensors(function)
 
@@ -498,10 +512,9 @@ def composite(
                 held = [(k, t) for k, v in others.items() for t in engine.tracked(v)]
                 start = engine.now() if held else 0
             try:
-                dtypes: list[Any] = []
+                dtypes: Any = ()
                 if arrays > 1:
-                    given: Any = (*args[:arrays], *(named[k] for k in inputs if k in named))
-                    dtypes = [v.dtype for v in given if hasattr(v, "dtype")]
+                    dtypes = dtypes_of([*args[:arrays], *(named[k] for k in inputs if k in named)])
                 if named:
                     named = {k: tensors(v, dtypes) if k in inputs else v for k, v in named.items()}
                 first = [tensors(v, dtypes) for v in args[:arrays]]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.declare import Array, composite, dtypes_of, engine, operator, weak
 from minigrad.operators.domain import sample
 from minigrad.operators.indexing import one_axis
 
@@ -140,7 +140,8 @@ def einsum(*operands: Any, optimize: Any = True) -> Array:
     if len(operands) < 2:
         raise ValueError("expected subscripts and at least one operand")
     subscripts, arrays = _letters(operands)
-    tensors = [engine.as_tensor(a) for a in arrays]
+    dtypes = dtypes_of(arrays)
+    tensors = [engine.as_tensor(weak(a, dtypes)) for a in arrays]
     return _einsum(tensors, _plain_form(subscripts, [t.shape for t in tensors]))
 
 

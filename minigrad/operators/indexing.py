@@ -10,7 +10,7 @@ import numpy as np
 
 from minigrad.kernels import current as kernels
 from minigrad.kernels.indices import is_basic
-from minigrad.operators.declare import Array, composite, engine, operator
+from minigrad.operators.declare import Array, composite, dtypes_of, engine, operator, weak
 from minigrad.operators.domain import positive, sample
 
 
@@ -153,7 +153,7 @@ def where_safe(
     tensors = np.broadcast_arrays(taken, *map(engine.as_tensor, arrays))
     taken = engine.constant(tensors[0]).astype(bool)
     found = function(*[t[taken] for t in tensors[1:]])
-    made, n = engine.as_tensor(found), int(np.count_nonzero(taken))
+    made, n = engine.as_tensor(weak(found, dtypes_of(tensors[1:]))), int(np.count_nonzero(taken))
     if made.shape != (n,) and not isinstance(found, (int, float)):
         raise ValueError(
             f"expected an elementwise function, but {n} elements gave shape {made.shape}"
@@ -299,7 +299,7 @@ def choose(a: Array, choices: Sequence[Array], mode: str = "raise") -> Array:
     which = _inside(which, n, mode)
     if which.size and not 0 <= which.min() <= which.max() < n:
         raise ValueError(f"indices {which.min()} to {which.max()} for {n} choices; see mode=")
-    chosen = engine.as_tensor(choices[0])
+    chosen = engine.as_tensor(weak(choices[0], dtypes_of(choices)))
     for i, choice in enumerate(choices):
         chosen = np.where(which == i, choice, chosen)
     return chosen
@@ -325,11 +325,23 @@ def select(condlist: Sequence[Array], choicelist: Sequence[Array], default: Arra
     """
     if len(condlist) != len(choicelist) or not len(choicelist):
         raise ValueError(f"got {len(condlist)} conditions and {len(choicelist)} choices")
-    chosen = engine.as_tensor(choicelist[-1])
+    chosen = engine.as_tensor(weak(choicelist[-1], dtypes_of([*choicelist, default])))
     chosen = np.where(condlist[-1], chosen, default)
     for condition, choice in zip(condlist[-2::-1], choicelist[-2::-1], strict=True):
         chosen = np.where(condition, choice, chosen)
     return chosen
+
+
+def _masks(conditions: Any, shape: tuple[int, ...]) -> list[Any]:
+    """One mask of this shape for each condition; NumPy's rule tells whether there is only one."""
+    given = conditions if isinstance(conditions, (list, tuple)) else engine.constant(conditions)
+    one = not isinstance(given, (list, tuple)) and not np.ndim(given)
+    if not one and shape and len(given):
+        one = not isinstance(engine.constant(given[0]), (list, np.ndarray))
+    masks = [np.asarray(engine.constant(c), bool) for c in ([given] if one else given)]
+    # One of fewer axes is about the first ones, as where it is an index.
+    whole = [np.reshape(m, m.shape + (1,) * (len(shape) - m.ndim)) for m in masks]
+    return [np.broadcast_to(m, shape) for m in whole]
 
 
 _HALF = np.array([True, False, True])
@@ -357,9 +369,7 @@ def piecewise(
     >>> piecewise(x, [x < 0, x >= 0], [np.negative, np.sqrt])
     tensor([4., 3.])
     """
-    one = isinstance(condlist, (bool, np.bool_)) or np.ndim(engine.constant(condlist)) == x.ndim
-    conditions = [condlist] if one and not isinstance(condlist, list) else list(condlist)
-    masks = [np.broadcast_to(engine.constant(c), x.shape).astype(bool) for c in conditions]
+    masks = _masks(condlist, x.shape)
     if len(funclist) not in (len(masks), len(masks) + 1):
         raise ValueError(f"got {len(masks)} conditions and {len(funclist)} functions")
     rest = ~np.any(masks, axis=0) if masks else np.ones(x.shape, bool)
@@ -369,7 +379,8 @@ def piecewise(
     for mask, function in pieces:
 
         def piece(t: Any, f: Any = function) -> Any:
-            made = engine.as_tensor(f(t, *args, **kw) if callable(f) else f).astype(x.dtype)
+            made = weak(f(t, *args, **kw) if callable(f) else f, [t.dtype])
+            made = engine.as_tensor(made).astype(x.dtype)
             return made if made.ndim else np.broadcast_to(made, t.shape)
 
         total = where_safe(mask, piece, x, fill_value=total)

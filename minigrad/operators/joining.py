@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
+from minigrad.operators.declare import (
+    Array,
+    composite,
+    composite_of_many,
+    dtypes_of,
+    engine,
+    operator,
+    weak,
+)
 from minigrad.operators.domain import sample
 from minigrad.operators.indexing import one_axis, take_axis
 
@@ -137,14 +145,18 @@ def append(arr: Array, values: Array, axis: int | None = None) -> Array:
     return np.concatenate([arr, values], axis=axis)
 
 
-def _nested(blocks: Any, depth: int) -> Any:
+def _nested(blocks: Any, depth: int, dtypes: set[Any]) -> Any:
     """Join the innermost lists along the last axis, those around them along the one before."""
     if not isinstance(blocks, list):
-        return engine.as_tensor(blocks)
-    parts = [_nested(b, depth - 1) for b in blocks]
+        return engine.as_tensor(weak(blocks, dtypes))
+    parts = [_nested(b, depth - 1, dtypes) for b in blocks]
     ndim = max([depth, *[p.ndim for p in parts]])
     parts = [np.reshape(p, (1,) * (ndim - p.ndim) + p.shape) for p in parts]
     return np.concatenate(parts, axis=-depth)
+
+
+def _leaves(blocks: Any) -> list[Any]:
+    return [x for b in blocks for x in _leaves(b)] if isinstance(blocks, list) else [blocks]
 
 
 def _depth(blocks: Any) -> int:
@@ -170,7 +182,7 @@ def block(arrays: Any) -> Array:
     tensor([[1., 2.],
             [3., 4.]])
     """
-    return _nested(arrays, _depth(arrays))
+    return _nested(arrays, _depth(arrays), dtypes_of(_leaves(arrays)))
 
 
 SPLITS = [

@@ -9,7 +9,7 @@ import numpy as np
 
 from minigrad.kernels import current as kernels
 from minigrad.operators.arithmetic import divide_or_zero
-from minigrad.operators.declare import Array, Axis, composite, engine, operator
+from minigrad.operators.declare import Array, Axis, composite, engine, operator, weak
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample
 from minigrad.operators.rows import over_axes_from
 
@@ -54,6 +54,11 @@ def _chosen(a: Any, where: Any, fill: Any) -> tuple[Any, Any]:
     return np.where(mask, a, engine.as_tensor(fill).astype(a.dtype)), mask
 
 
+def _first(a: Any, initial: Any, dtype: Any) -> Any:
+    """What a reduction of ``a`` starts from, in this dtype."""
+    return engine.as_tensor(weak(initial, [a.dtype])).astype(dtype)
+
+
 def _accumulation(neutral: int, combine: Any) -> Any:
     """A sum or a product over chosen elements that starts from ``initial``."""
 
@@ -66,7 +71,7 @@ def _accumulation(neutral: int, combine: Any) -> Any:
             a, _ = _chosen(a, where, neutral)
         ans = reduce(a, axis, keepdims)
         ans = ans if dtype is None else ans.astype(dtype)
-        return ans if initial is None else combine(ans, engine.as_tensor(initial).astype(ans.dtype))
+        return ans if initial is None else combine(ans, _first(ans, initial, ans.dtype))
 
     return reduced
 
@@ -83,7 +88,7 @@ def _extreme_of_chosen(combine: Any) -> Any:
             if where is True:
                 return reduce(a, axis, keepdims)
             raise ValueError("where= needs initial=, which stands where there is nothing")
-        first = engine.as_tensor(initial).astype(np.result_type(a.dtype, engine.constant(initial)))
+        first = _first(a, initial, np.result_type(a.dtype, engine.constant(initial)))
         if where is not True:
             a, _ = _chosen(a, where, first)
         if not a.size:
