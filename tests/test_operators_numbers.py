@@ -694,6 +694,13 @@ def test_first_line_of_what_numpy_says():
     def only():
         """only(x)"""
 
+    def two():
+        """two(x)
+
+        Of one word.
+        """
+
+    assert rows.first_line(two) == "Of one word."
     assert rows.first_line(only) == "only(x)."
     assert rows.first_line(silent) == "."
     assert rows.first_line(plain) == "One line."

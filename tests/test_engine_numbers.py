@@ -1,0 +1,267 @@
+"""Small parts of the engine, one by one: what they take, give and refuse at their limits."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import minigrad as mg
+from minigrad import optim
+from minigrad.engine import numpy_protocol, settings
+from minigrad.optim.lbfgs import Point, strong_wolfe
+
+# -- arguments of operators ------------------------------------------------------------------------
+
+
+def test_a_tracked_setting_is_refused_beside_any_other():
+    """Also after a shape, and in a list: no gradient flows through it."""
+    x, t = mg.ones((2, 3)), mg.tensor(1.0, requires_grad=True)
+    for call in (
+        lambda: mg.sum(x, (0, 1), t),
+        lambda: mg.transpose(x, [t, 0]),
+        lambda: mg.concatenate([x, x], [t]),
+        lambda: mg.concatenate([x, x], (t,)),
+    ):
+        with pytest.raises(TypeError, match="is a setting, through which no gradient flows"):
+            call()
+
+
+def test_a_list_that_is_given_as_a_setting_may_be_changed_afterwards():
+    x = mg.tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    order = [1, 0]
+    y = mg.transpose(x, order)
+    order[:] = [0, 1]
+    y.backward(np.arange(6.0).reshape(3, 2))
+    np.testing.assert_array_equal(x.grad.numpy(), np.arange(6.0).reshape(3, 2).T)
+
+
+# -- NumPy's protocols -----------------------------------------------------------------------------
+
+
+def test_call_function_passes_two_arguments_by_name_where_their_order_differs():
+    x = mg.tensor([1.0, np.nan])
+    assert np.nan_to_num(x, True).tolist() == [1.0, 0.0]
+    assert np.nan_to_num(x, True, 2.0).tolist() == [1.0, 2.0]
+    assert np.nan_to_num(x, nan=3.0).tolist() == [1.0, 3.0]
+
+
+def test_call_function_finds_what_is_loaded_on_demand(monkeypatch):
+    x = np.arange(6.0).reshape(2, 3) ** 2
+    fewer = {f: ours for f, ours in numpy_protocol.NUMPY.items() if f not in (np.cov, np.median)}
+    monkeypatch.setattr(numpy_protocol, "NUMPY", fewer)
+    np.testing.assert_allclose(np.cov(mg.tensor(x)).numpy(), np.cov(x))
+    np.testing.assert_allclose(np.median(mg.tensor(x), axis=1).numpy(), np.median(x, axis=1))
+
+
+# -- tensors ---------------------------------------------------------------------------------------
+
+
+def test_only_whole_numbers_without_axes_are_an_index():
+    assert [5, 6, 7][mg.tensor(np.array(1))] == 6
+    for wrong in (mg.tensor(1.0), mg.tensor([1]), mg.tensor(np.array([1.0])), mg.tensor(True)):
+        with pytest.raises(
+            TypeError, match=r"only an integer tensor of shape \(\) is an index, got"
+        ):
+            [5, 6, 7][wrong]
+
+
+def test_more_than_200_elements_are_not_shown():
+    assert "..." not in repr(mg.zeros(200))
+    assert "..." in repr(mg.zeros(201))
+
+
+def test_a_cotangent_is_rounded_to_the_dtype_of_its_tensor_first():
+    rng = np.random.default_rng(0)
+    a, g = rng.normal(size=(2, 1000))
+    x = mg.tensor(np.ones(1000, np.float32), requires_grad=True)
+    (x * a.astype(np.float32)).backward(g)
+    assert x.grad.dtype == np.float32
+    np.testing.assert_array_equal(x.grad.numpy(), g.astype(np.float32) * a.astype(np.float32))
+    x.grad = None
+    (x * a.astype(np.float32)).backward(mg.tensor(g.astype(np.float32)))
+    np.testing.assert_array_equal(x.grad.numpy(), g.astype(np.float32) * a.astype(np.float32))
+
+
+# -- transforms ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", [3.0, [1.0, 2.0], np.ones(2)])
+def test_a_function_to_differentiate_returns_tensors(result):
+    x = np.ones(2)
+    for call in (
+        lambda: mg.vjp(lambda x: result, x),
+        lambda: mg.jacobian(lambda x: result)(x),
+    ):
+        with pytest.raises(TypeError, match="the function must return a tensor, got"):
+            call()
+
+
+# -- what annotations allow ------------------------------------------------------------------------
+
+
+def test_kinds_of_tuples():
+    (kind,) = settings._tuple_of((int,))
+    assert (kind.take((3,)), kind.take([3]), kind.length) == ((3,), (3,), 1)
+    assert kind.words == "a tuple of 1 values, each an int"
+    for wrong in ((3, 4), (), 3, ("a",), (1.5,)):
+        assert kind.take(wrong) is settings.UNFIT
+    (kind,) = settings._tuple_of((int, Ellipsis))
+    assert (kind.take((3, 4, 5)), kind.take(()), kind.length) == ((3, 4, 5), (), None)
+    assert kind.words == "a tuple of several values, each an int"
+    assert kind.take((3, "a")) is settings.UNFIT
+    (kind,) = settings._tuple_of((int, str))
+    assert kind.take((3, "a")) == (3, "a")
+    assert kind.take((3, 4)) is kind.take(("a", 3)) is settings.UNFIT
+    assert not kind.choices
+
+
+def test_kinds_of_iterables():
+    kind = settings._iterable(list, (str,))
+    assert kind.words == "a list of which each is a string"
+    assert kind.take(["a", "b"]) == ["a", "b"]
+    for wrong in (["a", 1], "ab", b"ab", 3, {"a": 1}, [["a"]]):
+        assert kind.take(wrong) is settings.UNFIT
+    kind = settings._iterable(list, (str | Callable,))
+    assert kind.words == "a list of which each is a string"
+    assert kind.take(["a", len]) == ["a", len]
+    assert kind.take(["a", 1]) is settings.UNFIT
+    for kind in (settings._iterable(list, ()), settings._iterable(list, (tuple[int, ...],))):
+        assert kind.words == "a list"
+        assert kind.take(["a", 1]) == ["a", 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("int", ["int"]),
+        ("int | None", ["int", "None"]),
+        ("int | tuple[int | str, list[int | None]] | None",
+         ["int", "tuple[int | str, list[int | None]]", "None"]),
+        ("Callable[[int | str], int | None]|float", ["Callable[[int | str], int | None]", "float"]),
+    ],
+)  # fmt: skip
+def test_alternatives_of_an_annotation(text, parts):
+    assert [*settings._alternatives(text)] == parts
+
+
+def _inside(body):
+    """A function that the library itself could have."""
+    names = {"__name__": "minigrad.made"}
+    exec(f"def made(x: int = 0):\n    {body}", names)
+    return settings.checked()(names["made"])
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        ("ValueError('x is too large')", "made: x is too large"),
+        ("TypeError('Tensor: no x')", "made: no x"),
+        ("ValueError('conv2d: x is too large')", "conv2d: x is too large"),
+        ("ValueError('conv2d in block.0: x')", "conv2d in block.0: x"),
+        ("KeyError('x')", "'x'"),
+        ("ValueError()", "made: "),
+    ],
+)
+def test_told_errors_are_named_once(error, words):
+    with pytest.raises((ValueError, TypeError, KeyError)) as raised:
+        _inside(f"raise {error}")()
+    assert str(raised.value) == words
+
+
+# -- L-BFGS ----------------------------------------------------------------------------------------
+
+
+def moved(slope, **settings):
+    """How far one step goes along a line of this slope."""
+    p = mg.tensor(np.zeros(1), requires_grad=True)
+    opt = optim.LBFGS([p], **settings)
+
+    def closure():
+        opt.zero_grad()
+        loss = (p * slope).sum()
+        loss.backward()
+        return loss
+
+    opt.step(closure)
+    return -p.item(), opt
+
+
+def test_lbfgs_stops_at_its_tolerances():
+    assert moved(0.5, tolerance_grad=0.5)[0] == 0.0
+    assert moved(0.5, tolerance_grad=0.25, max_iter=1)[0] == 0.5
+    assert moved(1.0, tolerance_change=1.0)[0] == 0.0
+    assert moved(1.0, tolerance_change=0.5, lr=0.5)[0] == 0.5
+    # Its moves get longer along a line, so that it would go on where this one is too short.
+    assert moved(4.0, tolerance_change=0.5, lr=0.5, max_iter=5)[0] == 0.5
+    assert moved(4.0, tolerance_change=0.25, lr=0.5, max_iter=5)[0] > 0.5
+
+
+def test_lbfgs_needs_a_function_and_counts_its_steps():
+    opt = moved(1.0)[1]
+    for wrong in (None, 3, "closure"):
+        with pytest.raises(TypeError, match="LBFGS: step needs a function"):
+            opt.step(wrong)
+    assert opt.steps == 1
+    opt.step(lambda: 1.0)
+    assert opt.steps == 2
+
+
+def searched(*points):
+    """What a line search from 0 with slope -1 makes of these losses and slopes."""
+    left = list(points)
+
+    def at(t):
+        loss, slope = left.pop(0)
+        return Point(t, loss, np.ones(1), slope)
+
+    return strong_wolfe(at, Point(0.0, 0.0, np.ones(1), -1.0), 1.0, 1e-9)
+
+
+def test_strong_wolfe_takes_the_first_point_that_is_low_and_flat_enough():
+    found, tried = searched((-1e-4, 0.0))  # just low enough
+    assert (found.t, tried) == (1.0, 1)
+    found, tried = searched((-0.5, -0.9))  # just flat enough
+    assert (found.t, tried) == (1.0, 1)
+    found, tried = searched((-5e-5, 0.0), (-0.3, 0.0))  # flat, but not low enough
+    assert (found.loss, tried) == (-0.3, 2)
+    assert found.t < 1.0
+    # Low and flat, but no lower than the point before, between which and this one it goes on.
+    found, tried = searched((-1.0, -0.95), (-0.9, -0.5), (-2.0, 0.0))
+    assert (found.loss, tried) == (-2.0, 3)
+
+
+# -- optimizers and schedules ----------------------------------------------------------------------
+
+
+def test_step_takes_a_function_or_nothing():
+    p = mg.tensor(np.ones(1), requires_grad=True)
+    opt = optim.SGD([p], lr=0.5)
+
+    def closure():
+        opt.zero_grad()
+        loss = (p * p).sum()
+        loss.backward()
+        return loss
+
+    assert opt.step(closure).item() == 1.0
+    assert p.item() == 0.0
+    assert opt.step() is None
+    with pytest.raises(TypeError, match="step: closure must be a function or None, got 3"):
+        opt.step(3)
+
+
+def test_sequential_schedules_load_the_states_of_their_parts():
+    def made():
+        opt = optim.SGD([mg.tensor(np.ones(1), requires_grad=True)], lr=1.0)
+        parts = [optim.lr_scheduler.StepLR(opt, 2, 0.5), optim.lr_scheduler.ExponentialLR(opt, 0.9)]
+        return opt, parts, optim.lr_scheduler.SequentialLR(opt, parts, [3])
+
+    opt, parts, schedule = made()
+    for _ in range(5):
+        opt.step()
+        schedule.step()
+    _, loaded, again = made()
+    again.load_state_dict(schedule.state_dict())
+    assert [one.last_epoch for one in loaded] == [one.last_epoch for one in parts]
+    assert [one.state_dict() for one in loaded] == [one.state_dict() for one in parts]
+    assert again.state_dict() == schedule.state_dict()
