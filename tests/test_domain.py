@@ -49,6 +49,13 @@ def test_shapes_of_what_is_drawn():
             assert drawn(Domain("d", distinct=distinct), shape).dtype == np.float64
 
 
+def test_a_single_number_may_be_drawn_from_anywhere():
+    one = Domain("d", distinct=True)
+    values = [one.draw(np.random.default_rng(seed), (1,)).item() for seed in range(40)]
+    assert min(values) < -0.8
+    assert max(values) > 0.8
+
+
 def test_matrices_are_what_they_are_called():
     regular, definite = (
         drawn(domain.well_conditioned, (2, 25, 4, 4)),

@@ -269,3 +269,20 @@ def test_the_divergence_of_numbers_is_their_own():
     for reduction in ("mean", "sum", "none", "batchmean"):
         found = F.kl_div(mg.tensor(x), mg.tensor(t), reduction)
         np.testing.assert_allclose(found.item(), t * (np.log(t) - x), rtol=1e-6)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weight", [None, [2.0]])
+def test_labels_of_a_single_class_may_be_ignored(smoothing, weight):
+    x = mg.tensor([[1.0], [3.0]], requires_grad=True)
+    weight = None if weight is None else np.array(weight)
+    found = F.cross_entropy(x, np.array([0, -100]), weight, label_smoothing=smoothing)
+    assert found.item() == 0.0
+    assert F.nll_loss(x, np.array([0, -100]), weight).item() == -1.0
+
+
+def test_a_vector_of_zeros_has_no_angle_with_another():
+    zeros, ones = mg.zeros((1, 3)), mg.ones((1, 3))
+    for pair in ((zeros, ones), (ones, zeros), (zeros, zeros)):
+        assert F.cosine_embedding_loss(*pair, np.array([1])).item() == 1.0
+        assert F.cosine_embedding_loss(*pair, np.array([-1])).item() == 0.0

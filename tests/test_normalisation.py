@@ -265,3 +265,14 @@ def test_images_without_channels_have_nothing_to_normalise():
         assert function(
             mg.ones((2, 0, 3)), **{"running_mean": None, "running_var": None, **settings}
         ).shape == (2, 0, 3)
+
+
+@pytest.mark.parametrize("axes", [1, 2])
+def test_rms_norm_of_rows_of_every_size(axes):
+    rows = draw(4, 3, 2) * np.array([1e-20, 1.0, 1e25, 3e38])[:, None, None]
+    x = rows.astype(np.float32).astype(float)
+    shape = x.shape[-axes:]
+    over = tuple(range(-axes, 0))
+    expected = x / np.sqrt(np.square(x).mean(axis=over, keepdims=True) + 1e-3)
+    found = F.rms_norm(mg.tensor(x.astype(np.float32)), shape, eps=1e-3)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-5)

@@ -461,6 +461,7 @@ piecewise(x, [x < -1, x > 1, B, x < 0.5], [np.square, np.negative, 3.0, np.negat
 piecewise(v[0], [False, True], [np.square, 2.0])
 select([x < -1, x < 0, x < 0.5, B], [x, y, 2.0 * x, 3.0 * y], 7.0)
 choose(I, [u, u * 2, u * 3 + 1])
+cov(v, rowvar=False)
 cov(x, u, rowvar=False)
 cov(x, y, rowvar=False)
 corrcoef(x, u, rowvar=False)

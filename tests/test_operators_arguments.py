@@ -242,6 +242,9 @@ LIMITS = {
     "cosine_similarity: eps": (lambda n: F.cosine_similarity(ONE, ONE, eps=n), 1e9, np.inf),
     "cosine_similarity: least eps": (lambda n: F.cosine_similarity(ONE, ONE, eps=n), 1e-30, 0.0),
     "partition": (lambda n: mg.partition(ONE, n), 3, 4),
+    "local_response_norm: least alpha": (lambda n: F.local_response_norm(IMAGE, 2, alpha=n), -1e9, -np.inf),
+    "bincount of weights: minlength": (lambda n: mg.bincount([1, 0], mg.ones(2), n), 0, -1),
+    "bincount of weights: place": (lambda n: mg.bincount([1, n], mg.ones(2)), 0, -1),
     "celu: alpha": (lambda n: F.celu(ONE, n), 1e9, np.inf),
     "celu: least alpha": (lambda n: F.celu(ONE, n), 1e-9, 0.0),
     "tensordot: axes": (lambda n: mg.tensordot(ONE, ONE, n), 2, 3),
@@ -420,3 +423,56 @@ def test_a_size_beyond_any_memory_is_a_mistake():
     ):
         error.shape, error.dtype = shape, np.dtype(np.float64)
         assert _kind(error) is kind
+
+
+def test_what_python_or_numpy_says_of_a_call_is_put_in_our_words():
+    from minigrad.operators.errors import refusal
+
+    def f(a: Any, axis: int | None = 0) -> None: ...
+
+    said = f"{f.__qualname__}() got an unexpected keyword argument 'axs'. Did you mean 'axis'?"
+    refused = refusal("f", f, {}, TypeError(said))
+    assert str(refused) == "f: unknown argument 'axs'; did you mean 'axis'?"
+    refused = refusal("f", f, {}, TypeError("it holds 3 but 4 were expected"))
+    assert str(refused) == "f: it holds 3 but 4 were expected"
+    refused = refusal("f", f, {"a": 1.0, "axis": None}, ValueError("no"))
+    assert str(refused) == "f: no (got a=1.0, axis=None)"
+    refused = refusal("f", f, {}, IndexError("tuple index out of range"))
+    assert type(refused) is ValueError
+    assert type(refusal("f", f, {}, IndexError("index 3 is out of bounds"))) is IndexError
+    assert type(refusal("f", f, {}, ValueError("index out of range"))) is ValueError
+    assert type(refusal("f", f, {}, TypeError("an index out of range"))) is TypeError
+
+
+@pytest.mark.parametrize(
+    ("function", "shape", "rest"),
+    [
+        (F.conv2d, (2, 4, 4), (np.ones((3, 2, 2, 2)),)),
+        (F.conv1d, (2, 4), (np.ones((3, 2, 2)),)),
+        (F.max_pool2d, (2, 4, 4), (2,)),
+        (F.max_pool1d, (2, 4), (2,)),
+        (F.avg_pool2d, (2, 4, 4), (2,)),
+        (F.conv_transpose1d, (2, 4), (np.ones((2, 3, 2)),)),
+    ],
+)
+def test_lists_and_single_images_are_as_good_as_batches(function, shape, rest):
+    x = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    lists = [a.tolist() if isinstance(a, np.ndarray) else a for a in rest]
+    rest = [a.astype(np.float32) if isinstance(a, np.ndarray) else a for a in rest]
+    expected = function(mg.tensor(x[None]), *rest)[0].numpy()
+    for given in (mg.tensor(x), x.tolist()):
+        np.testing.assert_array_equal(function(given, *lists), expected)
+        np.testing.assert_array_equal(function(input=given, **_by_name(function, lists)), expected)
+    np.testing.assert_array_equal(function([x.tolist()], *lists)[0], expected)
+
+
+def _by_name(function: Any, values: list[Any]) -> dict[str, Any]:
+    return dict(zip([*inspect.signature(function).parameters][1:], values, strict=False))
+
+
+def test_places_of_signals_may_be_lists():
+    x = mg.tensor([[[1.0, 5.0, 2.0, 3.0]]])
+    y, places = F.max_pool1d(x, 2, return_indices=True)
+    expected = [[[0.0, 5.0, 0.0, 3.0]]]
+    for given in (places, places.numpy(), places.tolist()):
+        np.testing.assert_array_equal(F.max_unpool1d(y, given, 2), expected)

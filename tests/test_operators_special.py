@@ -607,7 +607,7 @@ def _fewest(lengths):
 @pytest.mark.parametrize("vectors", [(False, False), (True, False), (False, True), (True, True)])
 def test_several_matrices_are_multiplied_in_the_best_order(vectors):
     rng = np.random.default_rng(0)
-    for count in (3, 4, 5, 5, 6, 6):
+    for count in (3,) * 12 + (4,) * 8 + (5,) * 4 + (6,):
         lengths = rng.integers(2, 9, count + 1).tolist()
         shapes = [*itertools.pairwise(lengths)]
         if vectors[0]:
@@ -714,3 +714,32 @@ def test_a_number_in_the_place_of_what_is_computed_keeps_its_digits():
     many = mg.stack([*range(2000), mg.tensor(np.array(0.5)), 0.1])
     assert many.dtype == np.float64
     assert many[-1].item() == 0.1
+
+
+def test_without_degrees_of_freedom_a_covariance_is_nan():
+    for ddof in (4, 5, 7):
+        found = mg.cov(mg.tensor([[1.0, 2.0, 4.0, 8.0], [0.0, 1.0, 0.0, 3.0]]), ddof=ddof)
+        assert np.isnan(found.numpy()).all()
+
+
+def test_truths_are_padded_by_what_is_a_truth():
+    a = np.array([True, False, False])
+    for mode in ("maximum", "minimum", "edge", "reflect"):
+        expected = np.pad(a, 2, mode=mode)
+        np.testing.assert_array_equal(mg.pad(mg.tensor(a), 2, mode=mode), expected)
+    whole = np.array([3, -1, 4])
+    for mode in ("maximum", "mean", "median", "linear_ramp"):
+        np.testing.assert_array_equal(
+            mg.pad(whole, (1, 3), mode=mode), np.pad(whole, (1, 3), mode=mode)
+        )
+
+
+def test_the_slope_of_prelu_at_zero_is_the_weight_in_every_order():
+    x, w = (mg.tensor([a], requires_grad=True) for a in (0.0, 0.25))
+    with mg.GradientTape(persistent=True) as outer:
+        with mg.GradientTape() as tape:
+            y = mg.nn.functional.prelu(x, w)
+        dx, dw = tape.gradient(y, [x, w])
+    assert (dx.item(), dw.item()) == (0.25, 0.0)
+    assert outer.gradient(dx, w).item() == 1.0
+    assert outer.gradient(dw, x).item() == 1.0
