@@ -15,6 +15,7 @@ only, a process that has not imported the library forks after all, and imports i
     python tools/mutants.py run nn --sample 200   # 200 of them, drawn with a fixed seed
     python tools/mutants.py run nn --sample 200 --seed 1  # 200 others, as far as chance has it
     python tools/mutants.py run nn --again        # those that lived, after `reach` of new tests
+    python tools/mutants.py run nn --again --most 4000 --seconds 8  # by more tests than usual
     python tools/mutants.py run nn --again --thorough  # by all tests that reach the line
     python tools/mutants.py report --survivors    # the score by folder, and who lives
 
@@ -452,6 +453,7 @@ class Hunt:
     def __init__(self, mutants: list[dict[str, Any]], results: Path, workers: int = 1) -> None:
         self.mutants, self.results, self.workers = mutants, results, workers
         self.reach = read_reach()
+        self.judged = equivalents()
         self.seconds = dict(zip(self.reach["tests"], self.reach["seconds"], strict=True))
         self.noticed: dict[str, Counter[str]] = defaultdict(Counter)
         self.fit: set[str] = set()
@@ -502,6 +504,8 @@ class Hunt:
 
     def hunt(self, mutant: dict[str, Any]) -> tuple[str, str]:
         """What became of a mutant, and the test that noticed it."""
+        if self.judged(difference(mutant)):  # would take longest, as no test stops it
+            return "judged", ""
         before, after = mutated(mutant)
         try:
             pairs = changed_functions(mutant["file"], before, after)
@@ -889,6 +893,8 @@ def run(places: list[str], sample: int, again: bool, workers: int, seed: int) ->
     mine = []
     for mutant in chain.from_iterable(turns):
         row = known.get(mutant["key"]) if mutant else None
+        if row and row["outcome"] == "judged" and not equal(difference(row)):
+            row = None  # The judgement has been taken back.
         if mutant and (
             row is None if not again else row and alive(row) and not equal(difference(row))
         ):
@@ -946,7 +952,7 @@ def report(show: bool, sample: int, seed: int) -> int:
         counts: Counter[str] = Counter()
         for row in sorted((known[m["key"]] for m in found if m["key"] in known), key=place_of):
             outcome = row["outcome"] if row["outcome"] == "same code" else "killed"
-            if alive(row):
+            if alive(row) or row["outcome"] == "judged":
                 outcome = "equal" if equal(difference(row)) else "alive"
             if outcome == "alive":
                 lives.append(row)
@@ -982,6 +988,7 @@ def score(killed: int, lives: int, whole: bool) -> str:
 
 
 def main() -> int:
+    global MOST, SECONDS
     parser = argparse.ArgumentParser(description="Mutation testing of minigrad")
     commands = parser.add_subparsers(dest="command", required=True)
     reaching = commands.add_parser("reach")
@@ -992,6 +999,8 @@ def main() -> int:
     running.add_argument("--sample", type=int, default=0, help="so many of each, drawn by a seed")
     running.add_argument("--again", action="store_true", help="only those that survived")
     running.add_argument("--thorough", action="store_true", help="all tests that reach the line")
+    running.add_argument("--seconds", type=int, default=SECONDS, help="for each that lives")
+    running.add_argument("--most", type=int, default=MOST, help="tests for each that lives")
     running.add_argument("--workers", type=int, default=2, help="processes that run mutants")
     running.add_argument("--seed", type=int, default=0, help="of the order, and so of the sample")
     reporting = commands.add_parser("report")
@@ -1005,7 +1014,7 @@ def main() -> int:
     if arguments.command == "reach":
         return pytest_with(Reach(arguments.name), arguments.tests)
     if arguments.command == "run":
-        global MOST, SECONDS
+        MOST, SECONDS = arguments.most, arguments.seconds
         if arguments.thorough:
             MOST, SECONDS = ALL, LONG
         settings = arguments.sample, arguments.again, arguments.workers, arguments.seed
