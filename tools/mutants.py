@@ -17,6 +17,7 @@ only, a process that has not imported the library forks after all, and imports i
     python tools/mutants.py run nn --again        # those that lived, after `reach` of new tests
     python tools/mutants.py run nn --again --most 4000 --seconds 8  # by more tests than usual
     python tools/mutants.py run nn --again --thorough  # by all tests that reach the line
+    python tools/mutants.py run nn --judged       # those said to make no difference, after all
     python tools/mutants.py report --survivors    # the score by folder, and who lives
 
 What was found is kept in .mutants/, one line a mutant; a run goes on where the last one stopped.
@@ -55,7 +56,7 @@ from copy import deepcopy
 from itertools import chain, zip_longest
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -447,13 +448,19 @@ def ones(bits: int) -> list[int]:
     return [i for i, digit in enumerate(reversed(f"{bits:b}")) if digit == "1"]
 
 
+#: Whether a change (file, line before and after) is one of those that make no difference.
+Judge: TypeAlias = Callable[[tuple[str, str, str]], bool]
+
+
 class Hunt:
     """A pytest plugin that runs mutants, each in a fork, instead of the tests."""
 
-    def __init__(self, mutants: list[dict[str, Any]], results: Path, workers: int = 1) -> None:
+    def __init__(
+        self, mutants: list[dict[str, Any]], results: Path, workers: int = 1, skips: bool = True
+    ) -> None:
         self.mutants, self.results, self.workers = mutants, results, workers
         self.reach = read_reach()
-        self.judged = equivalents()
+        self.judged = equivalents() if skips else lambda _: False
         self.seconds = dict(zip(self.reach["tests"], self.reach["seconds"], strict=True))
         self.noticed: dict[str, Counter[str]] = defaultdict(Counter)
         self.fit: set[str] = set()
@@ -885,7 +892,7 @@ def digest(file: str) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else ""
 
 
-def run(places: list[str], sample: int, again: bool, workers: int, seed: int) -> int:
+def run(places: list[str], sample: int, again: bool, judged: bool, workers: int, seed: int) -> int:
     tests = sorted({test.partition("::")[0] for test in read_reach()["tests"]})
     known, equal = results(), equivalents()
     # One of each folder in turn: what has been done at any time is a sample of each.
@@ -893,14 +900,19 @@ def run(places: list[str], sample: int, again: bool, workers: int, seed: int) ->
     mine = []
     for mutant in chain.from_iterable(turns):
         row = known.get(mutant["key"]) if mutant else None
-        if row and row["outcome"] == "judged" and not equal(difference(row)):
-            row = None  # The judgement has been taken back.
-        if mutant and (
-            row is None if not again else row and alive(row) and not equal(difference(row))
-        ):
+        if mutant and wanted(row, again, judged, equal):
             mine.append({**mutant, "hash": digest(mutant["file"])})
     STARTERS[:] = [Starter() for _ in range(workers)]
-    return pytest_with(Hunt(mine, KEPT / "results.jsonl", workers), tests)
+    return pytest_with(Hunt(mine, KEPT / "results.jsonl", workers, not judged), tests)
+
+
+def wanted(row: dict[str, Any] | None, again: bool, judged: bool, equal: Judge) -> bool:
+    """Whether to run this mutant, of which this is known."""
+    if row is None or judged:
+        return (row is not None and row["outcome"] == "judged") if judged else not again
+    if row["outcome"] == "judged" and not equal(difference(row)):
+        return not again  # The judgement has been taken back.
+    return again and alive(row) and not equal(difference(row))
 
 
 def drawn(place: str, seed: int = 0) -> list[dict[str, Any]]:
@@ -914,7 +926,7 @@ def drawn(place: str, seed: int = 0) -> list[dict[str, Any]]:
     return found
 
 
-def equivalents() -> Callable[[tuple[str, str, str]], bool]:
+def equivalents() -> Judge:
     """Whether a change (file, line before and after) is one of those that make no difference."""
     exact: set[tuple[str, str, str]] = set()
     patterns: list[tuple[str, re.Pattern[str]]] = []
@@ -998,6 +1010,7 @@ def main() -> int:
     running.add_argument("places", nargs="*", help="folders of minigrad/, or files")
     running.add_argument("--sample", type=int, default=0, help="so many of each, drawn by a seed")
     running.add_argument("--again", action="store_true", help="only those that survived")
+    running.add_argument("--judged", action="store_true", help="only those said to be equal")
     running.add_argument("--thorough", action="store_true", help="all tests that reach the line")
     running.add_argument("--seconds", type=int, default=SECONDS, help="for each that lives")
     running.add_argument("--most", type=int, default=MOST, help="tests for each that lives")
@@ -1017,8 +1030,8 @@ def main() -> int:
         MOST, SECONDS = arguments.most, arguments.seconds
         if arguments.thorough:
             MOST, SECONDS = ALL, LONG
-        settings = arguments.sample, arguments.again, arguments.workers, arguments.seed
-        return run(arguments.places, *settings)
+        which = arguments.sample, arguments.again, arguments.judged
+        return run(arguments.places, *which, arguments.workers, arguments.seed)
     with contextlib.suppress(BrokenPipeError):
         return report(arguments.survivors, arguments.sample, arguments.seed)
     return 0
