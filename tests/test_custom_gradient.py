@@ -229,3 +229,9 @@ def test_what_a_checkpoint_computed_instead_is_told():
     y = mg.checkpoint(lambda x: next(ways)(x), x)
     with pytest.raises(RuntimeError, match=r"operator 1 was nothing, and is exp \(2, 3\)"):
         y.sum().backward()
+
+
+@pytest.mark.parametrize("returned", [(1.0, 2.0), (1.0,), (1.0, abs, abs), [1.0, abs], 1.0])
+def test_what_is_no_value_and_a_function_is_refused(returned):
+    with pytest.raises(TypeError, match=r"returns \(value, grad\), where grad is a function"):
+        mg.custom_gradient(lambda _: returned)(mg.tensor(1.0))

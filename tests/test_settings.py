@@ -447,3 +447,14 @@ def test_fit_where_nothing_is_recorded_is_refused():
         with pytest.raises(RuntimeError, match=r"fit: nothing is recorded inside mg\.no_grad"):
             trainer.fit(x, y, verbose=0)
     np.testing.assert_array_equal(net.weight.numpy(), before)
+
+
+def test_a_setting_that_is_its_default_is_not_shown_even_if_it_equals_nothing():
+    from minigrad.engine.printable import shown_settings
+
+    class Limit:
+        def __init__(self, bound=np.nan, lengths=(1, 2), name=None):
+            self.bound, self.lengths, self.name = bound, lengths, name
+
+    assert shown_settings(Limit()) == "Limit()"
+    assert shown_settings(Limit(1.0, (1, 2), "a")) == "Limit(bound=1.0, name='a')"

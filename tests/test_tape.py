@@ -645,3 +645,27 @@ def test_rows_of_what_has_no_rows(shapes):
         ValueError, match="batch_jacobian: expected target and source with the same"
     ):
         tape.batch_jacobian(y, x)
+
+
+def test_a_gradient_leaves_alone_what_was_recorded_before_its_tape():
+    x = mg.tensor(2.0, requires_grad=True)
+    y = mg.exp(x)
+    with mg.GradientTape() as tape:
+        z = y * y * x
+    assert tape.gradient(z, x).item() == pytest.approx(math.exp(4.0))
+    y.backward()
+    assert x.grad.item() == pytest.approx(math.exp(2.0))
+
+
+def test_watched_variables_are_leaves_each_once():
+    x, w = mg.tensor(2.0, requires_grad=True), mg.tensor(3.0, requires_grad=True)
+    c = mg.tensor(4.0)
+    with mg.GradientTape() as tape:
+        tape.watch(c)
+        _ = (x * w + x * c) * x
+    assert {id(t) for t in tape.watched_variables()} == {id(c), id(x), id(w)}
+    assert len(tape.watched_variables()) == 3
+    with mg.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(c)
+        _ = x * c
+    assert [t is c for t in tape.watched_variables()] == [True]

@@ -485,3 +485,16 @@ def test_flatten_joins_the_axes_between_its_ends():
     for axes, shape in shapes.items():
         assert t.flatten(*axes).shape == shape, axes
         assert t.flatten(*axes).numpy().ravel().tolist() == list(range(24))
+
+
+def test_axes_are_joined_or_exchanged_by_the_methods():
+    x = mg.zeros((2, 3, 4))
+    assert x.flatten().shape == x.flatten("C").shape == (24,)
+    assert x.flatten(-1).shape == (2, 3, 4)
+    assert x.flatten(1).shape == (2, 12)
+    assert x.flatten(0, 1).shape == (6, 4)
+    assert x.transpose((1, 2, 0)).shape == x.transpose(1, 2, 0).shape == (3, 4, 2)
+    for axes in ((0, 1), (1, 2)):
+        with pytest.raises(ValueError, match=r"expected all 3 axes .* x\.swapaxes\("):
+            x.transpose(*axes)
+    assert mg.zeros((2, 3)).transpose(1, 0).shape == (3, 2)
