@@ -154,6 +154,18 @@ def test_gains_follow_their_formulas():
         assert init.calculate_gain(name) == gain
 
 
+@pytest.mark.parametrize("shape", [(), (0, 3), (2, 3), (5, 7)])
+def test_numbers_are_the_same_in_pieces(shape, monkeypatch):
+    monkeypatch.setattr(init, "PIECE", 4)
+    for function, arguments, name in (
+        (init.uniform_, (-2.0, 3.0), "uniform"), (init.normal_, (1.0, 2.0), "normal"),
+    ):  # fmt: skip
+        expected = getattr(np.random.default_rng(0), name)(*arguments, shape)
+        w = nn.Parameter(mg.zeros(shape))
+        function(w, *arguments, generator=np.random.default_rng(0))
+        np.testing.assert_array_equal(w.numpy(), np.float32(expected))
+
+
 def test_seeds_decide():
     def draw():
         return nn.Linear(3, 3).weight.tolist()

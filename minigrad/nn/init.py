@@ -9,6 +9,7 @@ weight and input; the initialisers choose the weights' variance so that signals 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Generato
     if not a <= b:
         raise ValueError(f"uniform_: expected a <= b, got a={a} and b={b}")
     rng = generator or default_generator()
-    return _write(tensor, rng.uniform(a, b, tensor.shape))
+    return _draw(tensor, lambda count: rng.uniform(a, b, count))
 
 
 @checked(mean="(-inf, inf)", std="[0, inf)")
@@ -54,7 +55,7 @@ def normal_(
     (3,)
     """
     rng = generator or default_generator()
-    return _write(tensor, rng.normal(mean, std, tensor.shape))
+    return _draw(tensor, lambda count: rng.normal(mean, std, count))
 
 
 @checked(mean="(-inf, inf)", std="[0, inf)")
@@ -320,6 +321,20 @@ def weight_and_bias_(weight: Tensor, bias: Tensor | None, generator: Generator =
 
 glorot_uniform_, glorot_normal_ = xavier_uniform_, xavier_normal_
 he_uniform_, he_normal_ = kaiming_uniform_, kaiming_normal_
+
+
+#: So many numbers are drawn at a time: they are float64 at first, and twice as large as a weight.
+PIECE = 1 << 16
+
+
+def _draw(tensor: Tensor, draw: Callable[[int], Any]) -> Tensor:
+    """The tensor with numbers of which ``draw`` returns so many at a time."""
+    array = np.empty(tensor.size, tensor.dtype)
+    for start in range(0, tensor.size, PIECE):
+        part = array[start : start + PIECE]
+        part[...] = draw(len(part))
+    tensor.assign(array.reshape(tensor.shape))
+    return tensor
 
 
 def _write(tensor: Tensor, array: Any) -> Tensor:
