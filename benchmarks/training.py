@@ -63,7 +63,8 @@ EXPLANATION = (
     "A step is forward, loss, backward and Adam, in float32. Frameworks use as many threads as "
     "they like. *minigrad's speed* is their time over minigrad's. The limit is the time for the "
     "products alone at the rate above, plus that for moving activations and parameters at the copy "
-    "bandwidth. Peak memory is what a process needs for three steps beyond the imported framework."
+    "bandwidth. Peak memory is what a process needs for three steps beyond the imported framework; "
+    "numba's compiler, which minigrad[fast] loads with its first kernel, is started before."
 )
 START, END = "<!-- speed table: made by `make bench` -->", "<!-- end of speed table -->"
 
