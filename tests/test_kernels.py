@@ -742,7 +742,7 @@ def test_a_set_may_be_incomplete_and_is_taken_back():
 def test_no_code_outside_the_folder_knows_which_set_runs():
     """Only the table of kernels, and what is no kernel: geometry, BLAS, memory that is kept."""
     package = Path(mg.__file__).parent
-    open_to_all = {"current", "windows", "indices", "blas", "scratch", "freed"}
+    open_to_all = {"current", "windows", "indices", "blas", "scratch", "freed", "lent"}
     open_to_all |= {"in_place", "choice", "normal_distribution"}
     for path in package.rglob("*.py"):
         text = path.read_text(encoding="utf-8")

@@ -19,7 +19,7 @@ import numpy as np
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.rows import Rows
-from minigrad.kernels import current as kernels
+from minigrad.kernels import current as kernels, lent
 from minigrad.kernels.freed import keep_freed
 from minigrad.operators.indexing import Placed
 
@@ -95,13 +95,21 @@ def backward(
         how = {"accumulate": sources is None, "recorded": tensor is not None}
         wanted = {leaf: r for r in taking_part for leaf in r.begin(ends, **how)}
         vjps = _telling(wanted, vjps, needed, grads.sums)
-    for node in reversed(needed):
-        g = grads.pop(node)
-        if g is None:
-            continue
-        for (_, parent), h in vjps(node, needed[node], g):
-            if h is not None:
-                grads.add(parent, match_input(h, parent, node))
+    lends = tensor is None and hook is None and not several and not taking_part
+    h = None
+    try:
+        for node in reversed(needed):
+            g = grads.pop(node)
+            if g is None:
+                continue
+            if lends and g.nbytes >= lent.LARGE:
+                h = None  # which may be g
+                lent.lend(g)
+            for (_, parent), h in vjps(node, needed[node], g):
+                if h is not None:
+                    grads.add(parent, match_input(h, parent, node))
+    finally:
+        lent.lend(None)
     if hook is not None:
         _show_ends(hook, grads.sums, needed, tensor)
     for reducer in taking_part:

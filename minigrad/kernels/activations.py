@@ -107,7 +107,7 @@ def relu_grad(g: Any, ans: Any) -> Any:
     def formula(out: Any, g: Any, ans: Any) -> None:
         np.multiply(g, ans > 0, out=out)
 
-    return each(formula, 0, g, ans, seconds=8e-10)
+    return each(formula, 0, g, ans, seconds=8e-10, over=True)
 
 
 def plain_silu(x: Any) -> Any:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigrad.kernels.lent import is_lent
 from minigrad.kernels.threads import run
 
 #: Writes its result to the first array; the spare ones, of the same size, come next.
@@ -25,10 +26,13 @@ PIECE = 1 << 17
 STEPS = 1e-9
 
 
-def each(formula: Formula, spare: int, *arrays: Any, seconds: float = STEPS) -> Any:
+def each(
+    formula: Formula, spare: int, *arrays: Any, seconds: float = STEPS, over: bool = False
+) -> Any:
     """``formula(out, *spare arrays, *arrays)`` on arrays of one shape; returns ``out``.
 
-    ``seconds``: about how long one element takes.
+    ``seconds``: about how long one element takes. ``over``: the first array may be ``out``, if the
+    backward pass lends it.
     """
     first = np.asarray(arrays[0])
     dtype = first.dtype
@@ -36,7 +40,10 @@ def each(formula: Formula, spare: int, *arrays: Any, seconds: float = STEPS) -> 
         if a.dtype != dtype:
             dtype = np.result_type(*arrays)
             break
-    out = np.empty_like(first, dtype, subok=False)
+    if over and is_lent(first) and first.dtype == dtype:
+        out = first
+    else:
+        out = np.empty_like(first, dtype, subok=False)
     if out.size <= PIECE:
         formula(out, *[np.empty_like(out) for _ in range(spare)], *arrays)
         return out

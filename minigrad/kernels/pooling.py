@@ -141,7 +141,6 @@ def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
     tiled = apart and windows.padded == windows.size
     tiled = tiled and all(s == k and n == m * s for n, m, s, k in steps)
     last = are_last(x)
-    g, ans = as_ordered(g, last), as_ordered(ans, last)
     summed = new_images((*x.shape[:2], *windows.padded), dtype, last)
     if not tiled:
         summed[...] = 0.0
@@ -149,8 +148,8 @@ def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
         finite = math.isfinite(np.sum(g))
 
     def work(block: slice) -> None:
-        share = g[block]
-        for i, j, hit in _maxima(x[block], ans[block], windows):
+        share = as_ordered(g[block], last)
+        for i, j, hit in _maxima(x[block], as_ordered(ans[block], last), windows):
             target = tap(summed[block], windows, i, j)
             if not finite:  # 0 times infinity is not 0
                 part = np.where(hit, share, 0)

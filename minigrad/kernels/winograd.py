@@ -206,9 +206,12 @@ class Winograd(Layout):
 
     def correlate(self, cols: Any, slopes: Any) -> Any:
         """The summed products of columns and cotangents: (6, O, kw * C)."""
-        product = scratch("product", (*slopes.shape[:-1], cols.shape[-1]), cols.dtype)
-        np.matmul(slopes, cols, out=product)
-        return total(product, (1, 2))
+        size = (TALL, self.parts, self.shape.out_channels, cols.shape[-1])
+        product, summed = scratch("product", size, cols.dtype), 0.0
+        for some in range(self.across):  # one by one, since weights may be large
+            np.matmul(slopes[:, some], cols[:, some], out=product)
+            summed = total(product, 1) + summed
+        return summed
 
     @staticmethod
     def weight(summed: Any, shape: tuple[int, ...]) -> Any:

@@ -12,6 +12,8 @@ import numpy as np
 from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.compiled.layout import pieces, run
 from minigrad.kernels.compiled.vectors import LANES
+from minigrad.kernels.lent import is_lent
+from minigrad.kernels.scratch import aligned
 
 #: The elements of one piece.
 PIECE = 1 << 16
@@ -40,7 +42,15 @@ def _has_no_gaps(x: Any) -> bool:
 
 def _each(loop: Callable[..., None], arrays: Sequence[Any], *numbers: float) -> Any:
     """Call ``loop`` on pieces of the arrays, which lie in memory alike."""
-    out = np.empty_like(arrays[0], subok=False)
+    first = arrays[0]
+    # As large as images of the same shape are, so that one fits where the other was freed.
+    out = (
+        first
+        if is_lent(first)
+        else np.ndarray(
+            first.shape, first.dtype, aligned((first.size,), first.dtype), 0, first.strides
+        )
+    )
     rows = [a.ravel("K") for a in arrays]
     for row in rows:
         row.flags.writeable = False
