@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
+import minigrad.nn.functional as F
 from minigrad import nn
 
 
@@ -634,3 +635,130 @@ def test_a_float64_batch_in_a_float32_model_is_warned_of_once_and_by_line(recwar
 def test_what_is_not_a_module_is_refused_with_what_to_write(given, message):
     with pytest.raises(TypeError, match=f"Sequential: expected a Module, {message}"):
         nn.Sequential(given)
+
+
+#: Constructors and functions: the last value that is allowed, and the first that is not.
+LIMITS = {
+    "Embedding: padding_idx": (lambda n: nn.Embedding(4, 2, padding_idx=n), 3, 4),
+    "Embedding: first padding_idx": (lambda n: nn.Embedding(4, 2, padding_idx=n), -4, -5),
+    "Unflatten: axis": (lambda n: nn.Unflatten(n, (2, -1))(mg.ones((4, 4))), 1, 2),
+    "Unflatten: first axis": (lambda n: nn.Unflatten(n, (2, -1))(mg.ones((4, 4))), -2, -3),
+    "Conv1d: padding": (lambda n: nn.Conv1d(1, 1, 3, padding=n), 0, -1),
+    "Conv2d: padding": (lambda n: nn.Conv2d(1, 1, 3, padding=n), 0, -1),
+    "Conv2d: kernel_size": (lambda n: nn.Conv2d(1, 1, n), 1, 0),
+    "Conv2d: stride": (lambda n: nn.Conv2d(1, 1, 3, stride=n), 1, 0),
+    "Conv1d: dilation": (lambda n: nn.Conv1d(1, 1, 3, dilation=n), 1, 0),
+    "ConvTranspose2d: output_padding": (
+        lambda n: nn.ConvTranspose2d(1, 1, 3, stride=2, output_padding=n),
+        0,
+        -1,
+    ),
+    "one_hot: num_classes": (lambda n: F.one_hot([0, 2], n), 3, 0),
+    "uniform_: b": (lambda n: nn.init.uniform_(nn.Parameter(mg.zeros(2)), 1.0, n), 1.0, 0.5),
+    "trunc_normal_: mean": (
+        lambda n: nn.init.trunc_normal_(nn.Parameter(mg.zeros(2)), n, 0.0),
+        2.0,
+        2.5,
+    ),
+    "trunc_normal_: least mean": (
+        lambda n: nn.init.trunc_normal_(nn.Parameter(mg.zeros(2)), n, 0.0),
+        -2.0,
+        -2.5,
+    ),
+    "embedding_bag: offsets": (lambda n: F.embedding_bag([0, 1, 1], np.eye(2), [n]), 0, 1),
+}
+
+
+@pytest.mark.parametrize("what", LIMITS)
+def test_the_limits_of_settings(what):
+    call, allowed, refused = LIMITS[what]
+    call(allowed)
+    with pytest.raises(ValueError, match=f"^{what.partition(':')[0]}"):
+        call(refused)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+def test_bags_without_the_last_row_of_a_table_that_is_not_square(mode):
+    table = np.arange(15.0).reshape(5, 3)
+    index = np.array([[4, 0, 1], [3, 4, 4], [2, 2, 0]])
+    bags = [table[row[row != 4]] for row in index]
+    expected = np.stack([getattr(bag, mode)(axis=0) for bag in bags])
+    for last in (-1, 4):
+        found = F.embedding_bag(index, mg.tensor(table), mode=mode, padding_idx=last)
+        np.testing.assert_allclose(found.numpy(), expected)
+        flat = F.embedding_bag(
+            index.ravel(), mg.tensor(table), [0, 3, 6], mode=mode, padding_idx=last
+        )
+        np.testing.assert_allclose(flat.numpy(), expected)
+
+
+@pytest.mark.parametrize("widths", [(-1, 2), (2, -1), (-1, -1), (0, -2), (1, 1, -1, 2), ()])
+def test_axes_are_made_longer_and_shorter(widths):
+    x = np.arange(12.0).reshape(3, 4)
+    expected = x
+    for axis, (low, high) in zip((1, 0), _pairs(widths), strict=False):
+        n = expected.shape[axis]
+        kept = np.take(expected, range(max(-low, 0), n - max(-high, 0)), axis=axis)
+        around = [(max(low, 0), max(high, 0)) if a == axis else (0, 0) for a in (0, 1)]
+        expected = np.pad(kept, around, constant_values=7.0)
+    np.testing.assert_array_equal(F.pad(mg.tensor(x), widths, value=7.0), expected)
+
+
+def _pairs(values):
+    return list(zip(values[::2], values[1::2], strict=True))
+
+
+def test_nothing_is_dropped_and_nothing_is_drawn_with_probability_zero():
+    mg.manual_seed(3)
+    expected = mg.rand(4).numpy()
+    mg.manual_seed(3)
+    x = mg.ones((2, 3))
+    np.testing.assert_array_equal(nn.Dropout(0.0)(x), x)
+    np.testing.assert_array_equal(mg.rand(4), expected)
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm1d, nn.InstanceNorm1d])
+def test_without_momentum_statistics_stay_as_they_are(layer):
+    norm = layer(
+        2, momentum=0.0, **({"track_running_stats": True} if layer is nn.InstanceNorm1d else {})
+    )
+    norm(mg.tensor(np.arange(12.0).reshape(2, 2, 3)))
+    np.testing.assert_array_equal(norm.running_mean, [0.0, 0.0])
+    np.testing.assert_array_equal(norm.running_var, [1.0, 1.0])
+
+
+def test_orthogonal_weights_have_the_signs_of_the_drawn_ones():
+    for shape in ((4, 4), (5, 3), (3, 5)):
+        drawn = np.random.default_rng(5).standard_normal(shape)
+        tensor = nn.Parameter(mg.zeros(shape, dtype=np.float64))
+        made = nn.init.orthogonal_(tensor, generator=np.random.default_rng(5)).numpy()
+        tall = (made.T @ drawn) if shape[0] >= shape[1] else (made @ drawn.T)
+        np.testing.assert_allclose(np.tril(tall, -1), 0.0, atol=1e-12)
+        assert (np.diag(tall) > 0).all()
+
+
+@pytest.mark.parametrize("draw", ["xavier_uniform_", "kaiming_uniform_"])
+def test_a_single_weight_is_drawn_from_its_whole_interval(draw):
+    limit = np.sqrt(3.0) if draw == "xavier_uniform_" else np.sqrt(6.0)
+    rng = np.random.default_rng(0)
+    settings = {} if draw == "xavier_uniform_" else {"nonlinearity": "relu"}
+    weight = nn.Parameter(mg.zeros((1, 1), dtype=np.float64))
+    values = [getattr(nn.init, draw)(weight, generator=rng, **settings).item() for _ in range(300)]
+    assert 0.95 * limit < max(values) <= limit
+    assert -limit <= min(values) < -0.95 * limit
+
+
+def test_a_lazy_layer_counts_the_features_of_the_last_axis():
+    layer = nn.LazyLinear(5)
+    assert layer(mg.ones((2, 3, 4))).shape == (2, 3, 5)
+    assert layer.weight.shape == (5, 4)
+
+
+def test_nothing_is_drawn_and_encoded_from_nothing():
+    assert F.one_hot(np.zeros(0, int)).shape == (0, 0)
+    assert F.one_hot(np.zeros((2, 0), int), 3).shape == (2, 0, 3)
+    for shape in ((0, 3), (3, 0)):
+        for mode in ("fan_in", "fan_out"):
+            weight = nn.Parameter(mg.zeros(shape))
+            assert nn.init.kaiming_uniform_(weight, mode=mode) is weight
+            assert nn.init.kaiming_normal_(weight, mode=mode) is weight
