@@ -35,6 +35,19 @@ def test_a_list_that_is_given_as_a_setting_may_be_changed_afterwards():
     np.testing.assert_array_equal(x.grad.numpy(), np.arange(6.0).reshape(3, 2).T)
 
 
+def test_arrays_in_an_index_may_be_changed_afterwards():
+    x = mg.tensor(np.zeros((2, 2)), requires_grad=True)
+    places = np.array([0, 1])
+    y = x[places, places]
+    z = x[places]
+    places[:] = [1, 0]
+    y.backward(np.array([1.0, 2.0]))
+    assert x.grad.tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    x.grad = None
+    z.backward(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert x.grad.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
 # -- NumPy's protocols -----------------------------------------------------------------------------
 
 
@@ -144,6 +157,11 @@ def test_alternatives_of_an_annotation(text, parts):
     assert [*settings._alternatives(text)] == parts
 
 
+def test_arrays_of_more_than_8_elements_are_told_by_their_shape():
+    assert settings._short(np.zeros((2, 4))) == repr(np.zeros((2, 4)))
+    assert settings._short(np.zeros(9)) == "ndarray of shape (9,)"
+
+
 def _inside(body):
     """A function that the library itself could have."""
     names = {"__name__": "minigrad.made"}
@@ -171,14 +189,14 @@ def test_told_errors_are_named_once(error, words):
 # -- L-BFGS ----------------------------------------------------------------------------------------
 
 
-def moved(slope, **settings):
-    """How far one step goes along a line of this slope."""
+def moved(slope, start=0.0, **settings):
+    """How far one step goes along a line of this slope, on which the loss begins there."""
     p = mg.tensor(np.zeros(1), requires_grad=True)
     opt = optim.LBFGS([p], **settings)
 
     def closure():
         opt.zero_grad()
-        loss = (p * slope).sum()
+        loss = (p * slope).sum() + start
         loss.backward()
         return loss
 
@@ -191,9 +209,27 @@ def test_lbfgs_stops_at_its_tolerances():
     assert moved(0.5, tolerance_grad=0.25, max_iter=1)[0] == 0.5
     assert moved(1.0, tolerance_change=1.0)[0] == 0.0
     assert moved(1.0, tolerance_change=0.5, lr=0.5)[0] == 0.5
+    # The loss changes by less than that, though the way is longer: 0.729 and 0.81.
+    assert moved(0.9, tolerance_change=0.75, lr=0.9, max_iter=5, start=50.0)[0] == pytest.approx(
+        0.81
+    )
     # Its moves get longer along a line, so that it would go on where this one is too short.
     assert moved(4.0, tolerance_change=0.5, lr=0.5, max_iter=5)[0] == 0.5
     assert moved(4.0, tolerance_change=0.25, lr=0.5, max_iter=5)[0] > 0.5
+
+
+def test_lbfgs_stops_where_the_gradient_has_reached_its_tolerance():
+    p = mg.tensor(np.array([-2.0]), requires_grad=True)
+    opt = optim.LBFGS([p], tolerance_grad=1.0)
+
+    def closure():
+        opt.zero_grad()
+        loss = 0.5 * (p * p).sum()
+        loss.backward()
+        return loss
+
+    opt.step(closure)
+    assert p.item() == -1.0  # half of the way, as the first move is not longer than 1
 
 
 def test_lbfgs_needs_a_function_and_counts_its_steps():
@@ -228,6 +264,24 @@ def test_strong_wolfe_takes_the_first_point_that_is_low_and_flat_enough():
     # Low and flat, but no lower than the point before, between which and this one it goes on.
     found, tried = searched((-1.0, -0.95), (-0.9, -0.5), (-2.0, 0.0))
     assert (found.loss, tried) == (-2.0, 3)
+
+
+def test_strong_wolfe_goes_on_from_equal_losses_and_gives_up_in_the_end():
+    # The third point is no lower than the first, so that the next one lies between these.
+    found, tried = searched((-1.0, -0.95), (-0.5, 0.5), (-1.0, 0.0), (-2.0, 0.0))
+    assert (found.loss, tried) == (-2.0, 4)
+    found, tried = searched((-1.0, -0.95), (-1.0, -0.5), (-2.0, 0.0))
+    assert (found.loss, tried) == (-2.0, 3)
+    assert searched(*[(-1.0 - i, -1.0) for i in range(40)])[1] == 25
+
+
+def test_optimizers_take_groups_or_tensors():
+    p, q = (mg.tensor(np.ones(1), requires_grad=True) for _ in range(2))
+    for mixed in ([{"params": [p]}, q], [{"params": [p]}, None]):
+        with pytest.raises(TypeError, match="SGD: a group is a dict with 'params', got"):
+            optim.SGD(mixed, lr=0.1)
+    with pytest.raises(TypeError, match="SGD: "):
+        optim.SGD([p, {"params": [q]}], lr=0.1)
 
 
 # -- optimizers and schedules ----------------------------------------------------------------------

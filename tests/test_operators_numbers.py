@@ -148,13 +148,21 @@ def test_logcumsumexp_beside_infinite_elements(x, slopes):
 
 
 @pytest.mark.parametrize("name", ["cumsum", "cumprod"])
-@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.int64, np.float16, np.longdouble])
+@pytest.mark.parametrize("dtype", [bool, np.int8, np.uint16, np.int64, np.longdouble])
 def test_running_sums_of_every_dtype_are_numpys(name, dtype):
-    x = np.array([[1, 0, 3], [2, 1, 1]]).astype(dtype)
-    for axis in (0, 1, -1, None):
-        found, expected = getattr(mg, name)(mg.tensor(x), axis), getattr(np, name)(x, axis)
-        assert found.dtype == expected.dtype
-        np.testing.assert_array_equal(found.numpy(), expected)
+    short = np.array([[1, 0, 3], [2, 1, 1]]).astype(dtype)
+    for x in (short, np.tile(short, (1, 200)), np.tile(short, (100, 1))):
+        for axis in (0, 1, -1, None):
+            with np.errstate(over="ignore"):
+                found, expected = getattr(mg, name)(mg.tensor(x), axis), getattr(np, name)(x, axis)
+            assert found.dtype == expected.dtype
+            np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1, -2, -3, None])
+def test_logcumsumexp_vjp_along_each_axis(axis):
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    mg.testing.check_grads(lambda x: mg.logcumsumexp(x, axis), x)
 
 
 def test_logcumsumexp_of_one_number_has_an_axis():
@@ -269,6 +277,39 @@ def test_check_weight_refuses_groups_that_do_not_divide(groups):
         F.conv_transpose2d(mg.ones((1, 2, 3, 3)), mg.ones((2, 1, 2, 2)), groups=groups)
 
 
+@pytest.mark.parametrize("groups", [1, 2])
+def test_convolutions_of_one_image_and_one_signal(groups):
+    """conv1d, conv2d and their transposes by default, and without the axis of a batch."""
+    rng = np.random.default_rng(0)
+    for axes, conv, transpose in (
+        (1, F.conv1d, F.conv_transpose1d),
+        (2, F.conv2d, F.conv_transpose2d),
+    ):
+        x, w = (
+            rng.normal(size=(4, 6, 5)[: axes + 1]),
+            rng.normal(size=(4, 4 // groups, 3, 2)[: axes + 2]),
+        )
+        windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(1, 2)[:axes])
+        per = 4 // groups
+        for call in (
+            lambda t: conv(t(x), t(w), groups=groups),
+            lambda t: conv(t(x[None]), t(w), groups=groups)[0],
+        ):
+            found = call(mg.tensor).numpy()
+            for o in range(4):
+                mine = windows[o // per * per : o // per * per + per]
+                product = mine * w[o].reshape(per, *(1,) * axes, *w.shape[2:])
+                over = (0, *range(axes + 1, 2 * axes + 1))
+                np.testing.assert_allclose(found[o], product.sum(over), rtol=1e-10, atol=1e-12)
+        g = rng.normal(size=found.shape)
+        spread = transpose(mg.tensor(g), mg.tensor(w), groups=groups).numpy()
+        assert np.sum(spread * x) == pytest.approx(np.sum(found * g), rel=1e-10)
+        assert spread.shape == x.shape
+        np.testing.assert_array_equal(
+            transpose(mg.tensor(g[None]), mg.tensor(w), groups=groups)[0], spread
+        )
+
+
 def test_check_channels_names_a_weight_that_fits():
     for call, words in (
         (lambda: F.conv2d(mg.ones((1, 4, 4, 4)), mg.ones((6, 3, 2, 2)), groups=2),
@@ -285,9 +326,10 @@ def test_conv2d_and_its_gradients_of_float16_round_once():
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(2, 8, 9, 9)), rng.normal(size=(4, 8, 3, 3))
     g = rng.normal(size=(2, 4, 7, 7))
-    x, w, g = (a.astype(np.float16) for a in (x, w, g))
+    b = rng.normal(size=4) * 9.0
+    x, w, g, b = (a.astype(np.float16) for a in (x, w, g, b))
     for call in (
-        lambda t: F.conv2d(t(x), t(w)),
+        lambda t: F.conv2d(t(x), t(w), t(b)),
         lambda t: convolution.conv2d_input_grad(t(g), t(w), x.shape),
         lambda t: convolution.conv2d_weight_grad(t(x), t(g), w.shape),
         lambda t: pooling.sum_pool2d(t(x), 3, 1),
@@ -581,9 +623,12 @@ def test_lstsq_by_a_number_and_tensorinv_of_a_number():
 def test_of_scaled_norms_near_the_ends_of_the_range(dtype):
     """Squares of numbers of the root of the smallest one have no digits."""
     limits = np.finfo(dtype)
-    for size in (float(limits.tiny) ** 0.5, float(limits.tiny) * 2**20, float(limits.max) / 8):
-        x = mg.tensor((np.array([3.0, -4.0]) * size).astype(dtype))
-        np.testing.assert_allclose(mg.linalg.norm(x), 5.0 * size, rtol=4 * float(limits.eps))
+    root = 1.7 * float(limits.tiny) ** 0.5
+    for size in (root, root / 2**10, float(limits.tiny) * 2**20, float(limits.max) / 8):
+        x = (np.array([3.0, -4.0]) * size).astype(dtype)
+        for order, exact in ((2, math.hypot(*x.tolist())), (3, 91.0 ** (1 / 3) * size)):
+            found = mg.linalg.vector_norm(mg.tensor(x), ord=order)
+            np.testing.assert_allclose(found, exact, rtol=8 * float(limits.eps))
     most = np.array([float(limits.max), 0.0], dtype)
     assert mg.linalg.norm(mg.tensor(most)).numpy() == limits.max
     assert mg.linalg.vector_norm(mg.tensor(most), ord=3).numpy() == limits.max
