@@ -497,6 +497,51 @@ def test_pixels_computed_together_keep_what_is_not_finite_apart(out_channels, wi
     np.testing.assert_allclose(found, expected, 1e-5, 1e-5)
 
 
+@pytest.mark.parametrize(
+    ("channels", "out_channels", "kernel", "stride", "padding", "dilation", "size"),
+    [
+        (6, 16, 5, 1, 0, 1, (14, 14)), (3, 9, 5, 1, 2, 1, (7, 11)), (8, 4, 5, 1, 0, 1, (5, 5)),
+        (5, 3, (2, 7), 2, (1, 3), (2, 1), (12, 10)), (20, 2, 3, 2, 1, 1, (10, 8)),
+        (1, 6, 2, 3, 0, 1, (12, 13)), (2, 33, 3, (1, 2), 1, 1, (6, 9)),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_slopes_spread_over_windows_agree_with_the_definition(
+    channels, out_channels, kernel, stride, padding, dilation, size
+):
+    rng = np.random.default_rng(channels)
+    windows = sliding("test", size, kernel, stride, padding, dilation)
+    w = rng.standard_normal((out_channels, channels, *windows.kernel)).astype(np.float32)
+    g = rng.standard_normal((5, out_channels, *windows.out)).astype(np.float32)
+    pick = rng.standard_normal((5, channels, *size)).astype(np.float32)
+    for value in (None, np.nan, np.inf):
+        if value is not None:
+            g[1, -1, -1, -1], g[3, 0, 0, 0] = value, -value
+        found, expected = (one.conv2d_input_grad(g, w, windows, 1) for one in (current, plain))
+        np.testing.assert_allclose(found, expected, 1e-5, 1e-4)
+        if value is None:  # the adjoint of the convolution
+            there, back = (pick * found).sum(), (g * plain.conv2d(pick, w, None, windows, 1)).sum()
+            np.testing.assert_allclose(there, back, 1e-3)
+
+
+@pytest.mark.parametrize("wide", [*range(1, 22), 26, 33])
+def test_direct_convolution_of_rows_of_any_length_agrees_with_the_definition(wide):
+    rng = np.random.default_rng(wide)
+    stride, dilation = [(1, 1), (2, 1), (1, 2)][wide % 3], [(1, 1), (2, 1), (1, 2)][wide // 3 % 3]
+    size = (39 + wide % 4, (wide - 1) * stride[1] + 2 * dilation[1] - 1)
+    windows = sliding("test", size, 3, stride, 1, dilation)
+    assert windows.out[1] == wide
+    for out_channels in (5, 16, 19):
+        x = rng.standard_normal((2, 3, *size)).astype(np.float32)
+        w = rng.standard_normal((out_channels, 3, 3, 3)).astype(np.float32)
+        g = rng.standard_normal((2, out_channels, *windows.out)).astype(np.float32)
+        for name, arguments in {
+            "conv2d": (x, w, None, windows, 1), "conv2d_weight_grad": (x, g, windows, 1),
+        }.items():  # fmt: skip
+            found, expected = (getattr(one, name)(*arguments) for one in (current, plain))
+            np.testing.assert_allclose(found, expected, 1e-4, 1e-4, err_msg=name)
+
+
 @pytest.mark.parametrize("columns", [1, 3, 10, 16, 17])
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
 def test_sums_of_rows_lose_no_digits(columns, value):

@@ -29,7 +29,7 @@ T = TypeVar("T")
 WORTH_SPLITTING = 4e-4
 #: Who waits so many seconds for a helper waits for other programs, and then does without helpers
 #: for so long.
-LATE, ALONE = 1e-3, 0.1
+LATE, ALONE = 1e-3, 0.03
 #: Up to this many multiplications OpenBLAS uses one thread of itself.
 UNSHARED = 1 << 18
 #: A product is small up to this many multiplications (0.4 ms), and up to so many (some 2 ms) where

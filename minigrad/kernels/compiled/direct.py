@@ -12,10 +12,19 @@ import numpy as np
 
 from minigrad.kernels.compiled.build import compiled, inlined
 from minigrad.kernels.compiled.layout import at
-from minigrad.kernels.compiled.vectors import LANES, clear, copy, load, splat, store, store_first
+from minigrad.kernels.compiled.vectors import (
+    LANES,
+    clear,
+    copy,
+    load,
+    part as part_of,
+    splat,
+    store,
+    store_first,
+)
 
-#: The pixels whose sums are kept in registers, and the places of a window.
-PIXELS, PLACES = 8, 5
+#: The pixels whose sums are kept in registers, where there are fewer, and the places of a window.
+PIXELS, FEWER, PLACES = 8, 5, 5
 #: Rows of outputs after which sums in float32 are added up in float64.
 ROWS = 16
 
@@ -53,13 +62,6 @@ def _take_rows(x, rows, geometry, r, pitch):
 
 
 @inlined
-def _runs(geometry):
-    """How many neighbouring numbers of a row a window takes at a time, and how often."""
-    channels, kw, d2 = geometry[2], geometry[4], geometry[8]
-    return (kw * channels, 1) if d2 == 1 else (channels, kw)
-
-
-@inlined
 def _give(y, i, values, j, count):
     """Copy the first ``count`` numbers of a vector in memory."""
     if count >= LANES:
@@ -91,57 +93,54 @@ def _rows_met(geometry, r):
 
 
 @compiled
-def convolve(x, weight, bias, y, rows, geometry, out_channels, finite, start, stop):
+def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, finite, start, stop):
     """Output rows start to stop.
 
-    ``weight``: (kh * kw * C, O), with O padded to whole vectors, as in ``bias``. ``rows``: scratch
-    memory for the kh padded rows of pixels. ``finite``: whether the weight is, so that rows of
-    nothing but padding need not meet it.
+    ``weight``: (kh * kw * C, O), with O padded to whole vectors, as in ``bias``. ``offsets``: where
+    each place of the window lies in ``rows``, scratch memory for the kh padded rows of pixels.
+    ``finite``: whether the weight is, so that rows of nothing but padding need not meet it.
     """
-    _, _, channels, kh, _, _, s2, _, d2, _, _, _, wide, _ = geometry
+    _, _, channels, kh, _, _, s2, _, _, _, _, _, wide, _ = geometry
     all_channels, pitch = len(bias), len(rows) // kh
-    step = s2 * channels
-    run, times = _runs(geometry)
+    step, run = s2 * channels, len(offsets) // kh
     sums = np.empty(PIXELS * LANES, np.float32)
     clear(rows, 0, len(rows))
     for r in range(start, stop):
         _take_rows(x, rows, geometry, r, pitch)
         low, high = _rows_met(geometry, r) if finite else (0, kh)
-        for j in range(0, wide, PIXELS):
+        j = 0
+        while j < wide:
+            # Nine or ten pixels are two times five: less is computed for nothing than by eights.
+            rest = wide - j
+            pixels = FEWER if rest <= FEWER or PIXELS < rest <= 2 * FEWER else PIXELS
             for o in range(0, all_channels, LANES):
                 b = load(bias, o)
                 a0, a1, a2, a3, a4, a5, a6, a7 = b, b, b, b, b, b, b, b
-                place = o + low * times * run * all_channels
+                place = o + low * run * all_channels
                 target, count = (r * wide + j) * out_channels + o, out_channels - o
-                if wide - j <= PIXELS // 2:
-                    for p in range(low, high):
-                        for q in range(times):
-                            s = p * pitch + j * step + q * d2 * channels
-                            for _ in range(run):
-                                w = load(weight, place)
-                                a0 = a0 + splat(rows[at(s)]) * w
-                                a1 = a1 + splat(rows[at(s + step)]) * w
-                                a2 = a2 + splat(rows[at(s + 2 * step)]) * w
-                                a3 = a3 + splat(rows[at(s + 3 * step)]) * w
-                                s += 1
-                                place += all_channels
+                # One loop over all places: one for each row would be too short to be predicted.
+                if pixels == FEWER:
+                    for k in range(low * run, high * run):
+                        w, s = load(weight, place), offsets[at(k)] + j * step
+                        a0 = a0 + splat(rows[at(s)]) * w
+                        a1 = a1 + splat(rows[at(s + step)]) * w
+                        a2 = a2 + splat(rows[at(s + 2 * step)]) * w
+                        a3 = a3 + splat(rows[at(s + 3 * step)]) * w
+                        a4 = a4 + splat(rows[at(s + 4 * step)]) * w
+                        place += all_channels
                 else:
-                    for p in range(low, high):
-                        for q in range(times):
-                            s = p * pitch + j * step + q * d2 * channels
-                            for _ in range(run):
-                                w = load(weight, place)
-                                a0 = a0 + splat(rows[at(s)]) * w
-                                a1 = a1 + splat(rows[at(s + step)]) * w
-                                a2 = a2 + splat(rows[at(s + 2 * step)]) * w
-                                a3 = a3 + splat(rows[at(s + 3 * step)]) * w
-                                a4 = a4 + splat(rows[at(s + 4 * step)]) * w
-                                a5 = a5 + splat(rows[at(s + 5 * step)]) * w
-                                a6 = a6 + splat(rows[at(s + 6 * step)]) * w
-                                a7 = a7 + splat(rows[at(s + 7 * step)]) * w
-                                s += 1
-                                place += all_channels
-                if wide - j >= PIXELS:
+                    for k in range(low * run, high * run):
+                        w, s = load(weight, place), offsets[at(k)] + j * step
+                        a0 = a0 + splat(rows[at(s)]) * w
+                        a1 = a1 + splat(rows[at(s + step)]) * w
+                        a2 = a2 + splat(rows[at(s + 2 * step)]) * w
+                        a3 = a3 + splat(rows[at(s + 3 * step)]) * w
+                        a4 = a4 + splat(rows[at(s + 4 * step)]) * w
+                        a5 = a5 + splat(rows[at(s + 5 * step)]) * w
+                        a6 = a6 + splat(rows[at(s + 6 * step)]) * w
+                        a7 = a7 + splat(rows[at(s + 7 * step)]) * w
+                        place += all_channels
+                if rest >= PIXELS and pixels == PIXELS:
                     store_first(y, target, a0, count)
                     store_first(y, target + out_channels, a1, count)
                     store_first(y, target + 2 * out_channels, a2, count)
@@ -152,14 +151,16 @@ def convolve(x, weight, bias, y, rows, geometry, out_channels, finite, start, st
                     store_first(y, target + 7 * out_channels, a7, count)
                     continue
                 _keep(sums, a0, a1, a2, a3, a4, a5, a6, a7)
-                for t in range(wide - j):
+                for t in range(min(pixels, rest)):
                     _give(y, target + t * out_channels, sums, t * LANES, count)
+            j += pixels
 
 
 @inlined
-def _add_row(part, rows, offsets, slopes, base, gap, step, wide, all_channels):
-    """Add the products of one row of outputs, whose slopes lie ``gap`` numbers apart."""
-    for o in range(0, all_channels, LANES):
+def _add_products(sums, part, image, offsets, slopes, base, gap, geometry, pitch, tall, channels):
+    """Add the products of ``tall`` rows of outputs, whose slopes lie ``gap`` numbers apart."""
+    step, wide, below = geometry[6] * geometry[2], geometry[12], geometry[5] * pitch
+    for o in range(0, channels, LANES):
         for k in range(0, len(offsets), PLACES):
             s0, s1, s2, s3, s4 = (
                 offsets[k],
@@ -168,52 +169,145 @@ def _add_row(part, rows, offsets, slopes, base, gap, step, wide, all_channels):
                 offsets[k + 3],
                 offsets[k + 4],
             )
-            to = k * all_channels + o
-            a0, a1 = load(part, to), load(part, to + all_channels)
-            a2, a3 = load(part, to + 2 * all_channels), load(part, to + 3 * all_channels)
-            a4 = load(part, to + 4 * all_channels)
-            for j in range(wide):
-                slope = load(slopes, base + j * gap + o)
-                e = j * step
-                a0 = a0 + splat(rows[at(s0 + e)]) * slope
-                a1 = a1 + splat(rows[at(s1 + e)]) * slope
-                a2 = a2 + splat(rows[at(s2 + e)]) * slope
-                a3 = a3 + splat(rows[at(s3 + e)]) * slope
-                a4 = a4 + splat(rows[at(s4 + e)]) * slope
-            store(part, to, a0)
-            store(part, to + all_channels, a1)
-            store(part, to + 2 * all_channels, a2)
-            store(part, to + 3 * all_channels, a3)
-            store(part, to + 4 * all_channels, a4)
+            zero = splat(np.float32(0.0))
+            a0, a1, a2, a3, a4 = zero, zero, zero, zero, zero
+            for i in range(0, tall - 1, 2):  # two rows: a longer loop is predicted better
+                for j in range(wide):
+                    e, f = i * below + j * step, base + (i * wide + j) * gap + o
+                    slope, other = load(slopes, f), load(slopes, f + wide * gap)
+                    a0 = a0 + splat(image[at(s0 + e)]) * slope
+                    a1 = a1 + splat(image[at(s1 + e)]) * slope
+                    a2 = a2 + splat(image[at(s2 + e)]) * slope
+                    a3 = a3 + splat(image[at(s3 + e)]) * slope
+                    a4 = a4 + splat(image[at(s4 + e)]) * slope
+                    e += below
+                    a0 = a0 + splat(image[at(s0 + e)]) * other
+                    a1 = a1 + splat(image[at(s1 + e)]) * other
+                    a2 = a2 + splat(image[at(s2 + e)]) * other
+                    a3 = a3 + splat(image[at(s3 + e)]) * other
+                    a4 = a4 + splat(image[at(s4 + e)]) * other
+            if tall % 2:
+                for j in range(wide):
+                    e, f = (tall - 1) * below + j * step, base + ((tall - 1) * wide + j) * gap + o
+                    slope = load(slopes, f)
+                    a0 = a0 + splat(image[at(s0 + e)]) * slope
+                    a1 = a1 + splat(image[at(s1 + e)]) * slope
+                    a2 = a2 + splat(image[at(s2 + e)]) * slope
+                    a3 = a3 + splat(image[at(s3 + e)]) * slope
+                    a4 = a4 + splat(image[at(s4 + e)]) * slope
+            store(part, 0, a0)
+            store(part, LANES, a1)
+            store(part, 2 * LANES, a2)
+            store(part, 3 * LANES, a3)
+            store(part, 4 * LANES, a4)
+            for m in range(PLACES):
+                for lane in range(LANES):
+                    sums[at((k + m) * channels + o + lane)] += part[at(m * LANES + lane)]
 
 
 @compiled
-def convolve_weight(x, g, offsets, sums, rows, row, geometry, start, stop):
+def convolve_weight(x, g, offsets, sums, image, slopes, geometry, start, stop):
     """Add the products of output rows start to stop to ``sums``: (places, O), both padded.
 
-    ``offsets``: where each place of the window lies in ``rows``. ``row``: scratch memory for the
-    last row of g, where the channels are padded to whole vectors. In the other rows, what belongs
-    to the next pixel is added to sums that nobody reads.
+    ``image``: scratch memory for the padded rows of pixels that up to ROWS rows of outputs meet.
+    ``offsets``: where each place of the window lies in it. ``slopes``: scratch memory for the last
+    rows of g, where the channels are padded to whole vectors. In the other rows, what belongs to
+    the next pixel is added to sums that nobody reads.
     """
-    _, _, channels, kh, _, _, s2, _, _, _, _, _, wide, _ = geometry
-    out_channels, all_channels = g.shape[1], row.shape[1]
-    pitch, step, places = len(rows) // kh, s2 * channels, len(offsets)
-    slopes, flat_g = row.reshape(-1), g.reshape(-1)
-    part = np.zeros(places * all_channels, np.float32)
-    clear(rows, 0, len(rows))
-    for r in range(start, stop):
-        _take_rows(x, rows, geometry, r, pitch)
+    height, width, channels, kh, _, s1, _, d1, _, top, left, tall, wide, _ = geometry
+    out_channels, all_channels = g.shape[1], slopes.shape[1]
+    pitch = len(image) // ((ROWS - 1) * s1 + (kh - 1) * d1 + 1)
+    flat_slopes, flat_g = slopes.reshape(-1), g.reshape(-1)
+    part = np.empty(PLACES * LANES, np.float32)
+    clear(image, 0, len(image))
+    first = min(left * channels, pitch)
+    count = min(width * channels, pitch - first)
+    r = start
+    while r < stop:
+        n, i = r // tall, r % tall
+        many = min(ROWS, stop - r, tall - i)
+        for p in range((many - 1) * s1 + (kh - 1) * d1 + 1):
+            y = i * s1 - top + p
+            if 0 <= y < height:
+                copy(image, p * pitch + first, x, (n * height + y) * width * channels, count)
+            else:
+                clear(image, p * pitch + first, count)
         base = r * wide * out_channels
-        if base + (wide - 1) * out_channels + all_channels <= len(flat_g):
-            _add_row(part, rows, offsets, flat_g, base, out_channels, step, wide, all_channels)
+        if base + (many * wide - 1) * out_channels + all_channels <= len(flat_g):
+            _add_products(
+                sums, part, image, offsets, flat_g, base, out_channels, geometry, pitch, many,
+                all_channels,
+            )  # fmt: skip
         else:
-            for j in range(wide):
-                copy(slopes, j * all_channels, flat_g, base + j * out_channels, out_channels)
-            _add_row(part, rows, offsets, slopes, 0, all_channels, step, wide, all_channels)
-        if (r - start) % ROWS == ROWS - 1 or r == stop - 1:
-            for e in range(len(part)):
-                sums[e] += part[e]
-                part[e] = 0.0
+            for j in range(many * wide):
+                copy(flat_slopes, j * all_channels, flat_g, base + j * out_channels, out_channels)
+            _add_products(
+                sums, part, image, offsets, flat_slopes, 0, all_channels, geometry, pitch, many,
+                all_channels,
+            )  # fmt: skip
+        r += many
+
+
+@inlined
+def _add_part(image, i, value, count):
+    """Add the first numbers of a vector to memory."""
+    store(image, i, load(image, i) + part_of(value, 0, count))
+
+
+@compiled
+def convolve_back(g, weight, x, targets, image, geometry, out_channels, start, stop):
+    """The gradient by x of images start to stop: each slope is spread over its window.
+
+    ``weight``: (O, places, 16), the vectors of a window, row by row. ``targets``: where each of
+    them is added to in ``image``, scratch memory for one padded image, and how many of its numbers
+    count. Two pixels, half a row apart, share what is read of the weight.
+    """
+    height, width, channels, kh, _, s1, s2, d1, _, top, left, tall, wide, _ = geometry
+    reach = (tall - 1) * s1 + (kh - 1) * d1 + 1
+    pitch, step, row = len(image) // reach, s2 * channels, width * channels
+    gap, half = len(targets) * LANES, (wide + 1) // 2
+    zero = splat(np.float32(0.0))
+    for n in range(start, stop):
+        clear(image, 0, len(image))
+        for i in range(tall):
+            for j in range(half):
+                other = half if j + half < wide else 0  # 0: there is none, in an odd row
+                s = ((n * tall + i) * wide + j) * out_channels
+                t = s + other * out_channels
+                for k in range(0, len(targets), PLACES):
+                    a0, a1, a2, a3, a4 = zero, zero, zero, zero, zero
+                    b0, b1, b2, b3, b4 = zero, zero, zero, zero, zero
+                    place = k * LANES
+                    for o in range(out_channels):
+                        a, b = splat(g[at(s + o)]), splat(g[at(t + o)])
+                        w0, w1 = load(weight, place), load(weight, place + LANES)
+                        w2, w3 = load(weight, place + 2 * LANES), load(weight, place + 3 * LANES)
+                        w4 = load(weight, place + 4 * LANES)
+                        a0, b0 = a0 + a * w0, b0 + b * w0
+                        a1, b1 = a1 + a * w1, b1 + b * w1
+                        a2, b2 = a2 + a * w2, b2 + b * w2
+                        a3, b3 = a3 + a * w3, b3 + b * w3
+                        a4, b4 = a4 + a * w4, b4 + b * w4
+                        place += gap
+                    e = i * s1 * pitch + j * step
+                    _add_part(image, targets[k, 0] + e, a0, targets[k, 1])
+                    _add_part(image, targets[k + 1, 0] + e, a1, targets[k + 1, 1])
+                    _add_part(image, targets[k + 2, 0] + e, a2, targets[k + 2, 1])
+                    _add_part(image, targets[k + 3, 0] + e, a3, targets[k + 3, 1])
+                    _add_part(image, targets[k + 4, 0] + e, a4, targets[k + 4, 1])
+                    if other:
+                        e += other * step
+                        _add_part(image, targets[k, 0] + e, b0, targets[k, 1])
+                        _add_part(image, targets[k + 1, 0] + e, b1, targets[k + 1, 1])
+                        _add_part(image, targets[k + 2, 0] + e, b2, targets[k + 2, 1])
+                        _add_part(image, targets[k + 3, 0] + e, b3, targets[k + 3, 1])
+                        _add_part(image, targets[k + 4, 0] + e, b4, targets[k + 4, 1])
+        for y in range(height):
+            to = (n * height + y) * row
+            if y + top < reach:
+                copy(x, to, image, (y + top) * pitch + left * channels, row)
+            else:
+                clear(x, to, row)
 
 
 @compiled
