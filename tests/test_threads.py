@@ -168,13 +168,13 @@ def test_who_waits_for_others_works_alone_for_a_while(helpers, monkeypatch):
 
 def test_helpers_keep_off_the_processor_of_who_calls(helpers, monkeypatch):
     allowed = []
-    monkeypatch.setattr(helpers, "avoided", -1)
+    monkeypatch.setattr(threads, "_processor", lambda: -1)  # a system that does not tell
     monkeypatch.setattr(threads.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
     monkeypatch.setattr(
         threads.os, "sched_setaffinity", lambda i, to: allowed.append((i, to)), raising=False
     )
     each(lambda _: None, 3)
-    del allowed[:]
+    assert allowed == []
     numbers = [thread.native_id for thread in helpers.threads]
     for processor, to in [(1, {0}), (1, None), (0, {1}), (-1, None), (1, {0})]:
         monkeypatch.setattr(threads, "_processor", lambda processor=processor: processor)
@@ -192,6 +192,29 @@ def test_helpers_keep_off_the_processor_of_who_calls(helpers, monkeypatch):
     monkeypatch.setattr(threads, "_processor", lambda: 1)
     monkeypatch.setattr(threads.os, "sched_setaffinity", refuse, raising=False)
     each(lambda _: None, 3)
+
+
+def test_helpers_end_when_they_are_told_to_and_start_again(helpers):
+    each(lambda _: None, 3)
+    before = [*helpers.threads]
+    helpers.stop()
+    assert not any(thread.is_alive() for thread in before)
+    together = threading.Barrier(3)
+    each(lambda _: together.wait(60), 3)
+    assert len(helpers.threads) == 2
+
+
+def test_work_is_done_where_no_thread_can_be_started(helpers, monkeypatch):
+    helpers.stop()
+
+    def refuse(_):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    seen = []
+    each(seen.append, 5)
+    assert seen == [*range(5)]
+    assert not helpers.threads
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -6,6 +6,7 @@ little more than half of the time, when BLAS itself keeps to one thread meanwhil
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import itertools
 import os
@@ -56,14 +57,14 @@ class _Job(Generic[T]):
 
     def run(self, helpers: int) -> None:
         """Do everything, with so many helpers."""
-        error, start = None, time.perf_counter()
-        end = start
+        start = time.perf_counter()
         if start < _helpers.resting_until:
             self._take()
             return
+        error, end = None, start
         self.places.extend([None] * helpers)
-        _helpers.call(self, helpers)
         try:
+            _helpers.call(self, helpers)
             self._take()
         finally:
             end = time.perf_counter()
@@ -126,7 +127,7 @@ class _Helpers:
     """Threads that help whoever calls; they start when they are first needed."""
 
     def __init__(self) -> None:
-        self.calls: SimpleQueue[tuple[Context, _Job[Any]]] = SimpleQueue()
+        self.calls: SimpleQueue[tuple[Context, _Job[Any]] | None] = SimpleQueue()
         self.bell = np.zeros(1, np.int64)
         self.threads: list[threading.Thread] = []
         self.lock = threading.Lock()
@@ -144,11 +145,22 @@ class _Helpers:
             self.calls.put((copy_context(), job))
         self.bell[0] += 1
 
+    def stop(self) -> None:
+        """Let all of them end, after what they do now."""
+        with self.lock:
+            for _ in self.threads:
+                self.calls.put(None)
+            for thread in self.threads:
+                thread.join()
+            self.threads.clear()
+
     def _start(self, count: int) -> None:
-        while len(self.threads) < count:
-            name = f"minigrad_{len(self.threads)}"
-            self.threads.append(threading.Thread(target=self._stand_by, name=name, daemon=True))
-            self.threads[-1].start()
+        with suppress(RuntimeError):  # there may be no new threads: then work is done without
+            while len(self.threads) < count:
+                name = f"minigrad_{len(self.threads)}"
+                thread = threading.Thread(target=self._stand_by, name=name, daemon=True)
+                thread.start()
+                self.threads.append(thread)
 
     def _avoid(self, processor: int) -> None:
         """Keep all of them off the processor of the thread that calls.
@@ -162,17 +174,24 @@ class _Helpers:
         if elsewhere:
             for thread in self.threads:
                 with suppress(OSError):  # where processors are taken away meanwhile
-                    os.sched_setaffinity(thread.native_id or 0, elsewhere)
+                    if thread.native_id:
+                        os.sched_setaffinity(thread.native_id, elsewhere)
 
     def _stand_by(self) -> None:
-        while True:
-            context, job = self.calls.get()
+        while call := self.calls.get():
+            context, job = call
             context.run(job.help)
-            del context, job  # and what it worked on
+            del call, context, job  # and what it worked on
             _linger(self.bell, self.calls)
 
 
 _helpers = _Helpers()
+
+
+@atexit.register
+def _stop() -> None:
+    """None of them may look out any more when the interpreter goes."""
+    _helpers.stop()
 
 
 def _after_fork() -> None:
