@@ -291,11 +291,8 @@ def test_convolutions_of_one_image_and_one_signal(groups):
         )
         windows = np.lib.stride_tricks.sliding_window_view(x, w.shape[2:], axis=(1, 2)[:axes])
         per = 4 // groups
-        for call in (
-            lambda t: conv(t(x), t(w), groups=groups),
-            lambda t: conv(t(x[None]), t(w), groups=groups)[0],
-        ):
-            found = call(mg.tensor).numpy()
+        one, many = (conv(mg.tensor(a), mg.tensor(w), groups=groups) for a in (x, x[None]))
+        for found in (one.numpy(), many.numpy()[0]):
             for o in range(4):
                 mine = windows[o // per * per : o // per * per + per]
                 product = mine * w[o].reshape(per, *(1,) * axes, *w.shape[2:])
