@@ -743,3 +743,28 @@ def test_the_slope_of_prelu_at_zero_is_the_weight_in_every_order():
     assert (dx.item(), dw.item()) == (0.25, 0.0)
     assert outer.gradient(dx, w).item() == 1.0
     assert outer.gradient(dw, x).item() == 1.0
+
+
+def test_what_is_inserted_takes_the_dtype_of_the_array():
+    x = mg.tensor(np.array([1.0, 2.0], np.float32))
+    for values in (np.array([0.5]), np.array([3]), np.float64(0.5), mg.tensor(np.array([2.0]))):
+        assert mg.insert(x, 1, values).dtype == np.float32
+    whole = mg.insert(mg.tensor(np.array([1, 2])), 1, 7)
+    assert whole.dtype == np.int64
+    assert whole.tolist() == [1, 7, 2]
+
+
+def test_results_without_axes_are_arrays_and_what_is_kept_is_a_copy():
+    x = mg.tensor(np.array(2.0), requires_grad=True)
+    plain = mg.tensor(np.array(2.0))
+    for t in (x, plain):
+        for y in (t * 3.0, 3.0 - t, t * t, -t, mg.exp(t), mg.sum(t)):
+            assert type(y._data) is np.ndarray
+            assert y.shape == ()
+    for call in (lambda a, t: t * a, lambda a, t: a * t, lambda a, t: mg.arctan2(a, t)):
+        t, a = mg.tensor([2.0, 3.0], requires_grad=True), np.array([5.0, 7.0], np.float32)
+        y, expected = call(a, t), mg.tensor([2.0, 3.0], requires_grad=True)
+        call(a.copy(), expected).sum().backward()
+        a[:] = 0.0
+        y.sum().backward()
+        np.testing.assert_array_equal(t.grad, expected.grad)

@@ -125,3 +125,27 @@ def test_without_degrees_of_freedom_the_gradient_is_nan(name):
             warnings.simplefilter("ignore")
             getattr(mg, name)(x, ddof=ddof).backward()
         assert np.isnan(x.grad.numpy()).all(), ddof
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, where nothing is left
+@pytest.mark.parametrize("name", ["var", "std"])
+def test_chosen_elements_without_degrees_of_freedom_are_numpys(name):
+    for ddof in (0, 1, 1.5, 2, 2.5, 3, 4):
+        for axis in (0, 1, None):
+            found = getattr(mg, name)(mg.tensor(X), axis=axis, ddof=ddof, where=MASK)
+            expected = getattr(np, name)(X, axis=axis, ddof=ddof, where=MASK)
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1, -2, (0, 1), (-1, -2), None])
+def test_products_with_a_zero_among_the_factors(axis):
+    x = np.array([[2.0, 0.0, 3.0], [1.5, 4.0, 0.0]])
+    t = mg.tensor(x, requires_grad=True)
+    mg.prod(t, axis=axis).sum().backward()
+    for place in np.ndindex(x.shape):
+        ends = []
+        for step in (1.0, -1.0):
+            moved = x.copy()
+            moved[place] += step
+            ends.append(np.prod(moved, axis=axis).sum())
+        np.testing.assert_allclose(t.grad.numpy()[place], (ends[0] - ends[1]) / 2)

@@ -150,6 +150,7 @@ def test_the_short_paths_keep_what_the_long_one_does(name):
     if op.arity > 2:
         return
     fresh = Operator(op.name, op.forward, op.rules, op.params, vjp_all=op.vjp_all)
+    assert fresh.rules_for_one == (len(op.rules) == 1 and None not in op.rules)
     which = {"saves_x": (True, False), "saves_y": (False, True), "saves_both": (True, True)}
     for attribute, tracked in which.items():
         if op.arity == 2 or attribute == "saves_x":

@@ -124,9 +124,9 @@ def _variance_of_chosen(
     a, mask = _chosen(a, where, 0)
     centre = _mean_of_chosen(None, a, axis, True, where=where)
     squares = np.where(mask, np.square(a - centre), 0.0)
-    count = np.sum(mask, axis=axis, keepdims=keepdims) - ddof
-    count = np.where(count > 0, count, math.nan).astype(squares.dtype)
-    return np.sum(squares, axis=axis, keepdims=keepdims) / count
+    count = np.maximum(np.sum(mask, axis=axis, keepdims=keepdims) - ddof, 0).astype(squares.dtype)
+    with np.errstate(invalid="ignore", divide="ignore"):  # of nothing, NaN
+        return np.sum(squares, axis=axis, keepdims=keepdims) / count
 
 
 def _deviation_of_chosen(reduce: Any, a: Any, *args: Any, where: Any = True, **kwargs: Any) -> Any:
