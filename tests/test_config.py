@@ -79,6 +79,26 @@ def test_a_blas_other_than_openblas_is_asked_through_threadpoolctl(monkeypatch):
     assert other.seen == [4, 1, 4]
 
 
+def test_an_interrupt_on_the_way_in_puts_the_threads_of_blas_back(monkeypatch):
+    class Interrupted:
+        ends = 0
+
+        def __enter__(self):
+            pass
+
+        def __exit__(self, *_):
+            self.ends += 1
+            if self.ends == 1:
+                raise KeyboardInterrupt
+
+    other = OtherBlas()
+    monkeypatch.setattr(blas, "_library", lambda: other)
+    monkeypatch.setattr(blas, "_lock", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        blas.one_thread().__enter__()
+    assert (blas.threads(), blas._inside) == (4, 0)
+
+
 needs_known_blas = pytest.mark.skipif(
     blas.threads() is None, reason="threadpoolctl does not know this BLAS"
 )

@@ -629,6 +629,31 @@ def test_a_linear_layer_in_pieces_agrees_with_its_definition(dtype, bias, monkey
     assert pieces[1:] == [0, 0], "a small product, and a dtype that BLAS does not know"
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("rows", "pieces"), [(100, [34, 34, 32]), (78, [39, 39]), (40, [20, 20]), (39, [])]
+)
+def test_a_product_in_pieces_agrees_with_its_definition(rows, pieces, dtype, monkeypatch):
+    monkeypatch.setattr(kernels_linear, "multiplies_unpacked", lambda: True)
+    draw = Draw([0], dtype)
+    a, b = draw.array(32, rows).T, np.ascontiguousarray(draw.array(32, 784))
+    seen, multiply = [], np.matmul
+
+    def counted(x, y, out):
+        seen.append(len(x))
+        return multiply(x, y, out=out)
+
+    monkeypatch.setattr(np, "matmul", counted)
+    found = current.product(a, b)
+    monkeypatch.undo()
+    assert seen == pieces
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found, plain.product(a, b), 1e-5, 1e-5)
+    flat = np.ascontiguousarray(draw.array(16, 5000))
+    assert not kernels_linear._rows_at_once(flat.T[:30], flat, 30 * 16 * 5000), "12 rows do not pay"
+    assert not kernels_linear._rows_at_once(a.astype("f2"), b.astype("f2"), 2_000_000)
+
+
 def test_small_products_leave_the_threads_of_blas_asleep(monkeypatch):
     asked = []
 

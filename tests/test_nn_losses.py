@@ -1,5 +1,9 @@
 """Losses: against PyTorch, at extreme inputs, and what they refuse."""
 
+import gc
+import threading
+import weakref
+
 import numpy as np
 import pytest
 
@@ -286,3 +290,38 @@ def test_a_vector_of_zeros_has_no_angle_with_another():
     for pair in ((zeros, ones), (ones, zeros), (zeros, zeros)):
         assert F.cosine_embedding_loss(*pair, np.array([1])).item() == 1.0
         assert F.cosine_embedding_loss(*pair, np.array([-1])).item() == 0.0
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_losses_taken_before_a_gradient_leave_it_alone(reduction):
+    """What a loss keeps for its gradient belongs to its own logits, in its own thread."""
+    rng = np.random.default_rng(0)
+    labels = [rng.integers(0, 4, 5) for _ in range(3)]
+    logits = [mg.tensor(rng.standard_normal((5, 4)), requires_grad=True) for _ in labels]
+
+    def loss(i):
+        return F.cross_entropy(logits[i], mg.tensor(labels[i]), reduction=reduction).sum()
+
+    losses = [loss(i) for i in range(2)]
+    thread = threading.Thread(target=lambda: losses.append(loss(2)))
+    thread.start()
+    thread.join()
+    other = F.cross_entropy(logits[1], mg.tensor(labels[0])).sum()  # of the same logits
+    for one in (*losses, other):
+        one.backward()
+    share = 5.0 if reduction == "mean" else 1.0
+    for i, x in enumerate(logits):
+        e = np.exp(x.numpy())
+        expected = (e / e.sum(1, keepdims=True) - np.eye(4)[labels[i]]) / share
+        if i == 1:
+            expected += (e / e.sum(1, keepdims=True) - np.eye(4)[labels[0]]) / 5.0
+        np.testing.assert_allclose(x.grad.numpy(), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_a_loss_keeps_its_logits_no_longer_than_they_live():
+    x = mg.tensor(np.zeros((3, 4)), requires_grad=True) * 2.0
+    logits = weakref.ref(x._data)
+    F.cross_entropy(x, mg.tensor([0, 1, 2])).item()
+    del x
+    gc.collect()
+    assert logits() is None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from operator import attrgetter
 from typing import Any, Protocol, TypeAlias
@@ -27,8 +27,6 @@ from minigrad.operators.indexing import Placed
 InTape: TypeAlias = Callable[[Node], bool]
 #: Makes a tensor of an array and its node.
 MakeTensor: TypeAlias = Callable[[Any, Node | None], Any]
-#: Applies the rules of a node: pairs of an edge and its cotangent.
-Vjps: TypeAlias = Callable[[Node, Edges, Any], Iterable[tuple[tuple[int, Node], Any]]]
 by_number = attrgetter("number")
 
 
@@ -80,43 +78,66 @@ def backward(
     the memory. ``reducers``: who may replace the gradients of leaves; see :class:`Reducer`.
     """
     keep_freed()
-    order = reachable([node for node, _ in seeds], in_tape)
-    ends = set(_trainable(order) if sources is None else sources)
+    order = reachable(dict(seeds), in_tape)
+    ends: set[Node] = (
+        {n for n in order if type(n) is Leaf and n.trainable} if sources is None else {*sources}
+    )
     needed = edges_towards(ends, order, in_tape)
-    grads = Accumulator(ends, recorded=tensor is not None)
+    grads = Accumulator(recorded=tensor is not None)
     for node, g in seeds:
         if node in needed or node in ends:
             grads.add(node, g)
-    hook = STATE.get().hook
+    sums, state = grads.sums, STATE.get()
+    hook = state.hook
     several = bool(seeds) and isinstance(seeds[0][1], Rows)
-    vjps = _vjps(hook, _apply_to_rows if several else _apply_rules, tensor, release)
-    taking_part = [r for ref in reducers if (r := ref()) is not None] if reducers else ()
+    apply: ApplyRules = _apply_to_rows if several else _apply_rules
+    if hook is not None:
+        apply = partial(hook.backward, partial(_apply_in_full, apply))
+    taking_part = [r for ref in reducers if (r := ref()) is not None] if reducers else []
+    tell = None
     if taking_part:
         how = {"accumulate": sources is None, "recorded": tensor is not None}
         wanted = {leaf: r for r in taking_part for leaf in r.begin(ends, **how)}
-        vjps = _telling(wanted, vjps, needed, grads.sums)
+        tell = _telling(wanted, needed, sums)
     lends = tensor is None and hook is None and not several and not taking_part
-    h = None
+    h = found = None
     try:
         for node in reversed(needed):
-            g = grads.pop(node)
+            # Complete by now. That of a source stays where it is, because it is a result.
+            g = sums.get(node) if node in ends else sums.pop(node, None)
             if g is None:
                 continue
             if lends and g.nbytes >= lent.LARGE:
-                h = None  # which may be g
+                h = found = None  # which may hold g
                 lent.lend(g)
-            for (_, parent), h in vjps(node, needed[node], g):
+            if tensor is not None:
+                # Whoever draws the history can then tell derivatives from what the user computed.
+                STATE.set(state.replace(scope=Scope.of(node.scope).gradient()))
+            edges = needed[node]
+            found = zip(edges, apply(node, edges, g, tensor), strict=True)
+            if release:
+                node.saved = FREED
+            for (_, parent), h in found:
                 if h is not None:
-                    grads.add(parent, match_input(h, parent, node))
+                    if h.shape != parent.shape or h.dtype != parent.dtype:
+                        h = match_input(h, parent, node)
+                    if parent in sums or type(h) is Placed:
+                        grads.add(parent, h)
+                    else:  # the first to come, as most are: a call less for each
+                        sums[parent] = h
+            if tell is not None:
+                tell(edges)
     finally:
         lent.lend(None)
     if hook is not None:
-        _show_ends(hook, grads.sums, needed, tensor)
+        _show_ends(hook, sums, needed, tensor)
     for reducer in taking_part:
-        reducer.finish(grads.sums)
+        reducer.finish(sums)
     if release:
-        _free(order, in_tape)
-    return grads.sums
+        for node in order:  # also those that no cotangent has reached
+            if node.parents and (in_tape is None or in_tape(node)):
+                node.saved = FREED
+    return sums
 
 
 def reachable(roots: Iterable[Node], in_tape: InTape | None = None) -> list[Node]:
@@ -132,36 +153,34 @@ def reachable(roots: Iterable[Node], in_tape: InTape | None = None) -> list[Node
             for parent in node.parents:
                 if parent is not None and parent not in seen:
                     seen.add(parent)
-                    stack.append(parent)
+                    if parent.parents:
+                        stack.append(parent)
     return sorted(seen, key=by_number)
 
 
 def edges_towards(
     sources: set[Node], order: list[Node], in_tape: InTape | None
-) -> dict[Node, Edges]:
+) -> dict[Node, list[tuple[int, Node]]]:
     """For each node that was made from a source, the inputs that lead to a source."""
     leading = set(sources)
-    needed: dict[Node, Edges] = {}
+    needed: dict[Node, list[tuple[int, Node]]] = {}
     for node in order:
         if node.parents and (in_tape is None or in_tape(node)):
-            edges = [(i, p) for i, p in enumerate(node.parents) if p is not None and p in leading]
-            if edges:
+            for i, parent in enumerate(node.parents):
+                if parent is not None and parent in leading:
+                    needed.setdefault(node, []).append((i, parent))
+            if node in needed:
                 leading.add(node)
-                needed[node] = edges
     return needed
 
 
 class Accumulator:
-    """Adds up the cotangents of each node: in place, where this pass has made the array itself.
+    """Adds up the cotangents of each node: in place, where this pass has made the array itself."""
 
-    Once every other node has been popped, ``sums`` holds the cotangents of the sources.
-    """
+    __slots__ = ("_recorded", "_writable", "sums")
 
-    __slots__ = ("_recorded", "_sources", "_writable", "sums")
-
-    def __init__(self, sources: set[Node], recorded: bool) -> None:
+    def __init__(self, recorded: bool) -> None:
         self.sums: dict[Node, Any] = {}
-        self._sources = sources
         self._recorded = recorded
         self._writable: set[Node] = set()
 
@@ -187,55 +206,29 @@ class Accumulator:
             self._writable.add(node)
         self.sums[node] = g.added_to(before)
 
-    def pop(self, node: Node) -> Any:
-        """The complete cotangent of this node, or None. That of a source stays here."""
-        return self.sums.get(node) if node in self._sources else self.sums.pop(node, None)
-
-
-def _vjps(hook: Hook | None, apply: ApplyRules, tensor: MakeTensor | None, release: bool) -> Vjps:
-    """The function that applies the rules of a node: pairs of an edge and its cotangent.
-
-    Around the rules it calls the hooks, sets the scope of a recorded pass, and releases the node.
-    """
-    state = STATE.get()
-    if hook is not None:
-        apply = partial(hook.backward, partial(_apply_in_full, apply))
-
-    def vjps(node: Node, edges: Edges, g: Any) -> Iterable[tuple[tuple[int, Node], Any]]:
-        if tensor is not None:
-            # Whoever draws the history can then tell derivatives from what the user computed.
-            STATE.set(state.replace(scope=Scope.of(node.scope).gradient()))
-        found = apply(node, edges, g, tensor)
-        if release:
-            node.saved = FREED
-        return zip(edges, found, strict=True)
-
-    return vjps
-
 
 def _telling(
-    wanted: dict[Node, Reducer], vjps: Vjps, needed: dict[Node, Edges], sums: dict[Node, Any]
-) -> Vjps:
-    """``vjps`` that tells the reducers which gradients are complete.
+    wanted: dict[Node, Reducer], needed: Mapping[Node, Edges], sums: dict[Node, Any]
+) -> Callable[[Edges], None]:
+    """What tells the reducers which gradients are complete, after the rules of each node.
 
     A gradient is complete when the rules of all nodes that use the leaf have run. If one of those
     has no cotangent, its rules do not run, and the reducer finds the gradient at the end.
     """
     uses = Counter(p for edges in needed.values() for _, p in edges if p in wanted)
 
-    def telling(node: Node, edges: Edges, g: Any) -> Iterable[tuple[tuple[int, Node], Any]]:
-        yield from vjps(node, edges, g)
+    def tell(edges: Edges) -> None:
         for _, parent in edges:
             if parent in uses:
                 uses[parent] -= 1
                 if not uses[parent] and parent in sums:
                     wanted[parent].ready(parent, sums[parent])
 
-    return telling
+    return tell
 
 
 def _show_ends(
-    hook: Hook, sums: dict[Node, Any], needed: dict[Node, Edges], tensor: MakeTensor | None
+    hook: Hook, sums: dict[Node, Any], needed: Mapping[Node, Edges], tensor: MakeTensor | None
 ) -> None:
     """Call the hooks for the cotangents of leaves as well, although leaves have no rules."""
     for node, g in sums.items():
@@ -353,14 +346,3 @@ def _out_of_date(node: Node, leaf: Leaf) -> str:
         f"old and new values. Take the gradient before the update, or compute the value again "
         f"after it"
     )
-
-
-def _trainable(nodes: list[Node]) -> list[Node]:
-    return [n for n in nodes if type(n) is Leaf and n.trainable]
-
-
-def _free(order: list[Node], in_tape: InTape | None) -> None:
-    """Drop what nodes saved, also those that no cotangent has reached."""
-    for node in order:
-        if node.parents and (in_tape is None or in_tape(node)):
-            node.saved = FREED

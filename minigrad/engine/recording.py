@@ -61,19 +61,21 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
     """
     arrays: list[Any] = []
     parents: list[Node | None] = []
-    tracked = concrete = foreign = False
+    which: list[bool] = []
+    concrete = foreign = False
     for x in inputs:
         if isinstance(x, Tensor):
             arrays.append(x._data)
             parents.append(x._node)
             concrete = True
-            if x._node is not None:
-                tracked = True
+            which.append(x._node is not None)
         else:
             arrays.append(x)
             parents.append(None)
+            which.append(False)
             if x is not None or op.variadic or len(arrays) == 1:
                 foreign = True
+    tracked = True in which
     try:
         if foreign:
             if Rows in map(type, arrays):  # a rule calls an operator on its cotangents
@@ -92,7 +94,8 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
     if not tracked:
         return constant(op, parents, arrays, metadata, value, state)
     if state.recording and value.dtype.kind == "f":
-        saves = op.saves(tuple([n is not None for n in parents]))
+        inputs_tracked = tuple(which)
+        saves = op._saves.get(inputs_tracked) or op.saves(inputs_tracked)
         if saves:
             saved = _save(saves, value, inputs, arrays, parents)
             return attach(op, tuple(parents), saved, arrays, metadata, value, state)

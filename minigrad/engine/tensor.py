@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 Number: TypeAlias = bool | int | float
 ArrayLike: TypeAlias = "Tensor | NDArray[Any] | np.generic | Number | list[Any] | tuple[Any, ...]"
 ndarray = np.ndarray
+_new = object.__new__
 #: Under this key, a deep copy notes the leaves that it has copied and the histories that it shares.
 DEEPCOPY = "minigrad.Tensor"
 #: The kinds of dtypes that a tensor may have: floats, integers, booleans, complex numbers.
@@ -360,7 +361,7 @@ class Tensor(ArrayMethods):
     def _seed(self, gradient: ArrayLike | None) -> Tensor:
         """The cotangent to start from, checked."""
         if gradient is None:
-            if self.size != 1:
+            if self._data.size != 1:
                 raise RuntimeError(
                     f"backward: expected one element, got shape {self.shape}. Reduce it first, "
                     f"e.g. y.sum().backward(), or give the cotangent: "
@@ -564,10 +565,8 @@ _NO_OTHERS = _holders(np.empty(2)[:])
 
 
 def _is_alone(array: Any) -> bool:
-    """Whether no other array reaches this one's memory, its own or the whole of its base's."""
+    """Whether no other array reaches the memory of this view, the whole of its base's."""
     base = array.base
-    if base is None:
-        return True
     whole = type(base) is ndarray and base.flags.owndata and base.size == array.size
     del base
     return whole and _holders(array) == _NO_OTHERS
@@ -603,9 +602,10 @@ def gradients(
             continue
         else:
             array = g.stack if isinstance(g, Rows) else np.asarray(g)
-        if id(array) in given or not _is_alone(array):
+        if id(array) in given or not (array.base is None or _is_alone(array)):
             # Of a transposed gradient in its own order: a fifth of the time.
             array = array.copy("K")
         given.add(id(array))
-        result[node] = Tensor(array, None)
+        result[node] = made = _new(Tensor)
+        made._data, made._node = array, None
     return result

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +21,8 @@ from minigrad.kernels.threads import run
 
 #: The elements of the rows that one thread does at once.
 PIECE = 1 << 17
+#: Up to this many, the exponentials of a value are kept for its gradient.
+FEW = 1 << 14
 #: What the methods of arrays call: for 32 rows of 10 they would take half as long again.
 _add_up: Any = np.add.reduce
 _largest: Any = np.maximum.reduce
@@ -160,23 +164,50 @@ def cross_entropy(logits: Any, labels: Any) -> Any:
     """``plain_cross_entropy``."""
     if not logits.size:
         return plain_cross_entropy(logits, labels)
+    if logits.size <= FEW:
+        e, sums, losses = _exponentials(logits, labels)
+        _latest.kept = weakref.ref(logits), e, sums
+        return losses
     losses = np.empty(len(labels), logits.dtype)
 
     def work(some: slice) -> None:
-        part, which = logits[some], labels[some]
-        shifted = part - _largest(part, 1, None, None, True)
-        own = shifted[_numbers(len(which)), which]
-        np.exp(shifted, out=shifted)
-        np.subtract(np.log(_add_up(shifted, 1)), own, out=losses[some])
+        losses[some] = _exponentials(logits[some], labels[some])[2]
 
     _by_rows(work, logits)
     return losses
+
+
+def _exponentials(logits: Any, labels: Any) -> tuple[Any, Any, Any]:
+    """Those of the logits, but for a factor in each row, their sums, and the losses."""
+    shifted = logits - _largest(logits, 1, None, None, True)
+    own = shifted[_numbers(len(labels)), labels]
+    np.exp(shifted, out=shifted)
+    sums = _add_up(shifted, 1)
+    return shifted, sums, np.log(sums) - own
+
+
+class _Latest(threading.local):
+    """The logits, exponentials and sums of the last few whose loss this thread computed.
+
+    As a rule their gradient comes next, and then takes 5 us instead of 11 for 32 rows of 10. An
+    array does not change between a value and its gradient.
+    """
+
+    kept: tuple[Any, Any, Any] = (lambda: None, None, None)
+
+
+_latest = _Latest()
 
 
 def cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
     """``plain_cross_entropy_grad``."""
     if not logits.size or g.dtype != logits.dtype:
         return plain_cross_entropy_grad(g, logits, labels)
+    latest, e, sums = _latest.kept
+    if latest() is logits:
+        ans = e * (g / sums)[:, None]
+        ans[_numbers(len(labels)), labels] -= g
+        return ans
     by_x = np.empty(logits.shape, logits.dtype)
 
     def work(some: slice) -> None:

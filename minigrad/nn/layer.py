@@ -95,8 +95,9 @@ class OfImages(FunctionLayer):
 
 def from_integers(x: ArrayLike, weight: Tensor) -> Tensor:
     """Integers, such as pixels, in the dtype of the weight: NumPy would make them float64."""
-    try:
-        x = as_tensor(x)
-    except (TypeError, ValueError):
-        return x  # type: ignore[return-value]  # the function says what is wrong with it
+    if not isinstance(x, Tensor):
+        try:
+            x = as_tensor(x)
+        except (TypeError, ValueError):
+            return x  # type: ignore[return-value]  # the function says what is wrong with it
     return x.astype(weight._data.dtype) if x._data.dtype.kind in "iub" else x

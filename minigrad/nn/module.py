@@ -29,6 +29,7 @@ from minigrad.lazy import load_late
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 #: The lines whose float64 inputs have been warned of.
 _WARNED: set[Any] = set()
+_new = object.__new__
 
 PreHook = Callable[["Module", tuple[Any, ...]], Any]
 Hook = Callable[["Module", tuple[Any, ...], Any], Any]
@@ -118,7 +119,10 @@ class Module:
         if scope is state.scope:
             return run(*args, **kwargs)
         try:
-            STATE.set(State(state.recording, state.tapes, scope, state.hook, state.pauses))
+            inside = _new(State)  # as state.replace(scope=scope), which would be two calls
+            inside.recording, inside.tapes, inside.scope = state.recording, state.tapes, scope
+            inside.hook, inside.pauses = state.hook, state.pauses
+            STATE.set(inside)
             return run(*args, **kwargs)
         except Exception as error:
             _add_path(error, Scope.of(scope), type(self).__name__)

@@ -263,7 +263,7 @@ def _are_indices(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool
         and labels.size > 0
         and not 0 <= ignore_index < shape[1]
         # As unsigned numbers the negative ones are larger than any class.
-        and int(labels.view(np.uint64).max()) < shape[1]
+        and int(np.maximum.reduce(labels.view(np.uint64))) < shape[1]
     )
 
 
@@ -286,7 +286,7 @@ def index_cross_entropy(logits: Array, labels: Array, reduction: str) -> Array:
     """logsumexp(logits[n]) - logits[n, labels[n]], reduced."""
     losses = kernels.cross_entropy(logits, labels)
     if reduction == "mean" and len(losses):
-        return losses.sum() / len(losses)
+        return np.add.reduce(losses) / len(losses)
     return reduce("cross_entropy", losses, reduction)
 
 

@@ -63,7 +63,7 @@ def reshape(a: Array, shape: Any) -> Array:
     tensor([[1., 2.],
             [3., 4.]])
     """
-    return np.reshape(a, shape)
+    return a.reshape(shape)
 
 
 @composite(np.ravel)

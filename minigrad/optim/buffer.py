@@ -9,7 +9,7 @@ as a model of one (``python -m benchmarks.optimizers``).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,15 +59,18 @@ class Chunk:
 
     def update(self, rule: Rule, gradients: list[Array]) -> None:
         """Apply the rule to ``g``, the flattened gradients of the parameters or a copy of them."""
+        if len(self.pieces) == 1 and hasattr(rule, "reads"):
+            i, start, stop = self.pieces[0]
+            g = gradients[i][start:stop]
+            if g.dtype == self.p.dtype:
+                # Most of a large parameter is not copied: a fifth of a step of compiled Adam.
+                self.g = g
+                rule(self)
+                self.g = self.memory  # nothing keeps the gradient
+                return
         pieces = [gradients[i][start:stop] for i, start, stop in self.pieces]
-        if len(pieces) == 1 and pieces[0].dtype == self.p.dtype and hasattr(rule, "reads"):
-            # Most of a large parameter is not copied: a fifth of a step of compiled Adam.
-            self.g = pieces[0]
-            rule(self)
-            self.g = self.memory  # nothing keeps the gradient
-        else:
-            np.concatenate(pieces, out=self.g, casting="same_kind")
-            rule(self)
+        np.concatenate(pieces, out=self.g, casting="same_kind")
+        rule(self)
 
 
 class ParameterBuffer:
@@ -166,8 +169,9 @@ class ParameterBuffer:
             for chunk in self._chunks(first, last):
                 chunk.update(update, flat)
 
-    def _ranges(self, gradients: list[Array | None]) -> Iterator[tuple[int, int]]:
+    def _ranges(self, gradients: list[Array | None]) -> list[tuple[int, int]]:
         """Ranges of neighbours that have a gradient and equal scalars."""
+        found = []
         first = 0
         while first < len(gradients):
             if gradients[first] is None:
@@ -180,8 +184,9 @@ class ParameterBuffer:
                 and self.scalars[last] == self.scalars[first]
             ):
                 last += 1
-            yield first, last
+            found.append((first, last))
             first = last
+        return found
 
     def _chunks(self, first: int, last: int) -> list[Chunk]:
         """The parameters from first to last, cut into chunks of at most CHUNK_SIZE elements."""

@@ -266,8 +266,9 @@ class Optimizer:
         if set_to_none is not True and set_to_none is not False:
             raise TypeError(f"zero_grad: set_to_none must be True or False, got {set_to_none!r}")
         for p in self._known:
-            if p.grad is not None:
-                p.grad = None if set_to_none else Tensor(np.zeros_like(p._data))
+            node = p._node
+            if type(node) is Leaf and node.grad is not None:
+                node.grad = None if set_to_none else Tensor(np.zeros_like(p._data))
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update the parameters by their ``.grad``; returns what ``closure()`` returned, if given.
@@ -284,7 +285,12 @@ class Optimizer:
                 f"{self._name}: step() needs parameters at construction, e.g. "
                 f"{self._name}(model.parameters()); or use apply_gradients(zip(grads, params))"
             )
-        self._apply(lambda p: None if (g := p.grad) is None else g._data)
+        found: dict[Tensor, Array] = {}
+        for p in self._known:
+            node = p._node
+            if type(node) is Leaf and node.grad is not None:
+                found[p] = node.grad._data
+        self._apply(found.get)
         return loss
 
     def apply_gradients(self, grads_and_vars: Iterable[tuple[Any, Tensor]]) -> None:
@@ -385,7 +391,7 @@ class Optimizer:
                 f"{len(self._buffers)} were added; write optimizer.add_param_group(...)"
             )
         for number, group in enumerate(self.param_groups):
-            now = [group.get(name) for name in self.defaults]
+            now = [*map(group.get, self.defaults)]
             if not all(map(is_, now, self._checked.get(number, (self,)))):
                 missing = sorted(self.defaults.keys() - group.keys() - OPTIONAL)
                 if missing:
@@ -398,12 +404,12 @@ class Optimizer:
 
     def _apply(self, gradient_of: Callable[[Tensor], Array | None]) -> None:
         self._check_changed()
-        self.steps += 1
+        self.__dict__["steps"] += 1  # without __setattr__, which is for people
         # A diverging run shows as inf and nan in the loss; half precision underflows by nature.
         with overflow_noted():
             for number, group in enumerate(self.param_groups):
                 for buffer in self._buffers_of(number):
-                    gradients = [gradient_of(p) for p in buffer.params]
+                    gradients = [*map(gradient_of, buffer.params)]
                     buffer.update(gradients, partial(self._decayed_rule, group))
 
     def _decayed_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
@@ -433,8 +439,10 @@ class Optimizer:
         """The buffers of a group: one for each dtype, made again when a parameter has changed."""
         group, buffers = self.param_groups[number], self._buffers[number]
         initial = self.initial_state(group)
-        known = sum([len(buffer.params) for buffer in buffers])
-        if known == len(group["params"]) and all(map(ParameterBuffer.fits, buffers)):
+        missing = len(group["params"])
+        for buffer in buffers:
+            missing -= len(buffer.params) if buffer.fits() else 0
+        if not missing:
             for buffer in buffers:
                 buffer.add_state(initial)
             return buffers

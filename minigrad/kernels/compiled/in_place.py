@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 
@@ -14,18 +13,16 @@ from minigrad.kernels import in_place as numpy_set
 from minigrad.kernels.compiled.build import compiled, inlined
 from minigrad.kernels.compiled.layout import are_floats
 
+#: The largest number of each dtype whose square does not overflow.
+LIMITS = {"f": 1.8446743e19, "d": 1.3407807929942595e154}
+
 
 @functools.wraps(numpy_set.adam)
 def adam(p, g, s, m, v, largest, beta1, beta2, size, eps):
     if not are_floats(p, g, m, v, largest):
         numpy_set.adam(p, g, s, m, v, largest, beta1, beta2, size, eps)
     else:
-        _adam(p, g, m, v, largest, beta1, beta2, size, eps, _limit(p.dtype))
-
-
-def _limit(dtype: Any) -> float:
-    """The largest number whose square does not overflow."""
-    return 1.8446743e19 if dtype == np.float32 else 1.3407807929942595e154
+        _adam(p, g, m, v, largest, beta1, beta2, size, eps, LIMITS[p.dtype.char])
 
 
 @inlined

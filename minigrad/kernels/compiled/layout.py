@@ -26,8 +26,13 @@ at = np.uint64
 
 def are_floats(*arrays: Any) -> bool:
     """Whether all of these that are not None have one dtype that loops are compiled for."""
-    kinds = {a.dtype for a in arrays if a is not None}
-    return len(kinds) == 1 and (kind := kinds.pop()).char in FLOATS and kind.isnative
+    kind = None
+    for a in arrays:
+        if a is not None:
+            if kind is not None and a.dtype != kind:
+                return False
+            kind = a.dtype
+    return kind is not None and kind.char in FLOATS and kind.isnative
 
 
 def flat(x: Any) -> Any:
