@@ -8,6 +8,7 @@ import copy
 import gc
 import itertools
 import os
+import re
 import subprocess
 import sys
 import weakref
@@ -931,3 +932,33 @@ def test_any_batches_are_shared_row_by_row():
         loader._share = (rank, 3)
         ((found,),) = ours.batches(loader)
         np.testing.assert_array_equal(found.numpy(), x[rank::3])
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize("what", [r"the loss \(inf\)", "the gradient"])
+def test_what_is_not_finite_on_one_rank_ends_all_of_them(what, ends, capsys):
+    x = np.ones((12, 1))
+    x[5] = 1e200 if "loss" in what else 0.0  # rank 1 gets it, in the third of six steps
+
+    def loss(output, target):
+        return (output**2 if "loss" in what else np.sqrt(abs(output))).mean()
+
+    def rank():
+        model = nn.Linear(1, 1, bias=False, dtype=np.float64)
+        model.weight.assign(np.ones((1, 1)))
+        made = mg.Trainer(model, optim.SGD(lr=1e-3), loss)
+        made._ranks = Together(data_parallel.world())
+        steps = []
+        callbacks = [mg.callbacks.LambdaCallback(on_batch_end=steps.append)]
+        callbacks += [mg.callbacks.TerminateOnNaN()] * ends
+        made.fit(x, x, batch_size=2, epochs=3, shuffle=False, verbose=2, callbacks=callbacks)
+        return steps, made.stop_training, np.isfinite(model.weight.numpy()).all()
+
+    told = f"{what} is not finite in epoch 1, step 3, with the batch x float64"
+    if not ends:
+        with pytest.raises(FloatingPointError, match=told):
+            threads_as_ranks.run(2, rank)
+        return
+    assert threads_as_ranks.run(2, rank) == [([0, 1], True, True)] * 2
+    assert len(re.findall(f"Training ended: {told}", capsys.readouterr().out)) == 1

@@ -9,6 +9,8 @@ from minigrad import nn
 
 ONE, TWO = mg.ones((1, 1, 3, 3)), mg.ones((2, 2))
 HUGE = 10**30
+SHARED = nn.Sequential(nn.ReLU(), nn.ReLU())
+SHARED[1] = SHARED[0]
 
 
 def window(kernel, dilation):
@@ -38,11 +40,20 @@ ALLOWED = {
     "the first row by a negative number": (lambda: nn.Embedding(3, 2, padding_idx=-3).padding_idx, 0),
     "the last row": (lambda: nn.Embedding(3, 2, padding_idx=2).padding_idx, 2),
     "no labels": (lambda: F.one_hot(np.zeros(0, int)).shape, (0, 0)),
+    "no classes": (lambda: F.one_hot(np.zeros(0, int), 0).shape, (0, 0)),
     "no labels of three": (lambda: F.one_hot(np.zeros(0, int), 3).shape, (0, 3)),
     "one label": (lambda: F.one_hot([0]).shape, (1, 1)),
     "gaps in one element": (lambda: window((1, 1), HUGE), (1, 1, 3, 3)),
     "gaps in a row of one element": (lambda: window((1, 2), (HUGE, 1)), (1, 1, 3, 2)),
     "gaps in a column of one element": (lambda: window((2, 1), (1, HUGE)), (1, 1, 2, 3)),
+    "one bag": (lambda: bags([0]), (1, 1)),
+    "an image alone": (lambda: nn.LazyConv2d(2, 2)(mg.ones((3, 4, 5))).shape, (2, 3, 4)),
+    "zeros around a signal": (lambda: nn.ZeroPad1d(1)(mg.ones((1, 1))).tolist(), [[0.0, 1.0, 0.0]]),
+    "zeros around an image": (lambda: nn.ZeroPad2d(1)(mg.ones((1, 1, 1))).sum().item(), 1.0),
+    "means as long as the signal": (lambda: nn.AvgPool1d(3, 1, padding="same")(mg.ones((1, 1, 5))).shape, (1, 1, 5)),
+    "means with one more at each end": (lambda: nn.AvgPool1d(3, 1, padding=1).padding, (1,)),
+    "numbers of no range": (lambda: nn.init.uniform_(nn.Parameter(np.zeros(2)), 2.0, 2.0).tolist(), [2.0, 2.0]),
+    "a module under its second name": (lambda: SHARED.get_submodule("1") is SHARED[0], True),
     "no padding at all": (lambda: F.pad(TWO, (0, 0, 0, 0), "reflect").shape, (2, 2)),
     "all taken away": (lambda: F.pad(TWO, (-1, -1)).shape, (2, 0)),
     "whole numbers padded": (lambda: F.pad(mg.tensor([1, 2]), (1, 0), value=3).dtype, np.int64),
@@ -70,6 +81,13 @@ REFUSED = {
     "minus infinite scale": (lambda: attention(-np.inf), "scale must be a finite number, got -inf"),
     "padding": (lambda: nn.Conv2d(1, 1, 1, padding=-1), "padding must be 0 or more, got -1"),
     "one side's padding": (lambda: nn.Conv2d(1, 1, 1, padding=(-1, 0)), "padding must be 0 or more"),
+    "one side's output padding": (lambda: nn.ConvTranspose2d(1, 1, 1, 2, output_padding=(0, -1)), "output_padding must be 0 or more"),
+    "the axis after the last": (lambda: nn.Unflatten(2, (1, 2))(TWO), "expected an axis 2, got"),
+    "the axis before the first": (lambda: nn.Unflatten(-3, (1, 2))(TWO), "expected an axis -3, got"),
+    "a label and no class": (lambda: F.one_hot([0], 0), "expected classes 0 to -1, got 0 to 0"),
+    "a row of indices without bags": (lambda: F.embedding_bag([0, 1], TWO), r"expected indices \(B, n\), or \(n,\) with"),
+    "bags that begin in bags": (lambda: F.embedding_bag([[0, 1]], TWO, [0]), r"expected indices \(B, n\), or \(n,\) with"),
+    "an activation that is unknown": (lambda: nn.TransformerEncoderLayer(4, 2, activation="tanh"), "must be 'relu', 'gelu' or a function, got 'tanh'"),
     "more than there is": (lambda: F.pad(TWO, (-1, -2)), "take away more than"),
     "bags that go back": (lambda: bags([0, 2, 1]), "offsets must be integers that ascend"),
     "bags from 1": (lambda: bags([1, 2]), "offsets must be integers that ascend"),

@@ -3,6 +3,7 @@
 import copy
 import gc
 import pickle
+import re
 import sys
 import warnings
 import weakref
@@ -370,11 +371,14 @@ def test_to_converts_parameters_gradients_and_buffers_in_place():
     model = nn.Linear(2, 1)
     model.register_buffer("mean", mg.zeros(1))
     model.register_buffer("count", mg.tensor(3))
+    model.register_buffer("last", mg.ones(1))
     model(mg.ones((1, 2))).sum().backward()
     weight = model.weight
     assert model.double() is model
     assert model.weight is weight
-    assert {weight.dtype, weight.grad.dtype, model.mean.dtype} == {np.dtype(np.float64)}
+    assert {weight.dtype, weight.grad.dtype, model.mean.dtype, model.last.dtype} == {
+        np.dtype(np.float64)
+    }
     assert model.count.dtype == np.int64
     y = model(mg.ones((1, 2), dtype=np.float64))
     assert y.dtype == np.float64
@@ -762,3 +766,44 @@ def test_nothing_is_drawn_and_encoded_from_nothing():
             weight = nn.Parameter(mg.zeros(shape))
             assert nn.init.kaiming_uniform_(weight, mode=mode) is weight
             assert nn.init.kaiming_normal_(weight, mode=mode) is weight
+
+
+class Failing(nn.Module):
+    def __init__(self, message):
+        super().__init__()
+        self.message = message
+
+    def forward(self, x):
+        raise ValueError(self.message)
+
+
+@pytest.mark.parametrize(
+    ("message", "told", "notes"),
+    [
+        ("bad", "bad", ["in module part.1 (Failing)"]),
+        ("part.1 (Failing): bad", "part.1 (Failing): bad", []),
+        ("add in part.1 (Failing): bad", "add in part.1 (Failing): bad", []),
+        ("add in part.1: bad", "add in part.1: bad", []),
+        ("tensor: expected numbers", "part.1 (Failing): expected numbers", []),
+    ],
+)
+def test_an_error_names_the_module_it_comes_from_once(message, told, notes):
+    model = nn.Sequential({"part": nn.Sequential(nn.ReLU(), Failing(message))})
+    with pytest.raises(ValueError, match=rf"^{re.escape(told)}(\n|$)") as caught:
+        model(mg.ones(2))
+    assert getattr(caught.value, "__notes__", []) == notes
+    assert caught.value.module_path == "part.1"
+    with pytest.raises(ValueError, match=r"^Failing: numbers$") as caught:
+        Failing("tensor: numbers")(mg.ones(2))
+    assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_dtype_of_a_model_is_that_of_its_first_parameter_of_fractions(dtype):
+    from minigrad.nn.module import float_dtype
+
+    model = nn.Sequential(nn.ReLU(), nn.Linear(2, 2, dtype=dtype), nn.Linear(2, 2))
+    assert float_dtype(model) == dtype
+    assert float_dtype(nn.ReLU()) == np.float32
+    assert model.training
+    assert model[0].training

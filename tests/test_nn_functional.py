@@ -54,6 +54,35 @@ def test_dropout_layers_use_their_generator_and_stop_in_evaluation():
     assert F.dropout(x, 0.5).dtype == np.float32
 
 
+@pytest.mark.parametrize("mask", [None, "keys"])
+def test_attention_between_lengths_has_its_batch_first_or_second(mask):
+    q, k, v = draw(2, 3, 4), draw(2, 5, 4), draw(2, 5, 4, seed=1)
+    first = nn.MultiheadAttention(4, 2, batch_first=True, dtype=np.float64)
+    second = nn.MultiheadAttention(4, 2, dtype=np.float64)
+    second.load_state_dict(first.state_dict())
+    masks = {"key_padding_mask": np.arange(10).reshape(2, 5) % 3 == 0} if mask else {}
+    with mg.no_grad():
+        y, weights = first(q, k, v, **masks)
+        other, same = second(*(x.swapaxes(0, 1) for x in (q, k, v)), **masks)
+        np.testing.assert_allclose(y, other.swapaxes(0, 1), rtol=1e-12)
+        np.testing.assert_allclose(weights, same, rtol=1e-12)
+        if not mask:
+            for i in range(2):  # and without a batch
+                alone, shown = first(q[i], k[i], v[i])
+                np.testing.assert_allclose(alone, y[i], rtol=1e-12)
+                np.testing.assert_allclose(shown, weights[i], rtol=1e-12)
+    for layer, (a, b) in ((first, (q, k[:1])), (second, (q.swapaxes(0, 1), k[:1].swapaxes(0, 1)))):
+        with pytest.raises(ValueError, match="expected one batch size"):
+            layer(a, b, b)
+
+
+def test_dropout_of_channels_at_its_ends():
+    x = mg.ones((2, 3, 1, 1))
+    assert nn.Dropout2d(0.5).eval()(x) is x
+    assert nn.Dropout2d(0.0)(x) is x
+    assert not nn.Dropout2d(1.0)(x).numpy().any()
+
+
 def test_dropout_of_channels():
     y = nn.Dropout2d(0.5)(mg.ones((20, 30, 2, 2))).numpy()
     assert set(np.unique(y)) == {0.0, 2.0}
@@ -597,6 +626,40 @@ def test_weights_of_samples_are_for_sums_of_their_shape(mode, shape):
         ValueError, match=r"for mode='sum' and have the input's shape \(2, 3\), got"
     ):
         F.embedding_bag(index, table, mode=mode, per_sample_weights=factors)
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("rows", [1, 3, 5])
+def test_a_bag_leaves_out_the_index_that_pads_it(mode, rows):
+    table = draw(rows, 4)
+    index = np.random.default_rng(1).integers(0, rows, (6, 3))
+    index[0] = 0
+    for padding_idx in range(-rows, rows):
+        expected = np.zeros((6, 4))
+        for bag, one in zip(expected, index, strict=True):
+            kept = table[one[one != padding_idx % rows]]
+            if len(kept):
+                bag[:] = getattr(np, mode)(kept, axis=0)
+        settings = {"mode": mode, "padding_idx": padding_idx}
+        np.testing.assert_allclose(F.embedding_bag(index, table, **settings), expected)
+        flat = F.embedding_bag(index.ravel(), table, np.arange(0, 18, 3), **settings)
+        np.testing.assert_allclose(flat, expected)
+
+
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate"])
+def test_widths_of_any_sign(mode):
+    x = np.arange(1.0, 7.0).reshape(2, 3)
+    for left, right in np.ndindex(7, 7):
+        left, right = left - 4, right - 4
+        if max(-left, 0) + max(-right, 0) > 3:
+            with pytest.raises(ValueError, match="take away more than"):
+                F.pad(x, (left, right), mode)
+            continue
+        wide = np.pad(
+            x, [(0, 0), (max(left, 0), max(right, 0))], {"replicate": "edge"}.get(mode, mode)
+        )
+        kept = slice(max(-left, 0), wide.shape[1] - max(-right, 0))
+        np.testing.assert_array_equal(F.pad(x, (left, right), mode), wide[:, kept])
 
 
 def test_inputs_and_weight_of_bilinear_must_fit():

@@ -53,6 +53,8 @@ def test_truncated_normal():
     assert x.max() <= 1.5
     assert abs(x.mean() - 0.275) < 0.03  # by the formula of the truncated normal
     assert init.trunc_normal_(parameter(2), 1.0, 0.0).tolist() == [1.0, 1.0]
+    for mean in (-2.0, 2.0):  # of the bounds themselves
+        assert init.trunc_normal_(parameter(2), mean, 0.0).tolist() == [mean, mean]
     for bad in ({"a": 1.0, "b": 1.0}, {"mean": 20.0, "std": 0.0}):
         with pytest.raises(ValueError, match="trunc_normal_: expected a < b, and a mean between"):
             init.trunc_normal_(parameter(2), **bad)
@@ -116,12 +118,24 @@ def test_orthogonal_matrices_are_drawn_evenly():
 
 
 def test_orthogonal_takes_the_signs_of_the_diagonal():
-    for shape in ((3, 3), (5, 2), (2, 5)):
-        drawn = np.random.default_rng(4).standard_normal(shape)
+    for seed, shape in enumerate(((3, 3), (5, 2), (2, 5), *[(1, 1)] * 4, *[(2, 2)] * 4)):
+        drawn = np.random.default_rng(seed).standard_normal(shape)
         q, r = np.linalg.qr(drawn if shape[0] >= shape[1] else drawn.T)
         q = q * np.sign(np.diag(r))
-        w = init.orthogonal_(parameter(*shape), generator=np.random.default_rng(4)).numpy()
+        w = init.orthogonal_(parameter(*shape), generator=np.random.default_rng(seed)).numpy()
         np.testing.assert_allclose(w, q if shape[0] >= shape[1] else q.T, atol=1e-12)
+
+
+def test_a_weight_of_one_input_or_one_output_has_a_fan_of_1():
+    for shape, mode in (((20_000, 1), "fan_in"), ((1, 20_000), "fan_out")):
+        x = init.kaiming_uniform_(parameter(*shape), a=math.sqrt(5), mode=mode).numpy()
+        assert 0.99 < np.abs(x).max() <= 1.0
+        x = init.xavier_uniform_(parameter(*shape)).numpy() * math.sqrt(20_001 / 6)
+        assert 0.99 < np.abs(x).max() <= 1.0
+    x = init.xavier_uniform_(parameter(1, 1, 20_000)).numpy() * math.sqrt(40_000 / 6)
+    assert 0.99 < np.abs(x).max() <= 1.0
+    drawn = [init.xavier_uniform_(parameter(1, 1)).item() for _ in range(300)]
+    assert 0.95 * math.sqrt(3) < np.abs(drawn).max() <= math.sqrt(3)
 
 
 def test_layers_start_within_the_root_of_their_fan():
@@ -224,7 +238,7 @@ def test_as_many_shapes_as_the_limit_says():
         nn.Linear(3, 2)
         nn.Linear(2, 1)
         with pytest.raises(ValueError, match="more weights than the file has"):
-            nn.Linear(1, 1)
+            nn.Linear(1, 1, bias=False)
     with shapes_only(2):
         nn.BatchNorm1d(10**9, affine=False, track_running_stats=False)
         layer = nn.Linear(10**6, 10**6)  # takes no memory

@@ -76,12 +76,22 @@ def test_a_history_is_a_table():
     text = history._repr_html_()
     assert (text.count("text-align:right"), text.count("text-align:left")) == (15, 0)
     for epoch in range(4, 100):
+        if epoch == 20:  # as many rows as there are at most, and one more
+            assert [row[0] for row in cells(history._repr_html_())[1:]] == [
+                str(i + 1) for i in range(20)
+            ]
+        if epoch == 21:
+            assert cells(history._repr_html_())[11] == ["⋮", "1 more epochs; .history has them all"]
         history.on_epoch_end(epoch, {"loss": 0.1, "val_<b>": 0.5})
     table = cells(history._repr_html_())
     assert table[10][0] == "10"
     assert table[11] == ["⋮", "80 more epochs; .history has them all"]
     assert table[12][0] == "91"
     assert cells(mg.History()._repr_html_()) == [["epoch"]]
+    mixed = mg.History()
+    mixed.load_state_dict({"loss": [1.0], "matrix": [np.eye(2)], "nothing": []})
+    assert cells(mixed._repr_html_()) == [["epoch", "loss"], ["1", "1"]]
+    assert repr(mixed) == "<History of 1 epochs: loss=1>"
 
 
 def test_a_figure_shows_itself():

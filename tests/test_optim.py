@@ -475,6 +475,61 @@ def test_lbfgs_takes_a_length_at_which_the_slope_is_less_than_nine_tenths():
     assert (seen, x.item()) == ([1.0, 0.5], 0.5)
 
 
+@pytest.mark.parametrize(
+    ("slope", "curved", "least", "small", "asked"),
+    [
+        # The loss is slope x + curved (x - 1)**2 / 2, from x = 1 on.
+        (0.5, 0.0, 0.5, 0.0, 1),  # the gradient is small at once
+        (0.5, 0.0, np.nextafter(0.5, 0.0), 0.0, 3),
+        (0.5, 0.5, 0.375, 0.0, 2),  # after one move
+        (0.5, 0.5, np.nextafter(0.375, 0.0), 0.0, 3),
+        (0.5, 0.0, 0.0, 0.25, 1),  # the slope along the line, -0.25
+        (0.5, 0.0, 0.0, np.nextafter(0.25, 0.0), 2),  # the loss falls by 0.125
+        (2.0, 0.0, 0.0, 0.5, 2),  # the move
+        (2.0, 0.0, 0.0, np.nextafter(0.5, 0.0), 3),
+    ],
+)
+def test_lbfgs_ends_where_a_number_is_exactly_as_small_as_it_may_be(
+    slope, curved, least, small, asked
+):
+    x = mg.tensor(np.array([1.0]), requires_grad=True)
+    optimizer = optim.LBFGS(
+        [x], lr=0.5, max_iter=3, max_eval=99, tolerance_grad=least, tolerance_change=small
+    )
+    calls = []
+
+    def closure():
+        optimizer.zero_grad()
+        calls.append(x.item())
+        loss = (slope * x + 0.5 * curved * (x - 1.0) ** 2).sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    assert len(calls) == asked
+    assert optimizer.steps == 1
+
+
+@pytest.mark.parametrize(
+    ("curvature", "learned"), [(1e-10, False), (np.nextafter(1e-10, 1.0), True)]
+)
+def test_lbfgs_learns_from_a_curvature_above_its_bound(curvature, learned):
+    optimizer = optim.LBFGS([mg.tensor(np.zeros(1), requires_grad=True)])
+    optimizer._before = np.zeros(1), np.ones(1), 1.0
+    direction = optimizer._direction(np.array([curvature]), 5)
+    np.testing.assert_allclose(direction, [-1.0] if learned else [-curvature], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["SGD", "Adam", "LBFGS"])
+def test_a_closure_is_a_function(name):
+    x = mg.tensor([1.0], requires_grad=True)
+    optimizer = getattr(optim, name)([x])
+    for wrong in (5, 0.0, "loss", x):
+        with pytest.raises(TypeError, match=r"step.* function"):
+            optimizer.step(wrong)
+    assert x.tolist() == [1.0]
+
+
 # -- L-BFGS: the cubic through two points ----------------------------------------------------------
 
 
@@ -562,6 +617,11 @@ LINES = {
     "hole": (lambda t: -(t**1.5) - t if t < 0.7 else np.nan, lambda t: -1.5 * t**0.5 - 1 if t < 0.7 else np.nan),
     "uphill": (lambda t: -1e-9 * t + t**2, lambda t: -1e-9 + 2 * t),
     "quartic": (lambda t: (t - 1) ** 4 - 0.1 * t, lambda t: 4 * (t - 1) ** 3 - 0.1),
+    # Numbers that equal a bound of the conditions, or that rounding makes equal.
+    "as low as at first": (lambda t: -t * (t - 1) ** 2, lambda t: -((t - 1) ** 2) - 2 * t * (t - 1)),
+    "just low enough": (lambda t: -t * (t - 1) ** 2 - 1e-4 * t * t, lambda t: -((t - 1) ** 2) - 2 * t * (t - 1) - 2e-4 * t),
+    "just flat enough": (lambda t: -t + 0.05 * t * t, lambda t: -1 + 0.1 * t),
+    "high up": (lambda t: 1e18 + (t - 3) ** 2, lambda t: 2 * (t - 3)),
 }  # fmt: skip
 
 

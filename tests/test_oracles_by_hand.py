@@ -223,6 +223,15 @@ STARTS = {
         lambda: nn.ConvTranspose2d(12, 36, (3, 2), groups=2),
         dict.fromkeys(("weight", "bias"), _uniform(108**-0.5)),
     ),
+    "Conv1d": (lambda: nn.Conv1d(12, 36, 5), dict.fromkeys(("weight", "bias"), _uniform(60**-0.5))),
+    "ConvTranspose1d": (
+        lambda: nn.ConvTranspose1d(12, 36, 5), dict.fromkeys(("weight", "bias"), _uniform(180**-0.5)),
+    ),
+    "Bilinear": (
+        lambda: nn.Bilinear(9, 4, 50), dict.fromkeys(("weight", "bias"), _uniform(9**-0.5)),
+    ),
+    "PReLU": (lambda: nn.PReLU(3), {"weight": ("constant", 0.25)}),
+    "EmbeddingBag": (lambda: nn.EmbeddingBag(60, 40), {"weight": ("normal", 1.0)}),
     "Embedding": (lambda: nn.Embedding(60, 40), {"weight": ("normal", 1.0)}),
     "RNN": (lambda: nn.RNN(40, 30), dict.fromkeys(
         ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), HIDDEN)),
@@ -230,12 +239,18 @@ STARTS = {
         ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), HIDDEN)),
     "GRU": (lambda: nn.GRU(40, 30), dict.fromkeys(
         ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"), HIDDEN)),
+    **{kind: (lambda kind=kind: getattr(nn, kind)(40, 30), dict.fromkeys(
+        ("weight_ih", "weight_hh", "bias_ih", "bias_hh"), HIDDEN))
+        for kind in ("RNNCell", "LSTMCell", "GRUCell")},
     "MultiheadAttention": (lambda: nn.MultiheadAttention(40, 2), {
         "in_proj_weight": _uniform((6 / 160) ** 0.5), "in_proj_bias": ("constant", 0.0),
         "out_proj.weight": _uniform(40**-0.5), "out_proj.bias": ("constant", 0.0),
     }),
     "BatchNorm1d": (lambda: nn.BatchNorm1d(7), {"weight": ("constant", 1.0), "bias": ("constant", 0.0)}),
     "BatchNorm2d": (lambda: nn.BatchNorm2d(7), {"weight": ("constant", 1.0), "bias": ("constant", 0.0)}),
+    "InstanceNorm1d": (lambda: nn.InstanceNorm1d(7, affine=True), {"weight": ("constant", 1.0), "bias": ("constant", 0.0)}),
+    "InstanceNorm2d": (lambda: nn.InstanceNorm2d(7, affine=True), {"weight": ("constant", 1.0), "bias": ("constant", 0.0)}),
+    "RMSNorm": (lambda: nn.RMSNorm(7), {"weight": ("constant", 1.0)}),
     "LayerNorm": (lambda: nn.LayerNorm(7), {"weight": ("constant", 1.0), "bias": ("constant", 0.0)}),
     "GroupNorm": (lambda: nn.GroupNorm(2, 6), {"weight": ("constant", 1.0), "bias": ("constant", 0.0)}),
     "LazyLinear": (
@@ -246,6 +261,11 @@ STARTS = {
         dict.fromkeys(("weight", "bias"), _uniform(36**-0.5)),
     ),
 }  # fmt: skip
+
+
+def test_every_layer_that_draws_its_parameters_has_a_start():
+    kinds = {n for n in nn.__all__ if hasattr(getattr(nn, n), "reset_parameters")}
+    assert kinds <= STARTS.keys()
 
 
 @pytest.mark.parametrize("name", STARTS)

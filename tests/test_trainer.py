@@ -514,6 +514,11 @@ def test_validation_split_needs_a_sample_in_each_part(count, fraction, trained):
         assert len(a) == trained
 
 
+def test_validation_split_by_less_than_rounding_leaves_nothing_to_validate_with():
+    with pytest.raises(ValueError, match="leaves 3 of 3 samples to train on and 0 to validate"):
+        batches.validation_split(np.ones((3, 2)), np.arange(3), 1e-17, None)
+
+
 def test_verbose_0_is_silent_and_2_is_a_line_per_epoch(points, capsys):
     mg.Trainer(model()).fit(*points, epochs=2, verbose=0)
     assert capsys.readouterr() == ("", "")
@@ -596,7 +601,7 @@ def test_a_bar_of_any_width_shows_as_much_as_fits(total, steps, capsys, monkeypa
         lines = [text for text in texts if len("  ".join(text)) <= room or whole]
         head, *shown = lines[0] if lines else texts[-1]
         rest = room - len("  ".join([head, *shown])) - 2
-        if total is not None and rest >= progress.NARROWEST:
+        if total is not None and rest >= 3:
             expected = f"{head} |{min(20, rest)}| {'  '.join(shown)}"
         else:
             expected = "  ".join([head, *shown])

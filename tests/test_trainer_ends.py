@@ -1,5 +1,6 @@
 """What a Trainer leaves behind: after an interrupt, a false alarm, a search, and on each rank."""
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -96,6 +97,22 @@ def test_sums_are_brought_together_inside_an_epoch_alone(act, at, accumulate, as
     assert made.interrupted == (act is stops)
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_ranks_ask_in_each_step_only_where_training_goes_on_after_nan(ends):
+    class Asking(Alone):
+        several, asked = True, 0
+
+        def every(self, flag):
+            self.asked += 1
+            return flag
+
+    made = trainer()
+    made._ranks = Asking()
+    callbacks = [mg.callbacks.TerminateOnNaN()] * ends
+    made.fit(X, Y, batch_size=3, epochs=2, verbose=0, callbacks=callbacks)
+    assert made._ranks.asked == 2 * (1 + 4 * ends)  # after each epoch, and in each of its steps
+
+
 # -- after an alarm --------------------------------------------------------------------------------
 
 
@@ -153,6 +170,19 @@ def test_a_loss_that_is_not_finite_is_told_with_all_that_is_known():
     )
 
 
+@pytest.mark.filterwarnings("ignore:overflow")
+def test_a_false_alarm_keeps_the_gradients_of_the_batches_before():
+    class Sloping(Steep):
+        def forward(self, x):
+            return self.bias * x
+
+    loss = lambda output, target: output.sum() * 2e38
+    made = mg.Trainer(Sloping(), optim.SGD(lr=1.0), loss, accumulate=2)
+    x = np.array([[0.25] * 4, [1.0] * 4], np.float32)
+    made.fit(x, x, batch_size=1, epochs=1, verbose=0, shuffle=False)
+    np.testing.assert_allclose(made.model.bias.numpy(), np.full(4, -1.25e38), rtol=1e-6)
+
+
 # -- several ranks ---------------------------------------------------------------------------------
 
 
@@ -186,6 +216,18 @@ def test_loaders_are_shared_while_training_goes_on(error):
         parts = [[0, 2], [3, 5]] if rank == 0 else [[1], [4]]
         assert told == [(rank, 2), parts, "as it was", *(["failed"] if error else [])]
         assert (after, other) == ((0, 1), "as it was")
+
+
+def test_all_ranks_begin_with_the_random_numbers_of_the_first(monkeypatch):
+    local = threading.local()
+
+    def program(ours, model):
+        local.generator = np.random.default_rng(ours._world.rank)
+        with ours.training(model, []):
+            return local.generator.integers(2**60)
+
+    monkeypatch.setattr(machinery, "default_generator", lambda: local.generator)
+    assert on_two_ranks(program) == [np.random.default_rng(0).integers(2**60)] * 2
 
 
 def test_the_state_of_the_generator_is_that_which_all_share():

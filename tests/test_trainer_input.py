@@ -1,5 +1,7 @@
 """Bad input: each mistake is told before the first step, with the numbers, and harms nothing."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.data import ArrayDataset, DataLoader, Subset
+from minigrad.training import batches, progress
 
 X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
 Y = np.arange(40) % 4
@@ -257,3 +260,79 @@ def test_the_trial_batch_leaves_no_trace():
     np.testing.assert_array_equal(
         first, next(iter(DataLoader(ArrayDataset(X, Y), 8, shuffle=True, seed=3)))[1].numpy()
     )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_numbers_of_a_fraction_bits_and_images_come_in_the_dtype_of_the_model(dtype):
+    for given in "?BbHhIiLlQqefd":
+        x = np.ones(3, given)
+        found = batches.model_input(x, np.dtype(dtype))
+        assert found.dtype == (dtype if given in "?Befd" else x.dtype)
+        np.testing.assert_array_equal(found.numpy(), x)
+
+
+def test_an_input_is_named_by_its_place_if_there_are_several():
+    bad = np.ones((4, 2))
+    bad[1, 1] = np.nan
+    for x, name in ((bad, "x"), ((bad,), "x"), ((bad, bad), "x[0]"), ((np.ones(4), bad), "x[1]")):
+        with pytest.raises(
+            ValueError, match=rf"(^|: ){re.escape(name)}: 1 of 8 values are not finite"
+        ):
+            mg.Trainer(nn.Linear(2, 1), loss="mse").fit(x, np.ones((4, 1)), verbose=0)
+
+
+class Scaled(nn.Linear):
+    def forward(self, x, factor):
+        return super().forward(x * factor)
+
+
+def test_a_part_of_a_batch_may_be_one_number():
+    x, y = np.arange(12.0, dtype=np.float32).reshape(6, 2) / 10, np.arange(6) % 3
+
+    def trained(model, loader):
+        for i, p in enumerate(model.parameters()):
+            p.assign(np.full(p.shape, 0.1 * i, np.float32))
+        mg.Trainer(model, optim.SGD(lr=0.1)).fit(loader, epochs=2, verbose=0)
+        return model.weight.numpy()
+
+    class Loader:
+        def __init__(self, *parts):
+            self.parts = parts
+
+        def __iter__(self):
+            return (tuple([p[i : i + 2] if p.ndim else p for p in self.parts]) for i in (0, 2, 4))
+
+    expected = trained(nn.Linear(2, 3), Loader(2 * x, y))
+    found = trained(Scaled(2, 3), Loader(x, np.array(2.0, np.float32), y))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_an_epoch_without_a_batch_is_told():
+    class Once:
+        """Batches of one epoch."""
+
+        parts = ((X[:4], Y[:4]),)
+
+        def __iter__(self):
+            return iter(self.parts)
+
+    loader = Once()
+    used_up = mg.callbacks.LambdaCallback(on_epoch_end=lambda *_: setattr(loader, "parts", ()))
+    made = mg.Trainer(nn.Linear(X.shape[1], int(Y.max()) + 1))
+    with pytest.raises(ValueError, match="fit: epoch 2 had no batch; an iterator is used up"):
+        made.fit(loader, epochs=3, verbose=0, callbacks=used_up)
+
+
+def test_each_batch_is_shown_by_its_number(monkeypatch):
+    shown = []
+
+    class Noting(progress.Progress):
+        def begin(self, epoch, epochs, total, done):
+            shown.append((epoch, epochs, total, done))
+
+        def step(self, batch, logs):
+            shown.append(batch)
+
+    monkeypatch.setattr("minigrad.training.trainer.progress", lambda verbose: Noting())
+    mg.Trainer(nn.Linear(2, 1), loss="mse").fit(np.ones((5, 2)), np.ones(5), batch_size=2, epochs=2)
+    assert shown == [(0, 2, 3, 0), 0, 1, 2, (1, 2, 3, 0), 0, 1, 2]

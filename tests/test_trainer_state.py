@@ -121,3 +121,15 @@ def test_a_loss_of_ones_own_gets_targets_of_the_shape_of_outputs():
     by_name = mg.Trainer(made.model, optim.SGD(lr=0.1), "mse")
     ours = made.evaluate(X, X[:, :1])["loss"]
     assert ours == by_name.evaluate(X, X[:, 0])["loss"]
+
+
+def test_a_state_of_an_earlier_version_is_taken():
+    made = trainer()
+    made.fit(X, Y, epochs=1, batch_size=5, verbose=0)
+    state, found = made.state_dict(), []
+    for left_out in ((), ("ending", "gathered")):
+        again = trainer()
+        again.load_state_dict({k: v for k, v in state.items() if k not in left_out})
+        again.fit(X, Y, epochs=2, batch_size=5, verbose=0)
+        found.append((as_lists(again.model.state_dict()), again.history.history))
+    assert found[0] == found[1]

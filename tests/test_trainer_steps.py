@@ -103,6 +103,12 @@ def test_balanced_weights_make_classes_count_alike():
     )
 
 
+def test_balanced_weights_count_the_labels_beside_several_inputs():
+    made = mg.Trainer(nn.Bilinear(3, 3, 3))
+    made.fit((X, X), Y, class_weight="balanced", epochs=1, verbose=0)
+    np.testing.assert_allclose(made._weighing.classes, len(Y) / (3 * np.bincount(Y)))
+
+
 def test_a_class_that_does_not_occur_weighs_nothing_and_hurts_nothing():
     y = np.where(Y == 1, 0, Y)  # 0 and 2 only
     w = [len(y) / (2 * np.count_nonzero(y == 0)), 9.0, len(y) / (2 * np.count_nonzero(y == 2))]
@@ -355,6 +361,10 @@ def test_a_search_finds_a_rate_that_learns_and_changes_nothing(tmp_path):
     assert figure.axes[0].lines[1].get_xdata()[0] == found.suggestion
 
 
+#: After three losses of 1 it makes the smoothed loss 4.
+FOUR_TIMES = 11.317000000000002
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -367,6 +377,9 @@ def test_a_search_finds_a_rate_that_learns_and_changes_nothing(tmp_path):
         [-1.0, -2.0, 8.0, 50.0, 50.0],  # a loss below 0 says nothing of several times
         [0.0, 0.0, 0.0, 5.0, 5.0],
         [3.0, 1.0, 2.0],
+        [0.01, 0.01, 0.01, 0.4, 0.01],
+        [1.0, 1.0, 1.0, FOUR_TIMES, 1.0],
+        [1.0, 1.0, 1.0, np.nextafter(FOUR_TIMES, 99.0), 1.0],
     ],
     ids=str,
 )
@@ -382,7 +395,7 @@ def test_a_search_by_hand(given):
     for i, loss in enumerate(given):
         if not np.isfinite(loss):
             break
-        total = 0.9 * total + 0.1 * loss
+        total = 0.9 * total + (1 - 0.9) * loss
         rates.append(1e-3 * 1e4 ** (i / (len(given) - 1)))
         smoothed.append(total / (1 - 0.9 ** (i + 1)))
         if min(smoothed) > 0 and smoothed[-1] > 4 * min(smoothed):
@@ -413,6 +426,22 @@ def test_a_search_needs_three_steps_and_a_batch():
     groups = [{"lr": 0.0}, {"lr": 0.25}]
     search(step([1.0] * 3), "ab", groups, 0.5, 2.0, 3)
     assert [group["lr"] for group in groups] == [0.0, 0.5]
+
+
+def test_a_search_draws_its_batches_and_takes_each_sample_once_an_epoch():
+    seen = []
+
+    class Noting(nn.Linear):
+        def forward(self, x):
+            seen.append(x.numpy()[:, 0])
+            return super().forward(x)
+
+    x = np.arange(12.0, dtype=np.float32)[:, None]
+    mg.Trainer(Noting(1, 1), loss="mse").lr_find(x, x, batch_size=4, steps=6)
+    epochs = np.array(seen[-6:]).reshape(2, 12)
+    np.testing.assert_array_equal(np.sort(epochs), [range(12), range(12)])
+    assert (np.diff(epochs) != 1).any(axis=1).all()
+    assert (epochs[0] != epochs[1]).any()
 
 
 def test_the_suggestion_is_where_the_loss_falls_fastest():
