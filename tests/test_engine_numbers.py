@@ -1,13 +1,15 @@
 """Small parts of the engine, one by one: what they take, give and refuse at their limits."""
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad import optim
-from minigrad.engine import numpy_protocol, settings
+from minigrad.engine import numpy_protocol, settings, tensor
 from minigrad.optim.lbfgs import Point, strong_wolfe
 
 # -- arguments of operators ------------------------------------------------------------------------
@@ -65,6 +67,15 @@ def test_call_function_finds_what_is_loaded_on_demand(monkeypatch):
     np.testing.assert_allclose(np.cov(mg.tensor(x)).numpy(), np.cov(x))
     np.testing.assert_allclose(np.median(mg.tensor(x), axis=1).numpy(), np.median(x, axis=1))
 
+    fewer = {f: ours for f, ours in numpy_protocol.NUMPY.items() if f is not np.hypot}
+    monkeypatch.setattr(numpy_protocol, "NUMPY", fewer)
+    assert np.hypot(mg.tensor(3.0), 4.0).item() == 5.0
+
+
+def test_where_of_one_array_is_nonzero():
+    (places,) = np.where(mg.tensor([0.0, 2.0, 3.0]))
+    assert places.tolist() == [1, 2]
+
 
 # -- tensors ---------------------------------------------------------------------------------------
 
@@ -95,6 +106,11 @@ def test_a_cotangent_is_rounded_to_the_dtype_of_its_tensor_first():
     np.testing.assert_array_equal(x.grad.numpy(), g.astype(np.float32) * a.astype(np.float32))
 
 
+def test_the_cotangent_that_passes_share_cannot_be_written_to():
+    ones = tensor._ones((2,), np.dtype(np.float32))
+    assert (ones.tolist(), ones.flags.writeable) == ([1.0, 1.0], False)
+
+
 # -- transforms ------------------------------------------------------------------------------------
 
 
@@ -110,6 +126,17 @@ def test_a_function_to_differentiate_returns_tensors(result):
 
 
 # -- what annotations allow ------------------------------------------------------------------------
+
+
+def test_nan_is_no_number_whatever_the_range():
+    @settings.checked()
+    def take(x: float = 0.0, pair: tuple[float, float] = (0.0, 0.0)) -> tuple[Any, ...]:
+        return x, pair
+
+    assert take(3, (1, np.inf)) == (3, (1, np.inf))
+    for given in ({"x": math.nan}, {"pair": (1.0, math.nan)}, {"x": np.float32("nan")}):
+        with pytest.raises(ValueError, match=r"take: (x|pair) must be a number, got NaN"):
+            take(**given)
 
 
 def test_kinds_of_tuples():

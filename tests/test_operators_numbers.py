@@ -307,6 +307,18 @@ def test_convolutions_of_one_image_and_one_signal(groups):
         )
 
 
+def test_sliding_windows_leave_out_a_remainder():
+    assert F.conv2d(mg.ones((1, 1, 5, 8)), mg.ones((1, 1, 2, 3)), stride=2).shape == (1, 1, 2, 3)
+    assert F.im2col(mg.ones((1, 1, 5, 8)), (2, 3), stride=2).shape == (1, 6, 6)
+
+
+def test_transposed_leaves_at_least_one_pixel():
+    x, w = mg.ones((1, 1, 1, 2)), mg.ones((1, 1, 2, 2))
+    assert F.conv_transpose2d(x, w, padding=(0, 1)).shape == (1, 1, 2, 1)
+    with pytest.raises(ValueError, match="padding=1 leaves nothing of the output: it is at most 0"):
+        F.conv_transpose2d(x, w, padding=1)
+
+
 def test_check_channels_names_a_weight_that_fits():
     for call, words in (
         (lambda: F.conv2d(mg.ones((1, 4, 4, 4)), mg.ones((6, 3, 2, 2)), groups=2),
