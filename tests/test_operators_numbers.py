@@ -632,7 +632,7 @@ def test_lstsq_by_a_number_and_tensorinv_of_a_number():
 def test_of_scaled_norms_near_the_ends_of_the_range(dtype):
     """Squares of numbers of the root of the smallest one have no digits."""
     limits = np.finfo(dtype)
-    root = 1.7 * float(limits.tiny) ** 0.5
+    root = 1.77 * float(limits.tiny) ** 0.5
     for size in (root, root / 2**10, float(limits.tiny) * 2**20, float(limits.max) / 8):
         x = (np.array([3.0, -4.0]) * size).astype(dtype)
         for order, exact in ((2, math.hypot(*x.tolist())), (3, 91.0 ** (1 / 3) * size)):
