@@ -129,6 +129,32 @@ def test_nothing_is_kept_of_the_work():
     assert gone() is None
 
 
+def test_nothing_is_kept_of_work_that_busy_helpers_have_not_begun(helpers):
+    begun, free = threading.Barrier(4), threading.Event()
+    other = threading.Thread(target=each, args=(lambda _: (begun.wait(60), free.wait(60)), 3))
+    other.start()
+    begun.wait(60)  # the helpers and that thread now wait
+
+    class Argument:
+        pass
+
+    argument = Argument()
+    gone = weakref.ref(argument)
+
+    def share_out(argument):
+        each(lambda _: argument, 3)
+
+    share_out(argument)
+    del argument
+    assert gone() is None
+    assert helpers.calls.qsize() == 2, "which tell of work that is over"
+    free.set()
+    other.join(60)
+    seen = []
+    each(seen.append, 30, shares=10)
+    assert sorted(seen) == [*range(30)]
+
+
 def test_who_waits_for_others_works_alone_for_a_while(helpers, monkeypatch):
     now = [128.0]
     monkeypatch.setattr(threads, "LATE", 0.25)
@@ -215,6 +241,7 @@ def test_work_is_done_where_no_thread_can_be_started(helpers, monkeypatch):
     each(seen.append, 5)
     assert seen == [*range(5)]
     assert not helpers.threads
+    assert helpers.calls.empty()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

@@ -69,6 +69,7 @@ class _Job(Generic[T]):
         finally:
             end = time.perf_counter()
             error = self._finish(helpers)
+            del self.work  # with its arrays: helpers that are busy elsewhere still hold the job
         now = time.perf_counter()
         if now - end > max(LATE, end - start):
             _helpers.resting_until = now + ALONE
@@ -140,7 +141,7 @@ class _Helpers:
             with self.lock:
                 self._start(count)
                 self._avoid(processor)
-        for _ in range(count):
+        for _ in range(min(count, len(self.threads))):
             # In this context, so that np.errstate holds there as well.
             self.calls.put((copy_context(), job))
         self.bell[0] += 1
