@@ -108,7 +108,7 @@ class Winograd(Layout):
         return cut(windows, self.multiplications, self.least)
 
     def _by_row(self, memory: Any, rows: int, channels: int) -> Any:
-        """(6, rows, pitch, channels) of (6, pixels, channels), or of four kinds."""
+        """(kinds, rows, pitch, channels) of (kinds, pixels, channels)."""
         kinds, pixels, _ = memory.shape
         steps = (pixels * channels, self.pitch * channels, channels, 1)
         return view(memory, (kinds, rows, self.pitch, channels), steps)
