@@ -425,25 +425,6 @@ def test_a_size_beyond_any_memory_is_a_mistake():
         assert _kind(error) is kind
 
 
-def test_what_python_or_numpy_says_of_a_call_is_put_in_our_words():
-    from minigrad.operators.errors import refusal
-
-    def f(a: Any, axis: int | None = 0) -> None: ...
-
-    said = f"{f.__qualname__}() got an unexpected keyword argument 'axs'. Did you mean 'axis'?"
-    refused = refusal("f", f, {}, TypeError(said))
-    assert str(refused) == "f: unknown argument 'axs'; did you mean 'axis'?"
-    refused = refusal("f", f, {}, TypeError("it holds 3 but 4 were expected"))
-    assert str(refused) == "f: it holds 3 but 4 were expected"
-    refused = refusal("f", f, {"a": 1.0, "axis": None}, ValueError("no"))
-    assert str(refused) == "f: no (got a=1.0, axis=None)"
-    refused = refusal("f", f, {}, IndexError("tuple index out of range"))
-    assert type(refused) is ValueError
-    assert type(refusal("f", f, {}, IndexError("index 3 is out of bounds"))) is IndexError
-    assert type(refusal("f", f, {}, ValueError("index out of range"))) is ValueError
-    assert type(refusal("f", f, {}, TypeError("an index out of range"))) is TypeError
-
-
 @pytest.mark.parametrize(
     ("function", "shape", "rest"),
     [

@@ -605,7 +605,7 @@ def _fewest(lengths):
 
 
 @pytest.mark.parametrize("vectors", [(False, False), (True, False), (False, True), (True, True)])
-def test_several_matrices_are_multiplied_in_the_best_order(vectors):
+def test_multi_dot_takes_the_fewest_products(vectors):
     rng = np.random.default_rng(0)
     for count in (3,) * 12 + (4,) * 8 + (5,) * 4 + (6,):
         lengths = rng.integers(2, 9, count + 1).tolist()

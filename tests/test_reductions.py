@@ -149,3 +149,14 @@ def test_products_with_a_zero_among_the_factors(axis):
             moved[place] += step
             ends.append(np.prod(moved, axis=axis).sum())
         np.testing.assert_allclose(t.grad.numpy()[place], (ends[0] - ends[1]) / 2)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, of rows that hold nothing else
+def test_nan_reductions_leave_nan_out():
+    x = np.array([[0.5, np.nan, -2.5], [np.nan, -1.25, 3.0], [np.nan] * 3, [-4.0, -3.0, -0.5]])
+    names = ["nansum", "nanprod", "nanmean", "nanvar", "nanstd", "nanmax", "nanmin"]
+    for name in (*names, "nancumsum", "nancumprod"):
+        for axis in (0, 1, None):
+            found = getattr(mg, name)(mg.tensor(x), axis=axis)
+            expected = getattr(np, name)(x, axis=axis)
+            np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, err_msg=name)

@@ -76,6 +76,17 @@ def test_arrays_are_those_that_the_annotations_say():
             assert found["arrays"] > expected == len(found["params"]), name
 
 
+def test_rules_have_the_defaults_of_their_operators():
+    for name, op in OPERATORS.items():
+        assert op.rules_for_one == (op.arity == 1 and not op.variadic and op.rules[0] is not None)
+        given = inspect.signature(op.declared).parameters
+        for rule in {*op.rules, op.vjp_all} - {None}:
+            for parameter in inspect.signature(rule).parameters.values():
+                if parameter.default is not parameter.empty:
+                    default = given[parameter.name.lstrip("_")].default
+                    assert repr(parameter.default) == repr(default), name
+
+
 def test_what_shares_memory_with_its_input_says_so():
     for name, op in OPERATORS.items():
         shared = False
