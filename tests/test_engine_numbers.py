@@ -9,7 +9,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import optim
-from minigrad.engine import numpy_protocol, settings, tensor
+from minigrad.engine import numpy_protocol, row_forms, settings, tensor
 from minigrad.optim.lbfgs import Point, strong_wolfe
 
 # -- arguments of operators ------------------------------------------------------------------------
@@ -79,6 +79,13 @@ def test_where_of_one_array_is_nonzero():
     assert places.tolist() == [1, 2]
 
 
+def test_together_declares_a_form_for_each_function(monkeypatch):
+    monkeypatch.setattr(row_forms, "TOGETHER", {})
+    assert row_forms.together((np.sin, np.cos))(len) is len
+    assert row_forms.together(np.flip)(max) is max
+    assert {np.sin: len, np.cos: len, np.flip: max} == row_forms.TOGETHER
+
+
 # -- tensors ---------------------------------------------------------------------------------------
 
 
@@ -111,6 +118,13 @@ def test_a_cotangent_is_rounded_to_the_dtype_of_its_tensor_first():
 def test_the_cotangent_that_passes_share_cannot_be_written_to():
     ones = tensor._ones((2,), np.dtype(np.float32))
     assert (ones.tolist(), ones.flags.writeable) == ([1.0, 1.0], False)
+
+
+def test_size_says_which_length_was_asked_for():
+    x = mg.ones((2, 3))
+    for axis, told in (((), "x.shape"), ((1,), r"x.shape\[1\]"), ((0, 1), r"x.shape\[0\]")):
+        with pytest.raises(TypeError, match=rf"not a method; write {told}$"):
+            x.size(*axis)
 
 
 # -- transforms ------------------------------------------------------------------------------------
@@ -301,6 +315,10 @@ def test_strong_wolfe_goes_on_from_equal_losses_and_gives_up_in_the_end():
     assert (found.loss, tried) == (-2.0, 4)
     found, tried = searched((-1.0, -0.95), (-1.0, -0.5), (-2.0, 0.0))
     assert (found.loss, tried) == (-2.0, 3)
+    # The first point may be as low as the start, where what is asked for is lost in its digits.
+    flat = Point(1.0, 1e6, np.ones(1), 0.0)
+    start = Point(0.0, 1e6, np.ones(1), -1e-9)
+    assert strong_wolfe(lambda _: flat, start, 1.0, 1e-12) == (flat, 1)
     assert searched(*[(-1.0 - i, -1.0) for i in range(40)])[1] == 25
 
 

@@ -310,6 +310,11 @@ def test_convolutions_of_one_image_and_one_signal(groups):
 def test_sliding_windows_leave_out_a_remainder():
     assert F.conv2d(mg.ones((1, 1, 5, 8)), mg.ones((1, 1, 2, 3)), stride=2).shape == (1, 1, 2, 3)
     assert F.im2col(mg.ones((1, 1, 5, 8)), (2, 3), stride=2).shape == (1, 6, 6)
+    with pytest.raises(ValueError, match="a kernel of height 5 does not fit the input's height 4"):
+        F.conv2d(mg.ones((1, 1, 4, 4)), mg.ones((1, 1, 5, 1)), stride=2)
+    for kernel, gaps in (((2, 1), (1, 10**30)), ((1, 2), (10**30, 1))):
+        found = F.conv2d(mg.ones((1, 1, 3, 3)), mg.ones((1, 1, *kernel)), dilation=gaps)
+        assert found.shape == (1, 1, 4 - kernel[0], 4 - kernel[1])
 
 
 def test_transposed_leaves_at_least_one_pixel():
