@@ -100,6 +100,7 @@ def announced(shape, content=b""):
         (b"\1\0\x08\1\0\0\0\0", "no IDX file"),
         (b"PK\x03\x04 something else", "no IDX file"),
         (b"\0\0\x08\x03\0\0\0\1", "inside the header"),
+        (b"\0\0\x08\x02" + bytes(7), "cut short inside the header, which announces 2 axes"),
         (announced((10,), bytes(9)), r"10 numbers \(10 bytes\), got 9 bytes; the file is cut"),
         (
             announced((2,) * 8, bytes(9)),

@@ -385,6 +385,7 @@ HEADERS = {
     '{"x":{"dtype":"F32","shape":[2%s],"data_offsets":[0,8]}}' % (",1" * 64): True,
     '{"x":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[0,1180591620717411303424],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': True,
+    '{"x":{"dtype":"U8","shape":[0,9223372036854775807],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': False,
     "[]": True,
     " {}": True,
     '{"x":' * 50_000: True,

@@ -8,6 +8,7 @@ import math
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import minigrad.nn.functional as F
 from minigrad import nn, optim
 from minigrad.kernels import (
     activations,
+    blas,
     blocks,
     convolution,
     current,
@@ -28,6 +30,7 @@ from minigrad.kernels import (
     pooling as kernels_pooling,
     softmax as kernels_softmax,
     threads,
+    winograd,
 )
 from minigrad.kernels.windows import pooling, sliding
 from minigrad.operators.indexing import scatter
@@ -878,3 +881,70 @@ def test_most_of_float16_and_of_other_dtypes_is_kept_finite():
             np.testing.assert_allclose(
                 found, wide, rtol={"e": 2e-2, "f": 3e-6, "d": 1e-12}[dtype], atol=1e-6
             )
+
+
+@pytest.mark.parametrize(
+    ("kernel", "settings", "suits"),
+    [
+        ((3, 3), {}, True),
+        ((3, 2), {}, True),
+        ((3, 7), {}, True),
+        ((3, 1), {}, False),
+        ((5, 5), {}, False),
+        ((1, 3), {}, False),
+        ((2, 3), {}, False),
+        ((3, 3), {"stride": 2}, False),
+        ((3, 3), {"stride": (1, 2)}, False),
+        ((3, 3), {"dilation": 2}, False),
+        ((3, 3), {"dilation": (1, 2)}, False),
+        ((3, 3), {"groups": 2}, False),
+    ],
+)
+def test_winograds_rows_are_for_kernels_of_three_rows_at_every_pixel(kernel, settings, suits):
+    groups = settings.pop("groups", 1)
+    for height, tiles in ((8, True), (3, True), (4, True), (2, False), (5, False), (9, True)):
+        # Of whole tiles of 4 rows, at most a quarter is of no use.
+        size = (height + 20, 40)
+        windows = sliding("conv2d", size, kernel, **settings)._replace(out=(height, 9))
+        assert winograd.suits(blocks.Shape(windows, 32, 32, groups)) == (suits and tiles)
+
+
+@pytest.mark.parametrize("padding", [0, 1, (2, 0)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_kernels_of_one_pixel_agree_with_their_definition(padding, bias, monkeypatch):
+    monkeypatch.setattr(convolution, "FEW", 0)
+    monkeypatch.setattr(threads, "WORTH_SPLITTING", 0.0)
+    monkeypatch.setattr(threads, "threads", lambda: 2)
+    draw = Draw([3], np.float64)
+    x, w, b = draw.array(5, 4, 6, 7), draw.array(8, 4, 1, 1), draw.array(8) if bias else None
+    windows = sliding("conv2d", (6, 7), 1, padding=padding)
+    found, expected = (one.conv2d(x, w, b, windows, 1) for one in (current, plain))
+    np.testing.assert_allclose(found, expected, 1e-12, 1e-12)
+
+
+def test_the_functions_of_blas_are_taken_in_pairs():
+    def library(**functions):
+        return SimpleNamespace(
+            dynlib=SimpleNamespace(**functions), get_num_threads="get", set_num_threads="set"
+        )
+
+    found = blas._functions.__wrapped__
+    assert found(None) is None
+    assert found(library()) == ("get", "set")
+    assert found(library(openblas_get_num_threads="g")) == ("get", "set")
+    assert found(library(openblas_set_num_threads="s")) == ("get", "set")
+    pair = {"openblas_get_num_threads": "g", "openblas_set_num_threads": "s"}
+    assert found(library(**pair)) == ("g", "s")
+    longer = {f"scipy_{name}64_": f"{value}64" for name, value in pair.items()}
+    assert found(library(**pair, **longer)) == ("g64", "s64")
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (2, 0, 3), (0, 2, 3, 1)])
+def test_moments_of_nothing_have_the_shape_of_moments(shape):
+    x = np.zeros(shape, np.float32)
+    for axis in ((0,), (1,), (-1,), (0, -1), (-2,), tuple(range(-len(shape), 0))):
+        mean, variance = current.moments(x, axis)
+        expected = x.sum(axis=axis, keepdims=True).shape
+        assert mean.shape == variance.shape == expected
+        assert (mean == 0).all()
+        assert (variance == 1).all()

@@ -6,6 +6,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
+from minigrad.kernels.windows import sliding
 
 ONE, TWO = mg.ones((1, 1, 3, 3)), mg.ones((2, 2))
 HUGE = 10**30
@@ -69,6 +70,8 @@ ALLOWED = {
     "the first argument": (lambda: mg.grad(lambda x, _: x * x, argnums=-2)(3.0, 1.0), 6.0),
     "a byte that is an index": (lambda: bytes_gradient(256, np.uint8, [255]), [255]),
     "a byte from behind": (lambda: bytes_gradient(200, np.int8, [-128, 127]), [72, 127]),
+    "softmax of one number": (lambda: F.softmax(mg.tensor(1.0), -1).item(), 1.0),
+    "windows without a word of padding": (lambda: sliding("f", (5, 4), 3).out, (3, 2)),
     "softmax of the last axis": (lambda: F.softmax(mg.zeros((1, 2)), 1).tolist(), [[0.5, 0.5]]),
     "scattered to the first place": (lambda: mg.scatter(mg.ones(2), np.array([-3, 2]), (3,)).tolist(), [1.0, 0.0, 1.0]),
     "whole numbers as logits": (lambda: F.binary_cross_entropy_with_logits(mg.tensor([0]), [1.0]).dtype, np.float64),
@@ -88,6 +91,8 @@ REFUSED = {
     "a row of indices without bags": (lambda: F.embedding_bag([0, 1], TWO), r"expected indices \(B, n\), or \(n,\) with"),
     "bags that begin in bags": (lambda: F.embedding_bag([[0, 1]], TWO, [0]), r"expected indices \(B, n\), or \(n,\) with"),
     "an activation that is unknown": (lambda: nn.TransformerEncoderLayer(4, 2, activation="tanh"), "must be 'relu', 'gelu' or a function, got 'tanh'"),
+    "a kernel that a step would let fit": (lambda: F.conv2d(ONE, mg.ones((1, 1, 4, 4)), stride=2), "does not fit the input's height 3"),
+    "padding that leaves nothing": (lambda: F.conv_transpose2d(mg.ones((1, 1, 1, 1)), mg.ones((1, 1, 2, 2)), padding=1), "leaves nothing of the output"),
     "more than there is": (lambda: F.pad(TWO, (-1, -2)), "take away more than"),
     "bags that go back": (lambda: bags([0, 2, 1]), "offsets must be integers that ascend"),
     "bags from 1": (lambda: bags([1, 2]), "offsets must be integers that ascend"),

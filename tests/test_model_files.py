@@ -548,6 +548,24 @@ def test_a_damaged_structure_is_refused(path):
             mg.load_model(path)
 
 
+@pytest.mark.parametrize(
+    ("keys", "fits"),
+    [(["x", "x"], False), (["x", 1.5], False), ([None], False), ([True], False), (["x", 1], True),
+     ([1, "1"], True), ([], True), ([2, 1, 2], False)],
+    ids=str,
+)  # fmt: skip
+def test_the_keys_of_a_dict_are_different_strings_or_integers(path, keys, fits):
+    mg.save_model(nn.Sequential(), path)
+    entries = [[key, ["value", i]] for i, key in enumerate(keys)]
+    root = ["assembled", "Sequential", {"f": ["dict", entries]}]
+    change(path, lambda tree: {**tree, "root": root})
+    if fits:
+        assert mg.load_model(path).f == {key: i for i, key in enumerate(keys)}
+        return
+    with pytest.raises(ValueError, match="f: its keys are not different strings or integers"):
+        mg.load_model(path)
+
+
 @pytest.mark.parametrize("name", ["__class__", "__dict__", "_hooks", "_buffers"])
 def test_a_file_cannot_assign_to_the_records_of_a_module(path, name):
     mg.save_model(nn.Sequential(nn.ReLU()), path)

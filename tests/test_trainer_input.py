@@ -282,11 +282,12 @@ def test_an_input_is_named_by_its_place_if_there_are_several():
 
 
 class Scaled(nn.Linear):
-    def forward(self, x, factor):
-        return super().forward(x * factor)
+    def forward(self, *factors):
+        return super().forward(factors[0] * factors[1])
 
 
-def test_a_part_of_a_batch_may_be_one_number():
+@pytest.mark.parametrize("first", [False, True])
+def test_a_part_of_a_batch_may_be_one_number(first):
     x, y = np.arange(12.0, dtype=np.float32).reshape(6, 2) / 10, np.arange(6) % 3
 
     def trained(model, loader):
@@ -303,7 +304,8 @@ def test_a_part_of_a_batch_may_be_one_number():
             return (tuple([p[i : i + 2] if p.ndim else p for p in self.parts]) for i in (0, 2, 4))
 
     expected = trained(nn.Linear(2, 3), Loader(2 * x, y))
-    found = trained(Scaled(2, 3), Loader(x, np.array(2.0, np.float32), y))
+    parts = [x, np.array(2.0, np.float32)]
+    found = trained(Scaled(2, 3), Loader(*(parts[::-1] if first else parts), y))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 

@@ -123,6 +123,12 @@ def test_a_loss_of_ones_own_gets_targets_of_the_shape_of_outputs():
     assert ours == by_name.evaluate(X, X[:, 0])["loss"]
 
 
+def test_a_loss_may_multiply_targets_and_outputs_of_several_columns():
+    made = mg.Trainer(nn.Linear(3, 2), "sgd", lambda output, target: (target @ output).sum())
+    made.fit(X, Y.astype(np.float32), epochs=1, verbose=0)
+    assert len(made.history) == 1
+
+
 def test_a_state_of_an_earlier_version_is_taken():
     made = trainer()
     made.fit(X, Y, epochs=1, batch_size=5, verbose=0)
