@@ -63,9 +63,12 @@ def test_misfit_looks_at_each_of_many_arguments():
     def many(*arrays: Array, axis: int = 0) -> None: ...
 
     assert errors._misfit(many, {"arrays": (1.0, "q")}) == "arrays must be an array, got 'q'"
-    assert errors._misfit(many, {"arrays": (1.0, 2.0), "axis": 0.5}) == (
-        "axis must be an int, got 0.5"
-    )
+    for given in ((1.0, 2.0), (), None):
+        arrays = {} if given is None else {"arrays": given}
+        assert errors._misfit(many, {**arrays, "axis": 0.5}) == "axis must be an int, got 0.5"
+        assert errors._misfit(many, arrays) == ""
+    with pytest.raises(ValueError, match="meshgrid: indexing must be 'xy' or 'ij', got 'no'"):
+        mg.meshgrid(indexing="no")
 
 
 def test_broadcast_names_the_axis_that_does_not_fit():

@@ -210,11 +210,13 @@ def _misfit(function: Callable[..., Any], given: Mapping[str, Any]) -> str:
         hint = str(parameter.annotation)
         optional = parameter.default is None or hint.endswith(" | None")
         form = _FORMS.get(hint.removesuffix(" | None"))
-        if hint == "Array" and name not in given and parameter.default is parameter.empty:
+        many = parameter.kind is parameter.VAR_POSITIONAL  # none of which may be meant
+        needed = hint == "Array" and parameter.default is parameter.empty and not many
+        if needed and name not in given:
             return f"missing argument {name!r}"
         if name not in given or form is None or (given[name] is None and optional):
             continue
-        values = given[name] if parameter.kind is parameter.VAR_POSITIONAL else [given[name]]
+        values = given[name] if many else [given[name]]
         for value in values:
             fits, words = form
             if not fits(value):
