@@ -946,3 +946,12 @@ def test_mixing_uses_one_weight_for_all(dtype):
     for wrong, ends in ((labels - 1, "-1 to 2"), (labels + 1, "1 to 4")):
         with pytest.raises(ValueError, match=f"labels go from 0 to 3, got {ends}"):
             MixUp(4).mix(images, wrong)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 3, 4, 5), (2, 3, 1, 4), (3, 3, 3, 3), (1, 3, 1, 1), (2, 1, 3, 4)]
+)
+def test_grey_images_are_the_luminance_of_three_channels(shape):
+    x = np.random.default_rng(0).uniform(size=shape)
+    expected = x if shape[1] == 1 else np.einsum("nchw,c->nhw", x, [0.299, 0.587, 0.114])[:, None]
+    np.testing.assert_allclose(transforms._grey(x), expected, rtol=1e-12)

@@ -76,6 +76,20 @@ def test_attention_between_lengths_has_its_batch_first_or_second(mask):
             layer(a, b, b)
 
 
+@pytest.mark.parametrize("shape", [(), (2,), (2, 3)], ids=str)
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_follows_its_formula_with_any_axes_before(shape, causal):
+    q, k, v = draw(*shape, 4, 5), draw(*shape, 6, 5, seed=1), draw(*shape, 6, 2, seed=2)
+    allowed = np.random.default_rng(3).uniform(size=(4, 6)) < 0.6
+    allowed[2] = False  # a query that sees nothing
+    found = F.scaled_dot_product_attention(q, k, v, allowed, is_causal=causal)
+    seen = allowed & (np.arange(6) <= np.arange(4)[:, None]) if causal else allowed
+    scores = np.where(seen, np.exp(np.einsum("...le,...se->...ls", q, k) / np.sqrt(5)), 0.0)
+    total = scores.sum(-1, keepdims=True)
+    weights = np.divide(scores, total, out=np.zeros_like(scores), where=total > 0)
+    np.testing.assert_allclose(found, np.einsum("...ls,...sv->...lv", weights, v), rtol=1e-10)
+
+
 def test_dropout_of_channels_at_its_ends():
     x = mg.ones((2, 3, 1, 1))
     assert nn.Dropout2d(0.5).eval()(x) is x

@@ -9,6 +9,7 @@ from optim_cases import CASES, give, gradients, tensors, torch, values
 
 import minigrad as mg
 from minigrad import nn, optim
+from minigrad.optim.buffer import ParameterBuffer, only_reads
 
 __all__ = ["torch"]  # a fixture
 
@@ -538,3 +539,48 @@ def test_repr_names_the_settings():
     text = repr(optim.SGD([leaf()], lr=0.5))
     assert text.startswith("SGD (\n  group 0: 1 parameters\n")
     assert "lr: 0.5" in text
+
+
+@pytest.mark.parametrize("to_none", [True, False])
+def test_zero_grad_leaves_what_has_no_gradient(to_none):
+    used, unused, frozen = leaf(1.0, 2.0), leaf(3.0), leaf(4.0)
+    optimizer = optim.SGD([used, unused, frozen], lr=0.1)
+    frozen.requires_grad = False
+    used.sum().backward()
+    optimizer.zero_grad(set_to_none=to_none)
+    assert used.grad is None if to_none else used.grad.tolist() == [0.0, 0.0]
+    assert unused.grad is None
+
+
+@pytest.mark.parametrize("others", [0, 1, 2])
+def test_a_single_parameter_that_changes_its_dtype_keeps_its_state(others):
+    p, more = leaf(1.0), [leaf(5.0) for _ in range(others)]
+    optimizer = optim.SGD([p, *more], lr=0.5, momentum=0.5)
+    for dtype, expected in ((np.float32, 0.5), (np.float64, -0.25), (np.float64, -1.125)):
+        nn.module.to(_Holding(p), dtype)
+        optimizer.apply_gradients([(np.ones(1, dtype), p)])
+        assert (p.dtype, p.tolist()) == (dtype, [expected])
+
+
+class _Holding(nn.Module):
+    def __init__(self, p):
+        super().__init__()
+        self.register_buffer("p", p)
+
+
+def test_a_rule_that_only_reads_gets_the_gradient_itself_where_it_can():
+    seen = []
+    rule = only_reads(lambda chunk: seen.append((chunk.g.dtype, chunk.g.copy(), chunk.g)))
+    one, other = np.arange(3, dtype=np.float32), np.arange(4.0)
+    for sizes, slopes, shared in (
+        ((3,), [one], True),
+        ((4,), [other], False),
+        ((3, 4), [one, other], False),
+    ):
+        buffer = ParameterBuffer([leaf(*[0.0] * n) for n in sizes], {})
+        buffer.update(slopes, lambda scalars: rule)
+        ((dtype, values, given),) = seen
+        np.testing.assert_array_equal(values, np.concatenate(slopes))
+        assert dtype == np.float32
+        assert np.shares_memory(given, slopes[0]) == shared
+        seen.clear()
