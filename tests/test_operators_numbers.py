@@ -178,6 +178,19 @@ def test_ediff1d_keeps_its_dtype_whatever_the_ends(dtype, ends):
     np.testing.assert_array_equal(found.numpy(), expected)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64])
+def test_diff_beside_a_number_keeps_digits_and_dtype(dtype):
+    x = np.array([1, 4, 9], dtype)
+    for ends in ({"prepend": 0.1}, {"append": 0.7}, {"prepend": 0.1, "append": 2}):
+        found = mg.diff(mg.tensor(x), **ends)
+        expected = np.diff(x.astype(float), **ends)
+        if dtype is np.float32:
+            assert found.dtype == np.float32
+        if dtype is np.float64:
+            np.testing.assert_array_equal(found.numpy(), expected)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+
+
 def test_gradient_of_uneven_spacing_at_both_ends():
     """_slopes: a parabola has its own slope at each place, with differences of second order."""
     x = np.array([0.0, 1.0, 3.0, 7.5, 8.0])
@@ -646,6 +659,19 @@ def test_of_scaled_norms_near_the_ends_of_the_range(dtype):
     most = np.array([float(limits.max), 0.0], dtype)
     assert mg.linalg.norm(mg.tensor(most)).numpy() == limits.max
     assert mg.linalg.vector_norm(mg.tensor(most), ord=3).numpy() == limits.max
+
+
+@pytest.mark.parametrize("p", [0.5, 1.5, 3.0, 4.0, -2.0])
+def test_p_norm_has_its_slope_at_whole_numbers(p):
+    """At 1 and -1 as elsewhere, and 0 at 0."""
+    x = np.array([1.0, -1.0, 2.0, -3.0, *[0.0] * (p > 0)])
+    t = mg.tensor(x, requires_grad=True)
+    with np.errstate(all="raise"):
+        y = mg.linalg.vector_norm(t, ord=p)
+        y.backward()
+    size = np.abs(np.where(x == 0, 1.0, x))
+    slope = np.sign(x) * size ** (p - 1.0) * y.item() ** (1.0 - p)
+    np.testing.assert_allclose(t.grad.numpy(), slope, rtol=1e-12)
 
 
 def test_vector_norm_of_order_1_has_the_signs_as_slopes():
