@@ -91,7 +91,13 @@ class Draw:
         """x, w, g, windows and groups; one in four large enough for Winograd's algorithm."""
         if self.int(0, 3) == 0:
             n, c, o, size = self.of(1, 3), self.of(16, 33), self.of(16, 40), self.pair(8, 12)
-            windows = sliding("test", size, (3, self.of(2, 3)), 1, self.of(0, 1, ((0, 2), (1, 0))))
+            windows = sliding(
+                "test",
+                size,
+                (3, self.of(2, 3)),
+                1,
+                self.of(0, 1, ((0, 2), (1, 0)), ((7, 9), (1, 2))),
+            )
             groups = 1
         else:
             groups = self.int(1, 3)
