@@ -396,6 +396,7 @@ def copied(arguments):
 def test_every_kernel_agrees_with_its_plain_definition(name, dtype, monkeypatch):
     monkeypatch.setattr(convolution, "FEW", 0)  # or small convolutions are the definition itself
     monkeypatch.setattr(elementwise, "PIECE", 64)
+    monkeypatch.setattr(activations, "LARGE", 0)
     monkeypatch.setattr(normalisation, "PIECE", 16)
     monkeypatch.setattr(normalisation, "BLOCK", 16)
     monkeypatch.setattr(kernels_softmax, "PIECE", 16)
@@ -705,9 +706,11 @@ def test_what_winograd_takes_lies_with_its_channels_last(channels, monkeypatch):
     x = rng.standard_normal((2, channels, 8, 8)).astype(np.float32)
     w = rng.standard_normal((16, channels, 3, 3)).astype(np.float32)
     windows = sliding("test", (8, 8), 3, padding=1)
-    y = convolution.conv2d(x, w, None, windows, 1)
-    assert channels_last(y)
-    assert not y.flags.c_contiguous
+    for bias in (None, rng.standard_normal(16).astype(np.float32)):
+        y = convolution.conv2d(x, w, bias, windows, 1)
+        np.testing.assert_allclose(y, plain.conv2d(x, w, bias, windows, 1), 1e-5, 1e-4)
+        assert channels_last(y)
+        assert not y.flags.c_contiguous
     assert convolution.conv2d(x, w[:4], None, windows, 1).flags.c_contiguous, "too few channels"
     assert convolution.conv2d(x.astype(np.float64), w, None, windows, 1).flags.c_contiguous
     five = np.zeros((16, channels, 5, 5), np.float32)
