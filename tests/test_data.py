@@ -955,3 +955,28 @@ def test_grey_images_are_the_luminance_of_three_channels(shape):
     x = np.random.default_rng(0).uniform(size=shape)
     expected = x if shape[1] == 1 else np.einsum("nchw,c->nhw", x, [0.299, 0.587, 0.114])[:, None]
     np.testing.assert_allclose(transforms._grey(x), expected, rtol=1e-12)
+
+
+def test_a_loader_reads_a_batch_when_it_is_asked_for():
+    read = []
+
+    class Noting:
+        def __len__(self):
+            return 9
+
+        def __getitem__(self, i):
+            read.append(i)
+            return np.float32(i)
+
+    batches = iter(DataLoader(Noting(), 2))
+    for i in range(4):
+        assert next(batches).tolist() == [2 * i, 2 * i + 1]
+        assert read == [*range(2 * i + 2)]
+
+
+@pytest.mark.parametrize(
+    "weights", [np.ones((2, 2)), ["a", "b"], np.float64(1.0), [[1]], np.array([1j])]
+)
+def test_weights_of_a_sampler_are_one_number_each(weights):
+    with pytest.raises((TypeError, ValueError), match="WeightedRandomSampler"):
+        WeightedRandomSampler(weights, 2)

@@ -394,3 +394,9 @@ def test_a_download_is_shown_by_a_bar_that_ends_full(server, tmp_path, monkeypat
     download.fetch(source_at(server), "file.gz", tmp_path)
     size = len(CONTENT)
     assert bars[0] == (size, size, "file.gz", "B", True, 0.1)
+
+
+def test_a_source_stays_as_it_is_published():
+    source = download.Source("digits", ("https://example.org/",), {"a": "0" * 64})
+    with pytest.raises(AttributeError):
+        source.folder = "others"

@@ -395,6 +395,7 @@ def copied(arguments):
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
 def test_every_kernel_agrees_with_its_plain_definition(name, dtype, monkeypatch):
     monkeypatch.setattr(convolution, "FEW", 0)  # or small convolutions are the definition itself
+    monkeypatch.setattr(activations, "LARGE", 0)
     monkeypatch.setattr(elementwise, "PIECE", 64)
     monkeypatch.setattr(activations, "LARGE", 0)
     monkeypatch.setattr(normalisation, "PIECE", 16)
@@ -957,3 +958,53 @@ def test_moments_of_nothing_have_the_shape_of_moments(shape):
         assert mean.shape == variance.shape == expected
         assert (mean == 0).all()
         assert (variance == 1).all()
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+def test_transformed_rows_give_what_the_definition_gives(last, bias, monkeypatch):
+    monkeypatch.setattr(convolution, "FEW", 0)
+    draw = Draw([5], np.float32)
+    x, w = draw.array(3, 16, 12, 11), draw.array(17, 16, 3, 3)
+    b = draw.array(17) if bias else None
+    if last:  # the channels lie side by side
+        x = np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    windows = sliding("conv2d", (12, 11), 3, padding=1)
+    assert winograd.saves(blocks.Shape(windows, 16, 17, 1))
+    found, expected = (one.conv2d(x, w, b, windows, 1) for one in (current, plain))
+    np.testing.assert_allclose(found, expected, 1e-4, 1e-4)
+    g = draw.array(*expected.shape)
+    found, expected = (one.conv2d_weight_grad(x, g, windows, 1) for one in (current, plain))
+    np.testing.assert_allclose(found, expected, 1e-4, 1e-4)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 20])
+def test_a_linear_layer_by_itself_agrees_with_its_definition(rows, monkeypatch):
+    monkeypatch.setattr(kernels_linear, "UNSHARED", 0)
+    draw = Draw([6], np.float64)
+    x, w, b = draw.array(rows, 5), draw.array(7, 5), draw.array(7)
+    for bias in (b, None):
+        np.testing.assert_allclose(current.linear(x, w, bias), plain.linear(x, w, bias), 1e-12)
+
+
+@pytest.mark.parametrize("g", [np.float64(0.25), np.linspace(-1.0, 2.0, 9)], ids=["one", "each"])
+def test_slopes_of_cross_entropy_are_for_all_rows_or_for_each(g, monkeypatch):
+    monkeypatch.setattr(kernels_softmax, "PIECE", 8)
+    draw = Draw([7], np.float64)
+    logits, labels = draw.array(9, 4), np.arange(9) % 4
+    g = np.asarray(g)
+    found, expected = (one.cross_entropy_grad(g, logits, labels) for one in (current, plain))
+    np.testing.assert_allclose(found, expected, 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize("size", [(2, 5), (4, 3)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_transposed_convolution_of_images_that_are_not_square(size, stride):
+    draw = Draw([8], np.float64)
+    x, w = draw.array(2, 3, *size), draw.array(3, 4, 2, 3)
+    height, width = ((n - 1) * stride + k for n, k in zip(size, (2, 3), strict=True))
+    expected = np.zeros((2, 4, height, width))
+    for i, j in np.ndindex(size):
+        part = np.einsum("nc,cokl->nokl", x[:, :, i, j], w)
+        expected[:, :, i * stride : i * stride + 2, j * stride : j * stride + 3] += part
+    np.testing.assert_allclose(F.conv_transpose2d(x, w, stride=stride), expected, 1e-12, 1e-12)
