@@ -643,6 +643,10 @@ def test_lstsq_cuts_off_what_numpy_does(rcond):
 def test_lstsq_by_a_number_and_tensorinv_of_a_number():
     with pytest.raises(ValueError, match="lstsq: expected matrices"):
         mg.linalg.lstsq(mg.ones((2, 2)), mg.ones(()))
+    for rcond in (np.inf, np.nan):
+        with pytest.raises(ValueError, match="lstsq: rcond must be a number, got"):
+            mg.linalg.lstsq(mg.ones((2, 2)), mg.ones(2), rcond)
+    assert mg.linalg.lstsq(mg.tensor([[2.0], [0.0]]), [4.0, 3.0])[0].tolist() == [2.0]
     np.testing.assert_array_equal(mg.linalg.tensorinv(mg.tensor([[4.0]]), 2).numpy(), [[0.25]])
 
 
