@@ -980,3 +980,22 @@ def test_a_loader_reads_a_batch_when_it_is_asked_for():
 def test_weights_of_a_sampler_are_one_number_each(weights):
     with pytest.raises((TypeError, ValueError), match="WeightedRandomSampler"):
         WeightedRandomSampler(weights, 2)
+
+
+def test_what_rounding_leaves_goes_to_the_first_parts_one_each():
+    data = ArrayDataset(np.arange(11))
+    parts = random_split(data, [0.25] * 4)
+    assert [len(part) for part in parts] == [3, 3, 3, 2]
+    assert [len(part) for part in random_split(data, [0.5, 0.5])] == [6, 5]
+
+
+@pytest.mark.parametrize("seeds", [(None, None), (1, None), (None, 1), (1, 2)], ids=str)
+def test_a_loader_with_or_without_a_generator_takes_the_place_of_any(seeds):
+    data = ArrayDataset(np.arange(8))
+    first, second = (DataLoader(data, 2, shuffle=True, seed=seed) for seed in seeds)
+    batches = iter(first)
+    next(batches)
+    state = first.state_dict()
+    second.load_state_dict(state)
+    rest = [x.tolist() for (x,) in second]
+    assert rest == [x.tolist() for (x,) in batches]

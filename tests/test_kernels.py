@@ -28,6 +28,7 @@ from minigrad.kernels import (
     normalisation,
     plain,
     pooling as kernels_pooling,
+    scatter as kernels_scatter,
     softmax as kernels_softmax,
     threads,
     winograd,
@@ -1008,3 +1009,15 @@ def test_transposed_convolution_of_images_that_are_not_square(size, stride):
         part = np.einsum("nc,cokl->nokl", x[:, :, i, j], w)
         expected[:, :, i * stride : i * stride + 2, j * stride : j * stride + 3] += part
     np.testing.assert_allclose(F.conv_transpose2d(x, w, stride=stride), expected, 1e-12, 1e-12)
+
+
+@pytest.mark.parametrize(
+    "places",
+    [[], [4], [0, 1, 2], [2, 0, 1], [0, 1, 1], [1, 0, 1], [2, 2, 0], [0, 3, 2, 1, 3]],
+    ids=str,
+)
+def test_places_differ_where_no_two_are_equal(places):
+    for n in (5, 10**7):
+        assert kernels_scatter._differ(np.array(places, np.intp), n) == (
+            len({*places}) == len(places)
+        )
