@@ -116,3 +116,14 @@ def test_results_are_those_of_float32_rounded_once(name):
                 step = np.spacing(np.maximum(np.abs(rounded), np.float16(1e-3))).astype(float)
                 apart = np.abs(found.astype(float) - rounded.astype(float)) / step
                 assert (apart[np.isfinite(rounded)] <= 1.0).all(), sample
+
+
+def test_arguments_by_name_are_computed_in_float32_too():
+    x, zeros = np.float16([256, 0, 0, 0]), np.zeros(4, np.float16)
+    for loss in (
+        lambda: F.mse_loss(mg.tensor(x), mg.tensor(zeros)),
+        lambda: F.mse_loss(mg.tensor(x), target=mg.tensor(zeros)),
+        lambda: F.mse_loss(input=mg.tensor(x), target=mg.tensor(zeros)),
+    ):
+        assert loss().dtype == np.float16
+        assert loss().item() == 16384.0
