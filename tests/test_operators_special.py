@@ -123,6 +123,16 @@ def test_logsumexp_and_logaddexp_far_out():
     assert a.grad.item() == 0
 
 
+@pytest.mark.parametrize("finite", [-1e4, 1.0, 1e4])
+def test_of_an_infinite_logsumexp_finite_elements_have_no_share(finite):
+    x = mg.tensor([finite, np.inf, finite], requires_grad=True)
+    with np.errstate(invalid="ignore"):
+        y = mg.logsumexp(x)
+        y.backward()
+    assert y.item() == np.inf
+    np.testing.assert_array_equal(x.grad.numpy(), [0.0, np.nan, 0.0])
+
+
 @pytest.mark.parametrize("zeros", [0, 1, 2, 3])
 @pytest.mark.parametrize("name", ["prod", "cumprod"])
 def test_products_of_zeros_to_third_order(zeros, name):

@@ -362,13 +362,13 @@ def prod(
     """
 
 
-def finite_or_zero(x: Any) -> Any:
-    """x with 0 in place of inf and NaN."""
-    return np.where(np.isfinite(x), x, 0.0)
+def _finite_shift(x: Any) -> Any:
+    """x with 0 in place of -inf and NaN, and the largest number in place of inf."""
+    return np.nan_to_num(x, nan=0.0, neginf=0.0)
 
 
 def _logsumexp_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-    e = np.exp(x - expand_reduced(finite_or_zero(ans), axis, keepdims))
+    e = np.exp(x - expand_reduced(_finite_shift(ans), axis, keepdims))
     # The sum is 1 but for the rounding of ans, which for large x would show in the shares.
     total = kernels.total(e, axis, keepdims=True)
     return expand_reduced(g, axis, keepdims) * (e / np.where(total == 0, 1.0, total))
@@ -387,7 +387,7 @@ def logsumexp(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     >>> logsumexp(tensor([1000.0, 1000.0]))
     tensor(1000.6932)
     """
-    shift = finite_or_zero(np.max(x, axis=axis, keepdims=True, initial=-np.inf))
+    shift = _finite_shift(np.max(x, axis=axis, keepdims=True, initial=-np.inf))
     with np.errstate(divide="ignore"):
         total = np.log(kernels.total(np.exp(x - shift), axis, keepdims=True)) + shift
     return total if keepdims else np.squeeze(total, axis=axis)
