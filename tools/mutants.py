@@ -114,15 +114,43 @@ LEFT_OUT = (
 
 
 def mutants_of(path: Path) -> Iterator[dict[str, Any]]:
-    """Every mutation of a file: its kind, which occurrence of that kind, and its line."""
+    """Every mutation of a file: its kind, which occurrence of that kind, and its line.
+
+    Its key holds as long as the function or statement around it stays as it is.
+    """
     name = path.relative_to(ROOT).as_posix()
     text = path.read_text(encoding="utf-8")
     left_out = Spans(text)
+    around = statements(text)
+    seen: Counter[str] = Counter()
     for (kind, occurrence), (start, _, _) in places_of(name).items():
         # A star before arguments that have names is no product.
         if start not in left_out and not text.startswith("*,", offset(text, start)):
-            key = f"{name}:{kind}:{occurrence}"
+            place = f"{name}:{around.get(start[0], '')}:{kind}"
+            key = f"{place}:{seen[place]}"
+            seen[place] += 1
             yield {"key": key, "file": name, "kind": kind, "n": occurrence, "line": start[0]}
+
+
+def statements(text: str) -> dict[int, str]:
+    """For each line a short hash of the function, or the statement outside of any, around it."""
+    found: dict[int, str] = {}
+    lines = text.split("\n")
+    seen: Counter[str] = Counter()
+
+    def visit(body: list[ast.stmt]) -> None:
+        for node in body:
+            decorators = getattr(node, "decorator_list", [])
+            first = min(part.lineno for part in [node, *decorators])
+            source = "\n".join(lines[first - 1 : node.end_lineno])
+            seen[source] += 1
+            digest = hashlib.sha256(f"{seen[source]} {source}".encode()).hexdigest()[:10]
+            found.update(dict.fromkeys(range(first, (node.end_lineno or first) + 1), digest))
+            if isinstance(node, ast.ClassDef):
+                visit(node.body)
+
+    visit(ast.parse(text).body)
+    return found
 
 
 @functools.cache
@@ -872,13 +900,12 @@ def pytest_with(plugin: Any, tests: list[str]) -> int:
 
 
 def results() -> dict[str, dict[str, Any]]:
-    """The latest result of each mutant of a file that has not changed since."""
+    """The latest result of each mutant."""
     rows: dict[str, dict[str, Any]] = {}
     for file in sorted(KEPT.glob("results*.jsonl")):
         for line in file.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            if row["hash"] == digest(row["file"]):
-                rows[row["key"]] = row
+            rows[row["key"]] = row
     return rows
 
 
@@ -887,30 +914,26 @@ def alive(row: dict[str, Any]) -> bool:
     return row.get("outcome") in {"survived", "unreached"}
 
 
-def digest(file: str) -> str:
-    path = ROOT / file
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else ""
-
-
 def run(places: list[str], sample: int, again: bool, judged: bool, workers: int, seed: int) -> int:
     tests = sorted({test.partition("::")[0] for test in read_reach()["tests"]})
     known, equal = results(), equivalents()
     # One of each folder in turn: what has been done at any time is a sample of each.
     turns = zip_longest(*(drawn(place, seed)[: sample or None] for place in places or FOLDERS))
-    mine = []
-    for mutant in chain.from_iterable(turns):
-        row = known.get(mutant["key"]) if mutant else None
-        if mutant and wanted(row, again, judged, equal):
-            mine.append({**mutant, "hash": digest(mutant["file"])})
+    mine = [
+        mutant
+        for mutant in chain.from_iterable(turns)
+        if mutant and wanted({**known.get(mutant["key"], {}), **mutant}, again, judged, equal)
+    ]
     STARTERS[:] = [Starter() for _ in range(workers)]
     return pytest_with(Hunt(mine, KEPT / "results.jsonl", workers, not judged), tests)
 
 
-def wanted(row: dict[str, Any] | None, again: bool, judged: bool, equal: Judge) -> bool:
+def wanted(row: dict[str, Any], again: bool, judged: bool, equal: Judge) -> bool:
     """Whether to run this mutant, of which this is known."""
-    if row is None or judged:
-        return (row is not None and row["outcome"] == "judged") if judged else not again
-    if row["outcome"] == "judged" and not equal(difference(row)):
+    outcome = row.get("outcome")
+    if outcome is None or judged:
+        return outcome == "judged" if judged else not again
+    if outcome == "judged" and not equal(difference(row)):
         return not again  # The judgement has been taken back.
     return again and alive(row) and not equal(difference(row))
 
@@ -962,7 +985,8 @@ def report(show: bool, sample: int, seed: int) -> int:
         everything = drawn(folder, seed)
         found = everything[: sample or None]
         counts: Counter[str] = Counter()
-        for row in sorted((known[m["key"]] for m in found if m["key"] in known), key=place_of):
+        rows = ({**known[m["key"]], **m} for m in found if m["key"] in known)
+        for row in sorted(rows, key=place_of):
             outcome = row["outcome"] if row["outcome"] == "same code" else "killed"
             if alive(row) or row["outcome"] == "judged":
                 outcome = "equal" if equal(difference(row)) else "alive"
