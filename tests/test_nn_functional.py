@@ -159,6 +159,15 @@ def test_embedding_refuses_what_is_no_index():
     with pytest.raises(ValueError, match="padding_idx=4"):
         nn.Embedding(4, 2, padding_idx=4)
     assert nn.Embedding(4, 2, padding_idx=-1).weight[3].tolist() == [0, 0]
+    table = mg.ones((4, 2))
+    for function in (F.embedding, F.embedding_bag):
+        for allowed in (-4, 3):
+            assert function([[1, 2]], table, padding_idx=allowed).shape[-1] == 2
+        for wrong in (-5, 4):
+            with pytest.raises(
+                ValueError, match=rf"^{function.__name__}: padding_idx={wrong} is out"
+            ):
+                function([[1, 2]], table, padding_idx=wrong)
     assert model(mg.zeros((0, 3), dtype=np.int64)).shape == (0, 3, 2)
 
 

@@ -47,7 +47,8 @@ def test_all_threads_are_at_work_at_once():
     together = threading.Barrier(3)
     found = []
     each(lambda k: (together.wait(60), found.append(threading.current_thread().name)), 3)
-    assert sorted(found) == ["MainThread", "minigrad_0", "minigrad_1"]
+    assert len({*found}) == 3
+    assert sorted(name.partition("_")[0] for name in found) == ["MainThread", *["minigrad"] * 2]
 
 
 @pytest.mark.parametrize(("part", "calls"), [(1.0, 1), (0.25, 3)])

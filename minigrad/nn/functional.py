@@ -194,7 +194,7 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
 
     Integers of shape (...) give (..., embedding_dim). The row ``padding_idx`` gets no gradient.
     Raises TypeError unless the indices are integers, IndexError for those out of range, and
-    ValueError unless the weight has 2 axes.
+    ValueError unless the weight has 2 axes and a row ``padding_idx``.
 
     >>> embedding(mg.tensor([1, 1, 0]), mg.tensor([[1.0, 2.0], [3.0, 4.0]]))
     tensor([[3., 4.],
@@ -221,8 +221,16 @@ def embedding(input: ArrayLike, weight: ArrayLike, padding_idx: int | None = Non
     found = rows[index]
     if padding_idx is None:
         return found
-    constant = Tensor(rows._data[padding_idx].copy())
-    return where((index != padding_idx % count)[..., None], found, constant)
+    left_out = _padding_row("embedding", padding_idx, count)
+    constant = Tensor(rows._data[left_out].copy())
+    return where((index != left_out)[..., None], found, constant)
+
+
+def _padding_row(name: str, padding_idx: int, count: int) -> int:
+    """The row that stands for padding, counted from the first."""
+    if not -count <= padding_idx < count:
+        raise ValueError(f"{name}: padding_idx={padding_idx} is out of range for {count} rows")
+    return padding_idx % count
 
 
 @named
@@ -242,8 +250,8 @@ def embedding_bag(
     ``mode``: "sum", "mean" or "max". ``per_sample_weights``, of the input's shape, multiply the
     rows of a sum. Indices ``padding_idx`` count for nothing. A bag of nothing gives zeros. Equal
     maxima share the gradient. As PyTorch's otherwise. Raises TypeError unless the indices are
-    integers, IndexError for those out of range, ValueError for another mode and for shapes and
-    offsets that do not fit.
+    integers, IndexError for those out of range, ValueError for another mode, a ``padding_idx`` that
+    is not there, and shapes and offsets that do not fit.
 
     >>> table = mg.tensor([[1.0, 2.0], [3.0, 4.0]])
     >>> embedding_bag(mg.tensor([0, 1, 1]), table, mg.tensor([0, 2]), mode="sum")
@@ -279,7 +287,7 @@ def embedding_bag(
         return whole(axis=1)
     rows = reshape(rows, (index.size, rows.shape[-1]))
     if padding_idx is not None:
-        kept = index.ravel() != padding_idx % table.shape[0]
+        kept = index.ravel() != _padding_row(name, padding_idx, len(table))
         rows, bag = rows[kept], bag[kept]
     if mode == "max":
         return _largest_of_each(rows, bag, count)
