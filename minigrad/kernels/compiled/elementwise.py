@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import pieces, run
+from minigrad.kernels.compiled.layout import pieces
 from minigrad.kernels.compiled.vectors import LANES
 from minigrad.kernels.lent import is_lent
 from minigrad.kernels.scratch import aligned
+from minigrad.kernels.threads import run
 
 #: The elements of one piece.
 PIECE = 1 << 16
@@ -63,6 +64,7 @@ def _each(loop: Callable[..., None], arrays: Sequence[Any], *numbers: float) -> 
         for start, stop in some:
             loop(*rows, target, *scalars, start, stop)
 
+    # Not from less work on, as convolutions do: a single relu of 256 x 1024 took 0.5 ms, not 0.1.
     run(work, pieces(out.size, PIECE), out.size * 4e-10)
     return out
 

@@ -19,9 +19,10 @@ from minigrad.kernels import softmax as numpy_set
 from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.compiled.elementwise import kernel_by_element
 from minigrad.kernels.compiled.functions import exp, log1p
-from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces, run
+from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces
 from minigrad.kernels.compiled.rows import IN_LANES
 from minigrad.kernels.compiled.vectors import LANES, absolute, if_below, load, part, splat, store
+from minigrad.kernels.threads import run
 
 #: How many numbers are added before the sum goes on in float64.
 RUN = 4096
