@@ -10,6 +10,8 @@ import pytest
 import minigrad as mg
 from minigrad import optim
 from minigrad.engine import numpy_protocol, row_forms, settings, tensor
+from minigrad.engine.node import ASSIGNED, Scope
+from minigrad.engine.printable import shown_settings
 from minigrad.optim.lbfgs import Point, strong_wolfe
 
 # -- arguments of operators ------------------------------------------------------------------------
@@ -366,3 +368,91 @@ def test_sequential_schedules_load_the_states_of_their_parts():
     assert [one.last_epoch for one in loaded] == [one.last_epoch for one in parts]
     assert [one.state_dict() for one in loaded] == [one.state_dict() for one in parts]
     assert again.state_dict() == schedule.state_dict()
+
+
+# -- what was left of the engine -------------------------------------------------------------------
+
+
+def test_a_cotangent_is_summed_over_the_axes_that_its_input_lacks_or_repeats():
+    g = np.arange(10.0).reshape(2, 5, 1)
+    for shape in ((1, 1), (5, 1), (1, 5, 1), (2, 1, 1), (1,), ()):
+        x = mg.tensor(np.ones(shape), requires_grad=True)
+        (x * g).sum().backward()
+        assert x.grad.shape == shape
+        np.testing.assert_array_equal(
+            x.grad.numpy(), mg.grad(lambda t, shape=shape: (mg.broadcast_to(t, g.shape) * g).sum())(
+                np.ones(shape)
+            )
+        )  # fmt: skip
+        assert x.grad.numpy().sum() == g.sum()
+
+
+def test_a_graph_that_is_used_up_is_named_with_its_module_if_it_has_one():
+    x = mg.tensor([1.0, 2.0], requires_grad=True)
+    y = (x * x).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"what (sum|multiply) kept for the backward pass"):
+        y.backward()
+    model = mg.nn.Sequential(mg.nn.Linear(2, 1))
+    y = model(np.ones((1, 2), np.float32)).sum()
+    y.backward()
+    with pytest.raises(RuntimeError, match=r"what linear in \S*0 kept|what sum kept"):
+        y.backward()
+
+
+def test_leaves_that_a_tape_has_used_are_those_that_are_trained_or_watched():
+    x, c, other = mg.tensor(1.0, requires_grad=True), mg.tensor(2.0), mg.tensor(3.0)
+    with mg.GradientTape() as outer:
+        outer.watch(other)
+        with mg.GradientTape() as tape:
+            tape.watch(c)
+            _ = (x * c) * (x + other) * 2.0
+    assert [*map(id, tape.watched_variables())] == [id(c), id(x)]
+
+
+def test_methods_have_the_defaults_of_their_functions():
+    a = np.arange(9.0).reshape(3, 3)
+    t = mg.tensor(a)
+    np.testing.assert_array_equal(t.diagonal(), a.diagonal())
+    np.testing.assert_array_equal(t.transpose((1, 0)), a.T)
+    np.testing.assert_array_equal(t.transpose(1, 0), a.T)
+    assert mg.ones((2, 3)).flatten(-1).shape == (2, 3)
+    assert mg.ones((2, 3, 4)).transpose(0, 2, 1).shape == (2, 4, 3)
+    with pytest.raises(ValueError, match=r"x.swapaxes\(0, 1\) exchanges two"):
+        mg.ones((2, 3, 4)).transpose(0, 1)
+
+
+def test_a_scope_of_gradients_says_so():
+    assert Scope("fc", order=1) == "fc (gradient)"
+    assert Scope("", order=1) == "the gradient"
+    assert Scope("fc") == "fc"
+
+
+@pytest.mark.parametrize("returned", [(1.0,), (1.0, 2.0), (1.0, len, 3.0), [1.0, len], 1.0])
+def test_custom_gradient_needs_a_value_and_a_function(returned):
+    with pytest.raises(TypeError, match=r"returns \(value, grad\)"):
+        mg.custom_gradient(lambda x: returned)(mg.tensor(1.0))
+
+
+def test_settings_are_shown_where_they_are_not_the_defaults():
+    class Made:
+        def __init__(self, betas=(0.5, 0.25), names=()):
+            self.betas, self.names = betas, names
+
+    assert shown_settings(Made()) == "Made()"
+    assert shown_settings(Made(tuple([0.5, 0.25]))) == "Made()"  # noqa: C409 (equal, another one)
+    assert shown_settings(Made((0.5, 0.5))) == "Made(betas=(0.5, 0.5))"
+    assert shown_settings(Made(names=[1] * 8)) == "Made(names=[1, 1, 1, 1, 1, 1, 1, 1])"
+    for n in (9, 30):
+        assert shown_settings(Made(names=[np.ones(2)] * n)) == "Made(names=<list>)"
+
+
+def test_checkpoint_needs_tensors():
+    with pytest.raises(TypeError, match="checkpoint: the function must return tensors, got float"):
+        mg.checkpoint(lambda x: (x, 1.0), mg.tensor(1.0, requires_grad=True))
+
+
+def test_what_checkpoint_noted_of_assignments_is_gone_after_it():
+    x = mg.tensor(2.0, requires_grad=True)
+    mg.checkpoint(lambda x: x * x, x).backward()
+    assert ASSIGNED.get() == ()
