@@ -167,6 +167,16 @@ def test_a_closure_computes_the_gradients_and_its_loss_is_returned():
 
     assert optimizer.step(closure).item() == 4.0
     assert w.tolist() == [1.0]
+    assert optimizer.step() is None
+
+
+def test_optimizers_take_groups_or_tensors():
+    p, q = (mg.tensor(np.ones(1), requires_grad=True) for _ in range(2))
+    for mixed in ([{"params": [p]}, q], [{"params": [p]}, None]):
+        with pytest.raises(TypeError, match="SGD: a group is a dict with 'params', got"):
+            optim.SGD(mixed, lr=0.1)
+    with pytest.raises(TypeError, match="SGD: "):
+        optim.SGD([p, {"params": [q]}], lr=0.1)
 
 
 def test_a_graph_from_before_the_step_refuses_its_backward_pass():

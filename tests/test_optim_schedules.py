@@ -406,3 +406,20 @@ def test_warm_restarts_go_to_any_epoch(epoch, times):
         since, length = since - length, length * times
     expected = 0.1 + 0.7 * (1 + np.cos(np.pi * since / length)) / 2
     assert schedule.get_last_lr() == [pytest.approx(expected, rel=1e-12)]
+
+
+def test_sequential_schedules_load_the_states_of_their_parts():
+    def made():
+        opt = optim.SGD([mg.tensor(np.ones(1), requires_grad=True)], lr=1.0)
+        parts = [optim.lr_scheduler.StepLR(opt, 2, 0.5), optim.lr_scheduler.ExponentialLR(opt, 0.9)]
+        return opt, parts, optim.lr_scheduler.SequentialLR(opt, parts, [3])
+
+    opt, parts, schedule = made()
+    for _ in range(5):
+        opt.step()
+        schedule.step()
+    _, loaded, again = made()
+    again.load_state_dict(schedule.state_dict())
+    assert [one.last_epoch for one in loaded] == [one.last_epoch for one in parts]
+    assert [one.state_dict() for one in loaded] == [one.state_dict() for one in parts]
+    assert again.state_dict() == schedule.state_dict()
