@@ -95,3 +95,9 @@ def test_the_engine_is_read_in_an_order_in_which_each_file_needs_only_those_befo
     assert len(modules) > 5
     for i, module in enumerate(modules):
         assert not NEEDS[module] & set(modules[i:]), module
+
+
+@pytest.mark.parametrize("module", sorted(FILES))
+def test_a_file_says_in_two_sentences_or_more_what_it_is_for(module):
+    opening = ast.get_docstring(TREES[module]) or ""
+    assert len(re.findall(r"[.:](?:\s|$)", opening)) >= 2, opening

@@ -1,4 +1,7 @@
-"""Data sets, batches, splits, transforms of images, and the well-known collections."""
+"""Data sets, batches, splits, transforms of images, and the well-known collections.
+
+They feed a Trainer, or a loop written by hand: a data set gives samples, a loader gives batches.
+"""
 
 from typing import TYPE_CHECKING
 

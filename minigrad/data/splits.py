@@ -1,4 +1,8 @@
-"""Random splits of data, such as into training and test sets."""
+"""Random splits of data, such as into training and test sets.
+
+A split draws from a seed or a generator, so that a run can be repeated; one of labelled samples can
+keep the share of each label.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The names of operators and leaves in tables, messages and pictures."""
+"""The names of operators and leaves in tables, messages and pictures.
+
+They are written here alone, so that a table, a message and a picture call one thing by one name.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A few numbers about an array, for messages, tables and pictures; and whether it is finite."""
+"""A few numbers about an array, for messages, tables and pictures; and whether it is finite.
+
+They are taken in double precision over the finite elements, so that one NaN does not hide the rest.
+"""
 
 from __future__ import annotations
 

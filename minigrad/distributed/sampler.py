@@ -1,4 +1,7 @@
-"""The samples of an epoch, shared out to the ranks."""
+"""The samples of an epoch, shared out to the ranks.
+
+All ranks draw the same order from the same seed, and each takes its own part of it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Batch normalisation over the batches of all ranks taken as one."""
+"""Batch normalisation over the batches of all ranks taken as one.
+
+Sums over the ranks take the place of sums over the batch, in the gradient too, so that N ranks with
+batches of b compute what one process with N * b does.
+"""
 
 from __future__ import annotations
 

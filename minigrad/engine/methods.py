@@ -1,4 +1,8 @@
-"""The methods of a tensor, as NumPy's arrays have them, and the operators without a short path."""
+"""The methods of a tensor, as NumPy's arrays have them, and the operators without a short path.
+
+Each is the function of the same name, assigned rather than written again: its signature and
+docstring are the function's.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The texts on nodes and closed groups, which DOT and the interactive page have in common."""
+"""The texts on nodes and closed groups, which DOT and the interactive page have in common.
+
+Here numbers and shapes become text; where the text stands is decided by whoever draws it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The source line of a derivative rule, as it stands in the library or in the user's program."""
+"""The source line of a derivative rule, as it stands in the library or in the user's program.
+
+A picture of a derivative shows it beside the operator, so that people see the formula that ran.
+"""
 
 from __future__ import annotations
 

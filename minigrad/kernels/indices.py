@@ -1,4 +1,7 @@
-"""What kind an index is."""
+"""What kind an index is.
+
+A basic index makes a view, and its gradient can be placed by assignment rather than by addition.
+"""
 
 from __future__ import annotations
 

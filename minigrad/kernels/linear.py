@@ -1,4 +1,8 @@
-"""Products of the linear layer, on one thread of BLAS where they are small."""
+"""Products of the linear layer, on one thread of BLAS where they are small.
+
+Waking the threads of BLAS takes longer than a small product, and packing its operands takes a part
+that cutting the product into pieces saves.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The lower or upper triangle of matrices, in bands of rows."""
+"""The lower or upper triangle of matrices, in bands of rows.
+
+NumPy's functions look at every element through a mask; most rows of a band need none.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Vectors for words, or for other things that have an index."""
+"""Vectors for words, or for other things that have an index.
+
+The gradient of a table adds up the rows that were looked up, however often each occurs.
+"""
 
 from __future__ import annotations
 

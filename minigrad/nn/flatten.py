@@ -1,4 +1,7 @@
-"""Joining axes and splitting them, as layers."""
+"""Joining axes and splitting them, as layers.
+
+They stand between convolutions, which want images, and linear layers, which want vectors.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Linear maps, and the identity."""
+"""Linear maps, and the identity.
+
+``Linear`` holds the weight as (out, in), like PyTorch, so that files of weights fit either way.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Enlarging images, as a layer."""
+"""Enlarging images, as a layer.
+
+The function is ``interpolate`` of :mod:`minigrad.nn.functional`, which has the modes and the
+formulas.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Activation functions of neural networks."""
+"""Activation functions of neural networks.
+
+Those with an exponential are written so that it cannot overflow; at a corner the derivative is the
+one that PyTorch takes.
+"""
 
 from __future__ import annotations
 

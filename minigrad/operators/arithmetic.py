@@ -1,4 +1,8 @@
-"""Sums, products and what is piecewise linear."""
+"""Sums, products and what is piecewise linear.
+
+Where two elements tie, as in a maximum, each has half of the gradient, so that no order is
+preferred.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Diagonals and triangles of matrices."""
+"""Diagonals and triangles of matrices.
+
+Taking a diagonal and placing one are each other's derivatives.
+"""
 
 from __future__ import annotations
 

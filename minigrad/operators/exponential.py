@@ -1,4 +1,7 @@
-"""Exponentials, logarithms, powers and roots."""
+"""Exponentials, logarithms, powers and roots.
+
+At the edges of their domains, as the root of 0 or 0 to a power, each says what its derivative is.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Inverses and determinants of matrices, and the systems of equations they solve."""
+"""Inverses and determinants of matrices, and the systems of equations they solve.
+
+The rules are products with the result itself. That of the determinant holds for singular matrices
+too: it takes the cofactors there.
+"""
 
 from __future__ import annotations
 

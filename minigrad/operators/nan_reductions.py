@@ -1,4 +1,7 @@
-"""Reductions that leave NaN out, as if it were not there; it gets gradient 0."""
+"""Reductions that leave NaN out, as if it were not there; it gets gradient 0.
+
+Most put a neutral element in its place and run the ordinary reduction, whose rule serves both.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The distribution function of the standard normal, which NumPy lacks and GELU needs."""
+"""The distribution function of the standard normal, which NumPy lacks and GELU needs.
+
+Value and derivative are kernels: see kernels/normal_distribution.py for the formula.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Norms of vectors and matrices, and condition numbers."""
+"""Norms of vectors and matrices, and condition numbers.
+
+Where squares would leave the range of the dtype, the elements are scaled first, as BLAS does. At 0
+a norm has the gradient 0.
+"""
 
 from __future__ import annotations
 

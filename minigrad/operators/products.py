@@ -1,4 +1,7 @@
-"""Products of vectors and matrices."""
+"""Products of vectors and matrices.
+
+Each rule is again a product; axes that were broadcast are summed by the engine.
+"""
 
 from __future__ import annotations
 

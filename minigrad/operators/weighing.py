@@ -1,4 +1,7 @@
-"""Sums of neighbours with fixed weights, as bilinear interpolation and averages need them."""
+"""Sums of neighbours with fixed weights, as bilinear interpolation and averages need them.
+
+A product with a small matrix along one axis does this; its derivative is that with the transpose.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Stochastic gradient descent, with momentum and Nesterov's variant of it."""
+"""Stochastic gradient descent, with momentum and Nesterov's variant of it.
+
+One class has all of it, as in PyTorch; the first step of momentum takes the gradient as it is.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Gradients in float32 (or less) compared with those in float64, which have been checked."""
+"""Gradients in float32 (or less) compared with those in float64, which have been checked.
+
+What differs may be rounding: how far the gradient moves when its inputs move by a few units in the
+last place is measured, and a wrong rule has to stand out from that.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Verdicts, the report, and the messages that help to find the mistake in a derivative rule."""
+"""Verdicts, the report, and the messages that help to find the mistake in a derivative rule.
+
+A message names the element, both gradients and their likely relation, and gives a program that
+shows it again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""Loops over the elements of float32 arrays that lie in memory alike, a piece at a time."""
+"""Loops over the elements of float32 arrays that lie in memory alike, a piece at a time.
+
+The kernels in activations.py and normal_distribution.py are such loops; the pieces are what threads
+share.
+"""
 
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The steps of optimizers in one pass over the parameters."""
+"""The steps of optimizers in one pass over the parameters.
+
+Their plain definitions, in kernels/in_place.py, read and write memory once for each operation.
+"""
 
 # pyright: basic, reportMissingImports=false
 # ruff: noqa: D103 (they take the docstrings of the kernels written with NumPy)

@@ -1,4 +1,7 @@
-"""The distribution function of the standard normal and its derivative, each in one pass."""
+"""The distribution function of the standard normal and its derivative, each in one pass.
+
+The formulas and their coefficients are those of kernels/normal_distribution.py.
+"""
 
 # pyright: basic, reportMissingImports=false
 # ruff: noqa: D103 (they take the docstrings of the kernels written with NumPy)

@@ -1,4 +1,7 @@
-"""The steps of LSTM and GRU cells, each in one pass over the gates, in float32."""
+"""The steps of LSTM and GRU cells, each in one pass over the gates, in float32.
+
+Their plain definitions, in kernels/recurrence.py, make a new array for each operation.
+"""
 
 # pyright: basic, reportMissingImports=false
 # ruff: noqa: D103 (they take the docstrings of the kernels written with NumPy)

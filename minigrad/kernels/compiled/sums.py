@@ -1,4 +1,7 @@
-"""Sums over rows of float32, as of the gradient by a bias, in one pass over memory."""
+"""Sums over rows of float32, as of the gradient by a bias, in one pass over memory.
+
+Runs of rows are added in float32 and the sums of runs in float64, so that errors do not pile up.
+"""
 
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
