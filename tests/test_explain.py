@@ -7,13 +7,13 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
-from minigrad.debug.detachments import LOG
+from minigrad.debug.profile import DETACHMENTS
 
 
 @pytest.fixture(autouse=True)
 def _nothing_earlier(monkeypatch):
     monkeypatch.setattr(mg.GradientTape, "latest", None)
-    LOG.clear()
+    DETACHMENTS.clear()
 
 
 @pytest.fixture
@@ -142,13 +142,13 @@ def test_outside_observe_nothing_is_logged(x):
         leave(x * x)
     with mg.no_grad():
         x * x
-    assert not LOG
+    assert not DETACHMENTS
 
 
 def test_observation_logs_once_and_under_other_hooks(x):
     with mg.observe(), mg.observe(), mg.detect_anomaly():
         (x * x).numpy()
-    assert [d.how for d in LOG] == [".numpy()"]
+    assert [d.how for d in DETACHMENTS] == [".numpy()"]
 
 
 def test_a_target_that_is_no_tensor_any_more(x):
@@ -250,7 +250,7 @@ def test_notes_keep_nothing_alive(x):
     node = y._node
     with mg.observe():
         y.numpy()
-    assert LOG
+    assert DETACHMENTS
     assert node not in [
         one for holder in gc.get_referrers(node) if isinstance(holder, tuple) for one in holder
     ]

@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.debug.names import leaf_name, within
 from minigrad.debug.profile import Observation
 from minigrad.debug.source_line import SourceLine, current_line
 from minigrad.debug.statistics import Statistics, is_finite
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
-from minigrad.engine.node import STATE, Leaf, Node, Scope
+from minigrad.engine.node import STATE, Leaf, Node, Scope, within
 from minigrad.engine.printable import visible_lines
 from minigrad.operators.declare import Operator
 
@@ -58,21 +57,18 @@ class detect_anomaly(Hook):
     minigrad.debug.anomaly.AnomalyError: log made 1 infinite value...
     """
 
-    def __enter__(self) -> detect_anomaly:
-        self._numpy = np.geterr()
-        try:
-            # NumPy's warning would come first, or as an error instead of ours.
-            np.seterr(all="ignore")
-            return super().__enter__()
-        except BaseException:
-            np.seterr(**self._numpy)
-            raise
+    #: NumPy's settings before.
+    _numpy: Any = None
 
-    def __exit__(self, *_: object) -> None:
-        try:
-            np.seterr(**self._numpy)
-        finally:
-            super().__exit__()
+    def _begin(self) -> None:
+        self._numpy = np.geterr()
+        # NumPy's warning would come first, or as an error instead of ours.
+        np.seterr(all="ignore")
+        super()._begin()
+
+    def _end(self) -> None:
+        np.seterr(**self._numpy or {})
+        super()._end()
 
     def __call__(
         self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
@@ -219,7 +215,7 @@ def _input_names(node: Node | None, count: int) -> list[str]:
     for i in range(count):
         parent = node.parents[i] if node is not None and i < len(node.parents) else None
         if isinstance(parent, Leaf) and parent.name:
-            names.append(leaf_name(parent))
+            names.append(parent.shown)
         else:
             names.append("input" if count == 1 else f"input {i}")
     return names

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.debug.detachments import LOG, Detachment
-from minigrad.debug.names import leaf_name, op_name, within
+from minigrad.debug.profile import DETACHMENTS, Detachment
 from minigrad.engine.backward import backward
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import FREED, STATE, Leaf, Node
@@ -161,9 +160,9 @@ def _depend_on(start: Node, tape: GradientTape) -> set[Node]:
 def name_of(node: Node) -> str:
     """An operator or a leaf and where it stands, as ``multiply in fc1 (train.py:12)``."""
     if isinstance(node, Leaf):
-        return leaf_name(node) if node.name else "source"
+        return node.shown if node.name else "source"
     line = f" ({node.seen.line})" if node.seen is not None and node.seen.line is not None else ""
-    return within(op_name(node), node.scope) + line
+    return node.place + line
 
 
 # -- no path ---------------------------------------------------------------------------------------
@@ -179,7 +178,7 @@ LOOK_AGAIN = "run the computation again inside `with mg.observe():`, and ask aga
 
 def _detachment_text(detachment: Detachment, source: Node | None) -> str:
     direct = source is not None and detachment.number == source.number
-    what = "the source" if direct else f"the result of {within(detachment.op, detachment.scope)}"
+    what = "the source" if direct else f"the result of {detachment.place}"
     line = detachment.line
     at = f" at {line}{f' ({line.text})' if line.text else ''}" if line is not None else ""
     if detachment.how == "no_grad()":
@@ -191,13 +190,13 @@ def _detachments(source: Node, tape: GradientTape | None) -> str:
     """How the source or values computed from it became constants, the latest first."""
     known = {source} if tape is None else _depend_on(source, tape)
     numbers = {node.number for node in known}
-    found = [_detachment_text(d, source) for d in reversed(LOG) if d.number in numbers]
+    found = [_detachment_text(d, source) for d in reversed(DETACHMENTS) if d.number in numbers]
     return "; ".join(list(dict.fromkeys(found))[:3])
 
 
 def _latest_detachment(since: int = 0) -> str:
     """What became a constant most recently, related to the source or not."""
-    later = [d for d in LOG if d.number > since]
+    later = [d for d in DETACHMENTS if d.number > since]
     return f"Most recently, {_detachment_text(later[-1], None)}" if later else ""
 
 

@@ -6,13 +6,13 @@ None of this is free (the line alone costs about as much as a small operator, as
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.debug.detachments import log_detachment
 from minigrad.debug.source_line import SourceLine, current_line
 from minigrad.debug.statistics import Statistics, euclidean_norm
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
@@ -30,6 +30,22 @@ class Observation:
     backward_seconds: float | None = None
     values: Statistics | None = None
     gradient_norm: float | None = None
+
+
+class Detachment(NamedTuple):
+    """The value of node ``number`` became a constant by ``how``.
+
+    It refers to the number of a node, not to the node or a tensor, so it keeps nothing alive.
+    """
+
+    number: int
+    how: str
+    place: str
+    line: SourceLine | None
+
+
+#: The latest ones, oldest first; a bounded number, since they may never be asked for.
+DETACHMENTS: deque[Detachment] = deque(maxlen=512)
 
 
 class observe(Hook):
@@ -56,9 +72,9 @@ class observe(Hook):
         self._values = values
         self._since = 0.0
 
-    def __enter__(self) -> observe:
+    def _begin(self) -> None:
         self._since = perf_counter()
-        return super().__enter__()
+        super()._begin()
 
     def __call__(
         self, op: Operator, arrays: Any, metadata: dict[str, Any], value: Any, node: Node | None
@@ -93,4 +109,4 @@ class observe(Hook):
 
     def detached(self, node: Node, how: str) -> None:
         """Note where a value became a constant, once, however many blocks are open."""
-        log_detachment(node, how)
+        DETACHMENTS.append(Detachment(node.number, how, node.place, current_line()))

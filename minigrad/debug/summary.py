@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from minigrad.debug.table import aligned, column_widths, html_table, readable_bytes
+from minigrad.debug.table import html_table, readable_bytes, text_table
 from minigrad.engine.hooks import Hook
 from minigrad.engine.node import Node
 from minigrad.engine.printable import visible
@@ -109,12 +109,11 @@ class Summary:
         return [*lines, ("Multiply-adds", f"{self.multiply_adds:,} per sample")]
 
     def __str__(self) -> str:
-        rows = [layer.cells() for layer in self.layers]
-        widths = column_widths(HEADINGS, rows)
-        rule = "─" * (sum(widths) + 2 * len(widths) - 2)
-        lines = [f"Model: {visible(self.model)}", rule, aligned(HEADINGS, widths, RIGHT), rule]
-        lines += [aligned(row, widths, RIGHT) for row in rows]
-        return "\n".join([*lines, rule, *[f"{name}: {value}" for name, value in self.totals()]])
+        header, rule, *rows = text_table(HEADINGS, [layer.cells() for layer in self.layers], RIGHT)
+        rule = "─" * len(rule)
+        totals = [f"{name}: {value}" for name, value in self.totals()]
+        model = f"Model: {visible(self.model)}"
+        return "\n".join([model, rule, header, rule, *rows, rule, *totals])
 
     __repr__ = __str__
 
@@ -185,31 +184,19 @@ class _Trace(Hook):
         self.outputs: dict[Module, str] = {}
         self.work: dict[Module, int] = {}
 
-    def __enter__(self) -> _Trace:
-        try:
-            for module in self.model.modules():
-                module.register_forward_pre_hook(self._enters)
-                module.register_forward_hook(self._leaves)
-            return super().__enter__()
-        except BaseException:  # Ctrl-C: then __exit__ is not called
-            self._unhook()
-            raise
+    def _begin(self) -> None:
+        for module in self.model.modules():
+            module.register_forward_pre_hook(self._enters)
+            module.register_forward_hook(self._leaves)
+        super()._begin()
 
-    def _unhook(self) -> None:
-        """Remove our hooks, found by what they call: Ctrl-C may come before a handle is kept."""
+    def _end(self) -> None:
+        # Our hooks are found by what they call: Ctrl-C may come before a handle is kept.
         for module in self.model.modules():
             for hooks in (module._pre_hooks, module._hooks):
                 for key in [k for k, hook in hooks.items() if hook in (self._enters, self._leaves)]:
                     hooks.pop(key, None)
-
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._unhook()
-        except BaseException:  # Ctrl-C in the middle of it
-            self._unhook()
-            raise
-        finally:
-            super().__exit__()
+        super()._end()
 
     def _enters(self, module: Module, args: Any) -> None:
         self.running.append(module)

@@ -8,24 +8,29 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 
+import numpy as np
+
 Row = Sequence[str] | str
 
 
-def column_widths(header: Sequence[str], rows: Sequence[Row]) -> list[int]:
-    """The length of the longest cell of each column."""
+def text_table(header: Sequence[str], rows: Sequence[Row], right: Sequence[bool]) -> list[str]:
+    """The lines of the table: headings, a rule under each, and the rows.
+
+    ``right``: whether each column is aligned to the right.
+    """
     cells = [header, *(row for row in rows if not isinstance(row, str))]
-    return [max(map(len, column)) for column in zip(*cells, strict=True)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
 
+    def line(row: Row) -> str:
+        if isinstance(row, str):
+            return f"{'⋮':>{widths[0]}}  {row}"
+        padded = [
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        ]
+        return "  ".join(padded).rstrip()
 
-def aligned(row: Row, widths: Sequence[int], right: Sequence[bool]) -> str:
-    """A row as a line of text; ``right``: whether each column is aligned to the right."""
-    if isinstance(row, str):
-        return f"{'⋮':>{widths[0]}}  {row}"
-    cells = [
-        cell.rjust(width) if to_right else cell.ljust(width)
-        for cell, width, to_right in zip(row, widths, right, strict=True)
-    ]
-    return "  ".join(cells).rstrip()
+    return [line(header), "  ".join("─" * width for width in widths), *map(line, rows)]
 
 
 def html_table(header: Sequence[str], rows: Sequence[Row], right: Sequence[bool]) -> str:
@@ -43,6 +48,13 @@ def html_table(header: Sequence[str], rows: Sequence[Row], right: Sequence[bool]
 
     body = "".join(line("td", row) for row in rows)
     return f"<table><thead>{line('th', header)}</thead><tbody>{body}</tbody></table>"
+
+
+def readable_number(value: np.generic, digits: int = 4) -> str:
+    """As ``0.3333``; whole numbers have all their digits."""
+    if isinstance(value, (np.floating, np.complexfloating)):
+        return f"{value:.{digits}g}"
+    return str(value)
 
 
 def readable_bytes(count: int) -> str:

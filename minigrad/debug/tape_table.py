@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minigrad.debug.names import leaf_name, op_name
-from minigrad.debug.table import Row, aligned, column_widths, html_table, readable_bytes
+from minigrad.debug.table import Row, html_table, readable_bytes, text_table
 from minigrad.engine.node import FREED, Leaf, Node
-from minigrad.engine.printable import visible
+from minigrad.engine.printable import shortened, visible
 
 if TYPE_CHECKING:
     from minigrad.engine.tape import GradientTape
@@ -36,7 +35,7 @@ def records(tape: GradientTape) -> list[dict[str, Any]]:
         row: dict[str, Any] = {
             "number": number,
             "module": str(node.scope),
-            "op": op_name(node),
+            "op": node.shown,
             "inputs": [_input_text(parent, numbers) for parent in node.parents],
             "shape": node.shape,
             "dtype": str(node.dtype),
@@ -62,7 +61,7 @@ def _input_text(parent: Node | None, numbers: dict[Node, int]) -> int | str:
     if parent is None:
         return "constant"
     if isinstance(parent, Leaf):
-        return leaf_name(parent)
+        return parent.shown
     return numbers.get(parent, "earlier")
 
 
@@ -95,21 +94,19 @@ def kept_bytes() -> Callable[[Node], int]:
 
 def as_text(tape: GradientTape) -> str:
     """The table in a fixed-width font, and its totals."""
-    header, rows, right = _cells(tape)
-    widths = column_widths(header, rows)
-    lines = [aligned(header, widths, right), "  ".join("─" * width for width in widths)]
-    lines += [aligned(row, widths, right) for row in rows]
-    return "\n".join([*lines, *_totals(tape)])
+    found = records(tape)
+    return "\n".join([*text_table(*_cells(found)), *_totals(tape, found)])
 
 
 def as_html(tape: GradientTape) -> str:
     """The table for notebooks."""
-    return html_table(*_cells(tape)) + "".join(f"<p>{html.escape(t)}</p>" for t in _totals(tape))
-
-
-def _cells(tape: GradientTape) -> tuple[list[str], list[Row], list[bool]]:
-    """Headings, rows as text without the middle of a long tape, and which columns are numbers."""
     found = records(tape)
+    totals = [f"<p>{html.escape(text)}</p>" for text in _totals(tape, found)]
+    return "".join([html_table(*_cells(found)), *totals])
+
+
+def _cells(found: list[dict[str, Any]]) -> tuple[list[str], list[Row], list[bool]]:
+    """Headings, rows as text without the middle of a long tape, and which columns are numbers."""
     empty = {key for key in ("module", "line") if not any(row[key] for row in found)}
     keys = [key for key in _COLUMNS if key not in empty]
     half = ROWS_SHOWN // 2
@@ -125,31 +122,23 @@ def _cell(key: str, value: Any) -> str:
     if key == "bytes":
         return "released" if value is None else readable_bytes(value) if value else "–"
     if key == "inputs":
-        return ", ".join(_shortened(str(one)) for one in value)
-    return "" if value is None else _shortened(str(value))
+        return ", ".join(_cell("", one) for one in value)
+    return "" if value is None else visible(shortened(str(value), 48))
 
 
-def _shortened(text: str) -> str:
-    one_line = visible(" ".join(text.split()))
-    return one_line if len(one_line) <= 48 else f"{one_line[:47]}…"
-
-
-def _totals(tape: GradientTape) -> list[str]:
-    nodes = tape.nodes
-    count_new = kept_bytes()
-    kept = sum(count_new(node) for node in nodes if node.saved is not FREED)
-    released = sum(node.saved is FREED for node in nodes)
-    leaves = {p for node in nodes for p in node.parents if isinstance(p, Leaf) and p.trainable}
+def _totals(tape: GradientTape, found: list[dict[str, Any]]) -> list[str]:
+    released = sum(row["bytes"] is None for row in found)
+    leaves = {p for node in tape.nodes for p in node.parents if isinstance(p, Leaf) and p.trainable}
     elements = sum(leaf.size for leaf in leaves)
     parts = [
-        _plural(len(nodes), "operator"),
-        f"{readable_bytes(kept)} kept for the backward pass",
+        _plural(len(found), "operator"),
+        f"{readable_bytes(sum(row['bytes'] or 0 for row in found))} kept for the backward pass",
         f"{_plural(len(leaves), 'leaf', 'leaves')} with {_plural(elements, 'element')}",
     ]
     if released:
         parts.append(f"{released} released by a gradient")
     lines = [", ".join(parts)]
-    if nodes and not any(node.seen and node.seen.line for node in nodes):
+    if found and not any(row["line"] for row in found):
         lines.append("For your source lines, record inside `with mg.observe():`")
     return lines
 

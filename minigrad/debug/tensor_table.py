@@ -6,9 +6,7 @@ import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from minigrad.debug.table import Row, html_table
+from minigrad.debug.table import Row, html_table, readable_number
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
@@ -27,7 +25,7 @@ def as_html(x: Tensor) -> str | None:
         if i is None:
             cells.append(["⋮", *("⋮" for _ in columns)])
         else:
-            numbers = ("…" if j is None else _number(x._data[i, j]) for j in columns)
+            numbers = ("…" if j is None else readable_number(x._data[i, j]) for j in columns)
             cells.append([f"{i}", *numbers])
     header = ["", *("…" if j is None else f"{j}" for j in columns)]
     caption = f"{type(x).__name__} {x.shape}, {x.dtype}"
@@ -43,9 +41,3 @@ def _places(size: int) -> Sequence[int | None]:
         return range(size)
     half = SHOWN // 2
     return [*range(half), None, *range(size - half, size)]
-
-
-def _number(value: np.generic) -> str:
-    if isinstance(value, (np.floating, np.complexfloating)):
-        return f"{value:.4g}"
-    return str(value)

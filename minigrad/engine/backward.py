@@ -326,14 +326,9 @@ def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:
     return np.reshape(h, shape) if stretched else h
 
 
-def place(node: Node) -> str:
-    """Name the operator and its module path, for messages."""
-    return f"{node.op.shown} in {Scope.of(node.scope).told()}" if node.scope else node.op.shown
-
-
 def _freed(node: Node) -> str:
     return (
-        f"the graph has been used up: what {place(node)} kept for the backward pass was released "
+        f"the graph has been used up: what {node.place} kept for the backward pass was released "
         f"by an earlier one. Compute the value again, or keep the graph with "
         f"backward(retain_graph=True) or GradientTape(persistent=True)"
     )
@@ -342,7 +337,7 @@ def _freed(node: Node) -> str:
 def _out_of_date(node: Node, leaf: Leaf) -> str:
     name = f"parameter {leaf.name!r}" if leaf.name else f"a leaf of shape {leaf.shape}"
     return (
-        f"{name} was updated in place after {place(node)} recorded it, so the gradient would mix "
+        f"{name} was updated in place after {node.place} recorded it, so the gradient would mix "
         f"old and new values. Take the gradient before the update, or compute the value again "
         f"after it"
     )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self, TypeAlias
 
 from minigrad.engine.node import STATE, Node
+from minigrad.engine.switches import Block
 from minigrad.operators.declare import Operator
 
 #: The inputs of a node whose cotangents are needed: their indices and nodes.
@@ -18,7 +19,7 @@ Edges: TypeAlias = Sequence[tuple[int, Node]]
 ApplyRules: TypeAlias = Callable[[Node, Edges, Any, Any], list[Any]]
 
 
-class Hook:
+class Hook(Block):
     """A ``with`` block whose methods are called for each operator that runs inside. Blocks nest.
 
     Raises RuntimeError when it is opened inside itself.
@@ -27,25 +28,16 @@ class Hook:
     _outer: Hook | None = None
 
     def __enter__(self) -> Self:
-        state = STATE.get()
-        if self in _all_hooks(state.hook):
+        if self in _all_hooks(STATE.get().hook):
             raise RuntimeError(f"{type(self).__name__}: this block is open already; make another")
-        try:
-            self._outer = state.hook
-            STATE.set(state.replace(hook=self))
-            return self
-        except BaseException:  # Ctrl-C: then __exit__ is not called
-            STATE.set(state)
-            raise
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._remove()
-        except BaseException:  # Ctrl-C in the middle of it
-            self._remove()
-            raise
+    def _begin(self) -> None:
+        state = STATE.get()
+        self._outer = state.hook
+        STATE.set(state.replace(hook=self))
 
-    def _remove(self) -> None:
+    def _end(self) -> None:
         """Remove this hook, even from between others: blocks of generators may overlap."""
         state = STATE.get()
         if state.hook is self:

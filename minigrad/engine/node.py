@@ -63,6 +63,11 @@ class Scope(str):
         return Scope(self.path, self.kinds, self.order + 1)
 
 
+def within(name: str, scope: str) -> str:
+    """A name with the module around it, as ``multiply in fc1`` or ``linear in 2 (Linear)``."""
+    return f"{name} in {Scope.of(scope).told()}" if scope else name
+
+
 class Shaped:
     """What has a shape and a dtype, and no elements."""
 
@@ -116,6 +121,16 @@ class Node(Shaped):
     def __repr__(self) -> str:
         return f"<{self.op.shown} #{self.number} {self.shape}>"
 
+    @property
+    def shown(self) -> str:
+        """The name in tables, messages and pictures: the operator's, as its caller knows it."""
+        return self.op.shown
+
+    @property
+    def place(self) -> str:
+        """The name, and the module in which it was recorded."""
+        return within(self.shown, self.scope)
+
 
 #: The operator of leaves: it computes nothing and has no rules.
 LEAF = Operator("leaf", lambda: None, (), ())
@@ -153,6 +168,11 @@ class Leaf(Node):
         self.name = ""
         self.trainable = trainable
         self.watchers = set()
+
+    @property
+    def shown(self) -> str:
+        """The name, e.g. ``conv1.weight``; without a name, ``leaf`` or ``watched``."""
+        return self.name or ("leaf" if self.trainable else "watched")
 
     def copy_for(self, tensor: Tensor) -> Leaf:
         """A leaf of the same kind for a copy of the tensor."""
@@ -202,8 +222,7 @@ def in_module(name: str) -> str:
     The outermost module has no path, so it is named by its class.
     """
     scope = Scope.of(STATE.get().scope)
-    where = scope.told() or scope.kinds.get("")
-    return f"{name} in {where}" if where else name
+    return within(name, scope.told() or scope.kinds.get("", ""))
 
 
 #: For each open block that restores buffers: the tensors assigned in it, with their old arrays.

@@ -36,6 +36,12 @@ def visible(text: str) -> str:
     )
 
 
+def shortened(text: str, most: int = 40) -> str:
+    """The text on one line, and no longer than this."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def shown_settings(thing: Any, *more: str) -> str:
     """An object as its constructor would be called: the arguments that are not the defaults.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Generator
 from contextlib import _GeneratorContextManager, contextmanager
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from minigrad.engine.node import STATE, State
 
@@ -27,6 +27,32 @@ def afterwards(undo: Callable[[], object]) -> Generator[None]:
             undo()
         except BaseException:
             undo()
+            raise
+
+
+class Block:
+    """A ``with`` block that calls ``_begin`` and ``_end``, even after Ctrl-C inside one of them.
+
+    ``_end`` undoes what has been done, all of ``_begin`` or a part, and may run twice.
+    """
+
+    def _begin(self) -> None: ...
+
+    def _end(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        try:
+            self._begin()
+            return self
+        except BaseException:  # then __exit__ is not called
+            self._end()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._end()
+        except BaseException:
+            self._end()
             raise
 
 

@@ -18,14 +18,14 @@ from minigrad.engine.backward import REDUCERS, Reducers
 from minigrad.engine.node import STATE, Leaf, Node, next_number
 from minigrad.engine.rows import Rows
 from minigrad.engine.settings import checked
-from minigrad.engine.switches import Switch, afterwards
+from minigrad.engine.switches import Block, Switch, afterwards
 from minigrad.engine.tensor import Tensor, gradients, named, new_leaf
 from minigrad.engine.tree import flatten, rebuild
 from minigrad.lazy import load_late
 from minigrad.operators.shapes import moveaxis, reshape
 
 
-class GradientTape:
+class GradientTape(Block):
     """Records what runs inside its ``with`` block and differentiates it, as ``tf.GradientTape``.
 
     Parameters and other tensors with ``requires_grad=True`` are watched by themselves (unless
@@ -87,39 +87,24 @@ class GradientTape:
     # -- recording ---------------------------------------------------------------------------
 
     def __enter__(self) -> GradientTape:
-        state = STATE.get()
-        if self in state.tapes:
+        if self in STATE.get().tapes:
             raise RuntimeError("GradientTape: this tape is already recording")
-        if state.tapes:
-            self._alone = False
-            for tape in state.tapes:
-                tape._alone = False
-        before = len(self._intervals)
-        try:
-            with _watching:
-                for tensor, node in self._watched.values():
-                    if tensor._node is None:
-                        tensor._node = node
-                    if type(node) is Leaf:
-                        node.watchers.add(id(self))
-            GradientTape.latest = weakref.ref(self)
-            self._open = True
-            self._resume()
-            return self
-        except BaseException:  # Ctrl-C: then __exit__ is not called
-            STATE.set(state)
-            del self._intervals[before:]
-            self._unwatch()
-            raise
+        return super().__enter__()
 
-    def __exit__(self, *_: object) -> None:
-        try:
-            self._close()
-        except BaseException:  # Ctrl-C in the middle of it
-            self._close()
-            raise
+    def _begin(self) -> None:
+        for tape in STATE.get().tapes:
+            self._alone = tape._alone = False
+        with _watching:
+            for tensor, node in self._watched.values():
+                if tensor._node is None:
+                    tensor._node = node
+                if type(node) is Leaf:
+                    node.watchers.add(id(self))
+        GradientTape.latest = weakref.ref(self)
+        self._open = True
+        self._resume()
 
-    def _close(self) -> None:
+    def _end(self) -> None:
         self._open = False
         self._pause()
         self._unwatch()
@@ -130,9 +115,10 @@ class GradientTape:
         STATE.set(state.replace(tapes=(*state.tapes, self)))
 
     def _pause(self) -> None:
+        for interval in self._intervals[-1:]:
+            interval[1] = min(interval[1], next_number())
         state = STATE.get()
         if self in state.tapes:
-            self._intervals[-1][1] = next_number()
             STATE.set(state.replace(tapes=tuple(t for t in state.tapes if t is not self)))
 
     def stop_recording(self) -> Switch:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.debug.names import leaf_name, op_name
 from minigrad.debug.source_line import current_line
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import Leaf, Node, Scope, ShapeDtype
+from minigrad.engine.printable import shortened
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor
 from minigrad.graph.arrange import arrange
@@ -95,8 +95,8 @@ class film(Hook):
         parts.append({"part": "output", "kept": kept, **self._values[node]})
         line = current_line()
         self._lines[node] = (str(line), line.text) if line is not None else ("", "")
-        settings = ", ".join(f"{k}={_short(v)}" for k, v in metadata.items())
-        self._add("forward", node, op_name(node), parts, settings=settings)
+        settings = ", ".join(f"{k}={shortened(repr(v))}" for k, v in metadata.items())
+        self._add("forward", node, node.shown, parts, settings=settings)
 
     def _input(self, name: str, parent: Node | None, array: Any) -> Part:
         """An input. One that an earlier step made is shown as in that step."""
@@ -115,7 +115,7 @@ class film(Hook):
             return found
         label = f"the sum of {count}" if count > 1 else ""
         if not edges:
-            name = _leaf_name(node) or op_name(node)
+            name = node.shown
             weight = name.endswith("weight")
             parts = [{"part": "gradient", "note": label, **snapshot(_plain(g), filters=weight)}]
             self._add("gradient", node, f"gradient of {name}", parts)
@@ -137,7 +137,7 @@ class film(Hook):
             text = rule_text(node.op, i)
             if text and text not in rules:
                 rules.append(text)
-        self._add("backward", node, f"rule of {op_name(node)}", parts, rule="\n".join(rules))
+        self._add("backward", node, f"rule of {node.shown}", parts, rule="\n".join(rules))
         return found
 
     def _has_room(self) -> bool:
@@ -264,7 +264,7 @@ def _names(op: Any, count: int) -> list[str]:
 
 
 def _leaf_name(node: Node | None) -> str:
-    return leaf_name(node) if isinstance(node, Leaf) else ""
+    return node.shown if isinstance(node, Leaf) else ""
 
 
 def _absent(array: Any) -> bool:
@@ -278,8 +278,3 @@ def _plain(g: Any) -> Any:
 
 def _empty(node: Node) -> Any:
     return np.broadcast_to(np.zeros((), node.dtype), node.shape)
-
-
-def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 40 else f"{text[:39]}…"

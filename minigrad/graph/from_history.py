@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.debug.names import op_name
 from minigrad.engine.backward import reachable
 from minigrad.engine.node import FREED, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.parameter import Parameter
+from minigrad.engine.printable import shortened
 from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor
 from minigrad.engine.tree import flatten
@@ -123,9 +123,7 @@ class _Builder:
 
     def add_operator(self, node: Node) -> None:
         """Add an operator, and what it uses that is not there yet."""
-        drawn = GraphNode(
-            "operator", op_name(node), node.shape, str(node.dtype), Scope.of(node.scope)
-        )
+        drawn = GraphNode("operator", node.shown, node.shape, str(node.dtype), Scope.of(node.scope))
         details = [f"{key}={_value_text(value)}" for key, value in node.metadata.items()]
         saved = None if node.saved is FREED or node.saved is None else node.saved[1:]
         parameters = sum(isinstance(p, Leaf) and p.trainable for p in node.parents)
@@ -154,7 +152,7 @@ class _Builder:
             named = _is_parameter(node) or (bool(name) and not self.has_parameters)
             kind: Kind = "parameter" if node.trainable and named else "input"
         else:
-            kind, name = "input", f"result of {op_name(node)}"
+            kind, name = "input", f"result of {node.shown}"
         return self._add(GraphNode(kind, name or kind, node.shape, str(node.dtype)), node)
 
     def _constant(self, kept: Any) -> GraphNode | None:
@@ -257,5 +255,4 @@ def _value_text(value: Any) -> str:
         value = value.item()
     if isinstance(value, (tuple, list)) and any(isinstance(v, np.ndarray) for v in value):
         return f"({', '.join(map(_value_text, value))})"
-    text = f"{value:.4g}" if isinstance(value, float) else " ".join(repr(value).split())
-    return text if len(text) <= 40 else f"{text[:39]}…"
+    return f"{value:.4g}" if isinstance(value, float) else shortened(repr(value))

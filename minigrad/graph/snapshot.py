@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.debug.statistics import Statistics
+from minigrad.debug.table import readable_number
 
 #: Arrays with so many elements at most are shown as numbers.
 NUMBERS = 48
@@ -33,15 +34,10 @@ def snapshot(array: Any, filters: bool = False) -> dict[str, Any]:
         flat = array.ndim < 2 or array.size == max(array.shape)
         rows = array.reshape(1 if flat else -1, -1 if flat else array.shape[-1])
         digits = 8 if array.size == 1 else 4
-        found["numbers"] = [[_number(value, digits) for value in row] for row in rows]
+        found["numbers"] = [[readable_number(value, digits) for value in row] for row in rows]
     elif array.size and array.dtype.kind in "fiub":
         found["image"] = _image(array, filters)
     return found
-
-
-def _number(value: Any, digits: int) -> str:
-    inexact = isinstance(value, (np.floating, np.complexfloating))
-    return f"{value:.{digits}g}" if inexact else str(value)
 
 
 def _image(array: np.ndarray[Any, Any], filters: bool) -> dict[str, Any]:
