@@ -182,16 +182,16 @@ def test_a_missing_file_is_told_what_is_there(path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"\(0 bytes, empty\): its header would have 0 bytes"),
-        (bytes(7), r"\(7 bytes\): its header would have 0 bytes"),
-        (bytes(8), r"\(8 bytes\): its header does not begin with {"),
-        ((3).to_bytes(8, "little") + b"{}", r"\(10 bytes\): its header would have 3 bytes"),
+        (b"", r"\(0 bytes, empty\): .*header"),
+        (bytes(7), r"\(7 bytes\): .*header"),
+        (bytes(8), r"\(8 bytes\): .*header"),
+        ((3).to_bytes(8, "little") + b"{}", r"\(10 bytes\): .*header"),
         (b"PK\x03\x04" + bytes(100), "looks like a zip archive, as .npz"),
         (b"\x93NUMPY" + bytes(100), "an .npy file"),
         (b"\x89HDF\r\n" + bytes(100), "HDF5"),
         (b"\x80\x04\x95" + bytes(100), "a pickle"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
-        ((2**62).to_bytes(8, "little") + bytes(100), f"damaged .* would have {2**62} bytes"),
+        ((2**62).to_bytes(8, "little") + bytes(100), r"damaged .*\(108 bytes\): .*header"),
         ((50).to_bytes(8, "little") + bytes(20), "damaged"),
         ((4).to_bytes(8, "little") + b"[[]]", "damaged"),
     ],
@@ -356,12 +356,13 @@ def test_damaged_files_are_refused_or_read_but_never_crash(path, kind):
     assert len(refused) > (240 if often else 30)
 
 
-#: A header, and whether it is refused; the arrays have 8 bytes of zeros.
+#: A header, and whether it is refused, or only its arrays; they have 8 bytes of zeros. Of equal
+#: names the last counts, as to every other reader.
 HEADERS = {
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}': False,
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}      ': False,
     '{"x":{"dtype":"F32","shape":[0,9],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': False,
-    '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}': True,
+    '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}': False,
     '{"x":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"y":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}': True,
@@ -374,7 +375,7 @@ HEADERS = {
     '{"x":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[true,2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}}': True,
-    '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1}}': True,
+    '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"more":1}}': False,
     '{"x":{"dtype":["F32"],"shape":[2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":2,"data_offsets":[0,8]}}': True,
     '{"x":[],"__metadata__":{}}': True,
@@ -382,8 +383,8 @@ HEADERS = {
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":{"a":1}}': True,
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"__metadata__":3}': True,
     '{"x":{"dtype":"F32","shape":[2%s],"data_offsets":[0,8]}}' % (",1" * 63): False,
-    '{"x":{"dtype":"F32","shape":[2%s],"data_offsets":[0,8]}}' % (",1" * 64): True,
-    '{"x":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': True,
+    '{"x":{"dtype":"F32","shape":[2%s],"data_offsets":[0,8]}}' % (",1" * 64): "arrays",
+    '{"x":{"dtype":"F32","shape":[0,9223372036854775808],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': "arrays",
     '{"x":{"dtype":"F32","shape":[0,1180591620717411303424],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"U8","shape":[0,9223372036854775807],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': False,
     "[]": True,
@@ -396,8 +397,8 @@ HEADERS = {
 def test_headers_are_believed_only_when_all_of_them_fits(path, header):
     text = header.encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(8))
-    for read in (mg.load, mg.load_metadata):
-        assert (refusal(read, path) is not None) == HEADERS[header]
+    assert (refusal(mg.load, path) is not None) == bool(HEADERS[header])
+    assert (refusal(mg.load_metadata, path) is not None) == (HEADERS[header] is True)
 
 
 def test_bfloat16_is_the_upper_half_of_float32(path):
@@ -447,17 +448,6 @@ def test_only_the_header_of_a_file_of_3_gigabytes_is_read(path, whole):
         assert tracemalloc.get_traced_memory()[1] < SOME_MEMORY
     finally:
         tracemalloc.stop()
-
-
-@pytest.mark.parametrize("length", [100_000_000, 100_000_001])
-def test_a_header_of_the_longest_length_is_read(path, length, monkeypatch):
-    sparse(path, length.to_bytes(8, "little") + b"{", 8 + length)
-    read = []
-    monkeypatch.setattr("minigrad.io.tensors.strict_json", lambda text: read.append(len(text)))
-    monkeypatch.setattr("minigrad.io.tensors._BAD_JSON", (ValueError, AttributeError))
-    with pytest.raises(ValueError, match="damaged"):
-        mg.load(path)
-    assert read == [length] * (length <= 100_000_000)
 
 
 def test_a_hole_without_a_header_is_refused_unread(path):

@@ -17,7 +17,7 @@ import stat
 import sys
 import time
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -72,9 +72,8 @@ def checked_target(path: Any, function: str) -> Path:
     given = as_path(path, function)
     mode = None
     try:
-        target = Path(
-            os.path.realpath(given)
-        )  # a link stays, and the file it points to is replaced
+        # A link stays, and the file that it points to is replaced.
+        target = Path(os.path.realpath(given))
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             mode = target.stat().st_mode
     except OSError as error:
@@ -143,8 +142,7 @@ def replacing(path: Any, function: str) -> Generator[BinaryIO]:
     messages. Raises the errors of :func:`checked_target`.
     """
     target = checked_target(path, function)
-    for abandoned in _abandoned(target):
-        _remove_if_abandoned(abandoned)
+    _remove_abandoned(target)
     file, temporary = _new_file(target, function)
     try:
         with file:  # closed last, since closing releases the lock
@@ -209,8 +207,8 @@ def _machine() -> str:
     return f"{zlib.crc32(name.encode()):08x}"
 
 
-def _abandoned(target: Path) -> Iterator[Path]:
-    """Hidden files of saves to this path that may have been abandoned."""
+def _remove_abandoned(target: Path) -> None:
+    """Remove the hidden files of saves to this path that no running process holds locked."""
     if sys.platform == "win32":
         return
     pattern = re.compile(rf"\.{re.escape(_stem(target))}\.(?:([0-9a-f]{{8}})-)?[0-9a-f]{{12}}\.tmp")
@@ -220,23 +218,18 @@ def _abandoned(target: Path) -> Iterator[Path]:
         return
     here = _machine()
     for name in entries:
-        found = pattern.fullmatch(name)
-        if found is not None:
-            path = target.with_name(name)
-            with contextlib.suppress(OSError):
-                if found[1] == here or time.time() - path.lstat().st_mtime > DAY:
-                    yield path
-
-
-def _remove_if_abandoned(path: Path) -> None:
-    """Remove a hidden file unless a running process holds its lock."""
-    with contextlib.suppress(OSError):  # locked, removed already, or of another user
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            _lock(descriptor)
-            path.unlink()
-        finally:
-            os.close(descriptor)
+        found, path = pattern.fullmatch(name), target.with_name(name)
+        if found is None:
+            continue
+        with contextlib.suppress(OSError):  # locked, removed already, or of another user
+            if found[1] != here and time.time() - path.lstat().st_mtime <= DAY:
+                continue
+            descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                _lock(descriptor)
+                path.unlink()
+            finally:
+                os.close(descriptor)
 
 
 def _flush_folder(folder: Path) -> None:
@@ -249,10 +242,7 @@ def _flush_folder(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (
-            errno.EINVAL,
-            errno.ENOTSUP,
-        ):  # file systems that cannot flush folders
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot do so
             raise
     finally:
         os.close(descriptor)

@@ -15,6 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -26,7 +27,7 @@ from minigrad.engine.parameter import Parameter
 from minigrad.engine.tensor import Tensor
 from minigrad.engine.tree import flatten, rebuild
 from minigrad.io.checkpoints import KIND, check_kind, decode, encode, join_path
-from minigrad.io.tensors import opened, strict_json, write
+from minigrad.io.tensors import opened, write
 from minigrad.lazy import load_late
 from minigrad.nn import functional
 from minigrad.nn.module import Module
@@ -89,6 +90,7 @@ def save_model(
     if not isinstance(given, Module):
         hint = "; for a dict of tensors use mg.save" if isinstance(given, Mapping) else ""
         raise TypeError(f"save_model: expected a Module, got {type(given).__name__}{hint}")
+    names = {kind: name for name, kind in layers.items()}
     weights = {name: tensor._data for name, tensor in model._state()}
     with _problems_listed(
         "save_model: only layers of minigrad.nn are saved with their structure. For your own "
@@ -97,7 +99,7 @@ def save_model(
         TypeError,
     ) as problem:
         structure = {
-            "root": _Writer(layers, weights, problem).describe(model, ""),
+            "root": _Writer(names, weights, problem).describe(model, ""),
             "shared": _shared_parameters(model),
             "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
             "eval": [name for name, module in model.named_modules() if not module.training],
@@ -130,7 +132,7 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
         with _problems_listed(f"load_model: {path} does not fit:", ValueError) as problem:
             reader = _Reader(layers, file.arrays, file.arrays.entries, problem)
             try:
-                model = reader.rebuild(strict_json(file.metadata["structure"]))
+                model = reader.rebuild(json.loads(file.metadata["structure"]))
             except DAMAGE as error:
                 raise ValueError(f"load_model: {path} is damaged: {error!r:.400}") from error
         for name, tensor in model._state():
@@ -172,35 +174,20 @@ def _by_arguments(kind: type[Module]) -> bool:
     return kind not in CONTAINERS and kind.__module__.startswith("minigrad.nn.")
 
 
-def _is_function(value: Any, name: str) -> bool:
-    """Whether this is the function of this name in ``nn.functional``."""
-    return (
-        inspect.isroutine(value)
-        and not name.startswith("_")
-        and getattr(functional, name, None) is value
-        and value.__module__.startswith("minigrad.")
-    )
-
-
-class _TooManyProblemsError(Exception):
-    """So much does not fit that the rest is not looked at."""
+def _function(name: Any) -> Any:
+    """The function of this name in ``nn.functional``, or None."""
+    return getattr(functional, name) if name in functional.__all__ else None
 
 
 @contextlib.contextmanager
 def _problems_listed(head: str, error: type[Exception]) -> Generator[Callable[[str], None]]:
     """Gives a function that notes a problem; at the end of the block one error lists them all."""
     problems: list[str] = []
-
-    def note(problem: str) -> None:
-        problems.append(problem)
-        if len(problems) > MOST_PROBLEMS:
-            problems[-1] = "and more; the rest was not looked at"
-            raise _TooManyProblemsError
-
-    with contextlib.suppress(_TooManyProblemsError):
-        yield note
+    yield problems.append
     if problems:
-        raise error("\n  ".join([head, *problems]))
+        rest = len(problems) - MOST_PROBLEMS
+        more = [f"and {rest} more"] if rest > 0 else []
+        raise error("\n  ".join([head, *problems[:MOST_PROBLEMS], *more]))
 
 
 # A description is a list that starts with its kind. Of a module: "layer", its class and arguments;
@@ -212,16 +199,14 @@ def _problems_listed(head: str, error: type[Exception]) -> Generator[Callable[[s
 # -- from a model to its description ---------------------------------------------------------------
 
 
+@dataclass
 class _Writer:
     """Describes modules; adds tensors that are not weights to the arrays of the file."""
 
-    def __init__(
-        self, layers: dict[str, type[Module]], arrays: dict[str, Array], problem: Problem
-    ) -> None:
-        self.names = {kind: name for name, kind in layers.items()}
-        self.arrays = arrays
-        self.problem = problem
-        self.paths: dict[int, str] = {}
+    names: dict[type[Module], str]
+    arrays: dict[str, Array]
+    problem: Problem
+    paths: dict[int, str] = field(default_factory=dict[int, str])
 
     def describe(self, value: Any, path: str) -> list[Any]:
         """The description of a module, or of what an attribute holds."""
@@ -235,8 +220,8 @@ class _Writer:
         if type(value) is dict and all(type(key) in (str, int) for key in value):
             pairs = value.items()
             return ["dict", [[key, self.describe(v, join_path(path, key))] for key, v in pairs]]
-        name = getattr(value, "__name__", "")
-        if _is_function(value, name):
+        name = getattr(value, "__name__", None)
+        if value is not None and value is _function(name):
             return ["function", name]
         return ["value", self.encoded(value, path)]
 
@@ -302,25 +287,19 @@ class _Unknown(Module):
     """Stands where a module cannot be built; nobody knows which weights it has."""
 
 
+@dataclass
 class _Reader:
     """Builds modules from their description; their weights are shapes without memory so far.
 
     ``entries`` has the shape and dtype of each array of the file.
     """
 
-    def __init__(
-        self,
-        layers: dict[str, type[Module]],
-        arrays: Mapping[str, Array],
-        entries: Mapping[str, Any],
-        problem: Problem,
-    ) -> None:
-        self.layers = layers
-        self.arrays = arrays
-        self.entries = entries
-        self.problem = problem
-        #: Modules by path; None for those whose parts are being built.
-        self.built: dict[str, Module | None] = {}
+    layers: dict[str, type[Module]]
+    arrays: Mapping[str, Array]
+    entries: Mapping[str, Any]
+    problem: Problem
+    #: Modules by path; None for those whose parts are being built.
+    built: dict[str, Module | None] = field(default_factory=dict[str, "Module | None"])
 
     def rebuild(self, structure: dict[str, Any]) -> Module:
         """The model, its weights still to be filled in."""
@@ -344,12 +323,9 @@ class _Reader:
             raise ValueError(f"{path!r} is described twice")
         self.built[path] = None
         if how == "same":
-            same = self.built.get(name)
-            module = (
-                same
-                if same is not None
-                else self.unknown(path, f"is to be the same as {name!r}, which is not there")
-            )
+            module = self.built.get(name)
+            if module is None:
+                module = self.unknown(path, f"is to be the same as {name!r}, which is not there")
         elif name not in self.layers:
             module = self.unknown(path, f"unknown layer {name!r}; name it in custom_layers")
         else:
@@ -403,8 +379,8 @@ class _Reader:
                     raise ValueError(f"{path}: its keys are not different strings or integers")
                 return found
             case "function":
-                function = getattr(functional, content, None)
-                if not _is_function(function, content):
+                function = _function(content)
+                if function is None:
                     self.problem(f"{path}: unknown function {content!r}")
                 return function
             case "value":
