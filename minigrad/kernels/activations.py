@@ -6,14 +6,13 @@ operators, so ``operators/activations.py`` sets that operator in ``current.py``.
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
 import numpy as np
 
 from minigrad.kernels.current import Recorded
-from minigrad.kernels.elementwise import PIECE, by_element, each
+from minigrad.kernels.elementwise import by_element, each
 
 #: An x at which the value is 1 already and e^x does not overflow yet, by dtype; else 50.
 MOST = {"e": 11.0}
@@ -75,23 +74,14 @@ def plain_relu(x: Any) -> Any:
 
 
 def relu(x: Any) -> Any:
-    """``plain_relu``: the maximum of two arrays takes 0.4 times that of an array and a number."""
+    """``plain_relu``, by clipping: 24 us instead of 80 for 32 x 10 x 26 x 26."""
     if x.dtype.kind != "f" or x.size < LARGE:
         return np.maximum(x, 0)
-
-    def formula(out: Any, x: Any) -> None:
-        np.maximum(x, _zeros(x.dtype)[: x.size] if x.ndim == 1 else 0, out=out)
-
-    return each(formula, 0, x, seconds=5e-10)
+    return each(lambda out, x: np.clip(x, 0.0, INF, out=out), 0, x, seconds=5e-10)
 
 
-#: From so many elements on, more calls of NumPy pay.
+#: From so many elements on, what each call of NumPy takes matters less than how it does it.
 LARGE = 1 << 16
-
-
-@functools.cache
-def _zeros(dtype: Any) -> Any:
-    return np.zeros(PIECE, dtype)
 
 
 def plain_relu_grad(g: Any, ans: Any) -> Any:
@@ -100,14 +90,14 @@ def plain_relu_grad(g: Any, ans: Any) -> Any:
 
 
 def relu_grad(g: Any, ans: Any) -> Any:
-    """``plain_relu_grad``: 0.6 ms instead of 1.1 for 100 x 16 x 28 x 28, on two threads."""
+    """``plain_relu_grad``, over g where the backward pass lends it."""
     if g.size < LARGE or g.dtype != ans.dtype:
         return plain_relu_grad(g, ans)
+    return each(_where_positive, 0, g, ans, seconds=8e-10, over=True)
 
-    def formula(out: Any, g: Any, ans: Any) -> None:
-        np.multiply(g, ans > 0, out=out)
 
-    return each(formula, 0, g, ans, seconds=8e-10, over=True)
+def _where_positive(out: Any, g: Any, ans: Any) -> None:
+    np.multiply(g, ans > 0, out=out)
 
 
 def plain_silu(x: Any) -> Any:

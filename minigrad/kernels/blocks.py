@@ -50,7 +50,7 @@ class Shape(NamedTuple):
         return self.out_channels // self.groups
 
     def blocks(self, images: int, row: int, step: int = 1) -> list[Block]:
-        """A whole batch as blocks, if an output row has ``row`` bytes of columns.
+        """A whole batch in blocks, the largest first, if an output row has ``row`` bytes of them.
 
         ``step``: each block begins at a multiple of this many rows.
         """

@@ -12,7 +12,6 @@ convolution of 100 images 16 x 28 x 28 to 16 channels, unless something else is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,12 +67,12 @@ class Runs(Layout):
     padding).
     """
 
-    def __init__(self, shape: Shape, blocks: Sequence[Block], dtype: Any) -> None:
+    def __init__(self, shape: Shape, largest: Block, dtype: Any) -> None:
         self.shape = shape
         windows = shape.windows
         self.pitch = pitch(windows)
-        self.images = n = max(b.last - b.first for b in blocks)
-        self.rows = max(b.bottom - b.top for b in blocks)
+        self.images = n = largest.last - largest.first
+        self.rows = largest.bottom - largest.top
         (kh, kw), (dh, dw) = windows.kernel, windows.dilation
         (left, _), width, c = windows.padding[1], windows.size[1], shape.channels
         self.rows_in = self.rows - 1 + reach(kh, dh)
@@ -182,7 +181,7 @@ class Runs(Layout):
 class Patches(Layout):
     """Columns for any windows, without a surplus: each row of the output is copied by itself."""
 
-    def __init__(self, shape: Shape, blocks: Sequence[Block], dtype: Any) -> None:
+    def __init__(self, shape: Shape, _largest: Block, dtype: Any) -> None:
         self.shape = shape
         self.dtype = dtype
 

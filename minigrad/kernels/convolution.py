@@ -81,7 +81,7 @@ def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
 
         def work(some: Sequence[Block]) -> None:
             with _quiet(layout):
-                columns = layout(shape, some, dtype)
+                columns = layout(shape, blocks[0], dtype)
                 for block in some:
                     first, last, top, bottom = block
                     target = y[first:last, :, top:bottom]
@@ -135,7 +135,7 @@ def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
 
         def work(some: Sequence[Block]) -> None:
             with _quiet(layout):
-                columns = layout(shape, some, dtype)
+                columns = layout(shape, blocks[0], dtype)
                 columns.prepare_gradient(are_last(g))
                 mine = np.zeros((), np.float64)  # however many blocks there are
                 for block in some:

@@ -81,14 +81,14 @@ class Winograd(Layout):
     padding to the left and to the right. All rows of one kind lie in memory one after the other.
     """
 
-    def __init__(self, shape: Shape, blocks: Sequence[Block], dtype: Any) -> None:
+    def __init__(self, shape: Shape, largest: Block, dtype: Any) -> None:
         self.shape = shape
         self.dtype = dtype
         windows = shape.windows
         self.across = windows.kernel[1]
         self.pitch = windows.out[1] + self.across - 1
         self.multiplications = self.across * shape.channels * shape.out_channels
-        rows = max((b.last - b.first) * tiles_of(b) for b in blocks)
+        rows = (largest.last - largest.first) * tiles_of(largest)
         self.least = FEW_WINDOWS if multiplies_unpacked() else LEAST
         #: The most pixels in one kind of row: for each product, some windows may be for nothing.
         self.most = rows * self.pitch + self.across * (1 + self._cut(rows)[0])
