@@ -11,11 +11,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from minigrad.engine.settings import checked
-from minigrad.graph.arrange import arrange
+from minigrad.graph.dot import write_dot
 from minigrad.graph.film import film
 from minigrad.graph.from_history import graph_of
-from minigrad.graph.overlays import add_overlays, checked_overlays
-from minigrad.graph.picture import Picture, picture_of
+from minigrad.graph.layout import arrange
+from minigrad.graph.overlays import OVERLAYS, add_overlays
+from minigrad.graph.picture import Picture
 
 __all__ = ["Picture", "film", "make_dot"]
 
@@ -69,11 +70,18 @@ def make_dot(
         raise ValueError(
             f"make_dot: direction must be one of {', '.join(_DIRECTIONS)}, got {direction!r}"
         )
-    overlays = checked_overlays(show)
+    overlays = (show,) if isinstance(show, str) else tuple(show)
+    for name in overlays:
+        if name not in OVERLAYS:
+            raise ValueError(
+                f"make_dot: show has no {name!r}; choose from {', '.join(map(repr, OVERLAYS))}"
+            )
     graph = graph_of(target, params, between)
     unknown = add_overlays(graph, overlays)
-    layout, _ = arrange(
+    picture = Picture("computation")
+    picture.layout = arrange(
         graph, overlays, [unknown], depth=depth, expand=expand, max_nodes=max_nodes,
         direction=direction,
     )  # fmt: skip
-    return picture_of(layout)
+    write_dot(picture, picture.layout)
+    return picture

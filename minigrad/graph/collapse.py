@@ -17,13 +17,20 @@ CHUNK = 40
 
 
 class Expanded:
-    """Which modules the user wants to see inside."""
+    """Which modules the user wants to see inside. Raises ValueError if a pattern fits none."""
 
-    def __init__(self, expand: bool | str | Iterable[str] | None) -> None:
+    def __init__(self, expand: bool | str | Iterable[str] | None, root: Group) -> None:
         self.everything = expand is True
         if expand is None or isinstance(expand, bool):
             expand = ()
         self.patterns = [expand] if isinstance(expand, str) else list(expand)
+        paths = sorted({group.path for group in root.groups() if group.path})
+        for pattern in self.patterns:
+            if not any(fnmatchcase(path, pattern) for path in paths):
+                raise ValueError(
+                    f"make_dot: expand names {pattern!r}, but the modules here are "
+                    f"{', '.join(paths[:12]) or 'none'}"
+                )
 
     def __call__(self, group: Group) -> bool:
         """Whether this group, or one inside it, is to be open."""
@@ -33,19 +40,9 @@ class Expanded:
             return bool(self.patterns) and group.kind != "repeated"
         return any(
             fnmatchcase(path, pattern) or pattern.startswith(f"{path}.")
-            for path in (group.first, group.last)
+            for path in (group.path, group.last)
             for pattern in self.patterns
         )
-
-    def check(self, root: Group) -> None:
-        """Raise ValueError for a pattern that matches no module."""
-        paths = sorted({group.path for group in root.groups() if group.path})
-        for pattern in self.patterns:
-            if not any(fnmatchcase(path, pattern) for path in paths):
-                raise ValueError(
-                    f"make_dot: expand names {pattern!r}, but the modules here are "
-                    f"{', '.join(paths[:12]) or 'none'}"
-                )
 
 
 def collapse(root: Group, depth: int | None, expanded: Expanded, max_nodes: int) -> str:

@@ -10,18 +10,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
 from minigrad.debug.source_line import current_line
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.printable import shortened
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import Tensor
-from minigrad.graph.arrange import arrange
-from minigrad.graph.from_history import graph_of
+from minigrad.graph.from_history import ends_of, graph_of
+from minigrad.graph.layout import arrange
 from minigrad.graph.page import Page, write_page
-from minigrad.graph.repeats import shown_for
 from minigrad.graph.rule_text import rule_text
 from minigrad.graph.snapshot import snapshot
 
@@ -193,23 +189,17 @@ class film(Hook):
                 "film: nothing was recorded. Run tensors that have requires_grad=True, or that a "
                 "tape watches, inside `with mg.film() as steps:`"
             )
-        used = {parent for node in self._nodes for parent in node.parents}
-        ends = [n for n in dict.fromkeys(self._nodes) if n not in used and not isinstance(n, Leaf)]
-        names = ["output"] if len(ends) == 1 else [f"output {i}" for i in range(len(ends))]
-        # Only shape and dtype of an output are drawn.
-        target = {name: Tensor(_empty(n), n) for name, n in zip(names, ends, strict=True)}
-        graph = graph_of(target or self._nodes[0], params)
+        graph = graph_of(ends_of(self._nodes), params)
         left_out = f"{self._left_out:,} more steps were not recorded" if self._left_out else ""
-        layout, stands_for = arrange(
-            graph, (), [left_out], depth=depth, expand=expand, max_nodes=max_nodes
-        )
-        drawn = {node: shown_for(one, stands_for) for node, one in graph.of_node.items()}
+        layout = arrange(graph, (), [left_out], depth=depth, expand=expand, max_nodes=max_nodes)
+        repeats = layout.repeats
+        drawn = {node: repeats.shown_for(one) for node, one in graph.of_node.items()}
         rank = {node: i for i, node in enumerate(layout.root.nodes())}
         # A parameter of a block that is folded has the box of the first block's.
         first = {
             own: kept
-            for hidden in stands_for
-            for own, kept in zip(hidden.inputs, shown_for(hidden, stands_for).inputs, strict=True)
+            for hidden in repeats.stands_for
+            for own, kept in zip(hidden.inputs, repeats.shown_for(hidden).inputs, strict=True)
             if own not in rank and kept in rank
         }
         at = {node: rank.get(first.get(one, one), -1) for node, one in drawn.items()}
@@ -274,7 +264,3 @@ def _absent(array: Any) -> bool:
 def _plain(g: Any) -> Any:
     """The array of a cotangent, which may be a tensor, or rows of several."""
     return getattr(g, "_data", getattr(g, "stack", g))
-
-
-def _empty(node: Node) -> Any:
-    return np.broadcast_to(np.zeros((), node.dtype), node.shape)

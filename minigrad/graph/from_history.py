@@ -54,12 +54,9 @@ def graph_of(target: Any, params: Mapping[str, Any] | None, between: Any = None)
 def _named_outputs(target: Any) -> list[tuple[str, Tensor]]:
     """The targets with the names they are drawn with."""
     if isinstance(target, GradientTape):
-        used = {parent for node in target.nodes for parent in node.parents}
-        last = [node for node in target.nodes if node not in used]
-        if not last:
+        target = ends_of(target.nodes)
+        if not target:
             raise ValueError("make_dot: this tape has recorded nothing yet")
-        # A tape keeps no results: only their shape and dtype are drawn.
-        target = [Tensor(np.broadcast_to(np.zeros((), n.dtype), n.shape), n) for n in last]
     if isinstance(target, Mapping):
         named = [(str(name), one) for name, one in target.items()]
     else:
@@ -76,18 +73,21 @@ def _named_outputs(target: Any) -> list[tuple[str, Tensor]]:
     return named
 
 
+def ends_of(nodes: list[Node]) -> list[Tensor]:
+    """Tensors for the nodes that no other one uses; only their shape and dtype are drawn."""
+    used = {parent for node in nodes for parent in node.parents}
+    last = [node for node in dict.fromkeys(nodes) if node not in used]
+    return [Tensor(np.broadcast_to(np.zeros((), n.dtype), n.shape), n) for n in last]
+
+
 def _check_params(params: Any) -> None:
-    wrong = ""
-    if params is not None and not isinstance(params, Mapping):
-        wrong = type(params).__name__
-    else:
-        for name, tensor in (params or {}).items():
-            if not isinstance(tensor, Tensor):
-                wrong = f"{type(tensor).__name__} for {name!r}"
-                break
-    if wrong:
+    wrong = [type(params).__name__]
+    if isinstance(params, Mapping):
+        given = {name: type(t).__name__ for name, t in params.items() if not isinstance(t, Tensor)}
+        wrong = [f"{kind} for {name!r}" for name, kind in given.items()]
+    if params is not None and wrong:
         raise TypeError(
-            f"make_dot: params maps names to tensors, got {wrong}; use "
+            f"make_dot: params maps names to tensors, got {wrong[0]}; use "
             f"dict(model.named_parameters())"
         )
 

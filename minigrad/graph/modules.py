@@ -35,13 +35,13 @@ class Group:
         self.depth: int = 0 if self.parent is None else self.parent.depth + 1
         #: 0 for a model, 1 for its parts, ...; -1 for what is around models.
         self.level: int = -1 if self.parent is None else self.parent.level + 1
-        #: The paths of both ends of the groups it stands for.
-        self.first = self.last = self.path
+        #: The path of the last of the groups it stands for; its own is that of the first.
+        self.last = self.path
 
     @property
     def name(self) -> str:
         """The path, or both ends of the paths it stands for."""
-        return self.path if self.first == self.last else f"{self.first} … {self.last}"
+        return self.path if self.path == self.last else f"{self.path} … {self.last}"
 
     @property
     def mark(self) -> str:
@@ -158,9 +158,3 @@ def _smallest_common(groups: list[Group], root: Group) -> Group:
             else:
                 other = other.parent or root
     return found
-
-
-def number_groups(root: Group) -> None:
-    """Give the groups their ids, once the tree is final."""
-    for rank, group in enumerate(root.groups(), 1):
-        group.id = f"module{rank}"

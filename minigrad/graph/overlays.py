@@ -6,7 +6,6 @@ infinities are marked in any case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -19,17 +18,6 @@ from minigrad.engine.node import FREED, Leaf, Node
 from minigrad.graph.nodes import Graph, GraphNode
 
 OVERLAYS = ("values", "gradients", "bytes", "time", "line", "shapes")
-
-
-def checked_overlays(show: Iterable[str] | str) -> tuple[str, ...]:
-    """The overlays asked for. Raises ValueError for an unknown one."""
-    wanted = (show,) if isinstance(show, str) else tuple(show)
-    for name in wanted:
-        if name not in OVERLAYS:
-            raise ValueError(
-                f"make_dot: show has no {name!r}; choose from {', '.join(map(repr, OVERLAYS))}"
-            )
-    return wanted
 
 
 def add_overlays(graph: Graph, show: tuple[str, ...]) -> str:

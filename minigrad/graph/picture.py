@@ -17,7 +17,6 @@ from typing import Any
 import graphviz
 
 from minigrad.engine.settings import checked
-from minigrad.graph.dot import write_dot
 from minigrad.graph.fitted import fitted
 from minigrad.graph.layout import Layout
 from minigrad.graph.page import Page, write_page
@@ -172,11 +171,3 @@ def _without_font_warnings() -> Generator[None]:
             for line in held:
                 if not line.startswith(b"Fontconfig warning"):
                     os.write(2, line)
-
-
-def picture_of(layout: Layout) -> Picture:
-    """The picture of a layout."""
-    graph = Picture("computation")
-    write_dot(graph, layout)
-    graph.layout = layout
-    return graph

@@ -9,7 +9,6 @@ may differ, their shapes may not.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,40 +22,29 @@ LONGEST_PERIOD = 256
 WORTHWHILE = 4
 
 
-def fold_repeats(
-    root: Group,
-    nodes: list[GraphNode],
-    keep: Callable[[Group], bool],
-    stands_for: dict[GraphNode, GraphNode],
-    loose: bool = False,
-) -> None:
-    """Keep the first of equal blocks in a row; ``stands_for`` gets, for each hidden node, the kept.
+class Repeats:
+    """Keeps the first of equal blocks in a row, but for groups that ``keep`` says not to fold."""
 
-    ``keep`` says which groups not to fold. ``loose``: fold operators outside modules even if their
-    parameters have names.
-    """
-    folder = _Folder(consumers(nodes), keep, stands_for, loose)
-    # Inner groups before outer ones, and computations before their gradients.
-    for group in sorted([root, *root.groups()], key=lambda group: (group.order, -group.depth)):
-        folder.fold_children(group)
+    def __init__(self, nodes: list[GraphNode], keep: Callable[[Group], bool]) -> None:
+        self.uses = consumers(nodes)
+        self.keep = keep
+        #: For each hidden node, that of the next block before.
+        self.stands_for: dict[GraphNode, GraphNode] = {}
+        self.signatures: dict[object, int] = {}
+        self.loose = False
 
+    def fold(self, root: Group, loose: bool = False) -> None:
+        """Fold what is in this group; ``loose``: outside modules, named parameters as well."""
+        self.loose = loose
+        # Inner groups before outer ones, and computations before their gradients.
+        for group in sorted([root, *root.groups()], key=lambda group: (group.order, -group.depth)):
+            self.fold_children(group)
 
-def shown_for(node: GraphNode, stands_for: dict[GraphNode, GraphNode]) -> GraphNode:
-    """The node that is drawn for this one."""
-    while node in stands_for:
-        node = stands_for[node]
-    return node
-
-
-@dataclass
-class _Folder:
-    """The arguments of :func:`fold_repeats`, and the numbers given to signatures."""
-
-    uses: dict[GraphNode, list[GraphNode]]
-    keep: Callable[[Group], bool]
-    stands_for: dict[GraphNode, GraphNode]
-    loose: bool
-    signatures: dict[object, int] = field(default_factory=dict[object, int])
+    def shown_for(self, node: GraphNode) -> GraphNode:
+        """The node that is drawn for this one."""
+        while node in self.stands_for:
+            node = self.stands_for[node]
+        return node
 
     def signature(self, item: Item) -> int:
         """A number that is equal for items that look alike, whatever they are wired to."""
@@ -136,7 +124,7 @@ class _Folder:
         for node in round_:
             wires.append(("operator",))
             for source in node.inputs:
-                source = shown_for(source, self.stands_for)
+                source = self.shown_for(source)
                 if source in place:
                     j, i = place[source]
                     wires.append(("round", k - j, i))
@@ -150,7 +138,7 @@ class _Folder:
         return wires
 
     def _users(self, node: GraphNode) -> Iterator[GraphNode]:
-        return (shown_for(user, self.stands_for) for user in self.uses.get(node, ()))
+        return map(self.shown_for, self.uses.get(node, ()))
 
     def _worthwhile(self, rounds: list[list[Item]]) -> bool:
         items = [item for one in rounds for item in one]

@@ -28,24 +28,23 @@ def rule_text(op: Operator, i: int) -> str:
 
 @cache
 def _text(code: CodeType) -> str:
-    lines = linecache.getlines(code.co_filename)
-    if not lines:
-        return ""
+    source = "".join(linecache.getlines(code.co_filename))
     try:
-        tree = ast.parse("".join(lines))
+        tree = ast.parse(source)
     except SyntaxError:
         return ""
     body = _begin(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda) and code.co_name == "<lambda>":
-            found = node.lineno <= body[0] and _holds(node.body, body)
+            place = (node.body.lineno, node.body.col_offset)
+            found = node.lineno <= body[0] and place == body
         elif isinstance(node, ast.FunctionDef) and node.name == code.co_name:
             first = min([node.lineno, *(one.lineno for one in node.decorator_list)])
             found = first == code.co_firstlineno
         else:
             continue
         if found:
-            text = ast.get_source_segment("".join(lines), node, padded=True) or ""
+            text = ast.get_source_segment(source, node, padded=True) or ""
             return _shortened(textwrap.dedent(text).lstrip())
     return ""
 
@@ -58,10 +57,6 @@ def _begin(code: CodeType) -> tuple[int, int]:
         if line is not None and column is not None and (line, column) != (code.co_firstlineno, 0)
     ]
     return min(places, default=(code.co_firstlineno, 0))
-
-
-def _holds(body: ast.expr, place: tuple[int, int]) -> bool:
-    return (body.lineno, body.col_offset) == place
 
 
 def _shortened(text: str) -> str:
