@@ -796,15 +796,6 @@ def test_first_line_of_what_numpy_says():
     assert rows.first_line(long) == "Of two words."
 
 
-def test_a_signature_counts_the_parameters_without_defaults_as_arrays():
-    def like(a, b, axis=None, keepdims=False, *, where=True):
-        raise NotImplementedError
-
-    assert rows.Signature(like)._arrays == 2
-    assert rows.of_sets.sharing()._arrays == 2
-    assert rows.over_axes.sharing()._arrays == 1
-
-
 def test_named_rows_say_what_their_derivative_is_at_a_singular_point():
     made = rows.unary._named("double", np.sin, "2.0 -> 4.0", "Infinite at 0.")
     assert (
@@ -813,5 +804,3 @@ def test_named_rows_say_what_their_derivative_is_at_a_singular_point():
     )
     made = rows.unary._named("double", np.sin, "2.0 -> 4.0", "")
     assert made.__doc__ == "Trigonometric sine, element-wise.\n\n>>> double(2.0)\n4.0\n"
-    assert rows._first((np.sin, np.cos)) is np.sin
-    assert rows._first(np.cos) is np.cos

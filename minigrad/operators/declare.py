@@ -40,7 +40,15 @@ Rule: TypeAlias = (
 KEEP, SHAPE_ONLY, UNUSED = 0, 1, 2
 
 
-class Operator:
+class Declared:
+    """A differentiable function, with what the tests compare it with, and where."""
+
+    reference: Callable[..., Any] | None
+    domains: tuple[Domain, ...]
+    samples: Sequence[Sample]
+
+
+class Operator(Declared):
     """What the engine knows of an operator.
 
     ``rules[i]`` gives the cotangent of input ``i``: ``rule(g, ans, *inputs, **metadata)``, with
@@ -74,9 +82,6 @@ class Operator:
         vjp_all: Rule | None = None,
         variadic: bool = False,
         view: bool = False,
-        reference: Callable[..., Any] | None = None,
-        domains: tuple[Domain, ...] = (anywhere,),
-        samples: Sequence[Sample] = (),
         numbers: str = "",
         declared: Callable[..., Any] | None = None,
     ) -> None:
@@ -91,9 +96,6 @@ class Operator:
         self.vjp_all = vjp_all
         self.variadic = variadic
         self.view = view
-        self.reference = reference
-        self.domains = domains
-        self.samples = tuple(samples)
         self.rules_for_one = self.arity == 1 and not variadic and self.rules[0] is not None
         self._saves: dict[tuple[bool, ...], tuple[int, ...]] = {}
 
@@ -159,33 +161,19 @@ def _widened(arrays: Sequence[Any]) -> list[Any] | None:
     ]
 
 
-def _wide_forward(forward: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(forward)
+def _in_float32(function: Callable[..., Any], *, rounded: bool) -> Callable[..., Any]:
+    """The function on float32 in place of float16. What a rule gives is rounded by the engine."""
+
+    @functools.wraps(function)
     def wide(*arrays: Any, **metadata: Any) -> Any:
         widened = _widened(arrays)
         if widened is None:
-            return forward(*arrays, **metadata)
+            return function(*arrays, **metadata)
+        if not rounded:
+            return function(*widened, **metadata)
         dtype = np.result_type(*[x for x in arrays if x is not None])
         with np.errstate(over="ignore"):
-            return forward(*widened, **metadata).astype(dtype, copy=False)
-
-    return wide
-
-
-def _wide_call(inputs: Any, first: Any, named: Any) -> tuple[Any, Any, Any]:
-    """The dtype to round to, None without float16, and the inputs with float32 in its place."""
-    arrays = [*first, *[v for k, v in named.items() if k in inputs]]
-    if _widened(arrays) is None:
-        return None, first, named
-    wider = {k: (_widened([v]) or [v])[0] if k in inputs else v for k, v in named.items()}
-    return np.result_type(*[x.dtype for x in arrays]), _widened(first) or first, wider
-
-
-def _wide_rule(rule: Callable[..., Any]) -> Rule:
-    # The engine rounds the result to the dtype of the input.
-    @functools.wraps(rule)
-    def wide(*arrays: Any, **metadata: Any) -> Any:
-        return rule(*(_widened(arrays) or arrays), **metadata)
+            return function(*widened, **metadata).astype(dtype, copy=False)
 
     return wide
 
@@ -293,8 +281,7 @@ def by_name(numpy: Callable[..., Any], like: Callable[..., Any]) -> Callable[...
 
     Settings are passed by name, because NumPy's function may have others between them.
     """
-    code = cast("FunctionType", like).__code__
-    params = code.co_varnames[: code.co_argcount]
+    params = _parameters(like)
     arrays = len(params) - len(like.__defaults__ or ())
 
     def forward(*args: Any, **named: Any) -> Any:
@@ -310,10 +297,32 @@ def by_name(numpy: Callable[..., Any], like: Callable[..., Any]) -> Callable[...
     return forward
 
 
+def _all_of(numpy: Any) -> tuple[Any, ...]:
+    return numpy if isinstance(numpy, tuple) else (numpy,)
+
+
 def _stands_for(function: Callable[..., Any], numpy: Any) -> None:
-    for one in numpy if isinstance(numpy, tuple) else (numpy,):
-        if one is not None:
-            NUMPY[one] = function
+    NUMPY.update((one, function) for one in _all_of(numpy) if one is not None)
+
+
+def _enter(
+    table: dict[str, Any],
+    name: str,
+    entry: Declared,
+    numpy: Any,
+    arrays: int,
+    domain: Domain | tuple[Domain, ...] = anywhere,
+    samples: Sequence[Sample] = (),
+    reference: Callable[..., Any] | None = None,
+) -> None:
+    """Write down a declaration: ``domain``, ``samples`` and ``reference`` are for the tests."""
+    if name in table:
+        raise ValueError(f"{name!r} is declared twice")
+    table[name] = entry
+    entry.reference = reference or _all_of(numpy)[0]
+    entry.domains = domain if isinstance(domain, tuple) else (domain,)
+    shapes: tuple[tuple[int, ...], ...] = ((), (3,), (2, 3), (0, 2))
+    entry.samples = tuple(samples) or tuple([sample(*[shape] * arrays) for shape in shapes])
 
 
 def operator(
@@ -322,16 +331,14 @@ def operator(
     vjp: Rule | Sequence[Rule | None] = (),
     vjp_all: Rule | None = None,
     arrays: int = 1,
-    domain: Domain | tuple[Domain, ...] = anywhere,
-    samples: Sequence[Sample] = (),
     variadic: bool = False,
     view: bool = False,
     name: str | None = None,
-    reference: Callable[..., Any] | None = None,
     numbers: str = "",
     wide: bool = False,
     runs: Callable[..., Any] | None = None,
     rarely: Callable[..., Any] | None = None,
+    **tested: Any,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a differentiable operator; the decorated function computes it in plain NumPy.
 
@@ -342,7 +349,8 @@ def operator(
     follow are metadata. ``vjp_all``, instead: one rule for all inputs, the first ``arrays`` of the
     parameters. ``variadic``: the first argument is a sequence of arrays, and a single rule starts
     with the index of the input. ``view``: the output may share memory with its input.
-    ``reference``: what the tests compare with when no function of NumPy is named.
+    ``tested``: ``domain`` and ``samples``, where the tests try it; and ``reference``, what they
+    compare it with when no function of NumPy is named.
     ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.
     ``wide``: float16 is computed in float32, forward and in the rules, and rounded at the end.
     ``rarely``: what runs where one of the keyword-only parameters is given, with the function
@@ -355,34 +363,28 @@ def operator(
     else:
         rules = (vjp,) if callable(vjp) else tuple(vjp)
     if wide:
-        rules = tuple([rule and _wide_rule(rule) for rule in rules])
-    functions = numpy if isinstance(numpy, tuple) else (numpy,)
+        rules = tuple([rule and _in_float32(rule, rounded=False) for rule in rules])
+    first = _all_of(numpy)[0]
 
     def declare(forward: Callable[P, Any]) -> Callable[P, Tensor]:
-        label = name or forward.__name__.rstrip("_")
-        code = cast("FunctionType", forward).__code__
-        params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        label = name or forward.__name__.strip("_")
         # A ufunc called directly saves a Python frame on every elementwise operator (60 ns).
-        written = _is_body(forward) and not isinstance(functions[0], np.ufunc)
-        computes = runs or (forward if written else functions[0])
+        written = _is_body(forward) and not isinstance(first, np.ufunc)
+        computes = runs or (forward if written else first)
+        if wide and not isinstance(computes, np.ufunc):
+            computes = _in_float32(computes, rounded=True)
         op = Operator(
             label,
-            _wide_forward(computes) if wide and not isinstance(computes, np.ufunc) else computes,
+            computes,
             rules,
-            params,
+            _parameters(forward),
             vjp_all=None if vjp_all is None else rules[0],
             variadic=variadic,
             view=view,
-            reference=reference or functions[0],
-            domains=domain if isinstance(domain, tuple) else (domain,),
-            samples=samples or [sample(*[shape] * len(rules)) for shape in _SHAPES],
             numbers=numbers,
             declared=forward,
         )
-        if label in OPERATORS:
-            raise ValueError(f"operator {label!r} is declared twice")
-        OPERATORS[label] = op
-
+        _enter(OPERATORS, label, op, numpy, len(rules), **tested)
         _give_tensors(forward)
 
         @functools.wraps(forward)
@@ -396,14 +398,18 @@ def operator(
     return declare
 
 
+def _parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of a function's parameters, but for ``*args``."""
+    code = cast("FunctionType", function).__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
 def _with_rare_settings(
     call: Callable[P, Tensor], op: Operator, forward: Callable[..., Any], other: Callable[..., Any]
 ) -> Callable[P, Tensor]:
     """The function of an operator that runs ``other`` where its settings by name ask for more."""
-    code = cast("FunctionType", forward).__code__
-    count = code.co_argcount
-    rare = frozenset(code.co_varnames[count : count + code.co_kwonlyargcount])
-    op.params = op.params[:count]
+    rare = frozenset(cast("FunctionType", forward).__kwdefaults__ or ())
+    op.params = op.params[: -len(rare)]
 
     @functools.wraps(forward)
     def chosen(*args: P.args, **kwargs: P.kwargs) -> Tensor:
@@ -423,21 +429,11 @@ def _give_tensors(function: Callable[..., Any]) -> None:
     given["return"] = str(given.get("return", "Array")).replace("Array", "Tensor")
 
 
-_SHAPES: tuple[tuple[int, ...], ...] = ((), (3,), (2, 3), (0, 2))
+class Composite(Declared):
+    """A differentiable function that is written with other operators."""
 
-
-class Composite:
-    """A differentiable function that is written with other operators, and how to test it."""
-
-    def __init__(
-        self,
-        function: Callable[..., Any],
-        reference: Callable[..., Any] | None,
-        domains: tuple[Domain, ...],
-        samples: Sequence[Sample],
-    ) -> None:
-        self.function, self.reference = function, reference
-        self.domains, self.samples = domains, tuple(samples)
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
 
 
 def dtypes_of(arrays: Iterable[Any]) -> set[Any]:
@@ -462,29 +458,26 @@ def composite(
     *,
     arrays: int = 1,
     sequence: bool = False,
-    domain: Domain | tuple[Domain, ...] = anywhere,
-    samples: Sequence[Sample] = (),
     name: str | None = None,
-    reference: Callable[..., Any] | None = None,
     numbers: str = "",
     wide: bool = False,
     runs: Callable[..., Any] | None = None,
     short: Callable[..., Any] | None = None,
+    **tested: Any,
 ) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
     """Declare a function that needs no rule of its own: its body calls other operators.
 
     ``arrays``: how many of the first parameters are arrays (the rest is metadata).
-    ``sequence``: the first parameter is a sequence of arrays. ``numbers``: as for an operator.
-    ``wide``: float16 is computed in float32, and rounded. ``runs``: the function that computes, if
-    the decorated one only gives the signature. ``short`` is tried first on two arrays, without
-    the checks below, and returns NotImplemented where it takes more.
+    ``sequence``: the first parameter is a sequence of arrays. ``short`` is tried first on two
+    arrays, without the checks below, and returns NotImplemented where it takes more. The others
+    are as for an operator.
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
         body: Callable[..., Any] = runs or function
         label = name or function.__name__
         code = cast("FunctionType", function).__code__
-        params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        params = _parameters(function)
         inputs, settings = params[:arrays], params[arrays:]
 
         def tensors(value: Any, dtypes: Any) -> Any:
@@ -512,37 +505,31 @@ def composite(
                 held = [(k, t) for k, v in others.items() for t in engine.tracked(v)]
                 start = engine.now() if held else 0
             try:
-                dtypes: Any = ()
-                if arrays > 1:
-                    dtypes = dtypes_of([*args[:arrays], *(named[k] for k in inputs if k in named)])
+                given: Any = dict(zip(inputs, args, strict=False))
+                by_place = [*given]
                 if named:
-                    named = {k: tensors(v, dtypes) if k in inputs else v for k, v in named.items()}
-                first = [tensors(v, dtypes) for v in args[:arrays]]
+                    given = {**{k: v for k, v in named.items() if k in inputs}, **given}
+                dtypes: Any = dtypes_of(given.values()) if arrays > 1 else ()
+                given = {k: tensors(v, dtypes) for k, v in given.items()}
                 if numbers:
-                    first, named = _reals(label, numbers, inputs, first, named)
-                half = None
-                if wide:
-                    half, first, named = _wide_call(inputs, first, named)
-                result = body(*first, *args[arrays:], **named)
+                    given = in_real_numbers(label, numbers, given)
+                narrow = None
+                if wide and (widened := _widened([*given.values()])) is not None:
+                    narrow = np.result_type(*[x.dtype for x in given.values()])
+                    given = dict(zip(given, widened, strict=True))
+                first = [given.pop(k) for k in by_place]
+                result = body(*first, *args[len(first) :], **{**named, **given})
             except FAILURES as error:
                 raise _refused(label, function, args, kwargs, error) from error
             result = _each(engine.as_tensor, result)
-            if half is not None and result.dtype != half:
-                result = result.astype(half)
+            if narrow is not None and result.dtype != narrow:
+                result = result.astype(narrow)
             for key, tensor in held:
                 if not engine.made_from(result, tensor, start):
                     raise TypeError(lost(label, key))
             return result
 
-        first = numpy[0] if isinstance(numpy, tuple) else numpy
-        if label in COMPOSITES:
-            raise ValueError(f"composite {label!r} is declared twice")
-        COMPOSITES[label] = Composite(
-            call,
-            reference or first,
-            domain if isinstance(domain, tuple) else (domain,),
-            samples or [sample(*[shape] * arrays) for shape in _SHAPES],
-        )
+        _enter(COMPOSITES, label, Composite(call), numpy, arrays, **tested)
         _stands_for(call, numpy)
         return call
 
@@ -582,17 +569,6 @@ def in_real_numbers(name: str, numbers: str, inputs: dict[str, Any]) -> dict[str
     return {k: v.astype(np.float64) if k in kinds else v for k, v in inputs.items()}
 
 
-def _reals(
-    name: str, numbers: str, inputs: Sequence[str], first: Any, named: dict[str, Any]
-) -> Any:
-    """The arguments of a composite, its arrays in real numbers."""
-    given = dict(zip(inputs, first, strict=False))
-    found = in_real_numbers(
-        name, numbers, {**given, **{k: v for k, v in named.items() if k in inputs}}
-    )
-    return [found[k] for k in given], {k: found.get(k, v) for k, v in named.items()}
-
-
 def _refused(
     name: str, function: Callable[..., Any], args: Any, kwargs: Any, error: Exception
 ) -> Exception:
@@ -628,9 +604,8 @@ def other_spelling(
     undecorated: Any = function
     while hasattr(undecorated, "__wrapped__"):
         undecorated = undecorated.__wrapped__
-    code = undecorated.__code__
-    params = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    found: dict[str, Any] = load_late("minigrad.spellings").arguments(name, params, kwargs)
+    arguments = load_late("minigrad.spellings").arguments
+    found: dict[str, Any] = arguments(name, _parameters(undecorated), kwargs)
     return None if found.keys() == kwargs.keys() else found
 
 
@@ -651,11 +626,10 @@ def constant(
     """
 
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
-        body: Callable[..., Any] = runs or function
-        if runs is None and not _is_body(function):
-            body = by_name(numpy[0] if isinstance(numpy, tuple) else numpy, function)
-        code = cast("FunctionType", function).__code__
-        params = code.co_varnames[: code.co_argcount]
+        body: Callable[..., Any] = function
+        if runs is not None or not _is_body(function):
+            body = by_name(runs or _all_of(numpy)[0], function)
+        params = _parameters(function)
 
         _give_tensors(function)
 

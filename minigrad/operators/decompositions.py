@@ -67,7 +67,6 @@ def _cholesky_vjp(g: Any, ans: Any, _x: Any) -> Any:
     vjp=_cholesky_vjp,
     domain=positive_definite,
     samples=SQUARE,
-    name="cholesky",
     reference=np.linalg.cholesky,
 )
 def _cholesky(x: Array) -> Array:
@@ -105,7 +104,7 @@ def _eigh_vjp(g: Any, ans: Any, _x: Any) -> Any:
     return _symmetric(vectors @ (turn + stretch) @ transposed(vectors))
 
 
-@operator(vjp=_eigh_vjp, domain=positive_definite, samples=SQUARE, name="eigh")
+@operator(vjp=_eigh_vjp, domain=positive_definite, samples=SQUARE)
 def _eigh(x: Array) -> Array:
     """The eigenvalues as a first row, above the eigenvectors."""
     values, vectors = np.linalg.eigh(_symmetric(x))
@@ -179,7 +178,7 @@ distinct_singular = Domain(
 )
 
 
-@operator(vjp=_svd_vjp, domain=distinct_singular, samples=_RECTANGLES, name="svd")
+@operator(vjp=_svd_vjp, domain=distinct_singular, samples=_RECTANGLES)
 def _svd(x: Array) -> Array:
     """U above the singular values above V, all with min(m, n) columns."""
     u, s, vh = np.linalg.svd(x, full_matrices=False)
@@ -246,7 +245,6 @@ def _qr_vjp(g: Any, ans: Any, _x: Any) -> Any:
     vjp=_qr_vjp,
     domain=full_rank,
     samples=[sample((3, 3)), sample((4, 2)), sample((0, 3, 2))],
-    name="qr",
 )
 def _qr(x: Array) -> Array:
     """Q above R, for at least as many rows as columns."""

@@ -66,7 +66,6 @@ def _on_diagonal(x: Any, letters: str, shape: tuple[int, ...]) -> Any:
         sample([(3,), (1,)], subscripts="i,i->"), sample([(0, 3), (3, 2)], subscripts="ij,jk->ik"),
         sample([(), (2,)], subscripts=",i->i"), sample([(2, 0)], subscripts="ij->i"),
     ],
-    name="einsum",
     reference=lambda arrays, subscripts: np.einsum(subscripts, *arrays),
 )  # fmt: skip
 def _einsum(arrays: Any, subscripts: str) -> Any:

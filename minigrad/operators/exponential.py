@@ -166,7 +166,6 @@ def _power_vjp_y(g: Any, ans: Any, x: Any, _y: Any) -> Any:
     reference=np.power,
     domain=(positive, anywhere),
     samples=PAIRS,
-    name="power",
 )
 def _power(x: Array, y: Array) -> Array:
     return np.power(x, y)
@@ -197,7 +196,6 @@ def _raised(x: Any, exponent: float) -> Any:
         sample((3,), exponent=0), sample((), exponent=2.0), sample((0, 2), exponent=2),
         sample((3,), exponent=4), sample((3,), exponent=-3), sample((3,), exponent=7.0),
     ],
-    name="power_constant",
     reference=lambda x, exponent: np.power(x, np.array(exponent)),
 )  # fmt: skip
 def _power_constant(x: Array, exponent: float) -> Array:

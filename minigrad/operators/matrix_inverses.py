@@ -148,7 +148,6 @@ def _logabsdet_vjp(g: Any, _ans: Any, x: Any) -> Any:
     vjp=_logabsdet_vjp,
     domain=well_conditioned,
     samples=SQUARE,
-    name="logabsdet",
     reference=lambda x: np.linalg.slogdet(x)[1],
 )
 def _logabsdet(x: Array) -> Array:

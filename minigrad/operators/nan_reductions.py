@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Array, Axis, composite
+from minigrad.operators.declare import Axis, engine
 from minigrad.operators.domain import Domain, sample
 from minigrad.operators.reductions import AXES
-from minigrad.operators.rows import along_axis, over_axes, over_axis
-from minigrad.operators.shapes import as_float
+from minigrad.operators.rows import along_axis, over_axes, over_axis, spread_over_axes
 
 
 def _with_nan(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
@@ -27,23 +26,41 @@ def _with_nan(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
 with_nan = Domain("with_nan", build=_with_nan)
 
 
-def _filled(x: Any, value: float) -> Any:
-    """x with another value in place of NaN; whole numbers have none and stay as they are."""
-    return np.where(np.isnan(x), value, x) if x.dtype.kind == "f" else x
-
-
 def _with(reduce: Any, neutral: float) -> Any:
     """The reduction with this number in place of NaN, so that it changes nothing."""
 
     def forward(a: Any, **axis: Any) -> Any:
-        return reduce(_filled(a, neutral), **axis)
+        # Whole numbers have no NaN and stay as they are.
+        return reduce(np.where(np.isnan(a), neutral, a) if a.dtype.kind == "f" else a, **axis)
 
     return forward
+
+
+def _of_numbers(reduce: Any) -> Any:
+    """The reduction of the elements that are not NaN."""
+    return lambda a, **settings: reduce(a, where=~np.isnan(engine.constant(a)), **settings)
+
+
+def _or_nan(forward: Any) -> Any:
+    """NaN where there are no numbers, or not more than ``ddof``."""
+
+    def checked(a: Any, *, axis: Axis = None, keepdims: bool = False, **ddof: float) -> Any:
+        found = forward(a, axis=axis, keepdims=keepdims, **ddof)
+        if a.dtype.kind != "f":
+            return found
+        n = np.count_nonzero(~np.isnan(a), axis=axis, keepdims=keepdims)
+        return np.where(n > ddof.get("ddof", 0), found, math.nan)
+
+    return checked
 
 
 #: What every row has in common.
 NUMBERS: dict[str, Any] = {"domain": with_nan, "numbers": "real"}
 _reduction = over_axes.sharing(**NUMBERS, samples=AXES, wide=True)
+_spread = spread_over_axes.sharing(**NUMBERS, wide=True)
+_extremes = over_axes.sharing(
+    **NUMBERS, samples=AXES, says="Equal ones share the gradient evenly; of nothing, NaN."
+)
 _running = along_axis.sharing(
     **NUMBERS, samples=[sample((2, 3)), sample((2, 3), axis=1), sample((0, 3), axis=0)]
 )
@@ -58,75 +75,36 @@ nanprod = _reduction.composite(
 )
 """The product over the axes without NaN; of nothing, 1."""
 
-
-def _count(x: Any, axis: Axis, keepdims: bool) -> Any:
-    """How many numbers there are, in x's dtype so that it divides without widening."""
-    return np.sum((~np.isnan(x)).astype(as_float(x).dtype), axis=axis, keepdims=keepdims)
-
-
-@composite(np.nanmean, **NUMBERS, samples=AXES, wide=True)
-def nanmean(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The mean over the axes without NaN; of nothing, NaN.
-
-    >>> nanmean(tensor([1.0, float("nan"), 2.0]))
-    tensor(1.5)
-    """
-    if a.dtype.kind != "f":
-        return np.mean(a, axis=axis, keepdims=keepdims)
-    return nansum(a, axis, keepdims) / _count(a, axis, keepdims)
-
-
-@composite(np.nanvar, **NUMBERS, samples=AXES, wide=True)
-def nanvar(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
-    """The variance over the axes without NaN, as in :func:`minigrad.var`.
-
-    >>> nanvar(tensor([1.0, float("nan"), 3.0]))
-    tensor(1.)
-    """
-    if a.dtype.kind != "f":
-        return np.var(a, axis=axis, ddof=ddof, keepdims=keepdims)
-    mean = nanmean(a, axis, True)
-    squares = np.square(np.where(np.isnan(a), mean, a) - mean)
-    n = _count(a, axis, keepdims) - ddof
-    return np.sum(squares, axis=axis, keepdims=keepdims) / np.where(n > 0, n, float("nan"))
-
-
-@composite(np.nanstd, **NUMBERS, samples=[*AXES[1:5], AXES[-1]], wide=True)
-def nanstd(a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Array:
-    """The standard deviation over the axes without NaN; of a constant the gradient is 0.
-
-    >>> nanstd(tensor([1.0, float("nan"), 3.0]))
-    tensor(1.)
-    """
-    variance = nanvar(a, axis, ddof, keepdims)
-    flat = variance == 0
-    return np.where(flat, 0.0, np.sqrt(np.where(flat, 1.0, variance)))
-
-
-def _extreme(reduce: Any, neutral: float) -> Any:
-    """The reduction without NaN; NaN where there is nothing else."""
-    without = _with(reduce, neutral)
-
-    def forward(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
-        found = without(a, axis=axis, keepdims=keepdims)
-        if a.dtype.kind != "f":
-            return found
-        return np.where(np.all(np.isnan(a), axis=axis, keepdims=keepdims), float("nan"), found)
-
-    return forward
-
-
-_extremes = over_axes.sharing(
-    **NUMBERS, samples=AXES, says="Equal ones share the gradient evenly; of nothing, NaN."
+nanmean = _reduction.composite(
+    np.nanmean, _of_numbers(np.mean), "tensor([1.0, np.nan, 2.0]) -> tensor(1.5)"
 )
+"""The mean over the axes without NaN; of nothing, NaN."""
+
+nanvar = _spread.composite(
+    np.nanvar,
+    _or_nan(_of_numbers(np.var)),
+    "tensor([1.0, np.nan, 3.0]) -> tensor(1.)",
+    samples=AXES,
+    says="Divided by n - ddof; as :func:`minigrad.var`.",
+)
+"""The variance over the axes without NaN, as in :func:`minigrad.var`."""
+
+nanstd = _spread.composite(
+    np.nanstd,
+    _or_nan(_of_numbers(np.std)),
+    "tensor([1.0, np.nan, 3.0]) -> tensor(1.)",
+    samples=[*AXES[1:5], AXES[-1]],
+    says="Of a constant the gradient is 0.",
+)
+"""The standard deviation over the axes without NaN; of a constant the gradient is 0."""
 
 nanmax = _extremes.composite(
-    np.nanmax, _extreme(np.max, -math.inf), "tensor([1.0, np.nan, 3.0]) -> tensor(3.)"
+    np.nanmax, _or_nan(_with(np.max, -math.inf)), "tensor([1.0, np.nan, 3.0]) -> tensor(3.)"
 )
 """The largest number over the axes, NaN left out; equal ones share the gradient evenly."""
 
 nanmin = _extremes.composite(
-    np.nanmin, _extreme(np.min, math.inf), "tensor([1.0, np.nan, 3.0]) -> tensor(1.)"
+    np.nanmin, _or_nan(_with(np.min, math.inf)), "tensor([1.0, np.nan, 3.0]) -> tensor(1.)"
 )
 """The smallest number over the axes, NaN left out; equal ones share the gradient evenly."""
 

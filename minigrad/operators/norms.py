@@ -59,10 +59,9 @@ def _of_scaled(total: Any, root: Any, x: Any, axis: Axis, keepdims: bool) -> Any
     ),
     domain=nonzero,
     samples=NORMS,
-    name="euclidean_norm",
     wide=True,
 )
-def _euclidean(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
+def _euclidean_norm(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
     return _of_scaled(lambda x, **over: np.sum(x * x, **over), np.sqrt, x, axis, keepdims)
 
 
@@ -85,7 +84,6 @@ def _p_norm_vjp(
         sample((2, 3), p=0.5, axis=0, keepdims=True),
         sample((0, 2), p=3.0, axis=1), sample((3,), p=-2.0),
     ],
-    name="p_norm",
     wide=True,
 )  # fmt: skip
 def _p_norm(x: Array, p: float, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -118,7 +116,7 @@ def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 
     for a in axis if isinstance(axis, tuple) else () if axis is None else (axis,):
         one_axis(a, x.ndim)
     if ord == 2:
-        return _euclidean(x, axis=axis, keepdims=keepdims)
+        return _euclidean_norm(x, axis=axis, keepdims=keepdims)
     if ord == 1:
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
     if ord == 0:
@@ -159,7 +157,7 @@ def matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
     if x.ndim < 2:
         raise ValueError(f"expected matrices, got shape {x.shape}")
     if ord in ("fro", "f"):
-        return _euclidean(x, axis=(-2, -1), keepdims=keepdims)
+        return _euclidean_norm(x, axis=(-2, -1), keepdims=keepdims)
     if ord in ("nuc", 2, -2):
         values = svdvals(x)
         pick: Any = {"nuc": np.sum, 2: np.max, -2: np.min}[ord]
@@ -199,7 +197,7 @@ def norm(x: Array, ord: Any = None, axis: Axis = None, keepdims: bool = False) -
     for a in axis if isinstance(axis, tuple) else () if axis is None else (axis,):
         one_axis(a, x.ndim)
     if ord is None:
-        return _euclidean(x, axis=axis, keepdims=keepdims)
+        return _euclidean_norm(x, axis=axis, keepdims=keepdims)
     if axis is None:
         if x.ndim not in (1, 2):
             raise ValueError(f"expected one or two axes without axis=, got shape {x.shape}")

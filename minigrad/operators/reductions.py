@@ -11,7 +11,7 @@ from minigrad.kernels import current as kernels
 from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, engine, operator, weak
 from minigrad.operators.domain import anywhere, distinct, nonzero, sample
-from minigrad.operators.rows import over_axes_from
+from minigrad.operators.rows import accumulation, over_axes_from, spread
 
 AXES = [
     sample(()), sample((2, 3)), sample((2, 3), axis=0), sample((2, 3), axis=-1, keepdims=True),
@@ -99,40 +99,37 @@ def _extreme_of_chosen(combine: Any) -> Any:
     return reduced
 
 
-def _mean_of_chosen(
-    reduce: Any, a: Any, axis: Axis = None, keepdims: bool = False, *,
-    dtype: Any = None, where: Any = True,
-) -> Any:  # fmt: skip
-    a = _converted(a, dtype)
-    if where is True:
-        return reduce(a, axis, keepdims)
-    a = a.astype(np.result_type(a.dtype, np.float64)) if a.dtype.kind in "iub" else a
-    a, mask = _chosen(a, where, 0)
+def _of_chosen_floats(of_chosen: Any) -> Any:
+    """A mean or what is made of it: ``of_chosen(a, mask, ...)`` where there is a condition."""
+
+    def reduced(
+        reduce: Any, a: Any, *args: Any, dtype: Any = None, where: Any = True, **settings: Any
+    ) -> Any:
+        a = _converted(a, dtype)
+        if where is True:
+            return reduce(a, *args, **settings)
+        a = a.astype(np.result_type(a.dtype, np.float64)) if a.dtype.kind in "iub" else a
+        with np.errstate(invalid="ignore", divide="ignore"):  # of nothing, NaN
+            return of_chosen(*_chosen(a, where, 0), *args, **settings)
+
+    return reduced
+
+
+def _mean_of_chosen(a: Any, mask: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     count = np.sum(mask, axis=axis, keepdims=keepdims)
-    with np.errstate(invalid="ignore", divide="ignore"):  # of nothing, NaN
-        return np.sum(a, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
+    return np.sum(a, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
 def _variance_of_chosen(
-    reduce: Any, a: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False, *,
-    dtype: Any = None, where: Any = True,
-) -> Any:  # fmt: skip
-    a = _converted(a, dtype)
-    if where is True:
-        return reduce(a, axis, ddof, keepdims)
-    a = a.astype(np.result_type(a.dtype, np.float64)) if a.dtype.kind in "iub" else a
-    a, mask = _chosen(a, where, 0)
-    centre = _mean_of_chosen(None, a, axis, True, where=where)
-    squares = np.where(mask, np.square(a - centre), 0.0)
-    count = np.maximum(np.sum(mask, axis=axis, keepdims=keepdims) - ddof, 0).astype(squares.dtype)
-    with np.errstate(invalid="ignore", divide="ignore"):  # of nothing, NaN
-        return np.sum(squares, axis=axis, keepdims=keepdims) / count
+    a: Any, mask: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False
+) -> Any:
+    squares = np.where(mask, np.square(a - _mean_of_chosen(a, mask, axis, True)), 0.0)
+    count = np.maximum(np.sum(mask, axis=axis, keepdims=keepdims) - ddof, 0)
+    return np.sum(squares, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
-def _deviation_of_chosen(reduce: Any, a: Any, *args: Any, where: Any = True, **kwargs: Any) -> Any:
-    if where is True:
-        return _variance_of_chosen(reduce, a, *args, **kwargs)
-    variance = _variance_of_chosen(None, a, *args, where=where, **kwargs)
+def _deviation_of_chosen(*args: Any, **settings: Any) -> Any:
+    variance = _variance_of_chosen(*args, **settings)
     constant = engine.constant(variance) == 0  # whose gradient is 0, as that of std
     return np.where(constant, 0.0, np.sqrt(np.where(constant, 1.0, variance)))
 
@@ -172,7 +169,7 @@ def sum(
 
 @operator(
     np.mean,
-    rarely=_mean_of_chosen,
+    rarely=_of_chosen_floats(_mean_of_chosen),
     vjp=lambda g, _ans, _x, axis=None, keepdims=False: np.broadcast_to(
         expand_reduced(g / _count(_x, _ans), axis, keepdims), _x.shape
     ),
@@ -199,7 +196,7 @@ def _centred(x: Any, axis: Axis) -> Any:
     return x - kernels.mean(x, axis, keepdims=True)
 
 
-def _variance(x: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
+def _variance(x: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """The variance, in two passes; of float32 with sums that do not drift, else by NumPy."""
     if x.dtype.char in "ef" and x.size:
         wide = x.astype(np.float32) if x.dtype == np.float16 else x
@@ -209,30 +206,19 @@ def _variance(x: Any, axis: Axis, ddof: float, keepdims: bool) -> Any:
     return np.var(x, axis=axis, ddof=ddof, keepdims=keepdims)
 
 
-@operator(
+var = spread(
     np.var,
-    rarely=_variance_of_chosen,
-    vjp=lambda g, _ans, x, axis=None, ddof=0, keepdims=False: (
+    lambda g, _ans, x, axis=None, ddof=0, keepdims=False: (
         expand_reduced(g * (2.0 * _per_element(x, _ans, ddof)), axis, keepdims) * _centred(x, axis)
     ),
+    runs=_variance,
+    rarely=_of_chosen_floats(_variance_of_chosen),
     samples=[*AXES, sample((4, 3), axis=0, ddof=1)],
     wide=True,
+    says="`mean((a - mean(a))**2)`, divided by n - ddof instead of n.",
+    example="tensor([1.0, 3.0]) -> tensor(1.)",
 )
-def var(
-    a: Array,
-    axis: Axis = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    dtype: Any = None,
-    where: Any = True,
-) -> Array:
-    """The variance, `mean((a - mean(a))**2)`, divided by n - ddof instead of n.
-
-    >>> var(tensor([1.0, 3.0]))
-    tensor(1.)
-    """
-    return _variance(a, axis, ddof, keepdims)
+"""The variance, `mean((a - mean(a))**2)`, divided by n - ddof instead of n."""
 
 
 def _std_vjp(
@@ -242,29 +228,18 @@ def _std_vjp(
     return expand_reduced(slope, axis, keepdims) * _centred(x, axis)
 
 
-@operator(
+std = spread(
     np.std,
-    rarely=_deviation_of_chosen,
-    vjp=_std_vjp,
+    _std_vjp,
+    runs=lambda x, **settings: np.sqrt(_variance(x, **settings)),
+    rarely=_of_chosen_floats(_deviation_of_chosen),
     domain=distinct,
     samples=[sample((5,)), *AXES[1:5], sample((4, 3), axis=0, ddof=1), sample((0, 2), axis=1)],
     wide=True,
+    says="The root of the variance; of a constant the gradient is 0.",
+    example="tensor([1.0, 3.0]) -> tensor(1.)",
 )
-def std(
-    a: Array,
-    axis: Axis = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    dtype: Any = None,
-    where: Any = True,
-) -> Array:
-    """The standard deviation, the root of the variance; of a constant the gradient is 0.
-
-    >>> std(tensor([1.0, 3.0]))
-    tensor(1.)
-    """
-    return np.sqrt(_variance(a, axis, ddof, keepdims))
+"""The standard deviation, the root of the variance; of a constant the gradient is 0."""
 
 
 def _extreme_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
@@ -306,7 +281,7 @@ def axes_of(axis: Axis, ndim: int) -> list[int]:
     return [a % ndim for a in axes]
 
 
-def _along_last(x: Any, axis: Axis) -> tuple[Any, list[int], tuple[int, ...]]:
+def along_last(x: Any, axis: Axis) -> tuple[Any, list[int], tuple[int, ...]]:
     """x with its reduced axes joined into the last; then how to undo that: order and shape."""
     last = axes_of(axis, x.ndim) if x.ndim else []  # NumPy's prod lets -1 pass
     order = [a for a in range(x.ndim) if a not in last] + last
@@ -327,16 +302,16 @@ def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = Fals
     if np.all(ans != 0):
         return expand_reduced(g * ans, axis, keepdims) / x
     # With a zero among the factors: those before times those after.
-    flat, back, shape = _along_last(x, axis)
+    flat, back, shape = along_last(x, axis)
     after = np.flip(_products_before(np.flip(flat, -1)), -1)
     others = np.transpose(np.reshape(_products_before(flat) * after, shape), back)
     return expand_reduced(g, axis, keepdims) * others
 
 
-@operator(
+prod = accumulation(
     np.prod,
+    _prod_vjp,
     rarely=_accumulation(1, np.multiply),
-    vjp=_prod_vjp,
     domain=nonzero,
     samples=[
         *AXES,
@@ -345,21 +320,10 @@ def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = Fals
         EMPTY[1],
     ],
     wide=True,
+    says="Right also where factors are 0.",
+    example="tensor([2.0, 3.0]) -> tensor(6.)",
 )
-def prod(
-    a: Array,
-    axis: Axis = None,
-    keepdims: bool = False,
-    *,
-    dtype: Any = None,
-    initial: Any = None,
-    where: Any = True,
-) -> Array:
-    """The product over the axes; right also where factors are 0.
-
-    >>> prod(tensor([2.0, 3.0]))
-    tensor(6.)
-    """
+"""The product over the axes; right also where factors are 0."""
 
 
 def _finite_shift(x: Any) -> Any:

@@ -27,8 +27,6 @@ class Signature(Generic[P]):
     def __init__(self, like: Callable[P, Any], **shared: Any) -> None:
         self._like = cast("FunctionType", like)
         self._shared = shared
-        self._code = self._like.__code__
-        self._arrays = self._code.co_argcount - len(self._like.__defaults__ or ())
 
     def __call__(
         self,
@@ -42,7 +40,7 @@ class Signature(Generic[P]):
 
         ``says``: what the derivative is at a singular point.
         """
-        first = _first(numpy)
+        first = numpy[0] if isinstance(numpy, tuple) else numpy
         row = {"runs": first, **self._shared, **row}
         like = self._named(name or first.__name__, first, example, row.pop("says", ""))
         return operator(numpy, vjp=rules, **row)(like)
@@ -55,21 +53,19 @@ class Signature(Generic[P]):
         self, numpy: Any, forward: Callable[..., Any], example: str, **row: Any
     ) -> Callable[P, Tensor]:
         """A function written with other operators; ``row`` as for ``composite``."""
-        row = {"arrays": self._arrays, **self._shared, **row}
+        arrays = self._like.__code__.co_argcount - len(self._like.__defaults__ or ())
+        row = {"arrays": arrays, **self._shared, **row}
         like = self._named(numpy.__name__, numpy, example, row.pop("says", ""))
         return composite(numpy, runs=by_name(forward, self._like), **row)(like)
 
     def constant(self, numpy: Any, example: str, says: str = "") -> Callable[P, Tensor]:
         """A function without a derivative."""
-        first = _first(numpy)
-        return constant(numpy, runs=by_name(first, self._like))(
-            self._named(first.__name__, first, example, says)
-        )
+        return constant(numpy, runs=numpy)(self._named(numpy.__name__, numpy, example, says))
 
     def _named(self, name: str, numpy: Callable[..., Any], example: str, says: str) -> Any:
         """The signature as a function of this name, in the module that declares it."""
         like = self._like
-        made = FunctionType(self._code, like.__globals__, name, like.__defaults__)
+        made = FunctionType(like.__code__, like.__globals__, name, like.__defaults__)
         made.__annotations__ = like.__annotations__
         made.__kwdefaults__ = like.__kwdefaults__
         made.__qualname__ = name
@@ -78,10 +74,6 @@ class Signature(Generic[P]):
         says = f"{says}\n\n" if says else ""
         made.__doc__ = f"{first_line(numpy)}\n\n{says}>>> {name}({given})\n{result}\n"
         return made
-
-
-def _first(numpy: Any) -> Any:
-    return numpy[0] if isinstance(numpy, tuple) else numpy
 
 
 def first_line(numpy: Callable[..., Any]) -> str:
@@ -126,6 +118,42 @@ def over_axes(a: Array, axis: Axis = None, keepdims: bool = False) -> Array: ...
 @Signature
 def over_axes_from(
     a: Array, axis: Axis = None, keepdims: bool = False, *, initial: Any = None, where: Any = True
+) -> Array: ...
+
+
+@Signature
+def accumulation(
+    a: Array,
+    axis: Axis = None,
+    keepdims: bool = False,
+    *,
+    dtype: Any = None,
+    initial: Any = None,
+    where: Any = True,
+) -> Array: ...
+
+
+@Signature
+def spread(
+    a: Array,
+    axis: Axis = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    dtype: Any = None,
+    where: Any = True,
+) -> Array: ...
+
+
+@Signature
+def spread_over_axes(
+    a: Array, axis: Axis = None, ddof: float = 0, keepdims: bool = False
+) -> Array: ...
+
+
+@Signature
+def quantiles(
+    a: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
 ) -> Array: ...
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from minigrad.operators.declare import Array, Axis, composite, engine
 from minigrad.operators.domain import distinct, sample
 from minigrad.operators.nan_reductions import with_nan
-from minigrad.operators.reductions import AXES, axes_of
+from minigrad.operators.reductions import AXES, along_last, axes_of
+from minigrad.operators.rows import over_axes, quantiles
 from minigrad.operators.shapes import as_float
 
 
@@ -46,23 +47,6 @@ def partition(a: Array, kth: Any, axis: int | None = -1) -> Array:
     if axis is None:
         a, axis = np.ravel(a), -1
     return np.take_along_axis(a, np.argpartition(a, kth, axis=axis), axis)
-
-
-def _rows(x: Any, axis: Axis) -> Any:
-    """x with the axes to reduce joined into the last one."""
-    last = axes_of(axis, x.ndim)
-    kept = [a for a in range(x.ndim) if a not in last]
-    shape = (*[x.shape[a] for a in kept], _length(x, axis))
-    return np.reshape(np.transpose(x, [*kept, *last]), shape)
-
-
-def _kept(found: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
-    """``found``, whose last axes are x's that remain, with the reduced ones back at length 1."""
-    if not keepdims:
-        return found
-    last = axes_of(axis, x.ndim)
-    ones = tuple(1 if a in last else n for a, n in enumerate(x.shape))
-    return np.reshape(found, found.shape[: found.ndim - x.ndim + len(last)] + ones)
 
 
 #: alpha and beta of the continuous methods (Hyndman and Fan, 1996).
@@ -121,17 +105,17 @@ def _in_order(rows: Any, places: Any) -> Any:
 MOST_PLACES = 4
 
 
-def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -> Any:
-    """Quantiles of the first n elements of each sorted row; NaN where n is 0."""
+def _quantile(x: Any, q: Any, axis: Axis, method: str, keepdims: bool, n: Any = None) -> Any:
+    """Quantiles of each sorted row, or of its first n elements; NaN where n is 0."""
     q = np.asarray(engine.constant(q), dtype=np.float64)
     if not np.all((q >= 0) & (q <= 1)):
         raise ValueError("quantiles must be in the range [0, 1]")
     whole = method in ("lower", "higher", "nearest")
     if x.dtype.kind == "b" and not whole:
         raise TypeError(f"a must hold numbers to go between, got {x.dtype}")
-    rows = _rows(x if whole else as_float(x), axis)
+    rows = along_last(x if whole else as_float(x), axis)[0]
     wide = q.reshape(q.shape + (1,) * (rows.ndim - 1))
-    low, high, weight = _place(wide, n, method)
+    low, high, weight = _place(wide, float(rows.shape[-1]) if n is None else n, method)
     if rows.shape[-1] == 0:
         raise ValueError("expected at least one element")
 
@@ -143,13 +127,13 @@ def _quantile(x: Any, q: Any, n: Any, axis: Axis, method: str, keepdims: bool) -
         found = np.take_along_axis(rows, chosen, -1)
         return np.reshape(np.moveaxis(found, -1, 0), q.shape + rows.shape[:-1])
 
-    if whole:
-        return _kept(at(low), x, axis, keepdims)
-    below, above = at(low), at(high)
-    weight = np.broadcast_to(weight, below.shape).astype(rows.dtype)
-    # Of weight 0, only the one below: between infinities the difference would be NaN.
-    found = np.where(weight == 0, below, below + (above - below) * weight)
-    return _kept(found, x, axis, keepdims)
+    found = at(low)
+    if not whole:
+        weight = np.broadcast_to(weight, found.shape).astype(rows.dtype)
+        # Of weight 0, only the one below: between infinities the difference would be NaN.
+        found = np.where(weight == 0, found, found + (at(high) - found) * weight)
+    reduced = tuple([q.ndim + a for a in axes_of(axis, x.ndim)])
+    return np.expand_dims(found, reduced) if keepdims else found
 
 
 QUANTILES = [
@@ -157,16 +141,6 @@ QUANTILES = [
     sample((2, 3, 4), q=0.7, axis=(0, 2), keepdims=True), sample((0, 3), q=0.5, axis=1),
     sample((4, 2), q=[[0.1], [0.9]], axis=0, keepdims=True), sample((), q=0.5),
 ]  # fmt: skip
-
-
-def _known(x: Any, axis: Axis, keepdims: bool, found: Any) -> Any:
-    """What was found, but NaN for rows that hold a NaN, as in NumPy."""
-    missing = np.any(np.isnan(x), axis=axis, keepdims=keepdims)
-    return np.where(missing, float("nan"), found) if np.any(missing) else found
-
-
-def _length(x: Any, axis: Axis) -> int:
-    return math.prod(x.shape[a] for a in axes_of(axis, x.ndim))
 
 
 @composite(
@@ -187,46 +161,9 @@ def quantile(
     >>> quantile(tensor([1.0, 2.0, 4.0]), 0.25)
     tensor(1.5)
     """
-    found = _quantile(a, q, float(_length(a, axis)), axis, method, keepdims)
-    return _known(a, axis, keepdims, found)
-
-
-def _hundredths(q: Any) -> Any:
-    return np.asarray(engine.constant(q), dtype=np.float64) / 100.0
-
-
-PERCENTILES = [
-    sample((5,), q=30),
-    sample((2, 3), q=[10, 75.5], axis=1),
-    sample((0, 3), q=1, axis=1),
-]
-
-
-@composite(np.percentile, numbers="real", domain=distinct, samples=PERCENTILES)
-def percentile(
-    a: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
-) -> Array:
-    """:func:`minigrad.quantile` with ``q`` in percent.
-
-    >>> percentile(tensor([1.0, 2.0, 4.0]), 25)
-    tensor(1.5)
-    """
-    return quantile(a, _hundredths(q), axis, method, keepdims)
-
-
-@composite(
-    np.median,
-    numbers="real",
-    domain=distinct,
-    samples=[*AXES, sample((4, 3), axis=0), sample((2, 2))],
-)
-def median(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The middle element over the axes; of an even number, the mean of the two in the middle.
-
-    >>> median(tensor([5.0, 1.0, 2.0]))
-    tensor(2.)
-    """
-    return quantile(as_float(a), 0.5, axis, "linear", keepdims)
+    found = _quantile(a, q, axis, method, keepdims)
+    missing = np.any(np.isnan(a), axis=axis, keepdims=keepdims)
+    return np.where(missing, math.nan, found) if np.any(missing) else found
 
 
 @composite(np.nanquantile, numbers="real", domain=with_nan, samples=QUANTILES)
@@ -238,28 +175,63 @@ def nanquantile(
     >>> nanquantile(tensor([1.0, float("nan"), 4.0]), 0.5)
     tensor(2.5)
     """
-    numbers = engine.constant(_rows(~np.isnan(a), axis))
+    numbers = engine.constant(along_last(~np.isnan(a), axis)[0])
     n = np.count_nonzero(numbers, axis=-1).astype(np.float64)
-    return _quantile(a, q, n, axis, method, keepdims)
+    return _quantile(a, q, axis, method, keepdims, n)
 
 
-@composite(np.nanpercentile, numbers="real", domain=with_nan, samples=PERCENTILES)
-def nanpercentile(
-    a: Array, q: Array, axis: Axis = None, method: str = "linear", keepdims: bool = False
-) -> Array:
-    """:func:`minigrad.nanquantile` with ``q`` in percent.
-
-    >>> nanpercentile(tensor([1.0, float("nan"), 4.0]), 50)
-    tensor(2.5)
-    """
-    return nanquantile(a, _hundredths(q), axis, method, keepdims)
+PERCENTILES = [
+    sample((5,), q=30),
+    sample((2, 3), q=[10, 75.5], axis=1),
+    sample((0, 3), q=1, axis=1),
+]
+_percentile = quantiles.sharing(arrays=1, numbers="real", samples=PERCENTILES)
+_median = over_axes.sharing(numbers="real", samples=[*AXES, sample((4, 3), axis=0)])
 
 
-@composite(np.nanmedian, numbers="real", domain=with_nan, samples=[*AXES, sample((4, 3), axis=0)])
-def nanmedian(a: Array, axis: Axis = None, keepdims: bool = False) -> Array:
-    """The median over the axes, NaN left out; of nothing, NaN.
+def _of_hundredths(of_parts: Any) -> Any:
+    def forward(a: Any, q: Any, **settings: Any) -> Any:
+        return of_parts(a, np.asarray(engine.constant(q), dtype=np.float64) / 100.0, **settings)
 
-    >>> nanmedian(tensor([1.0, float("nan"), 4.0]))
-    tensor(2.5)
-    """
-    return nanquantile(as_float(a), 0.5, axis, "linear", keepdims)
+    return forward
+
+
+def _middle(of_parts: Any) -> Any:
+    return lambda a, **settings: of_parts(as_float(a), 0.5, **settings)
+
+
+percentile = _percentile.composite(
+    np.percentile,
+    _of_hundredths(quantile),
+    "tensor([1.0, 2.0, 4.0]), 25 -> tensor(1.5)",
+    domain=distinct,
+    says="As :func:`minigrad.quantile`, with ``q`` in percent.",
+)
+""":func:`minigrad.quantile` with ``q`` in percent."""
+
+nanpercentile = _percentile.composite(
+    np.nanpercentile,
+    _of_hundredths(nanquantile),
+    "tensor([1.0, np.nan, 4.0]), 50 -> tensor(2.5)",
+    domain=with_nan,
+    says="As :func:`minigrad.nanquantile`, with ``q`` in percent.",
+)
+""":func:`minigrad.nanquantile` with ``q`` in percent."""
+
+median = _median.composite(
+    np.median,
+    _middle(quantile),
+    "tensor([5.0, 1.0, 2.0]) -> tensor(2.)",
+    domain=distinct,
+    says="Of an even number, the mean of the two in the middle.",
+)
+"""The middle element over the axes; of an even number, the mean of the two in the middle."""
+
+nanmedian = _median.composite(
+    np.nanmedian,
+    _middle(nanquantile),
+    "tensor([1.0, np.nan, 4.0]) -> tensor(2.5)",
+    domain=with_nan,
+    says="Of nothing, NaN.",
+)
+"""The median over the axes, NaN left out; of nothing, NaN."""

@@ -141,7 +141,6 @@ def _next_sinc(x: Any, order: int) -> Any:
         sample((7,), order=0), sample(np.array([0.0, 1e-4, 1.0]), order=0), sample((), order=1),
         sample((0, 2), order=0), sample((4,), order=3),
     ],
-    name="sinc",
 )  # fmt: skip
 def _sinc(x: Array, order: int) -> Array:
     if order == 0:
