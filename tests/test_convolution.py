@@ -10,7 +10,7 @@ import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad import nn
 from minigrad.kernels import convolution
-from minigrad.operators.convolution import conv2d_input_grad, conv2d_weight_grad
+from minigrad.operators import convolution as operators
 from tests.nn_cases import GEOMETRIES, SIGNALS, TRANSPOSED, TRANSPOSED_SIGNALS, WINDOWS
 from tests.parity import compare
 
@@ -25,6 +25,14 @@ def draw(*shape, dtype=np.float64, seed=0):
 def _without_short_cut(monkeypatch):
     """Small convolutions go the way of large ones here; tests/test_kernels.py has the short cut."""
     monkeypatch.setattr(convolution, "FEW", 0)
+
+
+def input_grad(g, w, x_shape, **geometry):
+    return operators.conv2d_input_grad(g, w, *operators._windows(x_shape, w.shape, **geometry))
+
+
+def weight_grad(x, g, w_shape, **geometry):
+    return operators.conv2d_weight_grad(x, g, *operators._windows(x.shape, w_shape, **geometry))
 
 
 EACH = pytest.mark.parametrize(("x", "w", "geometry"), GEOMETRIES, ids=str)
@@ -72,8 +80,8 @@ def test_the_three_faces_are_adjoint(x, w, geometry):
     y = F.conv2d(image, kernel, **geometry)
     g = mg.tensor(draw(*y.shape, seed=1))
     form = (g * y).sum().item()
-    by_input = (conv2d_input_grad(g, kernel, x, **geometry) * image).sum().item()
-    by_weight = (conv2d_weight_grad(image, g, w, **geometry) * kernel).sum().item()
+    by_input = (input_grad(g, kernel, x, **geometry) * image).sum().item()
+    by_weight = (weight_grad(image, g, w, **geometry) * kernel).sum().item()
     assert by_input == pytest.approx(form, rel=1e-10)
     assert by_weight == pytest.approx(form, rel=1e-10)
 
@@ -88,8 +96,8 @@ def test_conv2d_in_float32_stays_near_float64(x, w, geometry):
         image, kernel, cotangent = (mg.tensor(a.astype(dtype)) for a in (*arrays, g))
         return (
             F.conv2d(image, kernel, **geometry),
-            conv2d_input_grad(cotangent, kernel, x, **geometry),
-            conv2d_weight_grad(image, cotangent, w, **geometry),
+            input_grad(cotangent, kernel, x, **geometry),
+            weight_grad(image, cotangent, w, **geometry),
         )
 
     for narrow, wide in zip(all_three(np.float32), all_three(np.float64), strict=True):
@@ -119,10 +127,10 @@ def test_large_convolutions_in_float32_stay_near_float64(batch, channels, size, 
     x64, w64, g64 = map(mg.tensor, (x, w, g))
     pairs = [
         (F.conv2d(x32, w32, padding=padding), y),
-        (conv2d_input_grad(g32, w32, x.shape, padding=padding),
-         conv2d_input_grad(g64, w64, x.shape, padding=padding)),
-        (conv2d_weight_grad(x32, g32, w.shape, padding=padding),
-         conv2d_weight_grad(x64, g64, w.shape, padding=padding)),
+        (input_grad(g32, w32, x.shape, padding=padding),
+         input_grad(g64, w64, x.shape, padding=padding)),
+        (weight_grad(x32, g32, w.shape, padding=padding),
+         weight_grad(x64, g64, w.shape, padding=padding)),
     ]  # fmt: skip
     for narrow, wide in pairs:
         error = np.max(np.abs(narrow.numpy() - wide.numpy()))
@@ -436,8 +444,8 @@ def test_a_pixel_that_is_not_finite_stays_under_its_windows(value):
     touched[0, :, 1:4, 1:4] = True
     with np.errstate(all="ignore"):
         y = F.conv2d(mg.tensor(x), mg.tensor(w), padding=1).numpy()
-        by_x = conv2d_input_grad(mg.tensor(x), mg.tensor(w), x.shape, padding=1).numpy()
-        by_w = conv2d_weight_grad(mg.tensor(x), mg.tensor(g), w.shape, padding=1).numpy()
+        by_x = input_grad(mg.tensor(x), mg.tensor(w), x.shape, padding=1).numpy()
+        by_w = weight_grad(mg.tensor(x), mg.tensor(g), w.shape, padding=1).numpy()
     assert np.isfinite(y[~touched]).all()
     assert np.isfinite(by_x[~touched]).all()
     if value == 3e38:

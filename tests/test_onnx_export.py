@@ -14,6 +14,7 @@ import pytest
 
 import minigrad as mg
 from minigrad import nn
+from minigrad.engine.tree import map_leaves
 from minigrad.nn import functional as F
 from minigrad.operators.declare import OPERATORS
 from tests.nn_cases import LAYERS, Case, _layers
@@ -28,10 +29,12 @@ from tests.onnx_checks import check_export  # noqa: E402
 
 def narrow(value):
     """float64 arrays as float32, also inside lists and tuples."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(map(narrow, value))
-    wide = isinstance(value, np.ndarray) and value.dtype == np.float64
-    return value.astype(np.float32) if wide else value
+
+    def of(leaf):
+        wide = isinstance(leaf, np.ndarray) and leaf.dtype == np.float64
+        return leaf.astype(np.float32) if wide else leaf
+
+    return map_leaves(of, value)
 
 
 def kinds(model):

@@ -10,6 +10,7 @@ import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
+from minigrad.kernels.windows import sliding
 from minigrad.operators import convolution, norms, pooling, rows, sorting, special
 from minigrad.operators.declare import OPERATORS, engine
 from minigrad.operators.weighing import weigh
@@ -355,12 +356,14 @@ def test_conv2d_and_its_gradients_of_float16_round_once():
     g = rng.normal(size=(2, 4, 7, 7))
     b = rng.normal(size=4) * 9.0
     x, w, g, b = (a.astype(np.float16) for a in (x, w, g, b))
+    windows = convolution._windows(x.shape, w.shape)
+    sums = sliding("", (9, 9), 3)
     for call in (
         lambda t: F.conv2d(t(x), t(w), t(b)),
-        lambda t: convolution.conv2d_input_grad(t(g), t(w), x.shape),
-        lambda t: convolution.conv2d_weight_grad(t(x), t(g), w.shape),
-        lambda t: pooling.sum_pool2d(t(x), 3, 1),
-        lambda t: pooling.sum_pool2d_grad(t(g), (2, 4, 9, 9), 3, 1),
+        lambda t: convolution.conv2d_input_grad(t(g), t(w), *windows),
+        lambda t: convolution.conv2d_weight_grad(t(x), t(g), *windows),
+        lambda t: pooling.sum_pool2d(t(x), sums),
+        lambda t: pooling.sum_pool2d_grad(t(g), sums),
     ):
         half = call(mg.tensor)
         single = call(lambda a: mg.tensor(a.astype(np.float32)))
@@ -369,11 +372,13 @@ def test_conv2d_and_its_gradients_of_float16_round_once():
 
 
 def test_sum_pool2d_leaves_out_what_fills_no_window():
-    """Where it is called without ``ceil_mode``, and so is its adjoint."""
+    """And so does its adjoint."""
     x = np.random.default_rng(0).normal(size=(2, 3, 5, 7))
     expected = x[:, :, :4, :6].reshape(2, 3, 2, 2, 3, 2).sum((3, 5))
-    np.testing.assert_allclose(pooling.sum_pool2d(mg.tensor(x), 2).numpy(), expected, rtol=1e-12)
-    spread = pooling.sum_pool2d_grad(mg.tensor(expected), x.shape, 2).numpy()
+    windows = sliding("", (5, 7), 2, stride=2)
+    found = pooling.sum_pool2d(mg.tensor(x), windows).numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    spread = pooling.sum_pool2d_grad(mg.tensor(expected), windows).numpy()
     twice = np.repeat(np.repeat(expected, 2, axis=2), 2, axis=3)
     np.testing.assert_array_equal(spread, np.pad(twice, [(0, 0), (0, 0), (0, 1), (0, 1)]))
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from minigrad import nn
-from minigrad.kernels.windows import pooling, sliding
+from minigrad.kernels.windows import Windows, pooling, sliding
 from minigrad.onnx.builder import Builder, Value
 from minigrad.onnx.graph import Merged, Step, Varying
 from minigrad.onnx.load import Operation
@@ -939,11 +939,9 @@ def _transposed(b: Builder, x: Any, weight: Any, bias: Any, windows: Any, groups
 
 @row("conv2d_input_grad")
 def _conv2d_input_grad(
-    b: Builder, s: Merged, g: Any, weight: Any, x_shape: Any, stride: Any = 1, padding: Any = 0,
-    dilation: Any = 1, groups: int = 1,
+    b: Builder, s: Merged, g: Any, weight: Any, windows: Any, groups: int
 ) -> Any:  # fmt: skip
-    size = tuple(b.fixed(n) for n in x_shape[2:])
-    windows = sliding("conv2d", size, weight.shape[2:], stride, padding, dilation)
+    windows = Windows(*b.fixed(windows))
     return _transposed(b, b.of(g, s.dtypes[0]), b.of(weight, s.dtypes[0]), None, windows, groups)
 
 
@@ -1052,32 +1050,19 @@ def _max_pool2d(
 
 
 @row("sum_pool2d")
-def _sum_pool2d(
-    b: Builder, s: Merged, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-    ceil_mode: bool = False,
-) -> Any:  # fmt: skip
-    _n, c, h, w = x.shape
-    windows = pooling(
-        "avg_pool2d", (b.fixed(h), b.fixed(w)), kernel_size, stride, padding, 1, ceil_mode
-    )
-    ones = np.ones((b.fixed(c), 1, *windows.kernel), s.dtypes[0])
+def _sum_pool2d(b: Builder, s: Merged, x: Any, windows: Any) -> Any:
+    windows, c = Windows(*b.fixed(windows)), b.fixed(x.shape[1])
+    ones = np.ones((c, 1, *windows.kernel), s.dtypes[0])
     return b(
         "Conv", b.of(x, s.dtypes[0]), ones, kernel_shape=list(windows.kernel),
-        strides=list(windows.stride), pads=_pads(windows), group=b.fixed(c),
+        strides=list(windows.stride), pads=_pads(windows), group=c,
     )  # fmt: skip
 
 
 @row("sum_pool2d_grad")
-def _sum_pool2d_grad(
-    b: Builder, s: Merged, g: Any, x_shape: Any, kernel_size: Any, stride: Any = None,
-    padding: Any = 0, ceil_mode: bool = False,
-) -> Any:  # fmt: skip
-    _n, c, h, w = s.shapes[0]
-    windows = pooling(
-        "avg_pool2d", (b.fixed(h), b.fixed(w)), kernel_size, stride, padding, 1, ceil_mode
-    )
-    ones = np.ones((b.fixed(c), 1, *windows.kernel), s.dtypes[0])
-    return _transposed(b, g, ones, None, windows, b.fixed(c))
+def _sum_pool2d_grad(b: Builder, s: Merged, g: Any, windows: Any) -> Any:
+    windows, c = Windows(*b.fixed(windows)), b.fixed(g.shape[1])
+    return _transposed(b, g, np.ones((c, 1, *windows.kernel), s.dtypes[0]), None, windows, c)
 
 
 def _gates(b: Builder, x: Any, count: int) -> list[Any]:

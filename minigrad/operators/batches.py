@@ -77,6 +77,9 @@ def on_images(function: Callable[..., Any], name: str, **given: Any) -> Any:
             return (value if hasattr(value, "ndim") else engine.as_tensor(value))[..., None, :]
         if what not in BY_AXIS or value is None or isinstance(value, str):
             return value
+        sides: Any = value if what == "padding" and isinstance(value, (tuple, list)) else ()
+        if [*map(np.shape, sides)] == [(2,)]:
+            return (0, 0), sides[0]
         return 0 if "padding" in what else 1, single(name, what, value)
 
     found = function(**{what: widened(what, value) for what, value in given.items()})

@@ -19,30 +19,28 @@ from minigrad.kernels.windows import (
     Windows,
     as_int,
     check_rank,
-    single,
     sliding,
     transposed,
 )
 from minigrad.operators import padding as padding_modes
 from minigrad.operators.batches import on_images, unbatched
 from minigrad.operators.declare import Array, composite, operator
-from minigrad.operators.domain import sample
+from minigrad.operators.domain import Sample, sample
 
 
 def _windows(
-    name: str,
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
-    stride: Any,
-    padding: Any,
-    dilation: Any,
-    groups: int,
-) -> Windows:
-    """The windows of a convolution. Raises ValueError for shapes that do not fit."""
-    check_rank(name, "input", x_shape, "(N, C, H, W)")
-    check_rank(name, "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
-    _check_weight(name, x_shape, w_shape, groups)
-    return sliding(name, x_shape[2:], w_shape[2:], stride, padding, dilation)
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> tuple[Windows, int]:
+    """The windows of conv2d, and the groups. Raises ValueError for shapes that do not fit."""
+    check_rank("conv2d", "input", x_shape, "(N, C, H, W)")
+    check_rank("conv2d", "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
+    _check_weight("conv2d", x_shape, w_shape, groups)
+    return sliding("conv2d", x_shape[2:], w_shape[2:], stride, padding, dilation), groups
 
 
 def _check_weight(
@@ -89,28 +87,34 @@ def _check_bias(name: str, bias: Any, channels: int) -> None:
         raise ValueError(f"{name}: bias must have shape ({channels},), got {np.shape(bias)}")
 
 
+_SAMPLES = [
+    sample((2, 3, 5, 4), (4, 3, 3, 2), (4,)),
+    sample((2, 1, 6, 5), (2, 1, 3, 3), (2,), stride=2, padding="same"),
+    sample((1, 4, 5, 5), (6, 2, 2, 2), (6,), groups=2, dilation=2),
+    sample((0, 2, 3, 3), (1, 2, 2, 2), (1,)),
+]
+
+
 def _conv2d_vjp_input(g: Any, _ans: Any, _x: Any, w: Any, _b: Any, **geometry: Any) -> Any:
-    return conv2d_input_grad(g, w, _x.shape, **geometry)
+    return conv2d_input_grad(g, w, *_windows(_x.shape, w.shape, **geometry))
 
 
 def _conv2d_vjp_weight(g: Any, _ans: Any, x: Any, _w: Any, _b: Any, **geometry: Any) -> Any:
-    return conv2d_weight_grad(x, g, _w.shape, **geometry)
-
-
-def _conv2d_vjp_bias(g: Any, *_: Any, **_geometry: Any) -> Any:
-    return kernels.total(g, (0, 2, 3))
+    return conv2d_weight_grad(x, g, *_windows(x.shape, _w.shape, **geometry))
 
 
 @unbatched(4)
 @operator(
     numbers="float",
-    vjp=(_conv2d_vjp_input, _conv2d_vjp_weight, _conv2d_vjp_bias),
+    vjp=(
+        _conv2d_vjp_input,
+        _conv2d_vjp_weight,
+        lambda g, *_, **_geometry: kernels.total(g, (0, 2, 3)),
+    ),
     samples=[
-        sample((2, 3, 5, 4), (4, 3, 3, 2), (4,)), sample((1, 2, 5, 5), (3, 2, 3, 3), padding=1),
-        sample((2, 1, 6, 5), (2, 1, 3, 3), (2,), stride=2, padding="same"),
-        sample((1, 4, 5, 5), (6, 2, 2, 2), (6,), groups=2, dilation=2),
+        *_SAMPLES, sample((1, 2, 5, 5), (3, 2, 3, 3), padding=1),
         sample((2, 3, 4, 4), (3, 1, 3, 3), groups=3, padding=((0, 2), (1, 1))),
-        sample((1, 2, 3, 4), (3, 2, 1, 1), (3,)), sample((0, 2, 3, 3), (1, 2, 2, 2), (1,)),
+        sample((1, 2, 3, 4), (3, 2, 1, 1), (3,)),
     ],
     wide=True,
 )  # fmt: skip
@@ -141,85 +145,57 @@ def conv2d(
     >>> conv2d(x, tensor([[[[1.0, -1.0]]]]))
     tensor([[[[-1., -1.]]]])
     """
-    windows = _windows("conv2d", input.shape, weight.shape, stride, padding, dilation, groups)
+    windows, groups = _windows(input.shape, weight.shape, stride, padding, dilation, groups)
     _check_bias("conv2d", bias, weight.shape[0])
     return kernels.conv2d(input, weight, bias, windows, groups)
 
 
-def _input_grad_vjp_g(c: Any, _ans: Any, _g: Any, w: Any, x_shape: Any, **geometry: Any) -> Any:
-    return conv2d(c, w, None, **geometry)
+def _over(windows: Windows) -> dict[str, Any]:
+    """The settings of conv2d that give these windows."""
+    return {name: getattr(windows, name) for name in ("stride", "padding", "dilation")}
 
 
-def _input_grad_vjp_w(c: Any, _ans: Any, g: Any, _w: Any, x_shape: Any, **geometry: Any) -> Any:
-    return conv2d_weight_grad(c, g, _w.shape, **geometry)
+def _samples(*arrays: int) -> list[Sample]:
+    """Samples of a gradient, whose arrays are two of image (0), weight (1) and cotangent (2)."""
+    found = []
+    for one in _SAMPLES:
+        x, w = one.arrays[:2]
+        windows, groups = _windows(x, w, **one.metadata)
+        shapes = (x, w, (x[0], w[0], *windows.out))
+        found.append(sample(*[shapes[i] for i in arrays], windows=windows, groups=groups))
+    return found
+
+
+def _input_grad_vjp_weight(
+    c: Any, _ans: Any, g: Any, _w: Any, windows: Windows, groups: int
+) -> Any:
+    return conv2d_weight_grad(c, g, windows, groups)
 
 
 @operator(
-    vjp=(_input_grad_vjp_g, _input_grad_vjp_w),
-    samples=[
-        sample((2, 4, 3, 3), (4, 3, 3, 2), x_shape=(2, 3, 5, 4)),
-        sample((1, 2, 3, 3), (2, 2, 3, 3), x_shape=(1, 2, 6, 5), stride=2, padding="same"),
-        sample((1, 4, 3, 3), (4, 1, 2, 2), x_shape=(1, 2, 5, 5), groups=2, dilation=2),
-        sample((0, 1, 2, 2), (1, 1, 2, 2), x_shape=(0, 1, 3, 3)),
-    ],
+    vjp=(
+        lambda c, _ans, _g, w, windows, groups: conv2d(c, w, **_over(windows), groups=groups),
+        _input_grad_vjp_weight,
+    ),
+    samples=_samples(2, 1),
     wide=True,
 )
-def conv2d_input_grad(
-    g: Array,
-    weight: Array,
-    x_shape: tuple[int, ...],
-    stride: IntOrPair = 1,
-    padding: Padding = 0,
-    dilation: IntOrPair = 1,
-    groups: int = 1,
-) -> Array:
-    """The gradient of conv2d by its input: g (N, O, out_h, out_w) gives ``x_shape``.
-
-    >>> conv2d_input_grad(tensor([[[[1.0, 1.0]]]]), tensor([[[[1.0, -1.0]]]]), (1, 1, 1, 3))
-    tensor([[[[ 1.,  0., -1.]]]])
-    """
-    windows = _windows(
-        "conv2d_input_grad", x_shape, weight.shape, stride, padding, dilation, groups
-    )
-    _check_output("conv2d_input_grad", g, (x_shape[0], weight.shape[0], *windows.out))
+def conv2d_input_grad(g: Array, weight: Array, windows: Windows, groups: int) -> Array:
+    """The gradient of conv2d by its input: g (N, O, out_h, out_w) gives (N, C, H, W)."""
     return kernels.conv2d_input_grad(g, weight, windows, groups)
 
 
 @operator(
     vjp=(
-        lambda c, _ans, _x, g, w_shape, **geometry: conv2d_input_grad(g, c, _x.shape, **geometry),
-        lambda c, _ans, x, _g, w_shape, **geometry: conv2d(x, c, None, **geometry),
+        lambda c, _ans, _x, g, windows, groups: conv2d_input_grad(g, c, windows, groups),
+        lambda c, _ans, x, _g, windows, groups: conv2d(x, c, **_over(windows), groups=groups),
     ),
-    samples=[
-        sample((2, 3, 5, 4), (2, 4, 3, 3), w_shape=(4, 3, 3, 2)),
-        sample((1, 2, 6, 5), (1, 2, 3, 3), w_shape=(2, 2, 3, 3), stride=2, padding="same"),
-        sample((1, 2, 5, 5), (1, 4, 3, 3), w_shape=(4, 1, 2, 2), groups=2, dilation=2),
-        sample((0, 1, 3, 3), (0, 1, 2, 2), w_shape=(1, 1, 2, 2)),
-    ],
+    samples=_samples(0, 2),
     wide=True,
 )
-def conv2d_weight_grad(
-    x: Array,
-    g: Array,
-    w_shape: tuple[int, ...],
-    stride: IntOrPair = 1,
-    padding: Padding = 0,
-    dilation: IntOrPair = 1,
-    groups: int = 1,
-) -> Array:
-    """The gradient of conv2d by its weight: g (N, O, out_h, out_w) gives ``w_shape``.
-
-    >>> conv2d_weight_grad(tensor([[[[1.0, 2.0, 3.0]]]]), tensor([[[[1.0, 1.0]]]]), (1, 1, 1, 2))
-    tensor([[[[3., 5.]]]])
-    """
-    windows = _windows("conv2d_weight_grad", x.shape, w_shape, stride, padding, dilation, groups)
-    _check_output("conv2d_weight_grad", g, (x.shape[0], w_shape[0], *windows.out))
+def conv2d_weight_grad(x: Array, g: Array, windows: Windows, groups: int) -> Array:
+    """The gradient of conv2d by its weight: g (N, O, out_h, out_w) gives the weight's shape."""
     return kernels.conv2d_weight_grad(x, g, windows, groups)
-
-
-def _check_output(name: str, g: Any, expected: tuple[int, ...]) -> None:
-    if g.shape != expected:
-        raise ValueError(f"{name}: g must have the output's shape {expected}, got {g.shape}")
 
 
 @unbatched(3)
@@ -253,26 +229,7 @@ def conv1d(
     check_rank("conv1d", "input", input.shape, "(N, C, L)")
     check_rank("conv1d", "weight", weight.shape, "(out_channels, in_channels / groups, k)")
     _check_weight("conv1d", input.shape, weight.shape, groups)  # before the shapes are those of 2-D
-    y = conv2d(
-        input[:, :, None],
-        weight[:, :, None],
-        bias,
-        (1, single("conv1d", "stride", stride)),
-        _beside("conv1d", padding),
-        (1, single("conv1d", "dilation", dilation)),
-        groups,
-    )
-    return y[:, :, 0]
-
-
-def _beside(name: str, padding: Any) -> Any:
-    """The padding of one axis as that of two, of which the first has none."""
-    if isinstance(padding, str):
-        return padding
-    if isinstance(padding, (tuple, list)) and [np.shape(p) for p in padding] == [(2,)]:
-        return (0, 0), padding[0]
-    one = single(name, "padding", padding)
-    return (0, 0), (one, one)
+    return on_images(conv2d, "conv1d", **locals())
 
 
 @unbatched(4)
@@ -310,7 +267,7 @@ def conv_transpose2d(
     name = "conv_transpose2d"
     check_rank(name, "input", input.shape, "(N, C, H, W)")
     check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, kh, kw)")
-    n, channels = input.shape[:2]
+    channels = input.shape[1]
     groups = as_int(name, "groups", groups)
     fitting = (channels, *weight.shape[1:])
     _check_channels(name, input.shape, weight.shape, 1, weight.shape[0], fitting)
@@ -321,11 +278,8 @@ def conv_transpose2d(
     windows, zeros = transposed(
         name, input.shape[2:], weight.shape[2:], stride, padding, output_padding, dilation
     )
-    x_shape = (n, weight.shape[1] * groups, *windows.size)
-    _check_bias(name, bias, x_shape[1])
-    y = conv2d_input_grad(
-        input, weight, x_shape, windows.stride, windows.padding, windows.dilation, groups
-    )
+    _check_bias(name, bias, weight.shape[1] * groups)
+    y = conv2d_input_grad(input, weight, windows, groups)
     if any(zeros):
         y = padding_modes.pad(y, ((0, 0), (0, 0), *((0, after) for after in zeros)))
     return y if bias is None else y + np.reshape(bias, (-1, 1, 1))

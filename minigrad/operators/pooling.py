@@ -32,7 +32,7 @@ from minigrad.operators.declare import (
     engine,
     operator,
 )
-from minigrad.operators.domain import Sample, distinct, sample
+from minigrad.operators.domain import distinct, sample
 from minigrad.operators.indexing import scatter, take_along_axis
 from minigrad.operators.weighing import weigh
 
@@ -51,6 +51,15 @@ def _windows(
 ) -> Windows:
     check_rank(name, "input", shape, "(N, C, H, W)")
     return pooling(name, shape[2:], kernel_size, stride, padding, dilation, ceil_mode)
+
+
+#: Images, and windows over them.
+_CASES = [
+    (shape, _windows("max_pool2d", shape, kernel, stride, padding))
+    for shape, kernel, stride, padding in (
+        ((2, 1, 4, 6), 2, 2, 0), ((1, 2, 5, 5), 3, 2, 1), ((0, 2, 4, 4), 2, 2, 0),
+    )
+]  # fmt: skip
 
 
 def _max_pool2d_vjp(g: Any, ans: Any, x: Any, **geometry: Any) -> Any:
@@ -131,29 +140,23 @@ def max_pool2d(
     return y, engine.as_tensor(places)
 
 
-def _samples(*geometries: tuple[tuple[int, ...], dict[str, Any]]) -> list[Sample]:
-    """A drawn cotangent, a fixed image of which no two elements are equal, and its maxima."""
-    found = []
-    for shape, geometry in geometries:
-        x = np.random.default_rng(0).permutation(math.prod(shape)).astype(float).reshape(shape)
-        windows = _windows("max_pool2d", x.shape, **geometry)
-        ans = kernels.max_pool2d(x, windows)
-        found.append(sample(ans.shape, x, ans, windows=windows))
-    return found
+def _with_maxima(shape: tuple[int, ...], windows: Windows) -> tuple[Any, Any, Windows]:
+    """A fixed image of which no two elements are equal, its maxima, and the windows."""
+    x = np.random.default_rng(0).permutation(math.prod(shape)).astype(float).reshape(shape)
+    return x, kernels.max_pool2d(x, windows), windows
 
 
-_SAMPLES = _samples(
-    ((2, 1, 4, 6), {"kernel_size": 2}),
-    ((1, 2, 5, 5), {"kernel_size": 3, "stride": 2, "padding": 1}),
-    ((0, 1, 4, 4), {"kernel_size": 2}),
-)
+_MAXIMA = [_with_maxima(*case) for case in _CASES]
 
 
 def _max_pool2d_grad_vjp(c: Any, _ans: Any, _g: Any, x: Any, ans: Any, windows: Windows) -> Any:
     return max_pool2d_pick(c, x, ans, windows)
 
 
-@operator(vjp=(_max_pool2d_grad_vjp, None, None), samples=_SAMPLES)
+@operator(
+    vjp=(_max_pool2d_grad_vjp, None, None),
+    samples=[sample(ans.shape, x, ans, windows=windows) for x, ans, windows in _MAXIMA],
+)
 def max_pool2d_grad(g: Array, x: Array, ans: Array, windows: Windows) -> Array:
     """Each element of g added where its window of x has the first maximum, ``ans``."""
     return kernels.max_pool2d_grad(g, x, ans, windows)
@@ -161,57 +164,34 @@ def max_pool2d_grad(g: Array, x: Array, ans: Array, windows: Windows) -> Array:
 
 @operator(
     vjp=(lambda g, _ans, _c, x, ans, windows: max_pool2d_grad(g, x, ans, windows), None, None),
-    samples=[sample(s.arrays[1].shape, *s.arrays[1:], **s.metadata) for s in _SAMPLES],
+    samples=[sample(x.shape, x, ans, windows=windows) for x, ans, windows in _MAXIMA],
 )
 def max_pool2d_pick(c: Array, x: Array, ans: Array, windows: Windows) -> Array:
     """The elements of c at the first maximum, ``ans``, of each window of x."""
     return kernels.max_pool2d_pick(c, x, ans, windows)
 
 
-def _sum_pool2d_vjp(g: Any, _ans: Any, _x: Any, **geometry: Any) -> Any:
-    return sum_pool2d_grad(g, _x.shape, **geometry)
+def _sum_pool2d_vjp(g: Any, _ans: Any, _x: Any, windows: Windows) -> Any:
+    return sum_pool2d_grad(g, windows)
 
 
 @operator(
     vjp=_sum_pool2d_vjp,
-    samples=[
-        sample((2, 1, 4, 6), kernel_size=2),
-        sample((1, 2, 5, 5), kernel_size=3, stride=2, padding=1),
-        sample((0, 2, 4, 4), kernel_size=2),
-    ],
+    samples=[sample(shape, windows=windows) for shape, windows in _CASES],
     wide=True,
-)  # fmt: skip
-def sum_pool2d(
-    input: Array,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair | str = 0,
-    ceil_mode: bool = False,
-) -> Array:
+)
+def sum_pool2d(input: Array, windows: Windows) -> Array:
     """The sum of the elements under each window."""
-    windows = _windows("avg_pool2d", input.shape, kernel_size, stride, padding, 1, ceil_mode)
     return kernels.sum_pool2d(input, windows)
 
 
 @operator(
-    vjp=lambda c, _ans, _g, x_shape, **geometry: sum_pool2d(c, **geometry),
-    samples=[
-        sample((2, 1, 2, 3), x_shape=(2, 1, 4, 6), kernel_size=2),
-        sample((1, 2, 3, 3), x_shape=(1, 2, 5, 5), kernel_size=3, stride=2, padding=1),
-        sample((0, 1, 2, 2), x_shape=(0, 1, 4, 4), kernel_size=2),
-    ],
+    vjp=lambda c, _ans, _g, windows: sum_pool2d(c, windows),
+    samples=[sample((*shape[:2], *windows.out), windows=windows) for shape, windows in _CASES],
     wide=True,
-)  # fmt: skip
-def sum_pool2d_grad(
-    g: Array,
-    x_shape: tuple[int, ...],
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair | str = 0,
-    ceil_mode: bool = False,
-) -> Array:
+)
+def sum_pool2d_grad(g: Array, windows: Windows) -> Array:
     """Each element of g added to all places under its window: the adjoint of ``sum_pool2d``."""
-    windows = _windows("avg_pool2d", x_shape, kernel_size, stride, padding, 1, ceil_mode)
     return kernels.sum_pool2d_grad(g, windows)
 
 
@@ -248,7 +228,7 @@ def avg_pool2d(
     windows = _windows("avg_pool2d", input.shape, kernel_size, stride, padding, 1, ceil_mode)
     if input.dtype.kind in "iub":  # whose sums would overflow
         input = input.astype(float)
-    total = sum_pool2d(input, kernel_size, stride, padding, ceil_mode)
+    total = sum_pool2d(input, windows)
     if divisor_override is not None:
         divisor = as_int("avg_pool2d", "divisor_override", divisor_override)
         if divisor == 0:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.windows import check_image, pair, single
+from minigrad.kernels.windows import check_image, pair, single, sliding
 from minigrad.operators.declare import Array, composite
 from minigrad.operators.domain import sample
 from minigrad.operators.pooling import adaptive_avg_pool2d, sum_pool2d_grad
@@ -127,7 +127,7 @@ def _sizes(
 
 
 def _nearest(x: Any, after: tuple[int, int], steps: list[float], offset: float) -> Any:
-    n, c, h, w = x.shape
+    h, w = x.shape[2:]
     if not offset:
         # And one that doubles it, it doubles evenly.
         doubled = (m == 2 * n for m, n in zip(after, (h, w), strict=True))
@@ -135,7 +135,7 @@ def _nearest(x: Any, after: tuple[int, int], steps: list[float], offset: float) 
     i, j = after[0] // h, after[1] // w
     if after == (i * h, j * w) and steps == [1 / i, 1 / j]:
         # Whole factors: its gradient is a sum and no scatter.
-        return sum_pool2d_grad(x, (n, c, *after), (i, j))
+        return sum_pool2d_grad(x, sliding("interpolate", after, (i, j), (i, j)))
     rows, columns = (
         ((np.arange(m) + offset) * step).astype(int) for m, step in zip(after, steps, strict=True)
     )
