@@ -158,7 +158,7 @@ def test_what_is_monitored_must_be_there():
         trainer().fit(X, Y, verbose=0, callbacks=EarlyStopping())
     with pytest.raises(ValueError, match="no 'acc' to monitor"):
         trainer().fit(X, Y, verbose=0, callbacks=EarlyStopping("acc"))
-    with pytest.raises(ValueError, match="mode must be one of auto, min, max, got 'best'"):
+    with pytest.raises(ValueError, match="mode must be 'auto' or 'min' or 'max', got 'best'"):
         EarlyStopping(mode="best")
     with pytest.raises(ValueError, match="patience must be 0 or more"):
         EarlyStopping(patience=-1)

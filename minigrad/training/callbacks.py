@@ -1,9 +1,5 @@
-"""Callbacks: code that runs between the steps and epochs of ``Trainer.fit``, with Keras's names.
+"""Callbacks: code that runs between the steps and epochs of ``Trainer.fit``, with Keras's names."""
 
-``Training`` is what a callback sees of the trainer, so this file does not import ``trainer.py``.
-"""
-
-# ruff: noqa: D102 (the methods of the protocol are explained where Trainer has them)
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +10,7 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -24,35 +20,10 @@ from minigrad.io.file_system import checked_suffix, checked_target
 from minigrad.io.tensors import save
 from minigrad.lazy import extra
 from minigrad.nn.module import Module
-from minigrad.optim import Optimizer
-from minigrad.training.metrics import Metric, best_is_smaller
+from minigrad.training.metrics import best_is_smaller
 
-
-class Training(Protocol):
-    """What a callback sees of the :class:`minigrad.Trainer` that calls it."""
-
-    model: Module
-    optimizer: Optimizer
-    metrics: list[Metric]
-    epoch: int
-    stop_training: bool
-    stepped: bool
-    interrupted: bool
-    resumed: bool
-    quantities: list[str]
-
-    @property
-    def history(self) -> Any: ...
-    @property
-    def writes(self) -> bool: ...
-
-    def logs(self) -> dict[str, Any]: ...
-    def epochs_seen_by(self, callback: Callback) -> int: ...
-    def evaluate(self, x: Any, y: Any = None, *, batch_size: int = 32) -> dict[str, Any]: ...
-    def predict(self, x: Any, *, batch_size: int = 32) -> np.ndarray[Any, Any]: ...
-    def score(self, x: Any, y: Any = None, *, batch_size: int = 32) -> float: ...
-    def state_dict(self) -> dict[str, Any]: ...
-    def save_checkpoint(self, path: str | os.PathLike[str]) -> None: ...
+if TYPE_CHECKING:
+    from minigrad.training.trainer import Trainer
 
 
 class Callback:
@@ -66,7 +37,7 @@ class Callback:
     ...         self.trainer.optimizer.param_groups[0]["lr"] *= 1.1
     """
 
-    trainer: Training
+    trainer: Trainer
     #: The attributes that a resumed run needs to know.
     _kept: ClassVar[tuple[str, ...]] = ()
 
@@ -107,13 +78,7 @@ class Callback:
 class _Monitor(Callback):
     """A callback that follows one quantity and knows its best value so far."""
 
-    MODES: ClassVar[tuple[str, ...]] = ("auto", "min", "max")
-
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
-        if mode not in self.MODES:
-            raise ValueError(
-                f"{type(self).__name__}: mode must be one of {', '.join(self.MODES)}, got {mode!r}"
-            )
         self.monitor = monitor
         self.smaller = mode == "min" or (mode == "auto" and best_is_smaller(monitor))
         self.min_delta = abs(min_delta)
@@ -181,7 +146,7 @@ class EarlyStopping(_Monitor):
         monitor: str = "val_loss",
         min_delta: float = 0.0,
         patience: int = 0,
-        mode: str = "auto",
+        mode: Literal["auto", "min", "max"] = "auto",
         baseline: float | None = None,
         restore_best_weights: bool = False,
         start_from_epoch: int = 0,
@@ -255,7 +220,7 @@ class ModelCheckpoint(_Monitor):
         monitor: str = "val_loss",
         save_best_only: bool = False,
         save_weights_only: bool = False,
-        mode: str = "auto",
+        mode: Literal["auto", "min", "max"] = "auto",
     ) -> None:
         super().__init__(monitor, mode)
         self.path = os.fspath(path)
@@ -311,11 +276,12 @@ class LearningRateScheduler(Callback):
     """
 
     @checked()
-    def __init__(self, schedule: Any, monitor: str | None = None, every: str = "epoch") -> None:
-        if every not in ("epoch", "batch"):
-            raise ValueError(
-                f"LearningRateScheduler: every must be 'epoch' or 'batch', got {every!r}"
-            )
+    def __init__(
+        self,
+        schedule: Any,
+        monitor: str | None = None,
+        every: Literal["epoch", "batch"] = "epoch",
+    ) -> None:
         self.steps: bool = hasattr(schedule, "step")
         if not self.steps and not callable(schedule):
             raise TypeError(

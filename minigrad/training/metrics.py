@@ -9,7 +9,7 @@ import copy
 import math
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,12 +70,12 @@ class Metric:
 
     def state_dict(self) -> dict[str, Any]:
         """A copy of the sums so far."""
-        return copy.deepcopy(self.__dict__)
+        return copy.deepcopy({n: v for n, v in vars(self).items() if not callable(v)})
 
     @checked()
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from the sums of another metric."""
-        self.__dict__.update(copy.deepcopy(state))
+        vars(self).update(copy.deepcopy(state))
 
 
 class _Mean(Metric):
@@ -179,7 +179,24 @@ class TopKAccuracy(_Mean):
         return int(np.count_nonzero(within)), within.size
 
 
-class MeanAbsoluteError(_Mean):
+class _MeanError(_Mean):
+    """The mean over all elements of a function of the difference."""
+
+    _of_difference: ClassVar[np.ufunc]
+
+    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
+        if output.shape != target.shape:
+            raise ValueError(
+                f"{self.name}: outputs have shape {output.shape}, targets {target.shape}; they "
+                f"must agree"
+            )
+        # Integers would wrap around, and float16 overflows when squared.
+        dtype = np.result_type(output, target, np.float32)
+        error = self._of_difference(np.subtract(output, target, dtype=dtype))
+        return float(error.sum(dtype=np.float64)), error.size
+
+
+class MeanAbsoluteError(_MeanError):
     """The mean of `abs(output - target)` over all elements.
 
     >>> metric = MeanAbsoluteError()
@@ -190,20 +207,14 @@ class MeanAbsoluteError(_Mean):
     """
 
     name = "mae"
-
-    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
-        error = np.abs(_difference(self.name, output, target))
-        return float(error.sum(dtype=np.float64)), error.size
+    _of_difference = np.absolute
 
 
-class MeanSquaredError(_Mean):
+class MeanSquaredError(_MeanError):
     """The mean of `(output - target)^2` over all elements, as :class:`MeanAbsoluteError`."""
 
     name = "mse"
-
-    def _scores(self, output: Array, target: Array) -> tuple[float, int]:
-        error = np.square(_difference(self.name, output, target))
-        return float(error.sum(dtype=np.float64)), error.size
+    _of_difference = np.square
 
 
 class ConfusionMatrix(Metric):
@@ -231,12 +242,14 @@ class ConfusionMatrix(Metric):
     def reset(self) -> None:
         """Forget all batches."""
         self.counts = np.zeros((0, 0), dtype=np.int64)
+        self.binary = False  # whether the outputs are those of class 1 alone
 
     @checked()
     def update(self, output: Array, target: Array) -> None:
         """Count the pairs of a batch."""
         predicted, true = _predicted_and_true(output, target, self.threshold)
-        size = output.shape[1] if output.ndim > 1 and output.shape[1] > 1 else 2
+        self.binary = output.ndim == 1 or output.shape[1] == 1
+        size = 2 if self.binary else output.shape[1]
         _check_labels(self.name, true, size)
         pairs = true.astype(np.int64).ravel() * size + predicted.ravel()
         counts = np.bincount(pairs, minlength=size * size).reshape(size, size)
@@ -249,6 +262,7 @@ class ConfusionMatrix(Metric):
             raise TypeError(f"{type(self).__name__}: cannot merge a {type(other).__name__}")
         if other.counts.size:
             self.counts = other.counts + self.counts if self.counts.size else other.counts.copy()
+        self.binary = self.binary or other.binary
 
     def result(self) -> Any:
         """The counts over all batches."""
@@ -264,31 +278,13 @@ class _PerClass(ConfusionMatrix):
     """
 
     @checked()
-    def __init__(self, average: str | None = "macro", threshold: float | None = None) -> None:
+    def __init__(
+        self,
+        average: Literal["macro", "micro", "weighted"] | None = "macro",
+        threshold: float | None = None,
+    ) -> None:
         super().__init__(threshold)
-        if average not in ("macro", "micro", "weighted", None):
-            raise ValueError(
-                f"{type(self).__name__}: average must be 'macro', 'micro', 'weighted' or None, "
-                f"got {average!r}"
-            )
         self.average = average
-
-    def reset(self) -> None:
-        """Forget all batches."""
-        super().reset()
-        self.binary = False
-
-    @checked()
-    def update(self, output: Array, target: Array) -> None:
-        """Count the pairs of a batch."""
-        self.binary = output.ndim == 1 or output.shape[1] == 1
-        super().update(output, target)
-
-    @checked()
-    def merge(self, other: Metric) -> None:
-        """Add the pairs that another one has counted."""
-        super().merge(other)
-        self.binary = self.binary or getattr(other, "binary", False)
 
     def score(self, right: Any, predicted: Any, true: Any) -> Any:
         """The score from how often a class was right, predicted, and true."""
@@ -359,10 +355,6 @@ class MeanOf(_Mean):
 
     def _scores(self, output: Array, target: Array) -> tuple[float, int]:
         return float(self.function(output, target)) * len(output), len(output)
-
-    def state_dict(self) -> dict[str, Any]:
-        """A copy of the sums so far."""
-        return {"total": self.total, "count": self.count}
 
 
 KNOWN: dict[str, Callable[[], Metric]] = {
@@ -435,11 +427,11 @@ class RunningMeans:
 
     def __init__(self, metrics: list[Metric]) -> None:
         self.metrics = metrics
-        self.total, self.count, self.batches = 0.0, 0, 0  # of the loss
+        self.reset()
 
     def reset(self) -> None:
         """Forget all batches."""
-        self.total, self.count, self.batches = 0.0, 0, 0
+        self.total, self.count, self.batches = 0.0, 0, 0  # of the loss
         for one in self.metrics:
             one.reset()
 
@@ -522,15 +514,6 @@ def _check_labels(name: str, true: Array, size: int) -> None:
         raise ValueError(
             f"{name}: expected labels from 0 to {size - 1}, got {true.min()} to {true.max()}"
         )
-
-
-def _difference(name: str, output: Array, target: Array) -> Array:
-    if output.shape != target.shape:
-        raise ValueError(
-            f"{name}: outputs have shape {output.shape}, targets {target.shape}; they must agree"
-        )
-    # Integers would wrap around, and float16 overflows when squared.
-    return np.subtract(output, target, dtype=np.result_type(output, target, np.float32))
 
 
 def _ratio(a: Any, b: Any) -> Any:

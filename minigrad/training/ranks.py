@@ -255,10 +255,8 @@ class Together(Alone):
     def _merged(self, running: RunningMeans) -> RunningMeans:
         states = self._world.gather(running.state_dict(), "the values of an epoch")
         total = RunningMeans(copy.deepcopy(running.metrics))
-        total.reset()
         for state in states:
             part = RunningMeans(copy.deepcopy(running.metrics))
-            part.reset()
             part.load_state_dict(state)
             total.merge(part)
         return total

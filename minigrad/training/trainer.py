@@ -672,7 +672,6 @@ class Trainer:
         """The loss and metrics over a source; ``ranks``: who share it."""
         ranks = ranks or Alone()
         running = RunningMeans(copy.deepcopy(list(metrics)))
-        running.reset()
         dtype = float_dtype(self.model)
         with evaluating(self.model):
             for batch in ranks.batches(source):
