@@ -1,6 +1,7 @@
 """Models that come in: their structure, their gradients, and that they leave as they came."""
 
 import copy
+import inspect
 import sys
 
 import numpy as np
@@ -13,7 +14,8 @@ onnx = pytest.importorskip("onnx")
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
-from minigrad.onnx.load import build  # noqa: E402
+from minigrad.onnx.load import NEWEST, OLDEST, build, settings_of  # noqa: E402
+from minigrad.onnx.load_table import OPERATIONS, WITHOUT_EFFECT  # noqa: E402
 
 
 def network():
@@ -199,3 +201,21 @@ def test_without_the_package_the_message_says_how_to_get_it(monkeypatch, tmp_pat
                  lambda: mg.onnx.load(tmp_path / "a.onnx")):  # fmt: skip
         with pytest.raises(ImportError, match=r"pip install 'minigrad\[onnx\]'"):
             call()
+
+
+#: Texts and sparse arrays, which a Constant cannot be here.
+NOT_TAKEN = {"value_string", "value_strings", "sparse_value"}
+
+
+@pytest.mark.parametrize("opset", range(OLDEST, min(NEWEST, onnx.defs.onnx_opset_version()) + 1))
+def test_every_attribute_of_every_operator_is_taken(opset):
+    for kind, function in OPERATIONS.items():
+        try:
+            schema = onnx.defs.get_schema(kind, opset, "")
+        except onnx.defs.SchemaError:  # an operator of a later set
+            continue
+        settings = settings_of(function, dict.fromkeys(schema.attributes, 0))
+        assert set(schema.attributes) - set(settings) <= WITHOUT_EFFECT | NOT_TAKEN, kind
+        more = {n: 1 for n in ("opset", "outputs") if n in inspect.signature(function).parameters}
+        most = min(schema.max_input, 9)  # any number, where it is larger
+        inspect.signature(function).bind(*range(most), **settings, **more)

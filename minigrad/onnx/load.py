@@ -22,7 +22,7 @@ from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.io.file_system import as_path, open_to_read
 from minigrad.lazy import extra
 from minigrad.nn.module import Module
-from minigrad.onnx.load_table import OPERATIONS, TYPES
+from minigrad.onnx.load_table import OPERATIONS, TYPES, WITHOUT_EFFECT
 
 __all__ = ["load"]
 
@@ -204,6 +204,20 @@ def load(path: str | os.PathLike[str]) -> Module:
     return build(onnx, proto, as_path(path, "onnx.load"))
 
 
+def settings_of(function: Any, declared: dict[str, Any], given: Any = ()) -> dict[str, Any]:
+    """The attributes that a function of the table is called with: those that it takes.
+
+    Those that a file has ``given`` are left out only where they are known to change nothing.
+    """
+    parameters = inspect.signature(function).parameters
+    every = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {
+        name: value
+        for name, value in declared.items()
+        if name in parameters or ((every or name in given) and name not in WITHOUT_EFFECT)
+    }
+
+
 def _wrong(text: str) -> ValueError:
     return ValueError(f"onnx.load: {text}")
 
@@ -363,21 +377,21 @@ class _Reader:
         operation.given = self._attributes(node, label)
         if not any(operation.results):
             raise _wrong(f"{label} has no outputs")
+        schema = self._schema(node, operation.given, label, opset)
+        settings = {n: self._value(a.default_value, label) for n, a in schema.attributes.items()}
+        settings |= operation.given
+        operation.settings = settings_of(function, settings, operation.given)
         known = inspect.signature(function).parameters
-        settings = dict(operation.given)
-        settings |= {
-            k: v for k, v in {"opset": opset, "outputs": len(node.output)}.items() if k in known
-        }
+        more = {"opset": opset, "outputs": len(node.output)}
+        operation.settings |= {k: v for k, v in more.items() if k in known}
         try:
-            inspect.signature(function).bind(*operation.sources, **settings)
+            inspect.signature(function).bind(*operation.sources, **operation.settings)
         except TypeError as error:
             raise _wrong(f"{label}: {error}") from None
-        self._check_schema(node, operation.given, label, opset)
-        operation.settings = settings
         return operation
 
-    def _check_schema(self, node: Any, given: dict[str, Any], label: str, opset: int) -> None:
-        """Compare numbers of inputs and outputs, and types of attributes, with ONNX's own list."""
+    def _schema(self, node: Any, given: dict[str, Any], label: str, opset: int) -> Any:
+        """ONNX's own declaration, with which inputs, outputs and attributes are compared."""
         try:
             schema = self._onnx.defs.get_schema(node.op_type, opset, "")
         except Exception:  # noqa: BLE001 (onnx has its own, of no common class)
@@ -403,6 +417,7 @@ class _Reader:
         for name, declared in schema.attributes.items():
             if declared.required and name not in given:
                 raise _wrong(f"{label}: the attribute {name} is missing")
+        return schema
 
     def _changed(self, kind: str, since: int) -> bool:
         """Whether the oldest version that the table is written for is another one."""
@@ -411,32 +426,29 @@ class _Reader:
 
     def _attributes(self, node: Any, label: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        kinds = self._onnx.AttributeProto
         for attribute in node.attribute:
-            name, kind = attribute.name, attribute.type
+            name = attribute.name
             if name in found:
                 raise _wrong(f"{label} has two attributes {name!r:.80}")
             if attribute.ref_attr_name:
                 raise _wrong(f"{label}: the attribute {name!r:.80} refers to that of a function")
-            value: Any
-            if kind == kinds.INT:
-                value = attribute.i
-            elif kind == kinds.FLOAT:
-                value = attribute.f
-            elif kind == kinds.STRING:
-                value = attribute.s.decode("utf-8", "replace")
-            elif kind == kinds.INTS:
-                value = list(attribute.ints)
-            elif kind == kinds.FLOATS:
-                value = list(attribute.floats)
-            elif kind == kinds.STRINGS:
-                value = [s.decode("utf-8", "replace") for s in attribute.strings]
-            elif kind == kinds.TENSOR:
-                value = self._array(attribute.t, f"{label}: the attribute {name!r:.80}")
-            else:
-                raise _wrong(f"{label}: an attribute {name!r:.80} of this type is not supported")
-            found[name] = value
+            found[name] = self._value(attribute, label)
         return found
+
+    def _value(self, attribute: Any, label: str) -> Any:
+        """The value of an attribute; None for a default where there is none."""
+        kinds, kind = self._onnx.AttributeProto, attribute.type
+        if kind == kinds.TENSOR:
+            return self._array(attribute.t, f"{label}: the attribute {attribute.name!r:.80}")
+        if kind == kinds.STRING:
+            return attribute.s.decode("utf-8", "replace")
+        if kind == kinds.STRINGS:
+            return [s.decode("utf-8", "replace") for s in attribute.strings]
+        if kind in (kinds.INT, kinds.FLOAT, kinds.INTS, kinds.FLOATS):
+            return self._onnx.helper.get_attribute_value(attribute)
+        if kind == kinds.UNDEFINED:
+            return None
+        raise _wrong(f"{label}: an attribute {attribute.name!r:.80} of this type is not supported")
 
     # -- inputs and outputs ----------------------------------------------------------------------
 

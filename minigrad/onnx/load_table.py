@@ -1,15 +1,21 @@
 """What each operator of ONNX is here: a function of tensors, whose keywords are its attributes.
 
 They are written with minigrad's own operators, so that gradients flow; only what is made of
-integers and what chooses positions is plain NumPy. An operator that changed between versions of the
-operator set asks for ``opset``; one whose number of outputs matters, for ``outputs``.
+integers and what chooses positions is plain NumPy. A function is given the attributes that it
+names, or all where it ends in ``**``: as the file has them, or else ONNX's own defaults, or None
+where there is neither. A default here is for the versions of the operator set that do not have the
+attribute. An operator that changed between versions asks for ``opset``; one whose number of outputs
+matters, for ``outputs``.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+import operator
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,7 +24,6 @@ from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.lazy import load_late
 from minigrad.nn import functional as F
 from minigrad.operators.indexing import scatter
-from minigrad.operators.normal_distribution import normal_cdf
 
 #: The public names, which the table uses as a program does.
 mg: Any = load_late("minigrad")
@@ -29,8 +34,32 @@ TYPES = {
 }  # fmt: skip
 #: name in ONNX -> function.
 OPERATIONS: dict[str, Callable[..., Any]] = {}
+#: Attributes that say what the inputs say, or how a type is handled that is not supported.
+WITHOUT_EFFECT = {
+    "kernel_shape", "hidden_size", "saturate", "round_mode", "stash_type", "sorted",
+}  # fmt: skip
 #: A value made from a shape in a file may have this many elements, so that memory has a bound.
 MOST_ELEMENTS = 2**28
+#: Operators that are the same in ONNX under another name: here -> there.
+SAME = {
+    "add": "Add", "subtract": "Sub", "multiply": "Mul", "negative": "Neg", "abs": "Abs",
+    "exp": "Exp", "log": "Log", "sqrt": "Sqrt", "reciprocal": "Reciprocal", "sinh": "Sinh",
+    "cosh": "Cosh", "tanh": "Tanh", "arcsinh": "Asinh", "arccosh": "Acosh", "arctanh": "Atanh",
+    "sin": "Sin", "cos": "Cos", "tan": "Tan", "arcsin": "Asin", "arccos": "Acos",
+    "arctan": "Atan", "relu": "Relu", "sigmoid": "Sigmoid", "matmul": "MatMul", "floor": "Floor",
+    "ceil": "Ceil", "rint": "Round", "sign": "Sign", "positive": "Identity", "erf": "Erf",
+}  # fmt: skip
+COMPARISONS = {
+    "equal": "Equal", "less": "Less", "less_equal": "LessOrEqual", "greater": "Greater",
+    "greater_equal": "GreaterOrEqual",
+}  # fmt: skip
+LOGICAL = {
+    "logical_and": "And", "logical_or": "Or", "logical_xor": "Xor", "logical_not": "Not",
+}  # fmt: skip
+BITWISE = {
+    "bitwise_and": "BitwiseAnd", "bitwise_or": "BitwiseOr", "bitwise_xor": "BitwiseXor",
+    "invert": "BitwiseNot",
+}  # fmt: skip
 
 
 def op(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -48,9 +77,14 @@ def plain(x: Any) -> Any:
     return x._data if isinstance(x, Tensor) else np.asarray(x)
 
 
-def whole(x: Any) -> list[int]:
+def whole(x: Any) -> tuple[int, ...]:
     """The elements of a tensor of integers."""
-    return [int(n) for n in plain(x).ravel()]
+    return tuple([int(n) for n in plain(x).ravel()])
+
+
+def number(x: Any, default: Any = None) -> Any:
+    """The first element of a tensor; the default where there is no tensor."""
+    return default if x is None else plain(x).ravel()[0].item()
 
 
 def room(shape: Sequence[int]) -> tuple[int, ...]:
@@ -78,92 +112,54 @@ def like(x: Any, y: Any) -> Any:
     return x if x.dtype == y.dtype else x.astype(y.dtype)
 
 
+def at(axis: int, index: Any) -> tuple[Any, ...]:
+    """The index that takes this of one axis, which is not negative, and all of those before it."""
+    return (*[slice(None)] * axis, index)
+
+
 # -- element by element ----------------------------------------------------------------------------
 
+
+def _hard_sigmoid(x: Any, alpha: float, beta: float) -> Any:
+    return mg.clip(x * alpha + beta, 0.0, 1.0)
+
+
 OPERATIONS.update({
-    "Abs": abs, "Neg": lambda x: -x, "Exp": mg.exp, "Sqrt": mg.sqrt, "Log": mg.log,
-    "Sin": mg.sin, "Cos": mg.cos, "Tan": mg.tan, "Asin": mg.arcsin, "Acos": mg.arccos,
-    "Atan": mg.arctan, "Sinh": mg.sinh, "Cosh": mg.cosh, "Tanh": mg.tanh, "Asinh": mg.arcsinh,
-    "Acosh": mg.arccosh, "Atanh": mg.arctanh, "Relu": F.relu, "Sigmoid": F.sigmoid,
-    "Reciprocal": lambda x: 1.0 / x, "Softplus": F.softplus, "MatMul": mg.matmul,
-    "Softsign": lambda x: x / (1.0 + abs(x)), "Mish": lambda x: x * mg.tanh(F.softplus(x)),
-    "Floor": mg.floor, "Ceil": mg.ceil, "Round": mg.rint,
-    "Sign": mg.sign, "IsNaN": mg.isnan, "Identity": lambda x: x,
-    "Not": mg.logical_not, "And": mg.logical_and,
-    "Or": mg.logical_or, "Xor": mg.logical_xor,
-    "Less": mg.less, "LessOrEqual": mg.less_equal,
-    "Greater": mg.greater, "Equal": mg.equal,
-    "GreaterOrEqual": mg.greater_equal,
-    "BitwiseAnd": mg.bitwise_and, "BitwiseOr": mg.bitwise_or,
-    "BitwiseXor": mg.bitwise_xor, "BitwiseNot": mg.invert,
-    "Add": lambda x, y: x + y, "Sub": lambda x, y: x - y, "Mul": lambda x, y: x * y,
-    "Det": mg.linalg.det, "Where": mg.where,
-    "HardSwish": lambda x: x * _hard_sigmoid(x, 1.0 / 6.0, 0.5),
+    there: getattr(mg, here)
+    for here, there in {**SAME, **COMPARISONS, **LOGICAL, **BITWISE}.items()
 })  # fmt: skip
-
-
-@op("Div")
-def _div(x: Any, y: Any) -> Any:
-    if x.dtype.kind == "f":
-        return x / y
-    a, b = plain(x), plain(y)
-    return constant(_whole_division(a, b), a.dtype)
-
-
-def _whole_division(a: Any, b: Any) -> Any:
-    """Division of integers towards zero."""
-    quotient = a // b
-    return quotient + ((a % b != 0) & ((a < 0) != (b < 0)))
-
-
-@op("Mod")
-def _mod(x: Any, y: Any, *, fmod: int = 0) -> Any:
-    return mg.fmod(x, y) if fmod else mg.remainder(x, y)
+OPERATIONS.update({
+    "IsNaN": mg.isnan, "Where": mg.where, "Det": mg.linalg.det,
+    # Of integers, towards zero.
+    "Div": lambda x, y: x / y if x.dtype.kind == "f" else (x - mg.fmod(x, y)) // y,
+    "Mod": lambda x, y, fmod: mg.fmod(x, y) if fmod else mg.remainder(x, y),
+    "BitShift": lambda x, y, direction: (
+        mg.left_shift(x, y) if direction == "LEFT" else mg.right_shift(x, y)
+    ),
+    "IsInf": lambda x, detect_negative, detect_positive: (
+        (mg.isposinf(x) & bool(detect_positive)) | (mg.isneginf(x) & bool(detect_negative))
+    ),
+    "Max": lambda *x: functools.reduce(mg.maximum, x),
+    "Min": lambda *x: functools.reduce(mg.minimum, x),
+    "Sum": lambda *x: functools.reduce(operator.add, x),
+    "Mean": lambda *x: functools.reduce(operator.add, x) / float(len(x)),
+    "Softplus": F.softplus, "Softsign": F.softsign, "Mish": F.mish, "HardSwish": F.hardswish,
+    "LeakyRelu": lambda x, *, alpha: F.leaky_relu(x, alpha),
+    "PRelu": lambda x, slope: mg.where(x < 0, x * slope, x),
+    "Elu": F.elu, "Celu": F.celu, "Gelu": F.gelu,
+    "Selu": lambda x, alpha, gamma: gamma * F.elu(x, alpha),
+    "ThresholdedRelu": lambda x, alpha: mg.where(x > alpha, x, 0.0),
+    "HardSigmoid": _hard_sigmoid,
+    "Swish": lambda x, alpha: x * F.sigmoid(x * alpha),
+    "SwiGLU": lambda gate, x, alpha: gate * F.sigmoid(gate * alpha) * x,
+    "LogSoftmax": F.log_softmax,
+})  # fmt: skip
 
 
 @op("Pow")
 def _pow(x: Any, y: Any) -> Any:
-    if x.dtype.kind == "f":
-        return like(mg.power(x, y.astype(x.dtype)), x)
-    return constant(np.power(plain(x).astype(np.float64), plain(y)).astype(x.dtype))
-
-
-@op("BitShift")
-def _bit_shift(x: Any, y: Any, *, direction: str) -> Any:
-    return constant(
-        np.left_shift(plain(x), plain(y))
-        if direction == "LEFT"
-        else np.right_shift(plain(x), plain(y))
-    )
-
-
-@op("Erf")
-def _erf(x: Any) -> Any:
-    return like(2.0 * normal_cdf(x * math.sqrt(2.0)) - 1.0, x)
-
-
-@op("IsInf")
-def _is_inf(x: Any, *, detect_negative: int = 1, detect_positive: int = 1) -> Any:
-    a = plain(x)
-    return constant(
-        (np.isposinf(a) & bool(detect_positive)) | (np.isneginf(a) & bool(detect_negative))
-    )
-
-
-def _fold(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    def call(*x: Any) -> Any:
-        found = x[0]
-        for one in x[1:]:
-            found = function(found, one)
-        return found
-
-    return call
-
-
-OPERATIONS.update({
-    "Max": _fold(mg.maximum), "Min": _fold(mg.minimum), "Sum": _fold(lambda x, y: x + y),
-    "Mean": lambda *x: _fold(lambda a, b: a + b)(*x) / float(len(x)),
-})  # fmt: skip
+    wide = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+    return like(mg.power(x.astype(wide), y.astype(wide)), x)
 
 
 @op("Clip")
@@ -172,110 +168,35 @@ def _clip(x: Any, low: Any = None, high: Any = None) -> Any:
     return x if high is None else mg.minimum(x, high)
 
 
-@op("Cast")
-def _cast(x: Any, *, to: int, saturate: int = 1, round_mode: str = "up") -> Any:
-    dtype = dtype_of(to)
-    if x.dtype.kind == "f" and dtype.kind == "f":
+def _cast(x: Any, dtype: Any) -> Any:
+    with np.errstate(invalid="ignore"):
         return x.astype(dtype)
-    with np.errstate(invalid="ignore"):
-        return constant(plain(x).astype(dtype))
 
 
-@op("CastLike")
-def _cast_like(x: Any, target: Any, *, saturate: int = 1, round_mode: str = "up") -> Any:
-    if x.dtype.kind == target.dtype.kind == "f":
-        return x.astype(target.dtype)
-    with np.errstate(invalid="ignore"):
-        return constant(plain(x).astype(target.dtype))
-
-
-@op("BitCast")
-def _bit_cast(x: Any, *, to: int) -> Any:
-    return constant(np.ascontiguousarray(plain(x)).view(dtype_of(to)).reshape(x.shape))
-
-
-# -- activations -----------------------------------------------------------------------------------
-
-
-@op("LeakyRelu")
-def _leaky_relu(x: Any, *, alpha: float = 0.01) -> Any:
-    return F.leaky_relu(x, alpha)
-
-
-@op("PRelu")
-def _prelu(x: Any, slope: Any) -> Any:
-    return mg.where(x < 0, x * slope, x)
-
-
-@op("Elu")
-def _elu(x: Any, *, alpha: float = 1.0) -> Any:
-    return F.elu(x, alpha)
-
-
-@op("Celu")
-def _celu(x: Any, *, alpha: float = 1.0) -> Any:
-    return alpha * F.elu(x / alpha)
-
-
-@op("Selu")
-def _selu(x: Any, *, alpha: float = 1.6732632423543772, gamma: float = 1.0507009873554805) -> Any:
-    return gamma * F.elu(x, alpha)
-
-
-@op("ThresholdedRelu")
-def _thresholded_relu(x: Any, *, alpha: float = 1.0) -> Any:
-    return mg.where(x > alpha, x, 0.0)
+OPERATIONS.update({
+    "Cast": lambda x, to: _cast(x, dtype_of(to)),
+    "CastLike": lambda x, target: _cast(x, target.dtype),
+    "BitCast": lambda x, to: constant(
+        np.ascontiguousarray(plain(x)).view(dtype_of(to)).reshape(x.shape)
+    ),
+})  # fmt: skip
 
 
 @op("Shrink")
-def _shrink(x: Any, *, bias: float = 0.0, lambd: float = 0.5) -> Any:
-    return like(
-        mg.where(
-            x < -lambd, x + bias, mg.where(x > lambd, x - bias, 0.0 if x.dtype.kind == "f" else 0)
-        ),
-        x,
-    )
-
-
-def _hard_sigmoid(x: Any, alpha: float, beta: float) -> Any:
-    return mg.clip(x * alpha + beta, 0.0, 1.0)
-
-
-@op("HardSigmoid")
-def _hard_sigmoid_of(x: Any, *, alpha: float = 0.2, beta: float = 0.5) -> Any:
-    return _hard_sigmoid(x, alpha, beta)
-
-
-@op("Gelu")
-def _gelu(x: Any, *, approximate: str = "none") -> Any:
-    return F.gelu(x, approximate=approximate)
-
-
-@op("Swish")
-def _swish(x: Any, *, alpha: float = 1.0) -> Any:
-    return x * F.sigmoid(x * alpha)
-
-
-@op("SwiGLU")
-def _swiglu(gate: Any, x: Any, *, alpha: float = 1.0) -> Any:
-    return gate * F.sigmoid(gate * alpha) * x
+def _shrink(x: Any, *, bias: float, lambd: float) -> Any:
+    return like(mg.where(x < -lambd, x + bias, mg.where(x > lambd, x - bias, 0)), x)
 
 
 @op("Softmax")
-def _softmax(x: Any, *, axis: int = -1) -> Any:
+def _softmax(x: Any, *, axis: int) -> Any:
     if x.dtype == np.float16:  # in half precision throughout, as ONNX defines it
         e = mg.exp(x - mg.max(x, axis=axis, keepdims=True))
         return e / mg.sum(e, axis=axis, keepdims=True)
     return F.softmax(x, axis)
 
 
-@op("LogSoftmax")
-def _log_softmax(x: Any, *, axis: int = -1) -> Any:
-    return F.log_softmax(x, axis)
-
-
 @op("Hardmax")
-def _hardmax(x: Any, *, axis: int = -1) -> Any:
+def _hardmax(x: Any, *, axis: int) -> Any:
     a = plain(x)
     found = np.zeros_like(a)
     np.put_along_axis(found, np.expand_dims(a.argmax(axis), axis), 1, axis)
@@ -287,134 +208,107 @@ def _hardmax(x: Any, *, axis: int = -1) -> Any:
 
 @op("Constant")
 def _constant(
-    *, value: Any = None, value_float: Any = None, value_floats: Any = None, value_int: Any = None,
-    value_ints: Any = None,
-) -> Any:  # fmt: skip
-    for given, dtype in (
-        (value_float, np.float32),
-        (value_floats, np.float32),
-        (value_int, np.int64),
-        (value_ints, np.int64),
-    ):
-        if given is not None:
-            return constant(given, dtype)
-    if value is None:
-        raise ValueError("a Constant without a value")
-    return constant(value)
+    *, value: Any, value_float: Any, value_floats: Any, value_int: Any, value_ints: Any
+) -> Any:
+    kinds = (None, np.float32, np.float32, np.int64, np.int64)
+    given = (value, value_float, value_floats, value_int, value_ints)
+    for one, dtype in zip(given, kinds, strict=True):
+        if one is not None:
+            return constant(one, dtype)
+    raise ValueError("a Constant without a value")
 
 
 @op("ConstantOfShape")
-def _constant_of_shape(shape: Any, *, value: Any = None) -> Any:
+def _constant_of_shape(shape: Any, *, value: Any) -> Any:
     fill = np.zeros(1, np.float32) if value is None else value
     return constant(np.full(room(whole(shape)), fill.ravel()[0], fill.dtype))
 
 
-@op("Shape")
-def _shape(x: Any, *, start: int = 0, end: int | None = None) -> Any:
-    return constant(np.array(x.shape[start:end], np.int64))
-
-
-@op("Size")
-def _size(x: Any) -> Any:
-    return constant(np.array(x.size, np.int64))
+OPERATIONS.update({
+    "Shape": lambda x, start=0, end=None: constant(x.shape[start:end], np.int64),
+    "Size": lambda x: constant(x.size, np.int64),
+    "Flatten": lambda x, axis: mg.reshape(
+        x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:]))
+    ),
+    "Transpose": lambda x, *, perm: mg.transpose(x, perm),
+    "Squeeze": lambda x, axes=None: mg.squeeze(x, None if axes is None else whole(axes)),
+    "Unsqueeze": lambda x, axes: mg.expand_dims(x, whole(axes)),
+    "Expand": lambda x, shape: mg.broadcast_to(
+        x, room(np.broadcast_shapes(x.shape, whole(shape)))
+    ),
+    "Concat": lambda *x, axis: mg.concatenate(x, axis=axis),
+    "EyeLike": lambda x, dtype, k: constant(
+        np.eye(x.shape[0], x.shape[1], k), x.dtype if dtype is None else dtype_of(dtype)
+    ),
+    "Trilu": lambda x, k=None, *, upper: (mg.triu if upper else mg.tril)(x, number(k, 0)),
+    "NonZero": lambda x: constant(np.nonzero(np.atleast_1d(plain(x))), np.int64),
+    "Compress": lambda x, condition, axis: mg.take(
+        x, np.flatnonzero(plain(condition)), axis=axis
+    ),
+    "Gather": lambda x, indices, axis: mg.take(x, plain(indices), axis=axis),
+    "GatherElements": lambda x, indices, axis: x[_along(plain(indices), axis)],
+    "GatherND": lambda x, indices, batch_dims=0: x[_batched(plain(indices), batch_dims)],
+    "ScatterElements": lambda x, indices, updates, axis, reduction="none": _scattered(
+        x, _along(plain(indices), axis), updates, reduction
+    ),
+    "ScatterND": lambda x, indices, updates, reduction="none": _scattered(
+        x, tuple(np.moveaxis(plain(indices), -1, 0)), updates, reduction
+    ),
+})  # fmt: skip
+OPERATIONS["Scatter"] = OPERATIONS["ScatterElements"]
 
 
 @op("Reshape")
 def _reshape(x: Any, shape: Any, *, allowzero: int = 0) -> Any:
     wanted = whole(shape)
     if not allowzero:
-        wanted = [x.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
-    return mg.reshape(x, tuple(wanted))
-
-
-@op("Flatten")
-def _flatten(x: Any, *, axis: int = 1) -> Any:
-    axis = axis + x.ndim if axis < 0 else axis
-    return mg.reshape(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
-
-
-@op("Transpose")
-def _transpose(x: Any, *, perm: list[int] | None = None) -> Any:
-    return mg.transpose(x, None if perm is None else tuple(perm))
-
-
-@op("Squeeze")
-def _squeeze(x: Any, axes: Any = None) -> Any:
-    return mg.squeeze(x, None if axes is None else tuple(whole(axes)))
-
-
-@op("Unsqueeze")
-def _unsqueeze(x: Any, axes: Any) -> Any:
-    return mg.expand_dims(x, tuple(whole(axes)))
-
-
-@op("Expand")
-def _expand(x: Any, shape: Any) -> Any:
-    return mg.broadcast_to(x, room(np.broadcast_shapes(x.shape, tuple(whole(shape)))))
+        wanted = tuple([x.shape[i] if n == 0 else n for i, n in enumerate(wanted)])
+    return mg.reshape(x, wanted)
 
 
 @op("Tile")
 def _tile(x: Any, repeats: Any) -> Any:
     times = whole(repeats)
     room([n * m for n, m in zip(x.shape, times, strict=True)])
-    return mg.tile(x, tuple(times))
-
-
-@op("Concat")
-def _concat(*x: Any, axis: int) -> Any:
-    return mg.concatenate(list(x), axis=axis)
+    return mg.tile(x, times)
 
 
 @op("Split")
 def _split(
-    x: Any, split: Any = None, *, axis: int = 0, num_outputs: int | None = None, outputs: int = 1
+    x: Any, split: Any = None, *, axis: int, num_outputs: int | None = None, outputs: int
 ) -> Any:
     n = x.shape[axis]
     if split is None:
-        parts = outputs
-        if num_outputs not in (None, parts):
-            raise ValueError(f"Split: {parts} outputs, and num_outputs={num_outputs}")
-        size = -(-n // parts)
-        sizes = [size] * (parts - 1) + [n - size * (parts - 1)]
+        if num_outputs not in (None, outputs):
+            raise ValueError(f"Split: {outputs} outputs, and num_outputs={num_outputs}")
+        size = -(-n // outputs)
+        sizes = (*[size] * (outputs - 1), n - size * (outputs - 1))
     else:
         sizes = whole(split)
     if sum(sizes) != n or min(sizes, default=0) < 0:
-        raise ValueError(f"Split: parts of {sizes} do not make up an axis of {n}")
+        raise ValueError(f"Split: parts of {list(sizes)} do not make up an axis of {n}")
     ends = np.cumsum(sizes).tolist()
-    at = [slice(None)] * x.ndim
-    return [x[(*at[: axis % x.ndim], slice(e - s, e))] for s, e in zip(sizes, ends, strict=True)]
+    return [x[at(axis % x.ndim, slice(e - s, e))] for s, e in zip(sizes, ends, strict=True)]
 
 
 @op("Slice")
 def _slice(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
     begin, stop = whole(starts), whole(ends)
-    along = list(range(len(begin))) if axes is None else whole(axes)
+    along = range(len(begin)) if axes is None else whole(axes)
     step = [1] * len(begin) if steps is None else whole(steps)
-    index: list[Any] = [slice(None)] * x.ndim
+    index = [slice(None)] * x.ndim
     for a, i, j, k in zip(along, begin, stop, step, strict=True):
         n = x.shape[a]
         if k > 0:
             index[a] = slice(_clamp(i, n, 0, n), _clamp(j, n, 0, n), k)
-        else:
-            last = _clamp(j, n, -1, n - 1)
-            index[a] = slice(_clamp(i, n, -1, n - 1), None if last < 0 else last, k)
-            if _clamp(i, n, -1, n - 1) < 0:
-                index[a] = slice(0, 0, 1)
+            continue
+        first, last = _clamp(i, n, -1, n - 1), _clamp(j, n, -1, n - 1)
+        index[a] = slice(0, 0) if first < 0 else slice(first, None if last < 0 else last, k)
     return x[tuple(index)]
 
 
 def _clamp(i: int, n: int, low: int, high: int) -> int:
     return max(low, min(i + n if i < 0 else i, high))
-
-
-@op("Gather")
-def _gather(x: Any, indices: Any, *, axis: int = 0) -> Any:
-    return x[(*[slice(None)] * (axis % x.ndim), plain(indices))]
-
-
-@op("GatherElements")
-def _gather_elements(x: Any, indices: Any, *, axis: int = 0) -> Any:
-    return x[_along(plain(indices), axis)]
 
 
 def _along(indices: Any, axis: int) -> tuple[Any, ...]:
@@ -425,119 +319,72 @@ def _along(indices: Any, axis: int) -> tuple[Any, ...]:
 
 def _batched(indices: Any, batch_dims: int) -> tuple[Any, ...]:
     """The index of each axis, from the last axis of ``indices``."""
-    outer = indices.shape[:batch_dims]
-    front = [
-        np.arange(n).reshape((-1,) + (1,) * (indices.ndim - 2 - i)) for i, n in enumerate(outer)
-    ]
+    front = np.ogrid[tuple(slice(n) for n in indices.shape[:-1])][:batch_dims]
     return (*front, *np.moveaxis(indices, -1, 0))
-
-
-@op("GatherND")
-def _gather_nd(x: Any, indices: Any, *, batch_dims: int = 0) -> Any:
-    return x[_batched(plain(indices), batch_dims)]
 
 
 def _scattered(x: Any, index: tuple[Any, ...], updates: Any, reduction: str) -> Any:
     """X with ``updates`` put, added, ... at an index."""
-    base = plain(x)
     if reduction == "none":
-        taken = np.zeros(base.shape, bool)
-        taken[index] = True
-        if x.dtype.kind != "f":
-            found = base.copy()
-            found[index] = plain(updates)
-            return constant(found)
-        # Where an element is written twice, the last one counts.
-        order = np.full(base.shape, -1)
-        shape = np.zeros(base.shape, bool)[index].shape
-        numbers = np.arange(math.prod(shape)).reshape(shape)
-        order[index] = numbers
-        last = order[index] == numbers
-        put = scatter(mg.where(last, updates, 0.0).astype(x.dtype), index, base.shape)
-        return mg.where(taken, put, x)
-    if reduction == "add" and x.dtype.kind == "f":
-        return x + scatter(updates, index, base.shape)
-    ways = {"add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+        # The number of the update that each element gets: of several, the last one counts.
+        taken = np.full(x.shape, -1)
+        shape = taken[index].shape
+        taken[index] = np.arange(math.prod(shape)).reshape(shape)
+        line = mg.reshape(mg.broadcast_to(updates, shape), (-1,))
+        return mg.where(taken < 0, x, line[taken]) if line.size else x
+    if reduction == "add":
+        return x + scatter(updates, index, x.shape)
+    ways = {"mul": np.multiply, "max": np.maximum, "min": np.minimum}
     if reduction not in ways:
         raise ValueError(f"reduction must be none, add, mul, max or min, got {reduction!r}")
-    found = base.copy()
+    found = plain(x).copy()
     ways[reduction].at(found, index, plain(updates))
     return constant(found)
 
 
-@op("ScatterElements", "Scatter")
-def _scatter_elements(
-    x: Any, indices: Any, updates: Any, *, axis: int = 0, reduction: str = "none"
-) -> Any:
-    return _scattered(x, _along(plain(indices), axis), updates, reduction)
-
-
-@op("ScatterND")
-def _scatter_nd(x: Any, indices: Any, updates: Any, *, reduction: str = "none") -> Any:
-    return _scattered(x, tuple(np.moveaxis(plain(indices), -1, 0)), updates, reduction)
-
-
 @op("Pad")
-def _pad(x: Any, pads: Any, value: Any = None, axes: Any = None, *, mode: str = "constant") -> Any:
+def _pad(x: Any, pads: Any, value: Any = None, axes: Any = None, *, mode: str) -> Any:
     given = whole(pads)
-    along = range(x.ndim) if axes is None else [a % x.ndim for a in whole(axes)]
+    along = range(x.ndim) if axes is None else whole(axes)
     widths = [(0, 0)] * x.ndim
     for i, a in enumerate(along):
         widths[a] = (given[i], given[len(given) // 2 + i])
-    cut = tuple(
-        slice(max(-i, 0), n - max(-j, 0)) for (i, j), n in zip(widths, x.shape, strict=True)
-    )
-    x = x[cut] if any(i < 0 or j < 0 for i, j in widths) else x
-    widths = [(max(i, 0), max(j, 0)) for i, j in widths]
-    room([n + i + j for n, (i, j) in zip(x.shape, widths, strict=True)])
-    if mode == "constant":
-        fill = 0 if value is None else plain(value).item()
-        if x.dtype.kind == "f":
-            return mg.pad(x, widths, constant_values=fill)
-        return constant(np.pad(plain(x), widths, constant_values=fill))
-    modes = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
-    if mode not in modes:
-        raise ValueError(f"Pad: unknown mode {mode!r}")
-    return mg.pad(x, widths, mode=modes[mode])
+    return _padded(x, widths, mode, number(value, 0))
+
+
+def _padded(x: Any, widths: Any, mode: str = "constant", fill: Any = 0) -> Any:
+    """X with more before and after each axis, or less where a width is negative."""
+    sides = [*zip(x.shape, widths, strict=True)]
+    room([n + i + j for n, (i, j) in sides])
+    if any(min(i, j) < 0 for i, j in widths):
+        x = x[tuple([slice(max(-i, 0), n - max(-j, 0)) for n, (i, j) in sides])]
+        widths = [(max(i, 0), max(j, 0)) for i, j in widths]
+    more = {"constant_values": fill} if mode == "constant" else {}
+    return mg.pad(x, widths, mode=mode, **more)
 
 
 @op("CenterCropPad")
-def _center_crop_pad(x: Any, shape: Any, *, axes: list[int] | None = None) -> Any:
-    wanted = whole(shape)
-    along = range(x.ndim) if axes is None else [a % x.ndim for a in axes]
-    index: list[Any] = [slice(None)] * x.ndim
+def _center_crop_pad(x: Any, shape: Any, *, axes: list[int] | None) -> Any:
     widths = [(0, 0)] * x.ndim
-    for a, m in zip(along, wanted, strict=True):
-        n = x.shape[a]
-        if m < n:
-            start = (n - m) // 2
-            index[a] = slice(start, start + m)
-        else:
-            widths[a] = ((m - n) // 2, m - n - (m - n) // 2)
-    x = x[tuple(index)]
-    room([n + i + j for n, (i, j) in zip(x.shape, widths, strict=True)])
-    return mg.pad(x, widths) if x.dtype.kind == "f" else constant(np.pad(plain(x), widths))
+    for a, m in zip(range(x.ndim) if axes is None else axes, whole(shape), strict=True):
+        more = m - x.shape[a]
+        before = math.trunc(more / 2)
+        widths[a] = (before, more - before)
+    return _padded(x, widths)
 
 
 @op("Range")
 def _range(start: Any, limit: Any, delta: Any) -> Any:
-    a, b, step = (plain(v).item() for v in (start, limit, delta))
+    a, b, step = map(number, (start, limit, delta))
     if not step:
         raise ValueError("Range: the step is 0")
     count = room([max(math.ceil((b - a) / step), 0)])[0]
     return constant((a + np.arange(count) * step).astype(start.dtype))
 
 
-@op("EyeLike")
-def _eye_like(x: Any, *, dtype: int | None = None, k: int = 0) -> Any:
-    rows, columns = x.shape
-    kind: Any = x.dtype if dtype is None else dtype_of(dtype)
-    return constant(np.eye(rows, columns, k, dtype=kind))
-
-
 @op("OneHot")
-def _one_hot(indices: Any, depth: Any, values: Any, *, axis: int = -1) -> Any:
-    n = int(plain(depth).ravel()[0])
+def _one_hot(indices: Any, depth: Any, values: Any, *, axis: int) -> Any:
+    n = int(number(depth))
     i = plain(indices).astype(np.int64)
     room([*i.shape, n])
     off, on = plain(values)
@@ -546,32 +393,10 @@ def _one_hot(indices: Any, depth: Any, values: Any, *, axis: int = -1) -> Any:
     return constant(np.moveaxis(np.where(hit, on, off).astype(values.dtype), -1, axis))
 
 
-@op("Trilu")
-def _trilu(x: Any, k: Any = None, *, upper: int = 1) -> Any:
-    offset = 0 if k is None else int(plain(k).item())
-    if x.dtype.kind != "f":
-        return constant((np.triu if upper else np.tril)(plain(x), offset))
-    return (mg.triu if upper else mg.tril)(x, offset)
-
-
-@op("NonZero")
-def _non_zero(x: Any) -> Any:
-    return constant(np.array(np.nonzero(np.atleast_1d(plain(x))), np.int64))
-
-
-@op("Compress")
-def _compress(x: Any, condition: Any, *, axis: int | None = None) -> Any:
-    taken = np.flatnonzero(plain(condition))
-    if axis is None:
-        return mg.reshape(x, (x.size,))[taken]
-    return x[(*[slice(None)] * (axis % x.ndim), taken)]
-
-
 @op("Unique")
-def _unique(x: Any, *, axis: int | None = None, sorted: int = 1) -> Any:
-    a = plain(x)
+def _unique(x: Any, *, axis: int | None, sorted: int) -> Any:
     values, first, inverse, counts = np.unique(
-        a, return_index=True, return_inverse=True, return_counts=True, axis=axis
+        plain(x), return_index=True, return_inverse=True, return_counts=True, axis=axis
     )
     inverse = inverse.ravel()
     if not sorted:
@@ -583,15 +408,11 @@ def _unique(x: Any, *, axis: int | None = None, sorted: int = 1) -> Any:
 
 
 @op("ReverseSequence")
-def _reverse_sequence(x: Any, lens: Any, *, batch_axis: int = 1, time_axis: int = 0) -> Any:
-    batch, time = x.shape[batch_axis], x.shape[time_axis]
-    places = np.tile(np.arange(time), (batch, 1))
-    for i, n in enumerate(whole(lens)):
-        places[i, :n] = places[i, :n][::-1]
-    rows = np.arange(batch)[:, None]
-    turned = x if batch_axis == 0 else mg.swapaxes(x, 0, 1)
-    found = turned[rows, places]
-    return found if batch_axis == 0 else mg.swapaxes(found, 0, 1)
+def _reverse_sequence(x: Any, lens: Any, *, batch_axis: int, time_axis: int) -> Any:
+    steps, ends = np.arange(x.shape[time_axis]), plain(lens)[:, None]
+    places = np.where(steps < ends, ends - 1 - steps, steps)
+    turned = mg.swapaxes(x, 0, batch_axis)
+    return mg.swapaxes(turned[np.arange(len(places))[:, None], places], 0, batch_axis)
 
 
 @op("DepthToSpace")
@@ -615,7 +436,7 @@ def _space_to_depth(x: Any, *, blocksize: int, mode: str = "DCR") -> Any:
 
 
 def _window(*weights: float) -> Callable[..., Any]:
-    def call(size: Any, *, output_datatype: int = 1, periodic: int = 1) -> Any:
+    def call(size: Any, *, output_datatype: int, periodic: int) -> Any:
         n = room(whole(size))[0]
         angle = 2 * math.pi * np.arange(n) / max(n if periodic else n - 1, 1)
         total = sum(w * np.cos(k * angle) for k, w in enumerate(weights))
@@ -631,8 +452,8 @@ OPERATIONS.update({
 
 
 @op("TopK")
-def _top_k(x: Any, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> Any:
-    a, n = plain(x), int(plain(k).ravel()[0])
+def _top_k(x: Any, k: Any, *, axis: int, largest: int) -> Any:
+    a, n = plain(x), number(k)
     if not 0 <= n <= a.shape[axis]:
         raise ValueError(f"TopK: {n} of an axis of {a.shape[axis]}")
     if largest:  # of equal ones, the first comes first
@@ -644,15 +465,11 @@ def _top_k(x: Any, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1)
 
 
 @op("TensorScatter")
-def _tensor_scatter(
-    past: Any, update: Any, at: Any = None, *, axis: int = -2, mode: str = "linear"
-) -> Any:
+def _tensor_scatter(past: Any, update: Any, start: Any = None, *, axis: int, mode: str) -> Any:
     axis %= past.ndim
-    steps = update.shape[axis]
-    start = np.zeros(past.shape[0], np.int64) if at is None else plain(at)
-    places = start.reshape((-1,) + (1,) * (past.ndim - 1)) + np.arange(steps).reshape(
-        [-1 if i == axis else 1 for i in range(past.ndim)]
-    )
+    steps = np.arange(update.shape[axis]).reshape((-1,) + (1,) * (past.ndim - 1 - axis))
+    first = np.zeros(len(past), np.int64) if start is None else plain(start)
+    places = first.reshape((-1,) + (1,) * (past.ndim - 1)) + steps
     places = places % past.shape[axis] if mode == "circular" else places
     index = _along(np.broadcast_to(places, update.shape), axis)
     return _scattered(past, index, update, "none")
@@ -663,65 +480,51 @@ def _tensor_scatter(
 
 def _reduction(function: Callable[..., Any]) -> Callable[..., Any]:
     def call(
-        x: Any, given: Any = None, *, axes: list[int] | None = None, keepdims: int = 1,
-        noop_with_empty_axes: int = 0,
-    ) -> Any:  # fmt: skip
+        x: Any, given: Any = None, *, axes: Any = None, keepdims: int, noop_with_empty_axes: int = 0
+    ) -> Any:
         chosen = axes if given is None else whole(given)
         if not chosen:
-            if noop_with_empty_axes:
-                return function(x, (), bool(keepdims)) if function in _ALWAYS else x
-            chosen = list(range(x.ndim))
-        return like(function(x, tuple(chosen), bool(keepdims)), x)
+            chosen = () if noop_with_empty_axes else range(x.ndim)
+        return like(function(x, axis=tuple(chosen), keepdims=bool(keepdims)), x)
 
     return call
 
 
-def _sum(x: Any, axes: Any, keep: bool) -> Any:
-    if x.dtype.kind == "f":
-        return mg.sum(x, axis=axes, keepdims=keep)
-    return constant(np.sum(plain(x), axis=axes, keepdims=keep, dtype=x.dtype))
-
-
-def _extreme(smooth: Any, numpy: Any, highest: bool) -> Callable[..., Any]:
-    def call(x: Any, axes: Any, keep: bool) -> Any:
-        if x.dtype.kind == "f" and x.size:
-            return smooth(x, axis=axes, keepdims=keep)
-        if x.dtype.kind == "f":
-            start: Any = -math.inf if highest else math.inf
-        elif x.dtype.kind == "b":
-            start = not highest
-        else:
-            start = np.iinfo(x.dtype).min if highest else np.iinfo(x.dtype).max
-        return constant(numpy(plain(x), axis=axes, keepdims=keep, initial=start))
+def _extreme(function: Any, highest: bool) -> Callable[..., Any]:
+    def call(x: Any, **axes: Any) -> Any:
+        if x.size:
+            return function(x, **axes)
+        numpy = np.max if highest else np.min
+        return constant(numpy(plain(x), initial=_end(x.dtype, not highest), **axes))
 
     return call
 
 
-def _l2(x: Any, axes: Any, keep: bool) -> Any:
-    return (
-        mg.sqrt(_sum(x * x, axes, keep))
-        if x.dtype.kind == "f"
-        else constant(np.sqrt(np.sum(plain(x) * plain(x), axis=axes, keepdims=keep)), x.dtype)
-    )
+def _end(dtype: Any, highest: bool) -> Any:
+    """The largest or least number of a dtype."""
+    if dtype.kind == "f":
+        return math.inf if highest else -math.inf
+    if dtype.kind == "b":
+        return highest
+    return np.iinfo(dtype).max if highest else np.iinfo(dtype).min
 
 
-_REDUCTIONS: dict[str, Callable[..., Any]] = {
-    "ReduceSum": _sum, "ReduceL2": _l2,
-    "ReduceMean": lambda x, a, k: mg.mean(x, axis=a, keepdims=k),
-    "ReduceProd": lambda x, a, k: mg.prod(x, axis=a, keepdims=k),
-    "ReduceMax": _extreme(mg.max, np.max, True), "ReduceMin": _extreme(mg.min, np.min, False),
-    "ReduceL1": lambda x, a, k: _sum(abs(x), a, k),
-    "ReduceSumSquare": lambda x, a, k: _sum(x * x, a, k),
-    "ReduceLogSum": lambda x, a, k: mg.log(_sum(x, a, k)),
-    "ReduceLogSumExp": lambda x, a, k: mg.logsumexp(x, axis=a, keepdims=k),
-}  # fmt: skip
-#: Those that change an element also where nothing is reduced.
-_ALWAYS = {_REDUCTIONS[n] for n in ("ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceLogSum")}
-OPERATIONS.update({name: _reduction(function) for name, function in _REDUCTIONS.items()})
+OPERATIONS.update({
+    name: _reduction(function)
+    for name, function in {
+        "ReduceSum": mg.sum, "ReduceMean": mg.mean, "ReduceProd": mg.prod,
+        "ReduceMax": _extreme(mg.max, True), "ReduceMin": _extreme(mg.min, False),
+        "ReduceL1": lambda x, **axes: mg.sum(abs(x), **axes),
+        "ReduceL2": lambda x, **axes: mg.sqrt(mg.sum(x * x, **axes)),
+        "ReduceSumSquare": lambda x, **axes: mg.sum(x * x, **axes),
+        "ReduceLogSum": lambda x, **axes: mg.log(mg.sum(x, **axes)),
+        "ReduceLogSumExp": mg.logsumexp,
+    }.items()
+})  # fmt: skip
 
 
 def _arg(function: Any) -> Callable[..., Any]:
-    def call(x: Any, *, axis: int = 0, keepdims: int = 1, select_last_index: int = 0) -> Any:
+    def call(x: Any, *, axis: int, keepdims: int, select_last_index: int = 0) -> Any:
         a = plain(x)
         if select_last_index:
             found = a.shape[axis] - 1 - function(np.flip(a, axis), axis=axis)
@@ -732,51 +535,30 @@ def _arg(function: Any) -> Callable[..., Any]:
     return call
 
 
-OPERATIONS.update({"ArgMax": _arg(np.argmax), "ArgMin": _arg(np.argmin)})
+def _cumulative(function: Any, start: int) -> Callable[..., Any]:
+    def call(x: Any, axis: Any, *, exclusive: int, reverse: int) -> Any:
+        a = number(axis) % x.ndim
+        y = mg.flip(x, a) if reverse else x
+        if exclusive:
+            widths = [(int(i == a), 0) for i in range(x.ndim)]
+            y = mg.pad(y, widths, constant_values=start)[at(a, slice(0, -1))]
+        y = like(function(y, axis=a), x)
+        return mg.flip(y, a) if reverse else y
+
+    return call
 
 
-@op("CumSum")
-def _cumsum(x: Any, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Any:
-    return _cumulative(
-        x, axis, exclusive, reverse, mg.cumsum if x.dtype.kind == "f" else np.cumsum, 0
-    )
-
-
-@op("CumProd")
-def _cumprod(x: Any, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Any:
-    return _cumulative(
-        x, axis, exclusive, reverse, mg.cumprod if x.dtype.kind == "f" else np.cumprod, 1
-    )
-
-
-def _cumulative(x: Any, axis: Any, exclusive: int, reverse: int, function: Any, start: int) -> Any:
-    a = int(plain(axis).item())
-    floating = x.dtype.kind == "f"
-    y = x if floating else plain(x)
-    y = mg.flip(y, a) if reverse and floating else np.flip(y, a) if reverse else y
-    if exclusive:
-        first = [slice(None)] * x.ndim
-        first[a] = slice(0, -1)
-        shape = tuple(1 if i == a % x.ndim else n for i, n in enumerate(x.shape))
-        ones = np.full(shape, start, x.dtype)
-        y = (mg if floating else np).concatenate([ones, y[tuple(first)]], axis=a)
-    y = function(y, axis=a)
-    y = mg.flip(y, a) if reverse and floating else np.flip(y, a) if reverse else y
-    return y if floating else constant(y, x.dtype)
-
-
-@op("Einsum")
-def _einsum(*x: Any, equation: str) -> Any:
-    if x[0].dtype.kind != "f":
-        return constant(np.einsum(equation.replace(" ", ""), *map(plain, x)), x[0].dtype)
-    return mg.einsum(equation.replace(" ", ""), *x)
+OPERATIONS.update({
+    "ArgMax": _arg(np.argmax), "ArgMin": _arg(np.argmin),
+    "CumSum": _cumulative(mg.cumsum, 0), "CumProd": _cumulative(mg.cumprod, 1),
+    "Einsum": lambda *x, equation: like(mg.einsum(equation, *x), x[0]),
+})  # fmt: skip
 
 
 @op("Gemm")
 def _gemm(
-    a: Any, b: Any, c: Any = None, *, alpha: float = 1.0, beta: float = 1.0, transA: int = 0,
-    transB: int = 0,
-) -> Any:  # fmt: skip
+    a: Any, b: Any, c: Any = None, *, alpha: float, beta: float, transA: int, transB: int
+) -> Any:
     plain_layer = not transA and transB and alpha == beta == 1.0 and a.dtype.kind == "f"
     if plain_layer and c is not None and c.shape == b.shape[:1]:
         return F.linear(a, b, c)
@@ -790,294 +572,241 @@ def _gemm(
 # -- convolution and pooling -----------------------------------------------------------------------
 
 
-def _geometry(
-    size: Sequence[int], kernel: Sequence[int], strides: Any, dilations: Any, pads: Any,
-    auto_pad: str, ceil_mode: int = 0,
-) -> tuple[list[int], list[int], list[tuple[int, int]], list[int]]:  # fmt: skip
-    """Strides, dilations, pads and output lengths on each axis."""
+class Windows(NamedTuple):
+    """Where the windows of a kernel stand; one entry for each axis."""
+
+    kernel: tuple[int, ...]
+    steps: list[int]
+    gaps: list[int]
+    around: list[tuple[int, int]]
+    out: list[int]
+
+    def cuts(self) -> Iterator[tuple[Any, ...]]:
+        """For each place in the kernel, the index of what it meets in padded images (N, C, ...)."""
+        for place in np.ndindex(*self.kernel):
+            axes = zip(place, self.gaps, self.out, self.steps, strict=True)
+            yield (..., *[slice(p * d, p * d + (o - 1) * s + 1, s) for p, d, o, s in axes])
+
+    def reached(self) -> list[int]:
+        """The elements from the first to the last that a window touches."""
+        return [d * (k - 1) + 1 for k, d in zip(self.kernel, self.gaps, strict=True)]
+
+
+def _sides(pads: Any, rank: int) -> list[tuple[Any, Any]]:
+    """Those before and after each axis, from all before and then all after."""
+    return [(pads[i], pads[rank + i]) for i in range(rank)] if pads else [(0, 0)] * rank
+
+
+def _halves(total: int, lower: bool) -> tuple[int, int]:
+    small = max(total, 0) // 2
+    return (total - small, small) if lower else (small, total - small)
+
+
+def _windows(
+    size: Sequence[int], kernel: Sequence[int], *, strides: Any, dilations: Any = None, pads: Any,
+    auto_pad: str = "NOTSET", ceil_mode: int = 0,
+) -> Windows:  # fmt: skip
     rank = len(kernel)
     steps, gaps = list(strides or [1] * rank), list(dilations or [1] * rank)
     if len(steps) != rank or len(gaps) != rank or min(steps + gaps + list(kernel), default=1) < 1:
         raise ValueError(f"strides {steps} and dilations {gaps} do not fit a kernel {list(kernel)}")
-    around: list[tuple[int, int]]
     reached = [d * (k - 1) + 1 for k, d in zip(kernel, gaps, strict=True)]
     if auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        around = []
-        for n, r, s in zip(size, reached, steps, strict=True):
-            total = max((-(-n // s) - 1) * s + r - n, 0)
-            small, large = total // 2, total - total // 2
-            around.append((small, large) if auto_pad == "SAME_UPPER" else (large, small))
-    elif auto_pad == "VALID" or pads is None:
-        around = [(0, 0)] * rank
+        around = [
+            _halves(max((-(-n // s) - 1) * s + r - n, 0), auto_pad == "SAME_LOWER")
+            for n, r, s in zip(size, reached, steps, strict=True)
+        ]
     else:
-        around = [(pads[i], pads[rank + i]) for i in range(rank)]
+        around = _sides(None if auto_pad == "VALID" else pads, rank)
     padded = room([n + i + j for n, (i, j) in zip(size, around, strict=True)])
-    if len(size) != rank or any(r > n for r, n in zip(reached, padded, strict=True)):
+    if any(r > n for r, n in zip(reached, padded, strict=True)):
         raise ValueError(f"a kernel {list(kernel)} does not fit an input of {list(padded)}")
     out = []
-    for n, r, s, (i, j) in zip(size, reached, steps, around, strict=True):
-        room_ = n + i + j - r
-        count = (-(-room_ // s) if ceil_mode else room_ // s) + 1
-        if ceil_mode and (count - 1) * s >= n + i:
-            count -= 1
-        out.append(count)
-    return steps, gaps, around, out
+    for n, m, r, s, (i, _) in zip(size, padded, reached, steps, around, strict=True):
+        count = (-(-(m - r) // s) if ceil_mode else (m - r) // s) + 1
+        out.append(count - 1 if ceil_mode and (count - 1) * s >= n + i else count)
+    return Windows(tuple(kernel), steps, gaps, around, out)
 
 
 @op("Conv")
-def _conv(
-    x: Any, w: Any, b: Any = None, *, auto_pad: str = "NOTSET", dilations: Any = None,
-    group: int = 1, kernel_shape: Any = None, pads: Any = None, strides: Any = None,
-) -> Any:  # fmt: skip
-    kernel = w.shape[2:]
-    steps, gaps, around, _ = _geometry(x.shape[2:], kernel, strides, dilations, pads, auto_pad)
-    if len(kernel) == 1:
-        found = F.conv2d(
-            x[:, :, None], w[:, :, None], b, (1, steps[0]), ((0, 0), around[0]), (1, gaps[0]), group
-        )
-        return found[:, :, 0]
-    if len(kernel) == 2:
-        return F.conv2d(
-            x, w, b, (steps[0], steps[1]), (around[0], around[1]), (gaps[0], gaps[1]), group
-        )
-    return _conv_any(x, w, b, steps, gaps, around, group)
+def _conv(x: Any, w: Any, b: Any = None, *, group: int, **windows: Any) -> Any:
+    v = _windows(x.shape[2:], w.shape[2:], **windows)
+    if len(v.kernel) > 2:
+        return _conv_any(x, w, b, v, group)
+    settings: Any = (tuple(v.steps), tuple(v.around), tuple(v.gaps), group)
+    return (F.conv1d if len(v.kernel) == 1 else F.conv2d)(x, w, b, *settings)
 
 
-def _conv_any(x: Any, w: Any, b: Any, steps: Any, gaps: Any, around: Any, group: int) -> Any:
+def _conv_any(x: Any, w: Any, b: Any, v: Windows, group: int) -> Any:
     """Convolution over any number of axes: a product for each place in the kernel."""
-    x = mg.pad(x, [(0, 0), (0, 0), *around])
-    kernel = w.shape[2:]
-    out = [
-        (n - d * (k - 1) - 1) // s + 1
-        for n, k, d, s in zip(x.shape[2:], kernel, gaps, steps, strict=True)
-    ]
-    room([x.shape[0], w.shape[0], *out])
+    x = mg.pad(x, [(0, 0), (0, 0), *v.around])
     n, c = x.shape[:2]
-    share = w.shape[0] // group
+    room([n, len(w), *v.out])
     total: Any = None
-    for place in np.ndindex(*kernel):
-        cut = tuple(
-            slice(p * d, p * d + (o - 1) * s + 1, s)
-            for p, d, o, s in zip(place, gaps, out, steps, strict=True)
-        )
-        part = mg.reshape(x[(slice(None), slice(None), *cut)], (n, group, c // group, -1))
-        tap = mg.reshape(w[(slice(None), slice(None), *place)], (1, group, share, c // group))
+    for place, cut in zip(np.ndindex(*v.kernel), v.cuts(), strict=True):
+        part = mg.reshape(x[cut], (n, group, c // group, -1))
+        tap = mg.reshape(w[(..., *place)], (1, group, -1, c // group))
         here = mg.matmul(tap, part)
         total = here if total is None else total + here
-    found = mg.reshape(total, (n, w.shape[0], *out))
-    return found if b is None else found + mg.reshape(b, (1, -1) + (1,) * len(out))
+    found = mg.reshape(total, (n, len(w), *v.out))
+    return found if b is None else found + _per_channel(b, found)
 
 
 @op("ConvTranspose")
 def _conv_transpose(
-    x: Any, w: Any, b: Any = None, *, auto_pad: str = "NOTSET", dilations: Any = None,
-    group: int = 1, kernel_shape: Any = None, output_padding: Any = None, output_shape: Any = None,
-    pads: Any = None, strides: Any = None,
+    x: Any, w: Any, b: Any = None, *, auto_pad: str, dilations: Any, group: int,
+    output_padding: Any, output_shape: Any, pads: Any, strides: Any,
 ) -> Any:  # fmt: skip
-    kernel = w.shape[2:]
+    size, (c, share, *kernel) = x.shape[2:], w.shape
     rank = len(kernel)
-    steps, gaps = list(strides or [1] * rank), list(dilations or [1] * rank)
-    extra = list(output_padding or [0] * rank)
-    full = [
-        (n - 1) * s + d * (k - 1) + 1 + e
-        for n, s, d, k, e in zip(x.shape[2:], steps, gaps, kernel, extra, strict=True)
-    ]
-    if output_shape or auto_pad in ("SAME_UPPER", "SAME_LOWER"):
-        wanted = list(output_shape or [n * s for n, s in zip(x.shape[2:], steps, strict=True)])
-        wanted = wanted[-rank:]
-        cuts = []
-        for n, m in zip(full, wanted, strict=True):
-            total = n - m
-            small, large = total // 2, total - total // 2
-            if total < 0:  # zeros at the end
-                small, large = 0, total
-            cuts.append((large, small) if auto_pad == "SAME_LOWER" else (small, large))
-    else:
-        cuts = [(0, 0)] * rank if pads is None or auto_pad == "VALID" else [
-            (pads[i], pads[rank + i]) for i in range(rank)
-        ]  # fmt: skip
-    # Zeros between the elements, and a convolution with the kernel turned round.
-    n, c = x.shape[:2]
-    spread = x
-    room([n, w.shape[1] * group, *[m + r for m, r in zip(full, kernel, strict=True)]])
-    for axis, s in enumerate(steps, 2):
-        if s > 1:
-            wide = mg.expand_dims(spread, axis + 1)
-            widths = [(0, 0)] * wide.ndim
-            widths[axis + 1] = (0, s - 1)
-            wide = mg.pad(wide, widths)
-            shape = list(spread.shape)
-            shape[axis] *= s
-            wide = mg.reshape(wide, tuple(shape))
-            keep = [slice(None)] * spread.ndim
-            keep[axis] = slice(0, shape[axis] - s + 1)
-            spread = wide[tuple(keep)]
+    steps, gaps = strides or [1] * rank, dilations or [1] * rank
+    extra = output_padding or [0] * rank
     reached = [d * (k - 1) for k, d in zip(kernel, gaps, strict=True)]
-    around = [(r - i, r - j + e) for r, (i, j), e in zip(reached, cuts, extra, strict=True)]
-    share = w.shape[1]
+    spread = [(n - 1) * s + 1 for n, s in zip(size, steps, strict=True)]
+    full = [n + r + e for n, r, e in zip(spread, reached, extra, strict=True)]
+    if output_shape or auto_pad in ("SAME_UPPER", "SAME_LOWER"):
+        wanted = output_shape or [n * s for n, s in zip(size, steps, strict=True)]
+        lower = auto_pad == "SAME_LOWER"
+        cuts = [_halves(n - m, lower) for n, m in zip(full, wanted[-rank:], strict=True)]
+    else:
+        cuts = _sides(None if auto_pad == "VALID" else pads, rank)
+    # Zeros between the elements, and a convolution with the kernel turned round.
+    room([len(x), share * group, *[m + k for m, k in zip(full, kernel, strict=True)]])
+    between = (..., *[slice(None, None, s) for s in steps])
+    wide = scatter(x, between, (len(x), c, *spread))
     turned = mg.flip(w, tuple(range(2, 2 + rank)))
-    turned = mg.reshape(turned, (group, c // group, share, *kernel))
-    turned = mg.reshape(mg.swapaxes(turned, 1, 2), (group * share, c // group, *kernel))
-    spread = _pad(spread, np.array([0, 0, *[i for i, _ in around], 0, 0, *[j for _, j in around]]))
-    return _conv(spread, turned, b, group=group, dilations=gaps)
+    turned = mg.swapaxes(mg.reshape(turned, (group, c // group, share, *kernel)), 1, 2)
+    turned = mg.reshape(turned, (group * share, c // group, *kernel))
+    sides = zip(reached, cuts, extra, strict=True)
+    wide = _padded(wide, [(0, 0), (0, 0), *[(r - i, r - j + e) for r, (i, j), e in sides]])
+    return _conv(wide, turned, b, group=group, dilations=gaps, strides=None, pads=None)
 
 
 @op("DeformConv")
 def _deform_conv(
-    x: Any, w: Any, offset: Any, b: Any = None, mask: Any = None, *, dilations: Any = None,
-    group: int = 1, kernel_shape: Any = None, offset_group: int = 1, pads: Any = None,
-    strides: Any = None,
+    x: Any, w: Any, offset: Any, b: Any = None, mask: Any = None, *, group: int, offset_group: int,
+    **windows: Any,
 ) -> Any:  # fmt: skip
-    kernel = w.shape[2:]
-    steps, gaps, around, out = _geometry(x.shape[2:], kernel, strides, dilations, pads, "NOTSET")
-    n, c, h, width = x.shape
-    taps = math.prod(kernel)
-    room([n, c, taps, *out])
-    shift = mg.reshape(offset, (n, offset_group, taps, 2, *out))
-    rows = (np.arange(out[0]) * steps[0] - around[0][0])[:, None]
-    columns = (np.arange(out[1]) * steps[1] - around[1][0])[None]
-    i, j = (np.array(v).reshape(taps, 1, 1) for v in zip(*np.ndindex(*kernel), strict=True))
-    y = shift[:, :, :, 0] + (rows + i * gaps[0]).astype(x.dtype)
-    z = shift[:, :, :, 1] + (columns + j * gaps[1]).astype(x.dtype)
-    grouped = mg.reshape(x, (n * offset_group, c // offset_group, h, width))
-    flat = [mg.reshape(v, (n * offset_group, taps, *out)) for v in (y, z)]
-    taken = _bilinear(grouped, flat[0], flat[1])  # (n * og, c / og, taps, oh, ow)
+    v = _windows(x.shape[2:], w.shape[2:], **windows)
+    n, c = x.shape[:2]
+    images, taps = n * offset_group, math.prod(v.kernel)
+    room([n, c, taps, *v.out])
+    shift = mg.reshape(offset, (images, taps, 2, *v.out))
+    places = []
+    for axis, step in enumerate(np.ix_(*map(np.arange, v.out))):
+        tap = np.indices(v.kernel)[axis].reshape(-1, 1, 1) * v.gaps[axis]
+        start = step * v.steps[axis] - v.around[axis][0] + tap
+        places.append(shift[:, :, axis] + start.astype(x.dtype))
+    grouped = mg.reshape(x, (images, c // offset_group, *x.shape[2:]))
+    taken = _sampled(grouped, places, (0, 1), _linear)  # (n * og, c / og, taps, oh, ow)
     if mask is not None:
-        taken = taken * mg.reshape(mask, (n * offset_group, 1, taps, *out))
-    columns_ = mg.reshape(taken, (n, group, c // group * taps, math.prod(out)))
-    weight = mg.reshape(w, (1, group, w.shape[0] // group, -1))
-    found = mg.reshape(mg.matmul(weight, columns_), (n, w.shape[0], *out))
-    return found if b is None else found + mg.reshape(b, (1, -1, 1, 1))
+        taken = taken * mg.reshape(mask, (images, 1, taps, *v.out))
+    columns = mg.reshape(taken, (n, group, c // group * taps, -1))
+    weight = mg.reshape(w, (1, group, len(w) // group, -1))
+    found = mg.reshape(mg.matmul(weight, columns), (n, len(w), *v.out))
+    return found if b is None else found + _per_channel(b, found)
 
 
-def _bilinear(x: Any, y: Any, z: Any) -> Any:
-    """Images (N, C, H, W) at places y, z (N, ...), zero outside: (N, C, ...)."""
-    n, _c, h, w = x.shape
-    low_y, low_z = np.floor(plain(y)).astype(np.int64), np.floor(plain(z)).astype(np.int64)
-    rows = np.arange(n).reshape((-1,) + (1,) * (y.ndim - 1))
-    total: Any = 0.0
+def _linear(t: Any) -> Any:
+    return 1.0 - abs(t)
+
+
+def _cubic(t: Any, a: float = -0.75) -> Any:
+    t = abs(t)
+    near = ((a + 2) * t - (a + 3)) * t * t + 1.0
+    far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
+    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+
+
+def _sampled(
+    x: Any, places: list[Any], taps: Sequence[int], weigh: Callable[[Any], Any],
+    confine: Callable[[Any, int], Any] = lambda j, _: j,
+) -> Any:  # fmt: skip
+    """Images (N, C, ...) between their elements, zero outside: (N, C, ...).
+
+    ``places``: one tensor (N, ...) for each axis. ``taps``: which elements count, from the one
+    below; ``weigh``: how much, at this distance; ``confine`` brings their numbers into an axis.
+    """
+    low = [np.floor(plain(p)).astype(np.int64) for p in places]
     turned = mg.moveaxis(x, 1, -1)
-    for a in (0, 1):
-        for b in (0, 1):
-            i, j = low_y + a, low_z + b
-            inside = (i >= 0) & (i < h) & (j >= 0) & (j < w)
-            weight = (1.0 - abs(y - i.astype(x.dtype))) * (1.0 - abs(z - j.astype(x.dtype)))
-            weight = mg.where(inside, weight, 0.0)
-            taken = turned[rows, np.clip(i, 0, h - 1), np.clip(j, 0, w - 1)]
-            total = total + taken * mg.expand_dims(weight, -1)
+    rows = np.arange(len(x)).reshape((-1,) + (1,) * (places[0].ndim - 1))
+    total: Any = 0.0
+    for tap in itertools.product(taps, repeat=len(places)):
+        weight, inside, index = 1.0, True, []
+        for t, i, p, n in zip(tap, low, places, x.shape[2:], strict=True):
+            weight = weight * weigh(p - (i + t).astype(x.dtype))
+            j = confine(i + t, n)
+            inside = inside & (j >= 0) & (j < n)
+            index.append(np.clip(j, 0, n - 1))
+        weight = mg.where(inside, weight, 0.0)
+        total = total + turned[(rows, *index)] * mg.expand_dims(weight, -1)
     return mg.moveaxis(total, -1, 1)
 
 
-def _windows_of(
-    x: Any, kernel: Any, steps: Any, gaps: Any, around: Any, out: Any, fill: float
-) -> Any:
+def _covered(x: Any, v: Windows, fill: Any) -> Any:
     """What each window covers: (N, C, *out, taps); ``fill`` where that is outside."""
     widths = [(0, 0), (0, 0)]
-    for n, k, s, d, (i, j), o in zip(x.shape[2:], kernel, steps, gaps, around, out, strict=True):
-        need = (o - 1) * s + d * (k - 1) + 1 - n - i
-        widths.append((i, max(need, j, 0)))
-    room([*x.shape[:2], *out, math.prod(kernel)])
-    room([n + i + j for n, (i, j) in zip(x.shape, widths, strict=True)])
-    x = mg.pad(x, widths, constant_values=fill)
-    parts = []
-    for place in np.ndindex(*kernel):
-        cut = tuple(
-            slice(p * d, p * d + (o - 1) * s + 1, s)
-            for p, d, o, s in zip(place, gaps, out, steps, strict=True)
-        )
-        parts.append(x[(slice(None), slice(None), *cut)])
-    return mg.stack(parts, axis=-1)
+    for n, r, s, (i, j), o in zip(x.shape[2:], v.reached(), v.steps, v.around, v.out, strict=True):
+        widths.append((i, max((o - 1) * s + r - n - i, j, 0)))
+    room([*x.shape[:2], *v.out, math.prod(v.kernel)])
+    x = _padded(x, widths, fill=fill)
+    return mg.stack([x[cut] for cut in v.cuts()], axis=-1)
 
 
 @op("MaxPool")
 def _max_pool(
-    x: Any, *, kernel_shape: list[int], auto_pad: str = "NOTSET", ceil_mode: int = 0,
-    dilations: Any = None, pads: Any = None, storage_order: int = 0, strides: Any = None,
-    outputs: int = 1,
-) -> Any:  # fmt: skip
-    steps, gaps, around, out = _geometry(
-        x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode
-    )
-    simple = len(out) == 2 and not ceil_mode and x.dtype.kind == "f" and outputs == 1
-    even = all(
-        i == j and 2 * i <= d * (k - 1) + 1
-        for (i, j), k, d in zip(around, kernel_shape, gaps, strict=True)
-    )
-    if simple and even:
-        padding = (around[0][0], around[1][0])
-        down, across = kernel_shape
-        return F.max_pool2d(x, (down, across), (steps[0], steps[1]), padding, (gaps[0], gaps[1]))
-    if x.dtype.kind == "f":
-        windows = _windows_of(x, kernel_shape, steps, gaps, around, out, -math.inf)
-        found = mg.max(windows, axis=-1)
-    else:
-        low = np.iinfo(x.dtype).min
-        wide = _windows_of(x.astype(np.float64), kernel_shape, steps, gaps, around, out, low)
-        windows = wide
-        found = constant(plain(wide).max(-1), x.dtype)
+    x: Any, *, kernel_shape: list[int], storage_order: int, outputs: int, **windows: Any
+) -> Any:
+    v = _windows(x.shape[2:], kernel_shape, **windows)
+    even = all(i == j and 2 * i <= r for (i, j), r in zip(v.around, v.reached(), strict=True))
+    fits = even and len(v.out) == 2 and not windows["ceil_mode"]
+    if fits and x.dtype.kind == "f" and outputs == 1:
+        padding = [i for i, _ in v.around]
+        settings: Any = [tuple(one) for one in (v.kernel, v.steps, padding, v.gaps)]
+        return F.max_pool2d(x, *settings)
+    covered = _covered(x, v, _end(x.dtype, False))
+    found = mg.max(covered, axis=-1)
     if outputs == 1:
         return found
-    size = x.shape[2:]
-    numbers = np.arange(math.prod(x.shape)).reshape(x.shape)
-    if storage_order:
-        flat = np.arange(math.prod(size)).reshape(size[::-1]).T
-        numbers = flat + (np.arange(math.prod(x.shape[:2])) * math.prod(size)).reshape(
-            *x.shape[:2], *[1] * len(size)
-        )
-    places = _windows_of(constant(numbers, np.float64), kernel_shape, steps, gaps, around, out, -1)
-    best = plain(windows).argmax(-1)
-    index = np.take_along_axis(plain(places), best[..., None], -1)[..., 0]
+    numbers = np.arange(x.size).reshape(x.shape)
+    if storage_order:  # the first of the inner axes runs fastest
+        numbers = numbers.reshape(*x.shape[:2], *x.shape[:1:-1])
+        numbers = numbers.transpose(0, 1, *range(x.ndim - 1, 1, -1))
+    places = plain(_covered(constant(numbers), v, -1))
+    index = np.take_along_axis(places, plain(covered).argmax(-1)[..., None], -1)[..., 0]
     return found, constant(index, np.int64)
 
 
 @op("MaxUnpool")
 def _max_unpool(
-    x: Any, indices: Any, output_shape: Any = None, *, kernel_shape: list[int], pads: Any = None,
-    strides: Any = None,
+    x: Any, indices: Any, output_shape: Any = None, *, kernel_shape: list[int], pads: Any,
+    strides: Any,
 ) -> Any:  # fmt: skip
     rank = len(kernel_shape)
-    steps, around = strides or [1] * rank, pads or [0] * 2 * rank
-    natural = [
-        (n - 1) * s + k - around[i] - around[rank + i]
-        for i, (n, s, k) in enumerate(zip(x.shape[2:], steps, kernel_shape, strict=True))
-    ]
-    inner = (*x.shape[:2], *natural)
-    shape = inner if output_shape is None else tuple(whole(output_shape))
-    room(shape)
-    zeros = constant(np.zeros(shape, x.dtype))
+    axes = zip(x.shape[2:], strides or [1] * rank, kernel_shape, _sides(pads, rank), strict=True)
+    inner = (*x.shape[:2], *[(n - 1) * s + k - i - j for n, s, k, (i, j) in axes])
+    shape = room(inner if output_shape is None else whole(output_shape))
     places = np.unravel_index(plain(indices), inner)
-    return _scattered(zeros, places, x, "none")
+    return _scattered(constant(np.zeros(shape, x.dtype)), places, x, "none")
 
 
 @op("AveragePool")
 def _average_pool(
-    x: Any, *, kernel_shape: list[int], auto_pad: str = "NOTSET", ceil_mode: int = 0,
-    count_include_pad: int = 0, dilations: Any = None, pads: Any = None, strides: Any = None,
-) -> Any:  # fmt: skip
-    steps, gaps, around, out = _geometry(
-        x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode
-    )
-    ones = np.ones((1, 1, *x.shape[2:]), x.dtype)
+    x: Any, *, kernel_shape: list[int], count_include_pad: int, **windows: Any
+) -> Any:
+    v = _windows(x.shape[2:], kernel_shape, **windows)
+    ones, inside = np.ones((1, 1, *x.shape[2:]), x.dtype), v
     if count_include_pad:
-        ones = np.pad(ones, [(0, 0), (0, 0), *around], constant_values=1)
-        inside: list[tuple[int, int]] = [(0, 0)] * len(out)
-    else:
-        inside = around
-    counts = plain(_windows_of(constant(ones), kernel_shape, steps, gaps, inside, out, 0.0)).sum(-1)
-    windows = _windows_of(x, kernel_shape, steps, gaps, around, out, 0.0)
-    return like(mg.sum(windows, axis=-1) / counts, x)
+        ones = np.pad(ones, [(0, 0), (0, 0), *v.around], constant_values=1)
+        inside = v._replace(around=_sides(None, len(v.out)))
+    counts = plain(_covered(constant(ones), inside, 0.0)).sum(-1)
+    return like(mg.sum(_covered(x, v, 0.0), axis=-1) / counts, x)
 
 
 @op("LpPool")
-def _lp_pool(
-    x: Any, *, kernel_shape: list[int], auto_pad: str = "NOTSET", ceil_mode: int = 0,
-    dilations: Any = None, p: int = 2, pads: Any = None, strides: Any = None,
-) -> Any:  # fmt: skip
-    steps, gaps, around, out = _geometry(
-        x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, ceil_mode
-    )
-    windows = _windows_of(x, kernel_shape, steps, gaps, around, out, 0.0)
-    return like(mg.sum(abs(windows) ** p, axis=-1) ** (1.0 / p), x)
+def _lp_pool(x: Any, *, kernel_shape: list[int], p: int, **windows: Any) -> Any:
+    covered = _covered(x, _windows(x.shape[2:], kernel_shape, **windows), 0.0)
+    return like(mg.sum(abs(covered) ** p, axis=-1) ** (1.0 / p), x)
 
 
 def _inner(x: Any) -> tuple[int, ...]:
@@ -1087,39 +816,24 @@ def _inner(x: Any) -> tuple[int, ...]:
 OPERATIONS.update({
     "GlobalAveragePool": lambda x: mg.mean(x, axis=_inner(x), keepdims=True),
     "GlobalMaxPool": lambda x: mg.max(x, axis=_inner(x), keepdims=True),
+    "GlobalLpPool": lambda x, p: (
+        mg.sum(abs(x) ** p, axis=_inner(x), keepdims=True) ** (1.0 / p)
+    ),
 })  # fmt: skip
 
 
-@op("GlobalLpPool")
-def _global_lp_pool(x: Any, *, p: int = 2) -> Any:
-    return mg.sum(abs(x) ** p, axis=_inner(x), keepdims=True) ** (1.0 / p)
-
-
 @op("Col2Im")
-def _col2im(
-    x: Any, image_shape: Any, block_shape: Any, *, dilations: Any = None, pads: Any = None,
-    strides: Any = None,
-) -> Any:  # fmt: skip
+def _col2im(x: Any, image_shape: Any, block_shape: Any, **windows: Any) -> Any:
     image, block = whole(image_shape), whole(block_shape)
-    steps, gaps, around, out = _geometry(image, block, strides, dilations, pads, "NOTSET")
-    n, rows = x.shape[:2]
-    c = rows // math.prod(block)
+    v = _windows(image, block, **windows)
+    n, taps = len(x), math.prod(block)
+    c = x.shape[1] // taps
     if not c:
-        raise ValueError(f"Col2Im: blocks of {block} need more than {rows} rows")
-    frame = room([n, c, *[m + i + j for m, (i, j) in zip(image, around, strict=True)]])
-    numbers = np.arange(math.prod(frame)).reshape(frame)
-    places = []
-    for place in np.ndindex(*block):
-        cut = tuple(
-            slice(p * d, p * d + (o - 1) * s + 1, s)
-            for p, d, o, s in zip(place, gaps, out, steps, strict=True)
-        )
-        places.append(numbers[(slice(None), slice(None), *cut)].reshape(n, c, -1))
-    index = np.stack(places, axis=2).reshape(x.shape)
-    zeros = constant(np.zeros(math.prod(frame), x.dtype))
-    added = mg.reshape(_scattered(zeros, (index,), x, "add"), frame)
-    crop = tuple(slice(i, i + m) for m, (i, _) in zip(image, around, strict=True))
-    return added[(slice(None), slice(None), *crop)]
+        raise ValueError(f"Col2Im: blocks of {list(block)} need more than {x.shape[1]} rows")
+    frame = room([n, c, *[m + i + j for m, (i, j) in zip(image, v.around, strict=True)]])
+    parts = mg.reshape(x, (n, c, taps, *v.out))
+    total: Any = sum(scatter(parts[:, :, k], cut, frame) for k, cut in enumerate(v.cuts()))
+    return total[(..., *[slice(i, i + m) for m, (i, _) in zip(image, v.around, strict=True)])]
 
 
 # -- normalisation ---------------------------------------------------------------------------------
@@ -1136,58 +850,43 @@ def _normal(x: Any, axes: tuple[int, ...], epsilon: float) -> Any:
 
 @op("BatchNormalization")
 def _batch_norm(
-    x: Any, scale: Any, bias: Any, mean: Any, var: Any, *, epsilon: float = 1e-5,
-    momentum: float = 0.9, training_mode: int = 0,
+    x: Any, scale: Any, bias: Any, mean: Any, var: Any, *, epsilon: float, momentum: float,
+    training_mode: int = 0,
 ) -> Any:  # fmt: skip
     if not training_mode:
-        if x.dtype == scale.dtype == mean.dtype and x.ndim >= 2:
-            return F.batch_norm(x, mean, var, scale, bias, eps=epsilon)
-        spread = mg.sqrt(_per_channel(var, x) + epsilon)
-        normal = (x - _per_channel(mean, x)) / spread
-        return like(normal * _per_channel(scale, x) + _per_channel(bias, x), x)
-    axes = (0, *range(2, x.ndim))
+        return like(F.batch_norm(x, mean, var, scale, bias, eps=epsilon), x)
+    axes = (0, *_inner(x))
     a = plain(x)
-    now, spread = a.mean(axes), a.var(axes)
     found = _normal(x, axes, epsilon) * _per_channel(scale, x) + _per_channel(bias, x)
     running = [
         constant(plain(old) * momentum + new * (1 - momentum), old.dtype)
-        for old, new in ((mean, now), (var, spread))
+        for old, new in ((mean, a.mean(axes)), (var, a.var(axes)))
     ]
     return [like(found, x), *running]
 
 
 @op("InstanceNormalization")
-def _instance_norm(x: Any, scale: Any, bias: Any, *, epsilon: float = 1e-5) -> Any:
+def _instance_norm(x: Any, scale: Any, bias: Any, *, epsilon: float) -> Any:
     return like(_normal(x, _inner(x), epsilon) * _per_channel(scale, x) + _per_channel(bias, x), x)
 
 
 @op("GroupNormalization")
 def _group_norm(
-    x: Any, scale: Any, bias: Any, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1,
-    opset: int = 21,
-) -> Any:  # fmt: skip
-    if opset >= 21:
-        return like(F.group_norm(x, num_groups, scale, bias, epsilon), x)
-    # Before, scale and bias were those of groups.
-    shape = (x.shape[0], num_groups, -1)
-    y = _normal(mg.reshape(x, shape), (2,), epsilon)
-    y = y * mg.reshape(scale, (1, -1, 1)) + mg.reshape(bias, (1, -1, 1))
-    return mg.reshape(y, x.shape)
+    x: Any, scale: Any, bias: Any, *, num_groups: int, epsilon: float, opset: int
+) -> Any:
+    if opset < 21:  # scale and bias were those of groups
+        scale, bias = (mg.repeat(v, x.shape[1] // num_groups) for v in (scale, bias))
+    return like(F.group_norm(x, num_groups, scale, bias, epsilon), x)
 
 
 @op("LayerNormalization")
 def _layer_norm(
-    x: Any, scale: Any, bias: Any = None, *, axis: int = -1, epsilon: float = 1e-5,
-    stash_type: int = 1, outputs: int = 1,
-) -> Any:  # fmt: skip
-    first = axis % x.ndim
-    axes = tuple(range(first, x.ndim))
-    if (
-        outputs == 1
-        and scale.shape == x.shape[first:]
-        and (bias is None or bias.shape == scale.shape)
-    ):
-        return like(F.layer_norm(x, x.shape[first:], scale, bias, epsilon), x)
+    x: Any, scale: Any, bias: Any = None, *, axis: int, epsilon: float, outputs: int
+) -> Any:
+    shape = x.shape[axis:]
+    if outputs == 1 and scale.shape == shape and (bias is None or bias.shape == shape):
+        return like(F.layer_norm(x, shape, scale, bias, epsilon), x)
+    axes = tuple(range(axis % x.ndim, x.ndim))
     wide = x.astype(np.float32) if x.dtype == np.float16 else x
     mean = mg.mean(wide, axis=axes, keepdims=True)
     off = wide - mean
@@ -1197,9 +896,7 @@ def _layer_norm(
 
 
 @op("RMSNormalization")
-def _rms_norm(
-    x: Any, scale: Any, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1
-) -> Any:
+def _rms_norm(x: Any, scale: Any, *, axis: int, epsilon: float) -> Any:
     axes = tuple(range(axis % x.ndim, x.ndim))
     wide = x.astype(np.float32) if x.dtype == np.float16 else x
     normal = wide / mg.sqrt(mg.mean(wide * wide, axis=axes, keepdims=True) + epsilon)
@@ -1207,41 +904,35 @@ def _rms_norm(
 
 
 @op("MeanVarianceNormalization")
-def _mvn(x: Any, *, axes: Sequence[int] = (0, 2, 3)) -> Any:
+def _mvn(x: Any, *, axes: Sequence[int]) -> Any:
     off = x - mg.mean(x, axis=tuple(axes), keepdims=True)
     return off / (mg.sqrt(mg.mean(off * off, axis=tuple(axes), keepdims=True)) + 1e-9)
 
 
 @op("LpNormalization")
-def _lp_norm(x: Any, *, axis: int = -1, p: int = 2) -> Any:
-    size = (
-        mg.sum(abs(x), axis=axis, keepdims=True)
-        if p == 1
-        else mg.sqrt(mg.sum(x * x, axis=axis, keepdims=True))
-    )
+def _lp_norm(x: Any, *, axis: int, p: int) -> Any:
+    size = mg.linalg.norm(x, p, axis=axis, keepdims=True)
     zero = plain(size) == 0
     return mg.where(zero, 0.0, x / mg.where(zero, 1.0, size))
 
 
 @op("LRN")
-def _lrn(x: Any, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Any:
+def _lrn(x: Any, *, size: int, alpha: float, beta: float, bias: float) -> Any:
     n = x.shape[1]
-    band = np.zeros((n, n), x.dtype)
-    for i in range(n):
-        band[i, max(0, i - (size - 1) // 2) : i + -(-(size - 1) // 2) + 1] = 1
-    flat = mg.reshape(x * x, (x.shape[0], n, -1))
-    total = mg.reshape(mg.matmul(constant(band), flat), x.shape)
+    off = np.subtract.outer(np.arange(n), np.arange(n))
+    band = (off <= (size - 1) // 2) & (-off <= size // 2)
+    flat = mg.reshape(x * x, (len(x), n, -1))
+    total = mg.reshape(mg.matmul(band.astype(x.dtype), flat), x.shape)
     return x / (bias + alpha / size * total) ** beta
 
 
 @op("Dropout")
 def _dropout(
-    x: Any, ratio: Any = None, training_mode: Any = None, *, seed: int | None = None,
-    outputs: int = 1,
-) -> Any:  # fmt: skip
+    x: Any, ratio: Any = None, training_mode: Any = None, *, seed: int | None, outputs: int
+) -> Any:
     kept = np.ones(x.shape, bool)
-    share = 0.5 if ratio is None else float(plain(ratio).item())
-    if training_mode is not None and plain(training_mode).item() and share:
+    share = number(ratio, 0.5)
+    if number(training_mode, False) and share:
         # A seed in a file is one of NumPy's older generator.
         rng: Any = default_generator() if seed is None else np.random.RandomState(seed)
         kept = rng.uniform(size=x.shape) >= share
@@ -1252,240 +943,172 @@ def _dropout(
 # -- losses ----------------------------------------------------------------------------------------
 
 
-def _nll(x: Any, target: Any, weight: Any, ignore_index: int | None, reduction: str) -> Any:
+@op("NegativeLogLikelihoodLoss")
+def _nll(
+    x: Any, target: Any, weight: Any = None, *, ignore_index: int | None, reduction: str
+) -> Any:
     t = plain(target)
     ignored = np.zeros(t.shape, bool) if ignore_index is None else t == ignore_index
     safe = np.where(ignored, 0, t)
-    index = _along(np.expand_dims(safe, 1), 1)
-    taken = -mg.squeeze(x[index], axis=1)
+    taken = mg.squeeze(x[_along(np.expand_dims(safe, 1), 1)], axis=1)
     w = constant(np.ones(x.shape[1], x.dtype)) if weight is None else weight
-    share = mg.where(ignored, 0.0, w[safe]).astype(x.dtype)
-    losses = taken * share
+    share = like(mg.where(ignored, 0.0, w[safe]), x)
+    losses = -taken * share
     if reduction == "none":
         return losses
     total = mg.sum(losses)
     return total if reduction == "sum" else total / mg.sum(share)
 
 
-@op("NegativeLogLikelihoodLoss")
-def _nll_loss(
-    x: Any, target: Any, weight: Any = None, *, ignore_index: int | None = None,
-    reduction: str = "mean",
-) -> Any:  # fmt: skip
-    return _nll(x, target, weight, ignore_index, reduction)
-
-
 @op("SoftmaxCrossEntropyLoss")
-def _cross_entropy(
-    x: Any, target: Any, weight: Any = None, *, ignore_index: int | None = None,
-    reduction: str = "mean",
-) -> Any:  # fmt: skip
+def _cross_entropy(x: Any, target: Any, weight: Any = None, **settings: Any) -> Any:
     log_p = F.log_softmax(x, 1)
-    return _nll(log_p, target, weight, ignore_index, reduction), log_p
+    return _nll(log_p, target, weight, **settings), log_p
 
 
 # -- images ----------------------------------------------------------------------------------------
 
 
-def _cubic(t: Any, a: float) -> Any:
-    t = np.abs(t)
-    near = ((a + 2) * t - (a + 3)) * t * t + 1
-    far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-    return np.where(t <= 1, near, np.where(t < 2, far, 0.0))
+def _resize_places(m: int, n: int, scale: float, place: str, roi: tuple[float, float]) -> Any:
+    """Where each of m new elements lies among n old ones."""
+    i = np.arange(m, dtype=np.float64)
+    start, end = roi
+    if m == 1 and place in ("pytorch_half_pixel", "align_corners"):
+        return np.zeros(1)
+    if place in ("half_pixel", "pytorch_half_pixel"):
+        return (i + 0.5) / scale - 0.5
+    if place == "half_pixel_symmetric":
+        return n / 2 * (1 - m / (scale * n)) + (i + 0.5) / scale - 0.5
+    if place == "align_corners":
+        return i * ((n - 1) / (scale * n - 1))
+    if place == "asymmetric":
+        return i / scale
+    if place == "tf_crop_and_resize":
+        if m == 1:
+            return np.array([0.5 * (start + end) * (n - 1)])
+        return start * (n - 1) + i * (end - start) * (n - 1) / (m - 1)
+    raise ValueError(f"Resize: unknown coordinate_transformation_mode {place!r}")
+
+
+NEAREST: dict[str, Callable[[Any], Any]] = {
+    "round_prefer_floor": lambda v: np.ceil(v - 0.5),
+    "round_prefer_ceil": lambda v: np.floor(v + 0.5), "floor": np.floor, "ceil": np.ceil,
+}  # fmt: skip
 
 
 def _resize_matrix(
-    n: int, m: int, scale: float, mode: str, place: str, nearest: str, a: float, antialias: bool,
-    exclude: bool, roi: tuple[float, float], outside: float,
-) -> tuple[Any, Any]:  # fmt: skip
-    """The weights (m, n) of one axis, and where a new element lies outside the old ones."""
-    i = np.arange(m, dtype=np.float64)
-    if place == "half_pixel":
-        at = (i + 0.5) / scale - 0.5
-    elif place == "half_pixel_symmetric":
-        adjust = m / (scale * n)
-        at = n / 2 * (1 - adjust) + (i + 0.5) / scale - 0.5
-    elif place == "pytorch_half_pixel":
-        at = (i + 0.5) / scale - 0.5 if m > 1 else np.zeros(m)
-    elif place == "align_corners":
-        at = i * ((n - 1) / (scale * n - 1)) if m > 1 else np.zeros(m)
-    elif place == "asymmetric":
-        at = i / scale
-    elif place == "tf_crop_and_resize":
-        start, end = roi
-        at = (
-            start * (n - 1) + i * (end - start) * (n - 1) / (m - 1)
-            if m > 1
-            else np.full(m, 0.5 * (start + end) * (n - 1))
-        )
-    else:
-        raise ValueError(f"Resize: unknown coordinate_transformation_mode {place!r}")
-    gone = (at < 0) | (at > n - 1) if place == "tf_crop_and_resize" else np.zeros(m, bool)
-    if mode == "nearest":
-        ways: dict[str, Callable[[Any], Any]] = {
-            "round_prefer_floor": lambda v: np.ceil(v - 0.5),
-            "round_prefer_ceil": lambda v: np.floor(v + 0.5), "floor": np.floor, "ceil": np.ceil,
-        }  # fmt: skip
-        if nearest not in ways:
-            raise ValueError(f"Resize: unknown nearest_mode {nearest!r}")
-        taken = np.clip(ways[nearest](at), 0, n - 1).astype(int)
-        return np.eye(n)[taken], gone
+    at: Any, n: int, scale: float, linear: bool, a: float, antialias: int, exclude: int
+) -> Any:
+    """The weights (m, n) of n elements at m places between them."""
     shrink = min(scale, 1.0) if antialias else 1.0
-    radius = (1.0 if mode == "linear" else 2.0) / shrink
-    count = 2 * int(np.ceil(radius)) + 1
-    base = np.floor(at).astype(int)
-    matrix = np.zeros((m, n))
-    places = base[:, None] + np.arange(-count, count + 1)
+    count = 2 * math.ceil((1.0 if linear else 2.0) / shrink) + 1
+    places = np.floor(at).astype(int)[:, None] + np.arange(-count, count + 1)
     t = (places - at[:, None]) * shrink
-    weights = np.maximum(1 - np.abs(t), 0) if mode == "linear" else _cubic(t, a)
+    weights = np.maximum(_linear(t), 0) if linear else _cubic(t, a)
     if exclude:
         weights = np.where((places < 0) | (places >= n), 0.0, weights)
     total = weights.sum(1, keepdims=True)
     weights = weights / np.where(total == 0, 1, total)
-    rows = np.repeat(np.arange(m), places.shape[1])
-    np.add.at(matrix, (rows, np.clip(places, 0, n - 1).ravel()), weights.ravel())
-    return matrix, gone
+    matrix = np.zeros((len(at), n))
+    np.add.at(matrix, (np.arange(len(at))[:, None], np.clip(places, 0, n - 1)), weights)
+    return matrix
 
 
 @op("Resize")
 def _resize(
     x: Any, roi: Any = None, scales: Any = None, sizes: Any = None, *, antialias: int = 0,
-    axes: list[int] | None = None, coordinate_transformation_mode: str = "half_pixel",
-    cubic_coeff_a: float = -0.75, exclude_outside: int = 0, extrapolation_value: float = 0.0,
-    keep_aspect_ratio_policy: str = "stretch", mode: str = "nearest",
-    nearest_mode: str = "round_prefer_floor",
+    axes: list[int] | None = None, coordinate_transformation_mode: str, cubic_coeff_a: float,
+    exclude_outside: int, extrapolation_value: float, keep_aspect_ratio_policy: str = "stretch",
+    mode: str, nearest_mode: str,
 ) -> Any:  # fmt: skip
-    if mode not in ("nearest", "linear", "cubic"):
-        raise ValueError(f"Resize: unknown mode {mode!r}")
-    along = list(range(x.ndim)) if axes is None else [a % x.ndim for a in axes]
+    if mode not in ("nearest", "linear", "cubic") or nearest_mode not in NEAREST:
+        raise ValueError(f"Resize: unknown mode {mode!r} or nearest_mode {nearest_mode!r}")
+    along = [a % x.ndim for a in (range(x.ndim) if axes is None else axes)]
     old = [x.shape[a] for a in along]
     if scales is not None and scales.size:
         factors = [float(v) for v in plain(scales)]
         new = [math.floor(n * f) for n, f in zip(old, factors, strict=True)]
     else:
-        new = whole(sizes)
+        new = list(whole(sizes))
         factors = [m / n if n else 1.0 for n, m in zip(old, new, strict=True)]
         if keep_aspect_ratio_policy != "stretch":
-            choose = min if keep_aspect_ratio_policy == "not_larger" else max
-            factor = choose(factors)
+            factor = (min if keep_aspect_ratio_policy == "not_larger" else max)(factors)
             factors = [factor] * len(old)
             new = [math.floor(n * factor + 0.5) for n in old]
     shape = list(x.shape)
     for a, m in zip(along, new, strict=True):
         shape[a] = m
     room(shape)
-    corners = None if roi is None or not roi.size else [float(v) for v in plain(roi)]
+    cropped = coordinate_transformation_mode == "tf_crop_and_resize"
+    corners: list[tuple[Any, Any]] = [(0.0, 1.0)] * len(old)
+    if roi is not None and roi.size:
+        corners = _sides(plain(roi).tolist(), len(old))
     found, outside = x, np.zeros((1,) * x.ndim, bool)
-    for k, (a, n, m, f) in enumerate(zip(along, old, new, factors, strict=True)):
-        part = (0.0, 1.0) if corners is None else (corners[k], corners[len(old) + k])
-        if n == m and f == 1.0 and coordinate_transformation_mode != "tf_crop_and_resize":
+    for a, n, m, f, part in zip(along, old, new, factors, corners, strict=True):
+        if n == m and f == 1.0 and not cropped:
             continue
         room([m, n])
-        matrix, gone = _resize_matrix(
-            n, m, f, mode, coordinate_transformation_mode, nearest_mode, cubic_coeff_a,
-            bool(antialias), bool(exclude_outside), part, extrapolation_value,
-        )  # fmt: skip
-        outside = outside | gone.reshape([-1 if i == a else 1 for i in range(x.ndim)])
+        places = _resize_places(m, n, f, coordinate_transformation_mode, part)
+        if cropped:
+            gone = (places < 0) | (places > n - 1)
+            outside = outside | gone.reshape([-1 if i == a else 1 for i in range(x.ndim)])
         if mode == "nearest":
-            found = found[(*[slice(None)] * a, matrix.argmax(1))]
-        else:
-            turned = mg.moveaxis(found, a, -1)
-            kind = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
-            found = mg.moveaxis(mg.matmul(turned, constant(matrix.T.astype(kind))), -1, a)
+            found = found[at(a, np.clip(NEAREST[nearest_mode](places), 0, n - 1).astype(int))]
+            continue
+        matrix = _resize_matrix(
+            places, n, f, mode == "linear", cubic_coeff_a, antialias, exclude_outside
+        )
+        kind = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+        turned = mg.moveaxis(found, a, -1)
+        found = mg.moveaxis(mg.matmul(turned, matrix.T.astype(kind)), -1, a)
     if outside.any():
         found = mg.where(outside, extrapolation_value, found)
     return like(found, x)
 
 
 @op("AffineGrid")
-def _affine_grid(theta: Any, size: Any, *, align_corners: int = 0) -> Any:
+def _affine_grid(theta: Any, size: Any, *, align_corners: int) -> Any:
     n, _, *inner = whole(size)
     room([n, *inner, len(inner)])
     lines = []
     for m in inner:
-        line = (
-            np.linspace(-1, 1, m)
-            if align_corners and m > 1
-            else np.zeros(m)
-            if align_corners
-            else ((np.arange(m) * 2 + 1) / m - 1)
-        )
-        lines.append(line)
+        if align_corners:
+            lines.append(np.linspace(-1, 1, m) if m > 1 else np.zeros(m))
+        else:
+            lines.append((np.arange(m) * 2 + 1) / m - 1)
     grid = np.stack([*np.meshgrid(*lines, indexing="ij")[::-1], np.ones(inner)], -1)
-    flat = constant(grid.reshape(-1, len(inner) + 1).astype(theta.dtype))
-    found = mg.matmul(flat, mg.swapaxes(theta, 1, 2))
-    return mg.reshape(found, (n, *inner, len(inner)))
+    flat = grid.reshape(-1, len(inner) + 1).astype(theta.dtype)
+    return mg.reshape(mg.matmul(flat, mg.swapaxes(theta, 1, 2)), (n, *inner, len(inner)))
 
 
 @op("GridSample")
-def _grid_sample(
-    x: Any, grid: Any, *, align_corners: int = 0, mode: str = "linear",
-    padding_mode: str = "zeros",
-) -> Any:  # fmt: skip
+def _grid_sample(x: Any, grid: Any, *, align_corners: int, mode: str, padding_mode: str) -> Any:
+    def confine(p: Any, n: int) -> Any:
+        return _confined(p, n, padding_mode, bool(align_corners))
+
+    def whole_places(j: Any, n: int) -> Any:
+        return np.rint(confine(j.astype(np.float64), n)).astype(int)
+
     mode = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
-    if mode not in ("linear", "nearest", "cubic") or padding_mode not in (
-        "zeros",
-        "border",
-        "reflection",
-    ):
+    paddings = ("zeros", "border", "reflection")
+    if mode not in ("linear", "nearest", "cubic") or padding_mode not in paddings:
         raise ValueError(f"GridSample: unknown mode {mode!r} or padding {padding_mode!r}")
-    size = x.shape[2:]
-    rank = len(size)
     places = []
-    for k, n in enumerate(size):
-        g = grid[..., rank - 1 - k]
-        at = (g + 1.0) * ((n - 1) / 2.0) if align_corners else ((g + 1.0) * float(n) - 1.0) * 0.5
-        places.append(at)
-    if mode != "cubic":
-        places = [
-            _confined(p, n, padding_mode, bool(align_corners))
-            for p, n in zip(places, size, strict=True)
-        ]
-    taps = {"nearest": [0], "linear": [0, 1], "cubic": [-1, 0, 1, 2]}[mode]
-    low = [
-        (np.rint(plain(p)) if mode == "nearest" else np.floor(plain(p))).astype(np.int64)
-        for p in places
-    ]
-    turned = mg.moveaxis(x, 1, -1)
-    rows = np.arange(x.shape[0]).reshape((-1,) + (1,) * (grid.ndim - 2))
-    total: Any = 0.0
-    for tap in np.ndindex(*[len(taps)] * rank):
-        weight: Any = 1.0
-        index = []
-        inside = np.ones(low[0].shape, bool)
-        for t, i, p, n in zip(tap, low, places, size, strict=True):
-            j = i + taps[t]
-            if mode == "linear":
-                weight = weight * (1.0 - abs(p - j.astype(x.dtype)))
-            elif mode == "cubic":
-                weight = weight * _smooth_cubic(p - j.astype(x.dtype))
-                if padding_mode != "zeros":
-                    j = np.rint(
-                        plain(
-                            _confined(constant(j, np.float64), n, padding_mode, bool(align_corners))
-                        )
-                    ).astype(int)
-            inside &= (j >= 0) & (j < n)
-            index.append(np.clip(j, 0, n - 1))
-        taken = turned[(rows, *index)]
-        kept = (
-            mg.where(inside, weight, 0.0) if mode != "nearest" else constant(inside.astype(x.dtype))
-        )
-        total = total + taken * mg.expand_dims(kept, -1)
-    return like(mg.moveaxis(total, -1, 1), x)
-
-
-def _smooth_cubic(t: Any, a: float = -0.75) -> Any:
-    t = abs(t)
-    near = ((a + 2) * t - (a + 3)) * t * t + 1.0
-    far = ((a * t - 5 * a) * t + 8 * a) * t - 4 * a
-    return mg.where(t <= 1, near, mg.where(t < 2, far, 0.0))
+    for k, n in enumerate(x.shape[2:], 1):
+        g = grid[..., -k] + 1.0
+        places.append(g * ((n - 1) / 2.0) if align_corners else (g * float(n) - 1.0) * 0.5)
+    if mode == "cubic":
+        return like(_sampled(x, places, (-1, 0, 1, 2), _cubic, whole_places), x)
+    places = [confine(p, n) for p, n in zip(places, x.shape[2:], strict=True)]
+    if mode == "nearest":
+        return like(_sampled(x, [np.rint(plain(p)) for p in places], (0,), _linear), x)
+    return like(_sampled(x, places, (0, 1), _linear), x)
 
 
 def _confined(p: Any, n: int, how: str, align: bool) -> Any:
     """Places on an axis of n elements, brought into it."""
-    if how == "border":
-        return mg.clip(p, 0.0, float(n - 1))
+    if how == "zeros":
+        return p
     if how == "reflection":
         low, high = (0.0, n - 1.0) if align else (-0.5, n - 0.5)
         span = high - low
@@ -1494,292 +1117,209 @@ def _confined(p: Any, n: int, how: str, align: bool) -> Any:
         off = abs(p - low)
         turns = np.floor(plain(off) / span)
         rest = off - turns * span
-        p = mg.where(turns % 2 == 0, rest + low, high - rest)
-        return mg.clip(p, 0.0, float(n - 1)) if not align else p
-    return p
+        p = np.where(turns % 2 == 0, rest + low, high - rest)
+    return np.clip(p, 0.0, n - 1.0)
 
 
 @op("RoiAlign")
 def _roi_align(
     x: Any, rois: Any, batch: Any, *, coordinate_transformation_mode: str = "half_pixel",
-    mode: str = "avg", output_height: int = 1, output_width: int = 1, sampling_ratio: int = 0,
-    spatial_scale: float = 1.0,
+    mode: str, output_height: int, output_width: int, sampling_ratio: int, spatial_scale: float,
 ) -> Any:  # fmt: skip
-    _n, c, h, w = x.shape
+    _n, c, *size = x.shape
     shift = 0.5 if coordinate_transformation_mode == "half_pixel" else 0.0
-    found = []
+    gather, pool = (mg.sum, mg.mean) if mode == "avg" else (mg.max, mg.max)
+    out = (output_height, output_width)
+    found = [constant(np.zeros((0, c, *out), x.dtype))]
     for box, b in zip(plain(rois).astype(np.float64), whole(batch), strict=True):
-        x1, y1, x2, y2 = box * spatial_scale - shift
-        width, height = x2 - x1, y2 - y1
-        if not shift:
-            width, height = max(width, 1.0), max(height, 1.0)
-        sizes = (height / output_height, width / output_width)
-        counts = [sampling_ratio or max(math.ceil(s), 1) for s in sizes]
-        room([output_height, output_width, *counts, c])
-        ys = y1 + sizes[0] * (np.arange(output_height * counts[0]) + 0.5) / counts[0]
-        xs = x1 + sizes[1] * (np.arange(output_width * counts[1]) + 0.5) / counts[1]
-        rows, row_low, row_high = _line(ys, h)
-        columns, column_low, column_high = _line(xs, w)
-        del row_low, row_high, column_low, column_high
+        corners = box * spatial_scale - shift
+        starts, spans = corners[1::-1], (corners[2:] - corners[:2])[::-1]
+        steps = (spans if shift else np.maximum(spans, 1.0)) / out
+        counts = [sampling_ratio or max(math.ceil(s), 1) for s in steps]
+        room([*out, *counts, c])
+        down, across = (
+            _corners(start + step * (np.arange(o * k) + 0.5) / k, n)
+            for start, step, o, k, n in zip(starts, steps, out, counts, size, strict=True)
+        )
+        # The weighed corners of each sample: their sum, or the largest of them.
         image = x[b]
-        kind = x.dtype
-        if mode == "avg":
-            sampled = mg.matmul(
-                mg.matmul(constant(rows.astype(kind)), image), constant(columns.T.astype(kind))
-            )
-            grid = mg.reshape(sampled, (c, output_height, counts[0], output_width, counts[1]))
-            found.append(mg.mean(grid, axis=(2, 4)))
-        else:  # the largest of the weighed corners of each sample
-            parts = []
-            for i, u in _corners(ys, h):
-                for j, v in _corners(xs, w):
-                    parts.append(image[:, i[:, None], j] * (u[:, None] * v).astype(kind))
-            best = mg.max(mg.stack(parts), axis=0)
-            grid = mg.reshape(best, (c, output_height, counts[0], output_width, counts[1]))
-            found.append(mg.max(grid, axis=(2, 4)))
-    return (
-        mg.stack(found)
-        if found
-        else constant(np.zeros((0, c, output_height, output_width), x.dtype))
-    )
+        parts = [
+            image[:, i[:, None], j] * (u[:, None] * v).astype(x.dtype)
+            for i, u in down
+            for j, v in across
+        ]
+        samples = gather(mg.stack(parts), axis=0)
+        grid = mg.reshape(samples, (1, c, out[0], counts[0], out[1], counts[1]))
+        found.append(pool(grid, axis=(3, 5)))
+    return mg.concatenate(found)
 
 
-def _corners(at: Any, n: int) -> list[tuple[Any, Any]]:
-    gone = (at < -1) | (at > n)
-    at = np.maximum(at, 0)
-    low = np.minimum(at.astype(int), n - 1)
+def _corners(places: Any, n: int) -> list[tuple[Any, Any]]:
+    """The elements below and above each place, and how much they count."""
+    gone = (places < -1) | (places > n)
+    places = np.maximum(places, 0)
+    low = np.minimum(places.astype(int), n - 1)
     high = np.minimum(low + 1, n - 1)
-    at = np.where(low >= n - 1, low, at)
-    far = at - low
+    far = np.where(low >= n - 1, 0.0, places - low)
     return [(low, np.where(gone, 0.0, 1 - far)), (high, np.where(gone, 0.0, far))]
-
-
-def _line(at: Any, n: int) -> tuple[Any, Any, Any]:
-    """The weights (places, n) of linear interpolation, none far outside."""
-    matrix = np.zeros((len(at), n))
-    for index, weight in _corners(at, n):
-        np.add.at(matrix, (np.arange(len(at)), index), weight)
-    return matrix, None, None
 
 
 @op("NonMaxSuppression")
 def _non_max_suppression(
     boxes: Any, scores: Any, most: Any = None, iou: Any = None, least: Any = None, *,
-    center_point_box: int = 0,
+    center_point_box: int,
 ) -> Any:  # fmt: skip
-    limit = 0 if most is None else int(plain(most).ravel()[0])
-    overlap = 0.0 if iou is None else float(plain(iou).ravel()[0])
-    lowest = -math.inf if least is None else float(plain(least).ravel()[0])
+    limit, overlap, lowest = number(most, 0), number(iou, 0.0), number(least, -math.inf)
     b, s = plain(boxes).astype(np.float64), plain(scores)
     if center_point_box:
-        x, y, w, h = np.moveaxis(b, -1, 0)
-        b = np.stack([y - h / 2, x - w / 2, y + h / 2, x + w / 2], -1)
-    top, bottom = np.minimum(b[..., 0], b[..., 2]), np.maximum(b[..., 0], b[..., 2])
-    left, right = np.minimum(b[..., 1], b[..., 3]), np.maximum(b[..., 1], b[..., 3])
-    area = (bottom - top) * (right - left)
+        b = np.concatenate([b[..., :2] - b[..., 2:] / 2, b[..., :2] + b[..., 2:] / 2], -1)
+    low, high = np.minimum(b[..., :2], b[..., 2:]), np.maximum(b[..., :2], b[..., 2:])
+    area = (high - low).prod(-1)
     found = []
-    for n in range(s.shape[0]):
-        for c in range(s.shape[1]):
-            order = [i for i in np.argsort(-s[n, c], kind="stable") if s[n, c, i] > lowest]
-            kept: list[int] = []
-            for i in order:
-                if len(kept) >= limit:
-                    break
-                high = np.minimum(bottom[n, kept], bottom[n, i]) - np.maximum(
-                    top[n, kept], top[n, i]
-                )
-                wide = np.minimum(right[n, kept], right[n, i]) - np.maximum(
-                    left[n, kept], left[n, i]
-                )
-                shared = np.maximum(high, 0) * np.maximum(wide, 0)
-                union = area[n, kept] + area[n, i] - shared
-                if not np.any(shared > overlap * union):
-                    kept.append(int(i))
-            found += [(n, c, i) for i in kept]
+    for n, c in np.ndindex(s.shape[:2]):
+        order = [i for i in np.argsort(-s[n, c], kind="stable") if s[n, c, i] > lowest]
+        kept: list[int] = []
+        for i in order:
+            if len(kept) >= limit:
+                break
+            sides = np.minimum(high[n, kept], high[n, i]) - np.maximum(low[n, kept], low[n, i])
+            shared = np.maximum(sides, 0).prod(-1)
+            if not np.any(shared > overlap * (area[n, kept] + area[n, i] - shared)):
+                kept.append(int(i))
+        found += [(n, c, i) for i in kept]
     return constant(np.array(found, np.int64).reshape(-1, 3))
 
 
 # -- sequences -------------------------------------------------------------------------------------
 
+#: Activations by name in lower case: the function, and alpha and beta where a file gives none.
+ACTIVATIONS: dict[str, tuple[Callable[..., Any], dict[str, float]]] = {
+    "relu": (F.relu, {}), "tanh": (mg.tanh, {}), "sigmoid": (F.sigmoid, {}),
+    "softplus": (F.softplus, {}), "softsign": (F.softsign, {}),
+    "leakyrelu": (OPERATIONS["LeakyRelu"], {"alpha": 0.01}), "elu": (F.elu, {"alpha": 1.0}),
+    "thresholdedrelu": (OPERATIONS["ThresholdedRelu"], {"alpha": 1.0}),
+    "hardsigmoid": (_hard_sigmoid, {"alpha": 0.2, "beta": 0.5}),
+    "affine": (lambda x, alpha, beta: x * alpha + beta, {"alpha": 1.0, "beta": 0.0}),
+    "scaledtanh": (lambda x, alpha, beta: alpha * mg.tanh(x * beta), {"alpha": 1.0, "beta": 1.0}),
+}  # fmt: skip
 
-def _activation(name: str, alpha: float | None, beta: float | None) -> Callable[[Any], Any]:
-    def given(default: float, value: float | None) -> float:
-        return default if value is None else value
 
-    ways: dict[str, Callable[[Any], Any]] = {
-        "relu": F.relu, "tanh": mg.tanh, "sigmoid": F.sigmoid, "softplus": F.softplus,
-        "softsign": lambda x: x / (1.0 + abs(x)),
-        "leakyrelu": lambda x: F.leaky_relu(x, given(0.01, alpha)),
-        "elu": lambda x: F.elu(x, given(1.0, alpha)),
-        "thresholdedrelu": lambda x: mg.where(x > given(1.0, alpha), x, 0.0),
-        "hardsigmoid": lambda x: _hard_sigmoid(x, given(0.2, alpha), given(0.5, beta)),
-        "affine": lambda x: x * given(1.0, alpha) + given(0.0, beta),
-        "scaledtanh": lambda x: given(1.0, alpha) * mg.tanh(x * given(1.0, beta)),
-    }  # fmt: skip
-    if name.lower() not in ways:
+def _activation(name: str, **given: float | None) -> Callable[[Any], Any]:
+    if name.lower() not in ACTIVATIONS:
         raise ValueError(f"unknown activation {name!r}")
-    return ways[name.lower()]
+    function, settings = ACTIVATIONS[name.lower()]
+    told = {k: v for k, v in given.items() if k in settings and v is not None}
+    return functools.partial(function, **{**settings, **told})
+
+
+def _rnn_cell(x: Any, state: Any, r: Any, bias: Any, act: Any, clip: Any) -> list[Any]:
+    return [act[0](clip(x + mg.matmul(state[0], r.T) + bias))]
+
+
+def _gru_cell(
+    x: Any, state: Any, r: Any, bias: Any, act: Any, clip: Any, *, linear_before_reset: int
+) -> list[Any]:
+    h = state[0]
+    xz, xr, xn = mg.split(x, 3, axis=-1)
+    hz, hr, hn = mg.split(mg.matmul(h, r.T) + bias, 3, axis=-1)
+    z, reset = act[0](clip(xz + hz)), act[0](clip(xr + hr))
+    if linear_before_reset:
+        hn = reset * hn
+    else:
+        size = h.shape[-1]
+        hn = mg.matmul(reset * h, r.T[:, 2 * size :]) + bias[2 * size :]
+    return [(1.0 - z) * act[1](clip(xn + hn)) + z * h]
+
+
+def _lstm_cell(
+    x: Any, state: Any, r: Any, bias: Any, act: Any, clip: Any, peephole: Any = None, *,
+    input_forget: int,
+) -> list[Any]:  # fmt: skip
+    h, c = state
+    i, o, f, g = mg.split(x + mg.matmul(h, r.T) + bias, 4, axis=-1)
+    parts = None if peephole is None else mg.split(peephole, 3)
+    if parts:
+        i, f = i + parts[0] * c, f + parts[2] * c
+    i = act[0](clip(i))
+    f = 1.0 - i if input_forget else act[0](clip(f))
+    new = f * c + i * act[1](clip(g))
+    o = o + parts[1] * new if parts else o
+    return [act[0](clip(o)) * act[2](new), new]
 
 
 def _recurrent(
-    kind: str, x: Any, w: Any, r: Any, b: Any, lens: Any, states: list[Any], peephole: Any,
-    settings: dict[str, Any],
-) -> list[Any]:  # fmt: skip
-    gates = {"RNN": 1, "GRU": 3, "LSTM": 4}[kind]
-    default = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
-    direction, layout = settings["direction"], settings["layout"]
-    if direction not in ("forward", "reverse", "bidirectional"):
-        raise ValueError(f"{kind}: unknown direction {direction!r}")
-    ends = 2 if direction == "bidirectional" else 1
-    size = r.shape[-1]
-    if r.shape != (ends, gates * size, size) or w.shape[:2] != (ends, gates * size):
-        raise ValueError(f"{kind}: weights of shape {w.shape} and {r.shape} do not fit {direction}")
-    names = settings["activations"] or default[kind] * ends
-    alphas, betas = (
-        list(settings["activation_alpha"] or []),
-        list(settings["activation_beta"] or []),
-    )
-    given = [
-        _activation(n, alphas[i] if i < len(alphas) else None, betas[i] if i < len(betas) else None)
-        for i, n in enumerate(names)
-    ]
-    each = len(default[kind])
-    if len(given) != each * ends:
-        raise ValueError(f"{kind}: expected {each * ends} activations, got {len(given)}")
-    if layout:
-        x = mg.swapaxes(x, 0, 1)
-        states = [None if s is None else mg.swapaxes(s, 0, 1) for s in states]
-    steps, batch = x.shape[:2]
-    lengths = None if lens is None else plain(lens)
-    clip = settings["clip"]
-    outputs, lasts = [], []
-    for d in range(ends):
-        reverse = direction == "reverse" or d == 1
-        act = given[each * d : each * (d + 1)]
+    cell: Callable[..., list[Any]], gates: int, states: int, *default: str
+) -> Callable[..., Any]:
+    def call(
+        x: Any, w: Any, r: Any, b: Any = None, lens: Any = None, *given: Any, direction: str,
+        activations: Any, activation_alpha: Any, activation_beta: Any, clip: float | None,
+        layout: int = 0, **settings: Any,
+    ) -> list[Any]:  # fmt: skip
+        def limited(v: Any) -> Any:
+            return v if clip is None else mg.clip(v, -clip, clip)
+
+        if direction not in ("forward", "reverse", "bidirectional"):
+            raise ValueError(f"unknown direction {direction!r}")
+        ends = 2 if direction == "bidirectional" else 1
+        rows, size = gates * r.shape[-1], r.shape[-1]
+        if r.shape != (ends, rows, size) or w.shape[:2] != (ends, rows):
+            raise ValueError(f"weights of shape {w.shape} and {r.shape} do not fit {direction}")
+        count = len(default) * ends
+        names = (activations or default * ends)[:count]  # ONNX's default for RNN has two
+        if len(names) != count:
+            raise ValueError(f"expected {count} activations, got {len(names)}")
+        settled = itertools.zip_longest(names, activation_alpha or (), activation_beta or ())
+        acts = [_activation(n, alpha=alpha, beta=beta) for n, alpha, beta in settled]
+        if layout:
+            x = mg.swapaxes(x, 0, 1)
+        steps, batch = x.shape[:2]
+        first = [*given[:states], *[None] * states][:states]
         zeros = constant(np.zeros((batch, size), x.dtype))
-        now = [zeros if s is None else s[d] for s in states]
-        bias = None if b is None else (b[d][: gates * size], b[d][gates * size :])
-        hidden: list[Any] = [zeros] * steps
-        into = mg.matmul(x, w[d].T)
-        into = into if bias is None else into + bias[0]
-        for t in range(steps - 1, -1, -1) if reverse else range(steps):
-            new = _step(
-                kind, into[t], now, r[d], None if bias is None else bias[1],
-                None if peephole is None else peephole[d], act, clip, settings,
-            )  # fmt: skip
-            if lengths is None:
-                hidden[t], now = new[0], new
-            else:
-                alive = (t < lengths)[:, None]
-                hidden[t] = mg.where(alive, new[0], 0.0)
-                now = [mg.where(alive, a, o) for a, o in zip(new, now, strict=True)]
-        outputs.append(mg.stack(hidden))
-        lasts.append(now)
-    y = mg.stack(outputs, axis=1)
-    last = [mg.stack([one[i] for one in lasts]) for i in range(len(states))]
-    if layout:
-        y = mg.transpose(y, (2, 0, 1, 3))
-        last = [mg.swapaxes(s, 0, 1) for s in last]
-    return [y, *last]
+        outputs, lasts = [], []
+        for d in range(ends):
+            act = acts[d * len(default) :][: len(default)]
+            now = [zeros if s is None else (s[:, d] if layout else s[d]) for s in first]
+            peephole = [p[d] for p in given[states:] if p is not None]
+            bias = np.zeros(2 * rows, x.dtype) if b is None else b[d]
+            into = mg.matmul(x, w[d].T) + bias[:rows]
+            hidden: list[Any] = [zeros] * steps
+            backwards = direction == "reverse" or d == 1
+            for t in reversed(range(steps)) if backwards else range(steps):
+                new = cell(into[t], now, r[d], bias[rows:], act, limited, *peephole, **settings)
+                hidden[t] = new[0]
+                if lens is not None:
+                    alive = (t < plain(lens))[:, None]
+                    hidden[t] = mg.where(alive, new[0], 0.0)
+                    new = [mg.where(alive, a, o) for a, o in zip(new, now, strict=True)]
+                now = new
+            outputs.append(mg.stack(hidden))
+            lasts.append(now)
+        y = mg.stack(outputs, axis=1)
+        last = [mg.stack(one, axis=layout) for one in zip(*lasts, strict=True)]
+        return [mg.transpose(y, (2, 0, 1, 3)) if layout else y, *last]
+
+    return call
 
 
-def _step(
-    kind: str, x: Any, now: list[Any], r: Any, bias: Any, peephole: Any, act: Any,
-    clip: float | None, settings: dict[str, Any],
-) -> list[Any]:  # fmt: skip
-    def limited(v: Any) -> Any:
-        return v if clip is None else mg.clip(v, -clip, clip)
-
-    h = now[0]
-    size = h.shape[-1]
-
-    def part(v: Any, i: int) -> Any:
-        return v[..., i * size : (i + 1) * size]
-
-    if kind == "GRU":
-        after = bool(settings["linear_before_reset"])
-        whole_ = mg.matmul(h, r.T[:, : 3 * size if after else 2 * size])
-        if bias is not None:
-            whole_ = whole_ + (bias if after else bias[: 2 * size])
-        z = act[0](limited(part(x, 0) + part(whole_, 0)))
-        reset = act[0](limited(part(x, 1) + part(whole_, 1)))
-        if after:
-            mixed = reset * part(whole_, 2)
-        else:
-            mixed = mg.matmul(reset * h, r.T[:, 2 * size :])
-            mixed = mixed if bias is None else mixed + bias[2 * size :]
-        n = act[1](limited(part(x, 2) + mixed))
-        return [(1.0 - z) * n + z * h]
-    total = x + mg.matmul(h, r.T)
-    total = total if bias is None else total + bias
-    if kind == "RNN":
-        return [act[0](limited(total))]
-    c = now[1]
-    i, o, f, g = (part(total, k) for k in range(4))
-    if peephole is not None:
-        i, f = i + part(peephole, 0) * c, f + part(peephole, 2) * c
-    i = act[0](limited(i))
-    f = 1.0 - i if settings["input_forget"] else act[0](limited(f))
-    new = f * c + i * act[1](limited(g))
-    if peephole is not None:
-        o = o + part(peephole, 1) * new
-    return [act[0](limited(o)) * act[2](new), new]
+OPERATIONS.update({
+    "RNN": _recurrent(_rnn_cell, 1, 1, "Tanh"),
+    "GRU": _recurrent(_gru_cell, 3, 1, "Sigmoid", "Tanh"),
+    "LSTM": _recurrent(_lstm_cell, 4, 2, "Sigmoid", "Tanh", "Tanh"),
+})  # fmt: skip
 
 
-def _settings(**given: Any) -> dict[str, Any]:
-    return given
-
-
-@op("RNN")
-def _rnn(
-    x: Any, w: Any, r: Any, b: Any = None, lens: Any = None, h: Any = None, *,
-    activation_alpha: Any = None, activation_beta: Any = None, activations: Any = None,
-    clip: float | None = None, direction: str = "forward", hidden_size: int | None = None,
-    layout: int = 0,
-) -> Any:  # fmt: skip
-    s = _settings(
-        activations=activations, activation_alpha=activation_alpha, activation_beta=activation_beta,
-        clip=clip, direction=direction, layout=layout,
-    )  # fmt: skip
-    return _recurrent("RNN", x, w, r, b, lens, [h], None, s)
-
-
-@op("GRU")
-def _gru(
-    x: Any, w: Any, r: Any, b: Any = None, lens: Any = None, h: Any = None, *,
-    activation_alpha: Any = None, activation_beta: Any = None, activations: Any = None,
-    clip: float | None = None, direction: str = "forward", hidden_size: int | None = None,
-    layout: int = 0, linear_before_reset: int = 0,
-) -> Any:  # fmt: skip
-    s = _settings(
-        activations=activations, activation_alpha=activation_alpha, activation_beta=activation_beta,
-        clip=clip, direction=direction, layout=layout, linear_before_reset=linear_before_reset,
-    )  # fmt: skip
-    return _recurrent("GRU", x, w, r, b, lens, [h], None, s)
-
-
-@op("LSTM")
-def _lstm(
-    x: Any, w: Any, r: Any, b: Any = None, lens: Any = None, h: Any = None, c: Any = None,
-    p: Any = None, *, activation_alpha: Any = None, activation_beta: Any = None,
-    activations: Any = None, clip: float | None = None, direction: str = "forward",
-    hidden_size: int | None = None, input_forget: int = 0, layout: int = 0,
-) -> Any:  # fmt: skip
-    s = _settings(
-        activations=activations, activation_alpha=activation_alpha, activation_beta=activation_beta,
-        clip=clip, direction=direction, layout=layout, input_forget=input_forget,
-    )  # fmt: skip
-    return _recurrent("LSTM", x, w, r, b, lens, [h, c], p, s)
+def _heads(x: Any, count: int) -> Any:
+    """(N, L, count E) as (N, count, L, E)."""
+    return mg.swapaxes(mg.reshape(x, (*x.shape[:2], count, -1)), 1, 2)
 
 
 @op("RotaryEmbedding")
 def _rotary(
-    x: Any, cos: Any, sin: Any, positions: Any = None, *, interleaved: int = 0, num_heads: int = 0,
-    rotary_embedding_dim: int = 0,
+    x: Any, cos: Any, sin: Any, positions: Any = None, *, interleaved: int, num_heads: int,
+    rotary_embedding_dim: int,
 ) -> Any:  # fmt: skip
     shape = x.shape
-    if x.ndim == 3:
-        x = mg.swapaxes(mg.reshape(x, (*shape[:2], num_heads, -1)), 1, 2)
+    x = _heads(x, num_heads) if x.ndim == 3 else x
     width = rotary_embedding_dim or x.shape[-1]
     turned, rest = x[..., :width], x[..., width:]
     if positions is not None:
@@ -1789,11 +1329,11 @@ def _rotary(
         a, b = turned[..., 0::2], turned[..., 1::2]
     else:
         a, b = turned[..., : width // 2], turned[..., width // 2 :]
-    real, imaginary = a * cos - b * sin, a * sin + b * cos
+    parts = [a * cos - b * sin, a * sin + b * cos]
     if interleaved:
-        found = mg.reshape(mg.stack([real, imaginary], axis=-1), turned.shape)
+        found = mg.reshape(mg.stack(parts, axis=-1), turned.shape)
     else:
-        found = mg.concatenate([real, imaginary], axis=-1)
+        found = mg.concatenate(parts, axis=-1)
     found = mg.concatenate([found, rest], axis=-1)
     return mg.reshape(mg.swapaxes(found, 1, 2), shape) if len(shape) == 3 else found
 
@@ -1801,17 +1341,13 @@ def _rotary(
 @op("Attention")
 def _attention(
     q: Any, k: Any, v: Any, mask: Any = None, past_key: Any = None, past_value: Any = None,
-    lens: Any = None, *, is_causal: int = 0, kv_num_heads: int = 0, left_window_size: int = -1,
-    q_num_heads: int = 0, qk_matmul_output_mode: int = 0, right_window_size: int = -1,
-    scale: float | None = None, softcap: float = 0.0, softmax_precision: int | None = None,
+    lens: Any = None, *, is_causal: int, kv_num_heads: int, left_window_size: int = -1,
+    q_num_heads: int, qk_matmul_output_mode: int, right_window_size: int = -1,
+    scale: float | None, softcap: float, softmax_precision: int | None,
 ) -> Any:  # fmt: skip
     shape = q.shape
     if q.ndim == 3:
-
-        def split(x: Any, heads: int) -> Any:
-            return mg.swapaxes(mg.reshape(x, (*x.shape[:2], heads, -1)), 1, 2)
-
-        q, k, v = split(q, q_num_heads), split(k, kv_num_heads), split(v, kv_num_heads)
+        q, k, v = _heads(q, q_num_heads), _heads(k, kv_num_heads), _heads(v, kv_num_heads)
     past = 0
     if past_key is not None:
         past = past_key.shape[2]
@@ -1836,28 +1372,25 @@ def _attention(
         allowed = allowed & (keys_at <= queries_at + right_window_size)
     if filled is not None:
         allowed = allowed & (keys_at < filled)
-    added: Any = None
-    if mask is not None:
-        if mask.shape[-1] < total:
-            fill = False if mask.dtype == np.bool_ else -math.inf
-            widths = [(0, 0)] * (mask.ndim - 1) + [(0, total - mask.shape[-1])]
-            mask = constant(np.pad(plain(mask), widths, constant_values=fill))
-        if mask.dtype == np.bool_:
-            allowed = allowed & plain(mask)
-        else:
-            added = mask
     if softcap:
         scores = softcap * mg.tanh(scores / softcap)
     capped = scores
-    scores = scores if added is None else scores + added
+    if mask is not None:
+        short = total - mask.shape[-1]
+        if short > 0:
+            fill = False if mask.dtype == np.bool_ else -math.inf
+            mask = mg.pad(mask, [(0, 0)] * (mask.ndim - 1) + [(0, short)], constant_values=fill)
+        if mask.dtype == np.bool_:
+            allowed = allowed & plain(mask)
+        else:
+            scores = scores + mask
     scores = mg.where(allowed, scores, -math.inf)
-    high = plain(scores).max(-1, keepdims=True)
-    blind = ~np.isfinite(high)
+    blind = ~np.isfinite(plain(scores).max(-1, keepdims=True))
     wide = scores if softmax_precision is None else scores.astype(dtype_of(softmax_precision))
-    weights = _softmax(mg.where(blind, 0.0, wide))
+    weights = _softmax(mg.where(blind, 0.0, wide), axis=-1)
     weights = like(mg.where(blind, 0.0, weights), q)
     shown = [raw, capped, scores, weights]
     y = mg.matmul(weights, v)
     if len(shape) == 3:
-        y = mg.reshape(mg.swapaxes(y, 1, 2), (shape[0], shape[1], -1))
+        y = mg.reshape(mg.swapaxes(y, 1, 2), (*shape[:2], -1))
     return [like(y, q), keys, values, like(as_tensor(shown[qk_matmul_output_mode]), q)]
