@@ -267,6 +267,18 @@ def test_images_without_channels_have_nothing_to_normalise():
         ).shape == (2, 0, 3)
 
 
+def test_numbers_whose_squares_float32_does_not_hold():
+    x = draw(2, 4, 5)
+    for normal in (
+        lambda x: F.batch_norm(x, None, None, training=True, eps=0.0),
+        lambda x: F.instance_norm(x, eps=0.0),
+        lambda x: F.group_norm(x, 2, eps=0.0),
+        lambda x: F.layer_norm(x, 5, eps=0.0),
+    ):
+        found = normal(mg.tensor((x * 1e25).astype(np.float32))).numpy()
+        np.testing.assert_allclose(found, normal(mg.tensor(x)).numpy(), rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("axes", [1, 2])
 def test_rms_norm_of_rows_of_every_size(axes):
     rows = draw(4, 3, 2) * np.array([1e-20, 1.0, 1e25, 3e38])[:, None, None]

@@ -78,9 +78,11 @@ def _normalize(
     return normalize(x, weight, bias, axis=axis, eps=eps, moments=known)
 
 
-def _check_eps(name: str, eps: Any) -> None:
+def _check_settings(name: str, eps: Any, momentum: Any = 0) -> None:
     if not 0 <= eps < math.inf:
         raise ValueError(f"{name}: eps must be 0 or a positive number, got {eps!r}")
+    if not 0 <= momentum <= 1:
+        raise ValueError(f"{name}: momentum must be between 0 and 1, got {momentum!r}")
 
 
 @operator(
@@ -100,21 +102,21 @@ def _affine(x: Array, scale: Array, shift: Array = None, *, mean: Array) -> Arra
     return kernels.affine(x, scale, shift, mean)
 
 
-def _per_channel(name: str, what: str, array: Any, x: Any) -> Any:
-    """One value per channel in shape (1, C, 1, ...)."""
-    if array is None:
-        return None
-    if np.shape(array) != (x.shape[1],):
-        raise ValueError(
-            f"{name}: {what} must have one value for each of the input's {x.shape[1]} channels, "
-            f"got shape {np.shape(array)}"
-        )
-    return np.reshape(array, (1, -1) + (1,) * (x.ndim - 2))
+def _per_channel(name: str, x: Any, **arrays: Any) -> list[Any]:
+    """Arrays of one value per channel in shape (1, C, 1, ...), each of which may be None."""
+    for what, array in arrays.items():
+        if array is not None and np.shape(array) != (x.shape[1],):
+            raise ValueError(
+                f"{name}: {what} must have one value for each of the input's {x.shape[1]} "
+                f"channels, got shape {np.shape(array)}"
+            )
+    shape = (1, -1) + (1,) * (x.ndim - 2)
+    return [None if array is None else np.reshape(array, shape) for array in arrays.values()]
 
 
-def _check_channels(name: str, x: Any) -> None:
-    if x.ndim < 2:
-        raise ValueError(f"{name}: input must have shape (N, C, ...), got {x.shape}")
+def _check_channels(name: str, x: Any, layout: str = "(N, C, ...)") -> None:
+    if x.ndim < layout.count(","):
+        raise ValueError(f"{name}: input must have shape {layout}, got {x.shape}")
 
 
 @composite_of_floats(
@@ -149,48 +151,51 @@ def batch_norm(
             [ 1.]])
     """
     name = "batch_norm"
-    _check_eps(name, eps)
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"{name}: momentum must be between 0 and 1, got {momentum!r}")
+    _check_settings(name, eps, momentum)
     _check_channels(name, input)
-    weight, bias = (
-        _per_channel(name, what, a, input) for what, a in (("weight", weight), ("bias", bias))
-    )
+    weight, bias = _per_channel(name, input, weight=weight, bias=bias)
     if (running_mean is None) != (running_var is None):
         raise ValueError(f"{name}: give running_mean and running_var both, or neither")
-    mean, var = (
-        _per_channel(name, what, engine.constant(a), input)
-        for what, a in (("running_mean", running_mean), ("running_var", running_var))
+    mean, var = _per_channel(
+        name,
+        input,
+        running_mean=engine.constant(running_mean),
+        running_var=engine.constant(running_var),
     )
-    if not training and mean is not None and var is not None:
+    if not training and mean is not None:
         dtype = np.result_type(input.dtype, 1.0)
         scale = (1.0 / np.sqrt(var + eps)).astype(dtype)
         scale = scale if weight is None else scale * weight
         return _affine(input, scale, bias, mean=mean.astype(dtype))
-    axis = (0, *range(2, input.ndim))
-    count = input.size // input.shape[1] if input.shape[1] else 0
-    if count == 1:
-        raise ValueError(
-            f"{name}: in training it needs more than one value per channel, got an input of shape "
-            f"{input.shape}; use a larger batch, or call .eval()"
-        )
-    moments = _moments(input, axis) if count else None
-    if training and moments:
-        mean, var = (m.ravel() for m in moments)
-        _follow(running_mean, mean, momentum)
-        _follow(running_var, var * (count / (count - 1)), momentum)
+    axis, running = (0, *range(2, input.ndim)), (running_mean, running_var) if training else ()
+    remedy = "use a larger batch, or call .eval()"
+    moments = _own_moments(name, input, axis, running, momentum, remedy)
     return _normalize(input, weight, bias, axis, eps, moments)
 
 
-def _follow(running: Any, batch: Any, momentum: float, name: str = "batch_norm") -> None:
-    if running is None:
-        return
-    if not hasattr(running, "assign"):
-        raise TypeError(
-            f"{name}: running statistics must be tensors, which training can assign, got "
-            f"{type(running).__name__}"
+def _own_moments(
+    name: str, x: Any, axis: tuple[int, ...], running: tuple[Any, ...], momentum: float, remedy: str
+) -> Any:
+    """The moments of x over ``axis``, which running ones follow; None of an empty x."""
+    count = math.prod([x.shape[a] for a in axis])
+    if count == 1:
+        raise ValueError(
+            f"{name}: its mean and variance need more than one value per channel, got an input of "
+            f"shape {x.shape}; {remedy}"
         )
-    running.assign((1.0 - momentum) * engine.constant(running) + momentum * batch)
+    if not x.size:
+        return None
+    moments = _moments(x, axis)
+    mean, var = (m.ravel() if len(m) == 1 else np.mean(m, axis=0).ravel() for m in moments)
+    for held, own in zip(running, (mean, var * (count / (count - 1))), strict=False):
+        if held is not None and not hasattr(held, "assign"):
+            raise TypeError(
+                f"{name}: running statistics must be tensors, which training can assign, got "
+                f"{type(held).__name__}"
+            )
+        if held is not None:
+            held.assign((1.0 - momentum) * engine.constant(held) + momentum * own)
+    return moments
 
 
 @composite_of_floats(
@@ -214,32 +219,27 @@ def layer_norm(
     >>> layer_norm(tensor([[1.0, 3.0]]), 2, eps=0.0)
     tensor([[-1.,  1.]])
     """
-    _check_eps("layer_norm", eps)
-    shape = lengths("layer_norm", normalized_shape)
-    _check_normalized("layer_norm", input, shape, (("weight", weight), ("bias", bias)))
-    ones = (1,) * (input.ndim - len(shape))
-    axis = tuple(range(-len(shape), 0))
-    return _normalize(
-        input,
-        None if weight is None else np.reshape(weight, ones + shape),
-        None if bias is None else np.reshape(bias, ones + shape),
-        axis,
-        eps,
-    )
+    _check_settings("layer_norm", eps)
+    axis = _last_axes("layer_norm", input, normalized_shape, weight=weight, bias=bias)
+    shape = (*[1] * (input.ndim - len(axis)), *input.shape[axis[0] :])
+    weight, bias = (None if a is None else np.reshape(a, shape) for a in (weight, bias))
+    return _normalize(input, weight, bias, axis, eps)
 
 
-def _check_normalized(name: str, input: Any, shape: tuple[int, ...], weights: Any) -> None:
-    """Raise ValueError unless the input ends with these axes, and the weights have them."""
+def _last_axes(name: str, input: Any, normalized_shape: Any, **weights: Any) -> tuple[int, ...]:
+    """The axes of this shape. Raises ValueError unless input and weights have it."""
+    shape = lengths(name, normalized_shape)
     if input.shape[-len(shape) :] != shape:
         raise ValueError(
             f"{name}: expected an input (..., {', '.join(map(str, shape))}), got shape "
             f"{input.shape}; normalized_shape is {shape}"
         )
-    for what, array in weights:
+    for what, array in weights.items():
         if array is not None and np.shape(array) != shape:
             raise ValueError(
                 f"{name}: {what} must have normalized_shape {shape}, got {np.shape(array)}"
             )
+    return tuple(range(-len(shape), 0))
 
 
 def lengths(name: str, normalized_shape: Any) -> tuple[int, ...]:
@@ -273,7 +273,7 @@ def group_norm(
     tensor([[[-1.,  1.],
              [-1.,  1.]]])
     """
-    _check_eps("group_norm", eps)
+    _check_settings("group_norm", eps)
     _check_channels("group_norm", input)
     n, channels, *inner = input.shape
     num_groups = as_int("group_norm", "num_groups", num_groups)
@@ -282,13 +282,9 @@ def group_norm(
             f"group_norm: num_groups={num_groups} does not divide the input's {channels} channels"
         )
     shape = (num_groups, channels // num_groups)
-    ones = (1,) * len(inner)
     weight, bias = (
-        None if array is None else np.reshape(array, (1, *shape, *ones))
-        for array in (
-            _per_channel("group_norm", "weight", weight, input),
-            _per_channel("group_norm", "bias", bias, input),
-        )
+        None if array is None else np.reshape(array, (1, *shape, *[1] * len(inner)))
+        for array in _per_channel("group_norm", input, weight=weight, bias=bias)
     )
     grouped = np.reshape(input, (n, *shape, *inner))
     y = _normalize(grouped, weight, bias, tuple(range(2, grouped.ndim)), eps)
@@ -314,10 +310,7 @@ def local_response_norm(
     tensor([[[0.33333334],
              [0.16      ]]])
     """
-    if input.ndim < 3:
-        raise ValueError(
-            f"local_response_norm: input must have shape (N, C, L, ...), got {input.shape}"
-        )
+    _check_channels("local_response_norm", input, "(N, C, L, ...)")
     for what, value in (("alpha", alpha), ("beta", beta), ("k", k)):
         if not -math.inf < value < math.inf:
             raise ValueError(f"local_response_norm: {what} must be finite, got {value!r}")
@@ -366,31 +359,16 @@ def instance_norm(
              [-1.,  1.]]])
     """
     name = "instance_norm"
-    _check_eps(name, eps)
-    if input.ndim < 3:
-        raise ValueError(f"{name}: input must have shape (N, C, L, ...), got {input.shape}")
+    _check_settings(name, eps, momentum if use_input_stats else 0)
+    _check_channels(name, input, "(N, C, L, ...)")
     if not use_input_stats:
         if running_mean is None or running_var is None:
             raise ValueError(f"{name}: use_input_stats=False needs running_mean and running_var")
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
-    if not 0 <= momentum <= 1:
-        raise ValueError(f"{name}: momentum must be between 0 and 1, got {momentum!r}")
-    count = math.prod(input.shape[2:])
-    if count == 1:
-        raise ValueError(
-            f"{name}: it needs more than one value in each channel, got an input of shape "
-            f"{input.shape}"
-        )
-    weight, bias = (
-        _per_channel(name, what, a, input) for what, a in (("weight", weight), ("bias", bias))
-    )
-    axis = tuple(range(2, input.ndim))
-    moments = kernels.moments(engine.constant(input), axis) if input.size else None
-    if moments:
-        mean, var = (np.mean(m, axis=0).ravel() for m in moments)
-        _follow(running_mean, mean, momentum, name)
-        _follow(running_var, var * (count / (count - 1)), momentum, name)
-    return normalize(input, weight, bias, axis=axis, eps=eps, moments=moments)
+    weight, bias = _per_channel(name, input, weight=weight, bias=bias)
+    axis, running = tuple(range(2, input.ndim)), (running_mean, running_var)
+    moments = _own_moments(name, input, axis, running, momentum, "use larger images")
+    return _normalize(input, weight, bias, axis, eps, moments)
 
 
 @composite_of_floats(
@@ -417,10 +395,8 @@ def rms_norm(
     """
     name = "rms_norm"
     eps = float(np.finfo(input.dtype).eps) if eps is None else eps
-    _check_eps(name, eps)
-    shape = lengths(name, normalized_shape)
-    _check_normalized(name, input, shape, (("weight", weight),))
-    axis = tuple(range(-len(shape), 0))
+    _check_settings(name, eps)
+    axis = _last_axes(name, input, normalized_shape, weight=weight)
     size = np.abs(engine.constant(input))
     if np.max(size, initial=0.0) > math.sqrt(float(np.finfo(input.dtype).max) / max(size.size, 1)):
         # Scaled by a power of two, so that no square overflows.
