@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import io
+import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,9 @@ from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import no_grad
 from minigrad.engine.tensor import Tensor, as_array
+from minigrad.io.file_system import as_path, write_file
 from minigrad.lazy import extra, listed
-from minigrad.nn.module import Module, RemovableHandle, modes_restored
+from minigrad.nn.module import Module, modes_restored
 from minigrad.training.history import History
 from minigrad.training.metrics import best_is_smaller
 
@@ -73,6 +75,15 @@ def _panels(figure: Any, count: int, columns: int, **options: Any) -> list[Any]:
     return list(grid[:count])
 
 
+def _draw_images(figure: Any, images: Any, columns: int, **options: Any) -> list[Any]:
+    """A panel for each image; returns their axes."""
+    panels = _panels(figure, len(images), columns)
+    for axes, image in zip(panels, images, strict=True):
+        axes.imshow(image, **options)
+        axes.set_axis_off()
+    return panels
+
+
 def _style_axes(axes: Any, *, x: str = "", y: str = "") -> None:
     """No frame, grey ticks and labels, so that the data stand out."""
     for spine in axes.spines.values():
@@ -80,6 +91,28 @@ def _style_axes(axes: Any, *, x: str = "", y: str = "") -> None:
     axes.tick_params(colors=GREY, labelsize=8, length=0)
     axes.set_xlabel(x, fontsize=9, color=GREY)
     axes.set_ylabel(y, fontsize=9, color=GREY)
+
+
+def _style_curve(axes: Any, title: str, x: str, found: str = "", colour: str = "") -> None:
+    """The look of a curve: a title, what was found at the right of it, and lines to read by."""
+    _style_axes(axes, x=x)
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
+    if found:
+        axes.set_title(found, loc="right", fontsize=9, color=colour)
+    axes.grid(axis="y", color="#e3e5e8", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines["bottom"].set(visible=True, color="#c4c7cc")
+
+
+def _saved(figure: Any, path: str | os.PathLike[str] | None, purpose: str) -> Any:
+    """The figure, written to a file if there is a path; a name without a suffix gets .png."""
+    if path is not None:
+        target = as_path(path, purpose)
+        target = target if target.suffix else target.with_name(f"{target.name}.png")
+        content = io.BytesIO()
+        figure.savefig(content, format=target.suffix[1:])
+        write_file(target, content.getvalue(), purpose)
+    return figure
 
 
 def _array(values: Any) -> NDArray[Any]:
@@ -103,7 +136,9 @@ def learning_curves(history: History | Mapping[str, Sequence[float]]) -> Any:
     return draw_curves(curves, "viz.learning_curves")
 
 
-def draw_curves(curves: Mapping[str, Sequence[Any]], purpose: str) -> Any:
+def draw_curves(
+    curves: Mapping[str, Sequence[Any]], purpose: str, path: str | os.PathLike[str] | None = None
+) -> Any:
     """A panel for each quantity, its validation with it; ``purpose`` is for messages."""
     names = [n for n, v in curves.items() if not n.startswith("val_") and _has_numbers(v)]
     if not names:
@@ -117,7 +152,7 @@ def draw_curves(curves: Mapping[str, Sequence[Any]], purpose: str) -> Any:
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1, wspace=0.04, hspace=0.06)
     for axes, name in zip(_panels(figure, len(names), columns), names, strict=True):
         _draw_curve(axes, name, curves[name], curves.get(f"val_{name}", ()))
-    return figure
+    return _saved(figure, path, purpose)
 
 
 def _draw_curve(axes: Any, name: str, training: Sequence[Any], validation: Sequence[Any]) -> None:
@@ -131,39 +166,33 @@ def _draw_curve(axes: Any, name: str, training: Sequence[Any], validation: Seque
             epochs[-len(values) :], values, color=colour, label=label, marker=marker,
             markersize=3.5, linewidth=1.8,
         )  # fmt: skip
-    _style_axes(axes, x="epoch")
-    axes.set_title(name.replace("_", " "), loc="left", fontsize=11, fontweight="bold")
+    found = ""
+    _, values, colour = lines[-1]
     if name != "lr":  # a learning rate is neither good nor bad
-        _, values, colour = lines[-1]
         best = int(np.nanargmin(values) if best_is_smaller(name) else np.nanargmax(values))
         at = epochs[-len(values) :][best]
         axes.plot(at, values[best], "o", color=colour, markersize=7, zorder=3,
                   markeredgecolor="white", markeredgewidth=1.5)  # fmt: skip
-        text = f"best {values[best]:.4g}, epoch {at}"
-        axes.set_title(text, loc="right", fontsize=9, color=colour)
+        found = f"best {values[best]:.4g}, epoch {at}"
+    _style_curve(axes, name.replace("_", " "), "epoch", found, colour)
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.grid(axis="y", color="#e3e5e8", linewidth=0.8)
-    axes.set_axisbelow(True)
     axes.margins(x=0.03, y=0.08)
-    axes.spines["bottom"].set(visible=True, color="#c4c7cc")
     if len(lines) > 1:
         axes.legend(frameon=False, fontsize=9, labelcolor="linecolor")
 
 
-def draw_learning_rates(rates: Any, losses: Any, suggestion: float) -> Any:
+def draw_learning_rates(
+    rates: Any, losses: Any, suggestion: float, path: str | os.PathLike[str] | None
+) -> Any:
     """The smoothed loss of a search over learning rates, with the suggestion."""
     figure = _figure(3.3, "LearningRates.plot", width=5.2)
     axes = figure.subplots()
     axes.plot(rates, losses, color=TRAINING, linewidth=1.8)
     axes.set_xscale("log")
     axes.axvline(suggestion, color=VALIDATION, linewidth=1.2, linestyle="--")
-    axes.set_title("loss", loc="left", fontsize=11, fontweight="bold")
-    axes.set_title(f"falls fastest at {suggestion:.3g}", loc="right", fontsize=9, color=VALIDATION)
-    axes.grid(axis="y", color="#e3e5e8", linewidth=0.8)
-    axes.set_axisbelow(True)
-    _style_axes(axes, x="learning rate")
-    axes.spines["bottom"].set(visible=True, color="#c4c7cc")
-    return figure
+    found = f"falls fastest at {suggestion:.3g}"
+    _style_curve(axes, "loss", "learning rate", found, VALIDATION)
+    return _saved(figure, path, "LearningRates.plot")
 
 
 def _has_numbers(values: Sequence[Any]) -> bool:
@@ -196,11 +225,20 @@ def filters(weight: Any, columns: int | None = None, limit: int = 64) -> Any:
     if channels == 3:
         low, high = kernels.min(), kernels.max()
         images = (kernels.transpose(0, 2, 3, 1) - low) / max(high - low, 1e-12)
-        return _grid(images[:limit], columns)
-    columns = columns or (channels if 1 < channels <= 16 else None)
-    images = kernels.reshape(-1, *kernels.shape[2:])
-    most = float(np.abs(kernels).max()) or 1.0
-    return _grid(images[:limit], columns, cmap="RdBu_r", vmin=-most, vmax=most)
+        colours = {}
+    else:
+        columns = columns or (channels if 1 < channels <= 16 else None)
+        images = kernels.reshape(-1, *kernels.shape[2:])
+        most = float(np.abs(kernels).max()) or 1.0
+        colours = {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+    images = images[:limit]
+    count = len(images)
+    columns = columns or next((n for n in (8, 10, 12, 6, 5, 9, 7) if count % n == 0), min(count, 8))
+    height = min(11.0, WIDTH / max(columns, 4) * -(-count // columns))
+    figure = _figure(height, "viz.filters")
+    _draw_images(figure, images, columns, **colours)
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    return figure
 
 
 @checked(limit="[1, inf)")
@@ -221,16 +259,19 @@ def feature_maps(
     """
     image = _array(x)
     image = image[None] if image.ndim == 3 else image[:1]
-    found = {
-        path: output[0]
-        for path, output in _outputs(model, layers, image).items()
-        if output.ndim == 4
-    }
+    kinds = {path: type(module).__name__ for path, module in model.named_modules()}
+    for path in layers or ():
+        if path not in kinds:
+            raise ValueError(f"feature_maps: there is no layer {path!r}; there are {list(kinds)}")
+    outputs: dict[str, NDArray[Any]] = {}
+    with _kept_outputs(model, layers, outputs), modes_restored(model), no_grad():
+        model.eval()
+        model(Tensor(np.ascontiguousarray(image)))
+    found = {path: output[0] for path, output in outputs.items() if output.ndim == 4}
     if not found:
         raise ValueError(
             "feature_maps: no layer gave images (N, C, H, W); name some with layers=[path, ...]"
         )
-    kinds = {path: type(module).__name__ for path, module in model.named_modules()}
     columns = min(limit, max(len(maps) for maps in found.values()))
     height = len(found) * (WIDTH / columns + 0.28)
     figure = _figure(min(height, 11.0), "viz.feature_maps")
@@ -238,54 +279,24 @@ def feature_maps(
     for row, (path, maps) in zip(rows, found.items(), strict=True):
         title = f"{path}: {kinds.get(path, '')}   {' × '.join(map(str, maps.shape))}"
         row.suptitle(title, fontsize=8, x=0.01, ha="left", color=GREY)
-        maps = maps[:columns]
-        for axes, one in zip(_panels(row, len(maps), columns), maps, strict=True):
-            axes.imshow(one, cmap="viridis")
-            axes.set_axis_off()
+        _draw_images(row, maps[:columns], columns, cmap="viridis")
     return figure
 
 
-def _outputs(
-    model: Module, layers: Sequence[str] | None, x: NDArray[Any]
-) -> dict[str, NDArray[Any]]:
-    """The outputs of the named layers for x, in order, in evaluation mode; modes are restored."""
-    named = dict(model.named_modules())
-    for path in layers or ():
-        if path not in named:
-            raise ValueError(f"feature_maps: there is no layer {path!r}; there are {list(named)}")
-    paths = layers or _leaves(model)
-    found: dict[str, NDArray[Any]] = {}
-    with contextlib.ExitStack() as hooks, modes_restored(model), no_grad():
-        for path in paths:
-            hooks.enter_context(_keep_output(named[path], path, found))
-        model.eval()
-        model(Tensor(np.ascontiguousarray(x)))
-    return found
+def _kept_outputs(
+    model: Module, layers: Sequence[str] | None, found: dict[str, NDArray[Any]]
+) -> contextlib.ExitStack:
+    """Keep the latest outputs of these layers, or of all without parts, until it is closed."""
+    hooks = contextlib.ExitStack()
+    for path, module in model.named_modules():
+        if path in layers if layers else not list(module.children()):
 
+            def keep(module: Module, _: Any, output: Any, path: str = path) -> None:
+                if isinstance(output, Tensor):
+                    found[path or type(module).__name__] = output._data
 
-def _leaves(model: Module) -> list[str]:
-    """The paths of the modules without parts."""
-    return [path for path, module in model.named_modules() if not list(module.children())]
-
-
-def _keep_output(module: Module, path: str, found: dict[str, NDArray[Any]]) -> RemovableHandle:
-    def hook(_module: Module, _args: tuple[Any, ...], output: Any) -> None:
-        if isinstance(output, Tensor):
-            found[path or type(module).__name__] = output._data
-
-    return module.register_forward_hook(hook)
-
-
-def _grid(images: Any, columns: int | None, **options: Any) -> Any:
-    count = len(images)
-    columns = columns or next((n for n in (8, 10, 12, 6, 5, 9, 7) if count % n == 0), min(count, 8))
-    height = min(11.0, WIDTH / max(columns, 4) * -(-count // columns))
-    figure = _figure(height, "viz.filters")
-    for axes, image in zip(_panels(figure, count, columns), images, strict=True):
-        axes.imshow(image, **options)
-        axes.set_axis_off()
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
-    return figure
+            hooks.enter_context(module.register_forward_hook(keep))
+    return hooks
 
 
 # -- classification --------------------------------------------------------------------------------
@@ -359,14 +370,13 @@ def misclassified(
         f"{total} of {len(truth):,} wrong{shown}",
         fontsize=10, fontweight="bold", x=0.01, ha="left",
     )  # fmt: skip
-    for axes, i in zip(_panels(figure, len(wrong), 8), wrong, strict=True):
-        one = pictures[i]
-        if one.ndim == 3:
-            one = one[0] if len(one) == 1 else one.transpose(1, 2, 0)
-        axes.imshow(one, cmap="gray_r")
+    pictures = pictures[wrong]
+    if pictures.ndim == 4:
+        pictures = pictures[:, 0] if pictures.shape[1] == 1 else pictures.transpose(0, 2, 3, 1)
+    panels = _draw_images(figure, pictures, 8, cmap="gray_r")
+    for axes, i in zip(panels, wrong, strict=True):
         answer, right = (str(names[int(c)]) if names else str(c) for c in (answers[i], truth[i]))
         axes.set_title(f"{answer}, not {right}", fontsize=7)
-        axes.set_axis_off()
     return figure
 
 
@@ -409,13 +419,9 @@ class LayerHistograms:
     def __init__(self, model: Module) -> None:
         self._model = model
         self._latest: dict[str, NDArray[Any]] = {}
-        named = dict(model.named_modules())
-        self._handles = [_keep_output(named[path], path, self._latest) for path in _leaves(model)]
-        self._samples: dict[str, dict[str, list[NDArray[Any] | None]]] = {
-            "activations": {},
-            "parameters": {},
-            "gradients": {},
-        }
+        self._hooks = _kept_outputs(model, None, self._latest)
+        #: Of each kind: name -> step -> the distribution of the values.
+        self._samples: dict[str, dict[str, dict[int, NDArray[Any]]]] = {}
         self.steps = 0
 
     def __enter__(self) -> LayerHistograms:
@@ -426,9 +432,7 @@ class LayerHistograms:
 
     def close(self) -> None:
         """Remove the hooks from the model."""
-        for handle in self._handles:
-            handle.remove()
-        self._handles = []
+        self._hooks.close()
 
     @checked()
     def record(self, gradients: Mapping[str, Any] | Sequence[Any] | None = None) -> None:
@@ -446,24 +450,19 @@ class LayerHistograms:
         self.steps += 1
 
     def _note(self, kind: str, arrays: Mapping[str, NDArray[Any]]) -> None:
-        samples = self._samples[kind]
+        samples = self._samples.setdefault(kind, {})
         for name, array in arrays.items():
-            rows = samples.setdefault(name, [None] * self.steps)
-            rows.append(_distribution(array))
-        for rows in samples.values():
-            rows.extend([None] * (self.steps + 1 - len(rows)))
+            samples.setdefault(name, {})[self.steps] = _distribution(array)
 
     @checked()
-    def plot(self, kind: str = "activations") -> Any:
+    def plot(self, kind: Literal["activations", "parameters", "gradients"] = "activations") -> Any:
         """A panel per layer: a histogram for each step, dark where there are many values.
 
         ``kind``: "activations", "parameters" or "gradients". The line is the median. Each panel
         covers the middle 99 % of the values. Raises ValueError for another kind, or if nothing
         was recorded.
         """
-        if kind not in self._samples:
-            raise ValueError(f"plot: kind must be one of {', '.join(self._samples)}, got {kind!r}")
-        samples = self._samples[kind]
+        samples = self._samples.get(kind)
         if not samples:
             raise ValueError(f"plot: no {kind} were recorded; call record() after each step")
         columns = min(3, len(samples))
@@ -472,7 +471,7 @@ class LayerHistograms:
         )
         panels = _panels(figure, len(samples), columns, sharex=True)
         for axes, (name, found) in zip(panels, samples.items(), strict=True):
-            _draw_distributions(axes, found)
+            _draw_distributions(axes, [found.get(step, _EMPTY) for step in range(self.steps)])
             axes.set_title(name, fontsize=8, loc="left", pad=3)
         figure.supxlabel("step", fontsize=8, color=GREY)
         return figure
@@ -480,19 +479,17 @@ class LayerHistograms:
 
 #: The quantiles by which a distribution is kept.
 _SHARES = np.concatenate([[0.0, 0.005], np.linspace(0.02, 0.98, 49), [0.995, 1.0]])
+#: The distribution of no values.
+_EMPTY = np.full(len(_SHARES), np.nan)
 
 
 def _distribution(array: NDArray[Any]) -> NDArray[Any]:
-    values = array[np.isfinite(array)]
-    found: NDArray[Any] = np.full(len(_SHARES), np.nan)
-    if values.size:
-        found = np.quantile(values.astype(np.float64), _SHARES)
-    return found
+    values = array[np.isfinite(array)].astype(np.float64)
+    return np.quantile(values, _SHARES) if values.size else _EMPTY
 
 
-def _draw_distributions(axes: Any, found: list[NDArray[Any] | None]) -> None:
-    empty = np.full(len(_SHARES), np.nan)
-    spread = np.array([empty if one is None else one for one in found])
+def _draw_distributions(axes: Any, found: list[NDArray[Any]]) -> None:
+    spread = np.array(found)
     low, high = np.nanmin(spread[:, 1]), np.nanmax(spread[:, -2])
     margin = 0.05 * (high - low) or abs(high) or 1.0
     edges = np.linspace(low - margin, high + margin, 49)

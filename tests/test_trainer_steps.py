@@ -353,9 +353,9 @@ def test_a_search_finds_a_rate_that_learns_and_changes_nothing(tmp_path):
     for a, b in zip(made.model.parameters(), other.model.parameters(), strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
     pytest.importorskip("matplotlib")
-    figure = found.plot(tmp_path / "rates")
+    figure = found.plot(tmp_path / "rates")  # without a suffix
     found.plot(tmp_path / "rates.svg")
-    assert (tmp_path / "rates").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
     assert b"<svg" in (tmp_path / "rates.svg").read_bytes()
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), found.losses)
     assert figure.axes[0].lines[1].get_xdata()[0] == found.suggestion

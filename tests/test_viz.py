@@ -120,7 +120,7 @@ def test_histograms_over_steps():
     assert median[-1] == pytest.approx(np.median(model[4].bias.grad.numpy()))
     assert len([a for a in layers.plot("activations").axes if a.lines]) == 5
     assert len([a for a in layers.plot("parameters").axes if a.lines]) == 4
-    with pytest.raises(ValueError, match="kind must be one of activations"):
+    with pytest.raises(ValueError, match="kind must be 'activations' or"):
         layers.plot("colours")
 
 

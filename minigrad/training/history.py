@@ -5,7 +5,6 @@ It is the one callback that every run has. ``minigrad.viz`` draws it.
 
 from __future__ import annotations
 
-import io
 import os
 from typing import Any
 
@@ -13,7 +12,6 @@ import numpy as np
 
 from minigrad.debug.table import Row, html_table
 from minigrad.engine.settings import checked, entries
-from minigrad.io.file_system import as_path, write_file
 from minigrad.lazy import load_late
 from minigrad.training.callbacks import Callback
 
@@ -102,12 +100,4 @@ class History(Callback):
 
         Raises ValueError if there is no epoch to draw.
         """
-        figure = load_late("minigrad.viz").draw_curves(self.history, "History.plot")
-        if path is not None:
-            target = as_path(path, "History.plot")
-            if not target.suffix:
-                target = target.with_name(f"{target.name}.png")
-            content = io.BytesIO()
-            figure.savefig(content, format=target.suffix[1:])
-            write_file(target, content.getvalue(), "History.plot")
-        return figure
+        return load_late("minigrad.viz").draw_curves(self.history, "History.plot", path)

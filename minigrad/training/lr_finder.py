@@ -6,7 +6,6 @@ rises again. A good rate is where it falls fastest.
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -16,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minigrad.engine.settings import checked
-from minigrad.io.file_system import as_path, write_file
 from minigrad.lazy import load_late
 
 #: How much of the smoothed loss comes from the steps before.
@@ -48,15 +46,8 @@ class LearningRates:
 
         ``path``: also write it there, as .png, .svg or .pdf. Needs matplotlib (``minigrad[plot]``).
         """
-        figure = load_late("minigrad.viz").draw_learning_rates(
-            self.rates, self.losses, self.suggestion
-        )
-        if path is not None:
-            target = as_path(path, "LearningRates.plot")
-            content = io.BytesIO()
-            figure.savefig(content, format=target.suffix[1:] or "png")
-            write_file(target, content.getvalue(), "LearningRates.plot")
-        return figure
+        draw = load_late("minigrad.viz").draw_learning_rates
+        return draw(self.rates, self.losses, self.suggestion, path)
 
 
 def search(
