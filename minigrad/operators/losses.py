@@ -41,18 +41,19 @@ def reduce(name: str, losses: Any, reduction: str) -> Any:
     return losses
 
 
-def check_shapes(name: str, input: Any, target: Any) -> None:
-    """Raise ValueError unless both have one shape."""
-    if input.shape != target.shape:
-        remedy = (
-            "reshape one: broadcasting them would compare every prediction with every target"
-            if input.size == target.size
-            else "give one target for each prediction"
-        )
-        raise ValueError(
-            f"{name}: expected input and target of one shape, got {input.shape} and "
-            f"{target.shape}; {remedy}"
-        )
+def check_shapes(name: str, input: Any, *targets: Any) -> None:
+    """Raise ValueError unless all have one shape."""
+    for target in targets:
+        if input.shape != target.shape:
+            remedy = (
+                "reshape one: broadcasting them would compare every prediction with every target"
+                if input.size == target.size
+                else "give one target for each prediction"
+            )
+            raise ValueError(
+                f"{name}: expected input and target of one shape, got {input.shape} and "
+                f"{target.shape}; {remedy}"
+            )
 
 
 def probabilities(name: str, target: Any, dtype: Any, most: float = 1.0) -> Any:
@@ -149,10 +150,10 @@ def check_classes(
     name: str, input: Any, target: Any, weight: Any, ignore_index: int
 ) -> tuple[int, Any]:
     """The class axis of the input, and the targets as an integer array, checked."""
-    axis = 0 if input.ndim == 1 else 1
-    expected = input.shape[:axis] + input.shape[axis + 1 :]
     if not input.ndim:
         raise ValueError(f"{name}: expected input (N, C) or (C,), got a number")
+    axis = 0 if input.ndim == 1 else 1
+    classes, expected = input.shape[axis], input.shape[:axis] + input.shape[axis + 1 :]
     labels = np.asarray(engine.constant(target))
     if labels.shape != expected or labels.dtype.kind not in "iub":
         hint = ""
@@ -161,12 +162,11 @@ def check_classes(
         elif labels.dtype.kind == "f" and labels.shape == expected:
             hint = "; convert it with target.astype(np.int64)"
         raise ValueError(
-            f"{name}: input {input.shape} has {input.shape[axis]} classes, so the target must be "
+            f"{name}: input {input.shape} has {classes} classes, so the target must be "
             f"integer class indices of shape {expected}, got {labels.dtype} "
             f"{labels.shape}{hint}"
         )
     labels = labels.astype(np.int64)
-    classes = input.shape[axis]
     wrong = (labels != ignore_index) & ((labels < 0) | (labels >= classes))
     if wrong.any():
         raise ValueError(
@@ -226,45 +226,42 @@ def nll_loss(
     >>> nll_loss(tensor([[-0.1, -2.0]]), tensor([1]))
     tensor(2.)
     """
-    axis, labels = check_classes("nll_loss", input, target, weight, ignore_index)
-    input = _without(input, labels == ignore_index, axis)
-    return _nll(input, labels, axis, weight, ignore_index, reduction, "nll_loss")
+    return _of_labels("nll_loss", input, target, weight, ignore_index, reduction)
 
 
-def _without(input: Any, ignored: Any, axis: int) -> Any:
-    """The input with zeros where the label is ignored: 0 times its inf or NaN would not be 0."""
-    return np.where(np.expand_dims(ignored, axis), 0.0, input) if ignored.any() else input
-
-
-def _nll(
-    input: Any, labels: Any, axis: int, weight: Any, ignore: int, reduction: str, name: str
+def _of_labels(
+    name: str,
+    input: Any,
+    target: Any,
+    weight: Any,
+    ignore_index: int,
+    reduction: str,
+    smoothing: float | None = None,
 ) -> Any:
-    kept = labels != ignore
-    safe = np.where(kept, labels, 0)
-    if weight is None and kept.all():
-        return reduce(name, -picked(input, safe, axis), reduction)
-    w = kept.astype(input.dtype) if weight is None else class_weights(weight, input)[safe] * kept
-    losses = -picked(input, safe, axis) * w
-    if reduction == "mean":
-        return _share_of(np.sum(losses), kept, w)
-    return reduce(name, losses, reduction)
+    """The loss of class labels for logits or, with ``smoothing`` None, for log-probabilities."""
+    axis, labels = check_classes(name, input, target, weight, ignore_index)
+    kept = labels != ignore_index
+    if not kept.all():  # 0 times inf or NaN would not be 0
+        input = np.where(np.expand_dims(kept, axis), input, 0.0)
+    log_p = input if smoothing is None else log_softmax(input, axis)
+    labels = np.where(kept, labels, 0)
+    classes = log_p.shape[axis]
+    each = np.ones(classes, log_p.dtype) if weight is None else class_weights(weight, log_p)
+    share = each[labels] * kept
+    losses = -picked(log_p, labels, axis) * share
+    if smoothing:
+        even = np.sum(log_p * _along(each, axis, log_p), axis=axis) * kept.astype(log_p.dtype)
+        losses = losses * (1.0 - smoothing) - even * (smoothing / classes)
+    if reduction != "mean":
+        return reduce(name, losses, reduction)
+    total = np.sum(losses)
+    # With every label ignored NaN, a constant: the gradients are then 0.
+    return total / share.sum() if kept.any() or not kept.size else total + math.nan
 
 
-def _share_of(summed: Any, kept: Any, weights: Any) -> Any:
-    """The weighted mean; with every label ignored NaN, a constant: the gradients are then 0."""
-    return summed / weights.sum() if kept.any() or not kept.size else summed + math.nan
-
-
-def _are_indices(labels: Any, shape: tuple[int, ...], ignore_index: int) -> bool:
-    """Whether these are class indices for logits of this shape, none of them to be ignored."""
-    return (
-        labels.dtype == np.int64
-        and labels.shape == shape[:1]
-        and labels.size > 0
-        and not 0 <= ignore_index < shape[1]
-        # As unsigned numbers the negative ones are larger than any class.
-        and int(np.maximum.reduce(labels.view(np.uint64))) < shape[1]
-    )
+def _along(weights: Any, axis: int, like: Any) -> Any:
+    """Class weights beside an array with the classes along this axis."""
+    return np.reshape(weights, (-1,) + (1,) * (like.ndim - 1 - axis))
 
 
 def _index_cross_entropy_vjp(g: Any, _ans: Any, logits: Any, labels: Any, reduction: str) -> Any:
@@ -303,8 +300,17 @@ def _usual_cross_entropy(
     logits, labels = engine.constant(input), engine.constant(target)
     if logits is input or not type(logits) is type(labels) is np.ndarray:  # an array, or lists
         return NotImplemented
-    usual = logits.ndim == 2 and logits.dtype.kind == "f"
-    if not usual or not _are_indices(labels, logits.shape, ignore_index):
+    usual = (
+        logits.ndim == 2
+        and logits.dtype.kind == "f"
+        and labels.dtype == np.int64
+        and labels.shape == logits.shape[:1]
+        and labels.size > 0
+        and not 0 <= ignore_index < logits.shape[1]
+        # As unsigned numbers the negative ones are larger than any class.
+        and int(np.maximum.reduce(labels.view(np.uint64))) < logits.shape[1]
+    )
+    if not usual:
         return NotImplemented
     metadata = {"labels": labels.copy(), "reduction": reduction}
     return engine.run(_INDEX_CROSS_ENTROPY, (input,), metadata)
@@ -348,37 +354,24 @@ def cross_entropy(
             f"cross_entropy: label_smoothing must be between 0 and 1, got {label_smoothing}"
         )
     label_smoothing = float(label_smoothing)
-    axis = 0 if input.ndim == 1 else 1
     labels = np.asarray(engine.constant(target))
     if input.ndim and labels.shape == input.shape:
-        return _soft_cross_entropy(input, target, axis, weight, reduction, label_smoothing)
+        return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     if weight is None and not label_smoothing:
         if labels.dtype.kind in "iu":  # such as the bytes of MNIST's labels
             labels = labels.astype(np.int64, copy=False)
         usual = _usual_cross_entropy(input, labels, ignore_index, reduction)
         if usual is not NotImplemented:
             return usual
-    axis, labels = check_classes("cross_entropy", input, target, weight, ignore_index)
-    input = _without(input, labels == ignore_index, axis)
-    log_p = log_softmax(input, axis)
-    hard = _nll(log_p, labels, axis, weight, ignore_index, reduction, "cross_entropy")
-    if not label_smoothing:
-        return hard
-    classes = input.shape[axis]
-    kept = labels != ignore_index
-    w = np.ones(classes, input.dtype) if weight is None else class_weights(weight, input)
-    spread = np.reshape(w, (-1,) + (1,) * (input.ndim - 1 - axis))
-    even = -np.sum(log_p * spread, axis=axis) * kept.astype(input.dtype) * (1.0 / classes)
-    if reduction == "mean":
-        even = _share_of(np.sum(even), kept, w[np.where(kept, labels, 0)] * kept)
-    else:
-        even = reduce("cross_entropy", even, reduction)
-    return hard * (1.0 - label_smoothing) + even * label_smoothing
+    return _of_labels(
+        "cross_entropy", input, labels, weight, ignore_index, reduction, label_smoothing
+    )
 
 
 def _soft_cross_entropy(
-    input: Any, target: Any, axis: int, weight: Any, reduction: str, label_smoothing: float
+    input: Any, target: Any, weight: Any, reduction: str, label_smoothing: float
 ) -> Any:
+    axis = 0 if input.ndim == 1 else 1
     classes = input.shape[axis]
     check_weight("cross_entropy", weight, classes)
     target = probabilities("cross_entropy", engine.as_tensor(target), input.dtype, math.inf)
@@ -386,8 +379,7 @@ def _soft_cross_entropy(
         target = target * (1.0 - label_smoothing) + label_smoothing / classes
     terms = -log_softmax(input, axis) * target
     if weight is not None:
-        w = class_weights(weight, input)
-        terms = terms * np.reshape(w, (-1,) + (1,) * (input.ndim - 1 - axis))
+        terms = terms * _along(class_weights(weight, input), axis, input)
     return reduce("cross_entropy", np.sum(terms, axis=axis), reduction)
 
 

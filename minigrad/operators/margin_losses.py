@@ -30,8 +30,17 @@ _NONE = np.zeros((0, 2), int)
 _off_margin = Domain("off_margin", avoid=(-1.0, 0.0, 1.0))
 
 
-def _check_signs(name: str, target: Any) -> None:
-    """Raise ValueError unless the target holds 1 and -1."""
+_SIGNED = [
+    sample((3, 2), target=_SIGNS), sample((3, 2), target=_SIGNS, reduction="none"),
+    sample((0, 2), target=_NONE, reduction="sum"),
+]  # fmt: skip
+
+
+def _signs(name: str, target: Any, *inputs: Any) -> Any:
+    """The target as a tensor. Raises ValueError unless it has the inputs' shape, and 1 and -1."""
+    target = engine.as_tensor(target)
+    for input in inputs:
+        check_shapes(name, input, target)
     values = engine.constant(target)
     # NaN passes: it says that something went wrong before, and shows in the loss.
     wrong = ~((values == 1) | (values == -1) | np.isnan(values))
@@ -40,15 +49,12 @@ def _check_signs(name: str, target: Any) -> None:
             f"{name}: target must hold 1 and -1, got {values[wrong].flat[0]}; for 0 and 1 use "
             f"2 * target - 1"
         )
+    return target
 
 
 @composite_of_floats(
-    domain=_off_margin,
-    samples=[
-        sample((3, 2), target=_SIGNS), sample((3, 2), target=_SIGNS, margin=0.5, reduction="sum"),
-        sample((0, 2), target=_NONE, reduction="sum"),
-    ],
-)  # fmt: skip
+    domain=_off_margin, samples=[*_SIGNED, sample((3, 2), target=_SIGNS, margin=0.5)]
+)
 def hinge_embedding_loss(
     input: Array, target: Array, margin: float = 1.0, reduction: str = "mean"
 ) -> Array:
@@ -62,10 +68,7 @@ def hinge_embedding_loss(
     tensor([0.5 , 0.75])
     """
     name = "hinge_embedding_loss"
-    target = engine.as_tensor(target)
-    check_shapes(name, input, target)
-    _check_signs(name, target)
-    like = engine.constant(target) != -1
+    like = engine.constant(_signs(name, target, input)) != -1
     return reduce(name, np.where(like, input, relu(float(margin) - input)), reduction)
 
 
@@ -90,20 +93,12 @@ def margin_ranking_loss(
     tensor(1.)
     """
     name = "margin_ranking_loss"
-    check_shapes(name, input1, input2)
-    target = engine.as_tensor(target)
-    check_shapes(name, input1, target)
-    _check_signs(name, target)
+    target = _signs(name, target, input1, input2)
     ahead = (input1 - input2) * target.astype(input1.dtype)
     return reduce(name, relu(float(margin) - ahead), reduction)
 
 
-@composite_of_floats(
-    samples=[
-        sample((3, 2), target=_SIGNS), sample((3, 2), target=_SIGNS, reduction="none"),
-        sample((0, 2), target=_NONE, reduction="sum"),
-    ],
-)  # fmt: skip
+@composite_of_floats(samples=_SIGNED)
 def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     """`log(1 + exp(-target * input))`, for targets of 1 and -1; exact for inputs of any size.
 
@@ -113,9 +108,7 @@ def soft_margin_loss(input: Array, target: Array, reduction: str = "mean") -> Ar
     >>> soft_margin_loss(tensor([0.0, 1000.0]), tensor([1, 1]))
     tensor(0.3465736)
     """
-    target = engine.as_tensor(target)
-    check_shapes("soft_margin_loss", input, target)
-    _check_signs("soft_margin_loss", target)
+    target = _signs("soft_margin_loss", target, input)
     losses = softplus(-input * target.astype(input.dtype))
     return reduce("soft_margin_loss", losses, reduction)
 
@@ -272,17 +265,15 @@ def cosine_embedding_loss(
     """
     name = "cosine_embedding_loss"
     check_shapes(name, input1, input2)
-    target = engine.as_tensor(target)
-    if input1.ndim not in (1, 2) or target.shape != input1.shape[:-1]:
+    like = engine.constant(_signs(name, target)) != -1
+    if input1.ndim not in (1, 2) or like.shape != input1.shape[:-1]:
         raise ValueError(
             f"{name}: expected inputs (N, D) and target (N,), or (D,) and (), got {input1.shape} "
-            f"and {target.shape}"
+            f"and {like.shape}"
         )
-    _check_signs(name, target)
     tiny = 1e-12
     squares = [np.sum(x * x, axis=-1) + tiny for x in (input1, input2)]
     cos = np.sum(input1 * input2, axis=-1) / np.sqrt(squares[0] * squares[1])
-    like = engine.constant(target) != -1
     return reduce(name, np.where(like, 1.0 - cos, relu(cos - float(margin))), reduction)
 
 
@@ -317,8 +308,7 @@ def triplet_margin_loss(
     tensor(1.5)
     """
     name = "triplet_margin_loss"
-    check_shapes(name, anchor, positive)
-    check_shapes(name, anchor, negative)
+    check_shapes(name, anchor, positive, negative)
     if not anchor.ndim:
         raise ValueError(f"{name}: expected (N, D) or (D,), got a number")
     near = pairwise_distance(anchor, positive, p, eps)
