@@ -212,7 +212,8 @@ def apply(name: str, x: Any) -> Any:
     """A new layer, always with the same weights and random numbers, on this input."""
     mg.manual_seed(1)
     call = TABLE[name]()
-    with mg.no_grad(), np.errstate(over="ignore"):
+    # A model warns of a float64 input, once for each line.
+    with mg.no_grad(), np.errstate(over="ignore"), warnings.catch_warnings(action="ignore"):
         result = call.function(**call.arguments)(x)
     return result[0] if isinstance(result, tuple) else result
 
