@@ -372,7 +372,7 @@ def test_a_sequence_takes_its_own_states_only():
     for wrong in (None, (), "xy", state["schedulers"][:1], 3 * state["schedulers"]):
         with pytest.raises(ValueError, match="expected the states of 2 schedules, got"):
             second.load_state_dict({**state, "schedulers": wrong})
-    with pytest.raises(ValueError, match="SequentialLR: load_state_dict: expected"):
+    with pytest.raises(ValueError, match="SequentialLR: load_state_dict: missing"):
         second.load_state_dict({"schedulers": state["schedulers"]})
 
 

@@ -100,14 +100,6 @@ class LBFGS(Optimizer):
         """Nothing: L-BFGS keeps no state of single parameters."""
         return {}
 
-    def initial_scalars(self, group: Group) -> dict[str, float]:
-        """Nothing: L-BFGS keeps no state of single parameters."""
-        return {}
-
-    def export(self, scalars: dict[str, float], arrays: dict[str, Array]) -> dict[str, Any]:
-        """Nothing: L-BFGS keeps no state of single parameters."""
-        return {}
-
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make up to ``max_iter`` moves; returns the loss of the first evaluation.
 

@@ -59,10 +59,7 @@ class LRScheduler:
                     f"{i} has no 'initial_lr'; load the optimizer's state first, or start at -1"
                 )
         self.base_lrs: list[float] = [group["initial_lr"] for group in optimizer.param_groups]
-        #: Whether this is the step that the constructor makes.
-        self._first = True
-        self._advance()
-        self._first = False
+        self._start()
 
     def __repr__(self) -> str:
         rates = ", ".join(f"{lr:.4g}" for lr in self.get_last_lr())
@@ -94,6 +91,12 @@ class LRScheduler:
                 UserWarning,
                 stacklevel=3,
             )
+
+    def _start(self) -> None:
+        """Make the step before the first epoch, which ``_first`` tells from the others."""
+        self._first = True
+        self._advance()
+        self._first = False
 
     def _advance(self) -> None:
         self.last_epoch += 1
@@ -130,7 +133,7 @@ class LRScheduler:
 
         Raises ValueError if keys are missing or unknown.
         """
-        known = set(self.state_dict())
+        known = vars(self).keys() - {*self._not_saved}
         missing, unknown = sorted(known - set(state_dict)), sorted(set(state_dict) - known)
         if missing or unknown:
             raise ValueError(
@@ -352,10 +355,14 @@ class CosineAnnealingWarmRestarts(LRScheduler):
     def _advance(self) -> None:
         if self.last_epoch == -1:  # from the start, or from the start again
             self.T_i, self.T_cur = self.T_0, -1.0
-        self.T_cur += 1
-        if self.T_cur >= self.T_i:
-            self.T_cur -= self.T_i
+        self._go_to(self.T_cur + 1)
+
+    def _go_to(self, place: float) -> None:
+        """Go to a place in the cycle, or beyond it into the next ones."""
+        while place >= self.T_i:
+            place -= self.T_i
             self.T_i *= self.T_mult
+        self.T_cur = place
         super()._advance()
 
     @checked(epoch="[0, inf)")
@@ -364,12 +371,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if epoch is None:
             super().step()
             return
-        self.T_i, self.T_cur = self.T_0, epoch % self.T_0 if self.T_mult == 1 else epoch
-        while self.T_cur >= self.T_i:
-            self.T_cur -= self.T_i
-            self.T_i *= self.T_mult
-        self.last_epoch = math.floor(epoch) - 1
-        super()._advance()
+        self.T_i, self.last_epoch = self.T_0, math.floor(epoch) - 1
+        self._go_to(epoch % self.T_0 if self.T_mult == 1 else epoch)
 
 
 class OneCycleLR(LRScheduler):
@@ -621,17 +624,11 @@ class SequentialLR(LRScheduler):
             group["lr"] = group["initial_lr"]
         for one in schedulers:
             one.last_epoch -= 1
-        self._start(schedulers[0])
+        schedulers[0]._start()
+        self._last_lr = schedulers[0].get_last_lr()
 
-    def _start(self, schedule: LRScheduler) -> None:
-        schedule._first = True
-        schedule._advance()
-        schedule._first = False
-        self._last_lr = schedule.get_last_lr()
-
-    def step(self) -> None:
+    def _advance(self) -> None:
         """Go one step on in the schedule whose turn it is."""
-        self._warn_if_early()
         self.last_epoch += 1
         turn = sum(milestone <= self.last_epoch for milestone in self.milestones)
         schedule = self.schedulers[turn]
@@ -639,10 +636,10 @@ class SequentialLR(LRScheduler):
             for group, base in zip(self._groups, schedule.base_lrs, strict=True):
                 group["lr"] = base
             schedule.last_epoch = -1
-            self._start(schedule)
+            schedule._start()
         else:
             schedule._advance()
-            self._last_lr = schedule.get_last_lr()
+        self._last_lr = schedule.get_last_lr()
 
     def state_dict(self) -> dict[str, Any]:
         """The state of this schedule, and in a list those of its parts."""
@@ -659,11 +656,6 @@ class SequentialLR(LRScheduler):
                 f"SequentialLR: load_state_dict: expected the states of {len(self.schedulers)} "
                 f"schedules, got {parts!r:.80}"
             )
-        known = {*vars(self)} - {*self._not_saved}
-        if {*rest} != known:
-            raise ValueError(
-                f"SequentialLR: load_state_dict: expected {sorted(known)}, got {sorted(rest)}"
-            )
+        super().load_state_dict(rest)
         for one, part in zip(self.schedulers, parts, strict=True):
             one.load_state_dict(part)
-        vars(self).update(copy.deepcopy(rest))

@@ -208,7 +208,12 @@ class Optimizer:
         del full["params"]
         full.pop("param_names", None)
         self.check(full)
-        self._check_names(bool(names))
+        for other in self.param_groups:
+            if other["params"] and ("param_names" in other) != bool(names):
+                raise ValueError(
+                    f"{self._name}: parameters have names in all groups or in none; "
+                    f"pass model.named_parameters() or model.parameters() throughout"
+                )
         seen: set[Tensor] = set()
         for i, p in enumerate(given):
             label = f"parameter {names[i]!r}" if names else f"parameter {i}"
@@ -226,14 +231,6 @@ class Optimizer:
         named: Group = {"param_names": names} if names else {}
         self.param_groups.append({"params": given, **named, **full})
         self._buffers.append([])
-
-    def _check_names(self, named: bool) -> None:
-        for group in self.param_groups:
-            if group["params"] and ("param_names" in group) != named:
-                raise ValueError(
-                    f"{self._name}: parameters have names in all groups or in none; "
-                    f"pass model.named_parameters() or model.parameters() throughout"
-                )
 
     def _check_param(self, p: Any, label: str) -> None:
         if not isinstance(p, Tensor):
@@ -544,13 +541,6 @@ class Optimizer:
                 f"'state' and 'param_groups', got {state_dict!r:.80}"
             )
         saved_groups = state_dict["param_groups"]
-        for number, saved in enumerate(saved_groups):
-            keys = saved.get("params") if isinstance(saved, dict) else None
-            if type(keys) not in (list, tuple):
-                raise ValueError(
-                    f"{self._name}: load_state_dict: group {number} must be a dict with the list "
-                    f"'params', got {saved!r:.80}"
-                )
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(
                 f"{self._name}: load_state_dict: {len(saved_groups)} parameter groups were saved, "
@@ -559,7 +549,12 @@ class Optimizer:
         matched: list[tuple[Group, list[Any]]] = []
         wrong: list[str] = []
         for number, (saved, group) in enumerate(zip(saved_groups, self.param_groups, strict=True)):
-            keys = list(saved["params"])
+            keys: Any = saved.get("params") if isinstance(saved, dict) else None
+            if type(keys) not in (list, tuple):
+                raise ValueError(
+                    f"{self._name}: load_state_dict: group {number} must be a dict with the list "
+                    f"'params', got {saved!r:.80}"
+                )
             if len(keys) != len(group["params"]) and self._known:
                 wrong.append(
                     f"group {number}: {len(keys)} parameters were saved, it has "
