@@ -30,7 +30,8 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 
 def function_layers() -> dict[str, FunctionLayer]:
-    kinds = [getattr(nn, name) for name in nn.__all__]
+    """Those that hold nothing but settings."""
+    kinds = [getattr(nn, name) for name in nn.__all__ if "Conv" not in name]
     return {
         kind.__name__: kind(**NEEDED.get(kind.__name__, {}))
         for kind in kinds

@@ -5,7 +5,6 @@ The functions in :mod:`minigrad.nn.functional` check that shapes and settings fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,7 +23,7 @@ from minigrad.kernels.windows import (
     single,
 )
 from minigrad.nn import functional as F, init
-from minigrad.nn.layer import Layer, from_integers
+from minigrad.nn.layer import FunctionLayer, from_integers, settings
 from minigrad.nn.lazy import LazyModule
 from minigrad.nn.weights import draw, new_parameter
 
@@ -35,14 +34,11 @@ RANGES = {
 }  # fmt: skip
 
 
-class _Convolution(Layer):
+class _Convolution(FunctionLayer):
     """What convolution and transposed convolution share: sizes, weight and bias."""
 
+    _shown = "in_channels, out_channels, kernel_size=, stride=, padding?, dilation?, groups?, bias?"
     axes: ClassVar[int] = 2
-    _function: ClassVar[Callable[..., Tensor]]
-    #: The arguments of the function after the bias.
-    _settings: ClassVar[tuple[str, ...]] = ("stride", "padding", "dilation", "groups")
-
     weight: Parameter
     bias: Parameter | None
 
@@ -70,19 +66,17 @@ class _Convolution(Layer):
         self.kernel_size = self._sizes("kernel_size", kernel_size)
         self.stride = self._sizes("stride", stride)
         padding = padding_word(name, padding)
-        self.padding = self._sizes("padding", padding, 0) if isinstance(padding, int) else padding
+        self.padding = self._sizes("padding", padding) if isinstance(padding, int) else padding
         self.dilation = self._sizes("dilation", dilation)
         self.groups = groups
         self.weight = new_parameter(self._weight_shape(), dtype)
         self.bias = new_parameter(out_channels, dtype) if bias else None
         draw(self)
 
-    def _sizes(self, what: str, value: Any, least: int = 1) -> Any:
+    def _sizes(self, what: str, value: Any) -> Any:
         """The value for each axis of the image or signal."""
         name = type(self).__name__
-        if self.axes == 1:
-            return (single(name, what, value, least),)
-        return pair(name, what, value, least)
+        return pair(name, what, value, 0) if self.axes == 2 else (single(name, what, value),)
 
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
@@ -93,11 +87,27 @@ class _Convolution(Layer):
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, in_channels, ...) to (N, out_channels, ...), as the class tells."""
-        settings = map(self.__dict__.__getitem__, self._settings)
-        return self._function(from_integers(x, self.weight), self.weight, self.bias, *settings)
+        rest = map(self.__dict__.__getitem__, self._settings)  # the bias, then the settings
+        return self._function(from_integers(x, self.weight), self.weight, *rest)
 
 
-class Conv2d(_Convolution):
+class _Transposed(_Convolution):
+    """What transposed convolutions of images and of signals share."""
+
+    _shown = (
+        "in_channels, out_channels, kernel_size=, stride=, padding?"
+        ", dilation?, output_padding?, groups?, bias?"
+    )
+
+    def __init__(self, *, output_padding: Any, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.output_padding = self._sizes("output_padding", output_padding)
+
+    def _weight_shape(self) -> tuple[int, ...]:
+        return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
+
+
+class Conv2d(_Convolution, function=F.conv2d):
     """Convolution (cross-correlation) of images with a bank of kernels, as ``torch.nn.Conv2d``.
 
     x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with
@@ -114,9 +124,6 @@ class Conv2d(_Convolution):
     (2, 8, 16, 16)
     """
 
-    _shown = "in_channels, out_channels, kernel_size=, stride=, padding?, dilation?, groups?, bias?"
-    _function = staticmethod(F.conv2d)
-
     @checked(in_channels="[0, inf)", **RANGES)
     def __init__(
         self,
@@ -131,9 +138,7 @@ class Conv2d(_Convolution):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
-        )
+        super().__init__(**settings(locals()))
 
 
 class LazyConv2d(LazyModule, Conv2d):
@@ -183,7 +188,7 @@ class LazyConv2d(LazyModule, Conv2d):
         return {"weight": self._weight_shape(), "bias": (self.out_channels,)}
 
 
-class ConvTranspose2d(_Convolution):
+class ConvTranspose2d(_Transposed, function=F.conv_transpose2d):
     """The transpose of a convolution, which enlarges images, as ``torch.nn.ConvTranspose2d``.
 
     x (N, in_channels, H, W) gives (N, out_channels, out_h, out_w) with `out_h = (H - 1) * stride -
@@ -197,13 +202,6 @@ class ConvTranspose2d(_Convolution):
     >>> layer(mg.zeros((2, 8, 5, 5))).shape
     (2, 3, 10, 10)
     """
-
-    _shown = (
-        "in_channels, out_channels, kernel_size=, stride=, padding?"
-        ", dilation?, output_padding?, groups?, bias?"
-    )
-    _function: ClassVar[Callable[..., Tensor]] = staticmethod(F.conv_transpose2d)
-    _settings = ("stride", "padding", "output_padding", "groups", "dilation")
 
     @checked(in_channels="[0, inf)", output_padding="[0, inf)", **RANGES)
     def __init__(
@@ -220,16 +218,10 @@ class ConvTranspose2d(_Convolution):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
-        )
-        self.output_padding = self._sizes("output_padding", output_padding, 0)
-
-    def _weight_shape(self) -> tuple[int, ...]:
-        return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
+        super().__init__(**settings(locals()))
 
 
-class Conv1d(_Convolution):
+class Conv1d(_Convolution, function=F.conv1d):
     """Convolution (cross-correlation) of signals with a bank of kernels, as ``torch.nn.Conv1d``.
 
     x (N, in_channels, L) gives (N, out_channels, out_l) with
@@ -242,8 +234,6 @@ class Conv1d(_Convolution):
     (2, 8, 16)
     """
 
-    _shown = Conv2d._shown
-    _function = staticmethod(F.conv1d)
     axes = 1
 
     @checked(in_channels="[0, inf)", **RANGES)
@@ -260,12 +250,10 @@ class Conv1d(_Convolution):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        super().__init__(
-            in_channels, out_channels, kernel_size, stride, padding, dilation, groups, bias, dtype
-        )
+        super().__init__(**settings(locals()))
 
 
-class ConvTranspose1d(ConvTranspose2d):
+class ConvTranspose1d(_Transposed, function=F.conv_transpose1d):
     """The transpose of a convolution of signals, as ``torch.nn.ConvTranspose1d``.
 
     x (N, in_channels, L) gives (N, out_channels, out_l); ``weight`` has shape (in_channels,
@@ -277,8 +265,6 @@ class ConvTranspose1d(ConvTranspose2d):
     (2, 3, 10)
     """
 
-    _shown = ConvTranspose2d._shown
-    _function = staticmethod(F.conv_transpose1d)
     axes = 1
 
     @checked(in_channels="[0, inf)", output_padding="[0, inf)", **RANGES)
@@ -296,11 +282,4 @@ class ConvTranspose1d(ConvTranspose2d):
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        name = type(self).__name__
-        size, step, around, more, gap = (
-            single(name, "each setting", one)
-            for one in (kernel_size, stride, padding, output_padding, dilation)
-        )
-        super().__init__(
-            in_channels, out_channels, size, step, around, more, groups, bias, gap, dtype=dtype
-        )
+        super().__init__(**settings(locals()))

@@ -47,12 +47,12 @@ class FunctionLayer(Layer):
     """A layer that runs a function with the settings that it holds.
 
     ``class Softplus(SameShape, function=F.softplus)``: the arguments of the constructor are
-    attributes of the same names, and follow the inputs in the order in which they are declared.
-    The repr shows all of them, unless the class says otherwise. ``_settings``: another order.
+    attributes of the same names, and follow the inputs in the order in which the function has
+    them. The repr shows all of them, unless ``_shown`` says otherwise.
     """
 
     _function: ClassVar[Callable[..., Tensor]]
-    _settings: ClassVar[tuple[str, ...]]
+    _settings: ClassVar[list[str]]
 
     @checked()
     def __init__(self) -> None:
@@ -65,14 +65,22 @@ class FunctionLayer(Layer):
         if function is None:  # of a family of layers, or of a user, who may have other arguments
             return
         cls._function = staticmethod(function)
-        constructor: Any = cls.__init__
-        while hasattr(constructor, "__wrapped__"):
-            constructor = constructor.__wrapped__
-        code = constructor.__code__
-        if "_settings" not in vars(cls):
-            cls._settings = code.co_varnames[1 : code.co_argcount]
-        if "_shown" not in vars(cls):
-            cls._shown = ", ".join(f"{name}=" for name in cls._settings)
+        own = _parameters(cls.__init__)
+        cls._settings = [name for name in _parameters(function) if name in own]
+        cls._shown = cls._shown or ", ".join(f"{name}=" for name in own[1:])
+
+
+def _parameters(function: Any) -> tuple[str, ...]:
+    """The names of the parameters, as ``inspect`` tells them, which is slow to import."""
+    while hasattr(function, "__wrapped__"):
+        function = function.__wrapped__
+    code = function.__code__
+    return code.co_varnames[: code.co_argcount]  # type: ignore[no-any-return]
+
+
+def settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a constructor was given, from its ``locals()``."""
+    return {k: v for k, v in arguments.items() if k not in ("self", "__class__")}
 
 
 class SameShape(FunctionLayer):

@@ -55,6 +55,26 @@ class Loss(_Reduced):
         return self._function(input, target, *map(self.__dict__.__getitem__, self._settings))
 
 
+class _Weighted(Loss):
+    """A loss of classes or elements that count by a weight."""
+
+    _shown = "reduction="
+    weight: Tensor | None
+
+    @checked()
+    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
+        super().__init__(reduction)
+        self._register_weight("weight", weight)
+
+
+class _OfPairs(_Reduced):
+    """A function of two inputs for each target."""
+
+    def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
+        """Two inputs and targets 1 or -1 to a scalar, or to the loss of each."""
+        return self._of(input1, input2, target)
+
+
 class MSELoss(Loss, function=F.mse_loss):
     """Mean squared error. See :func:`minigrad.nn.functional.mse_loss`.
 
@@ -101,7 +121,7 @@ class SmoothL1Loss(Loss, function=F.smooth_l1_loss):
         self.beta = beta
 
 
-class CrossEntropyLoss(Loss, function=F.cross_entropy):
+class CrossEntropyLoss(_Weighted, function=F.cross_entropy):
     """From logits (N, C, ...) and labels. See :func:`minigrad.nn.functional.cross_entropy`.
 
     Raises ValueError for a ``label_smoothing`` beyond [0, 1].
@@ -111,7 +131,6 @@ class CrossEntropyLoss(Loss, function=F.cross_entropy):
     """
 
     _shown = "reduction=, label_smoothing="
-    weight: Tensor | None
 
     @checked(label_smoothing="[0, 1]")
     def __init__(
@@ -121,62 +140,46 @@ class CrossEntropyLoss(Loss, function=F.cross_entropy):
         reduction: str = "mean",
         label_smoothing: float = 0.0,
     ) -> None:
-        super().__init__(reduction)
-        self._register_weight("weight", weight)
+        super().__init__(weight, reduction)
         self.ignore_index = ignore_index
         self.label_smoothing = label_smoothing
 
 
-class NLLLoss(Loss, function=F.nll_loss):
+class NLLLoss(_Weighted, function=F.nll_loss):
     """From log-probabilities (N, C, ...) and labels. See :func:`minigrad.nn.functional.nll_loss`.
 
     >>> nn.NLLLoss()(mg.tensor([[-0.1, -2.0]]), mg.tensor([1]))
     tensor(2.)
     """
 
-    _shown = "reduction="
-    weight: Tensor | None
-
     @checked()
     def __init__(
         self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
     ) -> None:
-        super().__init__(reduction)
-        self._register_weight("weight", weight)
+        super().__init__(weight, reduction)
         self.ignore_index = ignore_index
 
 
-class BCELoss(Loss, function=F.binary_cross_entropy):
+class BCELoss(_Weighted, function=F.binary_cross_entropy):
     """From probabilities. See :func:`minigrad.nn.functional.binary_cross_entropy`.
 
     >>> nn.BCELoss()(mg.tensor([1.0]), mg.tensor([1.0]))
     tensor(0.)
     """
 
-    _shown = "reduction="
-    weight: Tensor | None
 
-    @checked()
-    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self._register_weight("weight", weight)
-
-
-class BCEWithLogitsLoss(Loss, function=F.binary_cross_entropy_with_logits):
+class BCEWithLogitsLoss(_Weighted, function=F.binary_cross_entropy_with_logits):
     """From logits. See :func:`minigrad.nn.functional.binary_cross_entropy_with_logits`.
 
     >>> nn.BCEWithLogitsLoss()(mg.tensor([1000.0]), mg.tensor([1.0]))
     tensor(0.)
     """
 
-    _shown = "reduction="
-    weight: Tensor | None
     pos_weight: Tensor | None
 
     @checked()
     def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(reduction)
-        self._register_weight("weight", weight)
+        super().__init__(weight, reduction)
         self._register_weight("pos_weight", pos_weight)
 
 
@@ -250,7 +253,7 @@ class HingeEmbeddingLoss(Loss, function=F.hinge_embedding_loss):
         self.margin = margin
 
 
-class MarginRankingLoss(_Reduced, function=F.margin_ranking_loss):
+class MarginRankingLoss(_OfPairs, function=F.margin_ranking_loss):
     """Which of two is the larger. See :func:`minigrad.nn.functional.margin_ranking_loss`.
 
     >>> nn.MarginRankingLoss()(mg.tensor([1.0]), mg.tensor([3.0]), mg.tensor([1]))
@@ -262,10 +265,6 @@ class MarginRankingLoss(_Reduced, function=F.margin_ranking_loss):
         super().__init__(reduction)
         self.margin = margin
 
-    def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
-        """Two inputs and targets 1 or -1 to a scalar, or to the loss of each."""
-        return self._of(input1, input2, target)
-
 
 class SoftMarginLoss(Loss, function=F.soft_margin_loss):
     """For targets 1 and -1. See :func:`minigrad.nn.functional.soft_margin_loss`.
@@ -275,23 +274,15 @@ class SoftMarginLoss(Loss, function=F.soft_margin_loss):
     """
 
 
-class MultiLabelSoftMarginLoss(Loss, function=F.multilabel_soft_margin_loss):
+class MultiLabelSoftMarginLoss(_Weighted, function=F.multilabel_soft_margin_loss):
     """For several labels. See :func:`minigrad.nn.functional.multilabel_soft_margin_loss`.
 
     >>> nn.MultiLabelSoftMarginLoss()(mg.tensor([[1000.0, -1000.0]]), mg.tensor([[1, 0]]))
     tensor(0.)
     """
 
-    _shown = "reduction="
-    weight: Tensor | None
 
-    @checked()
-    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self._register_weight("weight", weight)
-
-
-class MultiMarginLoss(Loss, function=F.multi_margin_loss):
+class MultiMarginLoss(_Weighted, function=F.multi_margin_loss):
     """For labels. See :func:`minigrad.nn.functional.multi_margin_loss`.
 
     Raises ValueError for a ``p`` other than 1 and 2.
@@ -301,19 +292,17 @@ class MultiMarginLoss(Loss, function=F.multi_margin_loss):
     """
 
     _shown = "p=, margin=, reduction="
-    weight: Tensor | None
 
     @checked(p="[1, 2]", margin="(-inf, inf)")
     def __init__(
         self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(weight, reduction)
         self.p = p
         self.margin = margin
-        self._register_weight("weight", weight)
 
 
-class CosineEmbeddingLoss(_Reduced, function=F.cosine_embedding_loss):
+class CosineEmbeddingLoss(_OfPairs, function=F.cosine_embedding_loss):
     """For angles. See :func:`minigrad.nn.functional.cosine_embedding_loss`.
 
     >>> x = mg.tensor([[3.0, 4.0]])
@@ -325,10 +314,6 @@ class CosineEmbeddingLoss(_Reduced, function=F.cosine_embedding_loss):
     def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.margin = margin
-
-    def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
-        """Two inputs and targets 1 or -1 to a scalar, or to the loss of each."""
-        return self._of(input1, input2, target)
 
 
 class TripletMarginLoss(_Reduced, function=F.triplet_margin_loss):

@@ -31,6 +31,7 @@ class _Affine(Layer):
     ) -> None:
         self.weight = new_parameter(shape, dtype) if weight else None
         self.bias = new_parameter(shape, dtype) if weight and bias else None
+        draw(self)
 
     def reset_parameters(self) -> None:
         """Reset: weight 1, bias 0."""
@@ -67,22 +68,18 @@ class _BatchNorm(_Affine):
         self.momentum = momentum
         self.affine = affine
         self.track_running_stats = track_running_stats
-        self._add_weights(num_features, affine, bias, dtype)
         kept = track_running_stats
         for name in ("running_mean", "running_var"):
             self.register_buffer(name, new_buffer(num_features, dtype) if kept else None)
         self.register_buffer("num_batches_tracked", new_buffer((), np.int64) if kept else None)
-        draw(self)
+        self._add_weights(num_features, affine, bias, dtype)
 
     def reset_running_stats(self) -> None:
         """Forget the batches seen so far."""
-        for buffer, value in (
-            (self.running_mean, 0),
-            (self.running_var, 1),
-            (self.num_batches_tracked, 0),
-        ):
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            buffer = self.__dict__[name]
             if buffer is not None:
-                buffer.assign(np.full(buffer.shape, value))
+                buffer.assign(np.full(buffer.shape, name == "running_var"))
 
     def reset_parameters(self) -> None:
         """Reset: weight 1, bias 0, no batches seen."""
@@ -116,16 +113,10 @@ class _BatchNorm(_Affine):
             )
 
     def _normalize(self, x: Tensor, momentum: float) -> Tensor:
-        return F.batch_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            self.training,
-            momentum,
-            self.eps,
-        )
+        return F.batch_norm(x, *self._arrays(), self.training, momentum, self.eps)
+
+    def _arrays(self) -> tuple[Tensor | None, Tensor | None, Tensor | None, Tensor | None]:
+        return self.running_mean, self.running_var, self.weight, self.bias
 
 
 class BatchNorm1d(_BatchNorm):
@@ -187,7 +178,6 @@ class LayerNorm(_Affine):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         self._add_weights(self.normalized_shape, elementwise_affine, bias, dtype)
-        draw(self)
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Normalise over the last axes; same shape."""
@@ -227,7 +217,6 @@ class GroupNorm(_Affine):
         self.eps = eps
         self.affine = affine
         self._add_weights(num_channels, affine, bias, dtype)
-        draw(self)
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Normalise each group; same shape."""
@@ -266,7 +255,6 @@ class RMSNorm(_Affine):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         self._add_weights(self.normalized_shape, elementwise_affine, False, dtype)
-        draw(self)
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Normalise over the last axes; same shape."""
@@ -303,16 +291,7 @@ class _InstanceNorm(_BatchNorm):
             )
         self._check_channels(x.shape)
         own = self.training or self.running_mean is None
-        return F.instance_norm(
-            x,
-            self.running_mean,
-            self.running_var,
-            self.weight,
-            self.bias,
-            own,
-            self.momentum or 0.0,
-            self.eps,
-        )
+        return F.instance_norm(x, *self._arrays(), own, self.momentum or 0.0, self.eps)
 
 
 class InstanceNorm1d(_InstanceNorm):

@@ -17,15 +17,17 @@ Widths2d = int | tuple[int, int, int, int]
 
 
 class _Pad(Layer):
-    """What padding layers share: the widths, and one way of filling them."""
+    """What padding layers share: the widths, and one way of filling them, at first with zeros."""
 
-    mode: ClassVar[str]
+    _shown = "padding"
+    mode: ClassVar[str] = "constant"
     axes: ClassVar[int]
-    padding: tuple[int, ...]
     value = 0.0
 
-    def _set(self, padding: Any) -> None:
-        self.padding = padding if isinstance(padding, tuple) else (padding,) * (2 * self.axes)
+    def __init__(self, padding: Any) -> None:
+        super().__init__()
+        widths = padding if isinstance(padding, tuple) else (padding,) * (2 * self.axes)
+        self.padding: tuple[int, ...] = widths
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, C, ...) or (C, ...) to longer last axes."""
@@ -33,23 +35,19 @@ class _Pad(Layer):
 
 
 class _Pad1d(_Pad):
-    _shown = "padding"
     axes = 1
 
     @checked()
     def __init__(self, padding: Widths1d) -> None:
-        super().__init__()
-        self._set(padding)
+        super().__init__(padding)
 
 
 class _Pad2d(_Pad):
-    _shown = "padding"
     axes = 2
 
     @checked()
     def __init__(self, padding: Widths2d) -> None:
-        super().__init__()
-        self._set(padding)
+        super().__init__(padding)
 
 
 class ConstantPad1d(_Pad1d):
@@ -63,7 +61,6 @@ class ConstantPad1d(_Pad1d):
     """
 
     _shown = "padding=, value="
-    mode = "constant"
 
     @checked(value="(-inf, inf)")
     def __init__(self, padding: Widths1d, value: float) -> None:
@@ -82,7 +79,6 @@ class ConstantPad2d(_Pad2d):
     """
 
     _shown = "padding=, value="
-    mode = "constant"
 
     @checked(value="(-inf, inf)")
     def __init__(self, padding: Widths2d, value: float) -> None:
@@ -99,8 +95,6 @@ class ZeroPad1d(_Pad1d):
     tensor([[0., 1., 2., 3., 0.]])
     """
 
-    mode = "constant"
-
 
 class ZeroPad2d(_Pad2d):
     """Each image framed by zeros, as ``torch.nn.ZeroPad2d``.
@@ -111,8 +105,6 @@ class ZeroPad2d(_Pad2d):
     >>> nn.ZeroPad2d((1, 1, 0, 0))(mg.tensor([[[1.0, 2.0, 3.0]]]))
     tensor([[[0., 1., 2., 3., 0.]]])
     """
-
-    mode = "constant"
 
 
 class ReflectionPad1d(_Pad1d):

@@ -13,9 +13,8 @@ from minigrad.kernels.windows import IntOrPair, padding_word, single
 from minigrad.nn import functional as F
 from minigrad.nn.layer import FunctionLayer, OfImages
 
-#: What layers of maxima show of themselves.
-SHOWN = "kernel_size=, stride=, padding=, dilation=, ceil_mode="
-UNPOOLED = "kernel_size=, stride=, padding="
+#: What the sizes of windows may be.
+RANGES = {"kernel_size": "[1, inf)", "stride": "[1, inf)", "padding": "[0, inf)"}
 
 
 class MaxPool2d(OfImages, function=F.max_pool2d):
@@ -29,12 +28,9 @@ class MaxPool2d(OfImages, function=F.max_pool2d):
     (1, 3, 4, 4)
     """
 
-    _shown = SHOWN
-    _settings = (
-        "kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices",
-    )  # fmt: skip
+    _shown = "kernel_size=, stride=, padding=, dilation=, ceil_mode="
 
-    @checked(kernel_size="[1, inf)", stride="[1, inf)", padding="[0, inf)", dilation="[1, inf)")
+    @checked(dilation="[1, inf)", **RANGES)
     def __init__(
         self,
         kernel_size: IntOrPair,
@@ -71,10 +67,7 @@ class MaxPool1d(MaxPool2d, function=F.max_pool1d):
     (1, 3, 4)
     """
 
-    _shown = SHOWN
-    _settings = MaxPool2d._settings
-
-    @checked(kernel_size="[1, inf)", stride="[1, inf)", padding="[0, inf)", dilation="[1, inf)")
+    @checked(dilation="[1, inf)", **RANGES)
     def __init__(
         self,
         kernel_size: int | tuple[int],
@@ -102,12 +95,7 @@ class AvgPool2d(OfImages, function=F.avg_pool2d):
 
     _shown = "kernel_size=, stride=, padding="
 
-    @checked(
-        kernel_size="[1, inf)",
-        stride="[1, inf)",
-        padding="[0, inf)",
-        divisor_override="[1, inf)",
-    )
+    @checked(divisor_override="[1, inf)", **RANGES)
     def __init__(
         self,
         kernel_size: IntOrPair,
@@ -152,7 +140,7 @@ class AvgPool1d(OfImages, function=F.avg_pool1d):
 
     _shown = "kernel_size=, stride=, padding="
 
-    @checked(kernel_size="[1, inf)", stride="[1, inf)", padding="[0, inf)")
+    @checked(**RANGES)
     def __init__(
         self,
         kernel_size: int | tuple[int],
@@ -237,9 +225,7 @@ class MaxUnpool2d(FunctionLayer, function=F.max_unpool2d):
     (1, 3, 8, 8)
     """
 
-    _shown = UNPOOLED
-
-    @checked(kernel_size="[1, inf)", stride="[1, inf)", padding="[0, inf)")
+    @checked(**RANGES)
     def __init__(
         self, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0
     ) -> None:
@@ -266,9 +252,7 @@ class MaxUnpool1d(MaxUnpool2d, function=F.max_unpool1d):
     (1, 3, 8)
     """
 
-    _shown = UNPOOLED
-
-    @checked(kernel_size="[1, inf)", stride="[1, inf)", padding="[0, inf)")
+    @checked(**RANGES)
     def __init__(
         self,
         kernel_size: int | tuple[int],

@@ -32,14 +32,30 @@ class _Gated(Layer):
 
     hidden_size: int
 
+    def _add_weights(
+        self, gates: int, width: int, bias: bool, dtype: DTypeLike, place: str = ""
+    ) -> None:
+        """What the gates take from an input of this width and from the state; names end so."""
+        rows = gates * self.hidden_size
+        shapes: dict[str, tuple[int, ...]]
+        shapes = {"weight_ih": (rows, width), "weight_hh": (rows, self.hidden_size)}
+        if bias:
+            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+        for kind, shape in shapes.items():
+            setattr(self, kind + place, new_parameter(shape, dtype))
+
     def reset_parameters(self) -> None:
         """Draw new weights and biases: uniform in [-k, k], `k = 1 / sqrt(hidden_size)`."""
         k = 1.0 / math.sqrt(self.hidden_size)
         for parameter in self.parameters():
             init.uniform_(parameter, -k, k)
 
-    def _states(self, given: Any, count: int, shape: tuple[int, ...], what: str) -> State:
-        """The given states. Raises ValueError unless there are so many of this shape."""
+    def _states(
+        self, given: Any, count: int, shape: tuple[int, ...], dtype: np.dtype[Any], what: str
+    ) -> State:
+        """The given states, or zeros. Raises ValueError unless so many of this shape are given."""
+        if given is None:
+            return tuple(Tensor(np.zeros(shape, dtype)) for _ in range(count))
         tensors = tuple(map(as_tensor, given if count > 1 else (given,)))
         if len(tensors) != count or any(t.shape != shape for t in tensors):
             got = ", ".join(str(t.shape) for t in tensors)
@@ -89,16 +105,10 @@ class _Recurrent(_Gated):
         self.batch_first = batch_first
         self.dropout = dropout
         self.bidirectional = bidirectional
-        rows = self.gates * hidden_size
         width = input_size
         for layer in range(num_layers):
             for direction in self._directions():
-                shapes: dict[str, tuple[int, ...]]
-                shapes = {"weight_ih": (rows, width), "weight_hh": (rows, hidden_size)}
-                if bias:
-                    shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
-                for kind, shape in shapes.items():
-                    setattr(self, f"{kind}_l{layer}{direction}", new_parameter(shape, dtype))
+                self._add_weights(self.gates, width, bias, dtype, f"_l{layer}{direction}")
             width = hidden_size * len(self._directions())
         draw(self)
 
@@ -132,12 +142,10 @@ class _Recurrent(_Gated):
 
     def _initial_state(self, x: Tensor, given: Any, batched: bool) -> State:
         """The initial state, checked; zeros where none is given."""
-        shape = (self.num_layers * len(self._directions()), x.shape[1], self.hidden_size)
-        if given is None:
-            dtype = np.result_type(x.dtype, self.__dict__["weight_ih_l0"].dtype)
-            return tuple(Tensor(np.zeros(shape, dtype)) for _ in range(self.states))
-        expected = shape if batched else (shape[0], shape[2])
-        tensors = self._states(given, self.states, expected, "an initial state")
+        examples = x.shape[1:2] if batched else ()
+        shape = (self.num_layers * len(self._directions()), *examples, self.hidden_size)
+        dtype = np.result_type(x.dtype, self.__dict__["weight_ih_l0"].dtype)
+        tensors = self._states(given, self.states, shape, dtype, "an initial state")
         return tensors if batched else tuple(t[:, None] for t in tensors)
 
     def _forward(self, x: ArrayLike, given: Any) -> tuple[Tensor, State]:
@@ -275,8 +283,8 @@ class _Cell(_Gated):
     layer: ClassVar[type[_Recurrent]]
     weight_ih: Parameter
     weight_hh: Parameter
-    bias_ih: Parameter | None
-    bias_hh: Parameter | None
+    bias_ih: Parameter | None = None
+    bias_hh: Parameter | None = None
 
     @checked(input_size="[0, inf)", hidden_size="[1, inf)", dtype="floating")
     def __init__(
@@ -291,11 +299,7 @@ class _Cell(_Gated):
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.bias = bias
-        rows = self.layer.gates * hidden_size
-        self.weight_ih = new_parameter((rows, input_size), dtype)
-        self.weight_hh = new_parameter((rows, hidden_size), dtype)
-        self.bias_ih = new_parameter(rows, dtype) if bias else None
-        self.bias_hh = new_parameter(rows, dtype) if bias else None
+        self._add_weights(self.layer.gates, input_size, bias, dtype)
         draw(self)
 
     def _next(self, x: ArrayLike, given: Any) -> State:
@@ -306,15 +310,9 @@ class _Cell(_Gated):
                 f"expected an input (N, {self.input_size}) or ({self.input_size},), got shape "
                 f"{x.shape}"
             )
-        count = self.layer.states
-        if given is None:
-            dtype = np.result_type(x.dtype, self.weight_ih.dtype)
-            one = (1,) * (x.ndim - 1)  # for every example
-            state: State = tuple(
-                Tensor(np.zeros((*one, self.hidden_size), dtype)) for _ in range(count)
-            )
-        else:
-            state = self._states(given, count, (*x.shape[:-1], self.hidden_size), "a state")
+        shape = (*x.shape[:-1], self.hidden_size)
+        dtype = np.result_type(x.dtype, self.weight_ih.dtype)
+        state = self._states(given, self.layer.states, shape, dtype, "a state")
         inputs = F.linear(x, self.weight_ih, self.bias_ih)
         step: Any = self.layer._step  # of the whole layer: it only asks for the nonlinearity
         found: State = step(self, inputs, state, self.weight_hh, self.bias_hh)
