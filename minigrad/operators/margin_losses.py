@@ -39,8 +39,7 @@ _SIGNED = [
 def _signs(name: str, target: Any, *inputs: Any) -> Any:
     """The target as a tensor. Raises ValueError unless it has the inputs' shape, and 1 and -1."""
     target = engine.as_tensor(target)
-    for input in inputs:
-        check_shapes(name, input, target)
+    check_shapes(name, *inputs, target)
     values = engine.constant(target)
     # NaN passes: it says that something went wrong before, and shows in the loss.
     wrong = ~((values == 1) | (values == -1) | np.isnan(values))
