@@ -109,7 +109,7 @@ solve squeeze stack sum svd swapaxes transpose tril triu unwrap where xlogy
 #: Functions that leave it to the operators that they call.
 NARROW_COMPOSITES = """
 adaptive_max_pool1d adaptive_max_pool2d append array_split atleast_1d atleast_2d atleast_3d
-average bincount block broadcast_arrays cholesky choose column_stack compress cond conv1d
+average bincount block broadcast_arrays choose column_stack compress cond conv1d
 conv_transpose1d conv_transpose2d convolve copy correlate cumulative_prod cumulative_sum delete
 diag diagflat diff divmod dot dsplit dstack ediff1d eigh eigvalsh einsum extract fliplr flipud
 float_power global_avg_pool2d global_max_pool2d gradient hardsigmoid hsplit hstack inner insert

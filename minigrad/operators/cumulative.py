@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, engine, operator, weak
 from minigrad.operators.domain import nonzero, sample
-from minigrad.operators.indexing import one_axis, take_axis
+from minigrad.operators.indexing import one_axis, one_line, take_axis
 from minigrad.operators.rows import along_axis
 
 ALONG = [
@@ -18,20 +18,23 @@ ALONG = [
 ]  # fmt: skip
 
 
-def _flat(x: Any, axis: int | None) -> tuple[Any, int]:
-    return (np.reshape(x, -1), 0) if axis is None else (x, axis)
+def _in_line(x: Any, axis: int | None) -> tuple[Any, int]:
+    """x, flattened when the axis is None or x one number, and that axis."""
+    return one_line(x, axis if x.ndim else None)
 
 
-def _cumsum(x: Any, axis: int | None = None) -> Any:
-    if type(x) is not np.ndarray or axis is None or x.dtype.char not in "fd" or not x.ndim:
-        return np.cumsum(x, axis=axis)
-    return kernels.running_sum(x, one_axis(axis, x.ndim))
+def _running(numpy: Any, kernel: str) -> Any:
+    """NumPy's function; of floats along one axis, a kernel."""
+
+    def forward(x: Any, axis: int | None = None) -> Any:
+        if type(x) is not np.ndarray or axis is None or x.dtype.char not in "fd" or not x.ndim:
+            return numpy(x, axis=axis)
+        return getattr(kernels, kernel)(x, one_axis(axis, x.ndim))
+
+    return forward
 
 
-def _cumprod(x: Any, axis: int | None = None) -> Any:
-    if type(x) is not np.ndarray or axis is None or x.dtype.char not in "fd" or not x.ndim:
-        return np.cumprod(x, axis=axis)
-    return kernels.running_product(x, one_axis(axis, x.ndim))
+_cumsum = _running(np.cumsum, "running_sum")
 
 
 def _cumsum_vjp(g: Any, _ans: Any, _x: Any, axis: int | None = None) -> Any:
@@ -68,13 +71,11 @@ def _weighted_tails(g: Any, x: Any) -> Any:
 
 
 def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
-    if not x.ndim:
-        return np.reshape(g, ())
-    line = 0 if axis is None else axis
+    flat, line = _in_line(x, axis)
     if np.all(ans != 0):
         total = np.flip(_cumsum(np.flip(g * ans, line), axis=line), line)
         return np.reshape(total, x.shape) / x
-    flat = np.moveaxis(_flat(x, axis)[0], line, -1)
+    flat = np.moveaxis(flat, line, -1)
     before = np.moveaxis(ans, line, -1)[..., :-1]
     before = np.concatenate([np.ones_like(flat[..., :1]), before], axis=-1)
     total = before * _weighted_tails(np.moveaxis(g, line, -1), flat)
@@ -84,7 +85,7 @@ def _cumprod_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
 cumprod = along_axis(
     np.cumprod,
     _cumprod_vjp,
-    runs=_cumprod,
+    runs=_running(np.cumprod, "running_product"),
     domain=nonzero,
     samples=[
         *ALONG, sample(np.array([2.0, 0.0, 3.0, -1.5])),
@@ -99,9 +100,7 @@ cumprod = along_axis(
 
 
 def _logcumsumexp_vjp(g: Any, ans: Any, x: Any, axis: int | None = None) -> Any:
-    if not x.ndim:
-        return np.reshape(g, ())
-    flat, line = _flat(x, axis)
+    flat, line = _in_line(x, axis)
     flat, ans, g = (np.moveaxis(one, line, -1) for one in (flat, ans, g))
     # A sum is the next sum times a ratio of at most 1, so nothing overflows on the way back.
     # Of nothing but -inf each share is 0; beside an infinite sum, that of what is finite.
@@ -121,9 +120,7 @@ def logcumsumexp(x: Array, axis: int | None = None) -> Array:
     >>> logcumsumexp(tensor([1000.0, 1000.0]))
     tensor([1000.   , 1000.693])
     """
-    if not x.ndim:
-        return np.reshape(x, 1)
-    flat, line = _flat(x, axis)
+    flat, line = _in_line(x, axis)
     return np.logaddexp.accumulate(flat, axis=line)
 
 

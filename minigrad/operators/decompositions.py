@@ -55,8 +55,10 @@ def _symmetric(x: Any) -> Any:
     return 0.5 * (x + transposed(x))
 
 
-def _cholesky_vjp(g: Any, ans: Any, _x: Any) -> Any:
+def _cholesky_vjp(g: Any, ans: Any, _a: Any, upper: bool = False) -> Any:
     # Murray (2016): the lower triangle of L' g with half of its diagonal, between inverses of L.
+    if upper:
+        g, ans = transposed(g), transposed(ans)
     back = np.linalg.inv(ans)
     half = np.tril(transposed(ans) @ np.tril(g))
     half = half * (1.0 - 0.5 * np.eye(ans.shape[-1], dtype=ans.dtype))
@@ -64,17 +66,11 @@ def _cholesky_vjp(g: Any, ans: Any, _x: Any) -> Any:
 
 
 @operator(
+    np.linalg.cholesky,
     vjp=_cholesky_vjp,
     domain=positive_definite,
-    samples=SQUARE,
-    reference=np.linalg.cholesky,
-)
-def _cholesky(x: Array) -> Array:
-    return np.linalg.cholesky(_symmetric(x))
-
-
-@composite(
-    np.linalg.cholesky, domain=positive_definite, samples=[sample((3, 3)), sample((0, 2, 2))]
+    samples=[*SQUARE, sample((3, 3), upper=True)],
+    numbers="float",
 )
 def cholesky(a: Array, upper: bool = False) -> Array:
     """The lower triangular L with `a = L L'`, for a symmetric positive definite a; L' if ``upper``.
@@ -87,7 +83,7 @@ def cholesky(a: Array, upper: bool = False) -> Array:
     tensor([[2., 0.],
             [1., 1.]])
     """
-    lower = _cholesky(as_float(square(a)))
+    lower = np.linalg.cholesky(_symmetric(square(a)))
     return transposed(lower) if upper else lower
 
 
@@ -310,14 +306,11 @@ def lstsq(a: Array, b: Array, rcond: float | None = None) -> tuple[Tensor, Tenso
     z = np.linalg.pinv(a, cut) @ b
     singular = svdvals(a)
     values: Any = engine.constant(singular)
-    none: Any = np.zeros((0,), a.dtype)
-    rank: Any = np.count_nonzero(values > cut * values[..., :1], axis=-1)
-    rank = np.asarray(rank).astype(np.intc)
-    whole = bool(np.all(rank == n)) and n < m
-    if not whole:
-        return z, none, rank, singular
-    residuals: Any = np.sum(np.square(b - a @ z), axis=-2 if b.ndim > 1 else 0)
-    residuals = np.atleast_1d(residuals)
+    residuals: Any = np.zeros((0,), a.dtype)
+    rank: Any = np.asarray(np.count_nonzero(values > cut * values[..., :1], axis=-1), np.intc)
+    if n < m and np.all(rank == n):
+        residuals = np.sum(np.square(b - a @ z), axis=-2 if b.ndim > 1 else 0)
+        residuals = np.atleast_1d(residuals)
     return z, residuals, rank, singular
 
 

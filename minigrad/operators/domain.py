@@ -36,7 +36,6 @@ class Domain:
         self.avoid, self.margin = avoid, margin
         self.distinct = distinct
         self.build = build
-        self._pieces: tuple[Any, Any] | None = None
 
     def __repr__(self) -> str:
         return f"<domain {self.name}>"
@@ -55,23 +54,16 @@ class Domain:
 
     def _place(self, unit: Any) -> Any:
         """Map [0, 1] onto the allowed pieces of [low, high], in order."""
-        if self._pieces is None:
-            self._pieces = self._cut()
-        starts, offsets = self._pieces
-        along = unit * offsets[-1]
-        piece = np.clip(np.searchsorted(offsets, along, side="right") - 1, 0, len(starts) - 1)
-        return starts[piece] + (along - offsets[piece])
-
-    def _cut(self) -> tuple[Any, Any]:
-        """Where the allowed pieces start: in [low, high], and laid end to end."""
         cuts = [self.low]
         for point in sorted(self.avoid):
             around = np.clip([point - self.margin, point + self.margin], self.low, self.high)
             cuts += around.tolist()
         cuts.append(self.high)
         starts, ends = np.array(cuts[::2]), np.array(cuts[1::2])
-        lengths = np.maximum(ends - starts, 0.0)
-        return starts, np.concatenate([[0.0], np.cumsum(lengths)])
+        offsets = np.concatenate([[0.0], np.cumsum(np.maximum(ends - starts, 0.0))])
+        along = unit * offsets[-1]
+        piece = np.clip(np.searchsorted(offsets, along, side="right") - 1, 0, len(starts) - 1)
+        return starts[piece] + (along - offsets[piece])
 
 
 def _well_conditioned(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:

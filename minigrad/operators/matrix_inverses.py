@@ -6,6 +6,7 @@ too: it takes the cofactors there.
 
 from __future__ import annotations
 
+import math
 from operator import index as operator_index
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -401,10 +402,7 @@ def tensorinv(a: Array, ind: int = 2) -> Array:
     if not 1 <= ind <= a.ndim:
         raise ValueError(f"ind must be 1 to {a.ndim} for shape {a.shape}, got {ind}")
     first, last = a.shape[:ind], a.shape[ind:]
-    n = 1
-    for length in last:
-        n *= length
-    return np.reshape(np.linalg.inv(np.reshape(a, (-1, n))), (*last, *first))
+    return np.reshape(np.linalg.inv(np.reshape(a, (-1, math.prod(last)))), (*last, *first))
 
 
 @composite(

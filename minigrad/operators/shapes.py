@@ -378,13 +378,8 @@ def rot90(m: Array, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Array:
     first, second = (one_axis(a, m.ndim) for a in axes)
     if first == second:
         raise ValueError(f"axes must be two different ones, got {axes}")
-    if k % 4 == 0:
-        return copy(m)
-    if k % 4 == 2:
-        return np.flip(m, (first, second))
-    if k % 4 == 1:
-        return np.swapaxes(np.flip(m, second), first, second)
-    return np.flip(np.swapaxes(m, first, second), second)
+    flipped = np.flip(m, ((), second, (first, second), first)[k % 4])
+    return np.swapaxes(flipped, first, second) if k % 2 else flipped
 
 
 @operator(
