@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minigrad as mg
-from minigrad.engine import numpy_protocol, row_forms, settings, tensor
+from minigrad.engine import numpy_protocol, settings, tensor
 from minigrad.engine.node import ASSIGNED, Scope
 from minigrad.engine.printable import shown_settings
 
@@ -77,13 +77,6 @@ def test_call_function_finds_what_is_loaded_on_demand(monkeypatch):
 def test_where_of_one_array_is_nonzero():
     (places,) = np.where(mg.tensor([0.0, 2.0, 3.0]))
     assert places.tolist() == [1, 2]
-
-
-def test_together_declares_a_form_for_each_function(monkeypatch):
-    monkeypatch.setattr(row_forms, "TOGETHER", {})
-    assert row_forms.together((np.sin, np.cos))(len) is len
-    assert row_forms.together(np.flip)(max) is max
-    assert {np.sin: len, np.cos: len, np.flip: max} == row_forms.TOGETHER
 
 
 # -- tensors ---------------------------------------------------------------------------------------

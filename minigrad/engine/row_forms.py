@@ -16,9 +16,6 @@ from minigrad.engine.tree import flatten, rebuild
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Operator
 
-#: The form of a function of NumPy that computes all cotangents together.
-TOGETHER: dict[Callable[..., Any], Callable[..., Any]] = {}
-
 
 def getitem(rows: Rows, index: Any) -> Rows:
     """``rows[index]`` of each array."""
@@ -65,16 +62,13 @@ def within(index: Any) -> tuple[Any, ...]:
 
 def _aligned(inputs: Any) -> list[Any]:
     """The inputs as arrays that broadcast against each other, stacks along the first axis."""
-    ndim = max([np.ndim(x) if not isinstance(x, Rows) else x.ndim for x in inputs])
+    ndim = max(map(np.ndim, inputs))
     return [_as_stack(x, ndim) if isinstance(x, Rows) else getattr(x, "_data", x) for x in inputs]
 
 
 def _as_stack(x: Rows, ndim: int) -> Any:
     """The stack, its arrays with new axes of length 1 in front, up to ``ndim``."""
-    stack = x.stack
-    if x.ndim >= ndim:
-        return stack
-    return stack.reshape(len(stack), *(1,) * (ndim - x.ndim), *x.shape)
+    return x.stack.reshape(len(x.stack), *(1,) * (ndim - x.ndim), *x.shape)
 
 
 def _one_by_one(function: Callable[..., Any], args: Any, kwargs: Any) -> Rows:
@@ -158,17 +152,6 @@ OPERATORS: dict[str, Callable[..., Rows]] = {
 # -- functions of NumPy ----------------------------------------------------------------------------
 
 
-def together(numpy: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Declare the form of a function of NumPy, or of several with the same arguments."""
-
-    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
-        for one in numpy if isinstance(numpy, tuple) else (numpy,):
-            TOGETHER[one] = function
-        return function
-
-    return declare
-
-
 def _axes(axis: Any, ndim: int) -> Any:
     """Axes of one array as axes of the stack; all of them for None."""
     if axis is None:
@@ -178,98 +161,48 @@ def _axes(axis: Any, ndim: int) -> Any:
     return axis + 1 if axis >= 0 else axis
 
 
-@together(np.shape)
-def _shape(a: Rows) -> tuple[int, ...]:
-    return a.shape
+def _stack_of(x: Any) -> Any:
+    return x.stack if isinstance(x, Rows) else x
 
 
-@together(np.ndim)
-def _ndim(a: Rows) -> int:
-    return a.ndim
+def _over_axes(compute: Callable[..., Any]) -> Callable[..., Rows]:
+    """The form of a function whose arguments by place are axes of one array, by default all."""
+
+    def form(a: Rows, *axes: Any, **named: Any) -> Rows:
+        places = axes or (named.pop("axis", None),)
+        return Rows(compute(a.stack, *[_axes(axis, a.ndim) for axis in places], **named))
+
+    return form
 
 
-@together(np.result_type)
-def _result_type(*inputs: Any) -> Any:
-    return np.result_type(*[x.stack if isinstance(x, Rows) else x for x in inputs])
-
-
-@together(np.zeros_like)
-def _zeros_like(a: Rows) -> Any:
-    return np.zeros(a.shape, a.dtype)
-
-
-@together(np.ones_like)
-def _ones_like(a: Rows) -> Any:
-    return np.ones(a.shape, a.dtype)
-
-
-@together(np.sum)
-def _sum(a: Rows, axis: Any = None, keepdims: bool = False) -> Rows:
-    return Rows(kernels.total(a.stack, _axes(axis, a.ndim), keepdims))
-
-
-@together(np.mean)
-def _mean(a: Rows, axis: Any = None, keepdims: bool = False) -> Rows:
-    return Rows(kernels.mean(a.stack, _axes(axis, a.ndim), keepdims))
-
-
-@together(np.reshape)
 def _reshape(a: Rows, shape: Any) -> Rows:
     lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
     return Rows(a.stack.reshape(len(a.stack), *lengths))
 
 
-@together(np.transpose)
 def _transpose(a: Rows, axes: Any = None) -> Rows:
     order = range(a.ndim)[::-1] if axes is None else axes
     return Rows(np.transpose(a.stack, (0, *[i % a.ndim + 1 for i in order])))
 
 
-def _by_axes(numpy: Callable[..., Any]) -> Callable[..., Rows]:
-    """The form of a function whose arguments but the first are axes of one array."""
-
-    def form(a: Rows, *axes: Any, **named: Any) -> Rows:
-        places = [_axes(axis, a.ndim) for axis in axes]
-        return Rows(numpy(a.stack, *places, **{k: _axes(v, a.ndim) for k, v in named.items()}))
-
-    return form
-
-
-TOGETHER.update({f: _by_axes(f) for f in (np.swapaxes, np.moveaxis, np.expand_dims)})
-
-
-@together(np.squeeze)
 def _squeeze(a: Rows, axis: Any = None) -> Rows:
     if axis is None:
         axis = tuple([i for i, n in enumerate(a.shape) if n == 1])
     return Rows(np.squeeze(a.stack, _axes(axis, a.ndim)))
 
 
-@together(np.broadcast_to)
 def _broadcast_to(array: Rows, shape: Any) -> Rows:
     lengths = shape if isinstance(shape, (tuple, list)) else (shape,)
     stack = _as_stack(array, len(lengths))
     return Rows(np.broadcast_to(stack, (len(stack), *lengths)))
 
 
-@together(np.where)
-def _where(condition: Any, x: Any, y: Any) -> Rows:
-    return Rows(np.where(*_aligned((condition, x, y))))
-
-
-@together(np.flip)
-def _flip(m: Rows, axis: Any = None) -> Rows:
-    return Rows(np.flip(m.stack, _axes(axis, m.ndim)))
-
-
-@together(np.cumsum)
 def _cumsum(a: Rows, axis: Any = None) -> Rows:
     if axis is None:
         a, axis = _reshape(a, a.size), 0
     return Rows(np.cumsum(a.stack, _axes(axis, a.ndim)))
 
 
-@together(np.concatenate)
 def _concatenate(arrays: Any, axis: int | None = 0) -> Rows:
     n = count(arrays)
     stacks = [x if isinstance(x, Rows) else Rows(np.broadcast_to(x, (n, *x.shape))) for x in arrays]
@@ -278,7 +211,6 @@ def _concatenate(arrays: Any, axis: int | None = 0) -> Rows:
     return Rows(np.concatenate([x.stack for x in stacks], _axes(axis, stacks[0].ndim)))
 
 
-@together(np.einsum)
 def _einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Rows:
     left, arrow, out = subscripts.partition("->")
     if not arrow or "." in subscripts:
@@ -288,5 +220,31 @@ def _einsum(subscripts: str, *operands: Any, optimize: Any = False) -> Rows:
         row + term if isinstance(x, Rows) else term
         for term, x in zip(left.split(","), operands, strict=True)
     ]
-    stacks = [x.stack if isinstance(x, Rows) else x for x in operands]
-    return Rows(np.einsum(f"{','.join(terms)}->{row}{out}", *stacks, optimize=optimize))
+    found = np.einsum(
+        f"{','.join(terms)}->{row}{out}", *map(_stack_of, operands), optimize=optimize
+    )
+    return Rows(found)
+
+
+#: The form of a function of NumPy that computes all cotangents together.
+TOGETHER: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.shape: lambda a: a.shape,
+    np.ndim: lambda a: a.ndim,
+    np.result_type: lambda *inputs: np.result_type(*map(_stack_of, inputs)),
+    np.zeros_like: lambda a: np.zeros(a.shape, a.dtype),
+    np.ones_like: lambda a: np.ones(a.shape, a.dtype),
+    np.where: lambda *inputs: Rows(np.where(*_aligned(inputs))),
+    np.sum: _over_axes(lambda a, axis, keepdims=False: kernels.total(a, axis, keepdims)),
+    np.mean: _over_axes(lambda a, axis, keepdims=False: kernels.mean(a, axis, keepdims)),
+    np.flip: _over_axes(np.flip),
+    np.swapaxes: _over_axes(np.swapaxes),
+    np.moveaxis: _over_axes(np.moveaxis),
+    np.expand_dims: _over_axes(np.expand_dims),
+    np.squeeze: _squeeze,
+    np.cumsum: _cumsum,
+    np.reshape: _reshape,
+    np.transpose: _transpose,
+    np.broadcast_to: _broadcast_to,
+    np.concatenate: _concatenate,
+    np.einsum: _einsum,
+}
