@@ -9,7 +9,7 @@ import numpy as np
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, engine, operator, weak
 from minigrad.operators.domain import nonzero, sample
-from minigrad.operators.indexing import one_axis, one_line, take_axis
+from minigrad.operators.indexing import on_axis, one_axis, one_line, take_axis
 from minigrad.operators.rows import along_axis
 
 ALONG = [
@@ -317,7 +317,6 @@ def trapezoid(y: Array, x: Array = None, dx: Any = 1.0, axis: int = -1) -> Array
     """
     if x is not None:
         dx = np.diff(x, axis=-1 if np.ndim(x) == 1 else axis)
-        if np.ndim(x) == 1:
-            dx = np.reshape(dx, [-1 if a == one_axis(axis, y.ndim) else 1 for a in range(y.ndim)])
+        dx = on_axis(dx, axis, y.ndim) if np.ndim(x) == 1 else dx
     pairs = take_axis(y, axis, slice(1, None)) + take_axis(y, axis, slice(None, -1))
     return np.sum(0.5 * (dx * pairs), axis=axis)

@@ -162,6 +162,11 @@ def where_safe(
     return np.where(taken, placed, fill_value)
 
 
+def on_axis(x: Any, axis: int, ndim: int) -> Any:
+    """A vector along one of so many axes."""
+    return np.reshape(x, [-1 if a == one_axis(axis, ndim) else 1 for a in range(ndim)])
+
+
 def one_line(x: Any, axis: int | None) -> tuple[Any, int]:
     """x, flattened when the axis is None, and that axis counted from the front."""
     if axis is None:
@@ -228,12 +233,8 @@ def take_along_axis(arr: Array, indices: Array, axis: int | None = -1) -> Array:
     places = np.asarray(engine.constant(indices))
     if places.ndim != arr.ndim:
         raise ValueError(f"expected indices with {arr.ndim} axes, got shape {places.shape}")
-    index = [
-        places
-        if a == line
-        else np.arange(n).reshape([-1 if b == a else 1 for b in range(arr.ndim)])
-        for a, n in enumerate(arr.shape)
-    ]
+    index: list[Any] = [*np.indices(arr.shape, sparse=True)]
+    index[line] = places
     return arr[tuple(index)]
 
 

@@ -125,8 +125,7 @@ def column_stack(tup: Array) -> Array:
     tensor([[1., 3.],
             [2., 4.]])
     """
-    columns = [a if a.ndim > 1 else np.reshape(a, (a.size, 1)) for a in tup]
-    return np.concatenate(columns, axis=1)
+    return np.concatenate([a if a.ndim > 1 else np.reshape(a, (-1, 1)) for a in tup], axis=1)
 
 
 @composite(

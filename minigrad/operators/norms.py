@@ -14,7 +14,7 @@ from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, Axis, composite, engine, operator
 from minigrad.operators.decompositions import distinct_singular, svdvals
 from minigrad.operators.domain import nonzero, sample, well_conditioned
-from minigrad.operators.reductions import axes_of, expand_reduced
+from minigrad.operators.reductions import AXES, axes_of, expand_reduced
 from minigrad.operators.shapes import as_float
 
 
@@ -26,13 +26,6 @@ def _order(ord: Any) -> Any:
     if plain.size != 1:
         raise TypeError(f"ord must be a number or a word, got an array of shape {plain.shape}")
     return plain.item()
-
-
-NORMS = [
-    sample(()), sample((3,)), sample((2, 3)), sample((2, 3), axis=1),
-    sample((2, 3), axis=(0, 1), keepdims=True),
-    sample((2, 0), axis=1), sample((0, 2), axis=1, keepdims=True),
-]  # fmt: skip
 
 
 def _of_scaled(total: Any, root: Any, x: Any, axis: Axis, keepdims: bool) -> Any:
@@ -57,7 +50,7 @@ def _of_scaled(total: Any, root: Any, x: Any, axis: Axis, keepdims: bool) -> Any
         expand_reduced(g, axis, keepdims) * divide_or_zero(x, expand_reduced(ans, axis, keepdims))
     ),
     domain=nonzero,
-    samples=NORMS,
+    samples=AXES,
     wide=True,
 )
 def _euclidean_norm(x: Array, axis: Axis = None, keepdims: bool = False) -> Array:
@@ -96,7 +89,7 @@ def _p_norm(x: Array, p: float, axis: Axis = None, keepdims: bool = False) -> Ar
     getattr(np.linalg, "vector_norm", None),
     domain=nonzero,
     samples=[
-        *NORMS, sample((2, 3), ord=1, axis=1), sample((4,), ord=np.inf), sample((4,), ord=-np.inf),
+        *AXES, sample((2, 3), ord=1, axis=1), sample((4,), ord=np.inf), sample((4,), ord=-np.inf),
         sample((2, 3), ord=3, axis=(0, 1)), sample((4,), ord=-1.0),
     ],
     wide=True,

@@ -284,7 +284,7 @@ def multi_dot(arrays: Array) -> Array:
     # cost[i, j]: (multiplications, where to split) for the product of arrays i to j.
     cost: dict[tuple[int, int], tuple[int, int]] = {(i, i): (0, i) for i in range(n)}
 
-    def split_at(i: int, k: int, j: int) -> int:
+    def split_at(i: int, k: int, j: int) -> Any:
         return cost[i, k][0] + cost[k + 1, j][0] + lengths[i] * lengths[k + 1] * lengths[j + 1]
 
     for width in range(1, n):

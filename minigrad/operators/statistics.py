@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from operator import index as operator_index
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, Axis, composite, engine
 from minigrad.operators.domain import anywhere, distinct, positive, sample
-from minigrad.operators.indexing import one_axis, scatter
+from minigrad.operators.indexing import on_axis, scatter
 from minigrad.operators.shapes import as_float
 
 
@@ -50,10 +51,7 @@ def average(
                 f"expected weights of shape {a.shape}, or of the length of the one axis that is "
                 f"given, got shape {weights.shape}"
             )
-        weights = np.reshape(
-            weights, [-1 if i == one_axis(axis, a.ndim) else 1 for i in range(a.ndim)]
-        )
-        weights = np.broadcast_to(weights, a.shape)
+        weights = np.broadcast_to(on_axis(weights, axis, a.ndim), a.shape)
     total = np.sum(weights, axis=axis, keepdims=keepdims)
     found = np.sum(weights * a, axis=axis, keepdims=keepdims) / total
     return (found, total) if returned else found
@@ -89,19 +87,14 @@ def cov(
     """
     if m.ndim > 2:
         raise ValueError(f"expected at most two axes, got shape {m.shape}")
-    rows = np.atleast_2d(m)
-    rows = rows if rowvar or m.ndim == 1 else np.swapaxes(rows, 0, 1)
-    if y is not None:
-        more = np.atleast_2d(engine.as_tensor(y))
-        more = more if rowvar or np.ndim(y) == 1 else np.swapaxes(more, 0, 1)
-        rows = np.concatenate([rows, more], axis=0)
+    given = [m] if y is None else [m, engine.as_tensor(y)]
+    tables = [np.atleast_2d(x) if rowvar or x.ndim == 1 else np.transpose(x) for x in given]
+    rows = np.concatenate(tables, axis=0)
     if ddof is not None and ddof != int(ddof):
         raise ValueError(f"ddof must be whole, got {ddof}")
     n = rows.shape[-1] - (ddof if ddof is not None else 0 if bias else 1)
     centred = rows - np.mean(rows, axis=-1, keepdims=True)
-    return np.squeeze(
-        (centred @ np.swapaxes(centred, 0, 1)) / (float(n) if n > 0 else float("nan"))
-    )
+    return np.squeeze((centred @ np.transpose(centred)) / (float(n) if n > 0 else math.nan))
 
 
 @composite(
