@@ -1,16 +1,15 @@
 """The gradient checker: compares the gradients of the tape with finite differences.
 
 The function is made flat (``flat_function.py``), directions are drawn and gradients compared with
-differences along them (``probe.py``), and each comparison gets a verdict. A failure is looked into
-(``diagnosis.py``), and reported (``report.py``).
+differences along them (``probe.py``), and each comparison gets a verdict. A gradient in float32 (or
+less) is compared with that in float64. A failure is looked into (``diagnosis.py``), and reported
+(``report.py``).
 """
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,9 +20,8 @@ from minigrad.testing import report
 from minigrad.testing.diagnosis import diagnose
 from minigrad.testing.differences import LADDER
 from minigrad.testing.flat_function import FlatFunction, check_arity, flat_module
-from minigrad.testing.precision import compare_low_precision
 from minigrad.testing.probe import Probe
-from minigrad.testing.report import GradientInconclusive, GradientReport, Verdict
+from minigrad.testing.report import GradientInconclusive, GradientReport, Verdict, function_name
 
 
 @checked(order="[1, inf)", seed="[0, inf)")
@@ -62,7 +60,7 @@ def check_grads(
             f"all else is held constant, so pass 2.0 instead of 2"
         )
     result = GradientReport(label, order)
-    snippet = partial(_snippet, f, args, name, order, seed)
+    snippet = partial(report.snippet, f, args, name, order, seed)
     # Open tapes must not see the thousands of calls made here.
     with replaced(recording=True, tapes=(), pauses=()), np.errstate(all="ignore"):
         for each in range(1, order + 1):
@@ -97,28 +95,49 @@ def _judge(probe: Probe, result: GradientReport, snippet: Callable[[], str]) -> 
         result.passed += int(np.sum(verdicts == Verdict.PASS))
         result.kinks += int(np.sum(verdicts == Verdict.KINK))
         result.inconclusive += int(np.sum(verdicts == Verdict.INCONCLUSIVE))
-    if function.low_precision:
-        compare_low_precision(probe, snippet)
+    if any(a.dtype.itemsize < 8 for a in function.arguments):
+        _compare_low_precision(probe, snippet)
     function.confirm(probe.first, calls=8 if probe.differences.depth > 1 else 1)
 
 
-def function_name(f: Callable[..., Any]) -> str:
-    """The name of a function in messages."""
-    return getattr(f, "__name__", None) or type(f).__name__
+def _compare_low_precision(probe: Probe, snippet: Callable[[], str]) -> None:
+    """Raise GradientMismatch if the given dtype's gradient differs by more than rounding explains.
 
-
-def _snippet(
-    f: Callable[..., Any], args: tuple[Any, ...], name: str | None, order: int, seed: int
-) -> str:
-    label, place = name or function_name(f), ""
-    if not label.isidentifier():
-        label = "f"
-    module = getattr(f, "__module__", "") or ""
-    code = getattr(inspect.unwrap(f), "__code__", None)
-    if module.startswith("minigrad.") and name is None and inspect.isfunction(f):
-        label = f"mg.{label}"
-    elif code is None:
-        place = name or function_name(f)
-    else:
-        place = f"{name or function_name(f)} at {Path(code.co_filename).name}:{code.co_firstlineno}"
-    return report.snippet(label, place, args, order, seed)
+    How much rounding can explain is measured: the float64 gradient is computed again at inputs
+    that are moved by the rounding unit of the smaller dtype.
+    """
+    function, cotangents = probe.function, probe.cotangents
+    point = function.point
+    epsilon = max(float(np.finfo(a.dtype).eps) for a in function.arguments)
+    _, exact = function.pullback(point, cotangents)
+    moves = [probe.rng.choice([-1.0, 1.0], point.shape) for _ in range(2)]
+    near = [function.pullback(point * (1 + 4 * epsilon * m), cotangents)[1] for m in moves]
+    moved = np.max(np.abs(np.array(near) - exact), axis=0, initial=0.0)
+    _, low = function.pullback(point, cotangents, None)
+    # The numbers that cancel to a small gradient are as large as this.
+    natural = np.abs(probe.weights) @ np.abs(probe.value) + function.magnitude
+    for argument in function.arguments:
+        part = argument.at
+        size = np.max(np.abs(exact[:, part]), axis=1, initial=0.0)
+        step = float(np.max(argument.units, initial=0.0)) or 1.0
+        change = np.max(moved[:, part], axis=1, initial=0.0)
+        common = 16 * change + epsilon * (512 * size + 4 * natural / step)
+        bound = common[:, None] + 512 * epsilon * np.abs(exact[:, part])
+        apart = np.abs(low[:, part] - exact[:, part])
+        if np.all(apart <= bound):
+            continue
+        over = np.nan_to_num(apart / np.maximum(bound, 1e-300), nan=np.inf)
+        row, column = (int(i) for i in np.unravel_index(int(np.argmax(over)), over.shape))
+        raise report.mismatch(
+            function,
+            argument,
+            column,
+            output=report.WEIGHTED,
+            analytic=float(low[row, part][column]),
+            numeric=float(exact[row, part][column]),
+            bound=float(bound[row, column]),
+            wrong=f"in {argument.dtype} only: in float64 the same gradient is right, and stands "
+            f"here as the numeric one",
+            pattern="precision lost in a rule",
+            snippet=snippet(),
+        )

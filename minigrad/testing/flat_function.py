@@ -69,11 +69,6 @@ class Argument:
         return like
 
 
-def _type_name(leaf: Any) -> str:
-    dtype = getattr(leaf, "dtype", None)
-    return type(leaf).__name__ if dtype is None else str(dtype)
-
-
 def is_float(leaf: Any) -> bool:
     """Whether this is differentiated; everything else among the arguments is held constant."""
     if isinstance(leaf, (Tensor, np.ndarray, np.generic)):
@@ -95,19 +90,16 @@ class FlatFunction:
         self.f, self.args, self.name, self.order = f, args, name, order
         self._leaves = flatten(args)
         self.labels = labels = labels or argument_labels(f, args)
-        self.arguments: list[Argument] = []
         self._active: dict[int, Argument] = {}
         start = 0
         for i, (leaf, label) in enumerate(zip(self._leaves, labels, strict=True)):
             if is_float(leaf):
-                self._active[i] = argument = Argument(label, leaf, start)
-                self.arguments.append(argument)
-                start = argument.at.stop
+                self._active[i] = Argument(label, leaf, start)
+                start = self._active[i].at.stop
+        self.arguments = list(self._active.values())
         #: Whether no argument is nested or held constant.
         self._plain = all(map(is_float, args))
-        self.point: Vector = np.zeros(start)
-        for argument in self.arguments:
-            self.point[argument.at] = argument.given.ravel()
+        self.point = _join([argument.given for argument in self.arguments])
         #: The size of the numbers from which this function's values are computed.
         self.magnitude = 0.0
         #: Of a gradient: whether the function has a kink at the point.
@@ -120,12 +112,8 @@ class FlatFunction:
     @property
     def kinds(self) -> str:
         """The types of the arguments, for messages."""
-        return ", ".join(sorted({_type_name(leaf) for leaf in self._leaves})) or "no arrays"
-
-    @property
-    def low_precision(self) -> bool:
-        """Whether an argument is of less than double precision."""
-        return any(a.dtype.itemsize < 8 for a in self.arguments)
+        names = {str(getattr(leaf, "dtype", type(leaf).__name__)) for leaf in self._leaves}
+        return ", ".join(sorted(names)) or "no arrays"
 
     # -- calls ---------------------------------------------------------------------------------
 
@@ -156,10 +144,6 @@ class FlatFunction:
         if type(result) is Tensor and result._data.dtype.char in "dD":
             return result._data.reshape(-1)  # a short path for one output
         return _join([t._data for t in self._outputs(result)])
-
-    def value(self, flat: Vector, dtype: Any = np.float64) -> Vector:
-        """F at a point, from untracked tensors."""
-        return self._flat_output(self._call(self._tensors(flat, dtype)))
 
     def values(self, points: Vector) -> list[Vector | None]:
         """F at each row of a matrix; None where it cannot be evaluated, e.g. outside its domain."""
@@ -246,22 +230,21 @@ class FlatFunction:
     def confirm(self, first: Vector, calls: int) -> None:
         """Raise RuntimeError unless f returns its first value again."""
         for _ in range(calls):
-            self._compare(first, self.value(self.point))
+            again = self._flat_output(self._call(self._tensors(self.point, np.float64)))
+            if not _identical(first, again) and not self._is_close(first, again):
+                raise RuntimeError(
+                    f"{self.name}: is not deterministic: two calls with the same arguments gave "
+                    f"different values. Draw random numbers outside it, seed it inside, or put "
+                    f"layers such as dropout into evaluation mode"
+                )
 
-    def _compare(self, first: Vector, again: Vector) -> None:
-        if _identical(first, again):
-            return
-        same = first.shape == again.shape
-        if same:
-            # Sums may differ in the last bits with the alignment of memory; nothing else may.
-            room = 256 * self.epsilon * np.max(np.abs(first), initial=0.0, where=~np.isnan(first))
-            same = np.allclose(first, again, rtol=256 * self.epsilon, atol=room, equal_nan=True)
-        if not same:
-            raise RuntimeError(
-                f"{self.name}: is not deterministic: two calls with the same arguments gave "
-                f"different values. Draw random numbers outside it, seed it inside, or put layers "
-                f"such as dropout into evaluation mode"
-            )
+    def _is_close(self, first: Vector, again: Vector) -> bool:
+        """Sums may differ in the last bits with the alignment of memory; nothing else may."""
+        room = 256 * self.epsilon
+        size = np.max(np.abs(first), initial=0.0, where=~np.isnan(first))
+        return first.shape == again.shape and np.allclose(
+            first, again, rtol=room, atol=room * size, equal_nan=True
+        )
 
     @property
     def epsilon(self) -> float:
@@ -270,18 +253,13 @@ class FlatFunction:
 
     def output_label(self, position: int) -> str:
         """Name an element of the flat output, e.g. ``output 1[0, 2]``."""
-        for number, shape in enumerate(self.output_shapes):
-            size = math.prod(shape)
-            if position < size:
-                index = tuple(int(i) for i in np.unravel_index(position, shape))
-                return element_label(self._label_of_output(number), index)
-            position -= size
-        raise IndexError(f"{self.name}: there is no output element {position}")
-
-    def _label_of_output(self, number: int) -> str:
+        starts = np.cumsum([0, *map(math.prod, self.output_shapes)])
+        number = int(np.searchsorted(starts, position, side="right")) - 1
+        index = np.unravel_index(position - starts[number], self.output_shapes[number])
+        label = "the output" if len(self.output_shapes) == 1 else f"output {number}"
         if self.sources:
-            return f"the gradient of {self.sources[number]}"
-        return "the output" if len(self.output_shapes) == 1 else f"output {number}"
+            label = f"the gradient of {self.sources[number]}"
+        return element_label(label, tuple(map(int, index)))
 
     def gradient(self, rng: np.random.Generator) -> FlatFunction:
         """The gradient of this function, as a function of its arguments and the cotangents."""

@@ -11,8 +11,8 @@ import hypothesis
 from hypothesis import strategies as st
 
 from minigrad.engine.settings import checked
-from minigrad.testing.check import check_grads, function_name
-from minigrad.testing.report import GradientInconclusive
+from minigrad.testing.check import check_grads
+from minigrad.testing.report import GradientInconclusive, function_name
 
 
 @checked(order="[1, inf)")

@@ -7,9 +7,11 @@ shows it again.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -243,17 +245,31 @@ def _unsummed(parts: Vector, shape: tuple[int, ...]) -> Iterator[tuple[Vector, s
 # -- a snippet -------------------------------------------------------------------------------------
 
 
-def snippet(name: str, defined_at: str, arguments: Sequence[Any], order: int, seed: int) -> str:
+def function_name(f: Callable[..., Any]) -> str:
+    """The name of a function in messages."""
+    return getattr(f, "__name__", None) or type(f).__name__
+
+
+def snippet(
+    f: Callable[..., Any], arguments: Sequence[Any], name: str | None, order: int, seed: int
+) -> str:
     """A program that raises the same error, with the arguments to the last bit."""
     lines = ["import numpy as np", "import minigrad as mg"]
-    if defined_at:
-        lines.append(f"{name} = ...  # {defined_at}")
+    full = name or function_name(f)
+    label = full if full.isidentifier() else "f"
+    module = getattr(f, "__module__", "") or ""
+    if module.startswith("minigrad.") and name is None and inspect.isfunction(f):
+        label = f"mg.{label}"
+    else:
+        code = getattr(inspect.unwrap(f), "__code__", None)
+        place = f" at {Path(code.co_filename).name}:{code.co_firstlineno}" if code else ""
+        lines.append(f"{label} = ...  # {full}{place}")
     names = []
     for i, argument in enumerate(arguments):
         names.append(f"a{i}")
         lines.append(f"a{i} = {written(argument)}")
     options = f"order={order}" + (f", seed={seed}" if seed else "")
-    lines.append(f"mg.testing.check_grads({', '.join([name, *names])}, {options})")
+    lines.append(f"mg.testing.check_grads({', '.join([label, *names])}, {options})")
     return "\n".join(lines)
 
 
