@@ -8,6 +8,7 @@ completion, nor known to type checkers: those show the names of the right column
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ import numpy as np
 from minigrad.lazy import load_late
 
 mg: Any = load_late("minigrad")
+F: Any = mg.nn.functional
 
 
 class Row(NamedTuple):
@@ -36,12 +38,6 @@ VALUES = "tensors are values: x = x + 1, or p.assign(array) for a parameter"
 NOT_HERE = "leave it out"
 
 
-def _functional(name: str) -> Callable[..., Any]:
-    return lambda x, dim=None, **more: getattr(mg.nn.functional, name)(
-        x, **({} if dim is None else {"axis": dim}), **more
-    )
-
-
 def _extreme(name: str) -> Callable[..., Any]:
     return lambda x, dim=None, keepdim=False: getattr(mg, name)(x, axis=dim, keepdims=keepdim)
 
@@ -51,10 +47,6 @@ def _expand(x: Any, *sizes: Any) -> Any:
     new = len(shape) - x.ndim
     lengths = [x.shape[i - new] if n == -1 else n for i, n in enumerate(shape)]
     return mg.broadcast_to(x, tuple(lengths))
-
-
-def _clamp(x: Any, min: Any = None, max: Any = None) -> Any:
-    return x.clip(min, max)
 
 
 def _split(x: Any, size: Any, dim: int = 0) -> Any:
@@ -150,7 +142,7 @@ def _astype(dtype: Any) -> Callable[[Any], Any]:
 
 
 def _unfold(x: Any, kernel_size: Any, dilation: Any = 1, padding: Any = 0, stride: Any = 1) -> Any:
-    return mg.nn.functional.im2col(x, kernel_size, stride, padding, dilation)
+    return F.im2col(x, kernel_size, stride, padding, dilation)
 
 
 def on_cpu(where: Any) -> bool:
@@ -181,12 +173,11 @@ TABLE: dict[str, list[Row]] = {
         Row("x.unsqueeze(0)", "mg.expand_dims(x, 0)", mg.expand_dims),
         Row("x.expand(4, -1, -1)", "mg.broadcast_to(x, (4, 2, 3))", _expand),
         Row("x.contiguous()", "x", lambda x: x),
-        Row("x.repeat_interleave(2, 0)", "mg.repeat(x, 2, 0)",
-            lambda x, repeats, dim=None: mg.repeat(x, repeats, dim)),
+        Row("x.repeat_interleave(2, 0)", "mg.repeat(x, 2, 0)", mg.repeat),
         Row("x.tile((2, 1))", "mg.tile(x, (2, 1))", mg.tile),
         Row("x.split(2, 1)", "mg.split(x, [2], 1)", _split),
         Row("x.chunk(3, 1)", "mg.array_split(x, 3, 1)", _chunk),
-        Row("x.unbind(0)", "mg.unstack(x, 0)", lambda x, dim=0: mg.unstack(x, dim)),
+        Row("x.unbind(0)", "mg.unstack(x, 0)", mg.unstack),
         Row("x.select(1, 0)", "x[:, 0]", lambda x, dim, index: mg.take(x, index, dim)),
         Row("x.narrow(1, 0, 2)", "x[:, 0:2]",
             lambda x, dim, start, n: mg.take(x, np.arange(start, start + n), dim)),
@@ -221,7 +212,7 @@ TABLE: dict[str, list[Row]] = {
         Row("x.std(dim=0)", "x.std(axis=0, ddof=1), as PyTorch divides by n - 1"),
         Row("x.var(dim=0, correction=0)", "x.var(axis=0)", SAME),
         Row("x.norm()", "mg.vector_norm(x)", _vector_norm),
-        Row("x.clamp(0.0, 1.0)", "x.clip(0.0, 1.0)", _clamp),
+        Row("x.clamp(0.0, 1.0)", "x.clip(0.0, 1.0)", mg.clip),
         Row("x.add(y)", "x + y", lambda x, y, alpha=1: x + (y if alpha == 1 else alpha * y)),
         Row("x.sub(y)", "x - y", lambda x, y, alpha=1: x - (y if alpha == 1 else alpha * y)),
         Row("x.mul(y)", "x * y", lambda x, y: x * y),
@@ -236,8 +227,8 @@ TABLE: dict[str, list[Row]] = {
         Row("x.inverse()", "mg.inv(x)", mg.inv),
         Row("x.rsqrt()", "1 / mg.sqrt(x)", lambda x: 1 / mg.sqrt(x)),
         Row("x.lgamma()", "mg.gammaln(x)", mg.gammaln),
-        Row("x.softmax(1)", "F.softmax(x, 1)", _functional("softmax")),
-        Row("x.log_softmax(1)", "F.log_softmax(x, 1)", _functional("log_softmax")),
+        Row("x.softmax(1)", "F.softmax(x, 1)", F.softmax),
+        Row("x.log_softmax(1)", "F.log_softmax(x, 1)", F.log_softmax),
         Row("x.sin()", "mg.sin(x)", SAME),  # and the other functions in METHODS
         Row("x.add_(1)", VALUES),
     ],
@@ -299,13 +290,12 @@ TABLE: dict[str, list[Row]] = {
         Row("torch.vmap(f)", "write the batch as the first axis: functions and layers take it"),
     ],
     "Functions": [
-        Row("torch.cat([x, y], dim=0)", "mg.concatenate([x, y], axis=0)",
-            lambda tensors, dim=0: mg.concatenate(tensors, dim)),
+        Row("torch.cat([x, y], dim=0)", "mg.concatenate([x, y], axis=0)", mg.concatenate),
         Row("torch.stack([x, y], dim=1)", "mg.stack([x, y], axis=1)", SAME),
         Row("torch.split(x, 2, dim=1)", "mg.split(x, [2], axis=1): the places of the cuts, or how "
             "many parts"),
         Row("torch.from_numpy(a)", "mg.tensor(a)", mg.tensor),
-        Row("torch.as_tensor(a)", "mg.tensor(a)", lambda a, dtype=None: mg.tensor(a, dtype)),
+        Row("torch.as_tensor(a)", "mg.tensor(a)", mg.tensor),
         Row("torch.array(a)", "mg.tensor(a)", mg.tensor),
         Row("torch.asarray(a)", "mg.tensor(a)", mg.tensor),
         Row("torch.Tensor([1.0, 2.0])", "mg.tensor([1.0, 2.0])"),
@@ -315,16 +305,16 @@ TABLE: dict[str, list[Row]] = {
         Row("torch.randint(0, 10, (3,))", "mg.tensor(generator.integers(0, 10, (3,)))", _randint),
         Row("torch.randperm(5)", "mg.tensor(generator.permutation(5))",
             lambda n: mg.tensor(_generator().permutation(n))),
-        Row("torch.relu(x)", "F.relu(x)", _functional("relu")),
-        Row("torch.sigmoid(x)", "F.sigmoid(x)", _functional("sigmoid")),
-        Row("torch.softmax(x, dim=1)", "F.softmax(x, axis=1)", _functional("softmax")),
-        Row("torch.flatten(images, 1)", "F.flatten(images, 1)", mg.nn.functional.flatten),
+        Row("torch.relu(x)", "F.relu(x)", F.relu),
+        Row("torch.sigmoid(x)", "F.sigmoid(x)", F.sigmoid),
+        Row("torch.softmax(x, dim=1)", "F.softmax(x, axis=1)", F.softmax),
+        Row("torch.flatten(images, 1)", "F.flatten(images, 1)", F.flatten),
         Row("torch.transpose(x, 0, 1)", "mg.swapaxes(x, 0, 1)"),
         Row("torch.allclose(x, y)", "np.allclose(x, y)", np.allclose),
         Row("torch.is_tensor(x)", "isinstance(x, mg.Tensor)", lambda x: isinstance(x, mg.Tensor)),
         Row("torch.special.erf(x)", "mg.erf(x)", SimpleNamespace(
-            **{k: getattr(mg, k) for k in ("erf", "erfc", "gammaln", "digamma", "xlogy")},
-            expit=_functional("sigmoid"))),
+            erf=mg.erf, erfc=mg.erfc, gammaln=mg.gammaln, digamma=mg.digamma, xlogy=mg.xlogy,
+            expit=F.sigmoid)),
         Row("torch.autocast('cpu')", "leave it out: arrays have the dtype that you give them"),
         Row("torch.compile(model)", "the model as it is: there is nothing to compile"),
         Row("F.unfold(images, 2)", "F.im2col(images, 2)", _unfold),
@@ -403,7 +393,7 @@ TABLE: dict[str, list[Row]] = {
     ],
 }  # fmt: skip
 
-_METHODS = """
+_SAME_NAMES = """
     acos acosh arccos arccosh arcsin arcsinh arctan arctanh argwhere asin asinh atan atan2 atanh
     bincount bitwise_and bitwise_not bitwise_or bitwise_xor ceil cos cosh count_nonzero deg2rad
     det diag diff digamma divide erf erfc exp2 expm1 fix flip fliplr flipud float_power floor fmod
@@ -413,10 +403,9 @@ _METHODS = """
     rad2deg reciprocal remainder roll rot90 sign signbit sin sinc sinh slogdet square subtract svd
     tan tril triu true_divide trunc unique vdot xlogy
 """
-#: Methods of PyTorch's tensors that are functions here, with the same arguments.
-METHODS = frozenset(_METHODS.split())
-#: The same function under PyTorch's name.
-OTHER_NAMES = {
+#: Methods of PyTorch's tensors that are functions here, with the same arguments; and their names.
+METHODS = {
+    **{name: name for name in _SAME_NAMES.split()},
     "eq": "equal", "ne": "not_equal", "lt": "less", "le": "less_equal", "gt": "greater",
     "ge": "greater_equal", "movedim": "moveaxis", "tensor_split": "array_split",
     "lgamma": "gammaln",
@@ -453,32 +442,24 @@ def _remedy(row: Row) -> str:
     return f"; {row.ours}" if row.ours.startswith(ADVICE) else f"; use {row.ours}"
 
 
-def of_tensor(x: Any, name: str) -> Any:
-    """What ``x.name`` is in PyTorch, if it is the same thing here; else raise AttributeError."""
-    kind = type(x).__name__
-    row = INDEX.get(("x", name))
-    function = _function(name)
-    if row is not None and callable(row.runs):
-        return _bound(row, x)
-    if function is not None:
-        return lambda *args, **kwargs: function(x, *args, **kwargs)
-    remedy = ""
-    if name.endswith("_"):
-        remedy = f"; {VALUES}"
-    elif row is not None:
-        remedy = _remedy(row)
-    # With name and obj, Python suggests the nearest name that there is.
-    raise AttributeError(f"{kind!r} object has no {name!r}{remedy}", name=name, obj=x)
+def of_object(owner: Any, name: str, what: str) -> Any:
+    """What ``owner.name`` is there, if it is the same thing here; else raise AttributeError.
 
-
-def of_model(model: Any, name: str, what: str = "model") -> Any:
-    """As :func:`of_tensor`, for a module, or for a ``what`` of another kind."""
+    ``what``: what such an object is called in the table; a tensor is "x".
+    """
     row = INDEX.get((what, name))
-    if row is not None and callable(row.runs):
-        return _bound(row, model)
+    run = None if row is None else row.runs
+    if what == "x" and name in METHODS and not callable(run):
+        run = getattr(mg, METHODS[name])
+    if callable(run):
+        is_called = row is None or "(" in row.theirs
+        return functools.partial(run, owner) if is_called else run(owner)
     remedy = "" if row is None else _remedy(row)
-    kind = type(model).__name__
-    raise AttributeError(f"{kind!r} object has no attribute {name!r}{remedy}", name=name, obj=model)
+    if what == "x" and name.endswith("_"):
+        remedy = f"; {VALUES}"
+    kind = type(owner).__name__
+    # With name and obj, Python suggests the nearest name that there is.
+    raise AttributeError(f"{kind!r} object has no attribute {name!r}{remedy}", name=name, obj=owner)
 
 
 def of_module(place: str, name: str, space: Any) -> Any:
@@ -498,8 +479,8 @@ def of_module(place: str, name: str, space: Any) -> Any:
 
 def _of_torch(name: str) -> Row | None:
     """A name of the module torch that has no row: a method as a function, or a name of ours."""
-    if name in OTHER_NAMES:
-        return Row(name, "", getattr(mg, OTHER_NAMES[name]))
+    if name in METHODS:
+        return Row(name, "", getattr(mg, METHODS[name]))
     row = INDEX.get(("x", name))
     if row is not None and "(" in row.theirs:
         return row
@@ -507,18 +488,6 @@ def _of_torch(name: str) -> Row | None:
         if name in load_late(f"minigrad.{place}").__all__:
             return Row(name, f"mg.{place}.{name}")
     return Row(name, f"np.{name}") if hasattr(np, name) else None
-
-
-def _function(name: str) -> Any:
-    """The function that stands for this method of PyTorch's tensors."""
-    known = name in METHODS or name in OTHER_NAMES
-    return getattr(mg, OTHER_NAMES.get(name, name)) if known else None
-
-
-def _bound(row: Row, owner: Any) -> Any:
-    if "(" not in row.theirs:
-        return row.runs(owner)
-    return lambda *args, **kwargs: row.runs(owner, *args, **kwargs)
 
 
 # -- arguments -------------------------------------------------------------------------------------

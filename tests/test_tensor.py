@@ -289,8 +289,8 @@ def test_numpy_global_state_is_left_alone():
         (lambda x: setattr(x, "grad", np.ones(2)), "expected a tensor or None, got ndarray"),
         (lambda x: mg.concatenate(x, x), r"one list, as in concatenate\(\[a, b\]\)"),
         (lambda x: np.stack(x, x), r"one list, as in stack\(\[a, b\]\)"),
-        (lambda x: x.data, r"no 'data'; use \.numpy\(\)"),
-        (lambda x: x.sort(), "no 'sort'; use mg.sort"),
+        (lambda x: x.data, r"no attribute 'data'; use \.numpy\(\)"),
+        (lambda x: x.sort(), "no attribute 'sort'; use mg.sort"),
     ],
 )
 def test_ordinary_mistakes_are_told_the_way_out(use, says):

@@ -120,7 +120,7 @@ class ArrayMethods:
             if name.startswith("_"):  # NumPy, copy and notebooks look for many of these
                 kind = type(self).__name__
                 raise AttributeError(f"{kind!r} object has no {name!r}", name=name, obj=self)
-            return load_late("minigrad.spellings").of_tensor(self, name)
+            return load_late("minigrad.spellings").of_object(self, name, "x")
 
     def astype(self, dtype: Any) -> Tensor:
         """The elements converted to this dtype; a conversion to integers is not tracked."""

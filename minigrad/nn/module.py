@@ -195,7 +195,7 @@ class Module:
             if name.startswith("_"):
                 message = f"{kind!r} object has no attribute {name!r}"
                 raise AttributeError(message, name=name, obj=self)
-            return load_late("minigrad.spellings").of_model(self, name)
+            return load_late("minigrad.spellings").of_object(self, name, "model")
 
     def __delattr__(self, name: str) -> None:
         object.__delattr__(self, name)

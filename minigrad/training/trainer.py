@@ -100,7 +100,7 @@ class Trainer:
             if name.startswith("_"):
                 message = f"'Trainer' object has no attribute {name!r}"
                 raise AttributeError(message, name=name, obj=self)
-            return load_late("minigrad.spellings").of_model(self, name, "trainer")
+            return load_late("minigrad.spellings").of_object(self, name, "trainer")
 
     @checked(clip_norm="(0, inf)", clip_value="(0, inf)", accumulate="[1, inf)")
     def __init__(
