@@ -22,7 +22,7 @@ import minigrad.nn.functional as F
 from benchmarks.models import inputs
 from benchmarks.peers.with_minigrad import network
 from minigrad import nn, optim
-from minigrad.kernels import choice, current, plain
+from minigrad.kernels import current, plain
 from minigrad.kernels.windows import sliding
 from minigrad.lazy import load_late
 
@@ -38,7 +38,7 @@ def kernels_of(name: str) -> Generator[None]:
     before = current.use(
         {
             kernel: getattr(load_late(f"{folder}.{file}"), kernel)
-            for file, names in choice.COMPILED.items()
+            for file, names in current.COMPILED.items()
             for kernel in names.split()
         }
     )

@@ -14,36 +14,13 @@ from collections.abc import Callable
 from typing import Any
 
 from minigrad.kernels import threads
+from minigrad.kernels.current import COMPILED, MODULES
 from minigrad.lazy import load_late
 
 #: The environment variable.
 VARIABLE = "MINIGRAD_KERNELS"
 #: From this many elements on, numba is worth its while.
 LARGE = 4096
-#: The kernels that are compiled, by the file of ``compiled/`` that they stand in.
-COMPILED = {
-    "activations": (
-        "elu elu_grad gelu_tanh gelu_tanh_grad leaky_relu leaky_relu_grad logistic logistic_grad "
-        "relu relu_grad silu silu_grad softplus"
-    ),
-    "convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
-    "in_place": "adam sgd",
-    "normal_distribution": "normal_cdf normal_density",
-    "normalisation": "affine moments normalize normalize_grad",
-    "recurrence": (
-        "gru_hidden gru_hidden_grad lstm_cell lstm_cell_grad lstm_hidden lstm_hidden_grad"
-    ),
-    "running": "running_product running_sum",
-    "scatter": "scatter",
-    "softmax": (
-        "cross_entropy cross_entropy_grad log_softmax log_softmax_grad logistic_loss "
-        "logistic_loss_grad softmax softmax_grad"
-    ),
-    "sums": "total",
-    "triangle": "triangle",
-    "pooling": "max_pool2d max_pool2d_grad sum_pool2d sum_pool2d_grad",
-}
-_FILE_OF = {name: file for file, names in COMPILED.items() for name in names.split()}
 
 
 def wanted() -> str:
@@ -82,7 +59,7 @@ def choose(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
     Raises ImportError if the environment asks for numba and it cannot be used.
     """
     word = wanted()
-    if name not in _FILE_OF or word == "numpy":
+    if name not in COMPILED.get(MODULES[name], "").split() or word == "numpy":
         return kernel
     if word == "numba":
         if problem():
@@ -107,7 +84,7 @@ def choose(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
 def _load(name: str) -> Callable[..., Any]:
     _stay_awake()
     found: Callable[..., Any] = getattr(
-        load_late(f"minigrad.kernels.compiled.{_FILE_OF[name]}"), name
+        load_late(f"minigrad.kernels.compiled.{MODULES[name]}"), name
     )
     return found
 

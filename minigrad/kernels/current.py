@@ -19,30 +19,39 @@ import numpy as np
 
 from minigrad.lazy import load_late
 
-#: The modules of this folder and the kernels in each; beside each kernel stands ``plain_`` and its
-#: name. They are imported at first use: together they would take as long as the rest of minigrad.
-PLACES = {
+#: Kernels by their module in this folder; a module of the same name in ``compiled/`` has them once
+#: more. Beside each kernel stands ``plain_`` and its name. Modules are imported at first use:
+#: together they would take as long as the rest of minigrad.
+COMPILED = {
     "activations": (
-        "elu elu_grad gelu_tanh gelu_tanh_grad leaky_relu leaky_relu_grad logistic logistic_grad "
-        "relu relu_grad silu silu_grad softplus"
+        "elu elu_grad gelu_tanh gelu_tanh_grad logistic logistic_grad relu relu_grad silu "
+        "silu_grad softplus"
     ),
     "convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
-    "im2col": "col2im im2col",
-    "in_place": "adam sgd",
-    "linear": "linear product",
+    "in_place": "adam",
     "normal_distribution": "normal_cdf normal_density",
     "normalisation": "affine moments normalize normalize_grad",
-    "pooling": "max_pool2d max_pool2d_grad max_pool2d_pick sum_pool2d sum_pool2d_grad",
+    "pooling": "max_pool2d max_pool2d_grad",
+    "running": "running_product running_sum",
+    "scatter": "scatter",
+    "softmax": (
+        "log_softmax log_softmax_grad logistic_loss logistic_loss_grad softmax softmax_grad"
+    ),
+    "sums": "total",
+}
+#: Those that NumPy computes nearly as fast, or that seldom matter.
+NOT_COMPILED = {
+    "activations": "leaky_relu leaky_relu_grad",
+    "im2col": "col2im im2col",
+    "in_place": "sgd",
+    "linear": "linear product",
+    "pooling": "max_pool2d_pick sum_pool2d sum_pool2d_grad",
     "recurrence": (
         "gru_hidden gru_hidden_grad lstm_cell lstm_cell_grad lstm_hidden lstm_hidden_grad"
     ),
-    "running": "running_product running_sum",
-    "scatter": "gather scatter",
-    "softmax": (
-        "cross_entropy cross_entropy_grad log_softmax log_softmax_grad logistic_loss "
-        "logistic_loss_grad softmax softmax_grad"
-    ),
-    "sums": "mean total",
+    "scatter": "gather",
+    "softmax": "cross_entropy cross_entropy_grad",
+    "sums": "mean",
     "triangle": "triangle",
     "weighing": "weigh",
 }
@@ -58,7 +67,12 @@ class Recorded:
 
 
 #: The module of each kernel.
-MODULES = {name: module for module, names in PLACES.items() for name in names.split()}
+MODULES = {
+    name: module
+    for places in (COMPILED, NOT_COMPILED)
+    for module, names in places.items()
+    for name in names.split()
+}
 
 
 def written_with_numpy(name: str, prefix: str = "") -> Callable[..., Any]:

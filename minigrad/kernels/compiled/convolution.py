@@ -1,23 +1,20 @@
-"""Convolution and its gradients, on images with their channels last.
+"""Convolution and its gradients in float32, on images with their channels last.
 
-Large 3 x 3 kernels go through ``winograd.py``; everything else is a product with columns, of which
-a 1 x 1 kernel needs none. The batch is cut into rows of outputs, or of tiles, which are shared out
-over threads. BLAS multiplies; what is compiled moves and transforms.
+Large 3 x 3 kernels go through ``winograd.py``, small ones through ``direct.py``, and what is
+neither through the functions written with NumPy. The batch is cut into rows of outputs, or of
+tiles, which are shared out over threads.
 """
 
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
 
 import functools
-import threading
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from minigrad.kernels import convolution as numpy_set
 from minigrad.kernels.blas import one_thread
-from minigrad.kernels.compiled.columns import add_bias, add_columns, take_columns
 from minigrad.kernels.compiled.direct import (
     PLACES,
     ROWS,
@@ -30,12 +27,12 @@ from minigrad.kernels.compiled.direct import (
     pitch_of,
 )
 from minigrad.kernels.compiled.layout import (
-    are_floats,
+    are_single,
     channels_last,
     flat,
     new_images,
-    pieces,
     run,
+    summed,
 )
 from minigrad.kernels.compiled.vectors import LANES
 from minigrad.kernels.compiled.winograd import (
@@ -52,14 +49,12 @@ from minigrad.kernels.windows import Windows
 
 #: From so many images on, threads can take some each.
 IMAGES = 4
-#: The bytes of columns, or of tiles and their products, at a time: they stay in cache.
+#: The bytes of tiles and their products at a time: they stay in cache.
 BLOCK = 1 << 20
 #: The least number of tiles in one product of the gradient by the weight, whose result is large.
 #: From WIDE pairs of channels on, tiles are large, too: with half as many of them, 128 channels to
 #: 128 need 7 MB less on two threads; 64 to 128, of 56 x 56 pixels, take 8.9 ms instead of 11.1.
 TILES, FEW_TILES, WIDE = 256, 128, 1 << 12
-#: The most pixels over which BLAS sums in the gradient by the weight, in float32.
-PIXELS = 1 << 12
 #: Up to this many numbers under a window, a kernel stays in cache, and columns do not pay.
 FEW = 1024
 #: The outputs that are computed at a time where there are no columns.
@@ -71,7 +66,7 @@ MULTIPLY, MOVE = 2e-11, 3e-10
 class Geometry(NamedTuple):
     """The integers that loops need, and which algorithms fit."""
 
-    columns: tuple[int, ...]
+    shape: tuple[int, ...]
     tiles: tuple[int, int]
     #: A 1 x 1 kernel, whose columns are the image.
     plain: bool
@@ -143,16 +138,14 @@ def _joint(kernel: int, stride: int, wide: int, channels: int) -> tuple[float, i
     )
 
 
-def _suits_numpy(geometry: Geometry, groups: int, *images: Any) -> bool:
-    """Whether the functions written with NumPy are faster.
+def _suits_numpy(geometry: Geometry, *images: Any) -> bool:
+    """Whether the functions written with NumPy are as fast, or faster.
 
-    They are for several groups at stride 1, unless each is one channel: 3 ms instead of 7 for the
-    gradient by the weight of 32 images of 32 x 28 x 28 in 4 groups, in either order in memory. And
-    for 1 x 1 kernels, whose columns are the images, where they need not be turned around: 5.3 ms
-    instead of 6.5 for such images to 64 channels, with both gradients.
+    They are for large windows and for groups of several channels, and for 1 x 1 kernels, whose
+    columns are the images, where these need not be turned around: 5.3 ms instead of 6.5 for 32
+    images of 32 x 28 x 28 to 64 channels, with both gradients.
     """
-    single = geometry.columns[5:7] == (1, 1)
-    if groups > 1 and single and not (geometry.depthwise and images[0].dtype.char == "f"):
+    if not (geometry.winograd or geometry.direct or geometry.depthwise):
         return True
     return geometry.plain and all(
         a.flags.c_contiguous and not a.transpose(0, 2, 3, 1).flags.c_contiguous for a in images
@@ -161,53 +154,19 @@ def _suits_numpy(geometry: Geometry, groups: int, *images: Any) -> bool:
 
 def conv2d(x: Any, w: Any, bias: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d``."""
-    if not are_floats(x, w, bias) or not x.size or not w.size:
+    if not are_single(x, w, bias) or not x.size or not w.size:
         return numpy_set.conv2d(x, w, bias, windows, groups)
-    n, channels, out_channels, dtype = len(x), x.shape[1], len(w), x.dtype
-    geometry = _geometry(windows, channels, out_channels, groups)
-    if _suits_numpy(geometry, groups, x):
+    geometry = _geometry(windows, x.shape[1], len(w), groups)
+    if _suits_numpy(geometry, x):
         return numpy_set.conv2d(x, w, bias, windows, groups)
-    memory, y = new_images(n, out_channels, *windows.out, dtype)
+    memory, y = new_images(len(x), len(w), *windows.out, x.dtype)
     pixels = channels_last(x)
-    if geometry.winograd and dtype.char == "f" and _winograd(pixels, w, bias, memory, geometry):
+    if geometry.winograd and _winograd(pixels, w, bias, memory, geometry):
         return y
-    if dtype.char == "f" and (geometry.direct or geometry.depthwise):
-        _direct(pixels, w, bias, memory, geometry)
-        return y
-    inner, (oh, ow) = channels // groups, windows.out
-    # For each group: what a window covers, by the output channels.
-    matrix = np.ascontiguousarray(
-        w.reshape(groups, out_channels // groups, inner, *windows.kernel).transpose(0, 3, 4, 2, 1)
-    ).reshape(groups, -1, out_channels // groups)
-    depth = matrix.shape[1]
-    rows, target = flat(pixels), memory.reshape(-1)
-    shift = None if bias is None else flat(bias)
-    products = memory.reshape(-1, groups, out_channels // groups).transpose(1, 0, 2)
-
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        for start, stop in some:
-            a, b = start * ow, stop * ow
-            columns = _columns(rows, geometry, start, stop, depth)
-            np.matmul(columns, matrix, out=products[:, a:b])
-            if shift is not None:
-                add_bias(target, shift, a, b)
-
-    places = n * oh * ow
-    seconds = places * depth * (out_channels * MULTIPLY + groups * MOVE)
-    most = BLOCK // (ow * depth * groups * dtype.itemsize)
-    run(work, pieces(n * oh, most), seconds)
+    if not (geometry.direct or geometry.depthwise):
+        return numpy_set.conv2d(x, w, bias, windows, groups)
+    _direct(pixels, w, bias, memory, geometry)
     return y
-
-
-def _columns(rows: Any, geometry: Geometry, start: int, stop: int, depth: int) -> Any:
-    """The columns of output rows start to stop: (groups, windows, depth)."""
-    wide, groups = geometry.columns[-2:]
-    if geometry.plain:
-        return rows[start * wide * depth : stop * wide * depth].reshape(1, -1, depth)
-    shape = (groups, (stop - start) * wide, depth)
-    columns = scratch("columns", shape, rows.dtype)
-    take_columns(rows, columns.reshape(-1), geometry.columns, start, stop)
-    return columns
 
 
 def _tiles(pixels: Any, geometry: Geometry, start: int, stop: int) -> Any:
@@ -215,7 +174,7 @@ def _tiles(pixels: Any, geometry: Geometry, start: int, stop: int) -> Any:
     wide, channels = geometry.tiles[1], pixels.shape[-1]
     tiles = scratch("columns", (PRODUCTS, (stop - start) * wide, channels), pixels.dtype)
     rows = scratch("image", (SIDE, (TILE * wide + 2) * channels + LANES), pixels.dtype)
-    shape = (*pixels.shape[1:], *geometry.columns[9:11], *geometry.tiles)
+    shape = (*pixels.shape[1:], *geometry.shape[9:11], *geometry.tiles)
     to_tiles(flat(pixels), tiles.reshape(-1), rows.reshape(-1), shape, start, stop)
     return tiles
 
@@ -231,19 +190,18 @@ def _winograd(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -
     shape = (height, width, out_channels, tall, wide)
     finite: list[bool] = []
 
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        for start, stop in some:
-            tiles = _tiles(pixels, geometry, start, stop)
-            products = scratch("product", (*tiles.shape[:2], out_channels), w.dtype)
-            np.matmul(tiles, matrix, out=products)
-            flat_products = products.reshape(-1)
-            finite.append(from_tiles(flat_products, shift, memory.reshape(-1), shape, start, stop))
+    def work(start: int, stop: int) -> None:
+        tiles = _tiles(pixels, geometry, start, stop)
+        products = scratch("product", (*tiles.shape[:2], out_channels), w.dtype)
+        np.matmul(tiles, matrix, out=products)
+        flat_products = products.reshape(-1)
+        finite.append(from_tiles(flat_products, shift, memory.reshape(-1), shape, start, stop))
 
     count = n * tall * wide * PRODUCTS
     seconds = count * (channels * out_channels * MULTIPLY + (channels + out_channels) * MOVE)
     most = BLOCK // (PRODUCTS * wide * (channels + out_channels) * w.itemsize)
     with np.errstate(over="ignore", invalid="ignore"):
-        run(work, pieces(n * tall, most), seconds)
+        run(work, n * tall, most, seconds)
     return all(finite)
 
 
@@ -270,7 +228,7 @@ def _offsets(shape: tuple[int, ...], inner: int, below: int, by: int = 1) -> Any
 
 def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> None:
     """Fill ``memory`` without columns."""
-    together, shape = geometry.together, geometry.columns
+    together, shape = geometry.together, geometry.shape
     # 0.45 ms instead of 0.9 for 64 images of 28 x 28 to 6 channels by 5 x 5, on one thread. What
     # is not finite must not meet the zeros between kernels.
     if together > 1 and np.isfinite(pixels).all():
@@ -288,62 +246,31 @@ def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> 
     shift = np.zeros(many, w.dtype)
     if bias is not None:
         shift[:out_channels] = bias
-    x, weight, y, finite = (
-        flat(pixels),
-        flat(matrix),
-        memory.reshape(-1),
-        bool(np.isfinite(w).all()),
-    )
+    x, weight, y, finite = flat(pixels), flat(matrix), memory.reshape(-1), np.isfinite(w).all()
     offsets = _offsets(shape, w.shape[1], pitch_of(shape))
-    size = shape[3] * pitch_of(shape)
+    size = (shape[3] * pitch_of(shape),)
 
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        rows = scratch("image", (size,), w.dtype)
-        for start, stop in some:
-            if geometry.depthwise:
-                depthwise(x, weight, shift, y, rows, shape, start, stop)
-            else:
-                convolve(
-                    x, weight, shift, y, offsets, rows, shape, out_channels, finite, start, stop
-                )
+    def work(start: int, stop: int) -> None:
+        rows = scratch("image", size, w.dtype)
+        if geometry.depthwise:
+            depthwise(x, weight, shift, y, rows, shape, start, stop)
+        else:
+            convolve(x, weight, shift, y, offsets, rows, shape, out_channels, finite, start, stop)
 
     places = memory.size // out_channels
     seconds = places * (len(matrix) + 2) * many * MULTIPLY
-    run(work, pieces(places // shape[12], max(1, ELEMENTS // (shape[12] * many))), seconds)
+    run(work, places // shape[12], ELEMENTS // (shape[12] * many), seconds)
 
 
 def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d_input_grad``."""
-    if not are_floats(g, w) or not g.size or not w.size or not all(windows.size):
-        return numpy_set.conv2d_input_grad(g, w, windows, groups)
-    n, out_channels, oh, ow = g.shape
-    channels = w.shape[1] * groups
-    geometry = _geometry(windows, channels, out_channels, groups)
-    if geometry.spreads and g.dtype.char == "f" and n >= IMAGES:
-        return _direct_input_grad(g, w, geometry, windows)
-    if windows.stride == (1, 1):
-        return conv2d(*numpy_set.flipped(g, w, windows, groups))
-    memory, x = new_images(n, channels, *windows.size, g.dtype)
-    pixels = channels_last(g).reshape(-1, groups, out_channels // groups).transpose(1, 0, 2)
-    # For each group: the output channels, by what a window covers.
-    matrix = np.ascontiguousarray(
-        w.reshape(groups, out_channels // groups, -1, *windows.kernel).transpose(0, 1, 3, 4, 2)
-    ).reshape(groups, out_channels // groups, -1)
-    depth = matrix.shape[2]
-    band = max(1, BLOCK // (ow * depth * groups * g.itemsize))
-
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        for first, last in some:  # images
-            memory[first:last] = 0.0
-            for start in range(first * oh, last * oh, band):
-                stop = min(start + band, last * oh)
-                columns = scratch("columns", (groups, (stop - start) * ow, depth), g.dtype)
-                np.matmul(pixels[:, start * ow : stop * ow], matrix, out=columns)
-                add_columns(columns.reshape(-1), memory.reshape(-1), geometry.columns, start, stop)
-
-    seconds = n * oh * ow * depth * (out_channels * MULTIPLY + groups * MOVE)
-    run(work, pieces(n, max(1, band // oh)), seconds)
-    return x
+    if are_single(g, w) and g.size and w.size and all(windows.size):
+        geometry = _geometry(windows, w.shape[1] * groups, len(w), groups)
+        if geometry.spreads and len(g) >= IMAGES:
+            return _direct_input_grad(g, w, geometry, windows)
+        if windows.stride == (1, 1):
+            return conv2d(*numpy_set.flipped(g, w, windows, groups))
+    return numpy_set.conv2d_input_grad(g, w, windows, groups)
 
 
 def _direct_input_grad(g: Any, w: Any, geometry: Geometry, windows: Windows) -> Any:
@@ -351,7 +278,7 @@ def _direct_input_grad(g: Any, w: Any, geometry: Geometry, windows: Windows) -> 
 
     Most of the products of g with the flipped kernel would be of the zeros around g.
     """
-    shape = geometry.columns
+    shape = geometry.shape
     channels, kh, kw, s1, s2, d1, left, tall, wide = (
         shape[i] for i in (2, 3, 4, 5, 6, 7, 10, 11, 12)
     )
@@ -370,50 +297,37 @@ def _direct_input_grad(g: Any, w: Any, geometry: Geometry, windows: Windows) -> 
     slopes, weight, target = flat(channels_last(g)), flat(matrix), memory.reshape(-1)
     size = ((tall - 1) * s1 + (kh - 1) * d1 + 1) * pitch
 
-    def work(some: Sequence[tuple[int, int]]) -> None:
+    def work(start: int, stop: int) -> None:
         image = scratch("image", (size,), g.dtype)
-        for start, stop in some:
-            convolve_back(slopes, weight, target, targets, image, shape, out_channels, start, stop)
+        convolve_back(slopes, weight, target, targets, image, shape, out_channels, start, stop)
 
     pixels = tall * wide
     seconds = n * pixels * out_channels * places * LANES * MULTIPLY
-    run(work, pieces(n, max(1, ELEMENTS // (pixels * LANES))), seconds)
+    run(work, n, ELEMENTS // (pixels * LANES), seconds)
     return x
 
 
 def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
     """``plain_conv2d_weight_grad``."""
-    if not are_floats(x, g) or not x.size or not g.size:
+    if not are_single(x, g) or not x.size or not g.size:
         return numpy_set.conv2d_weight_grad(x, g, windows, groups)
-    channels, out_channels, dtype = x.shape[1], g.shape[1], x.dtype
+    channels, out_channels = x.shape[1], g.shape[1]
     geometry = _geometry(windows, channels, out_channels, groups)
-    if _suits_numpy(geometry, groups, x, g):
+    if _suits_numpy(geometry, x, g):
         return numpy_set.conv2d_weight_grad(x, g, windows, groups)
     pixels, slopes = channels_last(x), channels_last(g)
-    shape = (out_channels, channels // groups, *windows.kernel)
-    if geometry.winograd and dtype.char == "f":
+    if geometry.winograd:
         found = _winograd_weight_grad(pixels, slopes, geometry)
         if np.isfinite(found).all():
             with one_thread():
-                kernels = BOTH.T.astype(dtype) @ found.reshape(PRODUCTS, -1)
+                kernels = BOTH.T.astype(x.dtype) @ found.reshape(PRODUCTS, -1)
             weight = kernels.reshape(3, 3, channels, out_channels).transpose(3, 2, 0, 1)
             return np.ascontiguousarray(weight)
-    if dtype.char == "f" and (geometry.direct or geometry.depthwise):
-        return _direct_weight_grad(pixels, slopes, geometry, shape)
-    rows = flat(pixels)
-    n, oh, ow, _ = slopes.shape
-    depth = shape[1] * shape[2] * shape[3]
-    by_group = slopes.reshape(-1, groups, out_channels // groups).transpose(1, 0, 2)
-
-    def product(start: int, stop: int) -> Any:
-        columns = _columns(rows, geometry, start, stop, depth)
-        return columns.swapaxes(1, 2) @ by_group[:, start * ow : stop * ow]
-
-    seconds = n * oh * ow * depth * (out_channels * MULTIPLY + groups * MOVE)
-    most = min(PIXELS // ow, BLOCK // (ow * depth * groups * dtype.itemsize))
-    found = _sum_of(product, pieces(n * oh, most), seconds, dtype)
-    by_channel = found.reshape(groups, *shape[2:], shape[1], -1).transpose(0, 4, 3, 1, 2)
-    return np.ascontiguousarray(by_channel).reshape(shape)
+    if not (geometry.direct or geometry.depthwise):
+        return numpy_set.conv2d_weight_grad(x, g, windows, groups)
+    return _direct_weight_grad(
+        pixels, slopes, geometry, (out_channels, channels // groups, *windows.kernel)
+    )
 
 
 def _direct_weight_grad(
@@ -421,34 +335,31 @@ def _direct_weight_grad(
 ) -> Any:
     """The gradient by the weight without columns."""
     together, dtype = geometry.together, pixels.dtype
-    out_channels, shape = slopes.shape[-1] * together, _joined(geometry.columns, together)
+    out_channels, shape = slopes.shape[-1] * together, _joined(geometry.shape, together)
     kh, kw, s1, d1, wide = (shape[i] for i in (3, 4, 5, 7, 12))
     pitch, many, inner = pitch_of(shape), padded(out_channels), w_shape[1]
     offsets = _offsets(shape, inner, pitch if geometry.depthwise else d1 * pitch, PLACES)
     x, g = flat(pixels), slopes.reshape(-1, out_channels).view()
     g.flags.writeable = False
 
-    def product(start: int, stop: int) -> Any:
+    def work(sums: Any, start: int, stop: int) -> None:
         if geometry.depthwise:
             rows = scratch("image", (kh * pitch,), dtype)
             row = scratch("gradient", (wide, many), dtype)
             row[:, out_channels:] = 0.0
-            sums = np.zeros(kh * kw * many)
             depthwise_weight(x, g, sums, rows, row, shape, start, stop)
         else:
-            sums = np.zeros(len(offsets) * many)
             image = scratch("image", (((ROWS - 1) * s1 + (kh - 1) * d1 + 1) * pitch,), dtype)
             slopes = scratch("gradient", (ROWS * wide, many), dtype)
             slopes[:, out_channels:] = 0.0
             convolve_weight(x, g, offsets, sums, image, slopes, shape, start, stop)
-        return sums
 
-    places = len(g)
+    places, size = len(g), (len(offsets) * many,)
     seconds = places * (len(offsets) + 2) * many * MULTIPLY
-    some = pieces(places // wide, max(ROWS, ELEMENTS // (wide * many)))
-    found = _sum_of(product, some, seconds, dtype).reshape(-1, many)
+    most = max(ROWS, ELEMENTS // (wide * many))
+    found = summed(work, size, places // wide, most, seconds).astype(dtype).reshape(-1, many)
     by_place = found[: kh * kw * inner, :out_channels].reshape(kh, kw, inner, together, -1)
-    step, wide = geometry.columns[6], w_shape[3]
+    step, wide = geometry.shape[6], w_shape[3]
     weight = by_place[:, :wide, :, 0]
     for i in range(1, together):
         weight = weight + by_place[:, i * step : i * step + wide, :, i]
@@ -461,41 +372,19 @@ def _winograd_weight_grad(pixels: Any, slopes: Any, geometry: Geometry) -> Any:
     channels, (tall, wide) = pixels.shape[-1], geometry.tiles
     row = flat(slopes)
 
-    def product(start: int, stop: int) -> Any:
+    def work(sums: Any, start: int, stop: int) -> None:
         tiles = _tiles(pixels, geometry, start, stop)
         spread = scratch("gradient", (*tiles.shape[:2], out_channels), slopes.dtype)
-        shape = (height, width, out_channels, tall, wide)
-        spread_tiles(row, spread.reshape(-1), shape, start, stop)
-        return np.matmul(
-            tiles.swapaxes(1, 2),
-            spread,
-            out=scratch("product", (PRODUCTS, channels, out_channels), slopes.dtype),
-        )
+        spread_tiles(row, spread.reshape(-1), spread_shape, start, stop)
+        product = scratch("product", size, slopes.dtype)
+        np.add(sums, np.matmul(tiles.swapaxes(1, 2), spread, out=product), out=sums)
 
+    spread_shape = (height, width, out_channels, tall, wide)
+    size = (PRODUCTS, channels, out_channels)
     count = n * tall * wide * PRODUCTS
     seconds = count * (channels * out_channels * MULTIPLY + (channels + out_channels) * MOVE)
     most = BLOCK // (PRODUCTS * wide * (channels + out_channels) * slopes.itemsize)
     least = FEW_TILES if channels * out_channels >= WIDE else TILES
-    some = pieces(n * tall, max(most, least // wide))
     with np.errstate(over="ignore", invalid="ignore"):
-        return _sum_of(product, some, seconds, slopes.dtype)
-
-
-def _sum_of(product: Any, some: Sequence[tuple[int, int]], seconds: float, dtype: Any) -> Any:
-    """The sum of a product over all pieces, in an order that the threads do not change."""
-    early: dict[int, tuple[int, Any]] = {}
-    lock, done, found = threading.Lock(), 0, None
-
-    def work(mine: Sequence[tuple[int, int]]) -> None:
-        nonlocal done, found
-        part = product(*mine[0]).astype(np.float64)  # however many pieces there are
-        for start, stop in mine[1:]:
-            np.add(part, product(start, stop), out=part)
-        with lock:  # added as soon as those before it are, since weights may be large
-            early[mine[0][0]] = mine[-1][1], part
-            while done in early:
-                done, part = early.pop(done)
-                found = part if found is None else np.add(found, part, out=found)
-
-    run(work, some, seconds)
-    return np.asarray(found, dtype)
+        found = summed(work, size, n * tall, max(most, least // wide), seconds)
+        return found.astype(slopes.dtype)

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import pieces
+from minigrad.kernels.compiled.layout import are_single, run
 from minigrad.kernels.compiled.vectors import LANES
 from minigrad.kernels.lent import is_lent
 from minigrad.kernels.scratch import aligned
-from minigrad.kernels.threads import run
 
 #: The elements of one piece.
 PIECE = 1 << 16
@@ -29,8 +28,7 @@ def _fit(*arrays: Any) -> bool:
     first = arrays[0]
     return all(
         isinstance(a, np.ndarray)
-        and a.dtype.char == "f"
-        and a.dtype.isnative
+        and are_single(a)
         and a.shape == first.shape
         and a.strides == first.strides
         and a.size >= LANES
@@ -64,12 +62,9 @@ def _each(loop: Callable[..., None], arrays: Sequence[Any], *numbers: float) -> 
         loop(*rows, target, *scalars, 0, out.size)
         return out
 
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        for start, stop in some:
-            loop(*rows, target, *scalars, start, stop)
-
     # Not from less work on, as convolutions do: a single relu of 256 x 1024 took 0.5 ms, not 0.1.
-    run(work, pieces(out.size, PIECE), out.size * 4e-10)
+    work = functools.partial(loop, *rows, target, *scalars)
+    run(work, out.size, PIECE, out.size * 4e-10, part=1.0)
     return out
 
 

@@ -3,7 +3,8 @@
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from minigrad.kernels import normalisation as numpy_set
 from minigrad.kernels.compiled import rows
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_floats, at, channels_last, flat, pieces, run
+from minigrad.kernels.compiled.layout import are_single, at, channels_last, flat, run, summed
 
 #: How many numbers are added one after the other before the sum goes on in float64.
 RUN = 512
@@ -26,26 +27,14 @@ def _by_channel(x: Any, axis: tuple[int, ...], *others: Any) -> bool:
         each is not None
         and x.size > 0
         and {a % 4 for a in axis} == {0, 2, 3}
-        and are_floats(x, *others)
+        and are_single(x, *others)
         and all(a is None or a.shape == each for a in others)
     )
 
 
 def _by_row(x: Any, axis: tuple[int, ...], weight: Any, bias: Any) -> numpy_set.Runs | None:
     """How weight and bias lie beside rows that are normalised one by one, or None."""
-    return numpy_set.Runs.of(x, axis, weight, bias) if are_floats(x, weight, bias) else None
-
-
-def _in_pieces(loop: Callable[[int, int, int], None], rows: int, channels: int) -> int:
-    """Call ``loop(number, start, stop)`` for pieces of the rows; return how many there were."""
-    some = [(i, *ends) for i, ends in enumerate(pieces(rows, max(RUN, BLOCK // channels)))]
-
-    def work(mine: Sequence[tuple[int, int, int]]) -> None:
-        for one in mine:
-            loop(*one)
-
-    run(work, some, rows * channels * 4e-10)
-    return len(some)
+    return numpy_set.Runs.of(x, axis, weight, bias) if are_single(x, weight, bias) else None
 
 
 def moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
@@ -65,18 +54,13 @@ def moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
 def _means(g: Any, x: Any, mean: Any, kind: int) -> Any:
     """The means of each column of x (0), of g * (x - mean) (1), of (x - mean)^2 (2)."""
     count, channels = x.shape
-    sums = np.zeros((len(pieces(count, max(RUN, BLOCK // channels))), channels), np.float64)
-    shift, a, b = flat(mean), flat(g), flat(x)
-
-    def loop(number: int, start: int, stop: int) -> None:
-        _add_up(a, b, shift, sums[number], start, stop, kind)
-
-    _in_pieces(loop, count, channels)
-    return (sums.sum(axis=0) / count).astype(x.dtype)
+    work = partial(_add_up, flat(g), flat(x), flat(mean), kind)
+    sums = summed(work, (channels,), count, max(RUN, BLOCK // channels), x.size * 4e-10)
+    return (sums / count).astype(x.dtype)
 
 
 @compiled
-def _add_up(g, x, mean, sums, start, stop, kind):
+def _add_up(g, x, mean, kind, sums, start, stop):
     channels = len(mean)
     part = np.zeros(channels, x.dtype)
     for first in range(start, stop, RUN):
@@ -122,13 +106,15 @@ def _shifted(x: Any, scale: Any, shift: Any, mean: Any) -> Any:
     pixels = channels_last(x)
     out = np.empty_like(pixels)
     last = np.zeros_like(scale) if shift is None else shift
-    a, b, c, d, target = (*map(flat, (pixels, mean, scale, last)), out.reshape(-1))
-
-    def loop(_: int, start: int, stop: int) -> None:
-        _scale(a, b, c, d, target, start, stop)
-
-    _in_pieces(loop, pixels.size // len(c), len(c))
+    _by_pixel(_scale, (pixels, mean, scale, last), out)
     return out.transpose(0, 3, 1, 2)
+
+
+def _by_pixel(loop: Any, arrays: Sequence[Any], out: Any) -> None:
+    """Call ``loop(*arrays, out, start, stop)`` for the pixels with numbers start to stop."""
+    channels = out.shape[-1]
+    work = partial(loop, *map(flat, arrays), out.reshape(-1))
+    run(work, out.size // channels, max(RUN, BLOCK // channels), out.size * 4e-10)
 
 
 @compiled
@@ -152,7 +138,7 @@ def normalize_grad(
 ) -> list[Any]:
     """``plain_normalize_grad``."""
     runs = _by_row(x, axis, weight, bias)
-    if (runs is None and not _by_channel(x, axis, weight, bias)) or not are_floats(g, x):
+    if (runs is None and not _by_channel(x, axis, weight, bias)) or not are_single(g, x):
         return numpy_set.normalize_grad(g, needed, x, weight, bias, axis, eps, known)
     mean, var = known or moments(x, axis)
     inv = 1.0 / np.sqrt(var + eps)
@@ -171,13 +157,7 @@ def normalize_grad(
         scale = inv if weight is None else inv * weight
         out = np.empty_like(pixels)
         bend = slope.reshape(mean.shape) * (inv * inv)
-        a, b, *rest = map(flat, (slopes, pixels, mean, scale, level, bend))
-        target = out.reshape(-1)
-
-        def loop(_: int, start: int, stop: int) -> None:
-            _turn_back(a, b, *rest, target, start, stop)
-
-        _in_pieces(loop, count, channels)
+        _by_pixel(_turn_back, (slopes, pixels, mean, scale, level, bend), out)
         found[0] = out.transpose(0, 3, 1, 2)
     return [found[i] for i in needed]
 

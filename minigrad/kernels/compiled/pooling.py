@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,11 @@ import numpy as np
 from minigrad.kernels import pooling as numpy_set
 from minigrad.kernels.compiled.build import compiled, inlined
 from minigrad.kernels.compiled.layout import (
-    are_floats,
+    are_single,
     at,
     channels_last,
     flat,
     new_images,
-    pieces,
     run,
 )
 from minigrad.kernels.compiled.vectors import (
@@ -47,13 +47,9 @@ def _geometry(windows: Windows, channels: int) -> tuple[int, ...]:
 def _by_images(loop: Any, arrays: Sequence[Any], n: int, geometry: tuple[int, ...]) -> None:
     """Call a loop for a few images at a time, on as many threads as pay."""
     elements = geometry[0] * geometry[1] * geometry[2]
-
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        for first, last in some:
-            loop(*arrays, geometry, first, last)
-
     windows = n * geometry[-1] * geometry[-2] * geometry[2] * geometry[3] * geometry[4]
-    run(work, pieces(n, BLOCK // (4 * elements)), (n * elements + windows) * 2e-10)
+    seconds = (n * elements + windows) * 2e-10
+    run(partial(loop, *arrays, geometry), n, BLOCK // (4 * elements), seconds)
 
 
 def _are_squares(windows: Windows) -> bool:
@@ -68,51 +64,25 @@ def _are_squares(windows: Windows) -> bool:
 
 def max_pool2d(x: Any, windows: Windows) -> Any:
     """``plain_max_pool2d``."""
-    if not are_floats(x) or not x.size:
+    if not are_single(x) or not x.size:
         return numpy_set.max_pool2d(x, windows)
     n, channels = x.shape[:2]
     memory, y = new_images(n, channels, *windows.out, x.dtype)
     geometry = _geometry(windows, channels)
-    loop = _largest
-    if x.dtype.char == "f":
-        loop = _largest_of_four if _are_squares(windows) else _largest_single
+    loop = _largest_of_four if _are_squares(windows) else _largest
     _by_images(loop, (flat(channels_last(x)), memory.reshape(-1)), n, geometry)
     return y
 
 
 def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
     """``plain_max_pool2d_grad``."""
-    if not are_floats(g, x, ans) or not x.size:
+    if not are_single(g, x, ans) or not x.size:
         return numpy_set.max_pool2d_grad(g, x, ans, windows)
     n, channels = x.shape[:2]
     memory, back = new_images(n, channels, *windows.size, x.dtype)
     arrays = (*(flat(channels_last(a)) for a in (g, x, ans)), memory.reshape(-1))
-    loop = _to_largest
-    if x.dtype.char == "f":
-        loop = _to_largest_of_four if _are_squares(windows) else _to_largest_single
+    loop = _to_largest_of_four if _are_squares(windows) else _to_largest
     _by_images(loop, arrays, n, _geometry(windows, channels))
-    return back
-
-
-def sum_pool2d(x: Any, windows: Windows) -> Any:
-    """``plain_sum_pool2d``."""
-    if not are_floats(x) or not x.size:
-        return numpy_set.sum_pool2d(x, windows)
-    n, channels = x.shape[:2]
-    memory, y = new_images(n, channels, *windows.out, x.dtype)
-    geometry = _geometry(windows, channels)
-    _by_images(_sum, (flat(channels_last(x)), memory.reshape(-1)), n, geometry)
-    return y
-
-
-def sum_pool2d_grad(g: Any, windows: Windows) -> Any:
-    """``plain_sum_pool2d_grad``."""
-    if not are_floats(g) or not g.size or not all(windows.size):
-        return numpy_set.sum_pool2d_grad(g, windows)
-    n, channels = g.shape[:2]
-    memory, back = new_images(n, channels, *windows.size, g.dtype)
-    arrays = (flat(channels_last(g)), memory.reshape(-1))
-    _by_images(_to_all, arrays, n, _geometry(windows, channels))
     return back
 
 
@@ -146,15 +116,7 @@ def _largest_of(x, out, geometry, place, c):
 
 @compiled
 def _largest(x, out, geometry, first_image, last_image):
-    channels, tall, wide = geometry[2], geometry[11], geometry[12]
-    for place in range(first_image * tall * wide, last_image * tall * wide):
-        for c in range(channels):
-            _largest_of(x, out, geometry, place, c)
-
-
-@compiled
-def _largest_single(x, out, geometry, first_image, last_image):
-    """``_largest`` in float32, by vectors.
+    """The largest elements under the windows of some images.
 
     Where there are fewer channels than a vector has numbers, the rest belongs to later pixels.
     """
@@ -193,7 +155,7 @@ def _largest_single(x, out, geometry, first_image, last_image):
 
 @compiled
 def _largest_of_four(x, out, geometry, first_image, last_image):
-    """``_largest_single`` of squares of 2 x 2, in half of its time."""
+    """``_largest`` of squares of 2 x 2, in half of its time."""
     height, width, channels, _, _, _, _, _, _, _, _, tall, wide = geometry
     row, end = width * channels, last_image * tall * wide * channels
     for line in range(first_image * tall, last_image * tall):
@@ -238,17 +200,7 @@ def _to_largest_of(g, x, ans, out, geometry, place, c):
 
 @compiled
 def _to_largest(g, x, ans, out, geometry, first_image, last_image):
-    height, width, channels, _, _, _, _, _, _, _, _, tall, wide = geometry
-    for e in range(first_image * height * width * channels, last_image * height * width * channels):
-        out[at(e)] = 0.0
-    for place in range(first_image * tall * wide, last_image * tall * wide):
-        for c in range(channels):
-            _to_largest_of(g, x, ans, out, geometry, place, c)
-
-
-@compiled
-def _to_largest_single(g, x, ans, out, geometry, first_image, last_image):
-    """``_to_largest`` in float32, by vectors."""
+    """Each slope to the pixel that was the largest of its window, and zeros elsewhere."""
     height, width, channels, kh, kw, s1, s2, d1, d2, above, before, tall, wide = geometry
     pixels = height * width * channels
     # Each pixel is then written once at most, and nothing has to be added.
@@ -310,7 +262,7 @@ def _to_largest_single(g, x, ans, out, geometry, first_image, last_image):
 
 @compiled
 def _to_largest_of_four(g, x, ans, out, geometry, first_image, last_image):
-    """``_to_largest_single`` of squares of 2 x 2, in less than half of its time."""
+    """``_to_largest`` of squares of 2 x 2, in less than half of its time."""
     height, width, channels, _, _, _, _, _, _, _, _, tall, wide = geometry
     row, pixels = width * channels, height * width * channels
     if (2 * tall, 2 * wide) != (height, width):
@@ -360,38 +312,3 @@ def _to_largest_of_four(g, x, ans, out, geometry, first_image, last_image):
                     store_first(out, t + channels, to_e, channels)
             source += 2 * channels
             place += channels
-
-
-@compiled
-def _sum(x, out, geometry, first, last):
-    height, width, channels, kh, kw, s1, s2, d1, d2, top, left, tall, wide = geometry
-    for place in range(first * tall * wide, last * tall * wide):
-        n, i, j = place // (tall * wide), place // wide % tall, place % wide
-        for c in range(channels):
-            out[at(place * channels + c)] = 0.0
-        for p in range(kh):
-            row = i * s1 - top + p * d1
-            for q in range(kw):
-                column = j * s2 - left + q * d2
-                if 0 <= row < height and 0 <= column < width:
-                    source = ((n * height + row) * width + column) * channels
-                    for c in range(channels):
-                        out[at(place * channels + c)] += x[at(source + c)]
-
-
-@compiled
-def _to_all(g, out, geometry, first, last):
-    height, width, channels, kh, kw, s1, s2, d1, d2, top, left, tall, wide = geometry
-    pixels = height * width * channels
-    for e in range(first * pixels, last * pixels):
-        out[at(e)] = 0.0
-    for place in range(first * tall * wide, last * tall * wide):
-        n, i, j = place // (tall * wide), place // wide % tall, place % wide
-        for p in range(kh):
-            row = i * s1 - top + p * d1
-            for q in range(kw):
-                column = j * s2 - left + q * d2
-                if 0 <= row < height and 0 <= column < width:
-                    target = ((n * height + row) * width + column) * channels
-                    for c in range(channels):
-                        out[at(target + c)] += g[at(place * channels + c)]

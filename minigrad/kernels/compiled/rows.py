@@ -7,13 +7,13 @@ RUN of them at a time, and such sums go on in float64, so that long rows do not 
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import at, flat, pieces, run
+from minigrad.kernels.compiled.layout import at, flat, run, summed
 from minigrad.kernels.normalisation import Runs
 
 #: How many numbers are added before the sum goes on in float64.
@@ -26,38 +26,23 @@ LONG = 1 << 14
 IN_LANES = {"reassoc", "contract"}
 
 
-def _in_pieces(
-    loop: Callable[[int, int, int], None], rows: int, length: int, seconds: float
-) -> None:
-    """Call ``loop(number, start, stop)`` for the pieces of the rows."""
-
-    def work(some: Sequence[tuple[int, int, int]]) -> None:
-        for one in some:
-            loop(*one)
-
-    some = [(i, *ends) for i, ends in enumerate(_pieces(rows, length))]
-    run(work, some, rows * length * seconds)
-
-
-def _pieces(rows: int, length: int) -> list[tuple[int, int]]:
-    return pieces(rows, -(-rows // 4) if length > LONG else max(1, BLOCK // length))
+def _most(rows: int, length: int) -> int:
+    """How many rows one thread takes at a time."""
+    return -(-rows // 4) if length > LONG else BLOCK // length
 
 
 def moments(x: Any, shape: tuple[int, ...], length: int) -> tuple[Any, Any]:
     """The mean and the biased variance of each row of x, in arrays of this shape."""
-    row = flat(x)
-    mean, var = np.empty((2, row.size // length), x.dtype)
-
-    def loop(_: int, start: int, stop: int) -> None:
-        _moments(row, mean, var, length, start, stop)
-
-    _in_pieces(loop, len(mean), length, 2e-10)
+    rows = x.size // length
+    mean, var = np.empty((2, rows), x.dtype)
+    work = partial(_moments, flat(x), mean, var, length)
+    run(work, rows, _most(rows, length), x.size * 2e-10)
     return mean.reshape(shape), var.reshape(shape)
 
 
 @compiled(fastmath=IN_LANES)
 def _total(x, first, n):
-    total = x.dtype.type(0)
+    total = np.float32(0)
     for i in range(n):
         total += x[at(first + i)]
     return total
@@ -66,7 +51,7 @@ def _total(x, first, n):
 @compiled(fastmath=IN_LANES)
 def _spread(x, near, first, n):
     """The sums of x - near and of its squares."""
-    rest, squares = x.dtype.type(0), x.dtype.type(0)
+    rest, squares = np.float32(0), np.float32(0)
     for i in range(n):
         d = x[at(first + i)] - near
         rest += d
@@ -82,7 +67,7 @@ def _moments(x, mean, var, length, start, stop):
             n = min(RUN, length - k)
             part = _total(x, r * length + k, n)
             total += part
-            near = x.dtype.type(part / n)
+            near = np.float32(part / n)
             rest, square = _spread(x, near, r * length + k, n)
             # Chan's way to put two means and sums of squares together.
             far = near + rest / n - centre
@@ -96,12 +81,8 @@ def normalize(x: Any, mean: Any, inv: Any, weight: Any, bias: Any, runs: Runs) -
     """(x - mean) * inv * weight + bias."""
     out = np.empty(x.shape, x.dtype)
     w, b = _beside(weight, 1, runs, x.dtype), _beside(bias, 0, runs, x.dtype)
-    a, m, s, target = flat(x), flat(mean), flat(inv), out.reshape(-1)
-
-    def loop(_: int, start: int, stop: int) -> None:
-        _normalize(a, m, s, w, b, target, *runs, start, stop)
-
-    _in_pieces(loop, len(m), runs.length, 3e-10)
+    work = partial(_normalize, flat(x), flat(mean), flat(inv), w, b, out.reshape(-1), *runs)
+    run(work, mean.size, _most(mean.size, runs.length), x.size * 3e-10)
     return out
 
 
@@ -134,26 +115,25 @@ def normalize_grad(
     by_x = np.empty(x.shape, x.dtype)
     w = _beside(weight, 1, runs, x.dtype)
     a, b, m, s, target = flat(g), flat(x), flat(mean), flat(inv), by_x.reshape(-1)
-    sums = np.zeros((len(_pieces(len(m), runs.length)), 2, len(w)), np.float64)
     by_element = runs.run == 1 and not {1, 2}.isdisjoint(needed)
 
-    def loop(number: int, start: int, stop: int) -> None:
-        _turn_back(a, b, m, s, w, target, sums[number], *runs, start, stop)
+    def work(sums: Any, start: int, stop: int) -> None:
+        _turn_back(a, b, m, s, w, target, sums, *runs, start, stop)
         if by_element:
-            _add_rows(a, b, m, s, sums[number], *runs[:2], start, stop)
+            _add_rows(a, b, m, s, sums, *runs[:2], start, stop)
 
-    _in_pieces(loop, len(m), runs.length, 8e-10)
+    sums = summed(work, (2, len(w)), len(m), _most(len(m), runs.length), x.size * 8e-10)
     found = {0: by_x}
     for i, like in ((1, weight), (2, bias)):
         if like is not None:
-            found[i] = sums[:, i - 1].sum(axis=0).astype(x.dtype).reshape(like.shape)
+            found[i] = sums[i - 1].astype(x.dtype).reshape(like.shape)
     return [found[i] for i in needed]
 
 
 @compiled(fastmath=IN_LANES)
 def _slopes(g, x, near, first, n):
     """The sums of g and of g * (x - near)."""
-    level, slope = x.dtype.type(0), x.dtype.type(0)
+    level, slope = np.float32(0), np.float32(0)
     for p in range(n):
         i = at(first + p)
         level += g[i]
@@ -164,7 +144,7 @@ def _slopes(g, x, near, first, n):
 @compiled(fastmath=IN_LANES)
 def _weighed_slopes(g, x, near, weight, first, beside, n):
     """The sums of g * weight and of g * weight * (x - near)."""
-    level, slope = x.dtype.type(0), x.dtype.type(0)
+    level, slope = np.float32(0), np.float32(0)
     for p in range(n):
         i = at(first + p)
         share = g[i] * weight[at(beside + p)]
@@ -196,8 +176,8 @@ def _turn_back(g, x, mean, inv, weight, out, sums, groups, channels, run, start,
                 level += by_bias * weight[beside + c]
                 slope += by_weight * weight[beside + c]
         scale = inv[r]
-        shift = x.dtype.type(level / length * scale)
-        bend = x.dtype.type(slope / length * scale * scale * scale)
+        shift = np.float32(level / length * scale)
+        bend = np.float32(slope / length * scale * scale * scale)
         if run == 1:
             for c in range(channels):
                 i = at(r * length + c)

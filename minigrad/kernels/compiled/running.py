@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minigrad.kernels import running as numpy_set
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces, run
+from minigrad.kernels.compiled.layout import are_single, at, flat, run
 
 #: The elements that one thread takes at a time.
 BLOCK = 1 << 16
@@ -19,37 +19,32 @@ BLOCK = 1 << 16
 
 def running_sum(x: Any, axis: int) -> Any:
     """``plain_running_sum``, with the same numbers."""
-    return _run(x, axis, False) if are_floats(x) and x.size else numpy_set.running_sum(x, axis)
+    return _run(x, axis, False) if _fits(x) else numpy_set.running_sum(x, axis)
 
 
 def running_product(x: Any, axis: int) -> Any:
     """``plain_running_product``, with the same numbers."""
-    if not are_floats(x) or not x.size:
-        return numpy_set.running_product(x, axis)
-    return _run(x, axis, True)
+    return _run(x, axis, True) if _fits(x) else numpy_set.running_product(x, axis)
+
+
+def _fits(x: Any) -> bool:
+    return bool(are_single(x) and x.size)
 
 
 def _run(x: Any, axis: int, multiply: bool) -> Any:
     # 0.15 ms instead of 0.86 for 256 x 1024 along its rows.
     out = np.empty(x.shape, x.dtype)
     before, n, after = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
-    source, target = flat(x), out.reshape(-1)
-
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        for start, stop in some:
-            if after == 1:
-                _along(source, target, n, start, stop, multiply)
-            else:
-                _across(source, target, n, after, start, stop, multiply)
-
-    run(work, pieces(before, BLOCK // (n * after)), x.size * 5e-10)
+    arguments = flat(x), out.reshape(-1), multiply, n
+    loop = partial(_along, *arguments) if after == 1 else partial(_across, *arguments, after)
+    run(loop, before, BLOCK // (n * after), x.size * 5e-10)
     return out
 
 
 @compiled
-def _along(x, out, n, start, stop, multiply):
+def _along(x, out, multiply, n, start, stop):
     # Nothing changes when these are added or multiplied, not even the sign of a zero.
-    one = x.dtype.type(1.0 if multiply else -0.0)
+    one = np.float32(1.0 if multiply else -0.0)
     for row in range(start, stop, 4):
         p = row * n
         # Beyond the last row, the last one is computed again.
@@ -67,7 +62,7 @@ def _along(x, out, n, start, stop, multiply):
 
 
 @compiled
-def _across(x, out, n, after, start, stop, multiply):
+def _across(x, out, multiply, n, after, start, stop):
     for row in range(start, stop):
         p = row * n * after
         for e in range(p, p + after):

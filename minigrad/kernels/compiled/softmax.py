@@ -1,16 +1,16 @@
-"""Softmax, its logarithm and cross-entropy along rows, and the logistic loss, in float32.
+"""Softmax and its logarithm along rows, and the logistic loss, in float32.
 
 A row stays in cache from its largest number to its result. The last chunk of a row begins early
 enough to be whole: it overlaps the one before, which only sums must look out for.
 """
 
 # pyright: basic, reportMissingImports=false
-# ruff: noqa: D103 (losses take the docstrings of the kernels written with NumPy)
+# ruff: noqa: D103 (they take the docstrings of the kernels written with NumPy)
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,10 +19,9 @@ from minigrad.kernels import softmax as numpy_set
 from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.compiled.elementwise import kernel_by_element
 from minigrad.kernels.compiled.functions import exp, log1p
-from minigrad.kernels.compiled.layout import are_floats, at, flat, pieces
+from minigrad.kernels.compiled.layout import are_single, at, flat, run
 from minigrad.kernels.compiled.rows import IN_LANES
 from minigrad.kernels.compiled.vectors import LANES, absolute, if_below, load, part, splat, store
-from minigrad.kernels.threads import run
 
 #: How many numbers are added before the sum goes on in float64.
 RUN = 4096
@@ -39,32 +38,32 @@ def _fit_rows(axis: int, *arrays: Any) -> bool:
         and x.size > 0
         and axis in (-1, x.ndim - 1)
         and x.shape[-1] >= LANES
-        and x.dtype.char == "f"
-        and are_floats(*arrays)
+        and are_single(*arrays)
         and all(a.shape == x.shape for a in arrays)
     )
 
 
-def _by_rows(loop: Callable[[int, int], None], rows: int, length: int) -> None:
-    """Call ``loop(start, stop)`` for some rows at a time."""
+def kernel_by_row(loop: Callable[..., None]) -> Callable[..., Any]:
+    """The kernel of a loop's name, which leaves to NumPy what does not fit.
 
-    def work(some: Sequence[tuple[int, int]]) -> None:
-        for start, stop in some:
-            loop(start, stop)
+    The loop's arguments are the arrays of the kernel as rows, one for its result, the length of a
+    row, and the numbers of the rows.
+    """
+    numpy, runs = getattr(numpy_set, loop.__name__), compiled(loop)
 
-    run(work, pieces(rows, max(1, BLOCK // length)), rows * length * 5e-10)
+    @functools.wraps(numpy)
+    def call(*given: Any) -> Any:
+        *arrays, axis = given
+        if not _fit_rows(axis, *arrays):
+            return numpy(*given)
+        out = np.empty(arrays[0].shape, np.float32)
+        length = out.shape[-1]
+        work = functools.partial(runs, *map(flat, arrays), out.reshape(-1), length)
+        run(work, out.size // length, BLOCK // length, out.size * 5e-10, part=1.0)
+        return out
 
-
-def _along(loop: Callable[..., None], *arrays: Any) -> Any:
-    """Call ``loop(*arrays, out, length, start, stop)`` for the rows of arrays of one shape."""
-    out = np.empty(arrays[0].shape, np.float32)
-    rows, target, length = [flat(a) for a in arrays], out.reshape(-1), out.shape[-1]
-
-    def some(start: int, stop: int) -> None:
-        loop(*rows, target, length, start, stop)
-
-    _by_rows(some, out.size // length, length)
-    return out
+    call.__module__ = __name__
+    return call
 
 
 @compiled
@@ -122,13 +121,8 @@ def _sum(x, first, n):
     return total
 
 
-def softmax(x: Any, axis: int) -> Any:
-    """``plain_softmax``."""
-    return _along(_softmax, x) if _fit_rows(axis, x) else numpy_set.softmax(x, axis)
-
-
-@compiled
-def _softmax(x, out, n, start, stop):
+@kernel_by_row
+def softmax(x, out, n, start, stop):
     lanes = np.zeros(LANES, np.float32)
     for r in range(start, stop):
         near = _largest(x, r * n, n, lanes)
@@ -137,15 +131,8 @@ def _softmax(x, out, n, start, stop):
             out[at(r * n + p)] *= scale
 
 
-def softmax_grad(g: Any, ans: Any, axis: int) -> Any:
-    """``plain_softmax_grad``."""
-    if not _fit_rows(axis, g, ans):
-        return numpy_set.softmax_grad(g, ans, axis)
-    return _along(_softmax_grad, g, ans)
-
-
-@compiled
-def _softmax_grad(g, ans, out, n, start, stop):
+@kernel_by_row
+def softmax_grad(g, ans, out, n, start, stop):
     for r in range(start, stop):
         total = 0.0
         for k in range(0, n, RUN):
@@ -156,13 +143,8 @@ def _softmax_grad(g, ans, out, n, start, stop):
             out[i] = ans[i] * (g[i] - level)
 
 
-def log_softmax(x: Any, axis: int) -> Any:
-    """``plain_log_softmax``."""
-    return _along(_log_softmax, x) if _fit_rows(axis, x) else numpy_set.log_softmax(x, axis)
-
-
-@compiled
-def _log_softmax(x, out, n, start, stop):
+@kernel_by_row
+def log_softmax(x, out, n, start, stop):
     lanes = np.zeros(LANES, np.float32)
     for r in range(start, stop):
         near = _largest(x, r * n, n, lanes)
@@ -172,15 +154,8 @@ def _log_softmax(x, out, n, start, stop):
             out[i] = (x[i] - near) - shift
 
 
-def log_softmax_grad(g: Any, ans: Any, axis: int) -> Any:
-    """``plain_log_softmax_grad``."""
-    if not _fit_rows(axis, g, ans):
-        return numpy_set.log_softmax_grad(g, ans, axis)
-    return _along(_log_softmax_grad, g, ans)
-
-
-@compiled
-def _log_softmax_grad(g, ans, out, n, start, stop):
+@kernel_by_row
+def log_softmax_grad(g, ans, out, n, start, stop):
     for r in range(start, stop):
         total = 0.0
         for k in range(0, n, RUN):
@@ -188,64 +163,6 @@ def _log_softmax_grad(g, ans, out, n, start, stop):
         for k in range(0, n, LANES):
             i = r * n + min(k, n - LANES)
             store(out, i, load(g, i) - exp(load(ans, i)) * np.float32(total))
-
-
-def _fit_labels(logits: Any, labels: Any) -> bool:
-    """Whether rows and labels fit the loops, which do not check where they read."""
-    return (
-        _fit_rows(1, logits)
-        and labels.shape == logits.shape[:1]
-        and labels.dtype.kind in "iu"
-        and labels.min() >= 0
-        and labels.max() < logits.shape[1]
-    )
-
-
-def cross_entropy(logits: Any, labels: Any) -> Any:
-    """``plain_cross_entropy``."""
-    if not _fit_labels(logits, labels):
-        return numpy_set.cross_entropy(logits, labels)
-    n, classes = logits.shape
-    losses = np.empty(n, np.float32)
-    x, which = flat(logits), flat(labels.astype(np.int64))
-    _by_rows(lambda start, stop: _cross_entropy(x, which, losses, classes, start, stop), n, classes)
-    return losses
-
-
-@compiled
-def _cross_entropy(x, labels, losses, n, start, stop):
-    lanes = np.zeros(LANES, np.float32)
-    for r in range(start, stop):
-        near = _largest(x, r * n, n, lanes)
-        total = _exponentials(x, near, lanes, r * n, n, lanes, False)
-        losses[r] = math.log(total) - (x[r * n + labels[r]] - near)
-
-
-def cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
-    """``plain_cross_entropy_grad``."""
-    if not (_fit_labels(logits, labels) and are_floats(g, logits)):
-        return numpy_set.cross_entropy_grad(g, logits, labels)
-    n, classes = logits.shape
-    by_x = np.empty(logits.shape, np.float32)
-    shares = flat(np.broadcast_to(g, labels.shape))
-    x, which, target = flat(logits), flat(labels.astype(np.int64)), by_x.reshape(-1)
-
-    def some(start: int, stop: int) -> None:
-        _cross_entropy_grad(shares, x, which, target, classes, start, stop)
-
-    _by_rows(some, n, classes)
-    return by_x
-
-
-@compiled
-def _cross_entropy_grad(g, x, labels, out, n, start, stop):
-    lanes = np.zeros(LANES, np.float32)
-    for r in range(start, stop):
-        near = _largest(x, r * n, n, lanes)
-        scale = np.float32(g[r] / _exponentials(x, near, out, r * n, n, lanes, True))
-        for p in range(n):
-            out[at(r * n + p)] *= scale
-        out[r * n + labels[r]] -= g[r]
 
 
 @kernel

@@ -7,14 +7,14 @@ Runs of rows are added in float32 and the sums of runs in float64, so that error
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minigrad.kernels import sums as numpy_set
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import at, flat, pieces, run
+from minigrad.kernels.compiled.layout import are_single, at, flat, summed
 
 #: How many numbers are added one after the other before the sum goes on in float64.
 RUN = 256
@@ -30,18 +30,10 @@ def total(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = Fa
     if order is None:
         return numpy_set.total(x, axis, keepdims)
     # 0.03 ms instead of 0.2 for the pixels of 64 images of 6 x 28 x 28.
-    row, columns = flat(x.transpose(order)), x.shape[order[-1]]
-    rows = row.size // columns
-    some = pieces(rows, max(RUN, BLOCK // columns))
-    sums = np.zeros((len(some), columns), np.float64)
-    starts = {piece: i for i, piece in enumerate(some)}
-
-    def work(mine: Sequence[tuple[int, int]]) -> None:
-        for start, stop in mine:
-            _add_rows(row, sums[starts[start, stop]], start * columns, stop * columns)
-
-    run(work, some, x.size * 1e-10)
-    ans = sums.sum(axis=0).astype(x.dtype)
+    columns = x.shape[order[-1]]
+    work, rows = partial(_add_rows, flat(x.transpose(order))), x.size // columns
+    ans = summed(work, (columns,), rows, max(RUN, BLOCK // columns), x.size * 1e-10)
+    ans = ans.astype(x.dtype)
     if keepdims:
         kept = order[-1]
         return ans.reshape([n if a == kept else 1 for a, n in enumerate(x.shape)])
@@ -50,7 +42,7 @@ def total(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool = Fa
 
 def _rows_first(x: Any, axis: Any) -> tuple[int, ...] | None:
     """The axes in the order of memory, if all but the last of them go; else None."""
-    if type(x) is not np.ndarray or x.dtype.char != "f" or not x.dtype.isnative or x.ndim < 2:
+    if type(x) is not np.ndarray or not are_single(x) or x.ndim < 2:
         return None
     order = (*range(x.ndim),)
     if not x.flags.c_contiguous:
@@ -68,6 +60,7 @@ def _rows_first(x: Any, axis: Any) -> tuple[int, ...] | None:
 def _add_rows(x, sums, start, stop):
     """Add the rows from number start to number stop of x to ``sums``."""
     columns = len(sums)
+    start, stop = start * columns, stop * columns
     wide = columns * (1 + (WIDE - 1) // columns)  # whole rows
     part = np.zeros(wide, np.float32)
     run = RUN * wide
