@@ -80,12 +80,7 @@ class RandomSampler(Sampler):
     def __init__(
         self, data_source: Any, replacement: bool = False, num_samples: int | None = None
     ) -> None:
-        if not hasattr(data_source, "__len__"):
-            raise TypeError(
-                f"RandomSampler: expected a data set with a length, "
-                f"got {type(data_source).__name__}"
-            )
-        self.count = len(data_source)
+        self.count = length_of("RandomSampler", data_source)
         self.replacement = replacement
         self.num_samples = self.count if num_samples is None else num_samples
         _check_number(self, self.count, "samples")
@@ -168,6 +163,13 @@ class WeightedRandomSampler(Sampler):
         return generator.choice(
             len(self.probabilities), self.num_samples, self.replacement, self.probabilities
         )
+
+
+def length_of(name: str, dataset: Any) -> int:
+    """The number of samples of a data set; TypeError for anything without a length."""
+    if not hasattr(dataset, "__len__"):
+        raise TypeError(f"{name}: expected a data set with a length, got {type(dataset).__name__}")
+    return len(dataset)
 
 
 def _check_number(sampler: RandomSampler | WeightedRandomSampler, count: int, what: str) -> None:

@@ -178,7 +178,9 @@ class Exchange:
             share = self._share() * self.world.size
             for leaf in self._nodes if share != 1.0 else ():
                 if leaf in sums:
-                    sums[leaf] = Tensor(_scaled(sums[leaf], share), None)
+                    g = np.asarray(sums[leaf])
+                    scaled = g * np.asarray(share, g.dtype) if share else np.zeros_like(g)
+                    sums[leaf] = Tensor(scaled, None)
             return
         for leaf, p in self._nodes.items():
             bucket, i = self._place[id(p)]
@@ -258,8 +260,3 @@ class Exchange:
         for node, mean in means.items():
             if isinstance(node, Leaf):
                 node.grad = mean
-
-
-def _scaled(g: Any, share: float) -> Array:
-    array = np.asarray(g)
-    return array * np.asarray(share, array.dtype) if share else np.zeros_like(array)

@@ -72,7 +72,17 @@ class DataParallel(Module):
                 f"DataParallel: parameter {waiting[0]!r} is lazy: run one batch through the model "
                 f"first"
             )
-        _refuse_others(found, module)
+        tensors = (*module.named_parameters(), *module.named_buffers())
+        found.refuse_others(
+            [
+                f"{name!r} {t.dtype} {t.shape}{'' if t.requires_grad else ', frozen'}"
+                for name, t in tensors
+            ],
+            RuntimeError,
+            "DataParallel: the model of rank {rank} differs from that of rank 0: where rank 0 has "
+            "{there}, rank {rank} has {here}. All ranks must make the same model",
+            "DataParallel (comparing the models)",
+        )
         self._copy_values(found)
         params = [p for p in module.parameters() if p.requires_grad]
         buffers = [b for b in module.buffers() if b.dtype.kind == "f"]
@@ -139,26 +149,3 @@ def _length(args: Any, axis: int) -> int:
         if len(shape) > axis:
             return shape[axis]
     return 1
-
-
-def _refuse_others(found: World, module: Module) -> None:
-    """Raise RuntimeError on all ranks unless their models are alike."""
-    mine = [_described(name, p) for name, p in module.named_parameters()]
-    mine += [_described(name, b) for name, b in module.named_buffers()]
-    first = found.send_to_all(mine, 0, "DataParallel (comparing the models)")
-    problem = ""
-    for i in range(max(len(mine), len(first))):
-        here, there = (texts[i] if i < len(texts) else "nothing" for texts in (mine, first))
-        if here != there:
-            problem = (
-                f"DataParallel: the model of rank {found.rank} differs from that of rank 0: "
-                f"where rank 0 has {there}, rank {found.rank} has {here}. All ranks must make the "
-                f"same model"
-            )
-            break
-    found.raise_everywhere(problem, RuntimeError, "DataParallel (comparing the models)")
-
-
-def _described(name: str, tensor: Tensor) -> str:
-    frozen = ", frozen" if hasattr(tensor, "requires_grad") and not tensor.requires_grad else ""
-    return f"{name!r} {tensor.dtype} {tensor.shape}{frozen}"

@@ -49,19 +49,17 @@ def all_reduce(x: T, op: Literal["sum", "mean", "max", "min"] = "sum") -> T:
     """
     found = world()
     tensor = named("all_reduce", x)
-    if tensor._node is not None:
-        if op not in ("sum", "mean"):
-            raise TypeError(
-                f"all_reduce: {op!r} has no gradient; pass t.detach(), or use 'sum' or 'mean'"
-            )
-        if found is None:
-            return x
-        total = _sum_over_ranks(tensor)
-        ans: T = total if op == "sum" else total / found.size
-        return ans
+    if tensor._node is not None and op not in ("sum", "mean"):
+        raise TypeError(
+            f"all_reduce: {op!r} has no gradient; pass t.detach(), or use 'sum' or 'mean'"
+        )
     if found is None:
         return x
-    ans = _like(x, found.reduce(tensor._data, op, "all_reduce"))
+    if tensor._node is None:
+        ans: T = _like(x, found.reduce(tensor._data, op, "all_reduce"))
+        return ans
+    total = _sum_over_ranks(tensor)
+    ans = total if op == "sum" else total / found.size
     return ans
 
 

@@ -43,10 +43,6 @@ class Herald:
             with contextlib.suppress(OSError):
                 os.write(self._pipe, f"{text}\n".encode())
 
-    def close(self) -> None:
-        """This rank ends as it should."""
-        self.tell("bye")
-
 
 def _start(ranks: list[int], size: int) -> str | None:
     """Start the program; returns the folder of its pipes, or None where that is not possible."""

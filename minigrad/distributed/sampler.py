@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.data.samplers import Sampler
+from minigrad.data.samplers import Sampler, length_of
 from minigrad.distributed.exchange import rank as own_rank, world_size
 from minigrad.engine.settings import checked
 
@@ -49,11 +49,7 @@ class DistributedSampler(Sampler):
         *,
         contiguous: bool = False,
     ) -> None:
-        if not hasattr(dataset, "__len__"):
-            raise TypeError(
-                f"DistributedSampler: expected a data set with a length, "
-                f"got {type(dataset).__name__}"
-            )
+        count = length_of("DistributedSampler", dataset)
         self.num_replicas = world_size() if num_replicas is None else num_replicas
         self.rank = own_rank() if rank is None else rank
         if self.rank >= self.num_replicas:
@@ -61,7 +57,6 @@ class DistributedSampler(Sampler):
                 f"DistributedSampler: rank must be below num_replicas={self.num_replicas}, "
                 f"got {self.rank}"
             )
-        count = len(dataset)
         self.count = count - count % self.num_replicas if drop_last else count
         self.shuffle = shuffle
         self.seed = seed
@@ -83,16 +78,13 @@ class DistributedSampler(Sampler):
 
     def draw(self, generator: np.random.Generator) -> NDArray[np.int64]:
         """This rank's indices in this epoch; those of all ranks come from one order."""
-        generator = np.random.default_rng([self.seed, self.epoch])
         order = np.arange(self.count)
         if self.contiguous:
             # Rank r has as many samples as in the other case, but neighbours.
-            lengths = [len(range(r, self.count, self.num_replicas)) for r in range(self.rank)]
-            start = sum(lengths)
-            mine = order[start : start + len(self)]
+            mine = np.array_split(order, self.num_replicas)[self.rank]
             if self.shuffle:
                 np.random.default_rng([self.seed, self.epoch, self.rank]).shuffle(mine)
             return mine
         if self.shuffle:
-            generator.shuffle(order)
+            np.random.default_rng([self.seed, self.epoch]).shuffle(order)
         return order[self.rank :: self.num_replicas]

@@ -93,8 +93,14 @@ class Watch:
     def fail(self, text: str, code: int) -> None:
         """Say why, unless another rank has done so, and end all ranks."""
         if not self._told.is_set():
-            say(f"{text}. {last_checkpoint()}")
-        self._tell_all()
+            path = checkpoints.latest()
+            last = f"Last checkpoint: {path}" if path else "No checkpoint was written"
+            with contextlib.suppress(OSError):  # past all buffers, as the process ends
+                os.write(2, f"minigrad: {text}. {last}\n".encode())
+        self.herald.tell("said")
+        if self._thread is not None:  # tell all, so that none of them says why in its own way
+            self._send_to_all(None, END)
+            time.sleep(3 * TICK)
         self.mpi.COMM_WORLD.Abort(code)
 
     def leave(self) -> None:
@@ -106,13 +112,6 @@ class Watch:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-
-    def _tell_all(self) -> None:
-        """Tell all ranks that the program ends, so that none of them says why in its own way."""
-        self.herald.tell("said")
-        if self._thread is not None:
-            self._send_to_all(None, END)
-            time.sleep(3 * TICK)
 
     # -- in a thread of its own ------------------------------------------------------------------
 
@@ -272,15 +271,3 @@ def _ranks(numbers: list[int]) -> str:
         return f"rank {numbers[0]}"
     shown = ", ".join(map(str, numbers[:8])) + (", ..." if len(numbers) > 8 else "")
     return f"each of the ranks {shown}"
-
-
-def last_checkpoint() -> str:
-    """The sentence that names the file to continue from."""
-    path = checkpoints.latest()
-    return f"Last checkpoint: {path}" if path else "No checkpoint was written"
-
-
-def say(text: str) -> None:
-    """Write a line to standard error at once, past all buffers, as the process may end."""
-    with contextlib.suppress(OSError):
-        os.write(2, f"minigrad: {text}\n".encode())

@@ -9,10 +9,10 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import itertools
 import os
 import pickle
 import sys
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,15 +54,15 @@ class World:
         _share_cores(node)
         self.herald = Herald(node, self.rank, self.size)
         self.watch = Watch(mpi, comm.Dup(), self.herald)
+        #: Waits until requests are complete; its second argument names them in messages.
+        self.wait = self.watch.wait
         node.Free()
-
-    def wait(self, requests: Sequence[Any], what: str) -> None:
-        """Wait until these requests are complete; ``what`` names them in messages."""
-        self.watch.wait(requests, what)
 
     def reduce(self, array: Array, op: str, what: str) -> Array:
         """Combine arrays of all ranks by "sum", "mean", "max" or "min"; a new array."""
-        sent = _sendable(array)
+        # MPI knows no half precision, and no booleans.
+        dtype = {"float16": np.float32, "bool": np.int8}.get(array.dtype.name, array.dtype)
+        sent = np.array(array, dtype, order="C")
         operation = getattr(self.mpi, OPERATIONS[op])
         self.wait([self.comm.Iallreduce(self.mpi.IN_PLACE, sent, operation)], what)
         if op == "mean":
@@ -87,58 +87,33 @@ class World:
         ends = np.cumsum(sizes)
         return [pickle.loads(found[e - n : e].tobytes()) for e, n in zip(ends, sizes)]  # noqa: S301 (of our own ranks)
 
-    def send_to_all(self, value: Any, root: int, what: str) -> Any:
-        """The object that rank ``root`` has, on all ranks."""
-        sent = np.frombuffer(pickle.dumps(value if self.rank == root else None), np.uint8)
-        size = np.array([sent.size])
-        self.broadcast(size, root, what)
-        buffer = sent.copy() if self.rank == root else np.empty(int(size[0]), np.uint8)
-        self.broadcast(buffer, root, what)
-        return pickle.loads(buffer.tobytes())  # noqa: S301 (of our own ranks)
+    def send_to_all(self, value: Any, what: str) -> Any:
+        """The object that rank 0 has, on all ranks."""
+        return self.gather(value if self.rank == 0 else None, what)[0]
 
-    def raise_everywhere(self, problem: str, kind: type[Exception], what: str) -> None:
-        """Raise the error of the first rank that has a problem, on all ranks; "" is none."""
-        problems = self.gather(problem, what)
-        for text in problems:
-            if text:
-                raise kind(text)
+    def refuse_others(
+        self, texts: list[str], kind: type[Exception], message: str, what: str
+    ) -> None:
+        """Raise on all ranks if one has other texts than rank 0; the message is about the first.
 
-    def leave(self) -> None:
-        """Wait until the programs of all ranks have ended."""
-        self.watch.leave()
-        self.herald.close()
-
-
-def _sendable(array: Array) -> Array:
-    """A contiguous copy in a dtype that MPI knows: it has no half precision."""
-    if array.dtype == np.float16:
-        return np.ascontiguousarray(array, np.float32)
-    if array.dtype == np.bool_:
-        return np.ascontiguousarray(array, np.int8)
-    return np.array(array, order="C")
+        It may hold {rank}, {here} for what that one has, and {there} for what rank 0 has.
+        """
+        gathered = self.gather(texts, what)
+        for rank, theirs in enumerate(gathered):
+            for here, there in itertools.zip_longest(theirs, gathered[0], fillvalue="nothing"):
+                if here != there:
+                    raise kind(message.format(rank=rank, here=here, there=there))
 
 
 def _share_cores(node: Any) -> None:
     """Give BLAS, and our own threads, this rank's share of the cores of its machine."""
     if node.size < 2 or any(os.environ.get(name) for name in THREADS):
         return
-    mine = frozenset(_cores())
+    bound = hasattr(os, "sched_getaffinity")
+    mine = frozenset(os.sched_getaffinity(0) if bound else range(os.cpu_count() or 1))
     sets = node.allgather(mine)
     sharing = sum(1 for other in sets if other & mine)  # a launcher may have bound each to its own
     blas.set_threads(max(1, len(mine) // sharing))
-
-
-def _cores() -> Any:
-    if hasattr(os, "sched_getaffinity"):
-        return os.sched_getaffinity(0)
-    return range(os.cpu_count() or 1)
-
-
-def started_by_mpiexec() -> bool:
-    """Whether a launcher of MPI has started this process, or the program has started MPI itself."""
-    mpi: Any = sys.modules.get("mpi4py.MPI")
-    started = mpi is not None and mpi.Is_initialized() and mpi.COMM_WORLD.size > 1
-    return started or any(name in os.environ for name in RANKS)
 
 
 @functools.cache
@@ -148,7 +123,9 @@ def world() -> World | None:
     Raises ImportError under mpiexec without mpi4py, and RuntimeError if the two belong to
     different implementations of MPI.
     """
-    if not started_by_mpiexec():
+    mpi: Any = sys.modules.get("mpi4py.MPI")  # the program may have started MPI itself
+    started = mpi is not None and mpi.Is_initialized() and mpi.COMM_WORLD.size > 1
+    if not started and not any(name in os.environ for name in RANKS):
         return None
     mpi = extra("mpi4py.MPI", "mpi", "a program started by mpiexec")
     told = next((int(os.environ[name]) for name in SIZES if name in os.environ), 1)
@@ -170,7 +147,8 @@ def world() -> World | None:
 def _leave(made: World, process: int) -> None:
     """Leave, unless this process is a fork of the one that joined."""
     if os.getpid() == process:
-        made.leave()
+        made.watch.leave()
+        made.herald.tell("bye")
 
 
 def _fail(made: World, process: int, before: Any, kind: Any, error: Any, trace: Any) -> None:

@@ -142,9 +142,15 @@ class Together(Alone):
             self._parallel._copy_values(self._world)
         self._sync = any(isinstance(one, SyncBatchNorm) for one in model.modules())
         what = "the start of training"
-        _refuse_other_data(self._world, sources, what)
+        self._world.refuse_others(
+            [_size(source) for source in sources],
+            ValueError,
+            "Trainer: rank {rank} was given {here}, rank 0 {there}. Give all ranks the same data; "
+            "each takes its share of every batch",
+            what,
+        )
         generator = default_generator().bit_generator
-        generator.state = self._world.send_to_all(generator.state, 0, what)
+        generator.state = self._world.send_to_all(generator.state, what)
         shared = [s for s in sources if isinstance(s, DataLoader) and not _is_shared(s)]
         try:
             for loader in shared:
@@ -294,7 +300,7 @@ class Together(Alone):
                 found = load()
             except (OSError, ValueError, TypeError) as failed:
                 error = failed
-        found, error = self._world.send_to_all((found, error), 0, "reading a checkpoint")
+        found, error = self._world.send_to_all((found, error), "reading a checkpoint")
         if error is not None:
             raise error
         return found
@@ -323,20 +329,6 @@ def _means_of_nothing() -> Generator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
         yield
-
-
-def _refuse_other_data(found: World, sources: tuple[Any, ...], what: str) -> None:
-    """Raise ValueError on all ranks unless each was given as many samples and batches."""
-    mine = [_size(source) for source in sources]
-    first = found.send_to_all(mine, 0, what)
-    problem = ""
-    if mine != first:
-        here, there = next(pair for pair in zip(mine, first, strict=True) if pair[0] != pair[1])
-        problem = (
-            f"Trainer: rank {found.rank} was given {here}, rank 0 {there}. Give all ranks the same "
-            f"data; each takes its share of every batch"
-        )
-    found.raise_everywhere(problem, ValueError, what)
 
 
 def _size(source: Any) -> str:
