@@ -1,34 +1,36 @@
 """Special functions that NumPy lacks: erf, the logarithm of gamma and its derivatives, x log y.
 
-They are computed in float64 and rounded to the dtype of x. The series are the classic ones, from
-Abramowitz and Stegun, *Handbook of Mathematical Functions*, chapters 6 and 7.
+They are computed in float64 and rounded to the dtype of x. What Python's ``math`` has comes from
+there; the series are the classic ones, from Abramowitz and Stegun, *Handbook of Mathematical
+Functions*, chapter 6.
 """
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.normal_distribution import scaled_tail
 from minigrad.operators.declare import Array, operator
 from minigrad.operators.domain import Domain, anywhere, positive, sample
 from minigrad.operators.rows import PAIRS
 
 #: Bernoulli's numbers B2, B4, ..., for the expansions of gamma at infinity.
-BERNOULLI = (
-    1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6, -3617 / 510, 43867 / 798,
-)  # fmt: skip
-#: From here on, that many terms are exact to rounding.
-LARGE = 10.0
+BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)
 #: On both sides of the poles, which are 0 and the negative integers, and of the zeros 1 and 2.
 _near_gamma = Domain("gamma", low=-1.9, high=4.0, avoid=(-1.0, 0.0), margin=0.2)
 
 
 def _wide(x: Any) -> Any:
     return np.asarray(x, np.float64)
+
+
+def _each(function: Callable[[float], float], x: Any) -> Any:
+    """A function of Python's for each element."""
+    return np.asarray(np.frompyfunc(function, 1, 1)(x), np.float64)
 
 
 def _back(ans: Any, x: Any) -> Any:
@@ -47,21 +49,6 @@ def _bell(g: Any, x: Any) -> Any:
     return g * (np.exp(-(near * near)) * (2.0 / math.sqrt(math.pi)))
 
 
-def _erf_near_0(x: Any) -> Any:
-    """The power series, for |x| < 1."""
-    terms = [(-1.0) ** n / (math.factorial(n) * (2 * n + 1)) for n in range(20)]
-    return x * (np.polyval(terms[::-1], x * x) * (2.0 / math.sqrt(math.pi)))
-
-
-def _erfc_far(x: Any) -> Any:
-    """1 - erf(x) for x >= 0, with all digits, from the tail of the normal distribution."""
-    near = np.minimum(x, 30.0)
-    # e^(-x^2) with x^2 in two parts, because rounding it would cost digits.
-    high = np.rint(near * 64.0) * (1.0 / 64.0)
-    bell = np.exp(-high * high) * np.exp(-(near - high) * (near + high))
-    return 2.0 * scaled_tail(near * math.sqrt(2.0)) * bell
-
-
 @operator(vjp=lambda g, _ans, x: _bell(g, x), numbers="float")
 def erf(x: Array) -> Array:
     """The error function, `2 / sqrt(pi)` times the integral of `e^(-t^2)` from 0 to x.
@@ -71,10 +58,7 @@ def erf(x: Array) -> Array:
     >>> erf(tensor([0.0, 1.0]))
     tensor([0.       , 0.8427008])
     """
-    wide = _wide(x)
-    size = np.abs(wide)
-    far = np.copysign(1.0 - _erfc_far(size), wide)
-    return _back(np.where(size < 1.0, _erf_near_0(np.clip(wide, -1.0, 1.0)), far), x)
+    return _back(_each(math.erf, x), x)
 
 
 @operator(vjp=lambda g, _ans, x: -_bell(g, x), numbers="float")
@@ -86,9 +70,7 @@ def erfc(x: Array) -> Array:
     >>> erfc(tensor([0.0, 5.0]))
     tensor([1.0000000e+00, 1.5374598e-12])
     """
-    wide = _wide(x)
-    tail = _erfc_far(np.abs(wide))
-    return _back(np.where(wide < 0, 2.0 - tail, tail), x)
+    return _back(_each(math.erfc, x), x)
 
 
 # -- gamma -----------------------------------------------------------------------------------------
@@ -119,36 +101,18 @@ def _near_2() -> tuple[float, ...]:
 
 
 _EULER = 0.5772156649015329
+#: The logarithm of gamma of larger numbers is beyond float64.
+LARGEST = 2.5563e305
 
 
 def _gammaln_positive(x: Any) -> Any:
-    """For x > 0: by the recurrence from the power series about 2, or by Stirling's series."""
-    small = np.minimum(x, LARGE)
-    # z = small - 2, without rounding for what lies below 2.5.
-    steps = [small < 0.5, small < 1.5]
-    z = np.select(steps, [small, small - 1.0], small - 2.0)
-    extra = -np.where(steps[1], np.log(small), 0.0) - np.where(steps[0], np.log1p(small), 0.0)
-    product = np.ones_like(x)
-    for _ in range(8):
-        high = z > 0.5
-        z = np.where(high, z - 1.0, z)
-        product = np.where(high, product * (z + 2.0), product)
-    near = z * np.polyval(_near_2(), z) + extra + np.log(product)
-    large = np.maximum(x, LARGE)
-    inverse = 1.0 / large
-    square = inverse * inverse
-    series = [b / (2 * k * (2 * k - 1)) for k, b in enumerate(BERNOULLI, 1)][::-1]
-    rest = inverse * np.polyval(series, square) + 0.5 * math.log(2.0 * math.pi)
-    # In this order nothing overflows before the answer does.
-    stirling = (large - 0.5) * (np.log(large) - 1.0) - 0.5 + rest
-    return np.where(x < LARGE, near, np.where(x == np.inf, np.inf, stirling))
-
-
-def _sine(x: Any) -> Any:
-    """sin(pi x), exact 0 at whole numbers."""
-    nearest = np.rint(x)
-    sign = np.where(np.remainder(nearest, 2.0) == 0, 1.0, -1.0)
-    return sign * np.sin(math.pi * (x - nearest))
+    """For x > 0: Python's, and the power series about 2, which keeps all digits near the zeros."""
+    near = np.clip(x, 0.5, 2.5)
+    low = near < 1.5
+    z = near - np.where(low, 1.0, 2.0)
+    series = z * np.polyval(_near_2(), z) - np.where(low, np.log(near), 0.0)
+    python = np.where(x > LARGEST, np.inf, _each(math.lgamma, np.minimum(x, LARGEST)))
+    return np.where(x == near, series, python)
 
 
 def _gammaln_vjp(g: Any, _ans: Any, x: Any) -> Any:
@@ -168,20 +132,10 @@ def gammaln(x: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         below = wide <= 0
         direct = _gammaln_positive(np.where(below, 1.0 - wide, wide))
-        mirrored = math.log(math.pi) - np.log(np.abs(_sine(wide))) - direct
+        sine = np.sin(math.pi * (wide - np.rint(wide)))  # but for its sign that of pi x
+        mirrored = math.log(math.pi) - np.log(np.abs(sine)) - direct
         ans = np.where(below, np.where(wide == -np.inf, np.inf, mirrored), direct)
     return _back(ans, x)
-
-
-def _digamma_positive(x: Any) -> Any:
-    total = np.zeros_like(x)
-    for _ in range(10):
-        low = x < LARGE
-        total = total - np.where(low, 1.0 / np.where(low, x, 1.0), 0.0)
-        x = np.where(low, x + 1.0, x)
-    square = 1.0 / (x * x)
-    series = [b / (2 * k) for k, b in enumerate(BERNOULLI, 1)][::-1]
-    return total + (np.log(x) - 0.5 / x - square * np.polyval(series, square))
 
 
 def _digamma_vjp(g: Any, _ans: Any, x: Any) -> Any:
@@ -197,14 +151,16 @@ def digamma(x: Array) -> Array:
     >>> digamma(tensor([1.0]))
     tensor([-0.5772157])
     """
-    wide = _wide(x)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        below = wide < 0
-        direct = _digamma_positive(np.where(below, 1.0 - wide, wide))
-        mirrored = direct - math.pi / np.tan(math.pi * (wide - np.rint(wide)))
-        whole = (wide == np.rint(wide)) | (wide == -np.inf)
-        ans = np.where(below, np.where(whole, np.nan, mirrored), direct)
-    return _back(np.where(wide == 0, -np.copysign(np.inf, wide), ans), x)
+    return _derivative(x, 0)
+
+
+def _digamma_positive(x: Any) -> Any:
+    """For x >= 0: ten steps of the recurrence, then the expansion at infinity."""
+    inverse = 1.0 / (x + 10.0)
+    square = inverse * inverse
+    series = [b / (2 * k) for k, b in enumerate(BERNOULLI, 1)][::-1]
+    rest = np.log(x + 10.0) - 0.5 * inverse - square * np.polyval(series, square)
+    return rest - sum(1.0 / (x + k) for k in range(9, 0, -1)) - 1.0 / x
 
 
 @functools.cache
@@ -229,12 +185,19 @@ def _polygamma_vjp(g: Any, _ans: Any, x: Any, n: int) -> Any:
 )
 def _polygamma(x: Array, n: int) -> Array:
     """The n-th derivative of digamma, for n >= 1; at its poles inf or, for even n, NaN."""
+    return _derivative(x, n)
+
+
+def _derivative(x: Any, n: int) -> Any:
+    """The n-th derivative of digamma, by the mirror formula for negative x."""
     wide = _wide(x)
     sign = 1.0 if n % 2 else -1.0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         below = wide < 0
         positive = np.where(below, 1.0 - wide, wide)
-        direct = sign * math.factorial(n) * _zeta(n + 1, positive)
+        direct = (
+            sign * math.factorial(n) * _zeta(n + 1, positive) if n else _digamma_positive(positive)
+        )
         tangent = np.tan(math.pi * (wide - np.rint(wide)))
         derivative = np.polyval(_of_cotangent(n), 1.0 / tangent) * math.pi ** (n + 1)
         pole = np.inf if n % 2 else np.nan
