@@ -61,7 +61,8 @@ def _with_batch(x: Any) -> Any:
 
 #: Settings that have one value for each axis of an image.
 BY_AXIS = {
-    "kernel_size", "stride", "padding", "output_padding", "dilation", "output_size",
+    "kernel_size", "stride", "padding", "output_padding", "dilation", "output_size", "size",
+    "scale_factor",
 }  # fmt: skip
 
 

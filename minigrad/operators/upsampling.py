@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-from minigrad.kernels.windows import check_image, pair, single, sliding
+from minigrad.kernels.windows import check_image, pair, sliding
+from minigrad.operators.batches import on_images
 from minigrad.operators.declare import Array, composite
 from minigrad.operators.domain import sample
 from minigrad.operators.pooling import adaptive_avg_pool2d, sum_pool2d_grad
@@ -57,26 +59,20 @@ def interpolate(
     """
     if input.ndim == 3:
         check_mode("interpolate", mode, 3)
-        one: Any = single("interpolate", "size", size)
-        factor: Any = single("interpolate", "scale_factor", scale_factor)
-        word = "bilinear" if mode == "linear" else mode
-        sizes = None if one is None else (1, one)
-        factors = None if factor is None else (1, factor)
-        return interpolate(input[:, :, None], sizes, factors, word, align_corners)[:, :, 0]
+        mode = "bilinear" if mode == "linear" else mode
+        return on_images(interpolate, "interpolate", **locals())
     check_image("interpolate", input.shape)
     before: tuple[int, int] = input.shape[2:]
     after, steps = _sizes(before, size, scale_factor)
     check_mode("interpolate", mode, 4)
-    weighs = mode in ("bilinear", "bicubic")
-    if align_corners is not None and not weighs:
+    if align_corners is not None and mode not in WEIGHTS:
         raise ValueError("interpolate: align_corners is for mode='bilinear' and 'bicubic' only")
     if mode == "area":
         return adaptive_avg_pool2d(input, after)
-    if not weighs:
+    if mode not in WEIGHTS:
         return _nearest(input, after, steps, 0.5 if mode == "nearest-exact" else 0.0)
-    weights = _between if mode == "bilinear" else _cubic
     rows, columns = (
-        weights(n, m, step, bool(align_corners))
+        _weights(mode, n, m, step, bool(align_corners))
         for n, m, step in zip(before, after, steps, strict=True)
     )
     return weigh(weigh(input, matrix=rows, axis=-2), matrix=columns, axis=-1)
@@ -142,34 +138,28 @@ def _nearest(x: Any, after: tuple[int, int], steps: list[float], offset: float) 
     return x[:, :, rows[:, None], columns]
 
 
-def _where(n: int, m: int, step: float, align_corners: bool) -> Any:
-    """Where m new pixels lie between n old ones."""
+def _weights(mode: str, n: int, m: int, step: float, align_corners: bool) -> Any:
+    """The matrix (m, n) that weighs the old pixels around each new one."""
     if align_corners:
-        return np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0)
-    return (np.arange(m) + 0.5) * step - 0.5
-
-
-def _cubic(n: int, m: int, step: float, align_corners: bool) -> Any:
-    """The matrix (m, n) that weighs the four old pixels around each new one."""
-    place = _where(n, m, step, align_corners)
-    low = np.floor(place).astype(int)
-    matrix, a = np.zeros((m, n)), -0.75
+        place = np.arange(m) * ((n - 1) / (m - 1) if m > 1 else 0.0)
+    else:
+        place = (np.arange(m) + 0.5) * step - 0.5
+    low, weight = np.floor(place).astype(int), WEIGHTS[mode]
+    matrix = np.zeros((m, n))
     for tap in range(-1, 3):
-        d = np.abs(place - low - tap)
-        near = ((a + 2) * d - (a + 3)) * d * d + 1
-        far = ((d - 5) * d + 8) * d * a - 4 * a
         # The pixels at the border stand for those beyond.
         at = np.clip(low + tap, 0, n - 1)
-        np.add.at(matrix, (np.arange(m), at), np.where(d <= 1, near, far))
+        np.add.at(matrix, (np.arange(m), at), weight(np.abs(place - low - tap)))
     return matrix
 
 
-def _between(n: int, m: int, step: float, align_corners: bool) -> Any:
-    """The matrix (m, n) that weighs the two old pixels around each new one."""
-    place = np.maximum(_where(n, m, step, align_corners), 0.0)
-    low = np.minimum(place.astype(int), n - 1)
-    weight = np.where(low < n - 1, place - low, 0.0)
-    matrix = np.zeros((m, n))
-    matrix[np.arange(m), low] = 1.0 - weight
-    matrix[np.arange(m), np.minimum(low + 1, n - 1)] += weight
-    return matrix
+def _cubic(d: Any) -> Any:
+    a = -0.75
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    return np.where(d <= 1, near, ((d - 5) * d + 8) * d * a - 4 * a)
+
+
+#: The weight of a pixel at a distance of 0 to 2.
+WEIGHTS: dict[str, Callable[[Any], Any]] = {
+    "bilinear": lambda d: np.maximum(1.0 - d, 0.0), "bicubic": _cubic,
+}  # fmt: skip
