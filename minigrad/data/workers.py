@@ -20,15 +20,12 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from multiprocessing import reduction
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from minigrad.engine.tensor import Tensor
-from minigrad.engine.tree import map_leaves
 from minigrad.kernels.blas import one_thread
 
 #: Whether there is shared memory without a name.
@@ -131,7 +128,7 @@ class _Worker:
             raise RuntimeError(self._death(number))
         if answer.error is not None:
             raise answer.error
-        return map_leaves(place.copied, answer.batch)
+        return pickle.loads(answer.batch, buffers=place.read(answer.parts))  # noqa: S301 (of our own worker)
 
     def _death(self, number: int) -> str:
         self.process.join(PATIENCE)
@@ -157,23 +154,16 @@ class _Worker:
 
 
 class _Answer(NamedTuple):
-    """What a worker sends: a batch, in which arrays are ``_Held``, or an error.
+    """What a worker sends: a pickled batch, whose arrays are in shared memory, or an error.
 
-    ``size``: of a new piece of shared memory, whose descriptor follows; 0 if the old one is used.
+    ``parts``: where they begin and end there. ``size``: of a new piece of it, whose descriptor
+    follows; 0 if the old one is used.
     """
 
-    batch: Any
+    batch: bytes
+    parts: list[slice]
     size: int
     error: BaseException | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """A leaf that stands for an array in shared memory."""
-
-    start: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
 
 
 class _Place:
@@ -186,43 +176,27 @@ class _Place:
         self.memory = mmap.mmap(descriptor, size)
         os.close(descriptor)
 
-    def copied(self, leaf: Any) -> Any:
-        """The array that a leaf stands for; other leaves as they are."""
-        if type(leaf) is not _Held:
-            return leaf
-        made = np.empty(leaf.shape, leaf.dtype)
-        if made.nbytes:
-            made[...] = self._at(leaf)
-        return made
+    def read(self, parts: list[slice]) -> list[bytearray]:
+        """Copies of parts of the memory."""
+        memory = memoryview(self.memory or b"")
+        return [bytearray(memory[part]) for part in parts]
 
-    def _at(self, held: _Held) -> np.ndarray[Any, Any]:
-        """The array as it stands in the memory."""
-        return np.ndarray(held.shape, held.dtype, self.memory, held.start)
-
-    def hold(self, batch: Any) -> tuple[Any, int, int]:
-        """The batch with its arrays in shared memory; a new piece's descriptor and size, or 0."""
+    def write(self, given: list[memoryview]) -> tuple[list[slice], int, int]:
+        """Copy bytes to the memory: where they are, and a new piece's descriptor and size, or 0."""
         end, descriptor, size = 0, 0, 0
-        arrays: list[tuple[_Held, np.ndarray[Any, Any]]] = []
-
-        def place(leaf: Any) -> Any:
-            nonlocal end
-            if not isinstance(leaf, np.ndarray) or leaf.dtype.hasobject or not SHARES:
-                return leaf
-            held = _Held(end, leaf.shape, leaf.dtype)
-            end += -(-leaf.nbytes // ALIGNMENT) * ALIGNMENT
-            arrays.append((held, leaf))
-            return held
-
-        placed = map_leaves(place, batch)
+        parts: list[slice] = []
+        for one in given:
+            parts.append(slice(end, end + one.nbytes))
+            end += -(-one.nbytes // ALIGNMENT) * ALIGNMENT
         if end > (0 if self.memory is None else len(self.memory)):
             size = max(mmap.PAGESIZE, 1 << (end - 1).bit_length())  # room for ragged batches
             descriptor = os.memfd_create("minigrad-batch")
             os.ftruncate(descriptor, size)
             self.map(os.dup(descriptor), size)
-        for held, array in arrays:
-            if array.nbytes:
-                self._at(held)[...] = array
-        return placed, descriptor, size
+        if self.memory is not None:
+            for part, one in zip(parts, given, strict=True):
+                self.memory[part] = one
+        return parts, descriptor, size
 
 
 # -- in the worker ---------------------------------------------------------------------------------
@@ -251,18 +225,18 @@ def _work(
             descriptor = 0
             try:
                 _seed_globals(seed, number)
-                batch, descriptor, size = place.hold(map_leaves(_plain, make(number)))
-                message = reduction.ForkingPickler.dumps(_Answer(batch, size, None))
+                apart: list[pickle.PickleBuffer] = []  # the memory of the arrays, not copied
+                keep = apart.append if SHARES else None
+                batch = pickle.dumps(make(number), 5, buffer_callback=keep)
+                parts, descriptor, size = place.write([one.raw() for one in apart])
+                answer = _Answer(batch, parts, size, None)
             except Exception as error:  # noqa: BLE001 (the parent raises it again)
-                message = reduction.ForkingPickler.dumps(_Answer(None, 0, _portable(error, index)))
+                answer = _Answer(b"", [], 0, _portable(error, index))
+            message = reduction.ForkingPickler.dumps(answer)
             connection.send_bytes(message)
             if descriptor:
                 reduction.send_handle(connection, descriptor, os.getppid())
                 os.close(descriptor)
-
-
-def _plain(leaf: Any) -> Any:
-    return leaf._data if isinstance(leaf, Tensor) else leaf
 
 
 def _seed_globals(seed: int, number: int) -> None:
