@@ -29,33 +29,14 @@ class Rows(np.lib.mixins.NDArrayOperatorsMixin):
     ((2,), array([10., 32., 54.]))
     """
 
-    __slots__ = ("stack",)
-
-    stack: NDArray[Any]
+    __slots__ = ("dtype", "ndim", "shape", "size", "stack")
 
     def __init__(self, stack: NDArray[Any]) -> None:
         self.stack = stack
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The shape of one of the arrays."""
-        shape: tuple[int, ...] = self.stack.shape
-        return shape[1:]
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes of one of the arrays."""
-        return self.stack.ndim - 1
-
-    @property
-    def size(self) -> int:
-        """The number of elements of one of the arrays."""
-        return math.prod(self.shape)
-
-    @property
-    def dtype(self) -> Any:
-        """The dtype of the elements."""
-        return self.stack.dtype
+        self.dtype: Any = stack.dtype
+        self.shape: tuple[int, ...] = stack.shape[1:]
+        self.ndim = stack.ndim - 1
+        self.size = math.prod(self.shape)
 
     @property
     def T(self) -> Rows:

@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, Rule, composite_of_many, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, nonzero, sample
-from minigrad.operators.rows import PAIRS, binary, unary
+from minigrad.operators.rows import binary, unary
 from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
@@ -191,7 +191,7 @@ fmod = _division(
 """x1 - trunc(x1 / x2) x2, with the sign of x1, as in C."""
 
 
-@composite_of_many(np.divmod, arrays=2, domain=(_fractions, _near_one), samples=PAIRS)
+@composite_of_many(np.divmod, arrays=2, domain=(_fractions, _near_one))
 def divmod(x1: Array, x2: Array) -> tuple[Tensor, Tensor]:
     """(floor_divide(x1, x2), remainder(x1, x2)); only the remainder has a derivative.
 
@@ -216,8 +216,7 @@ def modf(x: Array) -> tuple[Tensor, Tensor]:
 @operator(
     np.copysign,
     vjp=(lambda g, _ans, x, y: g * (np.sign(x) * np.copysign(1.0, y)), None),
-    domain=(nonzero, nonzero),
-    samples=PAIRS,
+    domain=nonzero,
 )
 def copysign(x1: Array, x2: Array) -> Array:
     """abs(x1) with the sign of x2; constant in x2, and of derivative 0 at x1 = 0.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 import numpy as np
 
 from minigrad.lazy import load_late
-from minigrad.operators.domain import Domain, Sample, anywhere, sample
+from minigrad.operators.domain import PAIRS, SHAPES, Domain, Sample, anywhere
 from minigrad.operators.errors import FAILURES, bound, refusal
 
 if TYPE_CHECKING:
@@ -321,8 +321,7 @@ def _enter(
     table[name] = entry
     entry.reference = reference or _all_of(numpy)[0]
     entry.domains = domain if isinstance(domain, tuple) else (domain,)
-    shapes: tuple[tuple[int, ...], ...] = ((), (3,), (2, 3), (0, 2))
-    entry.samples = tuple(samples) or tuple([sample(*[shape] * arrays) for shape in shapes])
+    entry.samples = tuple(samples or (SHAPES if arrays == 1 else PAIRS))
 
 
 def operator(

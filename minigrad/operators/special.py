@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.operators.declare import Array, operator
-from minigrad.operators.domain import Domain, anywhere, positive, sample
-from minigrad.operators.rows import PAIRS
+from minigrad.operators.domain import PAIRS, Domain, anywhere, positive, sample
 
 #: Bernoulli's numbers B2, B4, ..., for the expansions of gamma at infinity.
 BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)

@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import Domain, inside_unit, nonzero, sample
-from minigrad.operators.rows import PAIRS, unary
+from minigrad.operators.rows import unary
 
 _away_from_poles = Domain("away_from_poles", low=-1.3, high=1.3)
 
@@ -62,8 +62,7 @@ arctan = unary(
         lambda g, _ans, y, x: g * divide_or_zero(x, x * x + y * y),
         lambda g, _ans, y, x: -g * divide_or_zero(y, x * x + y * y),
     ),
-    domain=(nonzero, nonzero),
-    samples=PAIRS,
+    domain=nonzero,
     wide=True,
 )
 def arctan2(y: Array, x: Array) -> Array:
@@ -93,8 +92,7 @@ def _hypot(x: Any, y: Any) -> Any:
         lambda g, ans, x, _y: g * divide_or_zero(x, ans),
         lambda g, ans, _x, y: g * divide_or_zero(y, ans),
     ),
-    domain=(nonzero, nonzero),
-    samples=PAIRS,
+    domain=nonzero,
 )
 def hypot(x1: Array, x2: Array) -> Array:
     """`sqrt(x1^2 + x2^2)` without overflow; at the origin the gradient is 0.
