@@ -179,20 +179,6 @@ def test_kinds_of_iterables():
         assert kind.take(["a", 1]) == ["a", 1]
 
 
-@pytest.mark.parametrize(
-    ("text", "parts"),
-    [
-        ("int", ["int"]),
-        ("int | None", ["int", "None"]),
-        ("int | tuple[int | str, list[int | None]] | None",
-         ["int", "tuple[int | str, list[int | None]]", "None"]),
-        ("Callable[[int | str], int | None]|float", ["Callable[[int | str], int | None]", "float"]),
-    ],
-)  # fmt: skip
-def test_alternatives_of_an_annotation(text, parts):
-    assert [*settings._alternatives(text)] == parts
-
-
 def test_arrays_of_more_than_8_elements_are_told_by_their_shape():
     assert settings._short(np.zeros((2, 4))) == repr(np.zeros((2, 4)))
     assert settings._short(np.zeros(9)) == "ndarray of shape (9,)"

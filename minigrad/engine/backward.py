@@ -279,7 +279,11 @@ def _arguments(node: Node, tensor: MakeTensor | None) -> list[Any]:
     if saved is None:
         return [node, *node.parents]
     if saved is FREED:
-        raise RuntimeError(_freed(node))
+        raise RuntimeError(
+            f"the graph has been used up: what {node.place} kept for the backward pass was "
+            f"released by an earlier one. Compute the value again, or keep the graph with "
+            f"backward(retain_graph=True) or GradientTape(persistent=True)"
+        )
     ans = saved[0]
     found = [node if ans is None else ans if tensor is None else tensor(ans, node)]
     # Such a rule may read inputs that it did not save.
@@ -324,14 +328,6 @@ def _unbroadcast(h: Any, shape: tuple[int, ...], node: Node) -> Any:
     stretched = [i + extra for i, n in enumerate(shape) if n == 1 and h.shape[i + extra] != 1]
     h = kernels.total(h, (*range(extra), *stretched))
     return np.reshape(h, shape) if stretched else h
-
-
-def _freed(node: Node) -> str:
-    return (
-        f"the graph has been used up: what {node.place} kept for the backward pass was released "
-        f"by an earlier one. Compute the value again, or keep the graph with "
-        f"backward(retain_graph=True) or GradientTape(persistent=True)"
-    )
 
 
 def _out_of_date(node: Node, leaf: Leaf) -> str:

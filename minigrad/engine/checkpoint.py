@@ -109,7 +109,11 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
         _refuse_other_operators(steps, _operators_since(start, made))
         for read in history_before(start, made):
             if read not in candidates and read.number <= start:
-                raise RuntimeError(_new_tensor_message(read))
+                raise RuntimeError(
+                    f"checkpoint: when it ran again for the backward pass, the function used a "
+                    f"tracked tensor of shape {read.shape} that it had not used before. Pass what "
+                    f"changes, such as the variable of a loop, as an argument"
+                )
         cotangents = unpack(g if recorded else Tensor(np.asarray(g)), specs)
         seeds = [
             (node, cotangent)
@@ -159,14 +163,6 @@ def _refuse_other_operators(first: list[Any], second: list[Any]) -> None:
         f"checkpoint: the function computed something else when it ran again for the backward "
         f"pass: operator {at} was {was}, and is {now}. It must not depend on what changes in "
         f"between, such as train() and eval() or the variable of a loop"
-    )
-
-
-def _new_tensor_message(node: Node) -> str:
-    return (
-        f"checkpoint: when it ran again for the backward pass, the function used a tracked tensor "
-        f"of shape {node.shape} that it had not used before. Pass what changes, such as the "
-        f"variable of a loop, as an argument"
     )
 
 

@@ -45,10 +45,7 @@ def tensor(data: Any, dtype: DTypeLike | None = None, requires_grad: bool = Fals
             "tensor: this is already a tracked tensor, whose graph a copy would lose; "
             "use it as it is, or .detach() for a constant copy"
         )
-    made = Tensor(as_array(data, dtype))
-    if requires_grad:
-        made.requires_grad = True
-    return made
+    return constant_or_leaf(as_array(data, dtype), requires_grad)
 
 
 @checked()
@@ -58,7 +55,7 @@ def zeros(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fal
     >>> zeros(2)
     tensor([0., 0.])
     """
-    return _track(np.zeros(shape, dtype), requires_grad)
+    return constant_or_leaf(np.zeros(shape, dtype), requires_grad)
 
 
 @checked()
@@ -68,7 +65,7 @@ def ones(shape: Shape, dtype: DTypeLike = np.float32, requires_grad: bool = Fals
     >>> ones(2)
     tensor([1., 1.])
     """
-    return _track(np.ones(shape, dtype), requires_grad)
+    return constant_or_leaf(np.ones(shape, dtype), requires_grad)
 
 
 @checked()
@@ -88,7 +85,7 @@ def full(
             "use mg.broadcast_to(value, shape), or value.detach() for a constant"
         )
     fill = as_array(value, dtype)
-    return _track(np.full(shape, fill, fill.dtype), requires_grad)
+    return constant_or_leaf(np.full(shape, fill, fill.dtype), requires_grad)
 
 
 @checked()
@@ -177,10 +174,10 @@ def full_like(a: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor
     return Tensor(np.full_like(as_tensor(a)._data, fill_value, dtype=dtype))
 
 
-def _track(array: Any, requires_grad: bool) -> Tensor:
+def constant_or_leaf(array: Any, requires_grad: bool) -> Tensor:
+    """A tensor of this array."""
     made = Tensor(array)
-    if requires_grad:
-        made.requires_grad = True
+    made.requires_grad = requires_grad
     return made
 
 

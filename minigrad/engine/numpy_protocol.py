@@ -108,8 +108,8 @@ def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: An
     if method == "__call__" and known is not None:
         if not kwargs:
             return known(*inputs)
-        if kwargs.get("out") is None and not _asks_more(known, kwargs, inputs):
-            return known(*inputs, **_supported(ufunc, _parameters(known), kwargs))
+        if kwargs.get("out") is None:
+            return _with_settings(known, ufunc, inputs, kwargs)
     name = _name(ufunc)
     if method == "at" and hasattr(inputs[0], "_data"):  # NumPy does not look at the read-only flag
         raise TypeError(
@@ -147,25 +147,22 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
             args = ()  # passed by name, because our order differs or we have fewer
         for key, value in kwargs.items():
             if key not in taken or value is np._NoValue:
-                if _asks_more(known, kwargs, args):
-                    return _on_arrays(function, args, kwargs)
-                kwargs = _supported(function, taken, kwargs)
-                break
+                return _with_settings(known, function, args, kwargs)
         return known(*args, **kwargs)
     if function in PLAIN or not engine.tracked([args, [*kwargs.values()]]):
         return _on_arrays(function, args, kwargs)
     raise TypeError(f"{_name(function)} does not work on tensors: {reason(function)}. {WAY_OUT}")
 
 
-def _asks_more(known: Function, kwargs: dict[str, Any], args: Any) -> bool:
-    """Whether an argument that our function lacks is given, and no tensor is tracked."""
-    taken = _parameters(known)
-    given = {RENAMED.get(k, k): v for k, v in kwargs.items() if k not in taken}
-    more = any(
-        k not in taken and v is not np._NoValue and not _says_nothing(k, v)
-        for k, v in given.items()
-    )
-    return more and not engine.tracked([args, [*kwargs.values()]])
+def _with_settings(known: Function, function: Function, args: Any, kwargs: dict[str, Any]) -> Any:
+    """Our function with these arguments, or NumPy's if ours lacks one and nothing is tracked."""
+    try:
+        given = _supported(function, _parameters(known), kwargs)
+    except TypeError:
+        if engine.tracked([args, [*kwargs.values()]]):
+            raise
+        return _on_arrays(function, args, kwargs)
+    return known(*args, **given)
 
 
 def _on_arrays(function: Function, args: Any, kwargs: dict[str, Any]) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from minigrad.engine.creation import constant_or_leaf
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards
 from minigrad.engine.tensor import Tensor
@@ -114,6 +115,5 @@ def rand(
 def _drawn(draw: Any, shape: tuple[Any, ...], dtype: DTypeLike, requires_grad: bool) -> Tensor:
     """A tensor of drawn numbers. ``randn((2, 3))`` is taken as ``randn(2, 3)``."""
     one_tuple = len(shape) == 1 and isinstance(shape[0], tuple)
-    made = Tensor(np.asarray(draw(shape[0] if one_tuple else shape)).astype(dtype))
-    made.requires_grad = requires_grad
-    return made
+    numbers = np.asarray(draw(shape[0] if one_tuple else shape))
+    return constant_or_leaf(numbers.astype(dtype), requires_grad)

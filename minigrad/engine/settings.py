@@ -101,7 +101,7 @@ def checked(**ranges: str) -> Callable[[F], F]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if not names:  # at the first call, when every name of the annotations is defined
                 rules.update(_rules(f, ranges))
-                names.extend(_positional(f))
+                names.extend(f.__code__.co_varnames[: f.__code__.co_argcount])
             name = type(args[0]).__name__ if of_class else f.__name__
             given = [
                 rules[key](name, value) if key in rules else value
@@ -249,19 +249,24 @@ GENERATOR = [
     SIMPLE[NoneType],
     Kind(
         "a np.random.Generator",
-        lambda v: v if type(v).__module__.startswith("numpy.random") and _draws(v) else UNFIT,
+        # Importing numpy.random takes 10 ms.
+        lambda v: (
+            v
+            if type(v).__module__.startswith("numpy.random") and isinstance(v, np.random.Generator)
+            else UNFIT
+        ),
     ),
 ]
 
 
-def _draws(value: Any) -> bool:
-    return isinstance(value, np.random.Generator)
+class _DType:
+    """Stands for ``DTypeLike``, which is slow to import, so few modules have it at run time."""
 
 
 def _kinds(meant: Any) -> list[Kind] | None:
     """What this annotation allows; None if it cannot be checked."""
     meant = NoneType if meant is None else meant
-    if meant is DTYPE:
+    if meant is _DType:
         return [DTYPE]
     if meant in SIMPLE:
         return [SIMPLE[meant]]
@@ -270,7 +275,9 @@ def _kinds(meant: Any) -> list[Kind] | None:
         words = " or ".join(map(repr, parts))
         return [Kind(words, lambda v: v if isinstance(v, str) and v in parts else UNFIT, True)]
     if origin in (Union, UnionType):
-        return _joined(_kinds(part) for part in parts)
+        alternatives = [_kinds(part) for part in parts]
+        # Unless one of them can be anything.
+        return None if None in alternatives else [k for kinds in alternatives for k in kinds or ()]
     if origin is tuple:
         return _tuple_of(parts)
     kind = origin or meant
@@ -288,16 +295,6 @@ def _kinds(meant: Any) -> list[Kind] | None:
         return [FUNCTION]
     words = with_article(kind.__name__)
     return [Kind(words, lambda v: v if isinstance(v, kind) else UNFIT)]
-
-
-def _joined(alternatives: Iterator[list[Kind] | None]) -> list[Kind] | None:
-    """All of them; None when one of them can be anything."""
-    found: list[Kind] = []
-    for one in alternatives:
-        if one is None:
-            return None
-        found += one
-    return found
 
 
 def _tuple_of(parts: tuple[Any, ...]) -> list[Kind] | None:
@@ -352,31 +349,17 @@ def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
 # -- annotations -----------------------------------------------------------------------------------
 
 
-def _positional(f: Callable[..., Any]) -> list[str]:
+def _rules(f: Callable[..., Any], ranges: dict[str, str]) -> dict[str, Rule]:
     import inspect  # slow to import
 
-    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return [p.name for p in inspect.signature(f).parameters.values() if p.kind in kinds]
-
-
-def _rules(f: Callable[..., Any], ranges: dict[str, str]) -> dict[str, Rule]:
     found: dict[str, Rule] = {}
-    import inspect
-
-    parameters = inspect.signature(f).parameters
-    for name, parameter in parameters.items():
+    for name, parameter in inspect.signature(f).parameters.items():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        text = parameter.annotation
-        if text is parameter.empty:
+        if parameter.annotation is parameter.empty:
             continue
-        kinds = (
-            GENERATOR
-            if name == "generator"  # its annotation is often Any: the class is imported late
-            else _joined(_kinds(_meant(part, f)) for part in _alternatives(text))
-            if isinstance(text, str)
-            else _kinds(text)
-        )
+        # The annotation of a generator is often Any, because its class is imported late.
+        kinds = GENERATOR if name == "generator" else _kinds(_meant(parameter.annotation, f))
         if kinds is not None:
             found[name] = Rule(name, kinds, ranges.get(name, ""), parameter.default)
     unused = set(ranges) - set(found)
@@ -385,25 +368,14 @@ def _rules(f: Callable[..., Any], ranges: dict[str, str]) -> dict[str, Rule]:
     return found
 
 
-def _meant(text: str, f: Callable[..., Any]) -> Any:
+def _meant(annotation: Any, f: Callable[..., Any]) -> Any:
     """The annotation, evaluated where the function is defined; Any for a name unknown there."""
-    if text == "DTypeLike":  # numpy.typing is slow to import, so few modules have it at run time
-        return DTYPE
+    if not isinstance(annotation, str):
+        return annotation
     try:
-        return eval(text, getattr(f, "__globals__", {}))  # noqa: S307 (it is our own source)
+        return eval(annotation, f.__globals__, {"DTypeLike": _DType})  # noqa: S307 (our own source)
     except NameError:  # imported for type checkers only
         return Any
-
-
-def _alternatives(text: str) -> Iterator[str]:
-    """The parts of an annotation between the bars that are outside of brackets."""
-    depth = start = 0
-    for i, letter in enumerate(text):
-        depth += (letter in "[(") - (letter in "])")
-        if letter == "|" and not depth:
-            yield text[start:i].strip()
-            start = i + 1
-    yield text[start:].strip()
 
 
 def _numbers_in(taken: Any) -> Iterator[Any]:
