@@ -505,18 +505,22 @@ def test_validation_split_needs_a_sample_in_each_part(count, fraction, trained):
         with pytest.raises(
             ValueError, match=f"leaves 0 of {count} samples to train on and {count}"
         ):
-            batches.validation_split(x, y, fraction, None)
+            batches.held_out(batches.batches_of(x, y, 1, False, "fit"), y, fraction, None)
         return
-    first, labels, (rest, others) = batches.validation_split((x, x), y, fraction, None)
+    source = batches.batches_of((x, x), y, 3, True, "fit")
+    rest = batches.held_out(source, y, fraction, None)
+    assert (rest.batch_size, rest.shuffle) == (3, False)
+    *first, labels = source.dataset.arrays
+    *last, others = rest.dataset.arrays
     assert [labels.tolist(), others.tolist()] == [[*range(trained)], [*range(trained, count)]]
-    for a, b in zip(first, rest, strict=True):
+    for a, b in zip(first, last, strict=True):
         np.testing.assert_array_equal(np.concatenate([a, b]), x)
         assert len(a) == trained
 
 
 def test_validation_split_by_less_than_rounding_leaves_nothing_to_validate_with():
     with pytest.raises(ValueError, match="leaves 3 of 3 samples to train on and 0 to validate"):
-        batches.validation_split(np.ones((3, 2)), np.arange(3), 1e-17, None)
+        mg.Trainer(nn.Linear(2, 3)).fit(np.ones((3, 2)), np.arange(3), validation_split=1e-17)
 
 
 def test_verbose_0_is_silent_and_2_is_a_line_per_epoch(points, capsys):

@@ -408,7 +408,7 @@ def test_a_search_by_hand(given):
         np.testing.assert_allclose(lrs, [rate, rate / 2, 0.0])
 
 
-def test_a_search_needs_three_steps_and_a_batch():
+def test_a_search_needs_three_steps():
     def step(losses):
         waiting = iter(losses)
         return lambda _: next(waiting)
@@ -420,7 +420,7 @@ def test_a_search_needs_three_steps_and_a_batch():
             continue
         with pytest.raises(ValueError, match=f"after {finite} steps, .* of 0.5; .* start=0.0005$"):
             search(step(losses), "ab", [{"lr": 0.1}], 0.5, 2.0, 5)
-    with pytest.raises(ValueError, match="lr_find: there is no batch"):
+    with pytest.raises(ValueError, match="after 0 steps"):
         search(step([1.0]), [], [{"lr": 0.1}], 0.5, 2.0, 5)
     # Where the first group has a rate of 0, the others go by 1.
     groups = [{"lr": 0.0}, {"lr": 0.25}]

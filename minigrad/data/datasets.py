@@ -78,19 +78,13 @@ def load_fashion_mnist(
 def _load(
     source: Source, root: str | os.PathLike[str] | None, normalized: bool
 ) -> tuple[Split, Split]:
-    train, test = (_load_part(source, part, root) for part in ("train", "t10k"))
-    return (_normalized(train), _normalized(test)) if normalized else (train, test)
+    train, test = (_load_part(source, part, root, normalized) for part in ("train", "t10k"))
+    return train, test
 
 
-def _normalized(split: Split) -> Split:
-    """Images (N, 1, H, W) in float32 from 0 to 1."""
-    images, labels = split
-    scaled = images[:, None].astype(np.float32)
-    scaled /= 255
-    return scaled, labels
-
-
-def _load_part(source: Source, part: str, root: str | os.PathLike[str] | None) -> Split:
+def _load_part(
+    source: Source, part: str, root: str | os.PathLike[str] | None, normalized: bool
+) -> Split:
     images_path = fetch(source, f"{part}-images-idx3-ubyte.gz", root)
     labels_path = fetch(source, f"{part}-labels-idx1-ubyte.gz", root)
     images, labels = read_idx(images_path), read_idx(labels_path)
@@ -105,4 +99,7 @@ def _load_part(source: Source, part: str, root: str | os.PathLike[str] | None) -
         )
     if labels.size and labels.max() > 9:
         raise ValueError(f"{labels_path}: expected labels from 0 to 9, got {labels.max()}")
+    if normalized:
+        images = images[:, None].astype(np.float32)
+        images /= 255
     return images, labels.astype(np.int64)

@@ -11,7 +11,7 @@ import mmap
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,20 +29,14 @@ Indices: TypeAlias = NDArray[np.int64]
 
 
 class Dataset(Protocol):
-    """The interface of a data set: a length, and samples by index."""
+    """The interface of a data set: a length, and samples by index.
+
+    One that also has ``take(indices)`` gives many samples at once, stacked, which is faster.
+    """
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: Any) -> Any: ...
-
-
-@runtime_checkable
-class Takes(Protocol):
-    """A data set that also returns many samples at once, which is faster."""
-
-    def take(self, indices: Indices) -> tuple[NDArray[Any], ...]:
-        """The samples with these indices, stacked: one array for each part of a sample."""
-        ...
 
 
 def check_dataset(name: str, dataset: Any) -> None:
@@ -371,7 +365,9 @@ class DataLoader:
                 if self.transform is not None:
                     batch = _transform_first(batch, self.transform, generator)
         except Exception as error:
-            error.add_note(f"DataLoader: in batch {number}, of the samples {_shortened(chosen)}")
+            first = ", ".join(map(str, chosen[:8].tolist()))
+            rest = ", ..." if len(chosen) > 8 else ""
+            error.add_note(f"DataLoader: in batch {number}, of the samples {first}{rest}")
             raise
         return batch
 
@@ -379,10 +375,10 @@ class DataLoader:
 def _collated(
     dataset: Any, chosen: Indices, collate_fn: Callable[[list[Any]], Any] | None = None
 ) -> Any:
-    if isinstance(dataset, Takes) and collate_fn is None:
-        return dataset.take(chosen)
-    samples: list[Any] = []
     rows: Any = dataset
+    if hasattr(rows, "take") and collate_fn is None:
+        return rows.take(chosen)
+    samples: list[Any] = []
     for i in chosen.tolist():
         try:
             samples.append(rows[i])
@@ -390,11 +386,6 @@ def _collated(
             error.add_note(f"DataLoader: while reading sample {i}")
             raise
     return (collate_fn or default_collate)(samples)
-
-
-def _shortened(chosen: Indices) -> str:
-    first = ", ".join(map(str, chosen[:8].tolist()))
-    return f"{first}, ..." if len(chosen) > 8 else first
 
 
 @checked()

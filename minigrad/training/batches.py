@@ -45,23 +45,21 @@ def batches_of(
     return DataLoader(ArrayDataset(*arrays), batch_size, shuffle)
 
 
-def validation_split(x: Any, y: Any, fraction: float, validation_data: Any) -> tuple[Any, Any, Any]:
-    """The first part of x and y to train on, and the last fraction as validation data."""
+def held_out(source: Any, y: Any, fraction: float, validation_data: Any) -> DataLoader:
+    """Take the last fraction of its samples from a loader of arrays; gives a loader of these."""
     if validation_data is not None:
         raise ValueError("fit: give validation_split or validation_data, not both")
     if y is None:
         raise ValueError("fit: validation_split needs arrays; give validation_data beside a loader")
-    xs, y = [_numeric_array(a) for a in (x if isinstance(x, tuple) else (x,))], _numeric_array(y)
-    lengths = {a.shape[:1] for a in (*xs, y)}
-    if len(lengths) > 1 or not len(y):
-        batches_of(x, y, 1, False, "fit")  # says what is wrong
-    at = math.floor(len(y) * (1 - fraction))
-    if not 0 < at < len(y):
+    arrays, count = source.dataset.arrays, len(source.dataset)
+    at = math.floor(count * (1 - fraction))
+    if not 0 < at < count:
         raise ValueError(
-            f"fit: validation_split={fraction} leaves {at} of {len(y)} samples to train on and "
-            f"{len(y) - at} to validate with; both need at least one"
+            f"fit: validation_split={fraction} leaves {at} of {count} samples to train on and "
+            f"{count - at} to validate with; both need at least one"
         )
-    return tuple([a[:at] for a in xs]), y[:at], (tuple([a[at:] for a in xs]), y[at:])
+    source.dataset = ArrayDataset(*[a[:at] for a in arrays])
+    return DataLoader(ArrayDataset(*[a[at:] for a in arrays]), source.batch_size)
 
 
 def unpack_validation_data(data: Any) -> tuple[Any, Any]:

@@ -6,9 +6,10 @@ rises again. A good rate is where it falls fastest.
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -68,7 +69,9 @@ def search(
     rates: list[float] = []
     losses: list[float] = []
     smoothed = 0.0
-    for number, batch in enumerate(_again_and_again(source, steps)):
+    epochs = itertools.repeat(source, steps)  # more than enough
+    found = itertools.islice(itertools.chain.from_iterable(epochs), steps)
+    for number, batch in enumerate(found):
         rate = start * (end / start) ** (number / (steps - 1))
         for group, ratio in zip(groups, ratios, strict=True):
             group["lr"] = rate * ratio
@@ -86,17 +89,3 @@ def search(
             f"{start:g}; begin with a smaller one, start={start / 1000:g}"
         )
     return LearningRates(np.asarray(rates), np.asarray(losses))
-
-
-def _again_and_again(source: Any, steps: int) -> Iterator[Any]:
-    """So many batches, from as many epochs as it takes."""
-    left = steps
-    while left:
-        before = left
-        for batch in source:
-            yield batch
-            left -= 1
-            if not left:
-                return
-        if left == before:
-            raise ValueError("lr_find: there is no batch; pass a DataLoader or arrays")

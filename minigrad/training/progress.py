@@ -55,10 +55,6 @@ class _Timed(Progress):
         self.now = time.perf_counter()
         self.steps += 1
 
-    def describe(self, logs: Logs) -> str:
-        """The values and the time of a step, as text."""
-        return "  ".join([*shown_values(logs), self.pace()])
-
     def seconds_each(self) -> float:
         """How long a step took on average."""
         return (self.now - self.started) / max(self.steps, 1)
@@ -80,7 +76,8 @@ class Lines(_Timed):
     def end(self, logs: Logs) -> None:
         """Write the line."""
         seconds = time.perf_counter() - self.started
-        self.say(f"{self.title}  {seconds:.1f} s  {self.describe(logs)}")
+        values = [self.title, f"{seconds:.1f} s", *shown_values(logs), self.pace()]
+        self.say("  ".join(values))
 
 
 class Bar(_Timed):

@@ -215,11 +215,9 @@ class Trainer:
                 raise TypeError(f"fit: a callback is a mg.callbacks.Callback, got {one!r}")
         shown = progress(verbose)
         shown = shown if self._ranks.first else Progress()
-        if validation_split:
-            x, y, validation_data = batches.validation_split(
-                x, y, validation_split, validation_data
-            )
         source = batches.batches_of(x, y, batch_size, shuffle, "fit")
+        if validation_split:
+            validation_data = batches.held_out(source, y, validation_split, validation_data)
         check_data("", source, self.model, self.loss, self.metrics)
         source = self._weigh(source, class_weight, sample_weight, validation_split > 0)
         validation: Any = None
