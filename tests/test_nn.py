@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import inspect
 import pickle
 import re
 import sys
@@ -807,3 +808,35 @@ def test_the_dtype_of_a_model_is_that_of_its_first_parameter_of_fractions(dtype)
     assert float_dtype(nn.ReLU()) == np.float32
     assert model.training
     assert model[0].training
+
+
+def test_a_layer_of_settings_is_the_base_of_others():
+    """Its constructor is made of its annotations; those of a user's class are left alone."""
+
+    class Steep(nn.LeakyReLU):
+        def __init__(self, label: str) -> None:
+            super().__init__(negative_slope=0.5)
+            self.label = label
+
+    class Labelled(nn.HuberLoss):
+        label: str
+
+    steep, labelled = Steep("a"), Labelled("sum", delta=2.0)
+    assert (repr(steep), steep.label) == ("Steep(negative_slope=0.5)", "a")
+    assert steep(mg.tensor([-2.0])).item() == -1.0
+    assert repr(labelled) == "Labelled(reduction='sum', delta=2.0)"
+    assert inspect.signature(Labelled) == inspect.signature(nn.HuberLoss)
+    assert str(inspect.signature(nn.Softplus)) == "(beta: 'float' = 1.0) -> 'None'"
+    for wrong, message in (
+        (lambda: Labelled(label="a"), "^Labelled: unknown argument 'label'; it takes reduction, "),
+        (lambda: nn.MaxPool1d(), "^MaxPool1d: missing argument 'kernel_size'$"),
+        (lambda: nn.GLU(1, 2), r"^GLU: takes 1 argument by place \(axis\), got 2$"),
+        (lambda: nn.GLU(1, axis=2), "^GLU: got 'axis' twice, by its place and by its name$"),
+        (lambda: nn.Softplus(True), "^Softplus: beta must be a number, got True$"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            wrong()
+    with pytest.raises(ValueError, match=r"^Softplus: beta must be above 0, got 0\.0$"):
+        nn.Softplus(0.0)
+    copied = pickle.loads(pickle.dumps(nn.MultiMarginLoss(p=2, weight=[1.0, 3.0])))
+    assert (copied.p, copied.weight.tolist()) == (2, [1.0, 3.0])

@@ -30,8 +30,9 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 
 def function_layers() -> dict[str, FunctionLayer]:
-    """Those that hold nothing but settings."""
-    kinds = [getattr(nn, name) for name in nn.__all__ if "Conv" not in name]
+    """Those that do nothing but run their function with their settings."""
+    more = re.compile("Conv|Dropout|Unflatten")
+    kinds = [getattr(nn, name) for name in nn.__all__ if not more.search(name)]
     return {
         kind.__name__: kind(**NEEDED.get(kind.__name__, {}))
         for kind in kinds

@@ -5,6 +5,8 @@ The formulas and derivatives are those of the functions in :mod:`minigrad.nn.fun
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -12,7 +14,7 @@ from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor
 from minigrad.nn import functional as F, init
-from minigrad.nn.layer import FunctionLayer, Layer, SameShape, from_integers
+from minigrad.nn.layer import Layer, SameShape, SettingsLayer, from_integers
 from minigrad.nn.weights import draw, new_parameter
 
 
@@ -31,10 +33,7 @@ class LeakyReLU(SameShape, function=F.leaky_relu):
     tensor([-0.1,  2. ])
     """
 
-    @checked(negative_slope="(-inf, inf)")
-    def __init__(self, negative_slope: float = 0.01) -> None:
-        super().__init__()
-        self.negative_slope = negative_slope
+    negative_slope: Annotated[float, "(-inf, inf)"] = 0.01
 
 
 class ELU(SameShape, function=F.elu):
@@ -44,10 +43,7 @@ class ELU(SameShape, function=F.elu):
     tensor([0., 2.])
     """
 
-    @checked(alpha="(-inf, inf)")
-    def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
-        self.alpha = alpha
+    alpha: Annotated[float, "(-inf, inf)"] = 1.0
 
 
 class SELU(SameShape, function=F.selu):
@@ -67,10 +63,7 @@ class GELU(SameShape, function=F.gelu):
     tensor([0.])
     """
 
-    @checked()
-    def __init__(self, approximate: str = "none") -> None:
-        super().__init__()
-        self.approximate = approximate
+    approximate: str = "none"
 
 
 class SiLU(SameShape, function=F.silu):
@@ -114,10 +107,7 @@ class Softplus(SameShape, function=F.softplus):
     tensor([1000.])
     """
 
-    @checked(beta="(0, inf)")
-    def __init__(self, beta: float = 1.0) -> None:
-        super().__init__()
-        self.beta = beta
+    beta: Annotated[float, "(0, inf)"] = 1.0
 
 
 class Softmax(SameShape, function=F.softmax):
@@ -127,10 +117,7 @@ class Softmax(SameShape, function=F.softmax):
     tensor([0.5, 0.5])
     """
 
-    @checked()
-    def __init__(self, axis: int = -1) -> None:
-        super().__init__()
-        self.axis = axis
+    axis: int = -1
 
 
 class LogSoftmax(Softmax, function=F.log_softmax):
@@ -172,10 +159,7 @@ class CELU(SameShape, function=F.celu):
     tensor([0., 2.])
     """
 
-    @checked(alpha="(0, inf)")
-    def __init__(self, alpha: float = 1.0) -> None:
-        super().__init__()
-        self.alpha = alpha
+    alpha: Annotated[float, "(0, inf)"] = 1.0
 
 
 class Hardtanh(SameShape, function=F.hardtanh):
@@ -187,15 +171,13 @@ class Hardtanh(SameShape, function=F.hardtanh):
     tensor([-1. ,  0.5,  1. ])
     """
 
-    @checked(min_val="(-inf, inf)", max_val="(-inf, inf)")
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
-        super().__init__()
-        if not min_val < max_val:
-            raise ValueError(
-                f"Hardtanh: min_val must be less than max_val, got {min_val} and {max_val}"
-            )
-        self.min_val = min_val
-        self.max_val = max_val
+    min_val: Annotated[float, "(-inf, inf)"] = -1.0
+    max_val: Annotated[float, "(-inf, inf)"] = 1.0
+
+    def _settle(self, given: dict[str, Any]) -> None:
+        low, high = given.values()
+        if not low < high:
+            raise ValueError(f"Hardtanh: min_val must be less than max_val, got {low} and {high}")
 
 
 class ReLU6(SameShape, function=F.relu6):
@@ -222,7 +204,7 @@ class Hardswish(SameShape, function=F.hardswish):
     """
 
 
-class GLU(FunctionLayer, function=F.glu):
+class GLU(SettingsLayer, function=F.glu):
     """The first half of x along one axis, times the sigmoid of the second half.
 
     x (..., 2 n, ...) gives (..., n, ...). See :func:`minigrad.nn.functional.glu`. Raises AxisError,
@@ -232,10 +214,7 @@ class GLU(FunctionLayer, function=F.glu):
     tensor([1. , 1.5])
     """
 
-    @checked()
-    def __init__(self, axis: int = -1) -> None:
-        super().__init__()
-        self.axis = axis
+    axis: int = -1
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(..., 2 n, ...) to (..., n, ...)."""

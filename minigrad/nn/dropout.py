@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 
-from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F
-from minigrad.nn.layer import Layer
+from minigrad.nn.layer import SettingsLayer
 
 
-class Dropout(Layer):
+class Dropout(SettingsLayer, function=F.dropout):
     """In training, zero each element with probability p and divide the others by 1 - p.
 
     In evaluation it does nothing ("inverted" dropout). ``generator``: the source of the masks,
@@ -23,12 +24,8 @@ class Dropout(Layer):
     """
 
     _shown = "p="
-
-    @checked(p="[0, 1]")
-    def __init__(self, p: float = 0.5, generator: np.random.Generator | None = None) -> None:
-        super().__init__()
-        self.p = p
-        self.generator = generator
+    p: Annotated[float, "[0, 1]"] = 0.5
+    generator: np.random.Generator | None = None
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Any shape to the same shape."""

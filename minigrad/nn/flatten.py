@@ -7,34 +7,28 @@ from __future__ import annotations
 
 import math
 
-from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
 from minigrad.nn import functional as F
-from minigrad.nn.layer import Layer
+from minigrad.nn.layer import SettingsLayer
 from minigrad.operators.shapes import reshape
 
 
-class Flatten(Layer):
+class Flatten(SettingsLayer, function=F.flatten):
     """Join the axes from ``start_axis`` to ``end_axis``: (N, C, H, W) gives (N, C * H * W).
 
     >>> nn.Flatten()(mg.zeros((2, 3, 4))).shape
     (2, 12)
     """
 
-    _shown = "start_axis=, end_axis="
-
-    @checked()
-    def __init__(self, start_axis: int = 1, end_axis: int = -1) -> None:
-        super().__init__()
-        self.start_axis = start_axis
-        self.end_axis = end_axis
+    start_axis: int = 1
+    end_axis: int = -1
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Any shape to fewer axes."""
         return F.flatten(x, self.start_axis, self.end_axis)
 
 
-class Unflatten(Layer):
+class Unflatten(SettingsLayer, function=reshape):
     """Split one axis into several: (N, 12) with axis 1 and (3, 4) gives (N, 3, 4).
 
     One of the sizes may be -1. Raises ValueError where the sizes do not fit.
@@ -43,13 +37,8 @@ class Unflatten(Layer):
     (2, 3, 4)
     """
 
-    _shown = "axis=, unflattened_size="
-
-    @checked()
-    def __init__(self, axis: int, unflattened_size: tuple[int, ...]) -> None:
-        super().__init__()
-        self.axis = axis
-        self.unflattened_size = tuple(unflattened_size)
+    axis: int
+    unflattened_size: tuple[int, ...]
 
     def forward(self, x: ArrayLike) -> Tensor:
         """Any shape to more axes."""
@@ -65,4 +54,4 @@ class Unflatten(Layer):
             raise self._error(
                 f"expected axis {axis} to have the length of {self.unflattened_size}, got {length}"
             )
-        return reshape(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))
+        return self._function(x, (*x.shape[:axis], *sizes, *x.shape[axis + 1 :]))

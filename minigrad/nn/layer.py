@@ -1,14 +1,16 @@
 """What the library's own layers share: how they print, and how they run a function.
 
 The repr of a layer is built from the arguments of its constructor, in one place. Most activations,
-losses and poolings are a function of :mod:`minigrad.nn.functional` with settings in attributes;
-such a class only names the function.
+losses and poolings are a function of :mod:`minigrad.nn.functional` with settings; such a class only
+names the function and states the settings.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from typing import Any, ClassVar
+from types import FunctionType
+from typing import Any, ClassVar, dataclass_transform
 
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor, as_tensor
@@ -44,19 +46,14 @@ class Layer(Module):
 
 
 class FunctionLayer(Layer):
-    """A layer that runs a function with the settings that it holds.
+    """A layer that runs a function, the argument ``function`` of its class statement.
 
-    ``class Softplus(SameShape, function=F.softplus)``: the arguments of the constructor are
-    attributes of the same names, and follow the inputs in the order in which the function has
-    them. The repr shows all of them, unless ``_shown`` says otherwise.
+    Settings follow the inputs in the order in which the function has them. The repr shows all of
+    them, unless ``_shown`` says otherwise.
     """
 
     _function: ClassVar[Callable[..., Tensor]]
     _settings: ClassVar[list[str]]
-
-    @checked()
-    def __init__(self) -> None:
-        super().__init__()
 
     def __init_subclass__(
         cls, *, function: Callable[..., Tensor] | None = None, **kwargs: Any
@@ -78,12 +75,69 @@ def _parameters(function: Any) -> tuple[str, ...]:
     return code.co_varnames[: code.co_argcount]  # type: ignore[no-any-return]
 
 
+@dataclass_transform(eq_default=False)
+class SettingsLayer(FunctionLayer):
+    """A layer that holds nothing but settings, which it states as the fields of a dataclass.
+
+    ``beta: Annotated[float, "(0, inf)"] = 1.0`` is an argument of the constructor, what it may be,
+    its default, and the attribute that holds it.
+    """
+
+    @checked()
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __init_subclass__(
+        cls, *, function: Callable[..., Tensor] | None = None, **kwargs: Any
+    ) -> None:
+        if function is not None and cls.__annotations__:
+            setattr(cls, "__init__", _constructor(cls))  # noqa: B010 (type checkers make their own)
+        super().__init_subclass__(function=function, **kwargs)
+
+    def _hold(self, given: dict[str, Any]) -> None:
+        """Hold what the constructor was given."""
+        del given["self"]
+        Module.__init__(self)
+        self._settle(given)
+        for name, value in given.items():
+            setattr(self, name, value)
+
+    def _settle(self, given: dict[str, Any]) -> None:
+        """Check the settings together, and bring them into the form in which they are held."""
+
+
+def _constructor(kind: type) -> Callable[..., None]:
+    """``__init__`` with the annotated names of a class as its arguments.
+
+    Python binds them, since its code is that of a function with these names; so its messages,
+    ``inspect`` and ``help()`` are those of a function that is written out.
+    """
+
+    def constructor(self: SettingsLayer) -> None:
+        self._hold(locals())
+
+    hints, ranges = dict[str, str](), dict[str, str]()
+    for name, text in kind.__annotations__.items():
+        hints[name], _, allowed = text.removeprefix("Annotated[").partition(", '")
+        if allowed:
+            ranges[name] = allowed.removesuffix("']")
+    names = ("self", *hints)
+    code = constructor.__code__.replace(
+        co_name="__init__", co_qualname=f"{kind.__qualname__}.__init__",
+        co_varnames=names, co_argcount=len(names), co_nlocals=len(names),
+    )  # fmt: skip
+    defaults = tuple(vars(kind)[name] for name in hints if name in vars(kind))
+    made = FunctionType(code, vars(sys.modules[kind.__module__]), argdefs=defaults)
+    made.__annotations__ = {**hints, "return": "None"}
+    return checked(**ranges)(made)
+
+
 def settings(arguments: dict[str, Any]) -> dict[str, Any]:
     """What a constructor was given, from its ``locals()``."""
     return {k: v for k, v in arguments.items() if k not in ("self", "__class__")}
 
 
-class SameShape(FunctionLayer):
+class SameShape(SettingsLayer):
     """A function of one array, which keeps its shape."""
 
     def forward(self, x: ArrayLike) -> Tensor:
@@ -93,7 +147,7 @@ class SameShape(FunctionLayer):
         return self._function(x, *map(self.__dict__.__getitem__, self._settings))
 
 
-class OfImages(FunctionLayer):
+class OfImages(SettingsLayer):
     """A function of images, which changes their height and width."""
 
     def forward(self, x: ArrayLike) -> Tensor:

@@ -6,42 +6,27 @@ the function's. Weights of classes or elements are buffers.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.nn import functional as F
-from minigrad.nn.layer import FunctionLayer
+from minigrad.nn.layer import SettingsLayer
 
 
-class _Reduced(FunctionLayer):
+class _Reduced(SettingsLayer):
     """A function whose results are averaged or summed, with its settings."""
 
     _reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
 
-    @checked()
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        if reduction not in self._reductions:
+    def _settle(self, given: dict[str, Any]) -> None:
+        if given["reduction"] not in self._reductions:
             *words, last = map(repr, self._reductions)
             raise ValueError(
                 f"{type(self).__name__}: reduction must be {', '.join(words)} or {last}, "
-                f"got {reduction!r}"
+                f"got {given['reduction']!r}"
             )
-        self.reduction = reduction
-
-    def _register_weight(self, name: str, weight: Any) -> None:
-        """Keep a weight as a buffer, so that it follows ``to`` and ``state_dict``."""
-        tensor = None if weight is None else as_tensor(weight).detach()
-        if tensor is not None and not (tensor._data >= 0).all():
-            raise ValueError(
-                f"{type(self).__name__}: {name} must be 0 or more, got {np.min(tensor._data)}"
-            )
-        if tensor is not None and tensor.dtype.kind != "f":
-            tensor = tensor.astype(np.float32)
-        self.register_buffer(name, tensor)
 
     def _of(self, *inputs: Any) -> Tensor:
         return self._function(*inputs, *map(self.__dict__.__getitem__, self._settings))
@@ -56,15 +41,22 @@ class Loss(_Reduced):
 
 
 class _Weighted(Loss):
-    """A loss of classes or elements that count by a weight."""
+    """A loss of classes or elements that count by weights: buffers, which follow ``to``."""
 
     _shown = "reduction="
-    weight: Tensor | None
 
-    @checked()
-    def __init__(self, weight: Any = None, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self._register_weight("weight", weight)
+    def _settle(self, given: dict[str, Any]) -> None:
+        super()._settle(given)
+        for name in [name for name in given if name.endswith("weight")]:
+            weight = given.pop(name)
+            tensor = None if weight is None else as_tensor(weight).detach()
+            if tensor is not None and not (tensor._data >= 0).all():
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be 0 or more, got {np.min(tensor._data)}"
+                )
+            if tensor is not None and tensor.dtype.kind != "f":
+                tensor = tensor.astype(np.float32)
+            self.register_buffer(name, tensor)
 
 
 class _OfPairs(_Reduced):
@@ -82,6 +74,8 @@ class MSELoss(Loss, function=F.mse_loss):
     tensor(2.5)
     """
 
+    reduction: str = "mean"
+
 
 class L1Loss(Loss, function=F.l1_loss):
     """Mean absolute error. See :func:`minigrad.nn.functional.l1_loss`.
@@ -89,6 +83,8 @@ class L1Loss(Loss, function=F.l1_loss):
     >>> nn.L1Loss()(mg.tensor([1.0, 2.0]), mg.tensor([0.0, 4.0]))
     tensor(1.5)
     """
+
+    reduction: str = "mean"
 
 
 class HuberLoss(Loss, function=F.huber_loss):
@@ -100,10 +96,8 @@ class HuberLoss(Loss, function=F.huber_loss):
     tensor(2.5)
     """
 
-    @checked(delta="(0, inf)")
-    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
-        self.delta = delta
+    reduction: str = "mean"
+    delta: Annotated[float, "(0, inf)"] = 1.0
 
 
 class SmoothL1Loss(Loss, function=F.smooth_l1_loss):
@@ -115,10 +109,8 @@ class SmoothL1Loss(Loss, function=F.smooth_l1_loss):
     tensor(2.5)
     """
 
-    @checked(beta="[0, inf)")
-    def __init__(self, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
-        self.beta = beta
+    reduction: str = "mean"
+    beta: Annotated[float, "[0, inf)"] = 1.0
 
 
 class CrossEntropyLoss(_Weighted, function=F.cross_entropy):
@@ -132,17 +124,10 @@ class CrossEntropyLoss(_Weighted, function=F.cross_entropy):
 
     _shown = "reduction=, label_smoothing="
 
-    @checked(label_smoothing="[0, 1]")
-    def __init__(
-        self,
-        weight: Any = None,
-        ignore_index: int = -100,
-        reduction: str = "mean",
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(weight, reduction)
-        self.ignore_index = ignore_index
-        self.label_smoothing = label_smoothing
+    weight: Any = None
+    ignore_index: int = -100
+    reduction: str = "mean"
+    label_smoothing: Annotated[float, "[0, 1]"] = 0.0
 
 
 class NLLLoss(_Weighted, function=F.nll_loss):
@@ -152,12 +137,9 @@ class NLLLoss(_Weighted, function=F.nll_loss):
     tensor(2.)
     """
 
-    @checked()
-    def __init__(
-        self, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
-    ) -> None:
-        super().__init__(weight, reduction)
-        self.ignore_index = ignore_index
+    weight: Any = None
+    ignore_index: int = -100
+    reduction: str = "mean"
 
 
 class BCELoss(_Weighted, function=F.binary_cross_entropy):
@@ -167,6 +149,9 @@ class BCELoss(_Weighted, function=F.binary_cross_entropy):
     tensor(0.)
     """
 
+    weight: Any = None
+    reduction: str = "mean"
+
 
 class BCEWithLogitsLoss(_Weighted, function=F.binary_cross_entropy_with_logits):
     """From logits. See :func:`minigrad.nn.functional.binary_cross_entropy_with_logits`.
@@ -175,12 +160,9 @@ class BCEWithLogitsLoss(_Weighted, function=F.binary_cross_entropy_with_logits):
     tensor(0.)
     """
 
-    pos_weight: Tensor | None
-
-    @checked()
-    def __init__(self, weight: Any = None, reduction: str = "mean", pos_weight: Any = None) -> None:
-        super().__init__(weight, reduction)
-        self._register_weight("pos_weight", pos_weight)
+    weight: Any = None
+    reduction: str = "mean"
+    pos_weight: Any = None
 
 
 class KLDivLoss(Loss, function=F.kl_div):
@@ -195,10 +177,8 @@ class KLDivLoss(Loss, function=F.kl_div):
 
     _reductions = ("mean", "batchmean", "sum", "none")
 
-    @checked()
-    def __init__(self, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction)
-        self.log_target = log_target
+    reduction: str = "mean"
+    log_target: bool = False
 
 
 class GaussianNLLLoss(_Reduced, function=F.gaussian_nll_loss):
@@ -208,11 +188,9 @@ class GaussianNLLLoss(_Reduced, function=F.gaussian_nll_loss):
     tensor(0.)
     """
 
-    @checked(eps="(0, inf)")
-    def __init__(self, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.full = full
-        self.eps = eps
+    full: bool = False
+    eps: Annotated[float, "(0, inf)"] = 1e-6
+    reduction: str = "mean"
 
     def forward(self, input: Any, target: Any, var: Any) -> Tensor:
         """Means, targets and variances to a scalar, or to the loss of each."""
@@ -226,18 +204,10 @@ class PoissonNLLLoss(Loss, function=F.poisson_nll_loss):
     tensor(1.)
     """
 
-    @checked(eps="[0, inf)")
-    def __init__(
-        self,
-        log_input: bool = True,
-        full: bool = False,
-        eps: float = 1e-8,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(reduction)
-        self.log_input = log_input
-        self.full = full
-        self.eps = eps
+    log_input: bool = True
+    full: bool = False
+    eps: Annotated[float, "[0, inf)"] = 1e-8
+    reduction: str = "mean"
 
 
 class HingeEmbeddingLoss(Loss, function=F.hinge_embedding_loss):
@@ -247,10 +217,8 @@ class HingeEmbeddingLoss(Loss, function=F.hinge_embedding_loss):
     tensor(0.625)
     """
 
-    @checked(margin="(-inf, inf)")
-    def __init__(self, margin: float = 1.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = margin
+    margin: Annotated[float, "(-inf, inf)"] = 1.0
+    reduction: str = "mean"
 
 
 class MarginRankingLoss(_OfPairs, function=F.margin_ranking_loss):
@@ -260,10 +228,8 @@ class MarginRankingLoss(_OfPairs, function=F.margin_ranking_loss):
     tensor(2.)
     """
 
-    @checked(margin="(-inf, inf)")
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = margin
+    margin: Annotated[float, "(-inf, inf)"] = 0.0
+    reduction: str = "mean"
 
 
 class SoftMarginLoss(Loss, function=F.soft_margin_loss):
@@ -273,6 +239,8 @@ class SoftMarginLoss(Loss, function=F.soft_margin_loss):
     tensor(0.)
     """
 
+    reduction: str = "mean"
+
 
 class MultiLabelSoftMarginLoss(_Weighted, function=F.multilabel_soft_margin_loss):
     """For several labels. See :func:`minigrad.nn.functional.multilabel_soft_margin_loss`.
@@ -280,6 +248,9 @@ class MultiLabelSoftMarginLoss(_Weighted, function=F.multilabel_soft_margin_loss
     >>> nn.MultiLabelSoftMarginLoss()(mg.tensor([[1000.0, -1000.0]]), mg.tensor([[1, 0]]))
     tensor(0.)
     """
+
+    weight: Any = None
+    reduction: str = "mean"
 
 
 class MultiMarginLoss(_Weighted, function=F.multi_margin_loss):
@@ -293,13 +264,10 @@ class MultiMarginLoss(_Weighted, function=F.multi_margin_loss):
 
     _shown = "p=, margin=, reduction="
 
-    @checked(p="[1, 2]", margin="(-inf, inf)")
-    def __init__(
-        self, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
-    ) -> None:
-        super().__init__(weight, reduction)
-        self.p = p
-        self.margin = margin
+    p: Annotated[int, "[1, 2]"] = 1
+    margin: Annotated[float, "(-inf, inf)"] = 1.0
+    weight: Any = None
+    reduction: str = "mean"
 
 
 class CosineEmbeddingLoss(_OfPairs, function=F.cosine_embedding_loss):
@@ -310,10 +278,8 @@ class CosineEmbeddingLoss(_OfPairs, function=F.cosine_embedding_loss):
     tensor(1.)
     """
 
-    @checked(margin="[-1, 1]")
-    def __init__(self, margin: float = 0.0, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-        self.margin = margin
+    margin: Annotated[float, "[-1, 1]"] = 0.0
+    reduction: str = "mean"
 
 
 class TripletMarginLoss(_Reduced, function=F.triplet_margin_loss):
@@ -324,20 +290,11 @@ class TripletMarginLoss(_Reduced, function=F.triplet_margin_loss):
     tensor(0.)
     """
 
-    @checked(margin="(-inf, inf)", p="(0, inf]", eps="[0, inf)")
-    def __init__(
-        self,
-        margin: float = 1.0,
-        p: float = 2.0,
-        eps: float = 1e-6,
-        swap: bool = False,
-        reduction: str = "mean",
-    ) -> None:
-        super().__init__(reduction)
-        self.margin = margin
-        self.p = p
-        self.eps = eps
-        self.swap = swap
+    margin: Annotated[float, "(-inf, inf)"] = 1.0
+    p: Annotated[float, "(0, inf]"] = 2.0
+    eps: Annotated[float, "[0, inf)"] = 1e-6
+    swap: bool = False
+    reduction: str = "mean"
 
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Tensor:
         """Three arrays of one shape to a scalar, or to the loss of each."""
@@ -347,7 +304,7 @@ class TripletMarginLoss(_Reduced, function=F.triplet_margin_loss):
 # -- distances and angles --------------------------------------------------------------------------
 
 
-class CosineSimilarity(FunctionLayer, function=F.cosine_similarity):
+class CosineSimilarity(SettingsLayer, function=F.cosine_similarity):
     """The cosine of the angle between vectors (N, D), along one axis, as (N,).
 
     See :func:`minigrad.nn.functional.cosine_similarity`. Raises AxisError, a ValueError, for an
@@ -357,18 +314,15 @@ class CosineSimilarity(FunctionLayer, function=F.cosine_similarity):
     tensor([0.96])
     """
 
-    @checked(eps="(0, inf)")
-    def __init__(self, axis: int = 1, eps: float = 1e-8) -> None:
-        super().__init__()
-        self.axis = axis
-        self.eps = eps
+    axis: int = 1
+    eps: Annotated[float, "(0, inf)"] = 1e-8
 
     def forward(self, x1: Any, x2: Any) -> Tensor:
         """Two arrays to one that lacks the axis."""
         return self._function(x1, x2, self.axis, self.eps)
 
 
-class PairwiseDistance(FunctionLayer, function=F.pairwise_distance):
+class PairwiseDistance(SettingsLayer, function=F.pairwise_distance):
     """The p-norm of the differences of vectors (N, D), as (N,).
 
     See :func:`minigrad.nn.functional.pairwise_distance`.
@@ -377,12 +331,9 @@ class PairwiseDistance(FunctionLayer, function=F.pairwise_distance):
     tensor([5.])
     """
 
-    @checked(p="(0, inf]", eps="[0, inf)")
-    def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdims: bool = False) -> None:
-        super().__init__()
-        self.p = p
-        self.eps = eps
-        self.keepdims = keepdims
+    p: Annotated[float, "(0, inf]"] = 2.0
+    eps: Annotated[float, "[0, inf)"] = 1e-6
+    keepdims: bool = False
 
     def forward(self, x1: Any, x2: Any) -> Tensor:
         """(..., D) and (..., D) to (...)."""

@@ -6,7 +6,7 @@ weights check the number of channels themselves, because the function then canno
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -333,11 +333,7 @@ class LocalResponseNorm(SameShape, function=F.local_response_norm):
     """
 
     _shown = "size, alpha=, beta=, k="
-
-    @checked(size="[1, inf)", alpha="(-inf, inf)", beta="(-inf, inf)", k="[0, inf)")
-    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
-        super().__init__()
-        self.size = size
-        self.alpha = alpha
-        self.beta = beta
-        self.k = k
+    size: Annotated[int, "[1, inf)"]
+    alpha: Annotated[float, "(-inf, inf)"] = 1e-4
+    beta: Annotated[float, "(-inf, inf)"] = 0.75
+    k: Annotated[float, "[0, inf)"] = 1.0

@@ -5,19 +5,50 @@ The arithmetic and the errors are those of the functions in :mod:`minigrad.nn.fu
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor
-from minigrad.kernels.windows import IntOrPair, padding_word, single
+from minigrad.kernels.windows import IntOrPair, padding_word
 from minigrad.nn import functional as F
-from minigrad.nn.layer import FunctionLayer, OfImages
-
-#: What the sizes of windows may be.
-RANGES = {"kernel_size": "[1, inf)", "stride": "[1, inf)", "padding": "[0, inf)"}
+from minigrad.nn.layer import OfImages, SettingsLayer
 
 
-class MaxPool2d(OfImages, function=F.max_pool2d):
+class _Windows(SettingsLayer):
+    """Windows of some size, in steps of that size by default."""
+
+    _shown = "kernel_size=, stride=, padding="
+
+    def _settle(self, given: dict[str, Any]) -> None:
+        for name, value in given.items():
+            if isinstance(value, tuple) and len(value) == 1:  # of a signal
+                given[name] = value[0]
+        if given["stride"] is None:
+            given["stride"] = given["kernel_size"]
+        given["padding"] = padding_word(type(self).__name__, given["padding"])
+
+
+class _MaxPool(_Windows):
+    """Maxima under windows, which can tell where they are."""
+
+    _shown = "kernel_size=, stride=, padding=, dilation=, ceil_mode="
+
+    def forward(self, x: ArrayLike) -> Any:
+        """(N, C, H, W) to (N, C, out_h, out_w), or to a pair with ``return_indices``."""
+        return self._function(x, *map(self.__dict__.__getitem__, self._settings))
+
+
+class _MaxUnpool(_Windows):
+    """Zeros with maxima put back in their places."""
+
+    def forward(
+        self, x: ArrayLike, indices: ArrayLike, output_size: tuple[int, ...] | None = None
+    ) -> Tensor:
+        """(N, C, H, W) to (N, C, out_h, out_w)."""
+        settings = map(self.__dict__.__getitem__, self._settings)
+        return self._function(x, indices, *settings, output_size)
+
+
+class MaxPool2d(_MaxPool, function=F.max_pool2d):
     """The largest element under each window, as ``torch.nn.MaxPool2d``.
 
     x (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` by default, padding
@@ -28,37 +59,15 @@ class MaxPool2d(OfImages, function=F.max_pool2d):
     (1, 3, 4, 4)
     """
 
-    _shown = "kernel_size=, stride=, padding=, dilation=, ceil_mode="
-
-    @checked(dilation="[1, inf)", **RANGES)
-    def __init__(
-        self,
-        kernel_size: IntOrPair,
-        stride: IntOrPair | None = None,
-        padding: IntOrPair | str = 0,
-        dilation: IntOrPair = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding_word(type(self).__name__, padding)
-        self.dilation = dilation
-        self.return_indices = return_indices
-        self.ceil_mode = ceil_mode
-
-    def forward(self, x: ArrayLike) -> Any:
-        """(N, C, H, W) to (N, C, out_h, out_w), or to a pair with ``return_indices``."""
-        return self._function(x, *map(self.__dict__.__getitem__, self._settings))
+    kernel_size: Annotated[IntOrPair, "[1, inf)"]
+    stride: Annotated[IntOrPair | None, "[1, inf)"] = None
+    padding: Annotated[IntOrPair | str, "[0, inf)"] = 0
+    dilation: Annotated[IntOrPair, "[1, inf)"] = 1
+    return_indices: bool = False
+    ceil_mode: bool = False
 
 
-def _alone(name: str, *given: Any) -> Any:
-    """Each setting of one axis as a number, where it came in a tuple."""
-    return [single(name, "each setting", one) for one in given]
-
-
-class MaxPool1d(MaxPool2d, function=F.max_pool1d):
+class MaxPool1d(_MaxPool, function=F.max_pool1d):
     """The largest element under each window of a signal, as ``torch.nn.MaxPool1d``.
 
     x (N, C, L) gives (N, C, out_l); as :class:`MaxPool2d` otherwise.
@@ -67,23 +76,15 @@ class MaxPool1d(MaxPool2d, function=F.max_pool1d):
     (1, 3, 4)
     """
 
-    @checked(dilation="[1, inf)", **RANGES)
-    def __init__(
-        self,
-        kernel_size: int | tuple[int],
-        stride: int | tuple[int] | None = None,
-        padding: int | tuple[int] | str = 0,
-        dilation: int | tuple[int] = 1,
-        return_indices: bool = False,
-        ceil_mode: bool = False,
-    ) -> None:
-        size, step, around, gap = _alone(
-            type(self).__name__, kernel_size, stride, padding, dilation
-        )
-        super().__init__(size, step, around, gap, return_indices, ceil_mode)
+    kernel_size: Annotated[int | tuple[int], "[1, inf)"]
+    stride: Annotated[int | tuple[int] | None, "[1, inf)"] = None
+    padding: Annotated[int | tuple[int] | str, "[0, inf)"] = 0
+    dilation: Annotated[int | tuple[int], "[1, inf)"] = 1
+    return_indices: bool = False
+    ceil_mode: bool = False
 
 
-class AvgPool2d(OfImages, function=F.avg_pool2d):
+class AvgPool2d(_Windows, OfImages, function=F.avg_pool2d):
     """The mean under each window, as ``torch.nn.AvgPool2d``.
 
     x (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` by default; the zeros
@@ -93,25 +94,12 @@ class AvgPool2d(OfImages, function=F.avg_pool2d):
     (1, 3, 4, 4)
     """
 
-    _shown = "kernel_size=, stride=, padding="
-
-    @checked(divisor_override="[1, inf)", **RANGES)
-    def __init__(
-        self,
-        kernel_size: IntOrPair,
-        stride: IntOrPair | None = None,
-        padding: IntOrPair | str = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor_override: int | None = None,
-    ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding_word(type(self).__name__, padding)
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-        self.divisor_override = divisor_override
+    kernel_size: Annotated[IntOrPair, "[1, inf)"]
+    stride: Annotated[IntOrPair | None, "[1, inf)"] = None
+    padding: Annotated[IntOrPair | str, "[0, inf)"] = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+    divisor_override: Annotated[int | None, "[1, inf)"] = None
 
 
 class AdaptiveAvgPool2d(OfImages, function=F.adaptive_avg_pool2d):
@@ -123,13 +111,10 @@ class AdaptiveAvgPool2d(OfImages, function=F.adaptive_avg_pool2d):
     (2, 3, 1, 1)
     """
 
-    @checked(output_size="[1, inf)")
-    def __init__(self, output_size: int | tuple[int | None, int | None]) -> None:
-        super().__init__()
-        self.output_size = output_size
+    output_size: Annotated[int | tuple[int | None, int | None], "[1, inf)"]
 
 
-class AvgPool1d(OfImages, function=F.avg_pool1d):
+class AvgPool1d(_Windows, OfImages, function=F.avg_pool1d):
     """The mean under each window of a signal, as ``torch.nn.AvgPool1d``.
 
     x (N, C, L) gives (N, C, out_l); as :class:`AvgPool2d` otherwise.
@@ -138,25 +123,17 @@ class AvgPool1d(OfImages, function=F.avg_pool1d):
     (1, 3, 4)
     """
 
-    _shown = "kernel_size=, stride=, padding="
+    kernel_size: Annotated[int | tuple[int], "[1, inf)"]
+    stride: Annotated[int | tuple[int] | None, "[1, inf)"] = None
+    padding: Annotated[int | tuple[int] | str, "[0, inf)"] = 0
+    ceil_mode: bool = False
+    count_include_pad: bool = True
 
-    @checked(**RANGES)
-    def __init__(
-        self,
-        kernel_size: int | tuple[int],
-        stride: int | tuple[int] | None = None,
-        padding: int | tuple[int] | str = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-    ) -> None:
-        super().__init__()
-        name = type(self).__name__
-        self.kernel_size = (single(name, "kernel_size", kernel_size),)
-        self.stride = self.kernel_size if stride is None else (single(name, "stride", stride),)
-        padding = padding_word(name, padding)
-        self.padding = padding if isinstance(padding, str) else (single(name, "padding", padding),)
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
+    def _settle(self, given: dict[str, Any]) -> None:
+        super()._settle(given)
+        for name in ("kernel_size", "stride", "padding"):  # in tuples, as PyTorch shows them
+            if not isinstance(given[name], str):
+                given[name] = (given[name],)
 
 
 class AdaptiveAvgPool1d(OfImages, function=F.adaptive_avg_pool1d):
@@ -168,10 +145,7 @@ class AdaptiveAvgPool1d(OfImages, function=F.adaptive_avg_pool1d):
     (2, 3, 2)
     """
 
-    @checked(output_size="[1, inf)")
-    def __init__(self, output_size: int | tuple[int]) -> None:
-        super().__init__()
-        self.output_size = output_size
+    output_size: Annotated[int | tuple[int], "[1, inf)"]
 
 
 class AdaptiveMaxPool2d(OfImages, function=F.adaptive_max_pool2d):
@@ -185,14 +159,8 @@ class AdaptiveMaxPool2d(OfImages, function=F.adaptive_max_pool2d):
     """
 
     _shown = "output_size="
-
-    @checked(output_size="[1, inf)")
-    def __init__(
-        self, output_size: int | tuple[int | None, int | None], return_indices: bool = False
-    ) -> None:
-        super().__init__()
-        self.output_size = output_size
-        self.return_indices = return_indices
+    output_size: Annotated[int | tuple[int | None, int | None], "[1, inf)"]
+    return_indices: bool = False
 
 
 class AdaptiveMaxPool1d(OfImages, function=F.adaptive_max_pool1d):
@@ -205,15 +173,11 @@ class AdaptiveMaxPool1d(OfImages, function=F.adaptive_max_pool1d):
     """
 
     _shown = "output_size="
-
-    @checked(output_size="[1, inf)")
-    def __init__(self, output_size: int | tuple[int], return_indices: bool = False) -> None:
-        super().__init__()
-        self.output_size = output_size
-        self.return_indices = return_indices
+    output_size: Annotated[int | tuple[int], "[1, inf)"]
+    return_indices: bool = False
 
 
-class MaxUnpool2d(FunctionLayer, function=F.max_unpool2d):
+class MaxUnpool2d(_MaxUnpool, function=F.max_unpool2d):
     """Images of zeros with maxima put back in their places, as ``torch.nn.MaxUnpool2d``.
 
     x (N, C, H, W) and indices from ``MaxPool2d(..., return_indices=True)`` give (N, C, out_h,
@@ -225,23 +189,12 @@ class MaxUnpool2d(FunctionLayer, function=F.max_unpool2d):
     (1, 3, 8, 8)
     """
 
-    @checked(**RANGES)
-    def __init__(
-        self, kernel_size: IntOrPair, stride: IntOrPair | None = None, padding: IntOrPair = 0
-    ) -> None:
-        super().__init__()
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-
-    def forward(
-        self, x: ArrayLike, indices: ArrayLike, output_size: tuple[int, ...] | None = None
-    ) -> Tensor:
-        """(N, C, H, W) to (N, C, out_h, out_w)."""
-        return self._function(x, indices, self.kernel_size, self.stride, self.padding, output_size)
+    kernel_size: Annotated[IntOrPair, "[1, inf)"]
+    stride: Annotated[IntOrPair | None, "[1, inf)"] = None
+    padding: Annotated[IntOrPair, "[0, inf)"] = 0
 
 
-class MaxUnpool1d(MaxUnpool2d, function=F.max_unpool1d):
+class MaxUnpool1d(_MaxUnpool, function=F.max_unpool1d):
     """Signals of zeros with maxima put back in their places, as ``torch.nn.MaxUnpool1d``.
 
     x (N, C, L) and indices from ``MaxPool1d(..., return_indices=True)`` give (N, C, out_l). Raises
@@ -252,11 +205,6 @@ class MaxUnpool1d(MaxUnpool2d, function=F.max_unpool1d):
     (1, 3, 8)
     """
 
-    @checked(**RANGES)
-    def __init__(
-        self,
-        kernel_size: int | tuple[int],
-        stride: int | tuple[int] | None = None,
-        padding: int | tuple[int] = 0,
-    ) -> None:
-        super().__init__(*_alone(type(self).__name__, kernel_size, stride, padding))
+    kernel_size: Annotated[int | tuple[int], "[1, inf)"]
+    stride: Annotated[int | tuple[int] | None, "[1, inf)"] = None
+    padding: Annotated[int | tuple[int], "[0, inf)"] = 0

@@ -6,7 +6,8 @@ formulas.
 
 from __future__ import annotations
 
-from minigrad.engine.settings import checked
+from typing import Annotated, Any
+
 from minigrad.nn import functional as F
 from minigrad.nn.layer import OfImages
 from minigrad.operators.upsampling import check_mode, check_target
@@ -25,19 +26,11 @@ class Upsample(OfImages, function=F.interpolate):
     """
 
     _shown = "size?, scale_factor?, mode="
+    size: Annotated[int | tuple[int, ...] | None, "[1, inf)"] = None
+    scale_factor: Annotated[float | tuple[float, ...] | None, "(0, inf)"] = None
+    mode: str = "nearest"
+    align_corners: bool | None = None
 
-    @checked(size="[1, inf)", scale_factor="(0, inf)")
-    def __init__(
-        self,
-        size: int | tuple[int, ...] | None = None,
-        scale_factor: float | tuple[float, ...] | None = None,
-        mode: str = "nearest",
-        align_corners: bool | None = None,
-    ) -> None:
-        super().__init__()
-        check_target(type(self).__name__, size, scale_factor)
-        check_mode(type(self).__name__, mode)
-        self.size = size
-        self.scale_factor = scale_factor
-        self.mode = mode
-        self.align_corners = align_corners
+    def _settle(self, given: dict[str, Any]) -> None:
+        check_target(type(self).__name__, given["size"], given["scale_factor"])
+        check_mode(type(self).__name__, given["mode"])
