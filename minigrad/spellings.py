@@ -494,7 +494,7 @@ def _of_torch(name: str) -> Row | None:
 
 #: Arguments by other names, and their names here, of which the function takes one at most.
 KEYWORDS = {
-    "dim": ("axis",), "dims": ("axis", "shape", "reps"), "keepdim": ("keepdims",),
+    "dim": ("axis",), "dims": ("axis", "shape", "reps"), "keepdim": ("keepdims",), "x": ("a",),
     "start_dim": ("start_axis",), "end_dim": ("end_axis",), "dim0": ("axis1",), "dim1": ("axis2",),
     "shifts": ("shift",), "correction": ("ddof",), "repeats": ("reps",), "indices": ("index",),
     "size": ("shape",), "fill_value": ("value",), "diagonal": ("k",), "test_elements": ("ar2",),

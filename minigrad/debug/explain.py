@@ -7,13 +7,14 @@ path through the graph or the lack of one, then whether the gradient vanishes on
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from minigrad.debug.profile import DETACHMENTS, Detachment
-from minigrad.engine.backward import backward
+from minigrad.engine.backward import InTape, backward, edges_towards
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import FREED, STATE, Leaf, Node
 from minigrad.engine.printable import visible
@@ -102,7 +103,7 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
         end = tape._node_of(target)
     if end is None:
         return _target_is_constant(target, start, tape)
-    path = _path(start, end, lambda _: True)
+    path = _path(start, end)
     if path is None:
         return _not_connected(start, end, tape)
     if tape is not None:
@@ -124,8 +125,13 @@ def _no(why: str, *more: str, remedy: str = "") -> Explanation:
 # -- the parts of the graph ------------------------------------------------------------------------
 
 
-def _path(start: Node, end: Node, inside: Callable[[Node], bool]) -> list[Node] | None:
-    """A shortest path from start to end along inputs with a derivative; both ends included."""
+def _path(
+    start: Node, end: Node, inside: InTape | None = None, blocked: bool = False
+) -> list[Node] | None:
+    """A shortest path from start to end, both included, along inputs with a derivative.
+
+    ``inside``: the part of history to look at. ``blocked``: along inputs without one as well.
+    """
     next_of: dict[Node, Node] = {}
     queue = deque([end])
     while queue:
@@ -135,10 +141,10 @@ def _path(start: Node, end: Node, inside: Callable[[Node], bool]) -> list[Node] 
             while path[-1] is not end:
                 path.append(next_of[path[-1]])
             return path
-        if node.number < start.number or not inside(node):
+        if node.number < start.number or not (inside is None or inside(node)):
             continue
         for i, parent in enumerate(node.parents):
-            if parent is not None and parent not in next_of and _has_rule(node, i):
+            if parent is not None and parent not in next_of and (blocked or _has_rule(node, i)):
                 next_of[parent] = node
                 queue.append(parent)
     return None
@@ -146,15 +152,6 @@ def _path(start: Node, end: Node, inside: Callable[[Node], bool]) -> list[Node] 
 
 def _has_rule(node: Node, i: int) -> bool:
     return node.op.vjp_all is not None or node.op.rule(i) is not None
-
-
-def _depend_on(start: Node, tape: GradientTape) -> set[Node]:
-    """A node, and what the tape recorded that was computed from it."""
-    found = {start}
-    for node in tape.nodes:
-        if any(parent in found for parent in node.parents if parent is not None):
-            found.add(node)
-    return found
 
 
 def name_of(node: Node) -> str:
@@ -188,8 +185,8 @@ def _detachment_text(detachment: Detachment, source: Node | None) -> str:
 
 def _detachments(source: Node, tape: GradientTape | None) -> str:
     """How the source or values computed from it became constants, the latest first."""
-    known = {source} if tape is None else _depend_on(source, tape)
-    numbers = {node.number for node in known}
+    later = () if tape is None else edges_towards({source}, tape.nodes, None)
+    numbers = {node.number for node in (source, *later)}
     found = [_detachment_text(d, source) for d in reversed(DETACHMENTS) if d.number in numbers]
     return "; ".join(list(dict.fromkeys(found))[:3])
 
@@ -261,20 +258,13 @@ def _not_connected(start: Node, end: Node, tape: GradientTape | None) -> Explana
 
 def _blocked(start: Node, end: Node) -> str:
     """Names the operator that has no derivative for the input through which the path leads."""
-    seen = {end}
-    stack = [end]
-    while stack:
-        node = stack.pop()
-        for i, parent in enumerate(node.parents):
-            if parent is None or parent in seen:
-                continue
-            if not _has_rule(node, i) and (parent is start or _path(start, parent, lambda _: True)):
-                return (
-                    f"the only path leads into input {i} of {name_of(node)}, for which "
-                    f"{node.op.shown} has no derivative"
-                )
-            seen.add(parent)
-            stack.append(parent)
+    for parent, node in pairwise(_path(start, end, blocked=True) or ()):
+        inputs = [i for i, one in enumerate(node.parents) if one is parent]
+        if not any(_has_rule(node, i) for i in inputs):
+            return (
+                f"the only path leads into input {inputs[0]} of {name_of(node)}, for which "
+                f"{node.op.shown} has no derivative"
+            )
     return ""
 
 

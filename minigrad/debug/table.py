@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from minigrad.engine.tensor import Tensor
+
 Row = Sequence[str] | str
+#: A larger matrix loses its middle rows and columns.
+SHOWN = 12
 
 
 def text_table(header: Sequence[str], rows: Sequence[Row], right: Sequence[bool]) -> list[str]:
@@ -48,6 +54,34 @@ def html_table(header: Sequence[str], rows: Sequence[Row], right: Sequence[bool]
 
     body = "".join(line("td", row) for row in rows)
     return f"<table><thead>{line('th', header)}</thead><tbody>{body}</tbody></table>"
+
+
+def matrix_html(x: Tensor) -> str | None:
+    """A tensor with two axes as a table, its shape and dtype below; None for any other."""
+    if x.ndim != 2:
+        return None
+    rows, columns = (_places(size) for size in x.shape)
+    cells: list[Row] = []
+    for i in rows:
+        if i is None:
+            cells.append(["⋮", *("⋮" for _ in columns)])
+        else:
+            numbers = ("…" if j is None else readable_number(x._data[i, j]) for j in columns)
+            cells.append([f"{i}", *numbers])
+    header = ["", *("…" if j is None else f"{j}" for j in columns)]
+    caption = f"{type(x).__name__} {x.shape}, {x.dtype}"
+    if x.requires_grad:
+        caption += ", requires_grad=True"
+    table = html_table(header, cells, [True] * len(header))
+    return f"<div>{table}<p>{html.escape(caption)}</p></div>"
+
+
+def _places(size: int) -> Sequence[int | None]:
+    """The positions that are shown; None where some are left out."""
+    if size <= SHOWN:
+        return range(size)
+    half = SHOWN // 2
+    return [*range(half), None, *range(size - half, size)]
 
 
 def readable_number(value: np.generic, digits: int = 4) -> str:

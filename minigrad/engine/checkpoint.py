@@ -20,7 +20,7 @@ from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, ShapeDtype, next_n
 from minigrad.engine.random import default_generator, generator_restored
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards, replaced
-from minigrad.engine.tensor import Tensor, gradients, new_leaf
+from minigrad.engine.tensor import Tensor, gradients, new_leaf, tensors_in
 from minigrad.engine.tree import flatten
 from minigrad.operators.arithmetic import positive
 
@@ -77,12 +77,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     # This first graph only tells which tensors f reads; it is dropped at once.
     variables = [_variable(args[i]) for i in places]
     start, values = run(variables, ())
-    flat = flatten(values)
-    for value in flat:
-        if not isinstance(value, Tensor):
-            raise TypeError(
-                f"checkpoint: the function must return tensors, got {type(value).__name__}"
-            )
+    flat = tensors_in(values, "checkpoint: the function must return tensors")
     own = {v._node for v in variables}
     made = [v._node for v in flat]
     others: list[Node | None] = [n for n in history_before(start, made) if n not in own]

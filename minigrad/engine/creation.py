@@ -5,20 +5,16 @@ Python numbers become float32 or int64; arrays and NumPy's numbers keep their dt
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import Tensor, as_array, as_tensor
-from minigrad.operators.declare import NUMPY, named, with_numpys_names
+from minigrad.operators.declare import NUMPY, named
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 Shape = int | tuple[int, ...]
 
@@ -126,25 +122,7 @@ def eye(n: int, m: int | None = None, dtype: DTypeLike = np.float32) -> Tensor:
     return Tensor(np.eye(n, m, dtype=dtype))
 
 
-def _stands_for(numpy: Callable[..., Any]) -> Callable[[F], F]:
-    """Run a function for NumPy's; it takes the former name of the array, x, as well."""
-
-    def declare(function: F) -> F:
-        run = checked()(function)
-
-        @functools.wraps(function)
-        def call(*args: Any, **given: Any) -> Any:
-            if "x" in given:
-                given = with_numpys_names(function.__name__, ("a",), 1, given)
-            return run(*args, **given)
-
-        NUMPY[numpy] = call
-        return cast("F", call)
-
-    return declare
-
-
-@_stands_for(np.zeros_like)
+@checked()
 def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Zeros of the shape and dtype of ``a``.
 
@@ -154,7 +132,7 @@ def zeros_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     return Tensor(np.zeros_like(as_tensor(a)._data, dtype=dtype))
 
 
-@_stands_for(np.ones_like)
+@checked()
 def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     """Ones of the shape and dtype of ``a``.
 
@@ -164,7 +142,7 @@ def ones_like(a: Any, dtype: DTypeLike | None = None) -> Tensor:
     return Tensor(np.ones_like(as_tensor(a)._data, dtype=dtype))
 
 
-@_stands_for(np.full_like)
+@checked()
 def full_like(a: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor:
     """One value everywhere, in the shape and dtype of ``a``.
 
@@ -172,6 +150,9 @@ def full_like(a: Any, fill_value: Any, dtype: DTypeLike | None = None) -> Tensor
     tensor([7., 7.])
     """
     return Tensor(np.full_like(as_tensor(a)._data, fill_value, dtype=dtype))
+
+
+NUMPY.update({np.zeros_like: zeros_like, np.ones_like: ones_like, np.full_like: full_like})
 
 
 def constant_or_leaf(array: Any, requires_grad: bool) -> Tensor:

@@ -227,7 +227,7 @@ class Tensor(ArrayMethods):
 
     def _repr_html_(self) -> str | None:
         """In a notebook, a tensor with two axes is a table."""
-        text: str | None = load_late("minigrad.debug.tensor_table").as_html(self)
+        text: str | None = load_late("minigrad.debug.table").matrix_html(self)
         return text
 
     def __format__(self, spec: str) -> str:
@@ -513,6 +513,18 @@ def as_tensor(data: Any) -> Tensor:
     tensor([1., 2.])
     """
     return data if isinstance(data, Tensor) else Tensor(as_array(data))
+
+
+def tensors_in(result: Any, must: str) -> list[Tensor]:
+    """The tensors of a nested result of a function. Raises TypeError if it has anything else."""
+    found = flatten(result)
+    for one in found:
+        if not isinstance(one, Tensor):
+            raise TypeError(
+                f"{must}, got {type(one).__name__}. Inside it, stay with tensors: .numpy(), "
+                f"float() and .item() leave the graph"
+            )
+    return found
 
 
 def named(function: str, data: Any) -> Tensor:

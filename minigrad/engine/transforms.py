@@ -16,7 +16,7 @@ from minigrad.engine.node import STATE, Leaf, Node
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import replaced
 from minigrad.engine.tape import GradientTape
-from minigrad.engine.tensor import Tensor, as_tensor
+from minigrad.engine.tensor import Tensor, as_tensor, tensors_in
 from minigrad.engine.tree import flatten, map_leaves, rebuild
 from minigrad.operators.arithmetic import positive
 
@@ -92,25 +92,13 @@ def _constants(given: Any, values: Any) -> Any:
     return map_leaves(lambda one: np.array(one._data) if arrays else one.detach(), values)
 
 
-def _tensors_in(value: Any, what: str) -> list[Tensor]:
-    """The tensors of a nested result."""
-    found = flatten(value)
-    for one in found:
-        if not isinstance(one, Tensor):
-            raise TypeError(
-                f"{what}: the function must return a tensor, got {type(one).__name__}. Inside it, "
-                f"stay with tensors: .numpy(), float() and .item() leave the graph"
-            )
-    return found
-
-
 def _one_number(value: Any, what: str) -> Tensor:
     if isinstance(value, (list, tuple, dict)):
         raise TypeError(
             f"{what}: the function must return one tensor, got {type(value).__name__}; "
             f"add up what it holds, or use mg.jacobian"
         )
-    (tensor,) = _tensors_in(value, what)
+    (tensor,) = tensors_in(value, f"{what}: the function must return a tensor")
     if tensor.size != 1:
         raise ValueError(
             f"{what}: the function must return one number, got shape {tensor.shape}; "
@@ -192,7 +180,7 @@ def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., A
             with GradientTape(persistent=True) as tape:
                 tape.watch(wanted)
                 value = f(*given, **kwargs)
-            tensors = _tensors_in(value, "jacobian")
+            tensors = tensors_in(value, "jacobian: the function must return a tensor")
             tape._recorded = tracked = outside.recording and _is_tracked(tape, wanted, tensors)
             blocks = [tape.jacobian(one, wanted, unconnected_gradients="zero") for one in tensors]
         return rebuild(value, iter(blocks if tracked else [_as_given(asked, b) for b in blocks]))
@@ -230,7 +218,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]
         with GradientTape(persistent=True) as tape:
             tape.watch(variables)
             value = f(*variables)
-        tensors = _tensors_in(value, "vjp")
+        tensors = tensors_in(value, "vjp: the function must return a tensor")
         tracked = outside.recording and _is_tracked(tape, variables, tensors)
 
     def back(v: Any) -> tuple[Any, ...]:

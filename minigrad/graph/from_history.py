@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.engine.backward import reachable
+from minigrad.engine.backward import edges_towards, reachable
 from minigrad.engine.node import FREED, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.printable import shortened
@@ -198,11 +198,8 @@ class _Builder:
                 "parameter"
             )
         start, end = map(self._end_nodes, between)
-        after = set(start)
-        for node in self.history:
-            if any(parent in after for parent in node.parents if parent is not None):
-                after.add(node)
-        wanted = after.intersection(reachable(end))
+        after = edges_towards(set(start), self.history, None)
+        wanted = {*start, *after}.intersection(reachable(end))
         if isinstance(between[0], Tensor):
             wanted.difference_update(start)  # the picture begins with it, not with how it was made
         if not wanted:

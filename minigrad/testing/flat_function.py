@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.tape import GradientTape
-from minigrad.engine.tensor import Tensor, plain
+from minigrad.engine.tensor import Tensor, plain, tensors_in
 from minigrad.engine.tree import flatten, rebuild
 from minigrad.testing.differences import Vector
 
@@ -130,15 +130,8 @@ class FlatFunction:
 
     def _outputs(self, result: Any) -> list[Tensor]:
         """The floating-point tensors that f returned; integers among them are constants."""
-        outputs = flatten(result)
-        for one in outputs:
-            if not isinstance(one, Tensor):
-                raise TypeError(
-                    f"{self.name}: must return a tensor (or a nested list, tuple or dict of them), "
-                    f"got {type(one).__name__}. Inside it, stay with tensors: .numpy(), float() "
-                    f"and .item() leave the graph"
-                )
-        return [one for one in outputs if one.dtype.kind in "fc"]
+        must = f"{self.name}: must return a tensor (or a nested list, tuple or dict of them)"
+        return [one for one in tensors_in(result, must) if one.dtype.kind in "fc"]
 
     def _flat_output(self, result: Any) -> Vector:
         if type(result) is Tensor and result._data.dtype.char in "dD":
