@@ -43,7 +43,6 @@ COMPILED = {
 NOT_COMPILED = {
     "activations": "leaky_relu leaky_relu_grad",
     "im2col": "col2im im2col",
-    "in_place": "sgd",
     "linear": "linear product",
     "pooling": "max_pool2d_pick sum_pool2d sum_pool2d_grad",
     "recurrence": (

@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from minigrad.kernels import threads
 from minigrad.kernels.lent import is_lent
-from minigrad.kernels.threads import WORTH_SPLITTING, run
 
 #: Writes its result to the first array; the spare ones, of the same size, come next.
 Formula: TypeAlias = Callable[..., object]
@@ -46,7 +46,7 @@ def each(
         out = np.empty_like(first, dtype, subok=False)
     # Without spare arrays, pieces are for threads alone: one call takes 40 us for the ReLU of
     # 32 x 10 x 26 x 26, and two take 63.
-    if out.size <= PIECE or (not spare and out.size * seconds < WORTH_SPLITTING):
+    if out.size <= PIECE or (not spare and out.size * seconds < threads.WORTH_SPLITTING):
         formula(out, *[np.empty_like(out) for _ in range(spare)], *arrays)
         return out
     if all(a.strides == out.strides and a.dtype == dtype for a in arrays):
@@ -63,7 +63,7 @@ def each(
             b = min(a + PIECE, n)
             formula(target[a:b], *memory[:, : b - a], *[x[a:b] for x in flat])
 
-    run(work, range(0, n, PIECE), n * seconds)
+    threads.run(work, range(0, n, PIECE), n * seconds)
     return out
 
 

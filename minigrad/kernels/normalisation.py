@@ -192,64 +192,37 @@ def normalize_grad(
         found = rows.normalize_grad(g, needed, mean, var, eps, weight, bias)
         return [found[i] for i in needed]
     inv = 1.0 / np.sqrt(var + eps)
-    count = max(1, math.prod([x.shape[a] for a in axis]))
-    if _folds(weight, mean) and _folds(bias, mean) and g.dtype == x.dtype == mean.dtype:
-        parts = _examples(x, axis)
-        if len(parts) > 1:
-            return _grad_by_examples(g, needed, x, mean, inv, weight, axis, count, parts)
-    centred = x - mean
-    product = g * centred
-    found = {}
-    if 1 in needed:
-        found[1] = (
-            _sum_to(product * inv, weight)
-            if not _folds(weight, mean)
-            else (total(product, axis, keepdims=True) * inv)
-        )
-    if 2 in needed:
-        found[2] = _sum_to(g, bias)
-    if 0 in needed:
-        gw, scale = g, inv
-        if weight is not None and _folds(weight, mean):
-            scale = inv * weight
-        elif weight is not None:
-            gw = g * weight
-            product *= weight
-        level = total(gw, axis, keepdims=True) / count
-        slope = total(product, axis, keepdims=True) / count
-        centred *= slope * (inv * inv)
-        np.subtract(gw, centred, out=product)
-        product -= level
-        product *= scale
-        found[0] = product
-    return [found[i] for i in needed]
+    if _folds(weight, mean) and _folds(bias, mean):
+        found = _grad_by_examples(g, 0 in needed, x, mean, inv, weight, axis)
+        return [found[i] for i in needed]
+    gw = g if weight is None else g * weight
+    rules = {
+        0: lambda: normalize_grad(gw, [0], x, None, None, axis, eps, (mean, var))[0],
+        1: lambda: _sum_to(g * ((x - mean) * inv), weight),
+        2: lambda: _sum_to(g, bias),
+    }
+    return [rules[i]() for i in needed]
 
 
 def _grad_by_examples(
-    g: Any,
-    needed: list[int],
-    x: Any,
-    mean: Any,
-    inv: Any,
-    weight: Any,
-    axis: tuple[int, ...],
-    count: int,
-    parts: Sequence[slice],
-) -> list[Any]:
-    """``normalize_grad`` where the moments are taken over the examples, some at a time."""
+    g: Any, by_input: bool, x: Any, mean: Any, inv: Any, weight: Any, axis: tuple[int, ...]
+) -> dict[int, Any]:
+    """The gradients where weight and bias are constant where a mean is taken, by some examples."""
+    dtype, parts = np.result_type(g, x, mean), _examples(x, axis)
     if g.strides != x.strides:  # one pass that jumps, in place of two
-        g, given = np.empty_like(x), g
+        g, given = np.empty_like(x, g.dtype), g
         g[...] = given
 
     def sums(some: slice) -> list[Any]:
-        product = x[some] - mean
+        product = np.subtract(x[some], mean, dtype=dtype)
         product *= g[some]
         return [total(a, axis, keepdims=True) for a in (g[some], product)]
 
-    by_bias, slope = (a.astype(x.dtype) for a in _sums(sums, parts, 2 * x.size))
+    by_bias, slope = (a.astype(dtype) for a in _sums(sums, parts, 2 * x.size))
     found = {1: slope * inv, 2: by_bias}
-    if 0 in needed:
-        found[0] = ans = np.empty_like(x, subok=False)
+    if by_input:
+        found[0] = ans = np.empty_like(x, dtype, subok=False)
+        count = max(1, math.prod([x.shape[a] for a in axis]))
         level, bend = by_bias / count, slope / count * (inv * inv)
         scale = inv if weight is None else inv * weight
 
@@ -262,7 +235,7 @@ def _grad_by_examples(
                 part *= scale
 
         run(work, parts, x.size * 2e-9)
-    return [found[i] for i in needed]
+    return found
 
 
 def affine(x: Any, scale: Any, shift: Any, mean: Any) -> Any:

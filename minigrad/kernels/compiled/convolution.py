@@ -246,7 +246,7 @@ def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> 
     shift = np.zeros(many, w.dtype)
     if bias is not None:
         shift[:out_channels] = bias
-    x, weight, y, finite = flat(pixels), flat(matrix), memory.reshape(-1), np.isfinite(w).all()
+    x, weight, y = flat(pixels), flat(matrix), memory.reshape(-1)
     offsets = _offsets(shape, w.shape[1], pitch_of(shape))
     size = (shape[3] * pitch_of(shape),)
 
@@ -255,7 +255,7 @@ def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> 
         if geometry.depthwise:
             depthwise(x, weight, shift, y, rows, shape, start, stop)
         else:
-            convolve(x, weight, shift, y, offsets, rows, shape, out_channels, finite, start, stop)
+            convolve(x, weight, shift, y, offsets, rows, shape, out_channels, start, stop)
 
     places = memory.size // out_channels
     seconds = places * (len(matrix) + 2) * many * MULTIPLY

@@ -82,32 +82,19 @@ def _keep(out, a0, a1, a2, a3, a4, a5, a6, a7):
     store(out, 7 * LANES, a7)
 
 
-@inlined
-def _rows_met(geometry, r):
-    """The rows of the kernel that meet the image at output row r: from the first to the last."""
-    height, kh, s1, d1, top, tall = (
-        geometry[0], geometry[3], geometry[5], geometry[7], geometry[9], geometry[11],
-    )  # fmt: skip
-    y = r % tall * s1 - top
-    return min(kh, max(0, (d1 - 1 - y) // d1)), max(0, min(kh, (height - y + d1 - 1) // d1))
-
-
 @compiled
-def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, finite, start, stop):
+def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, start, stop):
     """Output rows start to stop.
 
     ``weight``: (kh * kw * C, O), with O padded to whole vectors, as in ``bias``. ``offsets``: where
     each place of the window lies in ``rows``, scratch memory for the kh padded rows of pixels.
-    ``finite``: whether the weight is, so that rows of nothing but padding need not meet it.
     """
     _, _, channels, kh, _, _, s2, _, _, _, _, _, wide, _ = geometry
-    all_channels, pitch = len(bias), len(rows) // kh
-    step, run = s2 * channels, len(offsets) // kh
+    all_channels, pitch, step = len(bias), len(rows) // kh, s2 * channels
     sums = np.empty(PIXELS * LANES, np.float32)
     clear(rows, 0, len(rows))
     for r in range(start, stop):
         _take_rows(x, rows, geometry, r, pitch)
-        low, high = _rows_met(geometry, r) if finite else (0, kh)
         j = 0
         while j < wide:
             # Nine or ten pixels are two times five: less is computed for nothing than by eights.
@@ -116,11 +103,11 @@ def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, finite, 
             for o in range(0, all_channels, LANES):
                 b = load(bias, o)
                 a0, a1, a2, a3, a4, a5, a6, a7 = b, b, b, b, b, b, b, b
-                place = o + low * run * all_channels
+                place = o
                 target, count = (r * wide + j) * out_channels + o, out_channels - o
                 # One loop over all places: one for each row would be too short to be predicted.
                 if pixels == FEWER:
-                    for k in range(low * run, high * run):
+                    for k in range(len(offsets)):
                         w, s = load(weight, place), offsets[at(k)] + j * step
                         a0 = a0 + splat(rows[at(s)]) * w
                         a1 = a1 + splat(rows[at(s + step)]) * w
@@ -129,7 +116,7 @@ def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, finite, 
                         a4 = a4 + splat(rows[at(s + 4 * step)]) * w
                         place += all_channels
                 else:
-                    for k in range(low * run, high * run):
+                    for k in range(len(offsets)):
                         w, s = load(weight, place), offsets[at(k)] + j * step
                         a0 = a0 + splat(rows[at(s)]) * w
                         a1 = a1 + splat(rows[at(s + step)]) * w
@@ -140,16 +127,6 @@ def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, finite, 
                         a6 = a6 + splat(rows[at(s + 6 * step)]) * w
                         a7 = a7 + splat(rows[at(s + 7 * step)]) * w
                         place += all_channels
-                if rest >= PIXELS and pixels == PIXELS:
-                    store_first(y, target, a0, count)
-                    store_first(y, target + out_channels, a1, count)
-                    store_first(y, target + 2 * out_channels, a2, count)
-                    store_first(y, target + 3 * out_channels, a3, count)
-                    store_first(y, target + 4 * out_channels, a4, count)
-                    store_first(y, target + 5 * out_channels, a5, count)
-                    store_first(y, target + 6 * out_channels, a6, count)
-                    store_first(y, target + 7 * out_channels, a7, count)
-                    continue
                 _keep(sums, a0, a1, a2, a3, a4, a5, a6, a7)
                 for t in range(min(pixels, rest)):
                     _give(y, target + t * out_channels, sums, t * LANES, count)
@@ -171,24 +148,9 @@ def _add_products(sums, part, image, offsets, slopes, base, gap, geometry, pitch
             )
             zero = splat(np.float32(0.0))
             a0, a1, a2, a3, a4 = zero, zero, zero, zero, zero
-            for i in range(0, tall - 1, 2):  # two rows: a longer loop is predicted better
+            for i in range(tall):
                 for j in range(wide):
                     e, f = i * below + j * step, base + (i * wide + j) * gap + o
-                    slope, other = load(slopes, f), load(slopes, f + wide * gap)
-                    a0 = a0 + splat(image[at(s0 + e)]) * slope
-                    a1 = a1 + splat(image[at(s1 + e)]) * slope
-                    a2 = a2 + splat(image[at(s2 + e)]) * slope
-                    a3 = a3 + splat(image[at(s3 + e)]) * slope
-                    a4 = a4 + splat(image[at(s4 + e)]) * slope
-                    e += below
-                    a0 = a0 + splat(image[at(s0 + e)]) * other
-                    a1 = a1 + splat(image[at(s1 + e)]) * other
-                    a2 = a2 + splat(image[at(s2 + e)]) * other
-                    a3 = a3 + splat(image[at(s3 + e)]) * other
-                    a4 = a4 + splat(image[at(s4 + e)]) * other
-            if tall % 2:
-                for j in range(wide):
-                    e, f = (tall - 1) * below + j * step, base + ((tall - 1) * wide + j) * gap + o
                     slope = load(slopes, f)
                     a0 = a0 + splat(image[at(s0 + e)]) * slope
                     a1 = a1 + splat(image[at(s1 + e)]) * slope

@@ -116,10 +116,7 @@ def _largest_of(x, out, geometry, place, c):
 
 @compiled
 def _largest(x, out, geometry, first_image, last_image):
-    """The largest elements under the windows of some images.
-
-    Where there are fewer channels than a vector has numbers, the rest belongs to later pixels.
-    """
+    """The largest elements under the windows of some images, by vectors of channels."""
     height, width, channels, kh, kw, s1, s2, d1, d2, above, before, tall, wide = geometry
     place = first_image * tall * wide - 1
     for n in range(first_image, last_image):
@@ -128,15 +125,12 @@ def _largest(x, out, geometry, first_image, last_image):
             for j in range(wide):  # divisions of the place would take as long as the rest
                 place += 1
                 left = j * s2 - before
-                last = (
-                    (n * height + top + (kh - 1) * d1) * width + left + (kw - 1) * d2
-                ) * channels
-                if channels < LANES and last + LANES > len(x):
+                if channels < LANES:
                     for c in range(channels):
                         _largest_of(x, out, geometry, place, c)
                     continue
                 for chunk in range(0, channels, LANES):
-                    c = max(0, min(chunk, channels - LANES))
+                    c = min(chunk, channels - LANES)
                     best = splat(np.float32(-np.inf))
                     fresh = True
                     for row in range(top, top + kh * d1, d1):
@@ -147,10 +141,7 @@ def _largest(x, out, geometry, first_image, last_image):
                                     value = load(x, source + c)
                                     best = value if fresh else if_larger(value, best, value, best)
                                     fresh = False
-                    if channels >= LANES:
-                        store(out, place * channels + c, best)
-                    else:
-                        store_first(out, place * channels, best, channels)
+                    store(out, place * channels + c, best)
 
 
 @compiled
@@ -204,8 +195,7 @@ def _to_largest(g, x, ans, out, geometry, first_image, last_image):
     height, width, channels, kh, kw, s1, s2, d1, d2, above, before, tall, wide = geometry
     pixels = height * width * channels
     # Each pixel is then written once at most, and nothing has to be added.
-    alone = (kh - 1) * d1 < s1 and (kw - 1) * d2 < s2
-    alone = alone and (channels <= LANES or channels % LANES == 0)
+    alone = (kh - 1) * d1 < s1 and (kw - 1) * d2 < s2 and channels % LANES == 0
     every = alone and (above, before) == (0, 0) and (s1, s2) == (kh, kw) and (d1, d2) == (1, 1)
     if not (every and (tall * kh, wide * kw) == (height, width)):
         clear(out, first_image * pixels, (last_image - first_image) * pixels)
@@ -217,23 +207,12 @@ def _to_largest(g, x, ans, out, geometry, first_image, last_image):
             for j in range(wide):
                 place += 1
                 left = j * s2 - before
-                last = (
-                    (n * height + top + (kh - 1) * d1) * width + left + (kw - 1) * d2
-                ) * channels
-                if channels < LANES and (
-                    last + LANES > last_image * pixels or place * channels + LANES > len(g)
-                ):
-                    if alone:
-                        for row in range(top, top + kh * d1, d1):
-                            for column in range(left, left + kw * d2, d2):
-                                if 0 <= row < height and 0 <= column < width:
-                                    pixel = ((n * height + row) * width + column) * channels
-                                    clear(out, pixel, channels)
+                if channels < LANES:
                     for c in range(channels):
                         _to_largest_of(g, x, ans, out, geometry, place, c)
                     continue
                 for chunk in range(0, channels, LANES):
-                    c = max(0, min(chunk, channels - LANES))
+                    c = min(chunk, channels - LANES)
                     best, where, number = load(ans, place * channels + c), nowhere, np.float32(0.0)
                     for row in range(top, top + kh * d1, d1):
                         for column in range(left, left + kw * d2, d2):
@@ -246,7 +225,7 @@ def _to_largest(g, x, ans, out, geometry, first_image, last_image):
                                 where = if_equal(value, value, where, here)  # the last NaN
                             number += np.float32(1.0)
                     # What the last chunk shares with the one before was added there.
-                    slope = part(load(g, place * channels + c), chunk - c, channels - c)
+                    slope = part(load(g, place * channels + c), chunk - c, LANES)
                     number = np.float32(0.0)
                     for row in range(top, top + kh * d1, d1):
                         for column in range(left, left + kw * d2, d2):
@@ -254,7 +233,7 @@ def _to_largest(g, x, ans, out, geometry, first_image, last_image):
                                 pixel = ((n * height + row) * width + column) * channels + c
                                 share = if_equal(where, splat(number), slope, nothing)
                                 if alone:
-                                    store_first(out, pixel, share, channels - c)
+                                    store(out, pixel, share)
                                 else:
                                     store(out, pixel, load(out, pixel) + share)
                             number += np.float32(1.0)

@@ -40,9 +40,8 @@ class _Model(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, _VECTOR)
 
 
-def instruction(declaration: Callable[..., Any]) -> Any:
-    """What compiled loops call with all arguments of a declaration but the first."""
-    return intrinsic(declaration)
+#: Makes what compiled loops call with all arguments of a declaration but the first.
+instruction: Any = intrinsic
 
 
 def _check(*arrays: Any) -> None:
@@ -52,9 +51,12 @@ def _check(*arrays: Any) -> None:
             raise TypingError(f"expected a contiguous array with one axis, got {array}")
 
 
+def _address(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
+    return builder.gep(context.make_array(kind)(context, builder, array).data, [i])
+
+
 def _place(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
-    memory = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(memory, [i]), _VECTOR.as_pointer())
+    return builder.bitcast(_address(context, builder, kind, array, i), _VECTOR.as_pointer())
 
 
 @instruction
@@ -126,12 +128,10 @@ def copy(_: Any, target: Any, i: Any, source: Any, j: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds = signature.args
-        memory = [
-            builder.gep(context.make_array(kind)(context, builder, array).data, [k])
-            for kind, array, k in ((kinds[0], args[0], args[1]), (kinds[2], args[2], args[3]))
-        ]
+        to = _address(context, builder, kinds[0], *args[:2])
+        origin = _address(context, builder, kinds[2], *args[2:4])
         size = kinds[0].dtype.bitwidth // 8
-        cgutils.raw_memcpy(builder, *memory, args[4], size)
+        cgutils.raw_memcpy(builder, to, origin, args[4], size)
         return context.get_dummy_value()
 
     _check(target, source)
@@ -144,7 +144,7 @@ def clear(_: Any, array: Any, i: Any, count: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = signature.args[0]
-        memory = builder.gep(context.make_array(kind)(context, builder, args[0]).data, [args[1]])
+        memory = _address(context, builder, kind, *args[:2])
         size = ir.Constant(args[2].type, kind.dtype.bitwidth // 8)
         cgutils.memset(builder, memory, builder.mul(args[2], size), 0)
         return context.get_dummy_value()
@@ -153,38 +153,26 @@ def clear(_: Any, array: Any, i: Any, count: Any) -> Any:
     return types.void(array, types.intp, types.intp), generate
 
 
-@instruction
-def if_larger(_: Any, value: Any, best: Any, one: Any, other: Any) -> Any:
-    """Of two vectors the numbers of the one where ``value`` is larger than ``best``, or NaN."""
+def _choice(condition: Callable[[Any, Any, Any], Any]) -> Any:
+    @instruction
+    def choose(_: Any, x: Any, y: Any, one: Any, other: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.select(condition(builder, *args[:2]), *args[2:])
 
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value, best, one, other = args
-        larger = builder.fcmp_ordered(">", value, best)
-        return builder.select(
-            builder.or_(larger, builder.fcmp_unordered("uno", value, value)), one, other
-        )
+        return vector(vector, vector, vector, vector), generate
 
-    return vector(vector, vector, vector, vector), generate
+    return choose
 
 
-@instruction
-def if_equal(_: Any, x: Any, y: Any, one: Any, other: Any) -> Any:
-    """Of two vectors the numbers of the one where x and y are equal."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("==", *args[:2]), *args[2:])
-
-    return vector(vector, vector, vector, vector), generate
-
-
-@instruction
-def if_below(_: Any, x: Any, y: Any, one: Any, other: Any) -> Any:
-    """Of two vectors the numbers of the one where x is below y: not where either is NaN."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.select(builder.fcmp_ordered("<", *args[:2]), *args[2:])
-
-    return vector(vector, vector, vector, vector), generate
+#: Called with x, y, one and other: the numbers of ``one`` where x is y, where it is below y (where
+#: neither is NaN), and where it is larger than y, or NaN; elsewhere those of ``other``.
+if_equal = _choice(lambda builder, x, y: builder.fcmp_ordered("==", x, y))
+if_below = _choice(lambda builder, x, y: builder.fcmp_ordered("<", x, y))
+if_larger = _choice(
+    lambda builder, x, y: builder.or_(
+        builder.fcmp_ordered(">", x, y), builder.fcmp_unordered("uno", x, x)
+    )
+)
 
 
 def _of_each(name: str) -> Any:
