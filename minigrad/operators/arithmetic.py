@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, Rule, composite_of_many, operator
 from minigrad.operators.domain import Domain, anywhere, between, lattice, nonzero, sample
-from minigrad.operators.rows import binary, unary
+from minigrad.operators.rows import binary, of_two, unary
 from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
@@ -213,17 +213,15 @@ def modf(x: Array) -> tuple[Tensor, Tensor]:
     return x - whole, whole
 
 
-@operator(
+copysign = of_two(
     np.copysign,
-    vjp=(lambda g, _ans, x, y: g * (np.sign(x) * np.copysign(1.0, y)), None),
+    lambda g, _ans, x, y: g * (np.sign(x) * np.copysign(1.0, y)),
+    None,
     domain=nonzero,
+    says="Constant in x2, and of derivative 0 at x1 = 0.",
+    example="tensor([1.0, 2.0]), -1.0 -> tensor([-1., -2.])",
 )
-def copysign(x1: Array, x2: Array) -> Array:
-    """abs(x1) with the sign of x2; constant in x2, and of derivative 0 at x1 = 0.
-
-    >>> copysign(tensor([1.0, 2.0]), -1.0)
-    tensor([-1., -2.])
-    """
+"""abs(x1) with the sign of x2; constant in x2, and of derivative 0 at x1 = 0."""
 
 
 @operator(

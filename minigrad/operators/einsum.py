@@ -24,16 +24,14 @@ def _einsum_vjp(i: int, g: Any, _ans: Any, *xs: Any, subscripts: str) -> Any:
     wanted, shape = terms[i], xs[i].shape
     others = [(t, x) for j, (t, x) in enumerate(zip(terms, xs, strict=True)) if j != i]
     sums = [(out, g), *others]
-    lengths: dict[str, int] = {}
-    for term, x in sums:
-        for letter, n in zip(term, x.shape, strict=True):
-            lengths[letter] = n if lengths.get(letter, 1) == 1 else lengths[letter]
+    # Letters of length 1 broadcast.
+    long = {c for term, x in sums for c, n in zip(term, x.shape, strict=True) if n != 1}
     result = ""
     for letter, n in zip(wanted, shape, strict=True):
         if letter in result:
             continue
         result += letter
-        if letter not in lengths or lengths[letter] < n:
+        if letter not in long:
             # Summed out over this operand alone: g goes to every element.
             sums.append((letter, np.ones(n, dtype=g.dtype)))
     back = ",".join(term for term, _ in sums) + "->" + result

@@ -166,38 +166,35 @@ def _beyond_any_memory(error: MemoryError) -> bool:
 # -- what an argument may be -----------------------------------------------------------------------
 
 
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, (int, np.integer)) or getattr(value, "dtype", None) is not None
+def _is(*kinds: type) -> Callable[[Any], bool]:
+    """Of one of these kinds, or an array or a tensor."""
+    return lambda value: isinstance(value, kinds) or getattr(value, "dtype", None) is not None
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, np.number)) or getattr(value, "dtype", None) is not None
+_is_whole = _is(int, np.integer)
 
 
 def _are_whole(value: Any) -> bool:
     return _is_whole(value) or (isinstance(value, (tuple, list)) and all(map(_is_whole, value)))
 
 
-def _is_array(value: Any) -> bool:
-    known = (bool, int, float, complex, list, tuple)
-    return isinstance(value, known) or getattr(value, "dtype", None) is not None
-
-
+_an_array = (_is(bool, int, float, complex, list, tuple), "an array")
+_ints = (_are_whole, "an int or a tuple of ints")
 #: For an annotation: what fits, and how to say so.
 _FORMS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "int": (_is_whole, "an int"),
     "bool": (_is_whole, "True or False"),
-    "float": (_is_number, "a number"),
+    "float": (_is(int, float, np.number), "a number"),
     "str": (lambda value: isinstance(value, str), "a string"),
-    "Axis": (_are_whole, "an int or a tuple of ints"),
+    "Axis": _ints,
     "tuple[int, ...]": (_are_whole, "a tuple of ints"),
-    "int | tuple[int, ...]": (_are_whole, "an int or a tuple of ints"),
+    "int | tuple[int, ...]": _ints,
     "tuple[int, int]": (
         lambda v: isinstance(v, (tuple, list)) and len(v) == 2 and _are_whole(v),
         "a pair of ints",
     ),
-    "Array": (_is_array, "an array"),
-    "ArrayLike": (_is_array, "an array"),
+    "Array": _an_array,
+    "ArrayLike": _an_array,
     "Sequence[Array]": (lambda value: hasattr(value, "__len__"), "a list of arrays"),
 }
 

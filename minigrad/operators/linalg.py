@@ -47,11 +47,7 @@ __all__ = [
 STACKS = [sample((2, 3, 4)), sample((2, 2), offset=1), sample((0, 2, 2))]
 
 
-@composite(
-    getattr(np.linalg, "diagonal", None),
-    name="linalg.diagonal",
-    samples=STACKS,
-)
+@composite(np.linalg.diagonal, name="linalg.diagonal", samples=STACKS)
 def diagonal(x: Array, offset: int = 0) -> Array:
     """The diagonals of matrices (..., m, n); see :func:`minigrad.diagonal`.
 
@@ -61,11 +57,7 @@ def diagonal(x: Array, offset: int = 0) -> Array:
     return _diagonal(x, offset, -2, -1)
 
 
-@composite(
-    getattr(np.linalg, "trace", None),
-    name="linalg.trace",
-    samples=STACKS,
-)
+@composite(np.linalg.trace, name="linalg.trace", samples=STACKS)
 def trace(x: Array, offset: int = 0) -> Array:
     """The sums of the diagonals of matrices (..., m, n); see :func:`minigrad.trace`.
 

@@ -6,6 +6,7 @@ a norm has the gradient 0.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -86,7 +87,7 @@ def _p_norm(x: Array, p: float, axis: Axis = None, keepdims: bool = False) -> Ar
 
 
 @composite(
-    getattr(np.linalg, "vector_norm", None),
+    np.linalg.vector_norm,
     domain=nonzero,
     samples=[
         *AXES, sample((2, 3), ord=1, axis=1), sample((4,), ord=np.inf), sample((4,), ord=-np.inf),
@@ -111,10 +112,8 @@ def vector_norm(x: Array, axis: Axis = None, keepdims: bool = False, ord: Any = 
         return np.sum(np.abs(x), axis=axis, keepdims=keepdims)
     if ord == 0:
         return np.count_nonzero(x, axis=axis, keepdims=keepdims).astype(x.dtype)
-    if ord == float("inf"):
-        return np.max(np.abs(x), axis=axis, keepdims=keepdims)
-    if ord == -float("inf"):
-        return np.min(np.abs(x), axis=axis, keepdims=keepdims)
+    if ord in (math.inf, -math.inf):
+        return (np.max if ord > 0 else np.min)(np.abs(x), axis=axis, keepdims=keepdims)
     if ord in ("fro", "nuc"):
         raise ValueError(f"ord must be a number for vectors, got {ord!r}")
     return _p_norm(x, p=float(ord), axis=axis, keepdims=keepdims)
@@ -124,7 +123,7 @@ MATRIX_ORDERS = ["fro", "nuc", 1, -1, 2, -2, np.inf, -np.inf]
 
 
 @composite(
-    getattr(np.linalg, "matrix_norm", None),
+    np.linalg.matrix_norm,
     domain=distinct_singular,
     samples=[
         *[sample((3, 2), ord=o) for o in MATRIX_ORDERS], sample((2, 2, 2), keepdims=True),
@@ -151,9 +150,9 @@ def matrix_norm(x: Array, keepdims: bool = False, ord: Any = "fro") -> Array:
         values = svdvals(x)
         pick: Any = {"nuc": np.sum, 2: np.max, -2: np.min}[ord]
         found = pick(values, axis=-1)
-    elif ord in (1, -1, float("inf"), -float("inf")):
+    elif ord in (1, -1, math.inf, -math.inf):
         sums = np.sum(np.abs(x), axis=-2 if abs(ord) == 1 else -1)
-        found = np.max(sums, axis=-1) if ord > 0 else np.min(sums, axis=-1)
+        found = (np.max if ord > 0 else np.min)(sums, axis=-1)
     else:
         raise ValueError(f"ord must be 'fro', 'nuc', 1, -1, 2, -2, inf or -inf, got {ord!r}")
     return np.expand_dims(found, (-2, -1)) if keepdims else found

@@ -149,7 +149,7 @@ ROWS = [
 
 
 @composite(
-    (getattr(np, "vecdot", None), getattr(np.linalg, "vecdot", None)),
+    (np.vecdot, np.linalg.vecdot),
     numbers="real",
     arrays=2,
     samples=[*ROWS, sample((3, 2), (3, 2), axis=0)],
@@ -278,6 +278,8 @@ def multi_dot(arrays: Array) -> Array:
     """
     if len(arrays) < 2:
         raise ValueError(f"expected at least two arrays, got {len(arrays)}")
+    if len(arrays) == 2:
+        return np.dot(*arrays)
     n = len(arrays)
     lengths = [*(arrays[0].shape[:-1] or (1,)), *[a.shape[0] for a in arrays[1:]]]
     lengths += arrays[-1].shape[1:] or (1,)

@@ -95,6 +95,10 @@ def binary(x1: Array, x2: Array, /) -> Array: ...
 
 
 @Signature
+def of_two(x1: Array, x2: Array) -> Array: ...
+
+
+@Signature
 def of_array(a: Array) -> Array: ...
 
 

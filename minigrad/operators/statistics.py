@@ -88,7 +88,7 @@ def cov(
     if m.ndim > 2:
         raise ValueError(f"expected at most two axes, got shape {m.shape}")
     given = [m] if y is None else [m, engine.as_tensor(y)]
-    tables = [np.atleast_2d(x) if rowvar or x.ndim == 1 else np.transpose(x) for x in given]
+    tables = [np.atleast_2d(x) if rowvar or x.ndim < 2 else np.transpose(x) for x in given]
     rows = np.concatenate(tables, axis=0)
     if ddof is not None and ddof != int(ddof):
         raise ValueError(f"ddof must be whole, got {ddof}")

@@ -13,7 +13,7 @@ import numpy as np
 from minigrad.operators.arithmetic import divide_or_zero
 from minigrad.operators.declare import Array, composite, operator
 from minigrad.operators.domain import Domain, inside_unit, nonzero, sample
-from minigrad.operators.rows import unary
+from minigrad.operators.rows import of_two, unary
 
 _away_from_poles = Domain("away_from_poles", low=-1.3, high=1.3)
 
@@ -85,21 +85,16 @@ def _hypot(x: Any, y: Any) -> Any:
     return np.hypot(x, y)
 
 
-@operator(
+hypot = of_two(
     np.hypot,
+    lambda g, ans, x, _y: g * divide_or_zero(x, ans),
+    lambda g, ans, _x, y: g * divide_or_zero(y, ans),
     runs=_hypot,
-    vjp=(
-        lambda g, ans, x, _y: g * divide_or_zero(x, ans),
-        lambda g, ans, _x, y: g * divide_or_zero(y, ans),
-    ),
     domain=nonzero,
+    says="Without overflow; at the origin the gradient is 0.",
+    example="tensor([3.0]), tensor([4.0]) -> tensor([5.])",
 )
-def hypot(x1: Array, x2: Array) -> Array:
-    """`sqrt(x1^2 + x2^2)` without overflow; at the origin the gradient is 0.
-
-    >>> hypot(tensor([3.0]), tensor([4.0]))
-    tensor([5.])
-    """
+"""`sqrt(x1^2 + x2^2)` without overflow; at the origin the gradient is 0."""
 
 
 RADIAN = math.pi / 180.0
