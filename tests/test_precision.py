@@ -11,8 +11,8 @@ from operator_calls import DIFFERENTIABLE, call, entry, samples
 
 import minigrad as mg
 import minigrad.nn.functional as F
+from minigrad.operators.activations import normal_cdf
 from minigrad.operators.declare import OPERATORS, Operator, engine
-from minigrad.operators.normal_distribution import normal_cdf
 
 WIDER = {np.float32: np.float64, np.float64: np.longdouble}
 pytestmark = pytest.mark.skipif(

@@ -66,7 +66,7 @@ REDUCTIONS = {
 SCIPY = {
     "erf": "special.erf", "erfc": "special.erfc", "gammaln": "special.gammaln",
     "psi": "special.digamma", "xlogy": "special.xlogy", "expit": "activations.sigmoid",
-    "log_expit": "activations.logsigmoid", "ndtr": "normal_distribution.normal_cdf",
+    "log_expit": "activations.logsigmoid", "ndtr": "activations.normal_cdf",
 }  # fmt: skip
 #: What to do instead of an argument that NumPy knows and tensors do not.
 INSTEAD = {

@@ -425,7 +425,10 @@ def attention_weights(
     if q.dtype == k.dtype == np.float16:  # the scores would overflow; as PyTorch
         q, k = q.astype(np.float32), k.astype(np.float32)
         return attention_weights(q, k, attn_mask, is_causal, scale).astype(np.float16)
-    scores = (q * _scale(scale, q.shape[-1])) @ k.mT
+    factor = max(q.shape[-1], 1) ** -0.5 if scale is None else float(scale)
+    if not -math.inf < factor < math.inf:
+        raise ValueError(f"attention_weights: scale must be a finite number, got {scale}")
+    scores = (q * factor) @ k.mT
     allowed = None
     if attn_mask is not None:
         mask = as_tensor(attn_mask)
@@ -542,11 +545,3 @@ def l2_penalty(parameters: Module | Iterable[Tensor], weight: float = 1.0) -> Te
         p = p.astype(np.float64) if p.dtype.kind in "iub" else p
         total = total + (p * p).sum()
     return total * (0.5 * float(weight))
-
-
-def _scale(scale: float | None, width: int) -> float:
-    if scale is None:
-        return width**-0.5 if width else 1.0
-    if not -math.inf < scale < math.inf:
-        raise ValueError(f"attention_weights: scale must be a finite number, got {scale}")
-    return float(scale)

@@ -15,7 +15,6 @@ from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, composite_of_floats, operator
 from minigrad.operators.domain import Domain, nonzero, sample
 from minigrad.operators.indexing import one_axis, take_axis
-from minigrad.operators.normal_distribution import normal_cdf
 
 EACH = [sample(()), sample((3,)), sample((2, 3)), sample((0, 2))]
 ALONG = [sample((3,)), sample((2, 3)), sample((2, 3), axis=0), sample((0, 3))]
@@ -185,6 +184,18 @@ def gelu_tanh(x: Array) -> Array:
     return kernels.gelu_tanh(x)
 
 
+@operator(vjp=lambda g, _ans, x: kernels.on(g, x).normal_density(g, x), wide=True)
+def normal_cdf(x: Array) -> Array:
+    """The probability that a standard normal variable is below x: `(1 + erf(x / sqrt(2))) / 2`.
+
+    Right to 8 units in the last place in float32, 12 in float64, also in the lower tail.
+
+    >>> normal_cdf(tensor([0.0, -50.0, 50.0]))
+    tensor([0.5, 0. , 1. ])
+    """
+    return kernels.normal_cdf(x)
+
+
 @composite_of_floats(samples=[*EACH, sample((2, 3), approximate="tanh")])
 def gelu(x: Array, approximate: str = "none") -> Array:
     """x times the probability that a standard normal variable is below x.
@@ -255,7 +266,7 @@ def _hardswish_vjp(g: Any, _ans: Any, x: Any) -> Any:
     return np.where(x >= 3.0, g, inside)
 
 
-@operator(vjp=_hardswish_vjp, numbers="float", domain=_off_corners, samples=EACH, wide=True)
+@operator(vjp=_hardswish_vjp, numbers="float", domain=_off_corners, wide=True)
 def hardswish(x: Array) -> Array:
     """`x * hardsigmoid(x)`, silu without an exponential.
 
@@ -317,7 +328,6 @@ def prelu(input: Array, weight: Array) -> Array:
     vjp=lambda g, _ans, x: g / (1.0 + np.abs(x)) / (1.0 + np.abs(x)),
     numbers="float",
     domain=nonzero,
-    samples=EACH,
     wide=True,
 )
 def softsign(x: Array) -> Array:
@@ -337,7 +347,7 @@ def _mish_vjp(g: Any, _ans: Any, x: Any) -> Any:
     return g * (share * (1.0 + down) + x * share * (4.0 * down * down / near))
 
 
-@operator(vjp=_mish_vjp, numbers="float", samples=EACH, wide=True)
+@operator(vjp=_mish_vjp, numbers="float", wide=True)
 def mish(x: Array) -> Array:
     """`x * tanh(softplus(x))`.
 

@@ -30,12 +30,15 @@ def unbatched(axes: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            x: Any = args[0] if args else kwargs.get("input")
-            if _axes(x) != axes - 1:
+            given = args[0] if args else kwargs.get("input")
+            x: Any = given
+            if isinstance(given, (list, tuple)):
+                with contextlib.suppress(ValueError, TypeError):
+                    x = engine.as_tensor(given)
+            if getattr(x, "ndim", None) != axes - 1:
                 return function(*args, **kwargs)
-            if not args:
-                del kwargs["input"]
-            found = run(_with_batch(x), *args[1:], **kwargs)
+            kwargs.pop("input", None)
+            found = run(x[None], *args[1:], **kwargs)
             found = tuple(y[0] for y in found) if isinstance(found, tuple) else found[0]
             return cast("R", found)
 
@@ -45,18 +48,6 @@ def unbatched(axes: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return call
 
     return decorate
-
-
-def _axes(x: Any) -> int | None:
-    found = getattr(x, "ndim", None)
-    if found is None and isinstance(x, (list, tuple)):
-        with contextlib.suppress(ValueError, TypeError):
-            return np.ndim(cast("Any", x))
-    return found
-
-
-def _with_batch(x: Any) -> Any:
-    return x[None] if hasattr(x, "ndim") else [x]
 
 
 #: Settings that have one value for each axis of an image.

@@ -42,30 +42,25 @@ STATISTICS: dict[str, Any] = {
 
 def _statistic(x: Any, axis: int, widths: Any, mode: str, length: Any) -> Any:
     n = x.shape[axis]
-    low, high = (None, None) if length is None else np.broadcast_to(length, (x.ndim, 2))[axis]
-    first = take_axis(x, axis, slice(0, n if low is None else int(low)))
-    last = take_axis(x, axis, slice(0 if high is None else max(0, n - int(high)), n))
-    parts = [x]
-    for width, part, before in ((widths[0], first, True), (widths[1], last, False)):
-        one = STATISTICS[mode](part, axis=axis, keepdims=True)
+    low, high = np.broadcast_to(n if length is None else length, (x.ndim, 2))[axis]
+    sides = []
+    for width, part in zip(widths, (slice(0, int(low)), slice(max(0, n - int(high)), n))):
+        one = STATISTICS[mode](take_axis(x, axis, part), axis=axis, keepdims=True)
         one = np.rint(one).astype(x.dtype) if x.dtype.kind != "f" else one
-        wide = np.broadcast_to(one, [int(width) if a == axis else m for a, m in enumerate(x.shape)])
-        parts = [wide, *parts] if before else [*parts, wide]
-    return np.concatenate(parts, axis=axis)
+        shape = [int(width) if a == axis else m for a, m in enumerate(x.shape)]
+        sides.append(np.broadcast_to(one, shape))
+    return np.concatenate([sides[0], x, sides[1]], axis=axis)
 
 
 def _ramp(x: Any, axis: int, widths: Any, ends: Any) -> Any:
     line = [-1 if a == axis else 1 for a in range(x.ndim)]
-    low, high = int(widths[0]), int(widths[1])
-    up = np.reshape(np.arange(low) / max(low, 1), line)
-    down = np.reshape(np.arange(high)[::-1] / max(high, 1), line)
-    if x.dtype.kind == "f":
-        up, down = up.astype(x.dtype), down.astype(x.dtype)
-    start, end = (float(e) for e in ends)
-    first, last = take_axis(x, axis, slice(0, 1)), take_axis(x, axis, slice(-1, None))
-    ramps = [start + (first - start) * up, end + (last - end) * down]
-    ramps = ramps if x.dtype.kind == "f" else [ramp.astype(x.dtype) for ramp in ramps]
-    return np.concatenate([ramps[0], x, ramps[1]], axis=axis)
+    dtype = x.dtype if x.dtype.kind == "f" else np.float64
+    sides = []
+    for width, end, edge, step in zip(widths, ends, (slice(0, 1), slice(-1, None)), (1, -1)):
+        share = np.reshape(np.arange(width)[::step] / max(width, 1), line).astype(dtype)
+        ramp = float(end) + (take_axis(x, axis, edge) - float(end)) * share
+        sides.append(ramp.astype(x.dtype))
+    return np.concatenate([sides[0], x, sides[1]], axis=axis)
 
 
 def _refuse_unused(mode: str, reflect_type: str, end_values: Any, stat_length: Any) -> None:

@@ -315,14 +315,13 @@ def adaptive_max_pool2d(
     >>> adaptive_max_pool2d(tensor([[[[1.0, 6.0, 2.0]]]]), (1, 2))
     tensor([[[[6., 6.]]]])
     """
-    n, c, *size = input.shape if input.ndim == 4 else (0, 0)
     out = _output_size("adaptive_max_pool2d", input.shape, output_size)
-    if not any(a % b for a, b in zip(size, out, strict=True)):
-        window = (size[0] // out[0], size[1] // out[1])
+    n, c, h, w = input.shape
+    if not h % out[0] and not w % out[1]:
         asked: Any = return_indices
-        return max_pool2d(input, window, return_indices=asked)
+        return max_pool2d(input, (h // out[0], w // out[1]), return_indices=asked)
     places = _adaptive_places(engine.constant(input), out)
-    flat = np.reshape(input, (n, c, size[0] * size[1]))
+    flat = np.reshape(input, (n, c, h * w))
     y = np.reshape(take_along_axis(flat, places.reshape(n, c, out[0] * out[1]), -1), places.shape)
     return (y, engine.as_tensor(places)) if return_indices else y
 
