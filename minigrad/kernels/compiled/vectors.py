@@ -40,8 +40,9 @@ class _Model(models.PrimitiveModel):  # type: ignore[misc]
         super().__init__(manager, kind, _VECTOR)
 
 
-#: Makes what compiled loops call with all arguments of a declaration but the first.
-instruction: Any = intrinsic
+def instruction(declaration: Callable[..., Any]) -> Any:
+    """What compiled loops call with all arguments of a declaration but the first."""
+    return intrinsic(declaration)
 
 
 def _check(*arrays: Any) -> None:
