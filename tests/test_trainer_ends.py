@@ -283,7 +283,7 @@ def test_what_ranks_ask_each_other():
     def program(ours, model):
         mine = ours._world.rank
         with ours.training(model, []):
-            exchange = ours._exchange
+            exchange = ours._parallel._exchange
             found = {
                 "first": ours.first,
                 "several": ours.several,

@@ -5,6 +5,7 @@ with the same callbacks, on their shares of the same batches. So they come to ev
 together, and hold the same parameters, history and decisions; the first one shows and writes them.
 """
 
+# ruff: noqa: D102 (a method has its docstring where it is defined first)
 from __future__ import annotations
 
 import contextlib
@@ -20,7 +21,6 @@ import numpy as np
 
 from minigrad.data.loader import DataLoader
 from minigrad.distributed import DataParallel, DistributedSampler, SyncBatchNorm
-from minigrad.distributed.buckets import Exchange
 from minigrad.distributed.world import World, world
 from minigrad.engine.random import default_generator
 from minigrad.engine.tensor import Tensor
@@ -105,24 +105,25 @@ class Alone:
         return check
 
     def read(self, load: Callable[[], Any]) -> Any:
-        """What the first process reads."""
+        """What the first process reads; its error is raised in all."""
         return load()
 
     def keep(self, running: RunningMeans) -> None:
         """Take over the sums of a saved run, which count once."""
 
 
+ALONE = Alone()
+
+
 class Together(Alone):
-    """One of several ranks."""
+    """One of several ranks. What is not told here, :class:`Alone` tells."""
 
     several = True
 
     def __init__(self, found: World) -> None:
         self._world = found
         self.first = found.rank == 0
-        self._parallel: DataParallel | None = None
-        self._own: Generators = {}
-        self._seed = self._epoch = 0
+        self._parallel: Any = None  # the model, once it is trained
         self._common: Any = None  # the state of the generator that all ranks share
         self._flag: Any = None
         self._request: Any = None
@@ -136,7 +137,7 @@ class Together(Alone):
                     f"Trainer: metric {one.name!r} is summed on each rank, and has no "
                     f"merge(other) that would add up the sums"
                 )
-        if self._parallel is None or self._parallel.module is not model:
+        if getattr(self._parallel, "module", None) is not model:
             self._parallel = DataParallel(model)
         else:
             self._parallel._copy_values(self._world)
@@ -151,7 +152,8 @@ class Together(Alone):
         )
         generator = default_generator().bit_generator
         generator.state = self._world.send_to_all(generator.state, what)
-        shared = [s for s in sources if isinstance(s, DataLoader) and not _is_shared(s)]
+        shared = [one for one in sources if isinstance(one, DataLoader)]
+        shared = [one for one in shared if not isinstance(one.sampler, DistributedSampler)]
         try:
             for loader in shared:
                 loader._share = (self._world.rank, self._world.size)
@@ -162,7 +164,6 @@ class Together(Alone):
                 loader._share = (0, 1)
 
     def batches(self, source: Any) -> Iterator[Any]:
-        """This rank's share of each batch."""
         if isinstance(source, DataLoader):
             return iter(source)
         rows = slice(self._world.rank, None, self._world.size)
@@ -193,40 +194,34 @@ class Together(Alone):
             self._common = None
 
     def generator_state(self) -> Any:
-        """The state that all ranks share."""
         return super().generator_state() if self._common is None else self._common
 
     def counted(self, samples: int) -> int:
-        """The number of samples of all shares of a batch."""
         return int(self._world.reduce(np.array([samples]), "sum", "a batch")[0])
 
     def passing(self, samples: int, sends: bool) -> AbstractContextManager[None]:
         """Weight the pass by its samples, and send nothing if no step follows."""
-        self._exchange.samples = float(samples)
-        return NOTHING if sends else self._wrapped.no_sync()
+        self._parallel._exchange.samples = float(samples)
+        return NOTHING if sends else self._parallel.no_sync()
 
     def forward_without_samples(self, loss: Callable[[], Tensor]) -> Tensor | None:
-        """Take part in the exchanges of the forward pass, if there are any."""
         if not self._sync:
             return None
         with _means_of_nothing():
             return loss()
 
     def backward_without_samples(self, loss: Tensor | None) -> None:
-        """Take part in the exchange of gradients, and in those of the layers if any."""
         if loss is None:
-            self._wrapped.skip()
+            self._parallel.skip()
             return
         with _means_of_nothing():
             loss.backward()
 
     def send(self) -> None:
-        """Send the gradients that passes without a step have left."""
-        self._wrapped.skip()
+        self._parallel.skip()
 
     @contextlib.contextmanager
     def apart(self) -> Generator[None]:
-        """Let this rank alone make backward passes, to find out what went wrong."""
         exchange = self._parallel and self._parallel._exchange
         if exchange is None:
             yield
@@ -238,25 +233,19 @@ class Together(Alone):
             exchange.paused = False
 
     def first_told(self, text: str) -> str:
-        """The text of the first rank that has one."""
         return next((t for t in self._world.gather(text, "the cause of a divergence") if t), "")
 
     def every(self, flag: bool) -> bool:
-        """Whether the flag is set on all ranks."""
         return bool(self._world.reduce(np.array([flag]), "min", "a decision")[0])
 
     def logs(self, running: RunningMeans) -> dict[str, Any]:
-        """The values of an epoch, of all ranks."""
         return self._merged(running).logs()
 
     def gather(self, running: RunningMeans) -> None:
-        """Leave the sums of all ranks in rank 0."""
         total, batches = self._merged(running), running.batches
-        if self.first:
-            running.load_state_dict(total.state_dict())
-        else:
-            running.reset()
+        running.load_state_dict(total.state_dict())
         running.batches = batches
+        self.keep(running)
 
     def _merged(self, running: RunningMeans) -> RunningMeans:
         states = self._world.gather(running.state_dict(), "the values of an epoch")
@@ -279,7 +268,8 @@ class Together(Alone):
             self._answer()
             mpi = self._world.mpi
             self._flag = np.array([pressed], np.int8)
-            self._request = self._exchange.comm.Iallreduce(mpi.IN_PLACE, self._flag, mpi.MAX)
+            comm = self._parallel._exchange.comm
+            self._request = comm.Iallreduce(mpi.IN_PLACE, self._flag, mpi.MAX)
 
         return agreed
 
@@ -292,7 +282,6 @@ class Together(Alone):
                 raise KeyboardInterrupt
 
     def read(self, load: Callable[[], Any]) -> Any:
-        """What rank 0 reads, on all ranks; so is its error."""
         found: Any = None
         error: Exception | None = None
         if self.first:
@@ -306,21 +295,10 @@ class Together(Alone):
         return found
 
     def keep(self, running: RunningMeans) -> None:
-        """Leave the sums of a saved run to rank 0."""
         if not self.first:
             batches = running.batches
             running.reset()
             running.batches = batches
-
-    @property
-    def _wrapped(self) -> DataParallel:
-        assert self._parallel is not None  # noqa: S101 (for type checkers)
-        return self._parallel
-
-    @property
-    def _exchange(self) -> Exchange:
-        assert self._wrapped._exchange is not None  # noqa: S101 (for type checkers)
-        return self._wrapped._exchange
 
 
 @contextlib.contextmanager
@@ -338,10 +316,6 @@ def _size(source: Any) -> str:
         return f"{samples}{len(source)} batches"
     except TypeError:
         return ""
-
-
-def _is_shared(loader: DataLoader) -> bool:
-    return isinstance(loader.sampler, DistributedSampler)
 
 
 def ranks_for(distributed: Any) -> Alone:

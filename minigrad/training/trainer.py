@@ -8,6 +8,7 @@ epochs is in ``Trainer.fit``, the loop over batches in ``Trainer._train``.
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import math
 import os
@@ -55,7 +56,7 @@ from minigrad.training.metrics import (
 )
 from minigrad.training.optimizers import optimizer_for
 from minigrad.training.progress import Progress, progress, shown_values
-from minigrad.training.ranks import Alone, ranks_for
+from minigrad.training.ranks import ALONE, Alone, ranks_for
 from minigrad.training.weights import Weighing, checked_sample_weight
 
 Array = NDArray[Any]
@@ -136,10 +137,8 @@ class Trainer:
         self._running = RunningMeans(self.metrics)
         self._callbacks: list[Callback] = []
         self._source: Any = None
-        self._ends_on_nan = False
         self._fitting = False
         self._weighing: Weighing | None = None
-        self._sample_weighted = False  # whether the last part of a batch is its weights
         #: Of the batches since the last step: their samples, and those of as many full ones.
         self._gathered, self._full = 0, 0
         self._inside = False  # whether an epoch has begun and not ended
@@ -276,7 +275,7 @@ class Trainer:
 
     def _weigh(self, source: Any, class_weight: Any, sample_weight: Any, split: bool) -> Any:
         """Note the weights of classes; the source, with the weights of its samples if there are."""
-        self._weighing, self._sample_weighted = None, sample_weight is not None
+        self._weighing = None
         if class_weight is None and sample_weight is None:
             return source
         dataset = source.dataset if isinstance(source, DataLoader) else None
@@ -290,6 +289,7 @@ class Trainer:
                 "weight: DataLoader(..., sampler=mg.data.WeightedRandomSampler(weights, n))"
             )
         weights = checked_sample_weight(sample_weight, len(arrays[0]), split)
+        self._weighing.of_samples = True
         weighted = copy.copy(source)
         weighted.dataset = ArrayDataset(*arrays, weights)
         return weighted
@@ -313,6 +313,7 @@ class Trainer:
         callbacks = sorted(callbacks, key=lambda callback: isinstance(callback, ModelCheckpoint))
         pending, self._pending = self._pending, None
         self._source, self._callbacks = source, callbacks
+        self._total = len(source) if hasattr(source, "__len__") else None
         self._ends_on_nan = any(isinstance(callback, TerminateOnNaN) for callback in callbacks)
         self.resumed = pending is not None
         self.stop_training = self.interrupted = False
@@ -324,7 +325,11 @@ class Trainer:
             callback.trainer = self
         self._gathered = self._full = 0
         if pending is not None:
-            self._restore_gathered(pending.get("gathered"))
+            gathered = pending.get("gathered")
+            if gathered is not None:
+                self._gathered, self._full = gathered["samples"], gathered["full"]
+                for p, g in zip(self._optimized(), gathered["gradients"], strict=True):
+                    p.grad = None if g is None else as_tensor(g)
             self._restore_callbacks(pending["callbacks"])
             if pending["loader"] is not None and isinstance(source, DataLoader):
                 source.load_state_dict(pending["loader"])
@@ -338,8 +343,7 @@ class Trainer:
                 callback.on_epoch_begin(self.epoch)
             self._running.reset()
             self._inside, self._trained = True, False
-        total = len(self._source) if hasattr(self._source, "__len__") else None
-        shown.begin(self.epoch, epochs, total, self._running.batches)
+        shown.begin(self.epoch, epochs, self._total, self._running.batches)
 
     def _train(self, shown: Progress, check_interrupt: Callable[[], None]) -> None:
         """The steps of an epoch, or those that a resumed run still has to take."""
@@ -348,23 +352,17 @@ class Trainer:
         running, ranks = self._running, self._ranks
         self._dtype = float_dtype(self.model)
         self._bias = first_bias(self.optimizer)
-        total = len(self._source) if hasattr(self._source, "__len__") else None
-        hooks = [
-            callback.on_batch_end
-            for callback in self._callbacks
-            if getattr(callback.on_batch_end, "__func__", None) is not Callback.on_batch_end
-        ]
         # A DataLoader that continues an epoch skips the finished batches by itself.
         behind = 0 if isinstance(self._source, DataLoader) else running.batches
         shares = itertools.islice(ranks.batches(self._source), behind, None)
         ranks.begin_steps(_own_generators(self.model), self.epoch)
         for batch in shares:
             ranks.begin_step(running.batches)
-            self._add_gradients(batch, running.batches + 1 == total)
+            self._add_gradients(batch, running.batches + 1 == self._total)
             if self.stepped:
                 self._step()
-            for hook in hooks:
-                hook(running.batches - 1)
+            for callback in self._callbacks:
+                callback.on_batch_end(running.batches - 1)
             shown.step(running.batches - 1, running.logs)
             check_interrupt()
         ranks.end_steps()
@@ -388,12 +386,13 @@ class Trainer:
             self._take_part(batch, last)
             return
         inputs, output, target, loss = self._forward(batch, self._dtype, self._weighing)
+        explain = functools.partial(self._explained, before, inputs, target)
         value = loss._data.item()
-        self._check_loss(value, before, inputs, target)
+        self._check_loss(value, explain)
         factor = self._begin_pass(len(target), last)
         with self._ranks.passing(len(target), self.stepped):
             (loss if factor == 1.0 else loss * factor).backward()
-        self._check_gradient(before, inputs, target)
+        self._check_gradient(explain)
         self._running.update(value, output._data, target._data)
 
     def _take_part(self, batch: Any, last: bool) -> None:
@@ -404,11 +403,11 @@ class Trainer:
         loss = self._ranks.forward_without_samples(
             lambda: self._forward(batch, self._dtype, self._weighing)[-1]
         )
-        self._check_loss(0.0, None, [], None)
+        self._check_loss(0.0, lambda what: "")
         self._begin_pass(0, last)
         with self._ranks.passing(0, self.stepped):
             self._ranks.backward_without_samples(loss)
-        self._check_gradient(None, [], None)
+        self._check_gradient(lambda what: "")
         self._running.batches += 1
 
     def _forward(
@@ -416,14 +415,13 @@ class Trainer:
     ) -> tuple[list[Tensor], Tensor, Tensor, Tensor]:
         """The inputs, outputs and targets of a batch, and its loss."""
         weights = None
-        if weighing is not None and self._sample_weighted:
+        if weighing is not None and weighing.of_samples:
             *batch, weights = batch
         inputs, y = batches.parts_of(batch, dtype)
         output = self.model(*inputs)
         target = Tensor(self.loss.target(y, output.shape, output.dtype))
         if weighing is not None:
-            each = None if weights is None else weights.numpy()
-            return inputs, output, target, weighing(output, target, each)
+            return inputs, output, target, weighing(output, target, weights)
         return inputs, output, target, self.loss.function(output, target)
 
     def _begin_pass(self, samples: int, last: bool) -> float:
@@ -496,44 +494,33 @@ class Trainer:
         """The loss and metrics of the running epoch so far."""
         return self._running.logs()
 
-    def _check_loss(
-        self, value: float, before: Any, inputs: list[Tensor], target: Tensor | None
-    ) -> None:
+    def _check_loss(self, value: float, explain: Callable[[str], str]) -> None:
         """Raise FloatingPointError for a loss that is not finite.
 
         Where training goes on afterwards, all processes must know; else the error ends them.
         """
         finite = math.isfinite(value)
-        if self._ends_on_nan and self._ranks.several:
-            if self._ranks.every(finite):
-                return
-            text = "" if finite else self._explained(f"the loss ({value})", before, inputs, target)
-            raise Diverged(self._ranks.first_told(text))
-        if not finite:
-            raise Diverged(self._explained(f"the loss ({value})", before, inputs, target))
+        ranks = self._ranks if self._ends_on_nan else ALONE
+        if not ranks.every(finite):
+            raise Diverged(ranks.first_told("" if finite else explain(f"the loss ({value})")))
 
-    def _check_gradient(self, before: Any, inputs: list[Tensor], target: Tensor | None) -> None:
+    def _check_gradient(self, explain: Callable[[str], str]) -> None:
         """Raise FloatingPointError if the gradient is not finite, and a value that made it so.
 
         Before a step all processes have the same gradient, so all of them come here.
         """
         g = self._bias.grad if self.stepped or not self._ranks.several else None
         if g is not None and not math.isfinite(np.add.reduce(g._data, axis=None)):
-            text = self._explained("the gradient", before, inputs, target)
-            text = self._ranks.first_told(text)
+            text = self._ranks.first_told(explain("the gradient"))
             if text:
                 raise Diverged(text)
 
-    def _explained(
-        self, what: str, before: Any, inputs: list[Tensor], target: Tensor | None
-    ) -> str:
+    def _explained(self, before: Any, inputs: list[Tensor], target: Tensor, what: str) -> str:
         """What is not finite, and the operator that made the first such value.
 
         "" if a gradient looked wrong and no such value is found. ``before``: the state of the
         random generator before the step, which is run again.
         """
-        if target is None:
-            return ""
         parameters = self._optimized()
         gradients = [p.grad for p in parameters]
         for p in parameters:
@@ -665,10 +652,9 @@ class Trainer:
         source: Any,
         metrics: Sequence[Metric],
         check_interrupt: Callable[[], None] = lambda: None,
-        ranks: Alone | None = None,
+        ranks: Alone = ALONE,
     ) -> Logs:
         """The loss and metrics over a source; ``ranks``: who share it."""
-        ranks = ranks or Alone()
         running = RunningMeans(copy.deepcopy(list(metrics)))
         dtype = float_dtype(self.model)
         with evaluating(self.model):
@@ -797,13 +783,6 @@ class Trainer:
                 None if p.grad is None else p.grad._data.copy() for p in self._optimized()
             ],
         }
-
-    def _restore_gathered(self, saved: dict[str, Any] | None) -> None:
-        if saved is None:
-            return
-        self._gathered, self._full = saved["samples"], saved["full"]
-        for p, g in zip(self._optimized(), saved["gradients"], strict=True):
-            p.grad = None if g is None else as_tensor(g)
 
     def _restore_callbacks(self, saved: list[Any]) -> None:
         """Pass the saved states to the callbacks of the same classes, in order."""

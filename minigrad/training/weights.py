@@ -36,6 +36,7 @@ class Weighing:
                 f"{loss.name} does not give; name one of minigrad's, or weigh inside your function"
             )
         self.loss = loss
+        self.of_samples = False  # whether the last part of a batch is the weights of its samples
         self.function, self.reduction = _of_each(loss.function)
         self.classes = None
         if class_weight is not None:
@@ -43,7 +44,7 @@ class Weighing:
                 raise ValueError(f"fit: class_weight needs a loss of classes, not {loss.name}")
             self.classes = _class_weights(class_weight, labels)
 
-    def __call__(self, output: Tensor, target: Tensor, sample_weight: Array | None) -> Tensor:
+    def __call__(self, output: Tensor, target: Tensor, sample_weight: Tensor | None) -> Tensor:
         """The weighted loss of a batch."""
         each = self.function(output, target)
         counted = each.size
@@ -54,7 +55,8 @@ class Weighing:
             self._check_classes(len(self.classes), output.shape)
             weights = self._of_classes(target._data).astype(each.dtype).reshape(each.shape)
         if sample_weight is not None:
-            weights = weights * sample_weight.astype(each.dtype).reshape(-1, *[1] * (each.ndim - 1))
+            of_samples = sample_weight._data.astype(each.dtype)
+            weights = weights * of_samples.reshape(-1, *[1] * (each.ndim - 1))
         weighed: Tensor = (each * weights).sum()
         return weighed if self.reduction == "sum" else weighed * (1.0 / max(counted, 1))
 
