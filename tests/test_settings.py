@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
@@ -458,3 +458,21 @@ def test_a_setting_that_is_its_default_is_not_shown_even_if_it_equals_nothing():
 
     assert shown_settings(Limit()) == "Limit()"
     assert shown_settings(Limit(1.0, (1, 2), "a")) == "Limit(bound=1.0, name='a')"
+
+
+def test_a_range_may_stand_beside_the_kind():
+    @checked(size="[1, inf)")
+    def f(p: Annotated[float | None, "[0, 1)"] = None, size: int = 1) -> None: ...
+
+    assert str(inspect.signature(f)) == "(p: 'float | None' = None, size: 'int' = 1) -> 'None'"
+    f(0.5)
+    f()
+    for wrong, message in (
+        (lambda: f(1.0), r"^f: p must be in \[0, 1\), got 1\.0$"),
+        (lambda: f(-1), r"^f: p must be in \[0, 1\), got -1$"),
+        (lambda: f(size=0), "^f: size must be at least 1, got 0$"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            wrong()
+    with pytest.raises(TypeError, match=r"^f: p must be a number or None, got 'a'$"):
+        f("a")

@@ -81,8 +81,9 @@ class Interval:
 def checked(**ranges: str) -> Callable[[F], F]:
     """Decorate a function so that it refuses arguments its annotations and ranges do not allow.
 
-    A range is an interval for numbers, and "floating" for a dtype. Raises TypeError for values of
-    another kind, ValueError for NaN, numbers out of range, and sizes that no memory can hold.
+    A range is an interval for numbers, and "floating" for a dtype. It may also stand beside the
+    kind, as in ``p: Annotated[float, "[0, 1]"]``. Raises TypeError for values of another kind,
+    ValueError for NaN, numbers out of range, and sizes that no memory can hold.
 
     >>> @checked(p="[0, 1]")
     ... def drop(p: float) -> float:
@@ -94,13 +95,14 @@ def checked(**ranges: str) -> Callable[[F], F]:
 
     def decorate(f: F) -> F:
         of_class = f.__name__ in ("__init__", "__call__")
+        allowed = {**ranges, **_annotated(f)}
         rules: dict[str, Rule] = {}
         names: list[str] = []
 
         @functools.wraps(f)
         def call(*args: Any, **kwargs: Any) -> Any:
             if not names:  # at the first call, when every name of the annotations is defined
-                rules.update(_rules(f, ranges))
+                rules.update(_rules(f, allowed))
                 names.extend(f.__code__.co_varnames[: f.__code__.co_argcount])
             name = type(args[0]).__name__ if of_class else f.__name__
             given = [
@@ -347,6 +349,16 @@ def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
 
 
 # -- annotations -----------------------------------------------------------------------------------
+
+
+def _annotated(f: Callable[..., Any]) -> dict[str, str]:
+    """The ranges beside kinds in annotations, from which they are taken: people read the kinds."""
+    found: dict[str, str] = {}
+    for name, text in f.__annotations__.items():
+        if isinstance(text, str) and text.startswith("Annotated["):
+            kind, _, found[name] = text[len("Annotated[") : -len("']")].partition(", '")
+            f.__annotations__[name] = kind
+    return found
 
 
 def _rules(f: Callable[..., Any], ranges: dict[str, str]) -> dict[str, Rule]:

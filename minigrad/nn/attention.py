@@ -6,6 +6,8 @@ projections, the heads and PyTorch's kinds of masks.
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -47,25 +49,18 @@ class MultiheadAttention(Layer):
     v_proj_weight: Parameter | None
     in_proj_bias: Parameter | None
 
-    @checked(
-        embed_dim="[1, inf)",
-        num_heads="[1, inf)",
-        dropout="[0, 1]",
-        kdim="[0, inf)",
-        vdim="[0, inf)",
-        dtype="floating",
-    )
+    @checked()
     def __init__(
         self,
-        embed_dim: int,
-        num_heads: int,
-        dropout: float = 0.0,
+        embed_dim: Annotated[int, "[1, inf)"],
+        num_heads: Annotated[int, "[1, inf)"],
+        dropout: Annotated[float, "[0, 1]"] = 0.0,
         bias: bool = True,
-        kdim: int | None = None,
-        vdim: int | None = None,
+        kdim: Annotated[int | None, "[0, inf)"] = None,
+        vdim: Annotated[int | None, "[0, inf)"] = None,
         batch_first: bool = False,
         *,
-        dtype: DTypeLike = np.float32,
+        dtype: Annotated[DTypeLike, "floating"] = np.float32,
     ) -> None:
         super().__init__()
         if embed_dim % num_heads:

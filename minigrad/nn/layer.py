@@ -116,20 +116,15 @@ def _constructor(kind: type) -> Callable[..., None]:
     def constructor(self: SettingsLayer) -> None:
         self._hold(locals())
 
-    hints, ranges = dict[str, str](), dict[str, str]()
-    for name, text in kind.__annotations__.items():
-        hints[name], _, allowed = text.removeprefix("Annotated[").partition(", '")
-        if allowed:
-            ranges[name] = allowed.removesuffix("']")
-    names = ("self", *hints)
+    names = ("self", *kind.__annotations__)
     code = constructor.__code__.replace(
         co_name="__init__", co_qualname=f"{kind.__qualname__}.__init__",
         co_varnames=names, co_argcount=len(names), co_nlocals=len(names),
     )  # fmt: skip
-    defaults = tuple(vars(kind)[name] for name in hints if name in vars(kind))
+    defaults = tuple(vars(kind)[name] for name in names if name in vars(kind))
     made = FunctionType(code, vars(sys.modules[kind.__module__]), argdefs=defaults)
-    made.__annotations__ = {**hints, "return": "None"}
-    return checked(**ranges)(made)
+    made.__annotations__ = {**kind.__annotations__, "return": "None"}
+    return checked()(made)
 
 
 def settings(arguments: dict[str, Any]) -> dict[str, Any]:

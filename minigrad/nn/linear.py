@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -81,17 +81,15 @@ class Bilinear(Layer):
     weight: Parameter
     bias: Parameter | None
 
-    @checked(
-        in1_features="[1, inf)", in2_features="[1, inf)", out_features="[0, inf)", dtype="floating"
-    )
+    @checked()
     def __init__(
         self,
-        in1_features: int,
-        in2_features: int,
-        out_features: int,
+        in1_features: Annotated[int, "[1, inf)"],
+        in2_features: Annotated[int, "[1, inf)"],
+        out_features: Annotated[int, "[0, inf)"],
         bias: bool = True,
         *,
-        dtype: DTypeLike = np.float32,
+        dtype: Annotated[DTypeLike, "floating"] = np.float32,
     ) -> None:
         super().__init__()
         self.in1_features = in1_features

@@ -7,7 +7,7 @@ gates is one product for the whole sequence; only what the state contributes is 
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -73,24 +73,18 @@ class _Recurrent(_Gated):
     gates: ClassVar[int]
     states: ClassVar[int] = 1
 
-    @checked(
-        input_size="[0, inf)",
-        hidden_size="[1, inf)",
-        num_layers="[1, inf)",
-        dropout="[0, 1]",
-        dtype="floating",
-    )
+    @checked()
     def __init__(
         self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
+        input_size: Annotated[int, "[0, inf)"],
+        hidden_size: Annotated[int, "[1, inf)"],
+        num_layers: Annotated[int, "[1, inf)"] = 1,
         bias: bool = True,
         batch_first: bool = False,
-        dropout: float = 0.0,
+        dropout: Annotated[float, "[0, 1]"] = 0.0,
         bidirectional: bool = False,
         *,
-        dtype: DTypeLike = np.float32,
+        dtype: Annotated[DTypeLike, "floating"] = np.float32,
     ) -> None:
         super().__init__()
         if num_layers * hidden_size**2 > MAX_WEIGHTS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -41,27 +42,20 @@ class TransformerEncoderLayer(Layer):
 
     _shown = "d_model=, nhead=, dim_feedforward=, dropout=, norm_first?"
 
-    @checked(
-        d_model="[1, inf)",
-        nhead="[1, inf)",
-        dim_feedforward="[1, inf)",
-        dropout="[0, 1]",
-        layer_norm_eps="[0, inf)",
-        dtype="floating",
-    )
+    @checked()
     def __init__(
         self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
+        d_model: Annotated[int, "[1, inf)"],
+        nhead: Annotated[int, "[1, inf)"],
+        dim_feedforward: Annotated[int, "[1, inf)"] = 2048,
+        dropout: Annotated[float, "[0, 1]"] = 0.1,
         activation: str | Callable[[Tensor], Tensor] = "relu",
-        layer_norm_eps: float = 1e-5,
+        layer_norm_eps: Annotated[float, "[0, inf)"] = 1e-5,
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
         *,
-        dtype: DTypeLike = np.float32,
+        dtype: Annotated[DTypeLike, "floating"] = np.float32,
     ) -> None:
         super().__init__()
         if isinstance(activation, str) and activation not in ("relu", "gelu"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 
@@ -58,22 +58,16 @@ class LBFGS(Optimizer):
     [1.0, 1.0]
     """
 
-    @checked(
-        max_iter="[1, inf)",
-        max_eval="[1, inf)",
-        tolerance_grad="[0, inf)",
-        tolerance_change="[0, inf)",
-        history_size="[1, inf)",
-    )
+    @checked()
     def __init__(
         self,
         params: Params,
         lr: float = 1.0,
-        max_iter: int = 20,
-        max_eval: int | None = None,
-        tolerance_grad: float = 1e-7,
-        tolerance_change: float = 1e-9,
-        history_size: int = 100,
+        max_iter: Annotated[int, "[1, inf)"] = 20,
+        max_eval: Annotated[int | None, "[1, inf)"] = None,
+        tolerance_grad: Annotated[float, "[0, inf)"] = 1e-7,
+        tolerance_change: Annotated[float, "[0, inf)"] = 1e-9,
+        history_size: Annotated[int, "[1, inf)"] = 100,
         line_search_fn: str | None = None,
     ) -> None:
         if line_search_fn not in (None, "strong_wolfe"):

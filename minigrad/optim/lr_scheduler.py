@@ -10,7 +10,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -395,31 +395,21 @@ class OneCycleLR(LRScheduler):
     [1.0]
     """
 
-    @checked(
-        max_lr="[0, inf)",
-        total_steps="[1, inf)",
-        epochs="[1, inf)",
-        steps_per_epoch="[1, inf)",
-        pct_start="[0, 1]",
-        base_momentum="[0, 1)",
-        max_momentum="[0, 1)",
-        div_factor="(0, inf)",
-        final_div_factor="(0, inf)",
-    )
+    @checked()
     def __init__(
         self,
         optimizer: Optimizer,
-        max_lr: float | list[float],
-        total_steps: int | None = None,
-        epochs: int | None = None,
-        steps_per_epoch: int | None = None,
-        pct_start: float = 0.3,
+        max_lr: Annotated[float | list[float], "[0, inf)"],
+        total_steps: Annotated[int | None, "[1, inf)"] = None,
+        epochs: Annotated[int | None, "[1, inf)"] = None,
+        steps_per_epoch: Annotated[int | None, "[1, inf)"] = None,
+        pct_start: Annotated[float, "[0, 1]"] = 0.3,
         anneal_strategy: Literal["cos", "linear"] = "cos",
         cycle_momentum: bool = True,
-        base_momentum: float | list[float] = 0.85,
-        max_momentum: float | list[float] = 0.95,
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
+        base_momentum: Annotated[float | list[float], "[0, 1)"] = 0.85,
+        max_momentum: Annotated[float | list[float], "[0, 1)"] = 0.95,
+        div_factor: Annotated[float, "(0, inf)"] = 25.0,
+        final_div_factor: Annotated[float, "(0, inf)"] = 1e4,
         three_phase: bool = False,
         last_epoch: int = -1,
     ) -> None:
@@ -504,25 +494,18 @@ class ReduceLROnPlateau(LRScheduler):
     [0.5]
     """
 
-    @checked(
-        factor="[0, 1)",
-        patience="[0, inf)",
-        threshold="[0, inf)",
-        cooldown="[0, inf)",
-        min_lr="[0, inf)",
-        eps="[0, inf)",
-    )
+    @checked()
     def __init__(
         self,
         optimizer: Optimizer,
         mode: Literal["min", "max"] = "min",
-        factor: float = 0.1,
-        patience: int = 10,
-        threshold: float = 1e-4,
+        factor: Annotated[float, "[0, 1)"] = 0.1,
+        patience: Annotated[int, "[0, inf)"] = 10,
+        threshold: Annotated[float, "[0, inf)"] = 1e-4,
         threshold_mode: Literal["rel", "abs"] = "rel",
-        cooldown: int = 0,
-        min_lr: float | list[float] = 0.0,
-        eps: float = 1e-8,
+        cooldown: Annotated[int, "[0, inf)"] = 0,
+        min_lr: Annotated[float | list[float], "[0, inf)"] = 0.0,
+        eps: Annotated[float, "[0, inf)"] = 1e-8,
     ) -> None:
         self.optimizer = optimizer
         self.mode, self.factor, self.patience = mode, factor, patience
