@@ -52,16 +52,18 @@ from minigrad.operators.hyperbolic import tanh
 from minigrad.operators.im2col import col2im, im2col
 from minigrad.operators.indexing import scatter, where
 from minigrad.operators.joining import stack
-from minigrad.operators.likelihoods import gaussian_nll_loss, kl_div, poisson_nll_loss
 from minigrad.operators.linear import linear
 from minigrad.operators.losses import (
     binary_cross_entropy,
     binary_cross_entropy_with_logits,
     cross_entropy,
+    gaussian_nll_loss,
     huber_loss,
+    kl_div,
     l1_loss,
     mse_loss,
     nll_loss,
+    poisson_nll_loss,
     smooth_l1_loss,
 )
 from minigrad.operators.margin_losses import (

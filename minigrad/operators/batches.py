@@ -58,11 +58,12 @@ BY_AXIS = {
 
 
 def on_images(function: Callable[..., Any], name: str, **given: Any) -> Any:
-    """A function of images on signals, which are images of height 1.
+    """A function of images, or of one, on signals, which are images of height 1.
 
     ``given``: the arguments of the function of signals, by the names that they have in both.
     """
-    check_rank(name, "input", given["input"].shape, "(N, C, L)")
+    if given["input"].ndim != 2:
+        check_rank(name, "input", given["input"].shape, "(N, C, L)")
 
     def widened(what: str, value: Any) -> Any:
         if what in ("input", "weight", "indices"):
@@ -75,4 +76,4 @@ def on_images(function: Callable[..., Any], name: str, **given: Any) -> Any:
         return 0 if "padding" in what else 1, single(name, what, value)
 
     found = function(**{what: widened(what, value) for what, value in given.items()})
-    return tuple(y[:, :, 0] for y in found) if isinstance(found, tuple) else found[:, :, 0]
+    return tuple(y[..., 0, :] for y in found) if isinstance(found, tuple) else found[..., 0, :]

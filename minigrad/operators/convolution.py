@@ -285,7 +285,6 @@ def conv_transpose2d(
     return y if bias is None else y + np.reshape(bias, (-1, 1, 1))
 
 
-@unbatched(3)
 @composite(
     numbers="float",
     arrays=2,

@@ -469,7 +469,6 @@ def max_pool1d(
     padding: int | tuple[int] | str = 0, dilation: int | tuple[int] = 1, ceil_mode: bool = False,
     *, return_indices: Literal[True],
 ) -> tuple[Tensor, Tensor]: ...  # fmt: skip
-@unbatched(3)
 @composite_of_many(
     domain=distinct,
     samples=[*_SIGNALS, sample((1, 2, 5), kernel_size=3, stride=2, padding=1, dilation=2)],
@@ -493,7 +492,6 @@ def max_pool1d(
     return on_images(max_pool2d, "max_pool1d", **locals())
 
 
-@unbatched(3)
 @composite_of_floats(
     samples=[*_SIGNALS, sample((1, 2, 5), kernel_size=3, stride=2, padding=1, ceil_mode=True)]
 )
@@ -515,7 +513,6 @@ def avg_pool1d(
     return on_images(avg_pool2d, "avg_pool1d", **locals())
 
 
-@unbatched(3)
 @composite_of_floats(samples=[sample((2, 1, 7), output_size=3), sample((0, 1, 4), output_size=2)])
 def adaptive_avg_pool1d(input: Array, output_size: int | tuple[int]) -> Array:
     """adaptive_avg_pool2d on signals: (N, C, L) gives (N, C, output_size), as PyTorch's.
@@ -536,7 +533,6 @@ def adaptive_max_pool1d(
 def adaptive_max_pool1d(
     input: Array, output_size: int | tuple[int], return_indices: Literal[True]
 ) -> tuple[Tensor, Tensor]: ...
-@unbatched(3)
 @composite_of_many(
     domain=distinct,
     samples=[sample((2, 1, 7), output_size=3), sample((0, 1, 4), output_size=2)],
@@ -554,7 +550,6 @@ def adaptive_max_pool1d(
     return on_images(adaptive_max_pool2d, "adaptive_max_pool1d", **locals())
 
 
-@unbatched(3)
 @composite(
     samples=[
         sample((2, 1, 2), indices=np.array([[[0, 3]], [[1, 2]]]), kernel_size=2),
