@@ -24,32 +24,31 @@ from minigrad.lazy import load_late
 #: together they would take as long as the rest of minigrad.
 COMPILED = {
     "activations": (
-        "elu elu_grad gelu_tanh gelu_tanh_grad logistic logistic_grad relu relu_grad silu "
-        "silu_grad softplus"
+        "elu elu_grad gelu_tanh gelu_tanh_grad leaky_relu leaky_relu_grad logistic logistic_grad "
+        "relu relu_grad silu silu_grad softplus"
     ),
     "convolution": "conv2d conv2d_input_grad conv2d_weight_grad",
-    "in_place": "adam",
+    "in_place": "adam sgd",
     "normal_distribution": "normal_cdf normal_density",
     "normalisation": "affine moments normalize normalize_grad",
-    "pooling": "max_pool2d max_pool2d_grad",
-    "running": "running_product running_sum",
-    "scatter": "scatter",
-    "softmax": (
-        "log_softmax log_softmax_grad logistic_loss logistic_loss_grad softmax softmax_grad"
-    ),
-    "sums": "total",
-}
-#: Those that NumPy computes nearly as fast, or that seldom matter.
-NOT_COMPILED = {
-    "activations": "leaky_relu leaky_relu_grad",
-    "im2col": "col2im im2col",
-    "linear": "linear product",
-    "pooling": "max_pool2d_pick sum_pool2d sum_pool2d_grad",
+    "pooling": "max_pool2d max_pool2d_grad sum_pool2d sum_pool2d_grad",
     "recurrence": (
         "gru_hidden gru_hidden_grad lstm_cell lstm_cell_grad lstm_hidden lstm_hidden_grad"
     ),
+    "running": "running_product running_sum",
+    "scatter": "scatter",
+    "softmax": (
+        "cross_entropy cross_entropy_grad log_softmax log_softmax_grad logistic_loss "
+        "logistic_loss_grad softmax softmax_grad"
+    ),
+    "sums": "total",
+}
+#: Those that NumPy computes nearly as fast.
+NOT_COMPILED = {
+    "im2col": "col2im im2col",
+    "linear": "linear product",
+    "pooling": "max_pool2d_pick",
     "scatter": "gather",
-    "softmax": "cross_entropy cross_entropy_grad",
     "sums": "mean",
     "triangle": "triangle",
     "weighing": "weigh",

@@ -100,6 +100,24 @@ def relu_grad(g, ans, out, start, stop):
 
 
 @kernel
+def leaky_relu(x, out, slope, start, stop):
+    zero = splat(ZERO)
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        value = load(x, i)
+        store(out, i, if_below(zero, value, value, value * slope))
+
+
+@kernel
+def leaky_relu_grad(g, x, out, slope, start, stop):
+    zero = splat(ZERO)
+    for chunk in range(start, stop, LANES):
+        i = min(chunk, len(out) - LANES)
+        share = load(g, i)
+        store(out, i, if_below(zero, load(x, i), share, share * slope))
+
+
+@kernel
 def elu(x, out, alpha, scale, start, stop):
     for chunk in range(start, stop, LANES):
         i = min(chunk, len(out) - LANES)

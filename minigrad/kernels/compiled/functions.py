@@ -11,6 +11,7 @@ import numpy as np
 
 from minigrad.kernels.compiled.build import inlined
 from minigrad.kernels.compiled.vectors import (
+    absolute,
     if_below,
     nearest,
     power_of_two,
@@ -92,3 +93,12 @@ def logistic(x):
     """1 / (1 + e^-x), exact for negative x as well."""
     e = exp(least(x, 50.0))
     return e / (e + 1.0)
+
+
+@inlined
+def tanh(x):
+    """The hyperbolic tangent: (e^2|x| - 1) / (e^2|x| + 1), with the sign of x."""
+    size = absolute(x)
+    e = expm1(least(size * 2.0, 40.0))
+    t = e / (e + 2.0)
+    return if_below(x, splat(np.float32(0.0)), t * -1.0, t)

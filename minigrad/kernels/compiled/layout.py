@@ -16,8 +16,8 @@ from minigrad.kernels import threads
 from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.scratch import aligned
 
-#: The dtype that loops are compiled for.
-SINGLE = np.dtype(np.float32)
+#: The dtypes that loops are compiled for; those of vectors are for the first alone.
+SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
 #: The elements that are transposed at a time.
 PIECE = 1 << 16
 #: Helpers are awake (``waiting.py``), so a quarter of the work is worth splitting.
@@ -27,8 +27,13 @@ at = np.uint64
 
 
 def are_single(*arrays: Any) -> bool:
-    """Whether all of these that are not None have the dtype that loops are compiled for."""
+    """Whether all of these that are not None are float32."""
     return all(a is None or a.dtype == SINGLE for a in arrays)
+
+
+def are_floats(*arrays: Any) -> bool:
+    """Whether all of these that are not None are float32, or all are float64."""
+    return are_single(*arrays) or all(a is None or a.dtype == DOUBLE for a in arrays)
 
 
 def flat(x: Any) -> Any:
@@ -45,7 +50,7 @@ def channels_last(x: Any) -> Any:
     last = x.transpose(0, 2, 3, 1)
     if last.flags.c_contiguous:
         return last
-    if not x.flags.c_contiguous or not are_single(x) or not x.flags.aligned:
+    if not x.flags.c_contiguous or not are_floats(x) or not x.flags.aligned:
         return np.ascontiguousarray(last)
     out = np.empty(last.shape, x.dtype)
     n, channels, height, width = x.shape

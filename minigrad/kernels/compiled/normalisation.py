@@ -12,7 +12,7 @@ import numpy as np
 from minigrad.kernels import normalisation as numpy_set
 from minigrad.kernels.compiled import rows
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_single, at, channels_last, flat, run, summed
+from minigrad.kernels.compiled.layout import are_floats, at, channels_last, flat, run, summed
 
 #: How many numbers are added one after the other before the sum goes on in float64.
 RUN = 512
@@ -27,14 +27,14 @@ def _by_channel(x: Any, axis: tuple[int, ...], *others: Any) -> bool:
         each is not None
         and x.size > 0
         and {a % 4 for a in axis} == {0, 2, 3}
-        and are_single(x, *others)
+        and are_floats(x, *others)
         and all(a is None or a.shape == each for a in others)
     )
 
 
 def _by_row(x: Any, axis: tuple[int, ...], weight: Any, bias: Any) -> numpy_set.Runs | None:
     """How weight and bias lie beside rows that are normalised one by one, or None."""
-    return numpy_set.Runs.of(x, axis, weight, bias) if are_single(x, weight, bias) else None
+    return numpy_set.Runs.of(x, axis, weight, bias) if are_floats(x, weight, bias) else None
 
 
 def moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
@@ -138,7 +138,7 @@ def normalize_grad(
 ) -> list[Any]:
     """``plain_normalize_grad``."""
     runs = _by_row(x, axis, weight, bias)
-    if (runs is None and not _by_channel(x, axis, weight, bias)) or not are_single(g, x):
+    if (runs is None and not _by_channel(x, axis, weight, bias)) or not are_floats(g, x):
         return numpy_set.normalize_grad(g, needed, x, weight, bias, axis, eps, known)
     mean, var = known or moments(x, axis)
     inv = 1.0 / np.sqrt(var + eps)

@@ -12,7 +12,7 @@ import numpy as np
 from minigrad.kernels import pooling as numpy_set
 from minigrad.kernels.compiled.build import compiled, inlined
 from minigrad.kernels.compiled.layout import (
-    are_single,
+    are_floats,
     at,
     channels_last,
     flat,
@@ -64,25 +64,51 @@ def _are_squares(windows: Windows) -> bool:
 
 def max_pool2d(x: Any, windows: Windows) -> Any:
     """``plain_max_pool2d``."""
-    if not are_single(x) or not x.size:
+    if not are_floats(x) or not x.size:
         return numpy_set.max_pool2d(x, windows)
     n, channels = x.shape[:2]
     memory, y = new_images(n, channels, *windows.out, x.dtype)
     geometry = _geometry(windows, channels)
-    loop = _largest_of_four if _are_squares(windows) else _largest
+    loop = _largest_double
+    if x.itemsize == 4:
+        loop = _largest_of_four if _are_squares(windows) else _largest
     _by_images(loop, (flat(channels_last(x)), memory.reshape(-1)), n, geometry)
     return y
 
 
 def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
     """``plain_max_pool2d_grad``."""
-    if not are_single(g, x, ans) or not x.size:
+    if not are_floats(g, x, ans) or not x.size:
         return numpy_set.max_pool2d_grad(g, x, ans, windows)
     n, channels = x.shape[:2]
     memory, back = new_images(n, channels, *windows.size, x.dtype)
     arrays = (*(flat(channels_last(a)) for a in (g, x, ans)), memory.reshape(-1))
-    loop = _to_largest_of_four if _are_squares(windows) else _to_largest
+    loop = _to_largest_double
+    if x.itemsize == 4:
+        loop = _to_largest_of_four if _are_squares(windows) else _to_largest
     _by_images(loop, arrays, n, _geometry(windows, channels))
+    return back
+
+
+def sum_pool2d(x: Any, windows: Windows) -> Any:
+    """``plain_sum_pool2d``."""
+    if not are_floats(x) or not x.size:
+        return numpy_set.sum_pool2d(x, windows)
+    n, channels = x.shape[:2]
+    memory, y = new_images(n, channels, *windows.out, x.dtype)
+    arrays = (flat(channels_last(x)), memory.reshape(-1))
+    _by_images(_sum, arrays, n, _geometry(windows, channels))
+    return y
+
+
+def sum_pool2d_grad(g: Any, windows: Windows) -> Any:
+    """``plain_sum_pool2d_grad``."""
+    if not are_floats(g) or not g.size or not all(windows.size):
+        return numpy_set.sum_pool2d_grad(g, windows)
+    n, channels = g.shape[:2]
+    memory, back = new_images(n, channels, *windows.size, g.dtype)
+    arrays = (flat(channels_last(g)), memory.reshape(-1))
+    _by_images(_to_all, arrays, n, _geometry(windows, channels))
     return back
 
 
@@ -112,6 +138,15 @@ def _largest_of(x, out, geometry, place, c):
                 if fresh or _larger(value, best):
                     best, fresh = value, False
     out[at(place * channels + c)] = best
+
+
+@compiled
+def _largest_double(x, out, geometry, first_image, last_image):
+    """``_largest`` in float64, number by number."""
+    channels, tall, wide = geometry[2], geometry[11], geometry[12]
+    for place in range(first_image * tall * wide, last_image * tall * wide):
+        for c in range(channels):
+            _largest_of(x, out, geometry, place, c)
 
 
 @compiled
@@ -187,6 +222,17 @@ def _to_largest_of(g, x, ans, out, geometry, place, c):
                     where = pixel
     if where >= 0:
         out[at(where)] += g[at(place * channels + c)]
+
+
+@compiled
+def _to_largest_double(g, x, ans, out, geometry, first_image, last_image):
+    """``_to_largest`` in float64, number by number."""
+    height, width, channels, _, _, _, _, _, _, _, _, tall, wide = geometry
+    for e in range(first_image * height * width * channels, last_image * height * width * channels):
+        out[at(e)] = 0.0
+    for place in range(first_image * tall * wide, last_image * tall * wide):
+        for c in range(channels):
+            _to_largest_of(g, x, ans, out, geometry, place, c)
 
 
 @compiled
@@ -291,3 +337,38 @@ def _to_largest_of_four(g, x, ans, out, geometry, first_image, last_image):
                     store_first(out, t + channels, to_e, channels)
             source += 2 * channels
             place += channels
+
+
+@compiled
+def _sum(x, out, geometry, first, last):
+    height, width, channels, kh, kw, s1, s2, d1, d2, top, left, tall, wide = geometry
+    for place in range(first * tall * wide, last * tall * wide):
+        n, i, j = place // (tall * wide), place // wide % tall, place % wide
+        for c in range(channels):
+            out[at(place * channels + c)] = 0.0
+        for p in range(kh):
+            row = i * s1 - top + p * d1
+            for q in range(kw):
+                column = j * s2 - left + q * d2
+                if 0 <= row < height and 0 <= column < width:
+                    source = ((n * height + row) * width + column) * channels
+                    for c in range(channels):
+                        out[at(place * channels + c)] += x[at(source + c)]
+
+
+@compiled
+def _to_all(g, out, geometry, first, last):
+    height, width, channels, kh, kw, s1, s2, d1, d2, top, left, tall, wide = geometry
+    pixels = height * width * channels
+    for e in range(first * pixels, last * pixels):
+        out[at(e)] = 0.0
+    for place in range(first * tall * wide, last * tall * wide):
+        n, i, j = place // (tall * wide), place // wide % tall, place % wide
+        for p in range(kh):
+            row = i * s1 - top + p * d1
+            for q in range(kw):
+                column = j * s2 - left + q * d2
+                if 0 <= row < height and 0 <= column < width:
+                    target = ((n * height + row) * width + column) * channels
+                    for c in range(channels):
+                        out[at(target + c)] += g[at(place * channels + c)]

@@ -42,7 +42,7 @@ def moments(x: Any, shape: tuple[int, ...], length: int) -> tuple[Any, Any]:
 
 @compiled(fastmath=IN_LANES)
 def _total(x, first, n):
-    total = np.float32(0)
+    total = x.dtype.type(0)
     for i in range(n):
         total += x[at(first + i)]
     return total
@@ -51,7 +51,7 @@ def _total(x, first, n):
 @compiled(fastmath=IN_LANES)
 def _spread(x, near, first, n):
     """The sums of x - near and of its squares."""
-    rest, squares = np.float32(0), np.float32(0)
+    rest, squares = x.dtype.type(0), x.dtype.type(0)
     for i in range(n):
         d = x[at(first + i)] - near
         rest += d
@@ -67,7 +67,7 @@ def _moments(x, mean, var, length, start, stop):
             n = min(RUN, length - k)
             part = _total(x, r * length + k, n)
             total += part
-            near = np.float32(part / n)
+            near = x.dtype.type(part / n)
             rest, square = _spread(x, near, r * length + k, n)
             # Chan's way to put two means and sums of squares together.
             far = near + rest / n - centre
@@ -133,7 +133,7 @@ def normalize_grad(
 @compiled(fastmath=IN_LANES)
 def _slopes(g, x, near, first, n):
     """The sums of g and of g * (x - near)."""
-    level, slope = np.float32(0), np.float32(0)
+    level, slope = x.dtype.type(0), x.dtype.type(0)
     for p in range(n):
         i = at(first + p)
         level += g[i]
@@ -144,7 +144,7 @@ def _slopes(g, x, near, first, n):
 @compiled(fastmath=IN_LANES)
 def _weighed_slopes(g, x, near, weight, first, beside, n):
     """The sums of g * weight and of g * weight * (x - near)."""
-    level, slope = np.float32(0), np.float32(0)
+    level, slope = x.dtype.type(0), x.dtype.type(0)
     for p in range(n):
         i = at(first + p)
         share = g[i] * weight[at(beside + p)]
@@ -176,8 +176,8 @@ def _turn_back(g, x, mean, inv, weight, out, sums, groups, channels, run, start,
                 level += by_bias * weight[beside + c]
                 slope += by_weight * weight[beside + c]
         scale = inv[r]
-        shift = np.float32(level / length * scale)
-        bend = np.float32(slope / length * scale * scale * scale)
+        shift = x.dtype.type(level / length * scale)
+        bend = x.dtype.type(slope / length * scale * scale * scale)
         if run == 1:
             for c in range(channels):
                 i = at(r * length + c)

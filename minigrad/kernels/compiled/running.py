@@ -11,7 +11,7 @@ import numpy as np
 
 from minigrad.kernels import running as numpy_set
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_single, at, flat, run
+from minigrad.kernels.compiled.layout import are_floats, at, flat, run
 
 #: The elements that one thread takes at a time.
 BLOCK = 1 << 16
@@ -28,7 +28,7 @@ def running_product(x: Any, axis: int) -> Any:
 
 
 def _fits(x: Any) -> bool:
-    return bool(are_single(x) and x.size)
+    return bool(are_floats(x) and x.size)
 
 
 def _run(x: Any, axis: int, multiply: bool) -> Any:
@@ -44,7 +44,7 @@ def _run(x: Any, axis: int, multiply: bool) -> Any:
 @compiled
 def _along(x, out, multiply, n, start, stop):
     # Nothing changes when these are added or multiplied, not even the sign of a zero.
-    one = np.float32(1.0 if multiply else -0.0)
+    one = x.dtype.type(1.0 if multiply else -0.0)
     for row in range(start, stop, 4):
         p = row * n
         # Beyond the last row, the last one is computed again.

@@ -14,7 +14,7 @@ import numpy as np
 
 from minigrad.kernels import scatter as numpy_set
 from minigrad.kernels.compiled.build import compiled
-from minigrad.kernels.compiled.layout import are_single, at, flat, run
+from minigrad.kernels.compiled.layout import are_floats, at, flat, run
 from minigrad.kernels.indices import is_basic
 from minigrad.kernels.scatter import FEW, along, only_array, places_of
 
@@ -27,7 +27,7 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
 
     0.13 ms instead of 0.55 for 8192 rows of 64 elements into 4096 places.
     """
-    fits = not is_basic(index) and x.size and are_single(x)
+    fits = not is_basic(index) and x.size and are_floats(x)
     found = _rows(index, shape) if fits else None
     if found is None or _repeats(*found[:2]) > FEW:
         return numpy_set.scatter(x, index, shape)

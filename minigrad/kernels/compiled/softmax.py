@@ -1,4 +1,4 @@
-"""Softmax and its logarithm along rows, and the logistic loss, in float32.
+"""Softmax, its logarithm and cross-entropy along rows, and the logistic loss, in float32.
 
 A row stays in cache from its largest number to its result. The last chunk of a row begins early
 enough to be whole: it overlaps the one before, which only sums must look out for.
@@ -57,13 +57,18 @@ def kernel_by_row(loop: Callable[..., None]) -> Callable[..., Any]:
         if not _fit_rows(axis, *arrays):
             return numpy(*given)
         out = np.empty(arrays[0].shape, np.float32)
-        length = out.shape[-1]
-        work = functools.partial(runs, *map(flat, arrays), out.reshape(-1), length)
-        run(work, out.size // length, BLOCK // length, out.size * 5e-10, part=1.0)
+        _by_rows(runs, *map(flat, arrays), out.reshape(-1), out.shape[-1])
         return out
 
     call.__module__ = __name__
     return call
+
+
+def _by_rows(loop: Callable[..., None], x: Any, *rest: Any) -> None:
+    """Call ``loop(x, *rest, start, stop)`` for some rows at a time; their length comes last."""
+    length = rest[-1]
+    work = functools.partial(loop, x, *rest)
+    run(work, x.size // length, BLOCK // length, x.size * 5e-10, part=1.0)
 
 
 @compiled
@@ -163,6 +168,58 @@ def log_softmax_grad(g, ans, out, n, start, stop):
         for k in range(0, n, LANES):
             i = r * n + min(k, n - LANES)
             store(out, i, load(g, i) - exp(load(ans, i)) * np.float32(total))
+
+
+def _fit_labels(logits: Any, labels: Any) -> bool:
+    """Whether rows and labels fit the loops, which do not check where they read."""
+    return (
+        _fit_rows(1, logits)
+        and labels.shape == logits.shape[:1]
+        and labels.dtype.kind in "iu"
+        and labels.min() >= 0
+        and labels.max() < logits.shape[1]
+    )
+
+
+def cross_entropy(logits: Any, labels: Any) -> Any:
+    """``plain_cross_entropy``."""
+    if not _fit_labels(logits, labels):
+        return numpy_set.cross_entropy(logits, labels)
+    n, classes = logits.shape
+    losses = np.empty(n, np.float32)
+    rows = flat(logits), flat(labels.astype(np.int64))
+    _by_rows(_cross_entropy, *rows, losses, classes)
+    return losses
+
+
+@compiled
+def _cross_entropy(x, labels, losses, n, start, stop):
+    lanes = np.zeros(LANES, np.float32)
+    for r in range(start, stop):
+        near = _largest(x, r * n, n, lanes)
+        total = _exponentials(x, near, lanes, r * n, n, lanes, False)
+        losses[r] = math.log(total) - (x[r * n + labels[r]] - near)
+
+
+def cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
+    """``plain_cross_entropy_grad``."""
+    if not (_fit_labels(logits, labels) and are_single(g)):
+        return numpy_set.cross_entropy_grad(g, logits, labels)
+    by_x = np.empty(logits.shape, np.float32)
+    rows = flat(logits), flat(labels.astype(np.int64)), flat(np.broadcast_to(g, labels.shape))
+    _by_rows(_cross_entropy_grad, *rows, by_x.reshape(-1), logits.shape[1])
+    return by_x
+
+
+@compiled
+def _cross_entropy_grad(x, labels, g, out, n, start, stop):
+    lanes = np.zeros(LANES, np.float32)
+    for r in range(start, stop):
+        near = _largest(x, r * n, n, lanes)
+        scale = np.float32(g[r] / _exponentials(x, near, out, r * n, n, lanes, True))
+        for p in range(n):
+            out[at(r * n + p)] *= scale
+        out[r * n + labels[r]] -= g[r]
 
 
 @kernel
