@@ -291,6 +291,12 @@ def _adam(draw):
     return p, g, s, m, v, largest, 0.9, 0.99, 0.01, draw.of(1e-3, 0.1)
 
 
+def _sgd(draw):
+    n = draw.int(0, 40)
+    p, g, s, b = (draw.array(n).copy() for _ in range(4))
+    return p, g, s, draw.of(None, b), 0.1, 0.9, draw.of(1.0, 0.5), bool(draw.int(0, 1))
+
+
 def _sums(draw):
     shape = draw.of((3000, 3), (2, 1500, 2), (0, 3), (5,), ())
     axis = draw.of(None, *range(-len(shape), len(shape)), tuple(range(len(shape))))
@@ -327,6 +333,7 @@ ARGUMENTS = {
     "running_product": _running,
     "running_sum": _running,
     "scatter": _scatter,
+    "sgd": _sgd,
     "mean": lambda draw: _sums(draw),
     "total": _sums,
     "triangle": _triangle,
@@ -346,7 +353,7 @@ ARGUMENTS = {
 }  # fmt: skip
 KERNELS = sorted(current.MODULES)
 #: The arguments that a kernel writes to, by their number, and those that it may spoil.
-WRITTEN = {"adam": ((0, 3, 4, 5), (1, 2))}
+WRITTEN = {"adam": ((0, 3, 4, 5), (1, 2)), "sgd": ((0, 3), (1, 2))}
 
 
 def is_plain(module, name, found):

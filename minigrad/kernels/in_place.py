@@ -125,6 +125,26 @@ def plain_adam(
     p[...] -= size * m / (np.sqrt(v) + eps)
 
 
+def plain_sgd(
+    p: Array,
+    g: Array,
+    s: Array,  # noqa: ARG001 (the arguments of every set are the same)
+    b: Array | None,
+    lr: float,
+    momentum: float,
+    fresh: float,
+    nesterov: bool,
+) -> None:
+    """Step along b = momentum * b + fresh * g: p -= lr * b; without ``b``, p -= lr * g.
+
+    ``nesterov``: p -= lr * (g + momentum * b).
+    """
+    if b is not None:
+        b[...] = momentum * b + fresh * g
+        g = g + momentum * b if nesterov else b
+    p[...] -= lr * g
+
+
 def adam(
     p: Array,
     g: Array,
@@ -155,10 +175,7 @@ def sgd(
     fresh: float,
     nesterov: bool,
 ) -> None:
-    """Step along b = momentum * b + fresh * g: p -= lr * b; without ``b``, p -= lr * g.
-
-    ``nesterov``: p -= lr * (g + momentum * b).
-    """
+    """``plain_sgd``."""
     if b is not None:
         np.multiply(b, momentum, out=b)
         np.add(b, g if fresh == 1.0 else np.multiply(g, fresh, out=s), out=b)

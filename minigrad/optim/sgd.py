@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from minigrad.engine.settings import checked
-from minigrad.kernels import in_place
+from minigrad.kernels import current as kernels
 from minigrad.optim.buffer import Array, Chunk, only_reads
 from minigrad.optim.optimizer import Group, Optimizer, Params, settings, tensors
 
@@ -76,7 +76,7 @@ class SGD(Optimizer):
         @only_reads
         def update(chunk: Chunk) -> None:
             b = chunk.state["momentum_buffer"] if momentum else None
-            in_place.sgd(chunk.p, chunk.g, chunk.s, b, lr, momentum, fresh, nesterov)
+            kernels.sgd(chunk.p, chunk.g, chunk.s, b, lr, momentum, fresh, nesterov)
 
         return update
 
