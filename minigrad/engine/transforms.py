@@ -63,6 +63,22 @@ def _recording() -> replaced:
     return replaced() if on else replaced(recording=True, tapes=(), pauses=())
 
 
+def _run(
+    f: Function, argnums: Any, args: Any, kwargs: dict[str, Any], persistent: bool = False
+) -> tuple[GradientTape, Any, Any, Any]:
+    """Run a function under a tape: the tape, the variables, what they replace, and the result.
+
+    The tape's gradients are tracked where the result is.
+    """
+    with _recording() as outside:
+        given, variables, asked = _variables(f, argnums, args)
+        with GradientTape(persistent) as tape:
+            tape.watch(variables)
+            result = f(*given, **kwargs)
+    tape._recorded = outside.recording and _is_tracked(tape, variables, result)
+    return tape, variables, asked, result
+
+
 def _is_tracked(tape: GradientTape, variables: Any, values: Any) -> bool:
     """Whether what ran under this tape depends on tracked tensors other than its variables."""
     start = tape._intervals[0][0]
@@ -124,16 +140,15 @@ def value_and_grad(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[
     >>> mg.value_and_grad(lambda x: (x * x).sum())(mg.tensor([1.0, 2.0]))
     (tensor(5.), tensor([2., 4.]))
     """
+    return _value_and_grad(f, argnums, "grad")
 
+
+def _value_and_grad(f: Function, argnums: Any, what: str) -> Function:
     def both(*args: Any, **kwargs: Any) -> Any:
-        with _recording() as outside:
-            given, wanted, asked = _variables(f, argnums, args)
-            with GradientTape() as tape:
-                tape.watch(wanted)
-                value = _one_number(f(*given, **kwargs), "grad")
-            tape._recorded = tracked = outside.recording and _is_tracked(tape, wanted, value)
-            gradient = tape.gradient(value, wanted, unconnected_gradients="zero")
-        if tracked:
+        tape, wanted, asked, result = _run(f, argnums, args, kwargs)
+        value = _one_number(result, what)
+        gradient = tape.gradient(value, wanted, unconnected_gradients="zero")
+        if tape._recorded:
             return value, gradient
         return _constants(asked, value), _as_given(asked, gradient)
 
@@ -175,15 +190,12 @@ def jacobian(f: Function, argnums: int | tuple[int, ...] = 0) -> Callable[..., A
     """
 
     def of(*args: Any, **kwargs: Any) -> Any:
-        with _recording() as outside:
-            given, wanted, asked = _variables(f, argnums, args)
-            with GradientTape(persistent=True) as tape:
-                tape.watch(wanted)
-                value = f(*given, **kwargs)
-            tensors = tensors_in(value, "jacobian: the function must return a tensor")
-            tape._recorded = tracked = outside.recording and _is_tracked(tape, wanted, tensors)
-            blocks = [tape.jacobian(one, wanted, unconnected_gradients="zero") for one in tensors]
-        return rebuild(value, iter(blocks if tracked else [_as_given(asked, b) for b in blocks]))
+        tape, wanted, asked, value = _run(f, argnums, args, kwargs, persistent=True)
+        tensors = tensors_in(value, "jacobian: the function must return a tensor")
+        blocks = [tape.jacobian(one, wanted, unconnected_gradients="zero") for one in tensors]
+        if not tape._recorded:
+            blocks = [_as_given(asked, block) for block in blocks]
+        return rebuild(value, iter(blocks))
 
     return of
 
@@ -213,13 +225,9 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]
     >>> back(mg.tensor([1.0, 10.0]))
     (tensor([ 2., 60.]),)
     """
-    with _recording() as outside:
-        variables = tuple(_fresh(a) for a in args)
-        with GradientTape(persistent=True) as tape:
-            tape.watch(variables)
-            value = f(*variables)
-        tensors = tensors_in(value, "vjp: the function must return a tensor")
-        tracked = outside.recording and _is_tracked(tape, variables, tensors)
+    tape, variables, _, value = _run(f, tuple(range(len(args))), args, {}, persistent=True)
+    tensors_in(value, "vjp: the function must return a tensor")
+    tracked = tape._recorded
 
     def back(v: Any) -> tuple[Any, ...]:
         tape._recorded = again = tracked or _any_tracked(v)
@@ -243,23 +251,18 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     """
     xs = x if isinstance(x, tuple) else (x,)
     vs = v if isinstance(v, tuple) else (v,)
-    with _recording() as outside:
-        variables = tuple(_fresh(one) for one in xs)
-        directions = _directions("jvp", variables, vs)
-        with GradientTape() as outer:
-            with GradientTape() as inner:
-                inner.watch(variables)
-                value = f(*variables)
-            if not isinstance(value, Tensor):
-                _one_number(value, "jvp")
-            cotangent = Tensor(np.zeros_like(value._data))
-            outer.watch(cotangent)
-            products = inner.gradient(value, variables, cotangent, unconnected_gradients="zero")
-        tracked = outside.recording and (
-            _is_tracked(outer, variables, value) or _any_tracked(directions)
-        )
-        outer._recorded = tracked
-        tangent = outer.gradient(products, cotangent, directions, unconnected_gradients="zero")
+    inner, variables, _, value = _run(f, tuple(range(len(xs))), xs, {})
+    directions = _directions("jvp", variables, vs)
+    if not isinstance(value, Tensor):
+        _one_number(value, "jvp")
+    cotangent = Tensor(np.zeros_like(value._data))
+    tracked = inner._recorded or _any_tracked(directions)
+    with _recording(), GradientTape() as outer:
+        outer.watch(cotangent)
+        inner._recorded = True
+        products = inner.gradient(value, variables, cotangent, unconnected_gradients="zero")
+    outer._recorded = tracked
+    tangent = outer.gradient(products, cotangent, directions, unconnected_gradients="zero")
     return (value, tangent) if tracked else (_constants(x, value), _constants(x, tangent))
 
 
@@ -278,31 +281,18 @@ def hvp(f: Function, x: Any = None, v: Any = None) -> Any:
     """
 
     def of(x: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
-        return _hvp(lambda x: f(x, *args, **kwargs), x, v)
+        both = _value_and_grad(f, 0, "hvp")
+        tape, variable, _, (_, gradient) = _run(both, 0, (x, *args), kwargs)
+        directions = _directions("hvp", flatten(variable), flatten(v))
+        tape._recorded = tape._recorded or _any_tracked(directions)
+        product = tape.gradient(gradient, variable, directions, unconnected_gradients="zero")
+        return product if tape._recorded else _as_given(x, product)
 
     if x is None and v is None:
         return of
     if x is None or v is None:
         raise TypeError("hvp: expected x and v, as in hvp(f)(x, v), got only one of them")
     return of(x, v)
-
-
-def _hvp(f: Function, x: Any, v: Any) -> Any:
-    with _recording() as outside:
-        variable = _fresh(x)
-        directions = _directions("hvp", flatten(variable), flatten(v))
-        with GradientTape() as outer:
-            outer.watch(variable)
-            with GradientTape() as inner:
-                inner.watch(variable)
-                value = _one_number(f(variable), "hvp")
-            gradient = inner.gradient(value, variable, unconnected_gradients="zero")
-        tracked = outside.recording and (
-            _is_tracked(outer, variable, value) or _any_tracked(directions)
-        )
-        outer._recorded = tracked
-        product = outer.gradient(gradient, variable, directions, unconnected_gradients="zero")
-    return product if tracked else _as_given(x, product)
 
 
 def _directions(what: str, variables: Sequence[Tensor], given: Sequence[Any]) -> list[Tensor]:
@@ -315,4 +305,5 @@ def _directions(what: str, variables: Sequence[Tensor], given: Sequence[Any]) ->
 
 
 def _any_tracked(given: Any) -> bool:
-    return any(isinstance(one, Tensor) and one._node is not None for one in flatten(given))
+    tensors = [one for one in flatten(given) if isinstance(one, Tensor)]
+    return STATE.get().recording and any(one._node is not None for one in tensors)
