@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minigrad.kernels import blas, choice
+from minigrad.lazy import load_late
 
 #: OpenBLAS's kernels for x86, those with wider registers first; NumPy's names for the instructions
 #: that they need; and the value for OPENBLAS_CORETYPE.
@@ -45,7 +45,7 @@ def describe() -> dict[str, str]:
     library = built.get("Build Dependencies", {}).get("blas", {})
     threads = blas.threads()
     return {
-        "minigrad": _version("minigrad"),
+        "minigrad": load_late("minigrad").__version__,
         "Python": f"{platform.python_version()} on {platform.platform(terse=True)}",
         "NumPy": np.__version__,
         "processor": f"{processor()}, {cores()} cores for this process",
@@ -55,13 +55,6 @@ def describe() -> dict[str, str]:
         "threads": "unknown" if threads is None else str(threads),
         "kernels": choice.describe(),
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed, run from its folder"
 
 
 def processor() -> str:

@@ -26,6 +26,7 @@ from minigrad.engine.random import generator_restored
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import no_grad
 from minigrad.engine.tensor import Tensor
+from minigrad.engine.tree import flatten
 from minigrad.nn import Module, UninitializedParameter
 from minigrad.nn.module import float_dtype, modes_restored
 from minigrad.operators.declare import Operator
@@ -214,14 +215,11 @@ class _Trace(Hook):
             module = self.running[-1]
             self.work[module] = self.work.get(module, 0) + _multiply_adds(op.name, arrays, value)
 
-    def _failure(self, module: Module) -> str:
-        if module not in self.running:
-            return ""
-        return "failed here" if module is self.running[-1] else "failed inside"
-
     def table(self, failed: bool) -> Summary:
         """The table of all modules, or of those up to the one that failed."""
         table = Summary(type(self.model).__name__)
+        failures = dict.fromkeys(self.running, "failed inside")
+        failures.update(dict.fromkeys(self.running[-1:], "failed here"))
         seen: set[int] = set()
         depths = {"": -1}
         for path, module in self.model.named_modules():
@@ -243,7 +241,7 @@ class _Trace(Hook):
                     bool(own) and not new,
                     self.work.get(module, 0) // BATCH,
                     next(module.children(), None) is not None,
-                    self._failure(module) if failed else "",
+                    failures.get(module, "") if failed else "",
                 )
             )
             table.total_params += sum(p.size for p in new)
@@ -317,12 +315,8 @@ def _shape_text(output: Any) -> str:
         numbers = [str(n) for n in output.shape]
         numbers = ["None", *numbers[1:]] if batch else numbers
         return f"({', '.join(numbers)}{',' * (len(numbers) == 1)})"
-    if isinstance(output, dict):
-        values: list[Any] = list(output.values())  # pyright: ignore[reportUnknownArgumentType]
-        return ", ".join(map(_shape_text, values))
-    if isinstance(output, (list, tuple)):
-        parts: Sequence[Any] = output  # pyright: ignore[reportUnknownVariableType]
-        return ", ".join(_shape_text(part) for part in parts if part is not None)
+    if isinstance(output, (dict, list, tuple)):
+        return ", ".join(_shape_text(part) for part in flatten(output) if part is not None)
     return type(output).__name__
 
 

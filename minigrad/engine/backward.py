@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
-from minigrad.engine.hooks import ApplyRules, Edges, Hook
+from minigrad.engine.hooks import ApplyRules, Edges
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.rows import Rows
 from minigrad.kernels import current as kernels, lent
@@ -130,7 +130,9 @@ def backward(
     finally:
         lent.lend(None)
     if hook is not None:
-        _show_ends(hook, sums, needed, tensor)
+        for node, g in sums.items():
+            if node not in needed:  # a leaf, which has no rules
+                hook.backward(lambda *_: [], node, (), g, tensor)
     for reducer in taking_part:
         reducer.finish(sums)
     if release:
@@ -225,15 +227,6 @@ def _telling(
                     wanted[parent].ready(parent, sums[parent])
 
     return tell
-
-
-def _show_ends(
-    hook: Hook, sums: dict[Node, Any], needed: Mapping[Node, Edges], tensor: MakeTensor | None
-) -> None:
-    """Call the hooks for the cotangents of leaves as well, although leaves have no rules."""
-    for node, g in sums.items():
-        if node not in needed:
-            hook.backward(lambda *_: [], node, (), g, tensor)
 
 
 def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) -> list[Any]:

@@ -12,8 +12,7 @@ from minigrad.engine.printable import clean
 from minigrad.graph import style
 from minigrad.graph.labels import group_lines, node_lines, shape_text, short_name
 from minigrad.graph.layout import Layout
-from minigrad.graph.modules import Group
-from minigrad.graph.nodes import GraphNode
+from minigrad.graph.nodes import GraphNode, Group
 from minigrad.graph.style import BROKEN, LOOKS, MUTED
 
 

@@ -98,15 +98,11 @@ class _Builder:
     def __init__(self, history: list[Node], params: Mapping[str, Any], between: Any) -> None:
         self.graph = Graph()
         self.history = history
-        #: The user's names.
-        self.name_of_node: dict[Node, str] = {}
-        self.name_of_array: dict[int, str] = {}
-        self.constants = [(str(name), t) for name, t in params.items() if t._node is None]
+        #: The user's names, of nodes and of the identities of arrays.
+        self.name_of: dict[Node | int, str] = {}
         for name, tensor in params.items():
-            if tensor._node is not None:
-                self.name_of_node.setdefault(tensor._node, str(name))
-        for name, tensor in self.constants:
-            self.name_of_array.setdefault(id(tensor._data), name)
+            self.name_of.setdefault(tensor._node or id(tensor._data), str(name))
+        self.constants = [(str(name), t) for name, t in params.items() if t._node is None]
         #: Whether parameters can be told by their class: a plain tensor is then an input.
         self.has_parameters = any(
             isinstance(node, Leaf) and _is_parameter(node) for node in history
@@ -119,7 +115,7 @@ class _Builder:
 
     def leaf_name(self, leaf: Leaf) -> str:
         """The user's name for a leaf, or that of the module's attribute."""
-        return self.name_of_node.get(leaf) or leaf.name
+        return self.name_of.get(leaf) or leaf.name
 
     def add_operator(self, node: Node) -> None:
         """Add an operator, and what it uses that is not there yet."""
@@ -159,7 +155,7 @@ class _Builder:
         """A node for an input without history; None for a number, which needs no node."""
         name = ""
         if isinstance(kept, np.ndarray):
-            name = self.name_of_array.get(id(kept), "")
+            name = self.name_of.get(id(kept), "")
             if kept.size == 1 and not name:
                 return None
         elif not isinstance(kept, ShapeDtype):

@@ -8,8 +8,7 @@ from __future__ import annotations
 import math
 
 from minigrad.debug.table import readable_bytes
-from minigrad.graph.modules import Group
-from minigrad.graph.nodes import GraphNode
+from minigrad.graph.nodes import GraphNode, Group
 
 #: How each overlay is written on a node.
 _OVERLAY_LINES = {

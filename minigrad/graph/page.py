@@ -22,8 +22,7 @@ from minigrad.graph.labels import (
     short_name,
 )
 from minigrad.graph.layout import Layout
-from minigrad.graph.modules import Group
-from minigrad.graph.nodes import GraphNode
+from minigrad.graph.nodes import GraphNode, Group
 from minigrad.graph.style import BROKEN, LOOKS, MODULE_FILLS
 from minigrad.io.file_system import as_path, write_file
 

@@ -12,8 +12,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from minigrad.graph.modules import Group, nodes_in
-from minigrad.graph.nodes import GraphNode, consumers
+from minigrad.graph.nodes import GraphNode, Group, consumers, nodes_in
 
 Item = Group | GraphNode
 #: No round is longer than this.

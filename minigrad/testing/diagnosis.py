@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.testing import report
-from minigrad.testing.comparison import Comparison
 from minigrad.testing.differences import Estimate, Vector
 from minigrad.testing.flat_function import Argument, random_signs
-from minigrad.testing.probe import Probe, element_directions
+from minigrad.testing.probe import Comparison, Probe, element_directions
 from minigrad.testing.report import GradientMismatch
 
 #: Up to this many elements of an argument, and of the output, are checked one by one.
