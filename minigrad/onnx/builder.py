@@ -12,8 +12,14 @@ import numpy as np
 
 from minigrad.engine.tensor import Tensor
 from minigrad.onnx.graph import DEPENDS, Step, Unstable, Varying
+from minigrad.onnx.load_table import COMPARISONS, LOGICAL, SAME
 
 BATCH = "batch"
+#: What formulas may use: NumPy's functions of each element, and the operators of ONNX for them.
+UFUNCS = {
+    **SAME, **COMPARISONS, **LOGICAL, "absolute": "Abs", "divide": "Div", "power": "Pow",
+    "maximum": "Max", "minimum": "Min", "isnan": "IsNaN",
+}  # fmt: skip
 
 
 class Value(str):
@@ -34,6 +40,35 @@ class Value(str):
     def ndim(self) -> int:
         """The number of axes."""
         return len(self.shape)
+
+
+class Term(np.lib.mixins.NDArrayOperatorsMixin):
+    """A value in a formula, which is written in plain NumPy: what NumPy would compute is a node.
+
+    Calling it adds another node, whose first input it is: ``x("Erf")``. ``dtype`` is that of the
+    formula: numbers are brought to it, and only what is tested is of booleans.
+    """
+
+    def __init__(self, b: Builder, dtype: Any, value: Value) -> None:
+        self.b, self.dtype, self.value = b, dtype, value
+        self.shape, self.ndim = value.shape, value.ndim
+
+    def __call__(self, kind: str, *more: Any, **settings: Any) -> Any:
+        """Add a node. Arrays stay of the dtype that they have."""
+        made = self.b(kind, self, *more, **settings)
+        return [*map(self._made, made)] if isinstance(made, list) else self._made(made)
+
+    def _made(self, name: str) -> Term:
+        return Term(self.b, self.dtype, Value(name, self.dtype, ()))
+
+    def __array_ufunc__(self, function: Any, _method: str, *x: Any) -> Term:
+        return self._made(self.b(UFUNCS[function.__name__], *map(self._of, x)))
+
+    def __array_function__(self, function: Any, _types: Any, x: Any, _settings: Any) -> Term:
+        return self._made(self.b({np.where: "Where"}[function], *map(self._of, x)))
+
+    def _of(self, x: Any) -> Any:
+        return x if isinstance(x, Term) else self.b.of(x, self.dtype)
 
 
 class Builder:
@@ -96,6 +131,7 @@ class Builder:
     def _input(self, x: Any) -> str:
         if x is None:
             return ""
+        x = x.value if isinstance(x, Term) else x
         return x if isinstance(x, str) else self.constant(x)
 
     def _setting(self, value: Any) -> Any:
@@ -137,6 +173,10 @@ class Builder:
             return x
         to = self.onnx.helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
         return Value(self("Cast", x, to=to), dtype, x.shape)
+
+    def term(self, x: Any, dtype: Any) -> Term:
+        """A value, array or number for a formula in this dtype."""
+        return Term(self, np.dtype(dtype), self.of(x, dtype))
 
     def parameter(self, tensor: Tensor) -> Value:
         """A parameter or buffer of the model."""

@@ -19,7 +19,7 @@ from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.io.file_system import as_path, checked_suffix, checked_target, write_file
 from minigrad.lazy import extra
 from minigrad.nn.module import Module
-from minigrad.onnx.builder import BATCH, Builder, Value
+from minigrad.onnx.builder import BATCH, Builder, Term, Value
 from minigrad.onnx.export_table import LAYERS, ROWS
 from minigrad.onnx.graph import Link, Merged, Step, Unstable, Varying, merge, record
 from minigrad.onnx.load import BUFFERS, Graph
@@ -179,10 +179,6 @@ def _build(
     dynamic_batch: bool,
     opset: int,
 ) -> bytes:
-    def has_row(step: Step) -> bool:
-        row = _layer_row(step)
-        return row is not None and row.fits(step)
-
     held = _held(model)
     modules = [m for _, one in held for m in one.modules()]
     before = [(m, m.training) for m in modules]
@@ -217,7 +213,7 @@ def _build(
         for name, tensor in each:
             if parameters.setdefault(id(tensor._data), name) == name:
                 tensors[name] = tensor._data
-    steps, ends = merge(first, second, parameters, has_row)
+    steps, ends = merge(first, second, parameters, lambda step: _layer_row(step) is not None)
 
     b.names.update(input_names)
     ending = [name for name, _ in first.outputs]
@@ -279,22 +275,24 @@ def _build(
 
 
 def _layer_row(step: Step) -> Any:
-    """The row of the layer, or of a class that it is made from."""
-    kinds = type(step.module).__mro__
-    return next((LAYERS[kind] for kind in kinds if kind in LAYERS), None)
+    """The row of the layer, or of a class that it is made from, where it holds for this call."""
+    kind = next((kind for kind in type(step.module).__mro__ if kind in LAYERS), None)
+    if kind is None:
+        return None
+    row, fits, axes = LAYERS[kind]
+    return row if fits(step.module) and axes in (0, step.outputs[0].ndim) else None
 
 
 def _translated(b: Builder, merged: Merged, value_of: Any) -> list[Any]:
     step = merged.step
-    if step.module is not None:
-        return as_list(_layer_row(step)(b, merged, *[value_of(x) for x in merged.inputs]))
-    row: Any = ROWS.get(step.name)
+    row: Any = _layer_row(step) if step.module is not None else ROWS.get(step.name)
     if row is None:
         b.refuse(f"ONNX export has no row for the operator {step.name!r}")
     if isinstance(row, str):
         b.refuse(f"it cannot be exported: {row}")
     metadata = {k: value_of(v) if k == "index" else v for k, v in merged.metadata.items()}
-    return as_list(row(b, merged, *[value_of(x) for x in merged.inputs], **metadata))
+    made = as_list(row(b, merged, *[value_of(x) for x in merged.inputs], **metadata))
+    return [one.value if isinstance(one, Term) else one for one in made]
 
 
 def _serialized(
