@@ -304,7 +304,8 @@ class _Cell(_Gated):
                 f"expected an input (N, {self.input_size}) or ({self.input_size},), got shape "
                 f"{x.shape}"
             )
-        shape = (*x.shape[:-1], self.hidden_size)
+        examples = x.shape[:-1] if given is not None else (1,) * (x.ndim - 1)  # zeros for all
+        shape = (*examples, self.hidden_size)
         dtype = np.result_type(x.dtype, self.weight_ih.dtype)
         state = self._states(given, self.layer.states, shape, dtype, "a state")
         inputs = F.linear(x, self.weight_ih, self.bias_ih)
