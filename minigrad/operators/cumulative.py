@@ -224,9 +224,7 @@ def ediff1d(ary: Array, to_end: Array = None, to_begin: Array = None) -> Array:
     for name, ends in (("to_begin", to_begin), ("to_end", to_end)):
         if ends is None:
             continue
-        if isinstance(ends, (int, float)):  # the digits of ary
-            ends = np.asarray(ends, np.result_type(ary.dtype, ends))
-        ends = np.ravel(engine.as_tensor(ends))
+        ends = np.ravel(engine.as_tensor(weak(ends, [ary.dtype])))  # a number has ary's digits
         if not np.can_cast(ends.dtype, ary.dtype, "same_kind"):
             raise TypeError(f"{name} has dtype {ends.dtype}, which does not fit {ary.dtype}")
         ends = ends if ends.dtype == ary.dtype else ends.astype(ary.dtype)

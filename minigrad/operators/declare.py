@@ -244,9 +244,10 @@ def lost(name: str, argument: str) -> str:
     )
 
 
-#: Former names of array arguments, still accepted beside NumPy's, and the position of each.
-OLD_NAMES = {"x": 0, "arrays": 0, "blocks": 0, "p": 0, "y": 1, "q": 1}
-#: Former names of settings, still accepted, and the present ones.
+#: Former names of array arguments, still accepted beside NumPy's, and the position of each; those
+#: of polynomials; and those of settings, and the present ones.
+OLD_NAMES = {"x": 0, "arrays": 0, "blocks": 0, "y": 1}
+OLD_POLYNOMIALS = {"p": 0, "q": 1}
 OLD_SETTINGS = {"otherwise": "fill_value"}
 
 
@@ -256,9 +257,8 @@ def with_numpys_names(
     """Keyword arguments with former names, and PyTorch's, replaced by the present ones."""
     if given.keys() <= {*params}:
         return given
-    old = {k: params[i] for k, i in OLD_NAMES.items() if i < min(arrays, len(params))}
-    if params[:1] != ("a1",):  # only polynomials were called p and q
-        old = {k: ours for k, ours in old.items() if k not in ("p", "q")}
+    places = {**OLD_NAMES, **OLD_POLYNOMIALS} if params[:1] == ("a1",) else OLD_NAMES
+    old = {k: params[i] for k, i in places.items() if i < min(arrays, len(params))}
     old.update({k: new for k, new in OLD_SETTINGS.items() if new in params})
     given = {k if k in params else old.get(k, k): v for k, v in given.items()}
     if given.keys() <= {*params}:
@@ -537,18 +537,11 @@ def composite(
 
 def composite_of_many(numpy: Any = None, **row: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """``composite`` for a function with several outputs, in a list, tuple or named tuple."""
-
-    def declare(function: Callable[P, R]) -> Callable[P, R]:
-        return cast("Callable[P, R]", composite(numpy, **row)(function))
-
-    return declare
+    return composite(numpy, **row)  # type: ignore[return-value]
 
 
-def composite_of_floats(
-    numpy: Any = None, **row: Any
-) -> Callable[[Callable[P, Any]], Callable[P, Tensor]]:
-    """``composite`` of real numbers: integers become float64, float16 is computed in float32."""
-    return composite(numpy, numbers="float", wide=True, **row)
+#: ``composite`` of real numbers: integers become float64, float16 is computed in float32.
+composite_of_floats = functools.partial(composite, numbers="float", wide=True)
 
 
 def in_real_numbers(name: str, numbers: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -653,8 +646,4 @@ def constant(
 
 def constant_of_many(numpy: Any = None) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """``constant`` for a function with several outputs, in a list, tuple or named tuple."""
-
-    def declare(function: Callable[P, R]) -> Callable[P, R]:
-        return cast("Callable[P, R]", constant(numpy)(function))
-
-    return declare
+    return constant(numpy)  # type: ignore[return-value]

@@ -17,7 +17,7 @@ from minigrad.operators.declare import (
     weak,
 )
 from minigrad.operators.domain import sample
-from minigrad.operators.indexing import one_axis, take_axis
+from minigrad.operators.indexing import one_axis, one_line, take_axis
 
 if TYPE_CHECKING:
     from minigrad.engine.tensor import Tensor
@@ -308,10 +308,8 @@ def insert(arr: Array, obj: Any, values: Array, axis: int | None = None) -> Arra
     >>> insert(tensor([1.0, 3.0]), 1, 2.0)
     tensor([1., 2., 3.])
     """
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
-    number = isinstance(values, (int, float))
-    values = engine.as_tensor(np.asarray(values, arr.dtype) if number else values)
+    arr, axis = one_line(arr, axis)
+    values = engine.as_tensor(weak(values, [arr.dtype]))
     if values.dtype.kind == "c" and arr.dtype.kind != "c":
         raise TypeError(f"values must be real, as arr is, got {values.dtype}")
     values = values if values.dtype == arr.dtype else values.astype(arr.dtype)
@@ -343,8 +341,7 @@ def delete(arr: Array, obj: Any, axis: int | None = None) -> Array:
     >>> delete(tensor([1.0, 2.0, 3.0]), 1)
     tensor([1., 3.])
     """
-    if axis is None:
-        arr, axis = np.ravel(arr), 0
+    arr, axis = one_line(arr, axis)
     left = np.delete(np.arange(arr.shape[axis]), engine.constant(obj))
     return take_axis(arr, axis, left)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from minigrad.operators.declare import Array, Axis, composite, engine
 from minigrad.operators.domain import distinct, sample
+from minigrad.operators.indexing import one_line
 from minigrad.operators.nan_reductions import with_nan
 from minigrad.operators.reductions import AXES, along_last, axes_of
 from minigrad.operators.rows import over_axes, quantiles
@@ -28,8 +29,7 @@ def sort(a: Array, axis: int | None = -1) -> Array:
     >>> sort(tensor([3.0, 1.0, 2.0]))
     tensor([1., 2., 3.])
     """
-    if axis is None:
-        a, axis = np.ravel(a), -1
+    a, axis = one_line(a, axis)
     return np.take_along_axis(a, np.argsort(a, axis=axis, kind="stable"), axis)
 
 
@@ -44,8 +44,7 @@ def partition(a: Array, kth: Any, axis: int | None = -1) -> Array:
     >>> partition(tensor([3.0, 1.0, 2.0]), 0)[0]
     tensor(1.)
     """
-    if axis is None:
-        a, axis = np.ravel(a), -1
+    a, axis = one_line(a, axis)
     return np.take_along_axis(a, np.argpartition(a, kth, axis=axis), axis)
 
 
