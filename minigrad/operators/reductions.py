@@ -287,10 +287,9 @@ def along_last(x: Any, axis: Axis) -> tuple[Any, list[int], tuple[int, ...]]:
     order = [a for a in range(x.ndim) if a not in last] + last
     moved = np.transpose(x, order)
     lengths = moved.shape
-    flat = np.reshape(
-        moved, (*lengths[: x.ndim - len(last)], math.prod(lengths[x.ndim - len(last) :]))
-    )
-    return flat, [int(i) for i in np.argsort(order)], lengths
+    kept = x.ndim - len(last)
+    flat = np.reshape(moved, (*lengths[:kept], math.prod(lengths[kept:])))
+    return flat, np.argsort(order).tolist(), lengths
 
 
 def _products_before(x: Any) -> Any:

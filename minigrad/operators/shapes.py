@@ -76,12 +76,9 @@ def ravel(a: Array) -> Array:
     return np.reshape(a, -1)
 
 
-def _inverse(axes: Any, ndim: int) -> list[int] | None:
+def _inverse(axes: Any, ndim: int) -> Any:
     """The order of axes that undoes this one."""
-    if axes is None:
-        return None
-    order = axes if isinstance(axes, (tuple, list)) else (axes,)
-    return [int(i) for i in np.argsort([a % ndim for a in order])]
+    return None if axes is None else np.argsort(np.atleast_1d(axes) % ndim).tolist()
 
 
 @operator(

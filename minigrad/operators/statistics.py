@@ -40,9 +40,7 @@ def average(
     >>> average(tensor([1.0, 4.0]), weights=tensor([2.0, 1.0]))
     tensor(2.)
     """
-    if weights is None:
-        weights = np.ones(a.shape, dtype=a.dtype)
-    weights = engine.as_tensor(weights)
+    weights = engine.as_tensor(np.ones(a.shape, a.dtype) if weights is None else weights)
     if weights.dtype.kind in "biu":  # whose sum could wrap around
         weights = weights.astype(np.result_type(a.dtype, weights.dtype))
     if weights.shape != a.shape:
