@@ -17,11 +17,6 @@ from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Operator
 
 
-def getitem(rows: Rows, index: Any) -> Rows:
-    """``rows[index]`` of each array."""
-    return Rows(rows.stack[within(index)])
-
-
 def call_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: Any) -> Any:
     """A ufunc of the arrays, which broadcast against those that are not stacked."""
     if method != "__call__" or kwargs or ufunc.nout > 1:

@@ -9,13 +9,11 @@ the first Jacobian. A rule that looks at values gets its cotangents one by one.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minigrad.lazy import load_late
-from minigrad.operators.declare import Operator
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,14 +54,13 @@ class Rows(np.lib.mixins.NDArrayOperatorsMixin):
         return Rows(np.broadcast_to(array, (len(self.stack), *array.shape)))
 
     def __getitem__(self, index: Any) -> Rows:
-        found: Rows = _forms().getitem(self, index)
-        return found
+        return Rows(self.stack[forms().within(index)])
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        return _forms().call_ufunc(ufunc, method, inputs, kwargs)
+        return forms().call_ufunc(ufunc, method, inputs, kwargs)
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        return _forms().call_function(func, args, kwargs)
+        return forms().call_function(func, args, kwargs)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         raise TypeError("a stack of cotangents is not one array")
@@ -74,11 +71,6 @@ class Rows(np.lib.mixins.NDArrayOperatorsMixin):
     __iter__ = None
 
 
-def _forms() -> Any:
+def forms() -> Any:
+    """What functions of NumPy, and operators, do with rows."""
     return load_late("minigrad.engine.row_forms")
-
-
-def in_rows(op: Operator, inputs: Sequence[Any], metadata: dict[str, Any]) -> Rows:
-    """The value of an operator that a rule calls on its cotangents."""
-    found: Rows = _forms().in_rows(op, inputs, metadata)
-    return found

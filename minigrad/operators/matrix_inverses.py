@@ -233,11 +233,7 @@ def solve_triangular(
 
 
 #: Numerator of the Padé approximation of e^x of degree 13, from x^0 on.
-_PADE = (
-    64764752532480000.0, 32382376266240000.0, 7771770303897600.0, 1187353796428800.0,
-    129060195264000.0, 10559470521600.0, 670442572800.0, 33522128640.0, 1323241920.0, 40840800.0,
-    960960.0, 16380.0, 182.0, 1.0,
-)  # fmt: skip
+_PADE = [math.factorial(26 - k) / (math.factorial(13 - k) * math.factorial(k)) for k in range(14)]
 
 
 def _matrix_exp_vjp(g: Any, _ans: Any, a: Any) -> Any:
