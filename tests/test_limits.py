@@ -92,7 +92,7 @@ REFUSED = {
     "a label and no class": (lambda: F.one_hot([0], 0), "expected classes 0 to -1, got 0 to 0"),
     "a row of indices without bags": (lambda: F.embedding_bag([0, 1], TWO), r"expected indices \(B, n\), or \(n,\) with"),
     "bags that begin in bags": (lambda: F.embedding_bag([[0, 1]], TWO, [0]), r"expected indices \(B, n\), or \(n,\) with"),
-    "an activation that is unknown": (lambda: nn.TransformerEncoderLayer(4, 2, activation="tanh"), "must be 'relu', 'gelu' or a function, got 'tanh'"),
+    "an activation that is unknown": (lambda: nn.TransformerEncoderLayer(4, 2, activation="tanh"), "must be 'relu' or 'gelu' or a function, got 'tanh'"),
     "a kernel that a step would let fit": (lambda: F.conv2d(ONE, mg.ones((1, 1, 4, 4)), stride=2), "does not fit the input's height 3"),
     "padding that leaves nothing": (lambda: F.conv_transpose2d(mg.ones((1, 1, 1, 1)), mg.ones((1, 1, 2, 2)), padding=1), "leaves nothing of the output"),
     "a row of values": (lambda: F.scaled_dot_product_attention(TWO, TWO, mg.ones(2)), "expected one value for each key"),

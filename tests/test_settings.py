@@ -154,7 +154,7 @@ def g(
         ({"sizes": [1.0, None]}, TypeError, "sizes must be a list of which each is a number or None, got [1.0, None]"),
         ({"sizes": np.array(1.0)}, TypeError, "sizes must be a list of which each is a number or None, got array(1.)"),
         ({"table": [("a", 1)]}, TypeError, "table must be a mapping or None, got [('a', 1)]"),
-        ({"mode": "max"}, ValueError, "mode must be 'sum' or 'mean', got 'max'"),
+        ({"mode": "max"}, ValueError, "mode must be 'sum' or 'mean' or an int, got 'max'"),
         ({"mode": 2.5}, TypeError, "mode must be 'sum' or 'mean' or an int, got 2.5"),
         ({"call": 3}, TypeError, "call must be a function or None, got 3"),
         ({"generator": 3}, TypeError, "generator must be None or a np.random.Generator, got 3"),

@@ -146,10 +146,9 @@ class Rule:
             if taken is not UNFIT:
                 break
         else:
-            if isinstance(value, str) and any(kind.choices for kind in self.kinds):
-                choices = " or ".join(k.words for k in self.kinds if k.choices)
-                raise ValueError(f"{name}: {self.what} must be {choices}, got {value!r}")
             words = " or ".join(dict.fromkeys(kind.words for kind in self.kinds))
+            if isinstance(value, str) and any(kind.choices for kind in self.kinds):
+                raise ValueError(f"{name}: {self.what} must be {words}, got {value!r}")
             long = len(value) if isinstance(value, (tuple, list)) else None
             lengths = [kind.length for kind in self.kinds if kind.length is not None]
             wrong = ValueError if lengths and long not in (None, *lengths) else TypeError

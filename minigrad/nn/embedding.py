@@ -5,6 +5,8 @@ The gradient of a table adds up the rows that were looked up, however often each
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -86,15 +88,13 @@ class EmbeddingBag(Embedding):
         self,
         num_embeddings: int,
         embedding_dim: int,
-        mode: str = "mean",
+        mode: Literal["mean", "sum", "max"] = "mean",
         include_last_offset: bool = False,
         padding_idx: int | None = None,
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__(num_embeddings, embedding_dim, padding_idx, dtype=dtype)
-        if mode not in ("mean", "sum", "max"):
-            raise ValueError(f"EmbeddingBag: mode must be 'mean', 'sum' or 'max', got {mode!r}")
         self.mode = mode
         self.include_last_offset = include_last_offset
 

@@ -105,6 +105,9 @@ class SettingsLayer(FunctionLayer):
     def _settle(self, given: dict[str, Any]) -> None:
         """Check the settings together, and bring them into the form in which they are held."""
 
+    def _of(self, *inputs: Any) -> Tensor:
+        return self._function(*inputs, *map(self.__dict__.__getitem__, self._settings))
+
 
 def _constructor(kind: type) -> Callable[..., None]:
     """``__init__`` with the annotated names of a class as its arguments.

@@ -6,7 +6,7 @@ the function's. Weights of classes or elements are buffers.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
@@ -14,25 +14,10 @@ from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.nn import functional as F
 from minigrad.nn.layer import SettingsLayer
 
-
-class _Reduced(SettingsLayer):
-    """A function whose results are averaged or summed, with its settings."""
-
-    _reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
-
-    def _settle(self, given: dict[str, Any]) -> None:
-        if given["reduction"] not in self._reductions:
-            *words, last = map(repr, self._reductions)
-            raise ValueError(
-                f"{type(self).__name__}: reduction must be {', '.join(words)} or {last}, "
-                f"got {given['reduction']!r}"
-            )
-
-    def _of(self, *inputs: Any) -> Tensor:
-        return self._function(*inputs, *map(self.__dict__.__getitem__, self._settings))
+Reduction = Literal["mean", "sum", "none"]
 
 
-class Loss(_Reduced):
+class Loss(SettingsLayer):
     """A function of predictions and targets."""
 
     def forward(self, input: Any, target: Any) -> Tensor:
@@ -46,7 +31,6 @@ class _Weighted(Loss):
     _shown = "reduction="
 
     def _settle(self, given: dict[str, Any]) -> None:
-        super()._settle(given)
         for name in [name for name in given if name.endswith("weight")]:
             weight = given.pop(name)
             tensor = None if weight is None else as_tensor(weight).detach()
@@ -59,7 +43,7 @@ class _Weighted(Loss):
             self.register_buffer(name, tensor)
 
 
-class _OfPairs(_Reduced):
+class _OfPairs(SettingsLayer):
     """A function of two inputs for each target."""
 
     def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
@@ -74,7 +58,7 @@ class MSELoss(Loss, function=F.mse_loss):
     tensor(2.5)
     """
 
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class L1Loss(Loss, function=F.l1_loss):
@@ -84,7 +68,7 @@ class L1Loss(Loss, function=F.l1_loss):
     tensor(1.5)
     """
 
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class HuberLoss(Loss, function=F.huber_loss):
@@ -96,7 +80,7 @@ class HuberLoss(Loss, function=F.huber_loss):
     tensor(2.5)
     """
 
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
     delta: Annotated[float, "(0, inf)"] = 1.0
 
 
@@ -109,7 +93,7 @@ class SmoothL1Loss(Loss, function=F.smooth_l1_loss):
     tensor(2.5)
     """
 
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
     beta: Annotated[float, "[0, inf)"] = 1.0
 
 
@@ -126,7 +110,7 @@ class CrossEntropyLoss(_Weighted, function=F.cross_entropy):
 
     weight: Any = None
     ignore_index: int = -100
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
     label_smoothing: Annotated[float, "[0, 1]"] = 0.0
 
 
@@ -139,7 +123,7 @@ class NLLLoss(_Weighted, function=F.nll_loss):
 
     weight: Any = None
     ignore_index: int = -100
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class BCELoss(_Weighted, function=F.binary_cross_entropy):
@@ -150,7 +134,7 @@ class BCELoss(_Weighted, function=F.binary_cross_entropy):
     """
 
     weight: Any = None
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class BCEWithLogitsLoss(_Weighted, function=F.binary_cross_entropy_with_logits):
@@ -161,7 +145,7 @@ class BCEWithLogitsLoss(_Weighted, function=F.binary_cross_entropy_with_logits):
     """
 
     weight: Any = None
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
     pos_weight: Any = None
 
 
@@ -175,13 +159,11 @@ class KLDivLoss(Loss, function=F.kl_div):
     tensor(0.)
     """
 
-    _reductions = ("mean", "batchmean", "sum", "none")
-
-    reduction: str = "mean"
+    reduction: Literal["mean", "batchmean", "sum", "none"] = "mean"
     log_target: bool = False
 
 
-class GaussianNLLLoss(_Reduced, function=F.gaussian_nll_loss):
+class GaussianNLLLoss(SettingsLayer, function=F.gaussian_nll_loss):
     """For normal targets. See :func:`minigrad.nn.functional.gaussian_nll_loss`.
 
     >>> nn.GaussianNLLLoss()(mg.tensor([1.0]), mg.tensor([1.0]), mg.tensor([1.0]))
@@ -190,7 +172,7 @@ class GaussianNLLLoss(_Reduced, function=F.gaussian_nll_loss):
 
     full: bool = False
     eps: Annotated[float, "(0, inf)"] = 1e-6
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
     def forward(self, input: Any, target: Any, var: Any) -> Tensor:
         """Means, targets and variances to a scalar, or to the loss of each."""
@@ -207,7 +189,7 @@ class PoissonNLLLoss(Loss, function=F.poisson_nll_loss):
     log_input: bool = True
     full: bool = False
     eps: Annotated[float, "[0, inf)"] = 1e-8
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class HingeEmbeddingLoss(Loss, function=F.hinge_embedding_loss):
@@ -218,7 +200,7 @@ class HingeEmbeddingLoss(Loss, function=F.hinge_embedding_loss):
     """
 
     margin: Annotated[float, "(-inf, inf)"] = 1.0
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class MarginRankingLoss(_OfPairs, function=F.margin_ranking_loss):
@@ -229,7 +211,7 @@ class MarginRankingLoss(_OfPairs, function=F.margin_ranking_loss):
     """
 
     margin: Annotated[float, "(-inf, inf)"] = 0.0
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class SoftMarginLoss(Loss, function=F.soft_margin_loss):
@@ -239,7 +221,7 @@ class SoftMarginLoss(Loss, function=F.soft_margin_loss):
     tensor(0.)
     """
 
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class MultiLabelSoftMarginLoss(_Weighted, function=F.multilabel_soft_margin_loss):
@@ -250,7 +232,7 @@ class MultiLabelSoftMarginLoss(_Weighted, function=F.multilabel_soft_margin_loss
     """
 
     weight: Any = None
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class MultiMarginLoss(_Weighted, function=F.multi_margin_loss):
@@ -267,7 +249,7 @@ class MultiMarginLoss(_Weighted, function=F.multi_margin_loss):
     p: Annotated[int, "[1, 2]"] = 1
     margin: Annotated[float, "(-inf, inf)"] = 1.0
     weight: Any = None
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
 class CosineEmbeddingLoss(_OfPairs, function=F.cosine_embedding_loss):
@@ -279,10 +261,10 @@ class CosineEmbeddingLoss(_OfPairs, function=F.cosine_embedding_loss):
     """
 
     margin: Annotated[float, "[-1, 1]"] = 0.0
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
 
-class TripletMarginLoss(_Reduced, function=F.triplet_margin_loss):
+class TripletMarginLoss(SettingsLayer, function=F.triplet_margin_loss):
     """For distances. See :func:`minigrad.nn.functional.triplet_margin_loss`.
 
     >>> x, other = mg.tensor([[0.0, 0.0]]), mg.tensor([[3.0, 4.0]])
@@ -294,7 +276,7 @@ class TripletMarginLoss(_Reduced, function=F.triplet_margin_loss):
     p: Annotated[float, "(0, inf]"] = 2.0
     eps: Annotated[float, "[0, inf)"] = 1e-6
     swap: bool = False
-    reduction: str = "mean"
+    reduction: Reduction = "mean"
 
     def forward(self, anchor: Any, positive: Any, negative: Any) -> Tensor:
         """Three arrays of one shape to a scalar, or to the loss of each."""

@@ -7,7 +7,7 @@ gates is one product for the whole sequence; only what the state contributes is 
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -167,12 +167,6 @@ class _OneState(_Recurrent):
         return output, h_n
 
 
-def check_nonlinearity(name: str, nonlinearity: str) -> None:
-    """Raise ValueError unless this is the name of a function that an RNN may take."""
-    if nonlinearity not in ("tanh", "relu"):
-        raise ValueError(f"{name}: nonlinearity must be 'tanh' or 'relu', got {nonlinearity!r}")
-
-
 class RNN(_OneState):
     """`h' = tanh(W_ih x + b_ih + W_hh h + b_hh)`, over a sequence, as ``torch.nn.RNN``.
 
@@ -196,7 +190,7 @@ class RNN(_OneState):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        nonlinearity: str = "tanh",
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
         bias: bool = True,
         batch_first: bool = False,
         dropout: float = 0.0,
@@ -208,7 +202,6 @@ class RNN(_OneState):
             input_size, hidden_size, num_layers, bias, batch_first, dropout, bidirectional,
             dtype=dtype,
         )  # fmt: skip
-        check_nonlinearity("RNN", nonlinearity)
         self.nonlinearity = nonlinearity
 
     def _step(self, x: Tensor, state: State, weight: Tensor, bias: Tensor | None) -> State:
@@ -335,12 +328,11 @@ class RNNCell(_Cell):
         input_size: int,
         hidden_size: int,
         bias: bool = True,
-        nonlinearity: str = "tanh",
+        nonlinearity: Literal["tanh", "relu"] = "tanh",
         *,
         dtype: DTypeLike = np.float32,
     ) -> None:
         super().__init__(input_size, hidden_size, bias, dtype=dtype)
-        check_nonlinearity("RNNCell", nonlinearity)
         self.nonlinearity = nonlinearity
 
     def forward(self, x: ArrayLike, hx: ArrayLike | None = None) -> Tensor:

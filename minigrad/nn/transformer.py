@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -49,7 +49,7 @@ class TransformerEncoderLayer(Layer):
         nhead: Annotated[int, "[1, inf)"],
         dim_feedforward: Annotated[int, "[1, inf)"] = 2048,
         dropout: Annotated[float, "[0, 1]"] = 0.1,
-        activation: str | Callable[[Tensor], Tensor] = "relu",
+        activation: Literal["relu", "gelu"] | Callable[[Tensor], Tensor] = "relu",
         layer_norm_eps: Annotated[float, "[0, inf)"] = 1e-5,
         batch_first: bool = False,
         norm_first: bool = False,
@@ -58,11 +58,6 @@ class TransformerEncoderLayer(Layer):
         dtype: Annotated[DTypeLike, "floating"] = np.float32,
     ) -> None:
         super().__init__()
-        if isinstance(activation, str) and activation not in ("relu", "gelu"):
-            raise ValueError(
-                f"TransformerEncoderLayer: activation must be 'relu', 'gelu' or a function, got "
-                f"{activation!r}"
-            )
         self.d_model = d_model
         self.nhead = nhead
         self.dim_feedforward = dim_feedforward

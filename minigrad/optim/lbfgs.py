@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -68,12 +68,8 @@ class LBFGS(Optimizer):
         tolerance_grad: Annotated[float, "[0, inf)"] = 1e-7,
         tolerance_change: Annotated[float, "[0, inf)"] = 1e-9,
         history_size: Annotated[int, "[1, inf)"] = 100,
-        line_search_fn: str | None = None,
+        line_search_fn: Literal["strong_wolfe"] | None = None,
     ) -> None:
-        if line_search_fn not in (None, "strong_wolfe"):
-            raise ValueError(
-                f"LBFGS: line_search_fn must be 'strong_wolfe' or None, got {line_search_fn!r}"
-            )
         if params is None:
             raise ValueError("LBFGS: it needs its parameters from the start, got None")
         super().__init__(params, settings(locals()))
