@@ -46,10 +46,16 @@ from minigrad.operators.activations import (
     softplus,
     softsign,
 )
-from minigrad.operators.convolution import conv1d, conv2d, conv_transpose1d, conv_transpose2d
+from minigrad.operators.convolution import (
+    col2im,
+    conv1d,
+    conv2d,
+    conv_transpose1d,
+    conv_transpose2d,
+    im2col,
+)
 from minigrad.operators.declare import engine, in_real_numbers, named, operator_of
 from minigrad.operators.hyperbolic import tanh
-from minigrad.operators.im2col import col2im, im2col
 from minigrad.operators.indexing import scatter, where
 from minigrad.operators.joining import stack
 from minigrad.operators.linear import linear

@@ -1,9 +1,10 @@
-"""Convolution, and its two gradients as operators of their own.
+"""Convolution, its two gradients as operators of their own, and the patches of an image as columns.
 
 A convolution is linear in the image and in the weight, so it and its two gradients are three faces
 of one trilinear form <g, conv(x, w)>. Each of the three operators has the other two as rules, and
 so derivatives of every order stay within them. Their definitions, ``weight @ im2col(x)`` and its
-two gradients, stand at the top of ``kernels/convolution.py``.
+two gradients, stand at the top of ``kernels/convolution.py``. im2col and col2im are adjoint,
+<im2col(x), c> = <x, col2im(c)>, and therefore the derivative rules of each other.
 """
 
 from __future__ import annotations
@@ -39,37 +40,30 @@ def _windows(
     """The windows of conv2d, and the groups. Raises ValueError for shapes that do not fit."""
     check_rank("conv2d", "input", x_shape, "(N, C, H, W)")
     check_rank("conv2d", "weight", w_shape, "(out_channels, in_channels / groups, kh, kw)")
-    _check_weight("conv2d", x_shape, w_shape, groups)
+    groups = _check_weight("conv2d", x_shape, w_shape, groups)
     return sliding("conv2d", x_shape[2:], w_shape[2:], stride, padding, dilation), groups
 
 
 def _check_weight(
-    name: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], groups: Any
-) -> None:
-    """Raise ValueError for channels, of the input or the weight, that do not fit the groups."""
-    groups = as_int(name, "groups", groups)
-    if groups < 1 or w_shape[0] % groups:
-        raise ValueError(
-            f"{name}: groups={groups} must be at least 1 and divide the weight's {w_shape[0]} "
-            f"output channels"
-        )
-    fitting = (w_shape[0], x_shape[1] // groups, *w_shape[2:])
-    _check_channels(name, x_shape, w_shape, groups, w_shape[1] * groups, fitting)
-
-
-def _check_channels(
     name: str,
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
-    groups: int,
-    expected: int,
-    fitting: tuple[int, ...],
-) -> None:
-    """Raise ValueError, naming the weight that would fit, unless the weight takes the input."""
-    channels = x_shape[1]
+    groups: Any,
+    transpose: bool = False,
+) -> int:
+    """The groups. Raises ValueError for channels, of the input or the weight, that do not fit."""
+    groups, channels = as_int(name, "groups", groups), x_shape[1]
+    divided = channels if transpose else w_shape[0]
+    if groups < 1 or divided % groups:
+        whose = f"input's {divided}" if transpose else f"weight's {divided} output"
+        raise ValueError(
+            f"{name}: groups={groups} must be at least 1 and divide the {whose} channels"
+        )
+    expected = w_shape[0] if transpose else w_shape[1] * groups
     if channels == expected:
-        return
-    remedy = f"{channels} channels need a weight {fitting}"
+        return groups
+    fitting = (channels, w_shape[1]) if transpose else (w_shape[0], channels // groups)
+    remedy = f"{channels} channels need a weight {(*fitting, *w_shape[2:])}"
     if channels % groups:
         remedy = f"groups={groups} does not divide {channels} channels"
     if x_shape[-1] == expected:
@@ -267,14 +261,7 @@ def conv_transpose2d(
     name = "conv_transpose2d"
     check_rank(name, "input", input.shape, "(N, C, H, W)")
     check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, kh, kw)")
-    channels = input.shape[1]
-    groups = as_int(name, "groups", groups)
-    fitting = (channels, *weight.shape[1:])
-    _check_channels(name, input.shape, weight.shape, 1, weight.shape[0], fitting)
-    if groups < 1 or channels % groups:
-        raise ValueError(
-            f"{name}: groups={groups} must be at least 1 and divide the input's {channels} channels"
-        )
+    groups = _check_weight(name, input.shape, weight.shape, groups, transpose=True)
     windows, zeros = transposed(
         name, input.shape[2:], weight.shape[2:], stride, padding, output_padding, dilation
     )
@@ -314,3 +301,86 @@ def conv_transpose1d(
     name = "conv_transpose1d"
     check_rank(name, "weight", weight.shape, "(in_channels, out_channels / groups, k)")
     return on_images(conv_transpose2d, **locals())
+
+
+# -- patches as columns, and columns as an image ---------------------------------------------------
+
+
+def _im2col_vjp(g: Any, _ans: Any, _x: Any, **geometry: Any) -> Any:
+    return col2im(g, _x.shape, **geometry)
+
+
+@operator(
+    vjp=_im2col_vjp,
+    samples=[
+        sample((2, 3, 4, 5), kernel_size=3), sample((1, 2, 4, 5), kernel_size=(2, 3), padding=1),
+        sample((1, 1, 5, 6), kernel_size=2, stride=2),
+        sample((2, 1, 5, 4), kernel_size=2, dilation=2, padding=((0, 1), (2, 0))),
+        sample((1, 2, 5, 5), kernel_size=3, stride=2, padding="same"),
+        sample((0, 2, 3, 3), kernel_size=2),
+    ],
+)  # fmt: skip
+def im2col(
+    x: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+) -> Array:
+    """The patches under a sliding window as columns, as torch.nn.functional.unfold.
+
+    x (N, C, H, W) gives (N, C * kh * kw, out_h * out_w): column p holds what the p-th window
+    covers, channel by channel. ``padding`` as in :func:`conv2d`.
+    Raises ValueError for a window that does not fit.
+
+    >>> im2col(tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), kernel_size=(2, 1))
+    tensor([[[1., 2.],
+             [3., 4.]]])
+    """
+    check_rank("im2col", "x", x.shape, "(N, C, H, W)")
+    windows = sliding("im2col", x.shape[2:], kernel_size, stride, padding, dilation)
+    return kernels.im2col(x, windows)
+
+
+@operator(
+    numbers="float",
+    vjp=lambda g, _ans, _cols, x_shape, **geometry: im2col(g, **geometry),
+    samples=[
+        sample((2, 12, 6), x_shape=(2, 3, 3, 4), kernel_size=2),
+        sample((1, 4, 9), x_shape=(1, 1, 3, 3), kernel_size=2, stride=2, padding=((1, 2), (2, 1))),
+        sample((1, 4, 6), x_shape=(1, 1, 4, 5), kernel_size=2, dilation=2),
+        sample((0, 4, 4), x_shape=(0, 1, 3, 3), kernel_size=2),
+    ],
+    wide=True,
+)
+def col2im(
+    cols: Array,
+    x_shape: tuple[int, ...],
+    kernel_size: IntOrPair,
+    stride: IntOrPair = 1,
+    padding: Padding = 0,
+    dilation: IntOrPair = 1,
+) -> Array:
+    """The columns of :func:`im2col` added up into an image, as torch.nn.functional.fold.
+
+    cols (N, C * kh * kw, out_h * out_w) gives ``x_shape`` (N, C, H, W): each pixel is the sum of
+    its appearances in the columns. Raises ValueError for columns of another shape.
+
+    >>> col2im(tensor([[[1.0, 2.0], [3.0, 4.0]]]), (1, 1, 1, 3), kernel_size=(1, 2))
+    tensor([[[[1., 5., 4.]]]])
+    """
+    if not isinstance(x_shape, (tuple, list)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"col2im: x_shape must be four ints (N, C, H, W), got {x_shape!r}")
+    check_rank("col2im", "x_shape", tuple(x_shape), "(N, C, H, W)")
+    n, c, h, w = (as_int("col2im", "x_shape", m, "four ints (N, C, H, W)") for m in x_shape)
+    if min(n, c, h, w) < 0:
+        raise ValueError(f"col2im: x_shape must not have negative lengths, got {tuple(x_shape)}")
+    windows = sliding("col2im", (h, w), kernel_size, stride, padding, dilation)
+    (kh, kw), (oh, ow) = windows.kernel, windows.out
+    expected = (n, c * kh * kw, oh * ow)
+    if cols.shape != expected:
+        raise ValueError(
+            f"col2im: columns of an image {tuple(x_shape)} under a {kh} x {kw} window that fits "
+            f"{oh} x {ow} times have shape {expected}, got {cols.shape}"
+        )
+    return kernels.col2im(cols, windows)
