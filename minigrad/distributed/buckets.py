@@ -7,8 +7,9 @@ then reads are views of it: nothing is copied back.
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from typing import Any
 
 import numpy as np
@@ -200,7 +201,10 @@ class Exchange:
                     sums[node] = mean
                     if self._accumulate:
                         node.grad = None  # it is in the mean
-        self._take_buffers()
+        start = 0
+        for b in self._moving or ():
+            b.assign(self._buffer_values[start : start + b.size].reshape(b.shape))
+            start += b.size
 
     # -- sending -----------------------------------------------------------------------------------
 
@@ -239,11 +243,15 @@ class Exchange:
             request = self.comm.Iallreduce(mpi.IN_PLACE, self._buffer_values, mpi.SUM)
             self._requests.append(request)
 
-    def _take_buffers(self) -> None:
-        start = 0
-        for b in self._moving or ():
-            b.assign(self._buffer_values[start : start + b.size].reshape(b.shape))
-            start += b.size
+    @contextlib.contextmanager
+    def flagged(self, flag: str) -> Generator[None]:
+        """A block in which ``held_back`` or ``paused`` is set."""
+        before = getattr(self, flag)
+        setattr(self, flag, True)
+        try:
+            yield
+        finally:
+            setattr(self, flag, before)
 
     def take_part(self) -> None:
         """Make the exchange of a step without a batch, which other ranks have."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import weakref
-from collections.abc import Generator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -105,8 +105,7 @@ class DataParallel(Module):
             exchange.samples = float(_length((args, kwargs), self.batch_axis))
         return self.module(*args, **kwargs)
 
-    @contextlib.contextmanager
-    def no_sync(self) -> Generator[None]:
+    def no_sync(self) -> AbstractContextManager[None]:
         """A block whose backward passes add to the gradients of this rank, and send nothing.
 
         The next pass outside sends the sum, which is cheaper than sending each part. It weights the
@@ -117,14 +116,7 @@ class DataParallel(Module):
         ...     model(mg.ones((3, 2))).sum().backward()
         """
         exchange = self._exchange
-        if exchange is None:
-            yield
-            return
-        before, exchange.held_back = exchange.held_back, True
-        try:
-            yield
-        finally:
-            exchange.held_back = before
+        return contextlib.nullcontext() if exchange is None else exchange.flagged("held_back")
 
     def skip(self) -> None:
         """Take part in the exchange of a step for which this rank has no samples.

@@ -35,7 +35,10 @@ class Herald:
                 self._pipe = os.open(Path(folder, str(rank)), os.O_WRONLY)
             node.Barrier()
             if node.rank == 0:
-                _remove(folder)
+                with contextlib.suppress(OSError):
+                    for path in Path(folder).iterdir():
+                        path.unlink()
+                    Path(folder).rmdir()
 
     def tell(self, text: str) -> None:
         """Pass on a line: "checkpoint PATH"; "said", when the end was explained; "bye"."""
@@ -68,13 +71,6 @@ def _read(pipe: int) -> str:
     with contextlib.suppress(OSError):
         return os.read(pipe, 65536).decode(errors="replace")
     return ""
-
-
-def _remove(folder: str) -> None:
-    with contextlib.suppress(OSError):
-        for path in Path(folder).iterdir():
-            path.unlink()
-        Path(folder).rmdir()
 
 
 def main(folder: str, size: str, *ranks: str) -> None:

@@ -95,8 +95,6 @@ def convert_sync_batchnorm(module: Module) -> Module:
     >>> type(mg.distributed.convert_sync_batchnorm(model)[1]).__name__
     'SyncBatchNorm'
     """
-    if isinstance(module, (BatchNorm1d, BatchNorm2d)):
-        return _converted(module)
     kinds = (BatchNorm1d, BatchNorm2d)
     made = {id(one): _converted(one) for one in module.modules() if isinstance(one, kinds)}
 
@@ -104,7 +102,7 @@ def convert_sync_batchnorm(module: Module) -> Module:
         for name, held in list(one.__dict__.items()):
             if any(id(leaf) in made for leaf in flatten(held)):
                 setattr(one, name, map_leaves(lambda leaf: made.get(id(leaf), leaf), held))
-    return module
+    return made.get(id(module), module)
 
 
 def _converted(layer: _BatchNorm) -> SyncBatchNorm:

@@ -59,7 +59,7 @@ class Watch:
         self._silent_first = 0.0  # how long rank 0 has been silent, while this rank waits
         self._ranks = [_Known() for _ in range(self.size)]
         self._sent: list[Any] = []
-        self._told = threading.Event()  # another rank has said why the program ends
+        self.told = threading.Event()  # another rank has said why the program ends
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         if mpi.Query_thread() == mpi.THREAD_MULTIPLE:
@@ -86,13 +86,9 @@ class Watch:
         finally:
             self.waiting = None
 
-    def told_by_another(self, seconds: float) -> bool:
-        """Whether another rank says within this time why the program ends."""
-        return self._told.wait(seconds)
-
     def fail(self, text: str, code: int) -> None:
         """Say why, unless another rank has done so, and end all ranks."""
-        if not self._told.is_set():
+        if not self.told.is_set():
             path = checkpoints.latest()
             last = f"Last checkpoint: {path}" if path else "No checkpoint was written"
             with contextlib.suppress(OSError):  # past all buffers, as the process ends
@@ -161,7 +157,7 @@ class Watch:
             elif tag == CHECKPOINT:
                 checkpoints.note(value)
             elif tag == END:
-                self._told.set()
+                self.told.set()
                 self.herald.tell("said")
 
     def status(self) -> Status:
@@ -233,7 +229,7 @@ class Watch:
         return f"the ranks wait for each other: {told}. All ranks must make the same exchanges"
 
     def _end(self, text: str) -> None:
-        if not self._told.is_set():
+        if not self.told.is_set():
             self.fail(text, 1)
 
 

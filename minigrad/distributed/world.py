@@ -157,7 +157,7 @@ def _fail(made: World, process: int, before: Any, kind: Any, error: Any, trace: 
         before(kind, error, trace)
         return
     # What all ranks have in common, such as a wrong argument, is shown by the first.
-    if not made.watch.told_by_another(0.0 if made.rank == 0 else 1.0):
+    if not made.watch.told.wait(0.0 if made.rank == 0 else 1.0):
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         before(kind, error, trace)

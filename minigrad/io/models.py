@@ -8,13 +8,12 @@ constructors of the library's layers with plain values, and nothing else.
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import itertools
 import json
 import os
 import sys
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, cast
 
@@ -35,7 +34,6 @@ from minigrad.nn.weights import as_parameter, shape_alone, shapes_only
 
 Array: TypeAlias = NDArray[Any]
 Layers: TypeAlias = Mapping[str, type[Module]]
-Problem: TypeAlias = Callable[[str], None]
 
 VERSION = "1"
 #: Arguments that layers got after files of them were written. Where they are not used they are not
@@ -92,24 +90,28 @@ def save_model(
         raise TypeError(f"save_model: expected a Module, got {type(given).__name__}{hint}")
     names = {kind: name for name, kind in layers.items()}
     weights = {name: tensor._data for name, tensor in model._state()}
-    with _problems_listed(
+    writer = _Writer(names, weights)
+    structure = {
+        "root": writer.describe(model, ""),
+        "shared": _shared_parameters(model),
+        "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
+        "eval": [name for name, module in model.named_modules() if not module.training],
+    }
+    _refuse(
+        writer.problems,
+        TypeError,
         "save_model: only layers of minigrad.nn are saved with their structure. For your own "
         "classes save the weights, mg.save(model.state_dict(), path), or name the classes: "
         "custom_layers={'Name': Name}",
-        TypeError,
-    ) as problem:
-        structure = {
-            "root": _Writer(names, weights, problem).describe(model, ""),
-            "shared": _shared_parameters(model),
-            "frozen": [name for name, p in model.named_parameters() if not p.requires_grad],
-            "eval": [name for name, module in model.named_modules() if not module.training],
-        }
-    with _problems_listed(
+    )
+    reader = _Reader(layers, weights, weights)
+    reader.rebuild(structure)
+    _refuse(
+        reader.problems,
+        ValueError,
         "save_model: rebuilt from the constructor arguments of its layers, this model would not be "
         "the same; save its weights: mg.save(model.state_dict(), path)",
-        ValueError,
-    ) as problem:
-        _Reader(layers, weights, weights, problem).rebuild(structure)
+    )
     metadata = {KIND: "model", "version": VERSION, "structure": json.dumps(structure)}
     write(weights, path, metadata, "save_model")
 
@@ -129,12 +131,12 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
     layers = _layers(custom_layers, "load_model")
     with opened(path, "load_model") as file:
         check_kind(file.metadata, "model", VERSION, path, "load_model")
-        with _problems_listed(f"load_model: {path} does not fit:", ValueError) as problem:
-            reader = _Reader(layers, file.arrays, file.arrays.entries, problem)
-            try:
-                model = reader.rebuild(json.loads(file.metadata["structure"]))
-            except DAMAGE as error:
-                raise ValueError(f"load_model: {path} is damaged: {error!r:.400}") from error
+        reader = _Reader(layers, file.arrays, file.arrays.entries)
+        try:
+            model = reader.rebuild(json.loads(file.metadata["structure"]))
+        except DAMAGE as error:
+            raise ValueError(f"load_model: {path} is damaged: {error!r:.400}") from error
+        _refuse(reader.problems, ValueError, f"load_model: {path} does not fit:")
         for name, tensor in model._state():
             _set_value(tensor, file.arrays[name])
     return model
@@ -179,11 +181,8 @@ def _function(name: Any) -> Any:
     return getattr(functional, name) if name in functional.__all__ else None
 
 
-@contextlib.contextmanager
-def _problems_listed(head: str, error: type[Exception]) -> Generator[Callable[[str], None]]:
-    """Gives a function that notes a problem; at the end of the block one error lists them all."""
-    problems: list[str] = []
-    yield problems.append
+def _refuse(problems: list[str], error: type[Exception], head: str) -> None:
+    """Raise an error that lists the problems, if there are any."""
     if problems:
         rest = len(problems) - MOST_PROBLEMS
         more = [f"and {rest} more"] if rest > 0 else []
@@ -205,7 +204,7 @@ class _Writer:
 
     names: dict[type[Module], str]
     arrays: dict[str, Array]
-    problem: Problem
+    problems: list[str] = field(default_factory=list[str])
     paths: dict[int, str] = field(default_factory=dict[int, str])
 
     def describe(self, value: Any, path: str) -> list[Any]:
@@ -232,7 +231,7 @@ class _Writer:
         self.paths[id(module)] = path
         kind = type(module)
         if kind not in self.names:
-            self.problem(f"{path or 'the model'} is of class {kind.__name__}")
+            self.problems.append(f"{path or 'the model'} is of class {kind.__name__}")
             return []
         if _by_arguments(kind):
             arguments = _constructor_arguments(module).items()
@@ -254,7 +253,7 @@ class _Writer:
         try:
             return encode(value, ARGUMENTS + path, self.arrays)
         except TypeError:
-            self.problem(
+            self.problems.append(
                 f"{path} is {type(value).__name__}: expected modules, tensors, numbers, text, "
                 f"functions of nn.functional, or lists, tuples and dicts of them"
             )
@@ -297,7 +296,7 @@ class _Reader:
     layers: dict[str, type[Module]]
     arrays: Mapping[str, Array]
     entries: Mapping[str, Any]
-    problem: Problem
+    problems: list[str] = field(default_factory=list[str])
     #: Modules by path; None for those whose parts are being built.
     built: dict[str, Module | None] = field(default_factory=dict[str, "Module | None"])
 
@@ -338,7 +337,7 @@ class _Reader:
         return module
 
     def unknown(self, path: str, problem: str) -> Module:
-        self.problem(f"{path or 'the model'}: {problem}")
+        self.problems.append(f"{path or 'the model'}: {problem}")
         return _Unknown()
 
     def layer(self, kind: type[Module], arguments: dict[str, Any], path: str) -> Module:
@@ -381,7 +380,7 @@ class _Reader:
             case "function":
                 function = _function(content)
                 if function is None:
-                    self.problem(f"{path}: unknown function {content!r}")
+                    self.problems.append(f"{path}: unknown function {content!r}")
                 return function
             case "value":
                 return decode(content, self.arrays)
@@ -395,16 +394,16 @@ class _Reader:
             known.add(key)
             entry = self.entries.get(key)
             if entry is None:
-                self.problem(f"missing {key!r} {tensor.shape}")
+                self.problems.append(f"missing {key!r} {tensor.shape}")
             elif entry.shape != tensor.shape:
-                self.problem(f"{key!r}: expected shape {tensor.shape}, got {entry.shape}")
+                self.problems.append(f"{key!r}: expected shape {tensor.shape}, got {entry.shape}")
             elif entry.dtype.kind != tensor.dtype.kind:
-                self.problem(f"{key!r}: expected {tensor.dtype}, got {entry.dtype}")
+                self.problems.append(f"{key!r}: expected {tensor.dtype}, got {entry.dtype}")
         modules = model.named_modules(remove_duplicate=False)
         unknown = [join_path(path, "") for path, one in modules if type(one) is _Unknown]
         for key in sorted(self.entries):
             if key not in known and not key.startswith((ARGUMENTS, *unknown)):
-                self.problem(f"unexpected {key!r}")
+                self.problems.append(f"unexpected {key!r}")
 
 
 def _check_paths(model: Module) -> None:

@@ -107,7 +107,15 @@ def save(
                 f"nested state with numbers and text use mg.save_checkpoint(path, ...)"
             )
         arrays[name] = np.asarray(plain(unmasked("save", value)))
-    write(arrays, path, _checked_metadata(metadata), "save")
+    texts: Any = {} if metadata is None else metadata
+    if not isinstance(texts, Mapping) or not all(
+        isinstance(text, str) for pair in texts.items() for text in pair
+    ):
+        raise TypeError(
+            f"save: metadata is a dict of strings to strings, got {texts!r:.80}; "
+            f"use json.dumps for other values"
+        )
+    write(arrays, path, texts, "save")
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
@@ -138,19 +146,6 @@ def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
     """
     with opened(path, "load_metadata") as file:
         return file.metadata
-
-
-def _checked_metadata(metadata: Any) -> dict[str, str]:
-    if metadata is None:
-        return {}
-    if not isinstance(metadata, Mapping) or not all(
-        isinstance(text, str) for pair in metadata.items() for text in pair
-    ):
-        raise TypeError(
-            f"save: metadata is a dict of strings to strings, got {metadata!r:.80}; "
-            f"use json.dumps for other values"
-        )
-    return dict(metadata)
 
 
 # -- the format ------------------------------------------------------------------------------------
@@ -276,18 +271,9 @@ def opened(path: str | os.PathLike[str], function: str) -> Generator[TensorFile]
                     f"{source} is an .npz file of NumPy: read it with np.load(path), and write it "
                     f"again with {WRITE_AGAIN}"
                 ) from None
+            guesses = [meaning for begins, meaning in _FOREIGN.items() if start.startswith(begins)]
+            guess = f"; it looks like {guesses[0]}" if guesses else "" if start else ", empty"
             raise ValueError(
-                f"{source} is damaged or not a safetensors file "
-                f"({size} bytes{_looks_like(start)}): {error}"
+                f"{source} is damaged or not a safetensors file ({size} bytes{guess}): {error}"
             ) from None
         yield TensorFile(metadata, Arrays(file, source))
-
-
-def _looks_like(content: bytes) -> str:
-    """A guess at the format of a file from its first bytes."""
-    if not content:
-        return ", empty"
-    for start, meaning in _FOREIGN.items():
-        if content.startswith(start):
-            return f"; it looks like {meaning}"
-    return ""

@@ -6,7 +6,6 @@ Errors in the data are raised here, so that messages can name what the caller pa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -60,16 +59,6 @@ def held_out(source: Any, y: Any, fraction: float, validation_data: Any) -> Data
         )
     source.dataset = ArrayDataset(*[a[:at] for a in arrays])
     return DataLoader(ArrayDataset(*[a[at:] for a in arrays]), source.batch_size)
-
-
-def unpack_validation_data(data: Any) -> tuple[Any, Any]:
-    """The arrays (x, y) of validation data, or the loader and no y."""
-    if isinstance(data, (tuple, list)):
-        pair: Sequence[Any] = data  # pyright: ignore[reportUnknownVariableType]
-        if len(pair) != 2:
-            raise ValueError(f"fit: validation_data must be (x, y) or a loader, got {len(pair)}")
-        return pair[0], pair[1]
-    return data, None
 
 
 def first_batch(source: Any) -> Any:

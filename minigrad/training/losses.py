@@ -43,9 +43,6 @@ SHORT = {"mse": "mse_loss", "mae": "l1_loss", "huber": "huber_loss"}
 #: The label that cross_entropy and nll_loss leave out.
 IGNORED = -100
 
-#: How many elements are checked at a time: few enough to stay in cache.
-PIECE = 2**16
-
 
 class Loss:
     """A loss, and how targets are brought into the form that it takes.
@@ -197,8 +194,7 @@ class _Spreading(Hook):
 
 def check_finite(array: Array, name: str) -> None:
     """Raise ValueError that counts the NaNs and infinities, if there are any."""
-    flat = array.reshape(-1)
-    if all(is_finite(flat[i : i + PIECE]) for i in range(0, flat.size, PIECE)):
+    if is_finite(array):
         return
     wrong = ~np.isfinite(array)
     where = np.unravel_index(int(wrong.argmax()), array.shape)

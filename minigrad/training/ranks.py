@@ -80,10 +80,9 @@ class Alone:
     def send(self) -> None:
         """Send the gradients that passes without a step have left."""
 
-    @contextlib.contextmanager
-    def apart(self) -> Generator[None]:
+    def apart(self) -> AbstractContextManager[None]:
         """A block in which backward passes are of no concern to other processes."""
-        yield
+        return NOTHING
 
     def first_told(self, text: str) -> str:
         """The text of the first process that has one."""
@@ -220,17 +219,8 @@ class Together(Alone):
     def send(self) -> None:
         self._parallel.skip()
 
-    @contextlib.contextmanager
-    def apart(self) -> Generator[None]:
-        exchange = self._parallel and self._parallel._exchange
-        if exchange is None:
-            yield
-            return
-        exchange.paused = True
-        try:
-            yield
-        finally:
-            exchange.paused = False
+    def apart(self) -> AbstractContextManager[None]:
+        return self._parallel._exchange.flagged("paused") if self._parallel else NOTHING
 
     def first_told(self, text: str) -> str:
         return next((t for t in self._world.gather(text, "the cause of a divergence") if t), "")

@@ -221,7 +221,13 @@ class Trainer:
         source = self._weigh(source, class_weight, sample_weight, validation_split > 0)
         validation: Any = None
         if validation_data is not None:
-            x, y = batches.unpack_validation_data(validation_data)
+            given = validation_data
+            pair: Any = given if isinstance(given, (tuple, list)) else (given, None)
+            if len(pair) != 2:
+                raise ValueError(
+                    f"fit: validation_data must be (x, y) or a loader, got {len(pair)}"
+                )
+            x, y = pair
             validation = batches.batches_of(x, y, batch_size, False, "validation_data")
             check_data("validation ", validation, self.model, self.loss, self.metrics)
         names = ["loss", *[m.name for m in self.metrics]]
@@ -246,7 +252,10 @@ class Trainer:
                     if validation is not None:
                         judged = self._judge(validation, self.metrics, check_interrupt, self._ranks)
                         logs |= {f"val_{name}": value for name, value in judged.items()}
-                    self._end_epoch(logs)
+                    self._inside = False
+                    self.epoch += 1
+                    self._ending = {"logs": logs, "done": 0}
+                    self._show_to_callbacks()
                     self.stop_training = not self._ranks.every(not self.stop_training)
                     shown.end(logs)
         except KeyboardInterrupt:
@@ -457,12 +466,6 @@ class Trainer:
     def _optimized(self) -> list[Tensor]:
         """The parameters of the optimizer."""
         return [p for group in self.optimizer.param_groups for p in group["params"]]
-
-    def _end_epoch(self, logs: Logs) -> None:
-        self._inside = False
-        self.epoch += 1
-        self._ending = {"logs": logs, "done": 0}
-        self._show_to_callbacks()
 
     def _show_to_callbacks(self) -> None:
         """Show the values of the ending epoch to the callbacks that have not seen them.

@@ -52,26 +52,22 @@ class Weighing:
         if self.loss.kind is CLASSES:
             counted -= int(np.count_nonzero(target._data == IGNORED))
         if self.classes is not None:
-            self._check_classes(len(self.classes), output.shape)
-            weights = self._of_classes(target._data).astype(each.dtype).reshape(each.shape)
+            count = output.shape[1] if self.loss.kind is CLASSES else 2
+            weights = self._of_classes(target._data, count).astype(each.dtype).reshape(each.shape)
         if sample_weight is not None:
             of_samples = sample_weight._data.astype(each.dtype)
             weights = weights * of_samples.reshape(-1, *[1] * (each.ndim - 1))
         weighed: Tensor = (each * weights).sum()
         return weighed if self.reduction == "sum" else weighed * (1.0 / max(counted, 1))
 
-    def _check_classes(self, weighed: int, shape: tuple[int, ...]) -> None:
-        """Raise ValueError for the weight of a class that the model does not tell from others."""
-        count = shape[1] if self.loss.kind is CLASSES else 2
-        if weighed > count:
-            raise ValueError(
-                f"fit: class_weight has a weight of class {weighed - 1}, and the classes go from 0 "
-                f"to {count - 1}"
-            )
-
-    def _of_classes(self, target: Array) -> Array:
-        """The weight of the class of each target."""
+    def _of_classes(self, target: Array, count: int) -> Array:
+        """The weight of the class of each target, of so many classes."""
         known = cast("Array", self.classes)
+        if len(known) > count:
+            raise ValueError(
+                f"fit: class_weight has a weight of class {len(known) - 1}, and the classes go "
+                f"from 0 to {count - 1}"
+            )
         labels = target.astype(np.int64)
         if (labels != target).any():
             raise ValueError("fit: class_weight needs targets that are classes, not probabilities")
