@@ -48,7 +48,7 @@ def _check_weight(
     name: str,
     x_shape: tuple[int, ...],
     w_shape: tuple[int, ...],
-    groups: Any,
+    groups: int,
     transpose: bool = False,
 ) -> int:
     """The groups. Raises ValueError for channels, of the input or the weight, that do not fit."""
