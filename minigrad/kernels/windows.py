@@ -67,20 +67,12 @@ def pair(name: str, what: str, value: Any, least: int = 1) -> Pair:
     return first, second
 
 
-def single(name: str, what: str, value: Any, least: int | None = None) -> Any:
-    """``value`` for one axis, given alone or as a tuple of one.
-
-    Raises ValueError for a longer tuple and, with ``least``, for a smaller number.
-    """
+def single(name: str, what: str, value: Any) -> Any:
+    """``value`` for one axis, given alone or as a tuple of one. Raises ValueError for more."""
     many = isinstance(value, (tuple, list))
     if many and (len(value) != 1 or isinstance(value[0], (tuple, list))):
         raise ValueError(f"{name}: {what} must be an int or (int,), got {value!r}")
-    one = value[0] if many else value
-    if least is None:
-        return one
-    if as_int(name, what, one, "an int or (int,)") < least:
-        raise ValueError(f"{name}: {what} must be at least {least}, got {value!r}")
-    return as_int(name, what, one)
+    return value[0] if many else value
 
 
 def padding_word(name: str, padding: Any) -> Any:

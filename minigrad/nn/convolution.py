@@ -13,15 +13,7 @@ from numpy.typing import DTypeLike
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor
-from minigrad.kernels.windows import (
-    IntOrPair,
-    Padding,
-    Pair,
-    check_rank,
-    padding_word,
-    pair,
-    single,
-)
+from minigrad.kernels.windows import IntOrPair, Padding, Pair, check_rank, padding_word
 from minigrad.nn import functional as F, init
 from minigrad.nn.layer import FunctionLayer, from_integers, settings
 from minigrad.nn.lazy import LazyModule
@@ -39,6 +31,10 @@ class _Convolution(FunctionLayer):
 
     _shown = "in_channels, out_channels, kernel_size=, stride=, padding?, dilation?, groups?, bias?"
     axes: ClassVar[int] = 2
+    kernel_size: tuple[int, ...]
+    stride: tuple[int, ...]
+    padding: Any
+    dilation: tuple[int, ...]
     weight: Parameter
     bias: Parameter | None
 
@@ -46,14 +42,12 @@ class _Convolution(FunctionLayer):
         self,
         in_channels: int,
         out_channels: int,
-        kernel_size: Any,
-        stride: Any,
-        padding: Any,
-        dilation: Any,
         groups: int,
         bias: bool,
         dtype: DTypeLike,
+        **windows: Any,
     ) -> None:
+        """``windows``: ``kernel_size`` and the like, in which a number is for every axis."""
         super().__init__()
         name = type(self).__name__
         if in_channels % groups or out_channels % groups:
@@ -63,20 +57,13 @@ class _Convolution(FunctionLayer):
             )
         self.in_channels = in_channels
         self.out_channels = out_channels
-        self.kernel_size = self._sizes("kernel_size", kernel_size)
-        self.stride = self._sizes("stride", stride)
-        padding = padding_word(name, padding)
-        self.padding = self._sizes("padding", padding) if isinstance(padding, int) else padding
-        self.dilation = self._sizes("dilation", dilation)
         self.groups = groups
+        windows["padding"] = padding_word(name, windows["padding"])
+        for what, value in windows.items():
+            setattr(self, what, (value,) * self.axes if isinstance(value, int) else value)
         self.weight = new_parameter(self._weight_shape(), dtype)
         self.bias = new_parameter(out_channels, dtype) if bias else None
         draw(self)
-
-    def _sizes(self, what: str, value: Any) -> Any:
-        """The value for each axis of the image or signal."""
-        name = type(self).__name__
-        return pair(name, what, value, 0) if self.axes == 2 else (single(name, what, value),)
 
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
@@ -99,9 +86,7 @@ class _Transposed(_Convolution):
         ", dilation?, output_padding?, groups?, bias?"
     )
 
-    def __init__(self, *, output_padding: Any, **settings: Any) -> None:
-        super().__init__(**settings)
-        self.output_padding = self._sizes("output_padding", output_padding)
+    output_padding: tuple[int, ...]
 
     def _weight_shape(self) -> tuple[int, ...]:
         return (self.in_channels, self.out_channels // self.groups, *self.kernel_size)
