@@ -249,7 +249,7 @@ def plain_elu_grad(g: Any, x: Any, alpha: float, scale: float) -> Any:
 
 def elu_grad(g: Any, x: Any, alpha: float, scale: float) -> Any:
     """``plain_elu_grad``: e^x of the negative part, times 1 or alpha, found by clipping."""
-    if not 0.0 <= alpha < INF:
+    if not 1.0 <= alpha < INF:
         return plain_elu_grad(g, x, alpha, scale)
 
     def formula(out: Any, s: Any, g: Any, x: Any) -> None:
@@ -259,10 +259,6 @@ def elu_grad(g: Any, x: Any, alpha: float, scale: float) -> Any:
             np.less_equal(x, 0.0, out=s)
             np.multiply(s, alpha, out=s)
             np.clip(s, 1.0, alpha, out=s)
-            np.multiply(out, s, out=out)
-        elif alpha < 1.0:
-            np.greater(x, 0.0, out=s)
-            np.clip(s, alpha, 1.0, out=s)
             np.multiply(out, s, out=out)
         np.multiply(out, g, out=out)
         if scale != 1.0:

@@ -18,7 +18,6 @@ import numpy as np
 
 from minigrad.kernels.blocks import Block, Shape, cut, pitch, view
 from minigrad.kernels.im2col import pad_image, patches
-from minigrad.kernels.order import are_last
 from minigrad.kernels.scratch import scratch
 from minigrad.kernels.sums import total
 from minigrad.kernels.windows import reach
@@ -115,9 +114,6 @@ class Runs(Layout):
     def multiply(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
         """Write the product, plus a bias if there is one, to (images, O, rows, out_w)."""
         n, g, o = len(cols), self.shape.groups, self.shape.out_depth
-        if are_last(target):
-            self._multiply_last(matrix, cols, bias, target)
-            return
         out = scratch("product", (n, g * o, self.length), cols.dtype)
         steps = (g * o * self.length, self.part, o * self.length, self.length, 1)
         np.matmul(matrix, cols, out=view(out, (n, self.parts, g, o, self.part), steps))
@@ -127,30 +123,15 @@ class Runs(Layout):
         rows = out[:, :, : self.rows * self.pitch].reshape(n, g * o, self.rows, self.pitch)
         target[...] = rows[:, :, : target.shape[2], : target.shape[3]]
 
-    def _multiply_last(self, matrix: Any, cols: Any, bias: Any, target: Any) -> None:
-        """The same to images with their channels last in memory."""
-        n, _, rows, width = target.shape
-        g, o, all_o = self.shape.groups, self.shape.out_depth, self.shape.out_channels
-        out = scratch("product", (n, self.length, all_o), cols.dtype)
-        steps = (self.length * all_o, self.part * all_o, o, all_o, 1)
-        product = view(out, (n, self.parts, g, self.part, o), steps)
-        np.matmul(cols.swapaxes(-1, -2), matrix.swapaxes(-1, -2), out=product)
-        size, apart = (n, rows, width * all_o), (self.length * all_o, self.pitch * all_o, 1)
-        to = target.transpose(0, 2, 3, 1).reshape(size)
-        if bias is None:
-            to[...] = view(out, size, apart)
-        else:
-            np.add(view(out, size, apart), np.tile(bias, width), out=to)
-
     @staticmethod
     def reduce(product: Any) -> Any:
         """The sum over images and parts."""
         return total(product, (0, 1))
 
-    def prepare_gradient(self, last: bool) -> None:
-        """Memory for ``gradient``, zero where columns wrap around; ``last``: as ``are_last``."""
+    def prepare_gradient(self) -> None:
+        """Memory for ``gradient``, zero where columns wrap around."""
         o, length = self.shape.out_channels, self.length
-        deep = last or self.shape.depth > SHALLOW
+        deep = self.shape.depth > SHALLOW
         size = (self.images, *((length, o) if deep else (o, length)))
         self.g = scratch("gradient", size, self.target.dtype)
         self.g.fill(0.0)
@@ -215,7 +196,7 @@ class Patches(Layout):
             out += bias.reshape(shape.groups, shape.out_depth, 1)
         target[...] = out.reshape(shape.out_channels, *self.places).transpose(1, 0, 2, 3)
 
-    def prepare_gradient(self, last: bool) -> None:
+    def prepare_gradient(self) -> None:
         """Nothing: the cotangent has no surplus to be zero."""
 
     def gradient(self, g: Any, block: Block) -> Any:

@@ -19,7 +19,7 @@ import numpy as np
 from minigrad.kernels.blocks import BLOCK, Block, Shape, pitch
 from minigrad.kernels.columns import Patches, Runs, as_matrix
 from minigrad.kernels.im2col import col2im, im2col
-from minigrad.kernels.order import are_last, new_images
+from minigrad.kernels.order import new_images
 from minigrad.kernels.sums import total
 from minigrad.kernels.threads import run, small_product
 from minigrad.kernels.windows import Windows
@@ -136,7 +136,7 @@ def conv2d_weight_grad(x: Any, g: Any, windows: Windows, groups: int) -> Any:
         def work(some: Sequence[Block]) -> None:
             with _quiet(layout):
                 columns = layout(shape, blocks[0], dtype)
-                columns.prepare_gradient(are_last(g))
+                columns.prepare_gradient()
                 mine = np.zeros((), np.float64)  # however many blocks there are
                 for block in some:
                     cols, slopes = columns.columns(x, block), columns.gradient(g, block)

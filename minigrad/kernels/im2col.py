@@ -12,51 +12,26 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from minigrad.kernels.order import are_last, new_images
-from minigrad.kernels.windows import Windows, reach
+from minigrad.kernels.windows import Windows
 
 
 def plain_im2col(x: Any, windows: Windows) -> Any:
     """Column p is what window p covers: (N, C, H, W) gives (N, C * kh * kw, out_h * out_w)."""
-    padded = np.pad(x, ((0, 0), (0, 0), *windows.padding))
-    columns = [padded[:, :, rows, across] for rows, across in _each_window(windows)]
-    kh, kw = windows.kernel
-    return np.stack([c.reshape(len(x), x.shape[1] * kh * kw) for c in columns], axis=-1)
-
-
-def plain_col2im(columns: Any, windows: Windows) -> Any:
-    """Each column added where its window stands: the adjoint of ``plain_im2col``."""
-    kh, kw = windows.kernel
-    n, channels = len(columns), columns.shape[1] // (kh * kw)
-    out = np.zeros((n, channels, *windows.padded), columns.dtype)
-    for p, (rows, across) in enumerate(_each_window(windows)):
-        out[:, :, rows, across] += columns[:, :, p].reshape(n, channels, kh, kw)
-    return crop_image(out, windows)
-
-
-def _each_window(windows: Windows) -> list[tuple[slice, slice]]:
-    """The rows and columns of a padded image that each window covers."""
-    across = [
-        [slice(i * s, i * s + reach(k, d), d) for i in range(out)]
-        for out, s, k, d in zip(
-            windows.out, windows.stride, windows.kernel, windows.dilation, strict=True
-        )
-    ]
-    return [(rows, columns) for rows in across[0] for columns in across[1]]
-
-
-def im2col(x: Any, windows: Windows) -> Any:
-    """The patches of an image as columns, copied all at once."""
     columns = patches(pad_image(x, windows), windows).copy()
     n, c, kh, kw, oh, ow = columns.shape
     return columns.reshape(n, c * kh * kw, oh * ow)
 
 
-def col2im(columns: Any, windows: Windows) -> Any:
-    """The sum of columns into an image, one place (i, j) of all windows at a time."""
+def plain_col2im(columns: Any, windows: Windows) -> Any:
+    """Each column added where its window stands: the adjoint of ``plain_im2col``."""
     (kh, kw), n = windows.kernel, len(columns)
     return add_patches(
         columns.reshape(n, columns.shape[1] // (kh * kw), kh, kw, *windows.out), windows
     )
+
+
+#: As they are defined.
+im2col, col2im = plain_im2col, plain_col2im
 
 
 def pad_image(x: Any, windows: Windows, value: float = 0.0) -> Any:

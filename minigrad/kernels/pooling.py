@@ -40,8 +40,11 @@ def plain_max_pool2d_pick(c: Any, x: Any, ans: Any, windows: Windows) -> Any:
 
 def plain_sum_pool2d(x: Any, windows: Windows) -> Any:
     """The sum of the elements under each window."""
-    framed = np.pad(x, ((0, 0), (0, 0), *windows.padding))
-    return np.sum(patches(framed, windows), axis=(2, 3))
+    framed = pad_image(x, windows)
+    ans = tap(framed, windows, 0, 0).copy("K")
+    for i, j in windows.taps[1:]:
+        ans += tap(framed, windows, i, j)
+    return ans
 
 
 def plain_sum_pool2d_grad(g: Any, windows: Windows) -> Any:
@@ -172,14 +175,5 @@ def max_pool2d_pick(c: Any, x: Any, ans: Any, windows: Windows) -> Any:
     return picked
 
 
-def sum_pool2d(x: Any, windows: Windows) -> Any:
-    """``plain_sum_pool2d``, one place of all windows at a time."""
-    framed = pad_image(x, windows)
-    ans = tap(framed, windows, 0, 0).copy("K")
-    for i, j in windows.taps[1:]:
-        ans += tap(framed, windows, i, j)
-    return ans
-
-
-#: As it is defined: the sum goes place by place anyway.
-sum_pool2d_grad = plain_sum_pool2d_grad
+#: As they are defined: the sums go place by place anyway.
+sum_pool2d, sum_pool2d_grad = plain_sum_pool2d, plain_sum_pool2d_grad

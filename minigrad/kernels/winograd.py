@@ -183,7 +183,7 @@ class Winograd(Layout):
         if not there:
             np.copyto(last, y)
 
-    def prepare_gradient(self, _last: bool) -> None:
+    def prepare_gradient(self) -> None:
         """Memory for ``gradient``, zero where windows wrap around."""
         o, rows = self.shape.out_channels, self.most // self.pitch
         self.least = max(self.least, SOME_WINDOWS)
