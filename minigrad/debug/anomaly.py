@@ -15,7 +15,7 @@ from minigrad.debug.source_line import SourceLine, current_line
 from minigrad.debug.statistics import Statistics, is_finite
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import STATE, Leaf, Node, Scope, within
-from minigrad.engine.printable import visible_lines
+from minigrad.engine.printable import visible
 from minigrad.operators.declare import Operator
 
 
@@ -38,7 +38,8 @@ class AnomalyError(FloatingPointError):
             block = "`with mg.detect_anomaly():`"
             where = f"run the forward pass, too, inside {block} to learn the line"
         parts = [what, where, *inputs, cause and f"usual cause: {cause}"]
-        super().__init__(visible_lines("\n  ".join(filter(None, parts))))
+        text = "\n  ".join(filter(None, parts))
+        super().__init__("\n".join(map(visible, text.split("\n"))))
 
 
 class detect_anomaly(Hook):

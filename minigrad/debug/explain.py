@@ -112,8 +112,8 @@ def explain(target: Any, source: Any, tape: GradientTape | None = None) -> Expla
             return beyond
         if beyond is not None:  # the question may be about backward() or about that tape
             why = beyond.removeprefix("No gradient: ")
-            return _flows(path, end, f" (For the tape opened last there is none: {why})")
-    return _flows(path, end)
+            return _flows(path, f" (For the tape opened last there is none: {why})")
+    return _flows(path)
 
 
 def _no(why: str, *more: str, remedy: str = "") -> Explanation:
@@ -197,8 +197,9 @@ def _latest_detachment(since: int = 0) -> str:
     return f"Most recently, {_detachment_text(later[-1], None)}" if later else ""
 
 
-def _no_and_why(text: str, why: str) -> Explanation:
+def _no_and_latest(text: str, start: Node, why: str = "") -> Explanation:
     """The text and what the log says; where it is silent, how to make it speak."""
+    why = why or _latest_detachment(start.number)
     return _no(text, why) if why else _no(text, WAYS_OUT, remedy=LOOK_AGAIN)
 
 
@@ -206,15 +207,13 @@ def _target_is_constant(target: Tensor, start: Node, tape: GradientTape | None) 
     why = _detachments(start, tape)
     if target.dtype.kind != "f":
         kind = f"the target is {with_article(str(target.dtype))} tensor, which has no gradient"
-        return _no_and_why(kind, why[:1].upper() + why[1:] or _latest_detachment(start.number))
+        return _no_and_latest(kind, start, why[:1].upper() + why[1:])
     if why:
         return _no(f"the target has no history, because {why}", remedy=_remedy(why))
     if not STATE.get().recording:
         return _no("recording is off here (no_grad()), so the target has no history")
-    return _no_and_why(
-        "the target has no history: it was computed from constants only",
-        _latest_detachment(start.number),
-    )
+    text = "the target has no history: it was computed from constants only"
+    return _no_and_latest(text, start)
 
 
 def _remedy(why: str) -> str:
@@ -245,7 +244,7 @@ def _not_connected(start: Node, end: Node, tape: GradientTape | None) -> Explana
         )
     text = "there is no path: nothing that the target was computed from depends on the source"
     if tape is None:
-        return _no_and_why(text, _latest_detachment(start.number))
+        return _no_and_latest(text, start)
     users = [node for node in tape.nodes if start in node.parents]
     if not users:
         return _no(
@@ -296,13 +295,13 @@ def _outside(tape: GradientTape, source: Tensor, path: list[Node]) -> Explanatio
 # -- a path ----------------------------------------------------------------------------------------
 
 
-def _flows(path: list[Node], end: Node, note: str = "") -> Explanation:
+def _flows(path: list[Node], note: str = "") -> Explanation:
     steps = [name_of(node) for node in path]
     shown, half = steps, STEPS_SHOWN // 2
     if len(steps) > STEPS_SHOWN:
         shown = [*steps[:half], f"({len(steps) - 2 * half} more)", *steps[-half:]]
     route = " -> ".join([*shown, "target"])
-    dead = _zero_on(path, end)
+    dead = _zero_on(path)
     if dead:
         text = f"The gradient is zero, although there is a path: {dead}. Path: {route}.{note}"
         return Explanation(text, steps)
@@ -345,14 +344,14 @@ class _ZeroFinder(Hook):
         return found
 
 
-def _zero_on(path: list[Node], end: Node) -> str:
+def _zero_on(path: list[Node]) -> str:
     """Where on the path the gradient becomes zero; "" if it does not, or if it is unknown."""
     if any(node.saved is FREED for node in path):
         return ""
     finder = _ZeroFinder()
     try:
         with finder:
-            backward([(end, np.ones(end.shape, end.dtype))], [path[0]])
+            backward([(path[-1], np.ones(path[-1].shape, path[-1].dtype))], [path[0]])
     except RuntimeError:
         return ""  # another part of the graph was released, or a parameter has changed since
     if not finder.zero.get(path[0], False):

@@ -20,9 +20,8 @@ from minigrad.engine.node import ASSIGNED, STATE, Leaf, Node, ShapeDtype, next_n
 from minigrad.engine.random import default_generator, generator_restored
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import afterwards, replaced
-from minigrad.engine.tensor import Tensor, gradients, new_leaf, tensors_in
+from minigrad.engine.tensor import Tensor, gradients, tensors_in
 from minigrad.engine.tree import flatten
-from minigrad.operators.arithmetic import positive
 
 Block = Callable[[], AbstractContextManager[Any]]
 #: Blocks that are open around the code that runs, and must be open again when it is recomputed.
@@ -61,52 +60,40 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
     generator = default_generator()
     before = generator.bit_generator.state
     around = AROUND.get()
-    places = [i for i, a in enumerate(args) if isinstance(a, Tensor) and a._node is not None]
-    nodes: list[Node | None] = [args[i]._node for i in places]
 
-    def run(inputs: list[Tensor], tapes: Any) -> tuple[int, Any]:
-        """``f`` on these tensors, and the number after which it ran."""
-        given = list(args)
-        for i, tensor in zip(places, inputs, strict=True):
-            given[i] = tensor
+    def run(tapes: Any) -> tuple[int, Any]:
+        """The number after which f ran, and what it gave."""
         start = next_number()
         # f is recorded, whether or not recording is on where the gradient is taken.
         with replaced(tapes=tapes, scope=state.scope, recording=True, pauses=()):
-            return start, f(*given)
+            return start, f(*args)
 
     # This first graph only tells which tensors f reads; it is dropped at once.
-    variables = [_variable(args[i]) for i in places]
-    start, values = run(variables, ())
+    start, values = run(())
     flat = tensors_in(values, "checkpoint: the function must return tensors")
-    own = {v._node for v in variables}
     made = [v._node for v in flat]
-    others: list[Node | None] = [n for n in history_before(start, made) if n not in own]
+    read = history_before(start, made)
     specs = [ShapeDtype(v.shape, v.dtype) for v in flat]
     steps = _operators_since(start, made)
 
-    def rule(g: Any, wanted: list[int], _ans: Any, *inputs: Any) -> list[Any]:
+    def rule(g: Any, wanted: list[int], *_: Any) -> list[Any]:
         recorded = isinstance(g, Tensor)
-        again = [
-            positive(x) if isinstance(x, Tensor) else _variable(Tensor(x))
-            for x in inputs[: len(places)]
-        ]
         with ExitStack() as stack:
             stack.enter_context(generator_restored())
             generator.bit_generator.state = before
             stack.enter_context(_assignments_undone())
             for block in around:
                 stack.enter_context(also_when_recomputed(block))
-            stack.enter_context(_watched_again(others))
-            start, values = run(again, STATE.get().tapes if recorded else ())
-            # f may return one of ``others``, so the nodes are read while those are still watched.
+            stack.enter_context(_watched_again(read))
+            start, values = run(STATE.get().tapes if recorded else ())
+            # f may return what it reads, so the nodes are looked at while those are still watched.
             made = [value._node for value in flatten(values)]
-        candidates = [*(v._node for v in again), *others]
         _refuse_other_operators(steps, _operators_since(start, made))
-        for read in history_before(start, made):
-            if read not in candidates and read.number <= start:
+        for node in history_before(start, made):
+            if node not in read and node.number <= start:
                 raise RuntimeError(
                     f"checkpoint: when it ran again for the backward pass, the function used a "
-                    f"tracked tensor of shape {read.shape} that it had not used before. Pass what "
+                    f"tracked tensor of shape {node.shape} that it had not used before. Pass what "
                     f"changes, such as the variable of a loop, as an argument"
                 )
         cotangents = unpack(g if recorded else Tensor(np.asarray(g)), specs)
@@ -115,7 +102,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
             for node, cotangent in zip(made, cotangents, strict=True)
             if node is not None
         ]
-        sources = [node for i in wanted if (node := candidates[i]) is not None]
+        sources = [read[i] for i in wanted]
         found = gradients(
             seeds,
             sources,
@@ -125,15 +112,7 @@ def checkpoint(f: Callable[..., Any], *args: Any) -> Any:
         )
         return [found.get(node) for node in sources]
 
-    saved = (None, *(args[i]._data for i in places), *(None for _ in others))
-    return with_rule("checkpoint", values, nodes + others, saved, rule)
-
-
-def _variable(tensor: Tensor) -> Tensor:
-    """The same value as a leaf of its own."""
-    made = Tensor(tensor._data)
-    made._node = new_leaf(made, trainable=False)
-    return made
+    return with_rule("checkpoint", values, read, rule)
 
 
 # -- running it again ------------------------------------------------------------------------------
@@ -162,7 +141,7 @@ def _refuse_other_operators(first: list[Any], second: list[Any]) -> None:
 
 
 @contextmanager
-def _watched_again(nodes: list[Node | None]) -> Generator[None]:
+def _watched_again(nodes: list[Node]) -> Generator[None]:
     """A block in which watched tensors have the nodes that they lost when their tape closed."""
     before: list[tuple[Tensor, Node | None]] = []
 

@@ -6,7 +6,8 @@ What such a function records is dropped, and one node with the given rule takes 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -74,11 +75,10 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                 )
 
         def rule(g: Any, wanted: list[int], *_: Any, **__: Any) -> list[Any]:
-            if isinstance(g, Tensor):
-                grads = grad(*unpack(g, flatten(values)))
-            else:
-                with no_grad():
-                    grads = grad(*unpack(Tensor(np.asarray(g)), flatten(values)))
+            recorded = isinstance(g, Tensor)
+            with nullcontext() if recorded else no_grad():
+                upstream = g if recorded else Tensor(np.asarray(g))
+                grads = grad(*unpack(upstream, flatten(values)))
             found = list(grads) if isinstance(grads, (list, tuple)) else [grads]
             if len(found) != len(inputs):
                 raise ValueError(
@@ -87,9 +87,7 @@ def custom_gradient(f: Callable[..., Any]) -> Callable[..., Any]:
                 )
             return [None if found[i] is None else as_tensor(found[i]) for i in wanted]
 
-        # The node saves nothing. The tuple (rather than None) has the engine check every leaf for
-        # updates, because grad may refer to any input.
-        return with_rule(name, values, parents, (None,) * (1 + len(parents)), rule)
+        return with_rule(name, values, parents, rule)
 
     return call
 
@@ -106,8 +104,7 @@ def history_before(start: int, made: list[Node | None]) -> list[Node]:
 def with_rule(
     name: str,
     values: Any,
-    parents: list[Node | None],
-    saved: tuple[Any, ...] | None,
+    parents: Sequence[Node | None],
     rule: Callable[..., list[Any]],
 ) -> Any:
     """The same values (a tensor, or nested ones) with a single node with this rule as history.
@@ -121,6 +118,9 @@ def with_rule(
     packed = flat[0]._data if len(flat) == 1 else np.concatenate([v._data.ravel() for v in flat])
     op = Operator(name, custom_gradient, (None,) * len(parents), ())
     op.vjp_all = rule
+    # Nothing is saved. The tuple (rather than None) has the engine check every leaf for updates,
+    # because the rule may refer to any input.
+    saved = (None,) * (1 + len(parents))
     one = attach(op, tuple(parents), saved, None, NO_METADATA, packed, state)
     return rebuild(values, iter(unpack(one, flat)))
 

@@ -81,8 +81,3 @@ def _setting(value: Any) -> str:
     if " at 0x" in text or "\n" in text or len(text) > 60:
         return str(getattr(value, "__qualname__", f"<{type(value).__name__}>"))
     return text
-
-
-def visible_lines(text: str) -> str:
-    """The same for a text of several lines."""
-    return "\n".join(map(visible, text.split("\n")))

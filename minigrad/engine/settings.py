@@ -170,7 +170,11 @@ class Rule:
                 }.get(self.what, hint)
             raise wrong(f"{name}: {self.what} must be {words}, got {_short(value)}{hint}")
         if kind is DTYPE:
-            return self._dtype(name, value)
+            if self.floating and value is not None and np.dtype(value).kind != "f":
+                raise TypeError(
+                    f"{name}: {self.what} must be floating-point, such as np.float32, got {value!r}"
+                )
+            return self.default if value is None else value
         for number in _numbers_in(taken):
             if isinstance(number, float) and math.isnan(number):
                 raise ValueError(f"{name}: {self.what} must be a number, got NaN")
@@ -179,15 +183,6 @@ class Rule:
                     f"{name}: {self.what} must be {self.range.words()}, got {_short(value)}"
                 )
         return taken
-
-    def _dtype(self, name: str, value: Any) -> Any:
-        if value is None:
-            return self.default
-        if self.floating and np.dtype(value).kind != "f":
-            raise TypeError(
-                f"{name}: {self.what} must be floating-point, such as np.float32, got {value!r}"
-            )
-        return value
 
 
 def entries(name: str, state: Any, *keys: str) -> None:

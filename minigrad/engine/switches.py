@@ -59,8 +59,8 @@ class Block:
 class replaced:
     """A block in which the state has these fields changed; its end restores the state before.
 
-    Entering returns the state before. Without changes the block does nothing. It is not a
-    generator, because Python might finish that late, and this one restores a whole state.
+    Entering returns the state before. It is not a generator, because Python might finish that late,
+    and this one restores a whole state.
     """
 
     def __init__(self, **changes: Any) -> None:
@@ -69,16 +69,14 @@ class replaced:
     def __enter__(self) -> State:
         self._before = before = STATE.get()
         try:
-            if self._changes:
-                STATE.set(before.replace(**self._changes))
+            STATE.set(before.replace(**self._changes))
             return before
         except BaseException:  # Ctrl-C: then __exit__ is not called
             STATE.set(before)
             raise
 
     def __exit__(self, *_: object) -> None:
-        if self._changes:
-            STATE.set(self._before)
+        STATE.set(self._before)
 
 
 class Switch(_GeneratorContextManager[None]):

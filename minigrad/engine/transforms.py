@@ -8,11 +8,12 @@ tensor. Otherwise it is a constant, and an array where the argument was an array
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
-from minigrad.engine.node import STATE, Leaf, Node
+from minigrad.engine.node import STATE, Leaf, Node, State
 from minigrad.engine.settings import checked
 from minigrad.engine.switches import replaced
 from minigrad.engine.tape import GradientTape
@@ -53,14 +54,14 @@ def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[A
     return given, given[argnums], args[argnums]
 
 
-def _recording() -> replaced:
+def _recording() -> AbstractContextManager[State]:
     """A block in which a derivative can be taken: recording is on, even under ``no_grad``.
 
     Entering it gives the state outside, where ``recording`` tells whether the derivative may be
     tracked itself.
     """
-    on = STATE.get().recording
-    return replaced() if on else replaced(recording=True, tapes=(), pauses=())
+    state = STATE.get()
+    return nullcontext(state) if state.recording else replaced(recording=True, tapes=(), pauses=())
 
 
 def _run(

@@ -45,7 +45,8 @@ def _text(code: CodeType) -> str:
             continue
         if found:
             text = ast.get_source_segment(source, node, padded=True) or ""
-            return _shortened(textwrap.dedent(text).lstrip())
+            lines = textwrap.dedent(text).lstrip().splitlines()
+            return "\n".join(lines if len(lines) <= LINES else [*lines[:LINES], "..."])
     return ""
 
 
@@ -57,8 +58,3 @@ def _begin(code: CodeType) -> tuple[int, int]:
         if line is not None and column is not None and (line, column) != (code.co_firstlineno, 0)
     ]
     return min(places, default=(code.co_firstlineno, 0))
-
-
-def _shortened(text: str) -> str:
-    lines = text.splitlines()
-    return "\n".join(lines if len(lines) <= LINES else [*lines[:LINES], "..."])

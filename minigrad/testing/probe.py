@@ -169,8 +169,7 @@ class Probe:
         def projected(points: Vector) -> list[Vector | None]:
             return [None if y is None else self.projection(y) for y in function.values(points)]
 
-        values = function.values if self.projection.weights is None else projected
-        return Differences(values, function.point, self.value, directions, function.epsilon)
+        return Differences(projected, function.point, self.value, directions, function.epsilon)
 
     def gradient(self) -> FlatFunction:
         """The gradient of the function, to be checked next."""
