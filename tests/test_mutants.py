@@ -83,16 +83,12 @@ class Mutated:
         self.true = op.rules, op.vjp_all
         if op.vjp_all is not None:
             op.vjp_all = partial(self.vjp_all, op.vjp_all)
-        elif op.variadic:
-            true_rule = op.rule
-            op.rule = lambda i: partial(self.change, true_rule(i), i)
         else:
             changed = partial(self.change, op.rules[self.i], self.i)
             op.rules = (*op.rules[: self.i], changed, *op.rules[self.i + 1 :])
 
     def __exit__(self, *_):
         self.op.rules, self.op.vjp_all = self.true
-        self.op.__dict__.pop("rule", None)
 
     def vjp_all(self, true_rule, g, wanted, *arguments, **metadata):
         def alone(g, *arguments, **metadata):

@@ -31,10 +31,8 @@ def rules(op, inputs):
                 uses,
                 lambda g, *arrays, i=i, **metadata: op.vjp_all(g, [i], *arrays, **metadata)[0],
             )
-        elif op.rule(i) is not None:
-            first = op.rules[0 if op.variadic else i]
-            uses = _rule_saves(first, 1 + len(inputs), skip=2 if op.variadic else 1)
-            yield i, uses, op.rule(i)
+        elif op.rules[i] is not None:
+            yield i, _rule_saves(op.rules[i], 1 + len(inputs), skip=1), op.rules[i]
 
 
 def calls(op):
@@ -107,7 +105,7 @@ def test_a_rule_reads_every_array_that_it_has_kept(name):
             for at, use in enumerate(uses):
                 if use != KEEP or not isinstance(arrays[at], np.ndarray) or not arrays[at].size:
                     continue
-                key = ("all" if op.vjp_all else 0 if op.variadic else i, 0 if op.variadic else at)
+                key = ("all" if op.vjp_all else i, 0 if op.variadic else at)
                 unread[key] = unread.get(key, True) and not reads(rule, at, g, arrays, metadata)
     assert not [key for key, never in unread.items() if never], (
         f"the rule of {name} does not read the values of these (input, array; 0 is the output): "
@@ -131,8 +129,6 @@ def test_just_what_the_rules_of_the_tracked_inputs_read_is_kept(name):
         for tracked in itertools.product([False, True], repeat=count):
             if op.vjp_all is not None:
                 wanted = [asked(op.vjp_all, 2, 1 + count)] * any(tracked)
-            elif op.variadic:
-                wanted = [asked(op.rules[0], 2, 1 + count)] * any(tracked)
             else:
                 kept = zip(op.rules, tracked, strict=True)
                 wanted = [asked(r, 1, 1 + count) for r, needed in kept if needed and r]

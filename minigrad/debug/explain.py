@@ -151,7 +151,7 @@ def _path(
 
 
 def _has_rule(node: Node, i: int) -> bool:
-    return node.op.vjp_all is not None or node.op.rule(i) is not None
+    return node.op.vjp_all is not None or node.op.rules[i] is not None
 
 
 def name_of(node: Node) -> str:

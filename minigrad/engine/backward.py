@@ -238,7 +238,7 @@ def _apply_rules(node: Node, edges: Edges, g: Any, tensor: MakeTensor | None) ->
         found = op.vjp_all(g, [i for i, _ in edges], *arguments, **node.metadata)
     else:
         for i, _ in edges:
-            rule = op.rule(i) if op.variadic else op.rules[i]
+            rule = op.rules[i]
             found.append(rule and rule(g, *arguments, **node.metadata))
     if tensor is None:
         for at, h in enumerate(found):

@@ -21,7 +21,7 @@ LINES = 14
 
 def rule_text(op: Operator, i: int) -> str:
     """The rule of input ``i``, or the rule of all inputs; "" if its source is not at hand."""
-    rule: Any = op.vjp_all or op.rules[0 if op.variadic else i]
+    rule: Any = op.vjp_all or op.rules[i]
     code = getattr(inspect.unwrap(rule), "__code__", None) if callable(rule) else None
     return _text(code) if isinstance(code, CodeType) else ""
 

@@ -112,13 +112,6 @@ class Operator(Declared):
         setattr(self, name, found)
         return found
 
-    def rule(self, i: int) -> Rule | None:
-        """The rule of input ``i``; a variadic operator has one rule, told ``i`` first."""
-        if self.variadic:
-            each = self.rules[0]
-            return None if each is None else functools.partial(each, i)
-        return self.rules[i]
-
     def saves(self, tracked: tuple[bool, ...]) -> tuple[int, ...]:
         """What to save of (output, input 0, input 1, ...) when just these inputs are tracked.
 
@@ -126,18 +119,12 @@ class Operator(Declared):
         """
         found = self._saves.get(tracked)
         if found is None:
-            # The inputs of a variadic operator share one rule: to look at it once for each would
-            # be quadratic in their number.
-            each = [(self.rules[0], any(tracked))] if self.variadic else zip(self.rules, tracked)
-            wanted = [
-                _rule_saves(
-                    rule,
-                    1 + len(tracked),
-                    skip=1 if not self.variadic and self.vjp_all is None else 2,
-                )
-                for rule, needed in each
-                if needed and rule is not None
-            ]
+            count = 1 + len(tracked)
+            if self.vjp_all is not None:
+                wanted = [_rule_saves(self.vjp_all, count, skip=2)] if any(tracked) else []
+            else:
+                asked = [rule for rule, needed in zip(self.rules, tracked) if needed and rule]
+                wanted = [_rule_saves(rule, count, skip=1) for rule in asked]
             found = self._saves[tracked] = tuple(min(uses) for uses in zip(*wanted, strict=True))
         return found
 
@@ -346,8 +333,8 @@ def operator(
     ``numpy``: the NumPy function it stands for (several for aliases), also the tests' reference.
     ``vjp``: one rule per array argument (None where there is no derivative); the parameters that
     follow are metadata. ``vjp_all``, instead: one rule for all inputs, the first ``arrays`` of the
-    parameters. ``variadic``: the first argument is a sequence of arrays, and a single rule starts
-    with the index of the input. ``view``: the output may share memory with its input.
+    parameters. ``variadic``: the first argument is a sequence of arrays, whose gradients
+    ``vjp_all`` gives. ``view``: the output may share memory with its input.
     ``tested``: ``domain`` and ``samples``, where the tests try it; and ``reference``, what they
     compare it with when no function of NumPy is named.
     ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.

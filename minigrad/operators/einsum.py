@@ -18,25 +18,29 @@ from minigrad.operators.indexing import one_axis
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def _einsum_vjp(i: int, g: Any, _ans: Any, *xs: Any, subscripts: str) -> Any:
+def _einsum_vjp(g: Any, needed: list[int], _ans: Any, *xs: Any, subscripts: str) -> list[Any]:
     left, out = subscripts.split("->")
     terms = left.split(",")
-    wanted, shape = terms[i], xs[i].shape
-    others = [(t, x) for j, (t, x) in enumerate(zip(terms, xs, strict=True)) if j != i]
-    sums = [(out, g), *others]
-    # Letters of length 1 broadcast.
-    long = {c for term, x in sums for c, n in zip(term, x.shape, strict=True) if n != 1}
-    result = ""
-    for letter, n in zip(wanted, shape, strict=True):
-        if letter in result:
-            continue
-        result += letter
-        if letter not in long:
-            # Summed out over this operand alone: g goes to every element.
-            sums.append((letter, np.ones(n, dtype=g.dtype)))
-    back = ",".join(term for term, _ in sums) + "->" + result
-    found = np.einsum(back, *[x for _, x in sums], optimize=True)
-    return found if len(result) == len(wanted) else _on_diagonal(found, wanted, shape)
+
+    def gradient_of(i: int) -> Any:
+        wanted, shape = terms[i], xs[i].shape
+        others = [(t, x) for j, (t, x) in enumerate(zip(terms, xs, strict=True)) if j != i]
+        sums = [(out, g), *others]
+        # Letters of length 1 broadcast.
+        long = {c for term, x in sums for c, n in zip(term, x.shape, strict=True) if n != 1}
+        result = ""
+        for letter, n in zip(wanted, shape, strict=True):
+            if letter in result:
+                continue
+            result += letter
+            if letter not in long:
+                # Summed out over this operand alone: g goes to every element.
+                sums.append((letter, np.ones(n, dtype=g.dtype)))
+        back = ",".join(term for term, _ in sums) + "->" + result
+        found = np.einsum(back, *[x for _, x in sums], optimize=True)
+        return found if len(result) == len(wanted) else _on_diagonal(found, wanted, shape)
+
+    return [gradient_of(i) for i in needed]
 
 
 def _on_diagonal(x: Any, letters: str, shape: tuple[int, ...]) -> Any:
@@ -52,7 +56,7 @@ def _on_diagonal(x: Any, letters: str, shape: tuple[int, ...]) -> Any:
 
 
 @operator(
-    vjp=_einsum_vjp,
+    vjp_all=_einsum_vjp,
     variadic=True,
     view=True,
     samples=[
