@@ -594,7 +594,8 @@ def test_a_bar_of_any_width_shows_as_much_as_fits(total, steps, capsys, monkeypa
     for width in [*range(22, 90), None]:
         for whole in (False, True):
             capsys.readouterr()
-            bar._draw(done, {"loss": 0.25, "accuracy": 1.0, "matrix": np.eye(2)}, width, whole)
+            monkeypatch.setattr(progress, "columns", lambda width=width: width)
+            bar._draw(done, {"loss": 0.25, "accuracy": 1.0, "matrix": np.eye(2)}, whole)
             line = capsys.readouterr().err.split("\r")[-1].rstrip()
             drawn[width, whole] = re.sub(r"\|[█▏▎▍▌▋▊▉ ]*\|", lambda m: f"|{len(m[0]) - 2}|", line)
     for (width, whole), line in drawn.items():

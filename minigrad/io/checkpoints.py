@@ -80,9 +80,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     See :func:`save_checkpoint` for an example.
     """
     with opened(path, "load_checkpoint") as file:
-        check_kind(file.metadata, "checkpoint", VERSION, path, "load_checkpoint")
+        check_kind(file.metadata, "checkpoint", path, "load_checkpoint")
         try:
-            state = decode(json.loads(file.metadata["tree"]), file.arrays)
+            state = decode(json.loads(file.metadata["tree"]), file)
             if not isinstance(state, dict):
                 raise TypeError("its state is not a dict")  # noqa: TRY301
         except (ArithmeticError, LookupError, RecursionError, TypeError, ValueError) as error:
@@ -90,8 +90,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> dict[str, Any]:
     return state
 
 
-def check_kind(metadata: dict[str, str], kind: str, version: str, path: Any, function: str) -> None:
-    """Raise ValueError unless the file is a minigrad file of this kind and version."""
+def check_kind(metadata: dict[str, str], kind: str, path: Any, function: str) -> None:
+    """Raise ValueError unless the file is a minigrad file of this kind, and of our version."""
     found = metadata.get(KIND)
     if found != kind:
         hint = {
@@ -100,10 +100,10 @@ def check_kind(metadata: dict[str, str], kind: str, version: str, path: Any, fun
             "model": "a model: use mg.load_model",
         }.get(found, f"a {found!r}")
         raise ValueError(f"{function}: {path} is not a {kind}, but {hint}")
-    if metadata.get("version") != version:
+    if metadata.get("version") != VERSION:
         raise ValueError(
             f"{function}: {path} has format version {metadata.get('version')!r}, this minigrad "
-            f"reads {version!r}; load it with the version that wrote it"
+            f"reads {VERSION!r}; load it with the version that wrote it"
         )
 
 

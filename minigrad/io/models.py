@@ -15,17 +15,16 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minigrad import nn
-from minigrad.engine.node import Leaf
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.tensor import Tensor
 from minigrad.engine.tree import flatten, rebuild
-from minigrad.io.checkpoints import KIND, check_kind, decode, encode, join_path
+from minigrad.io.checkpoints import KIND, VERSION, check_kind, decode, encode, join_path
 from minigrad.io.tensors import opened, write
 from minigrad.lazy import load_late
 from minigrad.nn import functional
@@ -35,7 +34,6 @@ from minigrad.nn.weights import as_parameter, shape_alone, shapes_only
 Array: TypeAlias = NDArray[Any]
 Layers: TypeAlias = Mapping[str, type[Module]]
 
-VERSION = "1"
 #: Arguments that layers got after files of them were written. Where they are not used they are not
 #: written, so that earlier versions read the file.
 ADDED_LATER = frozenset({"return_indices"})
@@ -130,15 +128,17 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
     """
     layers = _layers(custom_layers, "load_model")
     with opened(path, "load_model") as file:
-        check_kind(file.metadata, "model", VERSION, path, "load_model")
-        reader = _Reader(layers, file.arrays, file.arrays.entries)
+        check_kind(file.metadata, "model", path, "load_model")
+        reader = _Reader(layers, file, file.entries)
         try:
             model = reader.rebuild(json.loads(file.metadata["structure"]))
         except DAMAGE as error:
             raise ValueError(f"load_model: {path} is damaged: {error!r:.400}") from error
         _refuse(reader.problems, ValueError, f"load_model: {path} does not fit:")
         for name, tensor in model._state():
-            _set_value(tensor, file.arrays[name])
+            tensor._data = file[name]
+            if tensor._node is not None:
+                tensor._node.dtype = tensor.dtype  # not all weights may have that of their layer
     return model
 
 
@@ -432,13 +432,3 @@ def _tie_parameters(model: Module, groups: list[list[str]]) -> None:
             if any(id(leaf) in shared for leaf in leaves):
                 one = [shared.get(id(leaf), leaf) for leaf in leaves]
                 setattr(module, name, rebuild(value, iter(one)))
-
-
-def _set_value(tensor: Tensor, array: Array) -> None:
-    """Give a tensor of a new model its value, and the dtype that comes with it."""
-    node = tensor._node
-    tensor._data = array
-    if isinstance(node, Leaf) and node.dtype != array.dtype:
-        tensor._node = None
-        tensor.requires_grad = True
-        cast(Leaf, tensor._node).name = node.name

@@ -57,8 +57,6 @@ _FOREIGN = {
     "mg.save, or with safetensors.torch.save_file",
     b"version https://git-lfs": "a Git LFS pointer: run `git lfs pull`",
 }
-#: What turns an .npz file into one that is read here.
-WRITE_AGAIN = "mg.save(dict(np.load(path)), 'name.safetensors')"
 
 
 def save(
@@ -130,7 +128,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, Tensor]:
     See :func:`save` for an example.
     """
     with opened(path, "load") as file:
-        return {name: Tensor(file.arrays[name]) for name in file.arrays}
+        return {name: Tensor(file[name]) for name in file}
 
 
 def load_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
@@ -163,7 +161,8 @@ class Entry(NamedTuple):
 class Arrays(Mapping[str, Array]):
     """The arrays of an open file whose header was checked, each read when it is first used."""
 
-    def __init__(self, file: BinaryIO, source: str) -> None:
+    def __init__(self, file: BinaryIO, source: str, metadata: dict[str, str]) -> None:
+        self.metadata = metadata
         self.entries: dict[str, Entry] = {}
         self._file = file
         self._source = source
@@ -210,13 +209,6 @@ class Arrays(Mapping[str, Array]):
             raise ValueError(f"{self._source}: {name!r}: {error}") from None
 
 
-class TensorFile(NamedTuple):
-    """An open safetensors file: its text, and its arrays."""
-
-    metadata: dict[str, str]
-    arrays: Arrays
-
-
 def write(
     arrays: Mapping[str, Array],
     path: str | os.PathLike[str],
@@ -251,7 +243,7 @@ def write(
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike[str], function: str) -> Generator[TensorFile]:
+def opened(path: str | os.PathLike[str], function: str) -> Generator[Arrays]:
     """Open a safetensors file to read; ``function`` is for messages.
 
     Raises FileNotFoundError, and ValueError unless the header is whole and the arrays in it fill
@@ -269,11 +261,11 @@ def opened(path: str | os.PathLike[str], function: str) -> Generator[TensorFile]
             if start.startswith(b"PK\x03\x04") and str(path).endswith(".npz"):
                 raise ValueError(
                     f"{source} is an .npz file of NumPy: read it with np.load(path), and write it "
-                    f"again with {WRITE_AGAIN}"
+                    f"again with mg.save(dict(np.load(path)), 'name.safetensors')"
                 ) from None
             guesses = [meaning for begins, meaning in _FOREIGN.items() if start.startswith(begins)]
             guess = f"; it looks like {guesses[0]}" if guesses else "" if start else ", empty"
             raise ValueError(
                 f"{source} is damaged or not a safetensors file ({size} bytes{guess}): {error}"
             ) from None
-        yield TensorFile(metadata, Arrays(file, source))
+        yield Arrays(file, source, metadata)

@@ -23,12 +23,9 @@ def optimizer_for(given: Any, model: Module) -> optim.Optimizer:
             f"Trainer: {type(model).__name__} has no parameters to train. Keep layers as "
             f"attributes of the module, and leave some with requires_grad=True"
         )
-    classes = {name.lower(): getattr(optim, name) for name in optim.__all__}
-    classes = {
-        name: c
-        for name, c in classes.items()
-        if isinstance(c, type) and issubclass(c, optim.Optimizer) and c is not optim.Optimizer
-    }
+    kinds = [getattr(optim, name) for name in optim.__all__]
+    kinds = [k for k in kinds if isinstance(k, type) and issubclass(k, optim.Optimizer)]
+    classes = {kind.__name__.lower(): kind for kind in kinds if kind is not optim.Optimizer}
     if isinstance(given, str):
         if given.lower() not in classes:
             raise ValueError(f"unknown optimizer {given!r}; known are {', '.join(classes)}")

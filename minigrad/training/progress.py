@@ -27,9 +27,14 @@ class Progress:
 
     def begin(self, epoch: int, epochs: int, total: int | None, done: int) -> None:
         """An epoch begins; ``done`` of its ``total`` batches were run before it was resumed."""
+        self.title = f"Epoch {epoch + 1}/{epochs}"
+        self.total, self.done, self.steps = total, done, 0
+        self.started = self.now = time.perf_counter()
 
     def step(self, batch: int, logs: Callable[[], Logs]) -> None:
         """A batch is done."""
+        self.now = time.perf_counter()  # so that the validation does not count
+        self.steps += 1
 
     def end(self, logs: Logs) -> None:
         """The epoch is over, validation included."""
@@ -40,21 +45,6 @@ class Progress:
     def say(self, text: str) -> None:
         """Show a line of text."""
 
-
-class _Timed(Progress):
-    """Measures the time of the steps, without that of the validation."""
-
-    def begin(self, epoch: int, epochs: int, total: int | None, done: int) -> None:
-        """Start the clock."""
-        self.title = f"Epoch {epoch + 1}/{epochs}"
-        self.total, self.done, self.steps = total, done, 0
-        self.started = self.now = time.perf_counter()
-
-    def step(self, batch: int, logs: Callable[[], Logs]) -> None:
-        """Stop the clock."""
-        self.now = time.perf_counter()
-        self.steps += 1
-
     def seconds_each(self) -> float:
         """How long a step took on average."""
         return (self.now - self.started) / max(self.steps, 1)
@@ -64,14 +54,14 @@ class _Timed(Progress):
         each = self.seconds_each()
         return f"{each * 1e3:.3g} ms/step" if each < 1 else f"{each:.3g} s/step"
 
+
+class Lines(Progress):
+    """One line for each epoch (``verbose=2``), for log files."""
+
     def say(self, text: str) -> None:
         """Write a line."""
         sys.stdout.write(text + "\n")
         sys.stdout.flush()
-
-
-class Lines(_Timed):
-    """One line for each epoch (``verbose=2``), for log files."""
 
     def end(self, logs: Logs) -> None:
         """Write the line."""
@@ -80,7 +70,7 @@ class Lines(_Timed):
         self.say("  ".join(values))
 
 
-class Bar(_Timed):
+class Bar(Lines):
     """A tqdm bar for each epoch (``verbose=1``), on one line of the terminal.
 
     In a narrow one the bar shrinks, and then the times are left out, before the values are cut. In
@@ -88,7 +78,6 @@ class Bar(_Timed):
     """
 
     bar: Any = None
-    widget = False
 
     def begin(self, epoch: int, epochs: int, total: int | None, done: int) -> None:
         """Draw an empty bar."""
@@ -104,19 +93,19 @@ class Bar(_Timed):
         self.bar = quiet(desc=self.title, total=total, initial=done, unit="", bar_format="{desc}")
         self.bar.ncols = self.bar.dynamic_ncols = None
         self.drawn = self.started
-        self._draw(done, {}, columns())
+        self._draw(done, {})
 
     def step(self, batch: int, logs: Callable[[], Logs]) -> None:
         """Redraw the bar, if the last time was long ago."""
         super().step(batch, logs)
         if self.now - self.drawn > REDRAW:
             self.drawn = self.now
-            self._draw(batch + 1, logs(), columns())
+            self._draw(batch + 1, logs())
 
     def end(self, logs: Logs) -> None:
         """Draw the full bar with all there is to tell of the epoch; it stays."""
         if self.bar is not None:
-            self._draw(self.done + self.steps, logs, columns(), whole=True)
+            self._draw(self.done + self.steps, logs, whole=True)
             self.close()
 
     def close(self) -> None:
@@ -125,10 +114,9 @@ class Bar(_Timed):
             self.bar.close()
             self.bar = None
 
-    def _draw(self, done: int, logs: Logs, width: int | None, whole: bool = False) -> None:
+    def _draw(self, done: int, logs: Logs, whole: bool = False) -> None:
         self.bar.n = done
-        if self.widget:
-            width = None
+        width = None if self.widget else columns()
         times = [self.pace()] if self.steps else []
         if self.steps and self.total is not None and done < self.total:
             left = round((self.total - done) * self.seconds_each())

@@ -758,14 +758,7 @@ class Trainer:
         Give fit the same arguments as before, with ``epochs`` the total number. Raises
         FileNotFoundError, and ValueError for a file that is damaged or does not fit.
         """
-        state = self._ranks.read(lambda: load_checkpoint(path))
-        missing = [key for key in ("model", "optimizer", "running", "history") if key not in state]
-        if missing:
-            raise ValueError(
-                f"load_checkpoint: {path} is not a checkpoint of a Trainer: it has no "
-                f"{', '.join(missing)}"
-            )
-        self.load_state_dict(state)
+        self.load_state_dict(self._ranks.read(lambda: load_checkpoint(path)))
 
     def _restore_generators(self, state: dict[str, Any]) -> None:
         default_generator().bit_generator.state = state["generator"]
