@@ -57,7 +57,7 @@ from minigrad.operators.convolution import (
 from minigrad.operators.declare import engine, in_real_numbers, named, operator_of
 from minigrad.operators.hyperbolic import tanh
 from minigrad.operators.indexing import scatter, where
-from minigrad.operators.joining import stack
+from minigrad.operators.joining import concatenate
 from minigrad.operators.linear import linear
 from minigrad.operators.losses import (
     binary_cross_entropy,
@@ -329,17 +329,14 @@ def _bags(
 
 def _largest_of_each(rows: Tensor, bag: NDArray[Any], count: int) -> Tensor:
     """The largest of the rows of each bag; equal ones share the gradient."""
-    filled = np.bincount(bag, minlength=count) > 0
-    starts = np.searchsorted(bag, np.arange(count))
-    ends = np.searchsorted(bag, np.arange(count), side="right")
-    none = Tensor(np.zeros(rows.shape[1], rows.dtype))
-    return stack(
-        [
-            rows[low:high].max(axis=0) if full else none
-            for low, high, full in zip(starts, ends, filled, strict=True)
-        ]
-        or [none]
-    )[:count]
+    many = np.bincount(bag, minlength=count)
+    # The number of each row in its bag, and then that of a row of -inf.
+    places = np.full((count, many.max(initial=1)), len(rows))
+    inside = np.arange(places.shape[1]) < many[:, None]
+    places[inside] = np.arange(len(rows))
+    lowest = Tensor(np.full((1, rows.shape[1]), -np.inf, rows.dtype))
+    largest = concatenate([rows, lowest])[places].max(axis=1)
+    return where(many[:, None] > 0, largest, 0.0)
 
 
 @named

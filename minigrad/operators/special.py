@@ -92,67 +92,6 @@ def _zeta(n: int, start: Any) -> Any:
     return total
 
 
-@functools.cache
-def _near_2() -> tuple[float, ...]:
-    """Coefficients of log gamma(2 + z) / z, highest power first."""
-    zetas = [float(_zeta(n, np.asarray(2.0))) for n in range(2, 32)]
-    return (*[(-1.0) ** n * z / n for n, z in enumerate(zetas, 2)][::-1], 1.0 - _EULER)
-
-
-_EULER = 0.5772156649015329
-#: The logarithm of gamma of larger numbers is beyond float64.
-LARGEST = 2.5563e305
-
-
-def _gammaln_positive(x: Any) -> Any:
-    """For x > 0: Python's, and the power series about 2, which keeps all digits near the zeros."""
-    near = np.clip(x, 0.5, 2.5)
-    low = near < 1.5
-    z = near - np.where(low, 1.0, 2.0)
-    series = z * np.polyval(_near_2(), z) - np.where(low, np.log(near), 0.0)
-    python = np.where(x > LARGEST, np.inf, _each(math.lgamma, np.minimum(x, LARGEST)))
-    return np.where(x == near, series, python)
-
-
-def _gammaln_vjp(g: Any, _ans: Any, x: Any) -> Any:
-    return g * digamma(x)
-
-
-@operator(vjp=_gammaln_vjp, domain=_near_gamma, numbers="float")
-def gammaln(x: Array) -> Array:
-    """The logarithm of |gamma(x)|; inf at 0 and the negative integers.
-
-    As ``scipy.special.gammaln``, which calls this for a tracked tensor, and ``torch.lgamma``.
-
-    >>> gammaln(tensor([1.0, 5.0]))  # log(4!)
-    tensor([0.       , 3.1780539])
-    """
-    wide = _wide(x)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        below = wide <= 0
-        direct = _gammaln_positive(np.where(below, 1.0 - wide, wide))
-        sine = np.sin(math.pi * (wide - np.rint(wide)))  # but for its sign that of pi x
-        mirrored = math.log(math.pi) - np.log(np.abs(sine)) - direct
-        ans = np.where(below, np.where(wide == -np.inf, np.inf, mirrored), direct)
-    return _back(ans, x)
-
-
-def _digamma_vjp(g: Any, _ans: Any, x: Any) -> Any:
-    return g * _polygamma(x, n=1)
-
-
-@operator(vjp=_digamma_vjp, domain=_near_gamma, numbers="float")
-def digamma(x: Array) -> Array:
-    """The derivative of gammaln; -inf at 0, NaN at the negative integers.
-
-    As ``scipy.special.digamma``, which calls this for a tracked tensor.
-
-    >>> digamma(tensor([1.0]))
-    tensor([-0.5772157])
-    """
-    return _derivative(x, 0)
-
-
 def _digamma_positive(x: Any) -> Any:
     """For x >= 0: ten steps of the recurrence, then the expansion at infinity."""
     inverse = 1.0 / (x + 10.0)
@@ -171,22 +110,6 @@ def _of_cotangent(n: int) -> tuple[float, ...]:
     return tuple(polynomial.tolist())
 
 
-def _polygamma_vjp(g: Any, _ans: Any, x: Any, n: int) -> Any:
-    return g * _polygamma(x, n=n + 1)
-
-
-@operator(
-    vjp=_polygamma_vjp,
-    domain=_near_gamma,
-    samples=[sample((2, 3), n=1), sample((), n=2), sample((0,), n=1)],
-    numbers="float",
-    name="polygamma",
-)
-def _polygamma(x: Array, n: int) -> Array:
-    """The n-th derivative of digamma, for n >= 1; at its poles inf or, for even n, NaN."""
-    return _derivative(x, n)
-
-
 def _derivative(x: Any, n: int) -> Any:
     """The n-th derivative of digamma, by the mirror formula for negative x."""
     wide = _wide(x)
@@ -203,6 +126,66 @@ def _derivative(x: Any, n: int) -> Any:
         mirrored = np.where(tangent == 0, pole, -sign * direct - derivative)
         ans = np.where(below, mirrored, direct)
     return _back(ans, x)
+
+
+def _polygamma_vjp(g: Any, _ans: Any, x: Any, n: int) -> Any:
+    return g * _polygamma(x, n=n + 1)
+
+
+@operator(
+    vjp=_polygamma_vjp,
+    domain=_near_gamma,
+    samples=[sample((2, 3), n=1), sample((), n=2), sample((0,), n=1)],
+    numbers="float",
+    name="polygamma",
+)
+def _polygamma(x: Array, n: int) -> Array:
+    """The n-th derivative of digamma, for n >= 1; at its poles inf or, for even n, NaN."""
+    return _derivative(x, n)
+
+
+@operator(vjp=lambda g, _ans, x: g * _polygamma(x, n=1), domain=_near_gamma, numbers="float")
+def digamma(x: Array) -> Array:
+    """The derivative of gammaln; -inf at 0, NaN at the negative integers.
+
+    As ``scipy.special.digamma``, which calls this for a tracked tensor.
+
+    >>> digamma(tensor([1.0]))
+    tensor([-0.5772157])
+    """
+    return _derivative(x, 0)
+
+
+@functools.cache
+def _near_2() -> tuple[float, ...]:
+    """Coefficients of log gamma(2 + z) / z, highest power first."""
+    zetas = [float(_zeta(n, np.asarray(2.0))) for n in range(2, 32)]
+    return (*[(-1.0) ** n * z / n for n, z in enumerate(zetas, 2)][::-1], 1.0 - _EULER)
+
+
+_EULER = 0.5772156649015329
+#: The logarithm of gamma of larger numbers is beyond float64.
+LARGEST = 2.5563e305
+
+
+@operator(vjp=lambda g, _ans, x: g * digamma(x), domain=_near_gamma, numbers="float")
+def gammaln(x: Array) -> Array:
+    """The logarithm of |gamma(x)|; inf at 0 and the negative integers.
+
+    As ``scipy.special.gammaln``, which calls this for a tracked tensor, and ``torch.lgamma``.
+
+    >>> gammaln(tensor([1.0, 5.0]))  # log(4!)
+    tensor([0.       , 3.1780539])
+    """
+    wide = _wide(x)
+    infinite = (wide > LARGEST) | ((wide <= 0) & (wide == np.rint(wide)))
+    python = np.where(infinite, np.inf, _each(math.lgamma, np.where(infinite, 1.0, wide)))
+    # Near its zeros 1 and 2, the power series about 2 keeps all digits, and Python's does not.
+    near = np.clip(wide, 0.5, 2.5)
+    low = near < 1.5
+    z = near - np.where(low, 1.0, 2.0)
+    series = z * np.polyval(_near_2(), z) - np.where(low, np.log(near), 0.0)
+    return _back(np.where(wide == near, series, python), x)
 
 
 # -- x log y ---------------------------------------------------------------------------------------
