@@ -172,19 +172,12 @@ class ParameterBuffer:
     def _ranges(self, gradients: list[Array | None]) -> list[tuple[int, int]]:
         """Ranges of neighbours that have a gradient and equal scalars."""
         found = []
+        states = (None if g is None else s for g, s in zip(gradients, self.scalars))
         first = 0
-        while first < len(gradients):
-            if gradients[first] is None:
-                first += 1
-                continue
-            last = first + 1
-            while (
-                last < len(gradients)
-                and gradients[last] is not None
-                and self.scalars[last] == self.scalars[first]
-            ):
-                last += 1
-            found.append((first, last))
+        for state, alike in itertools.groupby(states):
+            last = first + len(list(alike))
+            if state is not None:
+                found.append((first, last))
             first = last
         return found
 

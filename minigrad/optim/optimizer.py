@@ -18,7 +18,7 @@ import numpy as np
 
 from minigrad.engine.node import Leaf
 from minigrad.engine.parameter import Parameter
-from minigrad.engine.settings import SIMPLE, Rule, checked
+from minigrad.engine.settings import SIMPLE, Rule, checked, entries
 from minigrad.engine.tensor import Tensor, as_tensor
 from minigrad.kernels.in_place import overflow_noted
 from minigrad.optim.buffer import Array, Chunk, ParameterBuffer
@@ -90,7 +90,7 @@ class Optimizer:
         self._buffers: list[list[ParameterBuffer]] = []
         #: The settings of each group that were found to be in range.
         self._checked: dict[int, list[Any]] = {}
-        #: The number of the group of each parameter. Keyed by identity (a tensor's hash).
+        #: The parameters of all groups, found by identity (a tensor's hash).
         self._known: dict[Tensor, None] = {}
         self._open = params is None
         #: How often gradients were applied; schedules warn when it is zero.
@@ -509,16 +509,12 @@ class Optimizer:
         Raises ValueError that lists every group, setting and array that does not fit; the
         optimizer is then unchanged.
         """
-        groups = self._matched_groups(state_dict)
-        if not self._known:
-            self.param_groups = [group for group, _ in groups]
-            self._pending = copy.deepcopy(state_dict)
-            return
-        saved_state = state_dict["state"]
         wrong: list[str] = []
+        groups = self._matched_groups(state_dict, wrong)
+        saved_state = state_dict["state"]
         loaded: dict[Tensor, tuple[dict[str, float], dict[str, Array]]] = {}
         for group, keys in groups:
-            for p, key in zip(group["params"], keys, strict=True):
+            for p, key in zip(group["params"], keys, strict=False):  # it may have none yet
                 saved = saved_state.get(key, saved_state.get(str(key), {}))
                 scalars, arrays, problems = self._restored(group, p, saved)
                 label = f"state of parameter {key} {_name_of(p)}".rstrip()
@@ -526,20 +522,24 @@ class Optimizer:
                 loaded[p] = scalars, arrays
         if wrong:
             raise ValueError(f"{self._name}: load_state_dict: " + "; ".join(wrong))
-        for number, (group, _) in enumerate(groups):
-            self.param_groups[number] = group
+        self.param_groups[:] = [group for group, _ in groups]
+        if not self._known:
+            self._pending = copy.deepcopy(state_dict)
+            return
+        for number in range(len(groups)):
             self._buffers[number] = []
             for buffer in self._buffers_of(number):
                 for i, p in enumerate(buffer.params):
                     buffer.set_state(i, *loaded[p])
 
-    def _matched_groups(self, state_dict: Any) -> list[tuple[Group, list[Any]]]:
-        """Each group with the saved settings, and the saved keys of its parameters in order."""
-        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
-            raise ValueError(
-                f"{self._name}: load_state_dict expects what state_dict() returned: a dict with "
-                f"'state' and 'param_groups', got {state_dict!r:.80}"
-            )
+    def _matched_groups(
+        self, state_dict: dict[str, Any], wrong: list[str]
+    ) -> list[tuple[Group, list[Any]]]:
+        """Each group with the saved settings, and the saved keys of its parameters in order.
+
+        What does not fit is added to ``wrong``.
+        """
+        entries(f"{self._name}: load_state_dict", state_dict, "state", "param_groups")
         saved_groups = state_dict["param_groups"]
         if len(saved_groups) != len(self.param_groups):
             raise ValueError(
@@ -547,7 +547,6 @@ class Optimizer:
                 f"this optimizer has {len(self.param_groups)}; build it with the same groups first"
             )
         matched: list[tuple[Group, list[Any]]] = []
-        wrong: list[str] = []
         for number, (saved, group) in enumerate(zip(saved_groups, self.param_groups, strict=True)):
             keys: Any = saved.get("params") if isinstance(saved, dict) else None
             if type(keys) not in (list, tuple):
@@ -582,8 +581,6 @@ class Optimizer:
             if "betas" in loaded:
                 loaded["betas"] = tuple(loaded["betas"])
             matched.append(({**group, **loaded}, keys))
-        if wrong:
-            raise ValueError(f"{self._name}: load_state_dict: " + "; ".join(wrong))
         return matched
 
     def _restored(
