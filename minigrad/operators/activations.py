@@ -170,11 +170,7 @@ def silu(x: Array) -> Array:
     return kernels.silu(x)
 
 
-@operator(
-    vjp=lambda g, _ans, x: kernels.on(g, x).gelu_tanh_grad(g, x),
-    wide=True,
-    numbers="float",
-)
+@operator(vjp=lambda g, _ans, x: kernels.on(g, x).gelu_tanh_grad(g, x), wide=True, numbers="float")
 def gelu_tanh(x: Array) -> Array:
     """gelu with its distribution function approximated by tanh.
 
