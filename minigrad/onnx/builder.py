@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
 
 from minigrad.engine.tensor import Tensor
-from minigrad.onnx.graph import DEPENDS, Step, Unstable, Varying
+from minigrad.onnx.graph import DEPENDS, Step, Unstable, Varying, mapped
+from minigrad.onnx.load import free_name
 from minigrad.onnx.load_table import COMPARISONS, LOGICAL, SAME
 
 BATCH = "batch"
@@ -97,22 +99,13 @@ class Builder:
             raise ValueError(f"onnx.export: {why}")
         self.step.refuse(why)
 
-    def name(self, wanted: str) -> str:
-        """This name, or it with a number where it is taken."""
-        found, n = wanted, 0
-        while found in self.names:
-            n += 1
-            found = f"{wanted}_{n}"
-        self.names.add(found)
-        return found
-
     def __call__(self, kind: str, *inputs: Any, outputs: int | None = None, **settings: Any) -> Any:
         """Add a node. Arrays among the inputs become constants, and None is left out.
 
         A setting of None is left out. ``outputs``: how many, when a list of them is wanted.
         """
         path = f"{self.step.path}/" if self.step is not None and self.step.path else ""
-        name = self.name(f"{path}{kind}")
+        name = free_name(f"{path}{kind}", self.names)
         made = self.node(name, kind, inputs, [f"{name}:{i}" for i in range(outputs or 1)], settings)
         return made if outputs is not None else made[0]
 
@@ -123,8 +116,13 @@ class Builder:
         names = [self._input(x) for x in inputs]
         while names and not names[-1]:
             names.pop()
-        given = {k: self._setting(v) for k, v in settings.items() if v is not None}
-        made = [self.name(one) if one else "" for one in results]
+        as_tensor = self.onnx.numpy_helper.from_array
+        given = {
+            k: as_tensor(v) if isinstance(v, np.ndarray) else self.fixed(v)
+            for k, v in settings.items()
+            if v is not None
+        }
+        made = [free_name(one, self.names) if one else "" for one in results]
         self.nodes.append(self.onnx.helper.make_node(kind, names, made, name=name, **given))
         return made
 
@@ -134,23 +132,20 @@ class Builder:
         x = x.value if isinstance(x, Term) else x
         return x if isinstance(x, str) else self.constant(x)
 
-    def _setting(self, value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return self.onnx.numpy_helper.from_array(value)
-        return self.fixed(value)
-
     def fixed(self, value: Any) -> Any:
         """The value of a setting; refuses what depends on the batch size or the data."""
-        if isinstance(value, Varying):
-            self.refuse(
-                f"a setting is {value.first} for one batch size and {value.second} for another, "
-                f"and ONNX takes a fixed one there. Export with dynamic_batch=False"
-            )
-        if isinstance(value, Unstable):
-            self.refuse(value.why)
-        if isinstance(value, (tuple, list)):
-            return [self.fixed(each) for each in value]
-        return value
+
+        def checked(one: Any) -> Any:
+            if isinstance(one, Varying):
+                self.refuse(
+                    f"a setting is {one.first} for one batch size and {one.second} for another, "
+                    f"and ONNX takes a fixed one there. Export with dynamic_batch=False"
+                )
+            if isinstance(one, Unstable):
+                self.refuse(one.why)
+            return one
+
+        return mapped(checked, value)
 
     def constant(self, value: Any, dtype: Any = None) -> Value:
         """A constant of the file; equal ones stand there once."""
@@ -158,7 +153,7 @@ class Builder:
         array = array.reshape(np.shape(value))
         key = (array.dtype.str, array.shape, array.tobytes())
         if key not in self._known:
-            name = self.name("constant")
+            name = free_name("constant", self.names)
             self._known[key] = Value(name, array.dtype, array.shape)
             self.constants[name] = array
         return self._known[key]
@@ -207,32 +202,21 @@ class Builder:
 
     def lengths(self, shape: Iterable[Any]) -> Any:
         """A shape as a value: a constant where no length varies."""
-        shape = list(shape)
-        if not any(isinstance(n, Varying) for n in shape):
-            return np.array(shape, np.int64)
         parts: list[Any] = []
-        for n in shape:
-            if isinstance(n, Varying):
-                parts.append(self.length(n))
-            elif parts and isinstance(parts[-1], list):
-                parts[-1].append(n)
-            else:
-                parts.append([n])
-        parts = [np.array(p, np.int64) if isinstance(p, list) else p for p in parts]
-        return parts[0] if len(parts) == 1 else self("Concat", *parts, axis=0)
+        for varies, run in itertools.groupby(shape, lambda n: isinstance(n, Varying)):
+            some: list[Any] = list(run)
+            parts += map(self.length, some) if varies else [np.array(some, np.int64)]
+        if len(parts) < 2:
+            return parts[0] if parts else np.zeros(0, np.int64)
+        return self("Concat", *parts, axis=0)
 
     def reshape(self, x: Any, shape: tuple[Any, ...]) -> str:
         """The same elements in another shape."""
-        varying = [i for i, n in enumerate(shape) if isinstance(n, Varying)]
+        varying = sum(isinstance(n, Varying) for n in shape)
         if not varying and isinstance(x, Value) and tuple(x.shape) == tuple(shape):
             return x
         empty = any(n == 0 for n in shape if not isinstance(n, Varying))
-        if len(varying) == 1 and not empty:
-            return self._reshaped(x, [-1 if i in varying else n for i, n in enumerate(shape)])
-        wanted = self.lengths(shape)
-        found: str = self("Reshape", x, wanted, allowzero=1 if empty else None)
-        return found
-
-    def _reshaped(self, x: Any, shape: list[int]) -> str:
-        found: str = self("Reshape", x, np.array(shape, np.int64))
+        if varying == 1 and not empty:
+            shape = tuple([-1 if isinstance(n, Varying) else n for n in shape])
+        found: str = self("Reshape", x, self.lengths(shape), allowzero=1 if empty else None)
         return found

@@ -21,7 +21,7 @@ from minigrad.lazy import extra
 from minigrad.nn.module import Module
 from minigrad.onnx.builder import BATCH, Builder, Term, Value
 from minigrad.onnx.export_table import LAYERS, ROWS
-from minigrad.onnx.graph import Link, Merged, Step, Unstable, Varying, merge, record
+from minigrad.onnx.graph import Link, Merged, Step, Unstable, Varying, mapped, merge, record
 from minigrad.onnx.load import BUFFERS, Graph
 
 __all__ = ["export"]
@@ -238,13 +238,7 @@ def _build(
             if x.kind == "parameter":
                 return b.stored(x.key)
             return values[(x.kind, x.key, x.place)]
-        if isinstance(x, list):
-            return [value_of(each) for each in x]
-        if isinstance(x, tuple):
-            return tuple([value_of(each) for each in x])
-        if isinstance(x, np.ndarray):
-            return b.constant(x)
-        return x
+        return b.constant(x) if isinstance(x, np.ndarray) else x
 
     for i, merged in enumerate(steps):
         b.step = merged.step
@@ -257,8 +251,7 @@ def _build(
     made_here = {name for node in b.nodes for name in node.output}
     for name, end, (_, array) in zip(named, ends, first.outputs, strict=True):
         if isinstance(end, Unstable):
-            message = f"onnx.export: the output {name} is made without operators: {end.why}"
-            raise ValueError(message)  # noqa: TRY004 (it is the model that does not fit)
+            b.refuse(f"the output {name} is made without operators: {end.why}")
         source = value_of(end)
         if source in made_here and source not in renamed:
             renamed[source] = name
@@ -290,8 +283,11 @@ def _translated(b: Builder, merged: Merged, value_of: Any) -> list[Any]:
         b.refuse(f"ONNX export has no row for the operator {step.name!r}")
     if isinstance(row, str):
         b.refuse(f"it cannot be exported: {row}")
-    metadata = {k: value_of(v) if k == "index" else v for k, v in merged.metadata.items()}
-    made = as_list(row(b, merged, *[value_of(x) for x in merged.inputs], **metadata))
+    given = [mapped(value_of, x) for x in merged.inputs]
+    metadata = merged.metadata
+    if "index" in metadata:
+        metadata = {**metadata, "index": mapped(value_of, metadata["index"])}
+    made = as_list(row(b, merged, *given, **metadata))
     return [one.value if isinstance(one, Term) else one for one in made]
 
 

@@ -308,7 +308,7 @@ def _where(b: Builder, s: Merged, condition: Any, x: Any, y: Any) -> Any:
 
 @row("astype")
 def _astype(b: Builder, s: Merged, x: Any, dtype: Any = None) -> Any:
-    return b("Cast", x, to=b.onnx.helper.np_dtype_to_tensor_dtype(s.dtypes[0]))
+    return b.of(x, s.dtypes[0])
 
 
 @row("reshape")
@@ -445,7 +445,7 @@ def _getitem(b: Builder, s: Merged, x: Any, index: Any) -> Any:
     wide: list[Any] = []
     for part in index if isinstance(index, tuple) else (index,):
         p: Any = b.fixed(part)
-        if isinstance(p, (list, np.ndarray)):
+        if isinstance(p, (list, tuple, np.ndarray)):
             p = b.constant(np.array(p))
         mask = isinstance(p, (bool, np.bool_)) or (isinstance(p, Value) and p.dtype == np.bool_)
         if mask and p not in b.constants:
@@ -517,7 +517,7 @@ def _broadcast(shapes: list[Any]) -> tuple[Any, ...]:
 
 @row("scatter")
 def _scatter(b: Builder, s: Merged, x: Any, index: Any, shape: Any) -> Any:
-    shape = tuple(b.fixed(s.shapes[0]))
+    shape = b.fixed(s.shapes[0])
     parts = index if isinstance(index, tuple) else (index,)
     if any(isinstance(p, Value) and p not in b.constants for p in parts):
         b.refuse("it adds at positions that depend on the data")
@@ -614,7 +614,7 @@ def _argsort(b: Builder, s: Merged, x: Any, axis: Any = -1, *rest: Any) -> Any:
 
 def _image(b: Builder, shape: Any) -> Any:
     """The height and width in a shape (N, C, H, W)."""
-    return tuple(b.fixed(shape[2:]))
+    return b.fixed(shape[2:])
 
 
 def _places(windows: Windows, **more: Any) -> dict[str, Any]:
@@ -704,7 +704,7 @@ def _normalize(
     last = axes == list(range(outer, x.ndim))
     parts = [p for p in (weight, bias) if p is not None]
     if last and all(n == 1 for p in parts for n in p.shape[:outer]):
-        shape = tuple(x.b.fixed(x.shape[outer:]))
+        shape = x.b.fixed(x.shape[outer:])
         if math.prod(shape):
             scale = np.ones(shape, x.dtype) if weight is None else _without_ones(weight, outer)
             shift = None if bias is None else _without_ones(bias, outer)
@@ -921,7 +921,7 @@ def _recurrent(b: Builder, s: Merged, x: Any, state: Any = None) -> Any:
         now = b("Unsqueeze", now, _axes(1))
     elif module.batch_first:
         now = b("Transpose", now, perm=[1, 0, 2])
-    given = [] if state is None else state if isinstance(state, list) else [state]
+    given = [] if state is None else state if isinstance(state, tuple) else [state]
     states = _all_of(b, s, *given)
     if not batched:
         states = [b("Unsqueeze", one, _axes(1)) for one in states]

@@ -96,7 +96,7 @@ class Recorder(Hook):
         inner = self.steps[start:]
         del self.steps[start:]
         name, made = type(module).__name__, [array for _, array in flat(output)]
-        self.steps.append(Step(name, arrays_in(args), {}, made, module, inner))
+        self.steps.append(Step(name, mapped(_plain, args), {}, made, module, inner))
 
 
 @contextlib.contextmanager
@@ -155,13 +155,18 @@ def flat(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from flat(each, f"{name}_{key}" if name else str(key))
 
 
-def arrays_in(value: Any) -> Any:
-    """The same nested arguments with arrays in place of the tensors."""
-    if isinstance(value, Tensor):
-        return value._data
-    if isinstance(value, (tuple, list)):
-        return [arrays_in(each) for each in value]
-    return value
+def mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    """The same nested lists, tuples and dicts with ``change(x)`` in place of each x in them."""
+    if isinstance(value, dict):
+        return {key: mapped(change, each) for key, each in value.items()}
+    if isinstance(value, (tuple, list)) and not isinstance(value, Link):
+        found = [mapped(change, each) for each in value]
+        return found if isinstance(value, list) else tuple(found)
+    return change(value)
+
+
+def _plain(value: Any) -> Any:
+    return value._data if isinstance(value, Tensor) else value
 
 
 class Recording(NamedTuple):
@@ -312,45 +317,28 @@ def _opened(
         steps = [s for step in steps for s in (step.inner if id(step) in opened else [step])]
 
 
-def _arrays(value: Any) -> Iterator[Any]:
-    if isinstance(value, np.ndarray):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for each in value:
-            yield from _arrays(each)
-    elif isinstance(value, dict):
-        yield from _arrays([*value.values()])
-    elif isinstance(value, Tensor):
-        yield value._data
+def _arrays(value: Any) -> list[Any]:
+    found: list[Any] = []
+    mapped(lambda x: found.append(_plain(x)), value)
+    return [x for x in found if isinstance(x, np.ndarray)]
 
 
 def _resolved(value: Any, known: dict[int, Link]) -> Any:
-    if isinstance(value, Tensor):
-        value = value._data
-    if isinstance(value, np.ndarray):
-        return known.get(id(value), value)
-    if isinstance(value, (tuple, list)):
-        each_resolved = [_resolved(each, known) for each in value]
-        return each_resolved if isinstance(value, list) else tuple(each_resolved)
-    if isinstance(value, dict):
-        return {key: _resolved(each, known) for key, each in value.items()}
-    return value
+    """The same with links in place of the arrays that are known."""
+    return mapped(lambda x: known.get(id(_plain(x)), _plain(x)), value)
 
 
 def _copies(value: Any, whole: list[tuple[Link, Any, Any]]) -> Any:
     """The same with links in place of what was copied on its way: indices, integers made floats."""
-    if isinstance(value, Unstable) and isinstance(value.first, np.ndarray):
-        for link, x, y in reversed(whole):
-            if np.array_equal(x, value.first) and np.array_equal(y, value.second):
-                return link
-    if isinstance(value, Link):
+
+    def linked(value: Any) -> Any:
+        if isinstance(value, Unstable) and isinstance(value.first, np.ndarray):
+            for link, x, y in reversed(whole):
+                if np.array_equal(x, value.first) and np.array_equal(y, value.second):
+                    return link
         return value
-    if isinstance(value, (tuple, list)):
-        found = [_copies(each, whole) for each in value]
-        return found if isinstance(value, list) else tuple(found)
-    if isinstance(value, dict):
-        return {key: _copies(each, whole) for key, each in value.items()}
-    return value
+
+    return mapped(linked, value)
 
 
 def _both(a: Any, b: Any) -> Any:

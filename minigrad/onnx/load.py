@@ -7,11 +7,13 @@ checked before anything runs, its nodes are looked up in ``load_table``, and no 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -89,14 +91,10 @@ def _short(value: Any) -> str:
     return f"{value.tolist() if isinstance(value, np.ndarray) else value!r:.80}"
 
 
-_kinds: dict[str, type[Operation]] = {}
-
-
+@functools.cache
 def _kind(name: str) -> type[Operation]:
     """The class of the nodes of an operator, whose name shows when a model is printed."""
-    if name not in _kinds:
-        _kinds[name] = type(name, (Operation,), {"__module__": __name__})
-    return _kinds[name]
+    return type(name, (Operation,), {"__module__": __name__})
 
 
 class Graph(Module):
@@ -396,7 +394,8 @@ class _Reader:
             schema = self._onnx.defs.get_schema(node.op_type, opset, "")
         except Exception:  # noqa: BLE001 (onnx has its own, of no common class)
             raise _wrong(f"{label}: operator set {opset} has no such operator") from None
-        if opset < OLDEST and self._changed(node.op_type, schema.since_version):
+        oldest = self._onnx.defs.get_schema(node.op_type, max(opset, OLDEST), "")
+        if oldest.since_version != schema.since_version:
             raise _wrong(
                 f"{label}: operator set {opset} is not supported, only {OLDEST} to {NEWEST}; "
                 f"convert the file with onnx.version_converter"
@@ -418,11 +417,6 @@ class _Reader:
             if declared.required and name not in given:
                 raise _wrong(f"{label}: the attribute {name} is missing")
         return schema
-
-    def _changed(self, kind: str, since: int) -> bool:
-        """Whether the oldest version that the table is written for is another one."""
-        found: int = self._onnx.defs.get_schema(kind, OLDEST, "").since_version
-        return found != since
 
     def _attributes(self, node: Any, label: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -598,13 +592,19 @@ def _path(name: str) -> str:
     return ".".join(_clean(part) for part in parts)
 
 
-def _free(path: str, taken: set[str]) -> str:
-    found, n = path, 0
+def free_name(wanted: str, taken: set[str]) -> str:
+    """This name, or it with a number where it is taken; it is taken then."""
+    found, n = wanted, 0
     while found in taken:
         n += 1
-        found = f"{path}_{n}"
+        found = f"{wanted}_{n}"
     taken.add(found)
     return found
+
+
+def _above(paths: Iterable[str]) -> set[str]:
+    """The beginnings of these paths, at which modules stand."""
+    return {path[:i] for path in paths for i, letter in enumerate(path) if letter == "."}
 
 
 def _places(names: list[str]) -> dict[str, str]:
@@ -612,9 +612,9 @@ def _places(names: list[str]) -> dict[str, str]:
     taken: set[str] = set()
     wanted = {name: _path(name) or "weight" for name in names}
     # A name that is also the beginning of another cannot be both a tensor and a module.
-    above = {p[:i] for p in wanted.values() for i in range(len(p)) if p[i] == "."}
+    above = _above(wanted.values())
     return {
-        name: _free(f"{path}_tensor" if path in above else path, taken)
+        name: free_name(f"{path}_tensor" if path in above else path, taken)
         for name, path in wanted.items()
     }
 
@@ -628,21 +628,15 @@ def _homes(nodes: list[Operation], protos: Any, names: dict[str, str]) -> list[s
         last = last or f"{type(node).__name__}_{i}"
         home = owners.pop() if len(owners) == 1 else above
         wanted.append((home, last))
-    count: dict[str, int] = {}
-    for home, _ in wanted:
-        count[home] = count.get(home, 0) + 1
+    count = Counter(home for home, _ in wanted)
     tensors = set(names.values())
-    taken = {*tensors, ""}
-    inner = {p[:i] for p in tensors for i in range(len(p)) if p[i] == "."}
+    shared = {home for home in count if count[home] > 1}
+    taken = {"", *tensors, *shared, *_above(count)}
     homes = []
-    taken |= {home for home in count if count[home] > 1} | {
-        home[:i] for home in count for i in range(len(home)) if home[i] == "."
-    }
-    own = {home for home, n in count.items() if n == 1 and home}
     for home, last in wanted:
-        if home in own and home not in taken:
-            homes.append(_free(home, taken))
-        else:
-            homes.append(_free(f"{home}.{last}" if home else last, taken | inner))
-            taken.add(homes[-1])
+        path = home
+        if home in taken:
+            path = free_name(f"{home}.{last}" if home else last, taken | _above(tensors))
+        taken.add(path)
+        homes.append(path)
     return homes
