@@ -23,6 +23,7 @@ from minigrad.kernels import (
     convolution,
     current,
     elementwise,
+    lent,
     linear as kernels_linear,
     normal_distribution,
     normalisation,
@@ -451,6 +452,27 @@ def test_every_kernel_gives_the_same_on_any_number_of_threads(name, monkeypatch)
             for a, b in zip(one, found[0], strict=True):
                 if a is not None:
                     np.testing.assert_array_equal(a, b)
+
+
+def takes_a_cotangent(name):
+    return next(iter(inspect.signature(getattr(plain, name)).parameters)) == "g"
+
+
+@pytest.mark.parametrize("name", filter(takes_a_cotangent, KERNELS))
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_a_gradient_may_take_the_place_of_a_cotangent_that_is_lent(name, monkeypatch):
+    for module in [elementwise, *compiled_modules()]:
+        for size in {"PIECE", "BLOCK"} & {*vars(module)}:
+            monkeypatch.setattr(module, size, 64)
+    monkeypatch.setattr(activations, "LARGE", 0)
+    for seed in range(DRAWS):
+        g, *others = ARGUMENTS[name](Draw([seed, len(name)], np.float32))
+        expected, g = results(getattr(plain, name)(g, *others)), np.array(g)
+        monkeypatch.setattr(lent._lent, "array", g)
+        for one, other in zip(results(getattr(current, name)(g, *others)), expected, strict=True):
+            finite = np.abs(other[np.isfinite(other)])
+            scale = max(1.0, finite.max()) if finite.size else 1.0
+            np.testing.assert_allclose(one, other, 1e-5, 1e-5 * scale)
 
 
 def test_groups_of_rows_may_be_cut_between_threads():

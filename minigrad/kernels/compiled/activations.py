@@ -31,15 +31,13 @@ kernel = functools.partial(kernel_by_element, numpy_set)
 
 @kernel
 def logistic(x, out, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         store(out, i, logistic_of(load(x, i)))
 
 
 @kernel
 def logistic_grad(g, x, out, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         e = exp(absolute(load(x, i)) * -1.0)
         t = e + 1.0
         store(out, i, e / (t * t) * load(g, i))
@@ -47,16 +45,14 @@ def logistic_grad(g, x, out, start, stop):
 
 @kernel
 def silu(x, out, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value = load(x, i)
         store(out, i, logistic_of(value) * value)
 
 
 @kernel
 def silu_grad(g, x, out, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         near = most(least(load(x, i), 50.0), -800.0)
         e = exp(near)
         t = e + 1.0
@@ -65,8 +61,7 @@ def silu_grad(g, x, out, start, stop):
 
 @kernel
 def gelu_tanh(x, out, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value = load(x, i)
         near = most(least(value, FARTHEST), -FARTHEST)
         store(out, i, logistic_of(near * (near * near * CUBIC + LINEAR)) * value)
@@ -74,8 +69,7 @@ def gelu_tanh(x, out, start, stop):
 
 @kernel
 def gelu_tanh_grad(g, x, out, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         near = most(least(load(x, i), FARTHEST), -FARTHEST)
         square = near * near
         e = exp(least(near * (square * CUBIC + LINEAR), 50.0))
@@ -86,24 +80,21 @@ def gelu_tanh_grad(g, x, out, start, stop):
 
 @kernel
 def relu(x, out, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         store(out, i, most(load(x, i), ZERO))
 
 
 @kernel
 def relu_grad(g, ans, out, start, stop):
     zero = splat(ZERO)
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         store(out, i, if_below(zero, load(ans, i), load(g, i), zero))
 
 
 @kernel
 def leaky_relu(x, out, slope, start, stop):
     zero = splat(ZERO)
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value = load(x, i)
         store(out, i, if_below(zero, value, value, value * slope))
 
@@ -111,16 +102,14 @@ def leaky_relu(x, out, slope, start, stop):
 @kernel
 def leaky_relu_grad(g, x, out, slope, start, stop):
     zero = splat(ZERO)
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         share = load(g, i)
         store(out, i, if_below(zero, load(x, i), share, share * slope))
 
 
 @kernel
 def elu(x, out, alpha, scale, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value = load(x, i)
         store(out, i, (most(value, ZERO) + expm1(least(value, ZERO)) * alpha) * scale)
 
@@ -128,8 +117,7 @@ def elu(x, out, alpha, scale, start, stop):
 @kernel
 def elu_grad(g, x, out, alpha, scale, start, stop):
     zero = splat(ZERO)
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value, share = load(x, i), load(g, i)
         below = share * (exp(least(value, ZERO)) * alpha)
         store(out, i, if_below(zero, value, share, below) * scale)
@@ -137,8 +125,7 @@ def elu_grad(g, x, out, alpha, scale, start, stop):
 
 @kernel
 def softplus(x, out, beta, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value = load(x, i) * beta
         value = log1p(exp(absolute(value) * -1.0)) + most(value, ZERO)
         store(out, i, value * (1.0 / beta))

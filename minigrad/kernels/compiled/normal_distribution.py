@@ -37,8 +37,7 @@ PER_ROOT = 1.0 / math.sqrt(2.0 * math.pi)
 @kernel
 def normal_cdf(x, out, start, stop):
     zero = splat(np.float32(0.0))
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value = load(x, i)
         a = least(absolute(value), FARTHEST)
         s = splat(np.float32(1.0)) / (a + SCALE)
@@ -54,8 +53,7 @@ def normal_cdf(x, out, start, stop):
 
 @kernel
 def normal_density(g, x, out, start, stop):
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         a = least(absolute(load(x, i)), FARTHEST)
         h = nearest(a * 64.0) * (1.0 / 64.0)
         e = exp_of_sum(h * h * -0.5, (a - h) * (a + h) * -0.5)

@@ -225,8 +225,7 @@ def _cross_entropy_grad(x, labels, g, out, n, start, stop):
 @kernel
 def logistic_loss(x, t, out, start, stop):
     zero = splat(np.float32(0.0))
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value, share = load(x, i), load(t, i)
         size = absolute(value)
         share = if_below(zero, value, share * -1.0 + 1.0, share)
@@ -236,8 +235,7 @@ def logistic_loss(x, t, out, start, stop):
 @kernel
 def logistic_loss_grad(g, x, t, out, start, stop):
     zero, one = splat(np.float32(0.0)), splat(np.float32(1.0))
-    for chunk in range(start, stop, LANES):
-        i = min(chunk, len(out) - LANES)
+    for i in range(start, stop, LANES):
         value, share = load(x, i), load(t, i)
         e = exp(absolute(value) * -1.0)
         up, down = if_below(zero, value, one, e), if_below(zero, value, e, one)
