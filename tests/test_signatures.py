@@ -72,8 +72,7 @@ def test_arrays_are_those_that_the_annotations_say():
         arrays = _first_arrays(inspect.unwrap(composite.function), False)
         expected = FEWER.get(name, len(arrays))
         assert list(found["inputs"]) == arrays[:expected], name
-        if found["arrays"] != expected:  # more than there are parameters
-            assert found["arrays"] > expected == len(found["params"]), name
+        assert found["arrays"] == expected, name
 
 
 def test_rules_have_the_defaults_of_their_operators():

@@ -57,13 +57,16 @@ def within(index: Any) -> tuple[Any, ...]:
 
 def _aligned(inputs: Any) -> list[Any]:
     """The inputs as arrays that broadcast against each other, stacks along the first axis."""
-    ndim = max(map(np.ndim, inputs))
+    ndim = max([x.ndim if isinstance(x, Rows) else np.ndim(x) for x in inputs])
     return [_as_stack(x, ndim) if isinstance(x, Rows) else getattr(x, "_data", x) for x in inputs]
 
 
 def _as_stack(x: Rows, ndim: int) -> Any:
     """The stack, its arrays with new axes of length 1 in front, up to ``ndim``."""
-    return x.stack.reshape(len(x.stack), *(1,) * (ndim - x.ndim), *x.shape)
+    stack = x.stack
+    if x.ndim >= ndim:
+        return stack
+    return stack.reshape(len(stack), *(1,) * (ndim - x.ndim), *x.shape)
 
 
 def _one_by_one(function: Callable[..., Any], args: Any, kwargs: Any) -> Rows:

@@ -27,14 +27,22 @@ class Rows(np.lib.mixins.NDArrayOperatorsMixin):
     ((2,), array([10., 32., 54.]))
     """
 
-    __slots__ = ("dtype", "ndim", "shape", "size", "stack")
+    __slots__ = ("dtype", "shape", "stack")
 
     def __init__(self, stack: NDArray[Any]) -> None:
         self.stack = stack
         self.dtype: Any = stack.dtype
         self.shape: tuple[int, ...] = stack.shape[1:]
-        self.ndim = stack.ndim - 1
-        self.size = math.prod(self.shape)
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes of one of the arrays."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """The number of elements of one of the arrays."""
+        return math.prod(self.shape)
 
     @property
     def T(self) -> Rows:

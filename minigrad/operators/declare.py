@@ -480,31 +480,31 @@ def composite(
                 found = short(*args)
                 if found is not NotImplemented:
                     return found
+            given: tuple[Any, ...] = args
+            named: Any = kwargs
+            if kwargs:  # arrays by name go to their places
+                named = {**with_numpys_names(label, params, arrays or 2, kwargs)}
+                while len(given) < len(inputs) and inputs[len(given)] in named:
+                    given = (*given, named.pop(inputs[len(given)]))
             held: list[tuple[str, Any]] = []
             start = 0
-            named: Any = with_numpys_names(label, params, arrays or 2, kwargs) if kwargs else kwargs
-            if arrays and (kwargs or len(args) > arrays):
-                others: Any = dict(zip(settings, args[arrays:], strict=False))
+            if arrays and (named or len(given) > arrays):
+                others: Any = dict(zip(settings, given[arrays:], strict=False))
                 if code.co_flags & 4:  # *arguments, which stand before the settings
-                    others = {code.co_varnames[len(params)]: args[arrays:]}
-                others.update((k, v) for k, v in named.items() if k not in inputs)
-                held = [(k, t) for k, v in others.items() for t in engine.tracked(v)]
+                    others = {code.co_varnames[len(params)]: given[arrays:]}
+                held = [(k, t) for k, v in {**others, **named}.items() for t in engine.tracked(v)]
                 start = engine.now() if held else 0
             try:
-                given: Any = dict(zip(inputs, args, strict=False))
-                by_place = [*given]
-                if named:
-                    given = {**{k: v for k, v in named.items() if k in inputs}, **given}
-                dtypes: Any = dtypes_of(given.values()) if arrays > 1 else ()
-                given = {k: tensors(v, dtypes) for k, v in given.items()}
+                dtypes: Any = dtypes_of(given[:arrays]) if arrays > 1 else ()
+                first: Any = [tensors(v, dtypes) for v in given[:arrays]]
                 if numbers:
-                    given = in_real_numbers(label, numbers, given)
+                    checked = in_real_numbers(label, numbers, dict(zip(inputs, first)))
+                    first = [*checked.values()]
                 narrow = None
-                if wide and (widened := _widened([*given.values()])) is not None:
-                    narrow = np.result_type(*[x.dtype for x in given.values()])
-                    given = dict(zip(given, widened, strict=True))
-                first = [given.pop(k) for k in by_place]
-                result = body(*first, *args[len(first) :], **{**named, **given})
+                if wide and (widened := _widened(first)) is not None:
+                    narrow = np.result_type(*[x.dtype for x in first])
+                    first = widened
+                result = body(*first, *given[arrays:], **named)
             except FAILURES as error:
                 raise _refused(label, function, args, kwargs, error) from error
             result = _each(engine.as_tensor, result)

@@ -47,7 +47,7 @@ def _or_nan(forward: Any) -> Any:
         found = forward(a, axis=axis, keepdims=keepdims, **ddof)
         if a.dtype.kind != "f":
             return found
-        n = np.count_nonzero(~np.isnan(a), axis=axis, keepdims=keepdims)
+        n = np.count_nonzero(~np.isnan(engine.constant(a)), axis=axis, keepdims=keepdims)
         return np.where(n > ddof.get("ddof", 0), found, math.nan)
 
     return checked
