@@ -132,6 +132,8 @@ class NAdam(Optimizer):
     0.4718
     """
 
+    _arrays = ("exp_avg", "exp_avg_sq")
+
     @checked()
     def __init__(
         self,
@@ -146,10 +148,6 @@ class NAdam(Optimizer):
         maximize: bool = False,
     ) -> None:
         super().__init__(params, settings(locals()))
-
-    def initial_state(self, group: Group) -> dict[str, float]:
-        """The running averages of g and `g²`."""
-        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     def initial_scalars(self, group: Group) -> dict[str, float]:
         """The count of steps, and the product of the momenta so far."""
@@ -205,6 +203,8 @@ class RAdam(Optimizer):
     [0.5]
     """
 
+    _arrays = ("exp_avg", "exp_avg_sq")
+
     @checked()
     def __init__(
         self,
@@ -218,10 +218,6 @@ class RAdam(Optimizer):
         maximize: bool = False,
     ) -> None:
         super().__init__(params, settings(locals()))
-
-    def initial_state(self, group: Group) -> dict[str, float]:
-        """The running averages of g and `g²`."""
-        return {"exp_avg": 0.0, "exp_avg_sq": 0.0}
 
     def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
         """Liu et al., algorithm 2: Adam times a factor, or momentum alone in the first steps."""

@@ -155,6 +155,8 @@ class Adadelta(Optimizer):
     [0.1056, -1.0299]
     """
 
+    _arrays = ("square_avg", "acc_delta")
+
     @checked()
     def __init__(
         self,
@@ -167,10 +169,6 @@ class Adadelta(Optimizer):
         maximize: bool = False,
     ) -> None:
         super().__init__(params, settings(locals()))
-
-    def initial_state(self, group: Group) -> dict[str, float]:
-        """The running averages of `g²` and of the squared steps."""
-        return {"square_avg": 0.0, "acc_delta": 0.0}
 
     def update_rule(self, group: Group, scalars: dict[str, float]) -> Callable[[Chunk], None]:
         """Zeiler, algorithm 1: `δ = sqrt((u + eps) / (v + eps)) * g`; `p -= lr * δ`."""

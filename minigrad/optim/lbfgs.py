@@ -86,10 +86,6 @@ class LBFGS(Optimizer):
             raise ValueError("LBFGS: all parameters are one group, got another")
         super().add_param_group(group)
 
-    def initial_state(self, group: Group) -> dict[str, float]:
-        """Nothing: L-BFGS keeps no state of single parameters."""
-        return {}
-
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Make up to ``max_iter`` moves; returns the loss of the first evaluation.
 

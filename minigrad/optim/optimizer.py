@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from operator import is_
 from types import MethodType
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -130,9 +130,12 @@ class Optimizer:
                 raise wrong(f"{self._name}: betas must be two numbers, got {given!r:.80}")
             group[name] = tuple(rule(self._name, beta) for beta in given)
 
+    #: The arrays of state that each parameter has, where its settings do not decide on them.
+    _arrays: ClassVar[tuple[str, ...]] = ()
+
     def initial_state(self, group: Group) -> dict[str, float]:
         """The arrays of state each parameter has: their names and start values."""
-        raise NotImplementedError
+        return dict.fromkeys(self._arrays, 0.0)
 
     def initial_scalars(self, group: Group) -> dict[str, float]:
         """The state of each parameter that is a number."""
