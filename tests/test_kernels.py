@@ -458,7 +458,7 @@ def takes_a_cotangent(name):
     return next(iter(inspect.signature(getattr(plain, name)).parameters)) == "g"
 
 
-@pytest.mark.parametrize("name", filter(takes_a_cotangent, KERNELS))
+@pytest.mark.parametrize("name", [*filter(takes_a_cotangent, KERNELS)])
 @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
 def test_a_gradient_may_take_the_place_of_a_cotangent_that_is_lent(name, monkeypatch):
     for module in [elementwise, *compiled_modules()]:
