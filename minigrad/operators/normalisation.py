@@ -18,19 +18,9 @@ from minigrad.operators.weighing import weigh
 
 
 def _normalize_vjp(
-    g: Any,
-    needed: list[int],
-    _ans: Any,
-    x: Any,
-    weight: Any,
-    _bias: Any,
-    axis: tuple[int, ...],
-    eps: float,
-    moments: Any = None,
-) -> list[Any]:
-    grad = kernels.on(g, x).normalize_grad
-    found: list[Any] = grad(g, needed, x, weight, _bias, axis, eps, moments)
-    return found
+    g: Any, needed: list[int], _ans: Any, x: Any, weight: Any, _bias: Any, **settings: Any
+) -> Any:
+    return kernels.on(g, x).normalize_grad(g, needed, x, weight, _bias, **settings)
 
 
 @operator(
@@ -51,13 +41,13 @@ def normalize(
     *,
     axis: tuple[int, ...],
     eps: float,
-    moments: tuple[Array, Array] | None = None,
+    known: tuple[Array, Array] | None = None,
 ) -> Array:
     """`(x - mean) / sqrt(var + eps) * weight + bias`: moments over ``axis``, the variance biased.
 
-    ``weight`` and ``bias`` have as many axes as x. ``moments``: the mean and variance, if known.
+    ``weight`` and ``bias`` have as many axes as x. ``known``: the mean and variance, or None.
     """
-    return kernels.normalize(x, weight, bias, axis, eps, moments)
+    return kernels.normalize(x, weight, bias, axis, eps, known)
 
 
 def _moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
@@ -75,7 +65,7 @@ def _normalize(
     if known and x.dtype == np.float32 and not np.isfinite(known[1]).all():
         x, dtype = x.astype(np.float64), x.dtype
         return normalize(x, weight, bias, axis=axis, eps=eps).astype(dtype)
-    return normalize(x, weight, bias, axis=axis, eps=eps, moments=known)
+    return normalize(x, weight, bias, axis=axis, eps=eps, known=known)
 
 
 def _check_settings(name: str, eps: Any, momentum: Any = 0) -> None:
@@ -163,10 +153,9 @@ def batch_norm(
         running_var=engine.constant(running_var),
     )
     if not training and mean is not None:
-        dtype = np.result_type(input.dtype, 1.0)
-        scale = (1.0 / np.sqrt(var + eps)).astype(dtype)
+        scale = (1.0 / np.sqrt(var + eps)).astype(input.dtype)
         scale = scale if weight is None else scale * weight
-        return _affine(input, scale, bias, mean=mean.astype(dtype))
+        return _affine(input, scale, bias, mean=mean.astype(input.dtype))
     axis, running = (0, *range(2, input.ndim)), (running_mean, running_var) if training else ()
     remedy = "use a larger batch, or call .eval()"
     moments = _own_moments(name, input, axis, running, momentum, remedy)
@@ -316,8 +305,6 @@ def local_response_norm(
             raise ValueError(f"local_response_norm: {what} must be finite, got {value!r}")
     if as_int("local_response_norm", "size", size) < 1:
         raise ValueError(f"local_response_norm: size must be at least 1, got {size}")
-    if input.dtype.kind in "iub":  # whose squares would overflow
-        input = input.astype(float)
     n, channels = input.shape[:2]
     ahead = np.arange(channels) - np.arange(channels)[:, None]
     # The sum over neighbours as a product with a band of ones: one pass, at any size.

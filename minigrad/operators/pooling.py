@@ -222,8 +222,6 @@ def avg_pool2d(
     tensor([[[[3.]]]])
     """
     windows = _windows("avg_pool2d", input.shape, kernel_size, stride, padding, 1, ceil_mode)
-    if input.dtype.kind in "iub":  # whose sums would overflow
-        input = input.astype(float)
     total = sum_pool2d(input, windows)
     if divisor_override is not None:
         divisor = as_int("avg_pool2d", "divisor_override", divisor_override)
