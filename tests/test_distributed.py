@@ -758,10 +758,7 @@ def test_another_seed_gives_other_numbers_in_each_step():
     for seed in range(3):
         mg.manual_seed(seed)
         ranks = Together(SimpleNamespace(rank=0, size=2))
-        ranks.begin_steps({}, 0)
-        ranks.begin_step(0)
-        drawn.append(mg.rand(1).item())
-        ranks.end_steps()
+        drawn += [mg.rand(1).item() for _ in ranks.steps(["batch"], 0, 0, {})]
     assert len(set(drawn)) == 3
 
 
@@ -772,11 +769,7 @@ def test_no_two_steps_of_any_rank_or_epoch_draw_the_same_numbers():
     for rank in range(2):
         ranks = Together(SimpleNamespace(rank=rank, size=2))
         for epoch in range(3):
-            ranks.begin_steps({}, epoch)
-            for number in range(2):
-                ranks.begin_step(number)
-                drawn.append(mg.rand(1).item())
-            ranks.end_steps()
+            drawn += [mg.rand(1).item() for _ in ranks.steps(["one", "two"], 0, epoch, {})]
     assert len(set(drawn)) == len(drawn) == 12
     assert default_generator().bit_generator.state == before
 

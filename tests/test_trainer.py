@@ -571,11 +571,11 @@ def test_a_bar_fits_the_terminal_and_keeps_its_values(points, capsys, monkeypatc
     assert len(running) == 4
     assert all(len(line) < (width or 999) for line in running)
     # What gives way to what: the bar, the time of a step, the time left, and last the values.
-    parts = (r"\|.{20}\|", "ms/step", r"\d:\d\d left", values)
+    parts = (r"\|.{20}\|", "s/step", r"\d:\d\d left", values)
     shown = [bool(re.search(part, running[2])) for part in parts]
     assert shown == [width in (None, 120), width in (None, 120, 80, 70), width not in (50, 40, 20),
                      width not in (40, 20)]  # fmt: skip
-    assert re.fullmatch(rf"Epoch 1/1 5/5 (\|█+\|)? ?{values}  [\d.]+ ms/step", drawn[-1])
+    assert re.fullmatch(rf"Epoch 1/1 5/5 (\|█+\|)? ?{values}  [\d.]+ m?s/step", drawn[-1])
 
 
 @pytest.mark.parametrize("steps", [0, 1])

@@ -236,13 +236,13 @@ def test_the_state_of_the_generator_is_that_which_all_share():
     mg.manual_seed(4)
     common = default_generator().bit_generator.state
     assert ours.generator_state() == common
-    ours.begin_steps({"dropout": own}, 0)
+    steps = ours.steps(["first", "second"], 1, 0, {"dropout": own})
     assert ours.generator_state() == common
-    ours.begin_step(0)
+    assert next(steps) == "second"
     drawn = mg.rand(2).tolist(), own.random(2).tolist()
     assert drawn[0] != drawn[1]
     assert default_generator().bit_generator.state != common == ours.generator_state()
-    ours.end_steps()
+    assert next(steps, None) is None
     assert default_generator().bit_generator.state == common == ours.generator_state()
     mg.rand(1)
     after = default_generator().bit_generator.state

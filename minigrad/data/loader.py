@@ -11,12 +11,12 @@ import mmap
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from minigrad.data.samplers import Sampler
+from minigrad.data.samplers import Indices, Sampler, as_indices
 from minigrad.data.transforms import apply
 from minigrad.engine.printable import shown_settings
 from minigrad.engine.random import default_generator, drawing_from
@@ -24,8 +24,6 @@ from minigrad.engine.settings import checked, entries
 from minigrad.engine.tensor import Tensor, as_array, unmasked
 from minigrad.engine.tree import map_leaves
 from minigrad.lazy import load_late
-
-Indices: TypeAlias = NDArray[np.int64]
 
 
 class Dataset(Protocol):
@@ -50,20 +48,6 @@ def check_dataset(name: str, dataset: Any) -> None:
             f"{name}: a data set needs a length and samples by index (__len__ and __getitem__), "
             f"got {type(dataset).__name__}"
         )
-
-
-def as_indices(name: str, indices: Any, count: int) -> Indices:
-    """An int64 array of indices. Raises TypeError for other types, IndexError out of range."""
-    array = np.asarray(unmasked(name, indices))
-    if array.ndim != 1 or not (array.dtype.kind in "iu" or array.size == 0):
-        raise TypeError(
-            f"{name}: indices must be integers (n,), got {array.dtype} of shape {array.shape}"
-        )
-    if array.size and not -count <= array.min() <= array.max() < count:
-        raise IndexError(
-            f"{name}: indices go up to {count - 1}, got {array.min()} to {array.max()}"
-        )
-    return array.astype(np.int64)
 
 
 class ArrayDataset:

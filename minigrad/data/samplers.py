@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from minigrad.engine.printable import shown_settings
 from minigrad.engine.random import default_generator
 from minigrad.engine.settings import checked
-from minigrad.engine.tensor import Tensor, as_array
+from minigrad.engine.tensor import Tensor, as_array, unmasked
 
 Indices = NDArray[np.int64]
 
@@ -106,13 +106,7 @@ class SubsetRandomSampler(Sampler):
 
     @checked()
     def __init__(self, indices: Sequence[int]) -> None:
-        array = np.asarray(as_array(indices))
-        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-            raise TypeError(
-                f"SubsetRandomSampler: indices must be integers (n,), got {array.dtype} of shape "
-                f"{array.shape}"
-            )
-        self.indices = array.astype(np.int64)
+        self.indices = as_indices("SubsetRandomSampler", indices)
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -163,6 +157,20 @@ class WeightedRandomSampler(Sampler):
         return generator.choice(
             len(self.probabilities), self.num_samples, self.replacement, self.probabilities
         )
+
+
+def as_indices(name: str, indices: Any, count: int | None = None) -> Indices:
+    """An int64 array of indices. Raises TypeError for other types, IndexError out of range."""
+    array = np.asarray(unmasked(name, indices))
+    if array.ndim != 1 or not (array.dtype.kind in "iu" or array.size == 0):
+        raise TypeError(
+            f"{name}: indices must be integers (n,), got {array.dtype} of shape {array.shape}"
+        )
+    if count is not None and array.size and not -count <= array.min() <= array.max() < count:
+        raise IndexError(
+            f"{name}: indices go up to {count - 1}, got {array.min()} to {array.max()}"
+        )
+    return array.astype(np.int64)
 
 
 def length_of(name: str, dataset: Any) -> int:

@@ -362,13 +362,10 @@ class CSVLogger(Callback):
         self.path.write_text("", encoding="utf-8")
         earlier = self.trainer.history.history
         for epoch in range(self.trainer.epochs_seen_by(self)):
-            self._row(epoch, {name: values[epoch] for name, values in earlier.items()})
+            self.on_epoch_end(epoch, {name: values[epoch] for name, values in earlier.items()})
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Write a row."""
-        self._row(epoch, logs)
-
-    def _row(self, epoch: int, logs: dict[str, Any]) -> None:
         if not self.trainer.writes:
             return
         first = not self.columns

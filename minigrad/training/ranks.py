@@ -12,6 +12,7 @@ import contextlib
 import copy
 import functools
 import importlib.util
+import itertools
 import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
@@ -50,11 +51,14 @@ class Alone:
         """This process's share of each batch."""
         return iter(source)
 
-    def begin_steps(self, own: Generators, epoch: int) -> None:
-        """The steps of an epoch begin. ``own``: the random generators of modules."""
+    def steps(self, source: Any, done: int, epoch: int, own: Generators) -> Iterator[Any]:
+        """This process's share of each batch of an epoch, after those that were trained on.
 
-    def begin_step(self, number: int) -> None:
-        """A step begins."""
+        ``own``: the random generators of modules.
+        """
+        # A DataLoader that continues an epoch skips the finished batches by itself.
+        behind = 0 if isinstance(source, DataLoader) else done
+        return itertools.islice(self.batches(source), behind, None)
 
     def end_steps(self) -> None:
         """The steps of an epoch are over."""
@@ -172,19 +176,19 @@ class Together(Alone):
 
         return map(functools.partial(map_leaves, share), source)
 
-    def begin_steps(self, own: Generators, epoch: int) -> None:
-        """Note the state of the generator, from which all ranks go on after the steps."""
-        generator = default_generator().bit_generator
-        self._own, self._common, self._epoch = own, generator.state, epoch
-        # Drawn from a copy, so that the order of the data is that of a program of one process.
-        self._seed = int(np.random.Generator(copy.deepcopy(generator)).integers(2**63))
-
-    def begin_step(self, number: int) -> None:
+    def steps(self, source: Any, done: int, epoch: int, own: Generators) -> Iterator[Any]:
         """Give each rank random numbers of its own, which depend on epoch and step alone."""
-        rank = self._world.rank
-        for i, one in enumerate([default_generator(), *self._own.values()]):
-            seed = [self._seed, self._epoch, number, rank, i]
-            one.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+        shares = super().steps(source, done, epoch, own)
+        generator = default_generator().bit_generator
+        self._common = generator.state
+        # Drawn from a copy, so that the order of the data is that of a program of one process.
+        drawn = int(np.random.Generator(copy.deepcopy(generator)).integers(2**63))
+        for number, share in enumerate(shares, done):
+            for i, one in enumerate([default_generator(), *own.values()]):
+                seed = [drawn, epoch, number, self._world.rank, i]
+                one.bit_generator.state = np.random.default_rng(seed).bit_generator.state
+            yield share
+        self.end_steps()
 
     def end_steps(self) -> None:
         """Go on with the random numbers that all ranks share."""

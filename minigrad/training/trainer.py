@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import itertools
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -361,12 +360,8 @@ class Trainer:
         running, ranks = self._running, self._ranks
         self._dtype = float_dtype(self.model)
         self._bias = first_bias(self.optimizer)
-        # A DataLoader that continues an epoch skips the finished batches by itself.
-        behind = 0 if isinstance(self._source, DataLoader) else running.batches
-        shares = itertools.islice(ranks.batches(self._source), behind, None)
-        ranks.begin_steps(_own_generators(self.model), self.epoch)
-        for batch in shares:
-            ranks.begin_step(running.batches)
+        own = _own_generators(self.model)
+        for batch in ranks.steps(self._source, running.batches, self.epoch, own):
             self._add_gradients(batch, running.batches + 1 == self._total)
             if self.stepped:
                 self._step()
@@ -374,7 +369,6 @@ class Trainer:
                 callback.on_batch_end(running.batches - 1)
             shown.step(running.batches - 1, running.logs)
             check_interrupt()
-        ranks.end_steps()
         if running.batches == 0:
             raise ValueError(
                 f"fit: epoch {self.epoch + 1} had no batch; an iterator is used up after one "
