@@ -697,7 +697,7 @@ def _weigh(b: Builder, s: Merged, x: Any, matrix: Any, axis: int) -> Any:
 
 def _normalize(
     x: Any, weight: Any = None, bias: Any = None, axis: Any = (0,), eps: float = 1e-5,
-    moments: Any = None,
+    known: Any = None,
 ) -> Any:  # fmt: skip
     axes = sorted(a % x.ndim for a in axis)
     outer = x.ndim - len(axes)
