@@ -9,7 +9,21 @@ from __future__ import annotations
 
 from minigrad import nn
 from minigrad.engine.settings import checked
-from minigrad.models.heads import FeaturesAndClassifier
+from minigrad.engine.tensor import ArrayLike, Tensor
+
+
+class FeaturesAndClassifier(nn.Module):
+    """``features``, then ``avgpool``, then ``classifier``, which subclasses build, as VGG does."""
+
+    features: nn.Module
+    avgpool: nn.Module
+    classifier: nn.Module
+
+    def forward(self, x: ArrayLike) -> Tensor:
+        """(N, channels, H, W) to (N, num_classes)."""
+        x = self.avgpool(self.features(x))
+        ans: Tensor = self.classifier(nn.functional.flatten(x, 1))
+        return ans
 
 
 class AlexNet(FeaturesAndClassifier):

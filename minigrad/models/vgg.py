@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from minigrad import nn
 from minigrad.engine.settings import checked
-from minigrad.models.heads import FeaturesAndClassifier
+from minigrad.models.alexnet import FeaturesAndClassifier
 
 #: The paper's configurations A, B, D and E: how many convolutions stand in each stage.
 _CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
