@@ -112,11 +112,6 @@ def like(x: Any, y: Any) -> Any:
     return x if x.dtype == y.dtype else x.astype(y.dtype)
 
 
-def at(axis: int, index: Any) -> tuple[Any, ...]:
-    """The index that takes this of one axis, which is not negative, and all of those before it."""
-    return (*[slice(None)] * axis, index)
-
-
 # -- element by element ----------------------------------------------------------------------------
 
 
@@ -287,8 +282,7 @@ def _split(
         sizes = whole(split)
     if sum(sizes) != n or min(sizes, default=0) < 0:
         raise ValueError(f"Split: parts of {list(sizes)} do not make up an axis of {n}")
-    ends = np.cumsum(sizes).tolist()
-    return [x[at(axis % x.ndim, slice(e - s, e))] for s, e in zip(sizes, ends, strict=True)]
+    return mg.split(x, np.cumsum(sizes)[:-1].tolist(), axis=axis)
 
 
 @op("Slice")
@@ -297,18 +291,9 @@ def _slice(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) 
     along = range(len(begin)) if axes is None else whole(axes)
     step = [1] * len(begin) if steps is None else whole(steps)
     index = [slice(None)] * x.ndim
-    for a, i, j, k in zip(along, begin, stop, step, strict=True):
-        n = x.shape[a]
-        if k > 0:
-            index[a] = slice(_clamp(i, n, 0, n), _clamp(j, n, 0, n), k)
-            continue
-        first, last = _clamp(i, n, -1, n - 1), _clamp(j, n, -1, n - 1)
-        index[a] = slice(0, 0) if first < 0 else slice(first, None if last < 0 else last, k)
+    for a, *part in zip(along, begin, stop, step, strict=True):
+        index[a] = slice(*part)
     return x[tuple(index)]
-
-
-def _clamp(i: int, n: int, low: int, high: int) -> int:
-    return max(low, min(i + n if i < 0 else i, high))
 
 
 def _along(indices: Any, axis: int) -> tuple[Any, ...]:
@@ -540,8 +525,8 @@ def _cumulative(function: Any, start: int) -> Callable[..., Any]:
         a = number(axis) % x.ndim
         y = mg.flip(x, a) if reverse else x
         if exclusive:
-            widths = [(int(i == a), 0) for i in range(x.ndim)]
-            y = mg.pad(y, widths, constant_values=start)[at(a, slice(0, -1))]
+            widths = [(1, -1) if i == a else (0, 0) for i in range(x.ndim)]
+            y = _padded(y, widths, fill=start)
         y = like(function(y, axis=a), x)
         return mg.flip(y, a) if reverse else y
 
@@ -573,11 +558,15 @@ def _gemm(
 
 
 class Windows(NamedTuple):
-    """Where the windows of a kernel stand; one entry for each axis."""
+    """Where the windows of a kernel stand; one entry for each axis.
+
+    ``reached``: the elements from the first to the last that a window touches.
+    """
 
     kernel: tuple[int, ...]
     steps: list[int]
     gaps: list[int]
+    reached: list[int]
     around: list[tuple[int, int]]
     out: list[int]
 
@@ -586,10 +575,6 @@ class Windows(NamedTuple):
         for place in np.ndindex(*self.kernel):
             axes = zip(place, self.gaps, self.out, self.steps, strict=True)
             yield (..., *[slice(p * d, p * d + (o - 1) * s + 1, s) for p, d, o, s in axes])
-
-    def reached(self) -> list[int]:
-        """The elements from the first to the last that a window touches."""
-        return [d * (k - 1) + 1 for k, d in zip(self.kernel, self.gaps, strict=True)]
 
 
 def _sides(pads: Any, rank: int) -> list[tuple[Any, Any]]:
@@ -625,7 +610,7 @@ def _windows(
     for n, m, r, s, (i, _) in zip(size, padded, reached, steps, around, strict=True):
         count = (-(-(m - r) // s) if ceil_mode else (m - r) // s) + 1
         out.append(count - 1 if ceil_mode and (count - 1) * s >= n + i else count)
-    return Windows(tuple(kernel), steps, gaps, around, out)
+    return Windows(tuple(kernel), steps, gaps, reached, around, out)
 
 
 @op("Conv")
@@ -746,7 +731,7 @@ def _sampled(
 def _covered(x: Any, v: Windows, fill: Any) -> Any:
     """What each window covers: (N, C, *out, taps); ``fill`` where that is outside."""
     widths = [(0, 0), (0, 0)]
-    for n, r, s, (i, j), o in zip(x.shape[2:], v.reached(), v.steps, v.around, v.out, strict=True):
+    for n, r, s, (i, j), o in zip(x.shape[2:], v.reached, v.steps, v.around, v.out, strict=True):
         widths.append((i, max((o - 1) * s + r - n - i, j, 0)))
     room([*x.shape[:2], *v.out, math.prod(v.kernel)])
     x = _padded(x, widths, fill=fill)
@@ -758,7 +743,7 @@ def _max_pool(
     x: Any, *, kernel_shape: list[int], storage_order: int, outputs: int, **windows: Any
 ) -> Any:
     v = _windows(x.shape[2:], kernel_shape, **windows)
-    even = all(i == j and 2 * i <= r for (i, j), r in zip(v.around, v.reached(), strict=True))
+    even = all(i == j and 2 * i <= r for (i, j), r in zip(v.around, v.reached, strict=True))
     fits = even and len(v.out) == 2 and not windows["ceil_mode"]
     if fits and x.dtype.kind == "f" and outputs == 1:
         padding = [i for i, _ in v.around]
@@ -1053,7 +1038,8 @@ def _resize(
             gone = (places < 0) | (places > n - 1)
             outside = outside | gone.reshape([-1 if i == a else 1 for i in range(x.ndim)])
         if mode == "nearest":
-            found = found[at(a, np.clip(NEAREST[nearest_mode](places), 0, n - 1).astype(int))]
+            nearest = np.clip(NEAREST[nearest_mode](places), 0, n - 1).astype(int)
+            found = mg.take(found, nearest, axis=a)
             continue
         matrix = _resize_matrix(
             places, n, f, mode == "linear", cubic_coeff_a, antialias, exclude_outside
