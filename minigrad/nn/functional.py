@@ -354,11 +354,7 @@ def bilinear(
     given = {"input1": as_tensor(input1), "input2": as_tensor(input2), "weight": as_tensor(weight)}
     x1, x2, w = in_real_numbers("bilinear", "float", given).values()
     o, i, j = w.shape if w.ndim == 3 else (0, -1, -1)
-    if (
-        not x1.ndim
-        or x1.shape[:-1] != x2.shape[:-1]
-        or (x1.shape[-1:], x2.shape[-1:]) != ((i,), (j,))
-    ):
+    if not x1.ndim or x1.shape[-1] != i or x2.shape != (*x1.shape[:-1], j):
         raise ValueError(
             f"bilinear: expected inputs (..., I) and (..., J) and weight (O, I, J), got "
             f"{x1.shape}, {x2.shape} and {w.shape}"
@@ -366,8 +362,7 @@ def bilinear(
     if bias is not None and as_tensor(bias).shape != (o,):
         raise ValueError(f"bilinear: bias must have shape ({o},), got {as_tensor(bias).shape}")
     halfway = x1 @ reshape(w.swapaxes(0, 1), (i, o * j))
-    halfway = reshape(halfway, (*x1.shape[:-1], o, j))
-    y = reshape(halfway @ reshape(x2, (*x2.shape, 1)), (*x1.shape[:-1], o))
+    y: Tensor = (reshape(halfway, (*x1.shape[:-1], o, j)) @ x2[..., None])[..., 0]
     return y if bias is None else y + as_tensor(bias)
 
 
@@ -438,14 +433,12 @@ def attention_weights(
     if attn_mask is not None:
         mask = as_tensor(attn_mask)
         try:
-            fits = np.broadcast_shapes(mask.shape, scores.shape) == scores.shape
+            np.broadcast_to(mask._data, scores.shape)
         except ValueError:
-            fits = False
-        if not fits:
             raise ValueError(
                 f"attention_weights: expected a mask that broadcasts to "
                 f"{scores.shape}, got {mask.shape}"
-            )
+            ) from None
         if mask.dtype == np.bool_:
             allowed = mask._data
         else:

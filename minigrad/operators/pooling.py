@@ -122,12 +122,10 @@ def max_pool2d(
     >>> max_pool2d(tensor([[[[1.0, 5.0], [3.0, 2.0]]]]), 2)
     tensor([[[[5.]]]])
     """
-    y = _max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
-    if return_indices is False:
-        return y
     asked: Any = return_indices
     if not isinstance(asked, (bool, np.bool_)):
         raise TypeError(f"max_pool2d: return_indices must be True or False, got {asked!r}")
+    y = _max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
     if not asked:
         return y
     x = engine.constant(input)

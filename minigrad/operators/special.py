@@ -23,10 +23,6 @@ BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)
 _near_gamma = Domain("gamma", low=-1.9, high=4.0, avoid=(-1.0, 0.0), margin=0.2)
 
 
-def _wide(x: Any) -> Any:
-    return np.asarray(x, np.float64)
-
-
 def _each(function: Callable[[float], float], x: Any) -> Any:
     """A function of Python's for each element."""
     return np.asarray(np.frompyfunc(function, 1, 1)(x), np.float64)
@@ -112,7 +108,7 @@ def _of_cotangent(n: int) -> tuple[float, ...]:
 
 def _derivative(x: Any, n: int) -> Any:
     """The n-th derivative of digamma, by the mirror formula for negative x."""
-    wide = _wide(x)
+    wide = np.asarray(x, np.float64)
     sign = 1.0 if n % 2 else -1.0
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         below = wide < 0
@@ -177,7 +173,7 @@ def gammaln(x: Array) -> Array:
     >>> gammaln(tensor([1.0, 5.0]))  # log(4!)
     tensor([0.       , 3.1780539])
     """
-    wide = _wide(x)
+    wide = np.asarray(x, np.float64)
     infinite = (wide > LARGEST) | ((wide <= 0) & (wide == np.rint(wide)))
     python = np.where(infinite, np.inf, _each(math.lgamma, np.where(infinite, 1.0, wide)))
     # Near its zeros 1 and 2, the power series about 2 keeps all digits, and Python's does not.
