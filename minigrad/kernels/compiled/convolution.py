@@ -22,8 +22,6 @@ from minigrad.kernels.compiled.direct import (
     convolve,
     convolve_back,
     convolve_weight,
-    depthwise,
-    depthwise_weight,
     padded,
     pitch_of,
 )
@@ -294,14 +292,11 @@ def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> 
         shift[:out_channels] = bias
     x, weight, y = flat(pixels), flat(matrix), memory.reshape(-1)
     offsets = _offsets(shape, w.shape[1], pitch_of(shape))
-    size = (shape[3] * pitch_of(shape),)
+    size, each = (shape[3] * pitch_of(shape),), True if geometry.depthwise else None
 
     def work(start: int, stop: int) -> None:
         rows = scratch("image", size, w.dtype)
-        if geometry.depthwise:
-            depthwise(x, weight, shift, y, rows, shape, start, stop)
-        else:
-            convolve(x, weight, shift, y, offsets, rows, shape, out_channels, start, stop)
+        convolve(x, weight, shift, y, offsets, rows, shape, out_channels, each, start, stop)
 
     places = memory.size // out_channels
     seconds = places * (len(matrix) + 2) * many * MULTIPLY
@@ -417,21 +412,16 @@ def _direct_weight_grad(
     out_channels, shape = slopes.shape[-1] * together, _joined(geometry.shape, together)
     kh, kw, s1, d1, wide = (shape[i] for i in (3, 4, 5, 7, 12))
     pitch, many, inner = pitch_of(shape), padded(out_channels), w_shape[1]
-    offsets = _offsets(shape, inner, pitch if geometry.depthwise else d1 * pitch, PLACES)
+    offsets = _offsets(shape, inner, d1 * pitch, PLACES)
+    each = True if geometry.depthwise else None
     x, g = flat(pixels), slopes.reshape(-1, out_channels).view()
     g.flags.writeable = False
 
     def work(sums: Any, start: int, stop: int) -> None:
-        if geometry.depthwise:
-            rows = scratch("image", (kh * pitch,), dtype)
-            row = scratch("gradient", (wide, many), dtype)
-            row[:, out_channels:] = 0.0
-            depthwise_weight(x, g, sums, rows, row, shape, start, stop)
-        else:
-            image = scratch("image", (((ROWS - 1) * s1 + (kh - 1) * d1 + 1) * pitch,), dtype)
-            slopes = scratch("gradient", (ROWS * wide, many), dtype)
-            slopes[:, out_channels:] = 0.0
-            convolve_weight(x, g, offsets, sums, image, slopes, shape, start, stop)
+        image = scratch("image", (((ROWS - 1) * s1 + (kh - 1) * d1 + 1) * pitch,), dtype)
+        slopes = scratch("gradient", (ROWS * wide, many), dtype)
+        slopes[:, out_channels:] = 0.0
+        convolve_weight(x, g, offsets, image, slopes, shape, each, sums, start, stop)
 
     places, size = len(g), (len(offsets) * many,)
     seconds = places * (len(offsets) + 2) * many * MULTIPLY

@@ -1,8 +1,7 @@
 """Convolution without columns, in float32.
 
 Copying what windows cover costs more than it saves, unless they are large. Here the sums of some
-neighbouring pixels stay in registers while their windows are walked through once. ``depthwise`` and
-its gradient are the same for convolutions in which each channel has a kernel of its own.
+neighbouring pixels stay in registers while their windows are walked through once.
 """
 
 # pyright: basic, reportMissingImports=false
@@ -82,12 +81,21 @@ def _keep(out, a0, a1, a2, a3, a4, a5, a6, a7):
     store(out, 7 * LANES, a7)
 
 
+@inlined
+def _factor(pixels, i, channel, each):
+    """What a vector of output channels meets: one number, or its own channels of a pixel."""
+    if each is None:  # decided when it is compiled
+        return splat(pixels[at(i)])
+    return load(pixels, i + channel)
+
+
 @compiled
-def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, start, stop):
+def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, each, start, stop):
     """Output rows start to stop.
 
     ``weight``: (kh * kw * C, O), with O padded to whole vectors, as in ``bias``. ``offsets``: where
     each place of the window lies in ``rows``, scratch memory for the kh padded rows of pixels.
+    ``each``: None, unless each channel has a kernel of its own.
     """
     _, _, channels, kh, _, _, s2, _, _, _, _, _, wide, _ = geometry
     all_channels, pitch, step = len(bias), len(rows) // kh, s2 * channels
@@ -109,23 +117,23 @@ def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, start, s
                 if pixels == FEWER:
                     for k in range(len(offsets)):
                         w, s = load(weight, place), offsets[at(k)] + j * step
-                        a0 = a0 + splat(rows[at(s)]) * w
-                        a1 = a1 + splat(rows[at(s + step)]) * w
-                        a2 = a2 + splat(rows[at(s + 2 * step)]) * w
-                        a3 = a3 + splat(rows[at(s + 3 * step)]) * w
-                        a4 = a4 + splat(rows[at(s + 4 * step)]) * w
+                        a0 = a0 + _factor(rows, s, o, each) * w
+                        a1 = a1 + _factor(rows, s + step, o, each) * w
+                        a2 = a2 + _factor(rows, s + 2 * step, o, each) * w
+                        a3 = a3 + _factor(rows, s + 3 * step, o, each) * w
+                        a4 = a4 + _factor(rows, s + 4 * step, o, each) * w
                         place += all_channels
                 else:
                     for k in range(len(offsets)):
                         w, s = load(weight, place), offsets[at(k)] + j * step
-                        a0 = a0 + splat(rows[at(s)]) * w
-                        a1 = a1 + splat(rows[at(s + step)]) * w
-                        a2 = a2 + splat(rows[at(s + 2 * step)]) * w
-                        a3 = a3 + splat(rows[at(s + 3 * step)]) * w
-                        a4 = a4 + splat(rows[at(s + 4 * step)]) * w
-                        a5 = a5 + splat(rows[at(s + 5 * step)]) * w
-                        a6 = a6 + splat(rows[at(s + 6 * step)]) * w
-                        a7 = a7 + splat(rows[at(s + 7 * step)]) * w
+                        a0 = a0 + _factor(rows, s, o, each) * w
+                        a1 = a1 + _factor(rows, s + step, o, each) * w
+                        a2 = a2 + _factor(rows, s + 2 * step, o, each) * w
+                        a3 = a3 + _factor(rows, s + 3 * step, o, each) * w
+                        a4 = a4 + _factor(rows, s + 4 * step, o, each) * w
+                        a5 = a5 + _factor(rows, s + 5 * step, o, each) * w
+                        a6 = a6 + _factor(rows, s + 6 * step, o, each) * w
+                        a7 = a7 + _factor(rows, s + 7 * step, o, each) * w
                         place += all_channels
                 _keep(sums, a0, a1, a2, a3, a4, a5, a6, a7)
                 for t in range(min(pixels, rest)):
@@ -134,7 +142,9 @@ def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, start, s
 
 
 @inlined
-def _add_products(sums, part, image, offsets, slopes, base, gap, geometry, pitch, tall, channels):
+def _add_products(
+    sums, part, image, offsets, slopes, base, gap, geometry, pitch, tall, channels, each
+):
     """Add the products of ``tall`` rows of outputs, whose slopes lie ``gap`` numbers apart."""
     step, wide, below = geometry[6] * geometry[2], geometry[12], geometry[5] * pitch
     for o in range(0, channels, LANES):
@@ -152,11 +162,11 @@ def _add_products(sums, part, image, offsets, slopes, base, gap, geometry, pitch
                 for j in range(wide):
                     e, f = i * below + j * step, base + (i * wide + j) * gap + o
                     slope = load(slopes, f)
-                    a0 = a0 + splat(image[at(s0 + e)]) * slope
-                    a1 = a1 + splat(image[at(s1 + e)]) * slope
-                    a2 = a2 + splat(image[at(s2 + e)]) * slope
-                    a3 = a3 + splat(image[at(s3 + e)]) * slope
-                    a4 = a4 + splat(image[at(s4 + e)]) * slope
+                    a0 = a0 + _factor(image, s0 + e, o, each) * slope
+                    a1 = a1 + _factor(image, s1 + e, o, each) * slope
+                    a2 = a2 + _factor(image, s2 + e, o, each) * slope
+                    a3 = a3 + _factor(image, s3 + e, o, each) * slope
+                    a4 = a4 + _factor(image, s4 + e, o, each) * slope
             store(part, 0, a0)
             store(part, LANES, a1)
             store(part, 2 * LANES, a2)
@@ -168,7 +178,7 @@ def _add_products(sums, part, image, offsets, slopes, base, gap, geometry, pitch
 
 
 @compiled
-def convolve_weight(x, g, offsets, sums, image, slopes, geometry, start, stop):
+def convolve_weight(x, g, offsets, image, slopes, geometry, each, sums, start, stop):
     """Add the products of output rows start to stop to ``sums``: (places, O), both padded.
 
     ``image``: scratch memory for the padded rows of pixels that up to ROWS rows of outputs meet.
@@ -198,14 +208,14 @@ def convolve_weight(x, g, offsets, sums, image, slopes, geometry, start, stop):
         if base + (many * wide - 1) * out_channels + all_channels <= len(flat_g):
             _add_products(
                 sums, part, image, offsets, flat_g, base, out_channels, geometry, pitch, many,
-                all_channels,
+                all_channels, each,
             )  # fmt: skip
         else:
             for j in range(many * wide):
                 copy(flat_slopes, j * all_channels, flat_g, base + j * out_channels, out_channels)
             _add_products(
                 sums, part, image, offsets, flat_slopes, 0, all_channels, geometry, pitch, many,
-                all_channels,
+                all_channels, each,
             )  # fmt: skip
         r += many
 
@@ -270,67 +280,3 @@ def convolve_back(g, weight, x, targets, image, geometry, out_channels, start, s
                 copy(x, to, image, (y + top) * pitch + left * channels, row)
             else:
                 clear(x, to, row)
-
-
-@compiled
-def depthwise(x, weight, bias, y, rows, geometry, start, stop):
-    """Output rows start to stop, with ``weight`` (kh * kw, C); C padded to whole vectors."""
-    _, _, channels, kh, kw, _, s2, _, d2, _, _, _, wide, _ = geometry
-    all_channels, pitch = len(bias), len(rows) // kh
-    step = s2 * channels
-    sums = np.empty(PIXELS * LANES, np.float32)
-    clear(rows, 0, len(rows))
-    for r in range(start, stop):
-        _take_rows(x, rows, geometry, r, pitch)
-        for j in range(0, wide, PIXELS):
-            for c in range(0, all_channels, LANES):
-                b = load(bias, c)
-                a0, a1, a2, a3, a4, a5, a6, a7 = b, b, b, b, b, b, b, b
-                for p in range(kh):
-                    for q in range(kw):
-                        w = load(weight, (p * kw + q) * all_channels + c)
-                        s = p * pitch + j * step + q * d2 * channels + c
-                        a0 = a0 + load(rows, s) * w
-                        a1 = a1 + load(rows, s + step) * w
-                        a2 = a2 + load(rows, s + 2 * step) * w
-                        a3 = a3 + load(rows, s + 3 * step) * w
-                        a4 = a4 + load(rows, s + 4 * step) * w
-                        a5 = a5 + load(rows, s + 5 * step) * w
-                        a6 = a6 + load(rows, s + 6 * step) * w
-                        a7 = a7 + load(rows, s + 7 * step) * w
-                _keep(sums, a0, a1, a2, a3, a4, a5, a6, a7)
-                target = (r * wide + j) * channels + c
-                for t in range(min(PIXELS, wide - j)):
-                    _give(y, target + t * channels, sums, t * LANES, channels - c)
-
-
-@compiled
-def depthwise_weight(x, g, sums, rows, row, geometry, start, stop):
-    """Add the products of output rows start to stop to ``sums``: (kh * kw, C), C padded."""
-    _, _, channels, kh, kw, _, s2, _, d2, _, _, _, wide, _ = geometry
-    all_channels, pitch, step = row.shape[1], len(rows) // kh, s2 * channels
-    slopes, flat_g = row.reshape(-1), g.reshape(-1)
-    part = np.zeros(kh * kw * all_channels, np.float32)
-    clear(rows, 0, len(rows))
-    for r in range(start, stop):
-        _take_rows(x, rows, geometry, r, pitch)
-        for j in range(wide):
-            copy(slopes, j * all_channels, flat_g, (r * wide + j) * channels, channels)
-        for p in range(kh):
-            for q in range(kw):
-                for c in range(0, all_channels, LANES):
-                    to = (p * kw + q) * all_channels + c
-                    s = p * pitch + q * d2 * channels + c
-                    a, b = load(part, to), splat(np.float32(0.0))
-                    for j in range(0, wide - 1, 2):
-                        e = j * all_channels + c
-                        a = a + load(rows, s + j * step) * load(slopes, e)
-                        b = b + load(rows, s + (j + 1) * step) * load(slopes, e + all_channels)
-                    if wide % 2:
-                        e = (wide - 1) * all_channels + c
-                        a = a + load(rows, s + (wide - 1) * step) * load(slopes, e)
-                    store(part, to, a + b)
-        if (r - start) % ROWS == ROWS - 1 or r == stop - 1:
-            for e in range(len(part)):
-                sums[e] += part[e]
-                part[e] = 0.0
