@@ -171,9 +171,9 @@ def summary(
         with _undisturbed(model), trace, no_grad(), np.errstate(all="ignore"):
             model(*inputs)
     except BaseException:
-        sys.stdout.write(f"{trace.table(failed=True)}\n")
+        sys.stdout.write(f"{trace.table()}\n")
         raise
-    return trace.table(failed=False)
+    return trace.table()
 
 
 class _Trace(Hook):
@@ -215,7 +215,7 @@ class _Trace(Hook):
             module = self.running[-1]
             self.work[module] = self.work.get(module, 0) + _multiply_adds(op.name, arrays, value)
 
-    def table(self, failed: bool) -> Summary:
+    def table(self) -> Summary:
         """The table of all modules, or of those up to the one that failed."""
         table = Summary(type(self.model).__name__)
         failures = dict.fromkeys(self.running, "failed inside")
@@ -223,7 +223,7 @@ class _Trace(Hook):
         seen: set[int] = set()
         depths = {"": -1}
         for path, module in self.model.named_modules():
-            if failed and module not in self.outputs and module not in self.running:
+            if failures and module not in self.outputs and module not in failures:
                 continue
             parent = _parent(path, depths)
             depths[path] = depths[parent] + 1 if path else 0
@@ -241,7 +241,7 @@ class _Trace(Hook):
                     bool(own) and not new,
                     self.work.get(module, 0) // BATCH,
                     next(module.children(), None) is not None,
-                    failures.get(module, "") if failed else "",
+                    failures.get(module, ""),
                 )
             )
             table.total_params += sum(p.size for p in new)
@@ -280,11 +280,8 @@ def _inputs(shapes: list[Shape], dtype: Any, model: Module) -> list[Tensor]:
     inputs: list[Tensor] = []
     for shape, one in zip(shapes, dtypes, strict=True):
         kind = own if one is None else np.dtype(one)
-        if kind.kind == "f":
-            array = generator.standard_normal((BATCH, *shape)).astype(kind)
-        else:
-            array = np.zeros((BATCH, *shape), kind)
-        inputs.append(Tensor(array))
+        draw = generator.standard_normal if kind.kind == "f" else np.zeros
+        inputs.append(Tensor(draw((BATCH, *shape)).astype(kind)))
     return inputs
 
 

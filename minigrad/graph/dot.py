@@ -61,7 +61,16 @@ def _write_group(graph: Any, group: Group, layout: Layout) -> None:
             name = _escaped(short_name(child, group))
             title = name if child.kind == "operator" else f"<B>{name}</B>"
             look, lines = LOOKS[child.look], node_lines(child, layout.show)
-            _write_node(graph, child, look, title, lines, node_tooltip(child))
+            line = str(child.seen.line or "")
+            known = [
+                child.name,
+                child.module,
+                shape_text(child),
+                child.dtype,
+                child.arguments,
+                line,
+            ]
+            _write_node(graph, child, look, title, lines, "  ".join(filter(None, known)))
         elif child.closed:
             ink = BROKEN[child.mark][1] if child.mark else ""
             lines = group_lines(child, layout.show)
@@ -111,13 +120,6 @@ def group_title(group: Group, ink: str = "") -> str:
         parts.append(f'<FONT COLOR="{ink or MUTED}">{kind}</FONT>' if parts else f"<B>{kind}</B>")
     count = f" <B>× {group.count:,}</B>" if group.count > 1 else ""
     return ": ".join(parts) + count
-
-
-def node_tooltip(node: GraphNode) -> str:
-    """What an SVG shows on hovering over a node."""
-    line = str(node.seen.line or "")
-    parts = [node.name, node.module, shape_text(node), node.dtype, node.arguments, line]
-    return "  ".join(filter(None, parts))
 
 
 def _escaped(text: str) -> str:

@@ -76,30 +76,25 @@ class film(Hook):
         super().__call__(op, arrays, metadata, value, node)
         if node is None or not self._has_room():
             return
-        saved: tuple[Any, ...] = node.saved or ()
-        names = _names(op, len(node.parents))
-        given = list(arrays) if arrays is not None else []
+        count = len(node.parents)
+        saved = node.saved or (None,) * (1 + count)
+        kept = [not (one is None or isinstance(one, ShapeDtype)) for one in saved]
+        arrays = arrays or (None,) * count
         parts: list[Part] = []
-        for i, (name, parent) in enumerate(zip(names, node.parents, strict=True)):
-            array = given[i] if i < len(given) else None
+        inputs = zip(_names(op, count), node.parents, arrays, kept[1:], strict=True)
+        for name, parent, array, keep in inputs:
             if array is None and parent is None:
                 continue
-            kept = i + 1 < len(saved) and not _absent(saved[i + 1])
-            parts.append(self._input(name, parent, array) | {"kept": kept, "of": parent})
+            known = self._values.get(parent)  # what an earlier step made is shown as there
+            if known is None:
+                known = {} if array is None else snapshot(array, filters=name == "weight")
+            parts.append({"part": name, **known, "kept": keep, "of": parent})
         self._values[node] = snapshot(value)
-        kept = bool(saved) and not _absent(saved[0])
-        parts.append({"part": "output", "kept": kept, **self._values[node]})
+        parts.append({"part": "output", "kept": kept[0], **self._values[node]})
         line = current_line()
         self._lines[node] = (str(line), line.text) if line is not None else ("", "")
         settings = ", ".join(f"{k}={shortened(repr(v))}" for k, v in metadata.items())
         self._add("forward", node, node.shown, parts, settings=settings)
-
-    def _input(self, name: str, parent: Node | None, array: Any) -> Part:
-        """An input. One that an earlier step made is shown as in that step."""
-        known = self._values.get(parent) if parent is not None else None
-        if known is None:
-            known = snapshot(array, filters=name == "weight") if array is not None else {}
-        return {"part": name, **known}
 
     def backward(
         self, apply: ApplyRules, node: Node, edges: Edges, g: Any, tensor: Any
@@ -255,10 +250,6 @@ def _names(op: Any, count: int) -> list[str]:
 
 def _leaf_name(node: Node | None) -> str:
     return node.shown if isinstance(node, Leaf) else ""
-
-
-def _absent(array: Any) -> bool:
-    return array is None or isinstance(array, ShapeDtype)
 
 
 def _plain(g: Any) -> Any:
