@@ -8,7 +8,7 @@ and, on request, as a page.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from minigrad.engine.settings import checked
 from minigrad.graph.dot import write_dot
@@ -19,8 +19,6 @@ from minigrad.graph.overlays import OVERLAYS, add_overlays
 from minigrad.graph.picture import Picture
 
 __all__ = ["Picture", "film", "make_dot"]
-
-_DIRECTIONS = ("TB", "LR", "BT", "RL")
 
 
 @checked(depth="[0, inf)", max_nodes="[1, inf)")
@@ -33,7 +31,7 @@ def make_dot(
     show: Iterable[str] | str = (),
     between: tuple[Any, Any] | None = None,
     max_nodes: int = 90,
-    direction: str = "TB",
+    direction: Literal["TB", "LR", "BT", "RL"] = "TB",
 ) -> Picture:
     """Draw what ``target`` was computed from, as a ``graphviz.Digraph`` with ``.save(path)``.
 
@@ -66,10 +64,6 @@ def make_dot(
     >>> "matmul" in picture.source
     True
     """
-    if direction not in _DIRECTIONS:
-        raise ValueError(
-            f"make_dot: direction must be one of {', '.join(_DIRECTIONS)}, got {direction!r}"
-        )
     overlays = (show,) if isinstance(show, str) else tuple(show)
     for name in overlays:
         if name not in OVERLAYS:

@@ -328,8 +328,6 @@ def paths(structure: Any, path: str) -> Iterator[str]:
 
 def check_arity(f: Callable[..., Any], args: tuple[Any, ...], name: str) -> None:
     """Raise TypeError when f cannot be called with this many arguments."""
-    if not callable(f):
-        raise TypeError(f"check_grads: expected a function first, got {type(f).__name__}")
     try:
         # Of a module, what its forward takes.
         signature = inspect.signature(getattr(f, "forward", f))

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from hypothesis import strategies as st
 
+from minigrad.engine.settings import checked
 from minigrad.kernels.windows import as_int
 from minigrad.operators.domain import Domain
 
@@ -169,6 +170,7 @@ def away_from(
     return _drawn(_shape_strategy(shape), domain, dtype)
 
 
+@checked(low="(0, inf)")
 def positive(
     shape: Shapes = None,
     *,
@@ -184,8 +186,6 @@ def positive(
     >>> find(positive((3,)), lambda x: True)
     array([1.93049517, 0.86099034, 2.59148551])
     """
-    if low <= 0:
-        raise ValueError(f"positive: low must be positive, got {low}")
     _check_range("positive", low, high, dtype)
     return _drawn(_shape_strategy(shape), Domain("positive", low, high), dtype)
 
@@ -198,6 +198,7 @@ def _positive_definite(draw: st.DrawFn, sides: Strategy, batch: Strategy, dtype:
     return (m @ np.swapaxes(m, -1, -2) + apart).astype(dtype)
 
 
+@checked(n="[0, inf)")
 def positive_definite(
     n: int | st.SearchStrategy[int] | None = None,
     *,
@@ -219,10 +220,7 @@ def positive_definite(
     elif isinstance(n, st.SearchStrategy):
         sides = n
     else:
-        side = as_int("positive_definite", "n", n, "an int, or a strategy for one")
-        if side < 0:
-            raise ValueError(f"positive_definite: n must not be negative, got {n}")
-        sides = st.just(side)
+        sides = st.just(n)
     return _positive_definite(sides, _shape_strategy(batch), dtype)
 
 
