@@ -15,7 +15,7 @@ import pytest
 import minigrad as mg
 from minigrad import nn
 from minigrad.engine.node import Leaf
-from minigrad.engine.printable import clean, shown_settings, visible, visible_lines
+from minigrad.engine.printable import clean, shown_settings, visible
 from minigrad.operators.declare import OPERATORS, RUN_BY
 
 PLAIN = "plain"
@@ -251,7 +251,7 @@ def test_settings_are_shown_in_short(value, text):
 )  # fmt: skip
 def test_what_a_terminal_would_obey_is_spelled_out(text, shown):
     assert visible(text) == shown
-    assert visible_lines("a\x1b\nb") == "a\\x1b\nb"
+    assert str(mg.AnomalyError("a\x1b", None, ["b"], "")) == "a\\x1b\n  b"
 
 
 class Hidden:

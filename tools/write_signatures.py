@@ -6,6 +6,7 @@ code, so that no argument is renamed, moved or given another default by accident
 
 from __future__ import annotations
 
+import enum
 import importlib
 import inspect
 from collections.abc import Iterator
@@ -46,6 +47,8 @@ def _is_ours(value: Any) -> bool:
 
 
 def _arguments(function: Any) -> str:
+    if isinstance(function, enum.EnumType):  # made by Python, with other arguments in each version
+        return ""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # a type alias, or a class of C
