@@ -142,7 +142,7 @@ def smooth_l1_loss(
 
 
 def check_classes(
-    name: str, input: Any, target: Any, weight: Any, ignore_index: int
+    name: str, input: Any, target: Any, weight: Any, ignore_index: int | None = None
 ) -> tuple[int, Any]:
     """The class axis of the input, and the targets as an integer array, checked."""
     if not input.ndim:

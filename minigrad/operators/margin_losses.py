@@ -14,12 +14,12 @@ from minigrad.operators.activations import relu, softplus
 from minigrad.operators.declare import Array, composite_of_floats, engine
 from minigrad.operators.domain import Domain, between, distinct, lattice, sample
 from minigrad.operators.losses import (
+    binary_cross_entropy_with_logits,
     check_classes,
     check_shapes,
     check_weight,
     class_weights,
     picked,
-    probabilities,
     reduce,
 )
 from minigrad.operators.norms import vector_norm
@@ -132,15 +132,10 @@ def multilabel_soft_margin_loss(
     tensor(0.3465736)
     """
     name = "multilabel_soft_margin_loss"
-    target = engine.as_tensor(target)
-    check_shapes(name, input, target)
     if not input.ndim:
         raise ValueError(f"{name}: expected input (..., C), got a number")
-    target = probabilities(name, target, input.dtype)
-    losses = target * softplus(-input) + (1.0 - target) * softplus(input)
-    if weight is not None:
-        check_weight(name, weight, input.shape[-1])
-        losses = losses * class_weights(weight, input)
+    check_weight(name, weight, input.shape[-1])
+    losses = binary_cross_entropy_with_logits(input, target, weight, "none")
     return reduce(name, np.mean(losses, axis=-1), reduction)
 
 
@@ -176,9 +171,7 @@ def multi_margin_loss(
         raise ValueError(f"{name}: p must be 1 or 2, got {p!r}")
     if input.ndim not in (1, 2):
         raise ValueError(f"{name}: expected input (N, C) or (C,), got shape {input.shape}")
-    axis, labels = check_classes(name, input, target, weight, -1)
-    if (labels < 0).any():
-        raise ValueError(f"{name}: labels are 0 to {input.shape[axis] - 1}, got {labels.min()}")
+    axis, labels = check_classes(name, input, target, weight)
     own = picked(input, labels, axis)
     over: Any = relu(float(margin) - own[..., None] + input)
     over = over if p == 1 else np.square(over)
