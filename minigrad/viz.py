@@ -42,28 +42,17 @@ GREY = "#5f6368"
 
 
 def _figure(height: float, purpose: str, width: float = WIDTH) -> Any:
-    kind = _figure_class(extra("matplotlib.figure", "plot", purpose).Figure)
-    return kind(figsize=(width, height), layout="constrained", dpi=150)
+    """A figure of matplotlib that shows itself in a notebook without pyplot's help."""
+    kind = extra("matplotlib.figure", "plot", purpose).Figure
+    figure = kind(figsize=(width, height), layout="constrained", dpi=150)
+    figure._repr_png_ = functools.partial(_as_png, figure)
+    return figure
 
 
-@functools.cache
-def _figure_class(base: Any) -> Any:
-    """Matplotlib's figure, and in a notebook it shows itself without pyplot's help."""
-
-    def as_png(self: Any) -> bytes:
-        content = io.BytesIO()
-        self.savefig(content, format="png", dpi=self.dpi)
-        return content.getvalue()
-
-    # Under a public path, where pickle finds it.
-    names = {"_repr_png_": as_png, "__module__": __name__, "__doc__": base.__doc__}
-    return type("Figure", (base,), names)
-
-
-def __getattr__(name: str) -> Any:
-    if name == "Figure":
-        return _figure_class(extra("matplotlib.figure", "plot", "viz.Figure").Figure)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def _as_png(figure: Any) -> bytes:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=figure.dpi)
+    return content.getvalue()
 
 
 def _panels(figure: Any, count: int, columns: int, **options: Any) -> list[Any]:
