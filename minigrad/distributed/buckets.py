@@ -32,14 +32,10 @@ class Bucket:
         self.params = params
         self.dtype = np.dtype(np.float32) if params[0].dtype == np.float16 else params[0].dtype
         self.bounds: list[int] = [0, *np.cumsum([p.size for p in params]).tolist()]
-        self.given: list[Any] = []
-        self.missing = 0
-        self.sent = False
-        self.flat: Array = np.empty(0, self.dtype)
 
     def begin(self, expected: set[int]) -> None:
         """A pass begins that will give the gradients of these parameters (ids)."""
-        self.given = [None] * len(self.params)
+        self.given: list[Any] = [None] * len(self.params)
         self.missing = sum(id(p) in expected for p in self.params)
         self.sent = False
 
@@ -97,7 +93,6 @@ class Exchange:
         self.comm = world.comm.Dup()  # of its own, so that no other exchange comes between
         self.params = params
         self.buffers = buffers
-        self.size = size
         self.samples = math.nan  # of the last forward pass
         #: Gradients stay here until a later pass sends them.
         self.held_back = False
@@ -107,11 +102,7 @@ class Exchange:
         self._place = {id(p): (b, i) for b in self._buckets for i, p in enumerate(b.params)}
         self._nodes: dict[Node, Parameter] = {}
         self._active = self._failed = False
-        self._accumulate = True
         self._requests: list[Any] = []
-        self._next = 0
-        self._total = np.zeros(1)
-        self._buffer_values: Array = np.empty(0)
         self._seen = [b._data for b in buffers]
         self._moving: list[Tensor] | None = None
 

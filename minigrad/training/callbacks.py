@@ -114,9 +114,10 @@ class _Monitor(Callback):
         """Whether this is better than the best so far by more than ``min_delta``."""
         if np.ndim(value):
             raise ValueError(f"{type(self).__name__}: {self.monitor} is not a single number")
-        if self.smaller:
-            return bool(value < self.best - self.min_delta)
-        return bool(value > self.best + self.min_delta)
+        return self._beats(value, self.best, self.min_delta)
+
+    def _beats(self, value: Any, other: float, by: float = 0.0) -> bool:
+        return bool(value < other - by if self.smaller else value > other + by)
 
 
 class EarlyStopping(_Monitor):
@@ -174,10 +175,7 @@ class EarlyStopping(_Monitor):
             self.best, self.best_epoch = float(value), epoch
             if self.restore_best_weights:
                 self.best_weights = dict(self.model.state_dict())
-            beats = self.baseline is None or (
-                value < self.baseline if self.smaller else value > self.baseline
-            )
-            if beats:
+            if self.baseline is None or self._beats(value, self.baseline):
                 self.wait = 0
         elif self.wait >= max(self.patience, 1):
             self.stopped_epoch = epoch

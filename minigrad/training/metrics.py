@@ -270,12 +270,7 @@ class ConfusionMatrix(Metric):
 
 
 class _PerClass(ConfusionMatrix):
-    """A score of each class, and its average, as in scikit-learn; 0 instead of 0 / 0.
-
-    ``average``: "macro" (mean over the classes that occur), "micro" (over all samples), "weighted"
-    (by how often a class occurs) or None (an array, one score per class). With outputs (N,) or
-    (N, 1) it is the score of class 1.
-    """
+    """A score of each class, and its average, as :class:`Precision` tells; 0 instead of 0 / 0."""
 
     @checked()
     def __init__(
@@ -308,8 +303,9 @@ class _PerClass(ConfusionMatrix):
 class Precision(_PerClass):
     """Of the predictions of a class, the fraction that is right.
 
-    ``average``: "macro" (the mean over the classes that occur), "micro", "weighted" or None (an
-    array), as in scikit-learn; with outputs (N,) or (N, 1) it is the precision of class 1.
+    ``average``: "macro" (the mean over the classes that occur), "micro" (over all samples),
+    "weighted" (by how often a class occurs) or None (an array, one score for each class), as in
+    scikit-learn; with outputs (N,) or (N, 1) it is the precision of class 1.
 
     >>> metric = Precision()
     >>> metric.reset()

@@ -699,11 +699,9 @@ class Trainer:
         Raises ValueError if the state does not fit this model or optimizer, and then changes
         nothing.
         """
-        known = self.state_dict()
-        for name in ("ending", "gathered"):  # which files of earlier versions lack
-            known.pop(name)
-        entries("Trainer.load_state_dict", state, *known)
         before, attributes = self.state_dict(), dict(vars(self))
+        known = [name for name in before if name not in ("ending", "gathered")]  # later entries
+        entries("Trainer.load_state_dict", state, *known)
         try:
             self._take(state)
         except Exception:
