@@ -88,12 +88,7 @@ def _matmul(x: Any, y: Any) -> Rows:
         # One large product in place of many small ones.
         flat = x.stack.reshape(-1, x.shape[-1]) @ y
         return Rows(flat.reshape(*x.stack.shape[:-1], y.shape[1]))
-    a, b = x, y
-    if x.ndim == 1:
-        a = x[None] if isinstance(x, Rows) else np.expand_dims(x, 0)
-    if y.ndim == 1:
-        b = y[:, None] if isinstance(y, Rows) else np.expand_dims(y, 1)
-    found = np.matmul(*_aligned((a, b)))
+    found = np.matmul(*_aligned((x[None] if x.ndim == 1 else x, y[:, None] if y.ndim == 1 else y)))
     if x.ndim == 1:
         found = found[..., 0, :]
     return Rows(found[..., 0] if y.ndim == 1 else found)

@@ -48,8 +48,7 @@ def _on_diagonal(x: Any, letters: str, shape: tuple[int, ...]) -> Any:
     places = np.indices(shape, sparse=True)
     kept: Any = True
     once = []
-    for i, letter in enumerate(letters):
-        first = letters.index(letter)
+    for i, first in enumerate(map(letters.index, letters)):
         kept = kept & (places[i] == places[first])
         once.append(shape[i] if first == i else 1)
     return np.where(kept, np.reshape(x, once), 0.0)
@@ -102,13 +101,10 @@ def _plain_form(subscripts: str, shapes: list[tuple[int, ...]]) -> str:
         if extra < 0 or (extra and "..." not in term):
             letters = len(term.replace("...", ""))
             raise ValueError(f"{term!r} names {letters} axes, its operand has shape {shape}")
-    most = max([n for n, t in zip(wide, terms, strict=True) if "..." in t], default=0)
+    most = max(wide)
     # Ellipses broadcast, so they share their last letters.
     hidden = "".join(free[:most])
-    full = [
-        t.replace("...", hidden[most - n :] if "..." in t else "")
-        for t, n in zip(terms, wide, strict=True)
-    ]
+    full = [t.replace("...", hidden[most - n :]) for t, n in zip(terms, wide, strict=True)]
     if arrow:
         out = out.replace("...", hidden)
     else:

@@ -44,14 +44,19 @@ def _matmul_vjp_y(g: Any, _ans: Any, x: Any, _y: Any) -> Any:
     return transposed(x) @ g
 
 
+PRODUCTS = [
+    sample((3,), (3,)), sample((2, 3), (3, 4)), sample((2, 3), (3,)), sample((3,), (3, 2)),
+    sample((2, 0), (0, 3)),
+]  # fmt: skip
+
+
 @operator(
     (np.matmul, np.linalg.matmul),
     vjp=(_matmul_vjp_x, _matmul_vjp_y),
     samples=[
-        sample((2, 3), (3, 4)), sample((3,), (3,)), sample((2, 3), (3,)), sample((3,), (3, 2)),
-        sample((5, 2, 3), (3, 4)), sample((2, 3), (5, 3, 4)), sample((2, 1, 2, 3), (4, 3, 1)),
-        sample((3,), (2, 3, 4)), sample((2, 4, 3), (3,)), sample((0, 3), (3, 2)),
-        sample((2, 0), (0, 3)), sample((1, 2, 3), (5, 3, 4)),
+        *PRODUCTS, sample((5, 2, 3), (3, 4)), sample((2, 3), (5, 3, 4)), sample((0, 3), (3, 2)),
+        sample((3,), (2, 3, 4)), sample((2, 4, 3), (3,)), sample((2, 1, 2, 3), (4, 3, 1)),
+        sample((1, 2, 3), (5, 3, 4)),
     ],
 )  # fmt: skip
 def matmul(x1: Array, x2: Array) -> Array:
@@ -68,14 +73,7 @@ def matmul(x1: Array, x2: Array) -> Array:
 @composite(
     np.dot,
     arrays=2,
-    samples=[
-        sample((3,), (3,)),
-        sample((2, 3), (3, 2)),
-        sample((), (2,)),
-        sample((2, 2, 3), (3,)),
-        sample((2, 0), (0, 3)),
-        sample((2, 3), (2, 3, 4)),
-    ],
+    samples=[*PRODUCTS, sample((), (2,)), sample((2, 2, 3), (3,)), sample((2, 3), (2, 3, 4))],
 )
 def dot(a: Array, b: Array) -> Array:
     """The inner product of vectors, the matrix product of matrices, as in np.dot.

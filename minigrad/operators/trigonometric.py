@@ -124,12 +124,12 @@ rad2deg = unary(
 """Radians to degrees: x 180 / pi."""
 
 
-def _next_sinc(x: Any, order: int) -> Any:
-    return _sinc(x, order=order)
+def _sinc_vjp(g: Any, _ans: Any, x: Any, order: int) -> Any:
+    return g * _sinc(x, order=order + 1)
 
 
 @operator(
-    vjp=lambda g, _ans, x, order: g * _next_sinc(x, order + 1),
+    vjp=_sinc_vjp,
     samples=[
         sample((7,), order=0), sample(np.array([0.0, 1e-4, 1.0]), order=0), sample((), order=1),
         sample((0, 2), order=0), sample((4,), order=3),
