@@ -55,7 +55,7 @@ def test_every_rule_takes_many_cotangents_at_once(name, monkeypatch):
         check(floats, arrays, monkeypatch)
     assert alone <= ONE_BY_ONE, (
         f"the rules of {alone - ONE_BY_ONE} take no stack of cotangents: give what they call a form "
-        f"in minigrad/engine/row_forms.py, or name them in ONE_BY_ONE"
+        f"in minigrad/engine/rows.py, or name them in ONE_BY_ONE"
     )
 
 

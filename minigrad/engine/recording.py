@@ -25,7 +25,7 @@ from minigrad.engine.node import (
     in_module,
     next_number,
 )
-from minigrad.engine.rows import Rows, forms
+from minigrad.engine.rows import Rows, in_rows
 from minigrad.engine.tensor import NUMERIC, Tensor, as_array, as_tensor, plain, unmasked
 from minigrad.engine.tree import flatten
 from minigrad.operators.declare import (
@@ -79,7 +79,7 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
     try:
         if foreign:
             if Rows in map(type, arrays):  # a rule calls an operator on its cotangents
-                return forms().in_rows(op, arrays, metadata)  # type: ignore[no-any-return]
+                return in_rows(op, arrays, metadata)  # type: ignore[return-value]
             arrays = _arrays(op, arrays, concrete)
         if op.numbers and not tracked:
             arrays = _real(op, arrays)
