@@ -377,7 +377,7 @@ def test_between_draws_a_part():
 
 def test_direction():
     assert "rankdir=LR" in residual(1, direction="LR").source
-    with pytest.raises(ValueError, match="direction must be .TB. or .LR. or"):
+    with pytest.raises(ValueError, match=r"direction must be .TB. or .LR. or"):
         residual(1, direction="up")
 
 

@@ -73,14 +73,14 @@ def write_page(layout: Layout, steps: Sequence[dict[str, Any]] = ()) -> str:
         text = text.replace(place, part)
     content = _page_data(layout)
     if steps:
-        content["steps"] = _cleaned(list(steps))
-    data = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+        content["steps"] = list(steps)
+    data = json.dumps(_cleaned(content), ensure_ascii=False, separators=(",", ":"))
     # "<" could end the script element that the data stands in.
     return text.replace("/*DATA*/", data.replace("<", "\\u003c"))
 
 
 def _cleaned(value: Any) -> Any:
-    """The same steps with every text made harmless."""
+    """The same with every text made harmless."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list):
@@ -116,7 +116,7 @@ def _page_data(layout: Layout) -> dict[str, Any]:
         "legend": sorted(kinds),
         "broken": {mark: list(colours) for mark, colours in BROKEN.items()},
         "fills": MODULE_FILLS,
-        "remarks": [clean(remark) for remark in layout.remarks],
+        "remarks": layout.remarks,
         "direction": layout.direction,
     }
 
@@ -142,12 +142,12 @@ def _node_data(node: GraphNode, group: Group, show: tuple[str, ...]) -> dict[str
     found: dict[str, Any] = {
         "kind": node.kind,
         "look": node.look,
-        "name": clean(short_name(node, group)) or " ",
-        "full": clean(node.name) or " ",
-        "module": clean(module),
+        "name": short_name(node, group) or " ",
+        "full": node.name or " ",
+        "module": module,
         "mark": node.mark,
-        "lines": [clean(text) for text in node_lines(node, show)],
-        "details": [[label, clean(text), *code] for label, text, *code in rows if text],
+        "lines": node_lines(node, show),
+        "details": [row for row in rows if row[1]],
     }
     if values is not None and values.histogram:
         found["values"] = values.histogram
@@ -165,16 +165,16 @@ def _module_text(group: Group | None) -> str:
 
 def _group_data(group: Group, show: tuple[str, ...]) -> dict[str, Any]:
     operators = sum(node.kind == "operator" for node in group.nodes())
-    lines = [clean(line) for line in group_lines(group, show)]
+    lines = group_lines(group, show)
     rows = [["path", group.name], ["class", group.kind], ["operators", f"{operators:,}"]]
     rows += [["", line] for line in lines]
     return {
-        "name": clean(group.name),
-        "kind": clean(group.kind),
+        "name": group.name,
+        "kind": group.kind,
         "count": group.count,
         "level": group.level,
         "depth": group.depth,
         "mark": group.mark,
         "lines": lines,
-        "details": [[label, clean(text)] for label, text in rows if text],
+        "details": [row for row in rows if row[1]],
     }
