@@ -343,8 +343,8 @@ def in_this_process():
 def answers(connection, count):
     """What a worker has sent that had a piece of memory for each batch."""
     seen = object.__new__(machinery._Worker)
-    seen.connection, seen.answers = connection, 0
-    seen.places = [machinery._Place() for _ in range(count)]
+    seen.connection = connection
+    seen.turns = iter([machinery._Place() for _ in range(count)])
     silent, other = multiprocessing.Pipe()
     seen.process = SimpleNamespace(sentinel=silent)
     with silent, other:

@@ -9,6 +9,7 @@ the last process that uses it, however that ends. Elsewhere they are pickled.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import mmap
 import multiprocessing
 import os
@@ -88,7 +89,7 @@ class _Worker:
         open_ends = [worker.connection for worker in (*others, self)] if METHOD == "fork" else []
         self.index = index
         self.places = [_Place() for _ in range(ahead)]
-        self.answers = 0
+        self.turns = itertools.cycle(self.places)
         self.process = context.Process(
             target=_work,
             args=(make, seed, theirs, ahead, index, open_ends),
@@ -115,8 +116,7 @@ class _Worker:
 
     def answer(self, number: int) -> Any:
         """The batch, copied out of the shared memory."""
-        place = self.places[self.answers % len(self.places)]
-        self.answers += 1
+        place = next(self.turns)
         try:
             answered = self.connection in wait([self.connection, self.process.sentinel])
             answer: _Answer | None = self.connection.recv() if answered else None
@@ -215,13 +215,9 @@ def _work(
         end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    places = [_Place() for _ in range(ahead)]
-    answers = 0
     with contextlib.suppress(EOFError, OSError), one_thread():
-        while True:
+        for place in itertools.cycle([_Place() for _ in range(ahead)]):
             number: int = connection.recv()
-            place = places[answers % ahead]
-            answers += 1
             descriptor = 0
             try:
                 _seed_globals(seed, number)
@@ -232,8 +228,7 @@ def _work(
                 answer = _Answer(batch, parts, size, None)
             except Exception as error:  # noqa: BLE001 (the parent raises it again)
                 answer = _Answer(b"", [], 0, _portable(error, index))
-            message = reduction.ForkingPickler.dumps(answer)
-            connection.send_bytes(message)
+            connection.send(answer)
             if descriptor:
                 reduction.send_handle(connection, descriptor, os.getppid())
                 os.close(descriptor)

@@ -97,32 +97,25 @@ class Loss:
         elif self.kind is not OTHER:
             self._check_like(y, output, name)
 
-    def trial(self, output: Tensor, target: Tensor) -> Any:
-        """The loss of the trial batch; ValueError if it broadcasts (N, 1) and (N,) to (N, N).
+    def try_out(self, output: Tensor, target: Tensor) -> None:
+        """Compute the loss of the trial batch, which must be a scalar tensor (else TypeError).
 
-        Losses by name get targets in the shape of the outputs. Of any other function this is
-        known only when it runs.
+        ValueError for a loss that broadcasts (N, 1) and (N,) to (N, N). Losses by name get targets
+        in the shape of the outputs; of any other function this is known only when it runs.
         """
-        shapes = output.shape, target.shape
-        if self.kind is not OTHER or shapes[0] != (*shapes[1], 1):
-            return self.function(output, target)
-        with _Spreading(shapes[0], shapes[1]) as spreading:
+        with _Spreading(output.shape, target.shape) as spreading:
             loss = self.function(output, target)
-        if spreading.found:
+        if spreading.found and self.kind is OTHER and output.shape == (*target.shape, 1):
             raise ValueError(
-                f"loss {self.name}: it spreads outputs {shapes[0]} and targets {shapes[1]} over "
-                f"{spreading.found}, every output against every target. Give y the shape of the "
-                f"outputs, y[..., None], or take output[..., 0] in the loss"
+                f"loss {self.name}: it spreads outputs {output.shape} and targets {target.shape} "
+                f"over {spreading.found}, every output against every target. Give y the shape of "
+                f"the outputs, y[..., None], or take output[..., 0] in the loss"
             )
-        return loss
-
-    def check_loss(self, loss: Any, output: Tensor, y: Array) -> None:
-        """Raise TypeError unless the loss of the trial batch is a scalar tensor."""
         if not isinstance(loss, Tensor) or loss.shape != ():
             got = f"shape {loss.shape}" if isinstance(loss, Tensor) else type(loss).__name__
             raise TypeError(
                 f"loss {self.name}: expected a scalar tensor, got {got} for an output "
-                f"{output.shape} and targets {y.shape}; reduce it, e.g. with .mean()"
+                f"{output.shape} and targets {target.shape}; reduce it, e.g. with .mean()"
             )
 
     def _check_classes(self, y: Array, output: Tensor, name: str) -> None:
