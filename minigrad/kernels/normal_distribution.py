@@ -60,12 +60,6 @@ def coefficients(degree: int) -> tuple[float, ...]:
 _erfc = np.vectorize(math.erfc, otypes=[np.float64])
 
 
-def scaled_tail(a: Any) -> Any:
-    """The probability beyond a, times e^(a^2 / 2): a smooth function of float64 a >= 0."""
-    inverse = 1.0 / (a + SCALE)
-    return np.polyval(coefficients(22), 1.0 - (2.0 * SCALE) * inverse) * inverse
-
-
 def plain_normal_cdf(x: Any) -> Any:
     """(1 + erf(x / sqrt(2))) / 2."""
     return (0.5 * _erfc(x * -math.sqrt(0.5))).astype(x.dtype)
