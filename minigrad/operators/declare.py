@@ -288,14 +288,11 @@ def _all_of(numpy: Any) -> tuple[Any, ...]:
     return numpy if isinstance(numpy, tuple) else (numpy,)
 
 
-def _stands_for(function: Callable[..., Any], numpy: Any) -> None:
-    NUMPY.update((one, function) for one in _all_of(numpy) if one is not None)
-
-
 def _enter(
     table: dict[str, Any],
     name: str,
     entry: Declared,
+    public: Callable[..., Any],
     numpy: Any,
     arrays: int,
     domain: Domain | tuple[Domain, ...] = anywhere,
@@ -306,6 +303,7 @@ def _enter(
     if name in table:
         raise ValueError(f"{name!r} is declared twice")
     table[name] = entry
+    NUMPY.update((one, public) for one in _all_of(numpy) if one)
     entry.reference = reference or _all_of(numpy)[0]
     entry.domains = domain if isinstance(domain, tuple) else (domain,)
     entry.samples = tuple(samples or (SHAPES if arrays == 1 else PAIRS))
@@ -370,7 +368,6 @@ def operator(
             numbers=numbers,
             declared=forward,
         )
-        _enter(OPERATORS, label, op, numpy, len(rules), **tested)
         _give_tensors(forward)
 
         @functools.wraps(forward)
@@ -378,7 +375,7 @@ def operator(
             return engine.record(op, args, kwargs)
 
         public = call if rarely is None else _with_rare_settings(call, op, forward, rarely)
-        _stands_for(public, numpy)
+        _enter(OPERATORS, label, op, public, numpy, len(rules), **tested)
         return public
 
     return declare
@@ -515,8 +512,7 @@ def composite(
                     raise TypeError(lost(label, key))
             return result
 
-        _enter(COMPOSITES, label, Composite(call), numpy, arrays, **tested)
-        _stands_for(call, numpy)
+        _enter(COMPOSITES, label, Composite(call), call, numpy, arrays, **tested)
         return call
 
     return declare
@@ -625,7 +621,7 @@ def constant(
                 raise _refused(function.__name__, function, args, kwargs, error) from error
 
         CONSTANTS[function.__name__] = call
-        _stands_for(call, numpy)
+        NUMPY.update((one, call) for one in _all_of(numpy) if one)
         return call
 
     return declare

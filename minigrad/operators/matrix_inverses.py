@@ -260,9 +260,9 @@ def matrix_exp(a: Array) -> Array:
         return a.copy()
     x = a.astype(np.float64)
     size = np.max(np.sum(np.abs(x), axis=-2), axis=-1)
-    known = np.isfinite(size) & (size > 0)
-    halvings = np.ceil(np.log2(np.where(known, size, 1.0) / 5.37))
-    halvings = np.where(known, np.maximum(halvings, 0.0), 0.0)[..., None, None]
+    most = 5.37
+    large = np.where(np.isfinite(size) & (size > most), size, most)
+    halvings = np.ceil(np.log2(large / most))[..., None, None]
     x = x * np.exp2(-halvings)
     one = np.eye(a.shape[-1])
     x2 = x @ x

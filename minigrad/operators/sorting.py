@@ -71,11 +71,10 @@ def _place(q: Any, n: Any, method: str) -> tuple[Any, Any, Any]:
     else:
         known = ", ".join(map(repr, (*METHODS, *ROUNDED)))
         raise ValueError(f"unknown method {method!r}; expected {known}")
-    place = np.clip(place, 0.0, np.maximum(n - 1.0, 0.0))
+    place = np.clip(place, 0.0, n - 1.0)
     low = np.floor(place)
-    high = np.minimum(low + 1.0, np.maximum(n - 1.0, 0.0))
-    weight = place - low
-    return low.astype(np.intp), high.astype(np.intp), weight
+    high = np.minimum(low + 1.0, n - 1.0)
+    return low.astype(np.intp), high.astype(np.intp), place - low
 
 
 def _in_order(rows: Any, places: Any) -> Any:
