@@ -116,6 +116,14 @@ WAYS = [
 LEAVE = [leave for leave, _ in WAYS]
 
 
+def test_an_input_for_which_an_operator_has_no_derivative_is_named():
+    x, w = (mg.tensor([1.0, 2.0], requires_grad=True) for _ in range(2))
+    chosen = mg.where(mg.exp(x), w, 0.0)
+    says(mg.explain(chosen.sum(), x), "the only path leads into input 0 of where", "no derivative")
+    assert mg.explain(chosen + x, x).connected
+    assert mg.explain(chosen, w).connected
+
+
 @pytest.mark.parametrize(("leave", "how"), WAYS)
 def test_left_the_graph(x, leave, how):
     with mg.observe(), mg.GradientTape() as tape:
