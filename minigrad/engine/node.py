@@ -174,12 +174,6 @@ class Leaf(Node):
         """The name, e.g. ``conv1.weight``; without a name, ``leaf`` or ``watched``."""
         return self.name or ("leaf" if self.trainable else "watched")
 
-    def copy_for(self, tensor: Tensor) -> Leaf:
-        """A leaf of the same kind for a copy of the tensor."""
-        leaf = Leaf(tensor, self.trainable)
-        leaf.grad, leaf.name = self.grad, self.name
-        return leaf
-
 
 class State:
     """What the current thread (or task) does with operations. Never changed, only replaced.

@@ -8,6 +8,7 @@ alternately need not end in the reverse of the order in which they began.
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Callable, Generator
 from contextlib import _GeneratorContextManager, contextmanager
 from typing import Any, Self, TypeVar, overload
@@ -150,7 +151,7 @@ def _in_steps(block: Callable[[], Any], function: Any) -> Any:
     if inspect.iscoroutinefunction(function):
 
         async def coroutine(*args: Any, **kwargs: Any) -> Any:
-            return await _Steps(block, function(*args, **kwargs))
+            return await _awaited_steps(block, function(*args, **kwargs).__await__())
 
         return functools.wraps(function)(coroutine)
     if inspect.isasyncgenfunction(function):
@@ -160,14 +161,14 @@ def _in_steps(block: Callable[[], Any], function: Any) -> Any:
             step, value = inner.asend, None
             while True:
                 try:
-                    out = await _Steps(block, step(value))
+                    out = await _awaited_steps(block, step(value).__await__())
                 except StopAsyncIteration:
                     return
                 try:
                     value = yield out
                     step = inner.asend
                 except GeneratorExit:
-                    await _Steps(block, inner.aclose())
+                    await _awaited_steps(block, inner.aclose().__await__())
                     raise
                 except BaseException as error:  # noqa: BLE001 (thrown in, and handed on)
                     step, value = inner.athrow, error
@@ -179,16 +180,6 @@ def _in_steps(block: Callable[[], Any], function: Any) -> Any:
             return function(*args, **kwargs)
 
     return functools.wraps(function)(call)
-
-
-class _Steps:
-    """Awaits something, with a block around each step."""
-
-    def __init__(self, block: Callable[[], Any], awaited: Any) -> None:
-        self._block, self._awaited = block, awaited
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        return _steps(self._block, self._awaited.__await__())
 
 
 def _steps(block: Callable[[], Any], inner: Any) -> Generator[Any, Any, Any]:
@@ -209,3 +200,6 @@ def _steps(block: Callable[[], Any], inner: Any) -> Generator[Any, Any, Any]:
             raise
         except BaseException as error:  # noqa: BLE001 (thrown in, and handed on)
             step, value = inner.throw, error
+
+
+_awaited_steps = types.coroutine(_steps)

@@ -242,7 +242,8 @@ class Tensor(ArrayMethods):
         if type(node) is Leaf and node.trainable:
             copy = object.__new__(type(self))
             copy._data = self._data.copy()
-            copy._node = node.copy_for(copy)
+            copy._node = leaf = Leaf(copy, trainable=True)
+            leaf.grad, leaf.name = node.grad, node.name
             memo[id(self)] = copy
             copied.add(node)
         else:  # a value and its history never change, so they can be shared

@@ -20,6 +20,7 @@ from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor, as_tensor, tensors_in
 from minigrad.engine.tree import flatten, map_leaves, rebuild
 from minigrad.operators.arithmetic import positive
+from minigrad.operators.declare import engine
 
 Function = Callable[..., Any]
 
@@ -231,7 +232,7 @@ def vjp(f: Function, *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]
     tracked = tape._recorded
 
     def back(v: Any) -> tuple[Any, ...]:
-        tape._recorded = again = tracked or _any_tracked(v)
+        tape._recorded = again = tracked or bool(engine.tracked(v))
         found = tape.gradient(value, variables, v, unconnected_gradients="zero")
         return tuple(found if again else _as_given(args, found))
 
@@ -257,7 +258,7 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     if not isinstance(value, Tensor):
         _one_number(value, "jvp")
     cotangent = Tensor(np.zeros_like(value._data))
-    tracked = inner._recorded or _any_tracked(directions)
+    tracked = inner._recorded or bool(engine.tracked(directions))
     with _recording(), GradientTape() as outer:
         outer.watch(cotangent)
         inner._recorded = True
@@ -285,7 +286,7 @@ def hvp(f: Function, x: Any = None, v: Any = None) -> Any:
         both = _value_and_grad(f, 0, "hvp")
         tape, variable, _, (_, gradient) = _run(both, 0, (x, *args), kwargs)
         directions = _directions("hvp", flatten(variable), flatten(v))
-        tape._recorded = tape._recorded or _any_tracked(directions)
+        tape._recorded = tape._recorded or bool(engine.tracked(directions))
         product = tape.gradient(gradient, variable, directions, unconnected_gradients="zero")
         return product if tape._recorded else _as_given(x, product)
 
@@ -303,8 +304,3 @@ def _directions(what: str, variables: Sequence[Tensor], given: Sequence[Any]) ->
     if shapes != found:
         raise ValueError(f"{what}: x has shapes {shapes}, v has {found}")
     return directions
-
-
-def _any_tracked(given: Any) -> bool:
-    tensors = [one for one in flatten(given) if isinstance(one, Tensor)]
-    return STATE.get().recording and any(one._node is not None for one in tensors)

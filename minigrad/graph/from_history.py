@@ -45,7 +45,11 @@ def graph_of(target: Any, params: Mapping[str, Any] | None, between: Any = None)
         graph.nodes.append(output)
         if not isinstance(target, GradientTape):
             graph.arrays[output] = tensor._data
-    builder.name_the_unknown()
+    unknown = [n for n in graph.nodes if n.kind == "input" and n.shape is None]
+    constants = [(str(name), t) for name, t in (params or {}).items() if t._node is None]
+    if len(unknown) == len(constants) == 1:  # a backward pass has left nothing else to tell it by
+        (only,), ((name, tensor),) = unknown, constants
+        only.name, only.shape, only.dtype = name, tensor.shape, str(tensor.dtype)
     for rank, drawn in enumerate(graph.nodes, 1):
         drawn.id = f"{drawn.kind}{rank}"
     return graph
@@ -102,7 +106,6 @@ class _Builder:
         self.name_of: dict[Node | int, str] = {}
         for name, tensor in params.items():
             self.name_of.setdefault(tensor._node or id(tensor._data), str(name))
-        self.constants = [(str(name), t) for name, t in params.items() if t._node is None]
         #: Whether parameters can be told by their class: a plain tensor is then an input.
         self.has_parameters = any(
             isinstance(node, Leaf) and _is_parameter(node) for node in history
@@ -175,14 +178,6 @@ class _Builder:
         self.graph.of_node[node] = drawn
         self.graph.nodes.append(drawn)
         return drawn
-
-    def name_the_unknown(self) -> None:
-        """Name the one constant of which a backward pass left nothing, if params has just one."""
-        unknown = [n for n in self.graph.nodes if n.kind == "input" and n.shape is None]
-        if len(unknown) == len(self.constants) == 1:
-            ((name, tensor),) = self.constants
-            (node,) = unknown
-            node.name, node.shape, node.dtype = name, tensor.shape, str(tensor.dtype)
 
     # -- a part of the graph -----------------------------------------------------------------------
 
