@@ -29,10 +29,9 @@ def _each(function: Callable[[float], float], x: Any) -> Any:
 
 
 def _back(ans: Any, x: Any) -> Any:
+    """The answer in the dtype of x."""
     with np.errstate(over="ignore", under="ignore"):
-        return np.asarray(ans).astype(
-            np.result_type(x, np.float16) if x.dtype.kind == "f" else np.float64
-        )
+        return np.asarray(ans).astype(x.dtype)
 
 
 # -- the error function ----------------------------------------------------------------------------
