@@ -290,11 +290,7 @@ class _Reader:
 
     def _array(self, tensor: Any, what: str) -> Any:
         """The array of a tensor in the file, whose size is compared with its shape first."""
-        if tensor.data_type not in TYPES:
-            raise _wrong(
-                f"{what} has type {self._type_name(tensor.data_type)}, which is not supported"
-            )
-        dtype = np.dtype(TYPES[tensor.data_type])
+        dtype = np.dtype(self._type(tensor.data_type, what))
         shape = tuple(tensor.dims)
         if len(shape) > 32 or any(n < 0 for n in shape):
             raise _wrong(f"{what} has the shape {shape!r:.80}")
@@ -310,11 +306,9 @@ class _Reader:
             try:
                 if dtype == np.float16:
                     return np.array(field, np.uint16).view(np.float16).reshape(shape)
-                wide = np.array(field)
-                array = wide.astype(dtype)
+                return np.array(field).astype(dtype).reshape(shape)
             except (OverflowError, ValueError) as error:
                 raise _wrong(f"{what} holds numbers that do not fit {dtype}: {error}") from None
-            return array.reshape(shape)
         if len(raw) != count * dtype.itemsize:
             raise _wrong(
                 f"{what} of shape {shape} and type {dtype} has {len(raw)} bytes, and "
@@ -352,11 +346,13 @@ class _Reader:
             file.seek(offset)
             return file.read(size)
 
-    def _type_name(self, number: int) -> str:
-        try:
-            return str(self._onnx.TensorProto.DataType.Name(number))
-        except ValueError:
-            return str(number)
+    def _type(self, number: int, what: str) -> str:
+        """The name of the dtype. Raises ValueError for types that are not supported."""
+        if number in TYPES:
+            return TYPES[number]
+        names = self._onnx.TensorProto.DataType
+        name = names.Name(number) if number in names.values() else number
+        raise _wrong(f"{what} has type {name}, which is not supported")
 
     # -- nodes -----------------------------------------------------------------------------------
 
@@ -446,25 +442,18 @@ class _Reader:
 
     # -- inputs and outputs ----------------------------------------------------------------------
 
-    def _value_type(self, value: Any, what: str) -> Any:
+    def _tensor_type(self, value: Any, what: str) -> Any:
+        what = f"{what} {value.name!r:.80}"
         if not value.type.HasField("tensor_type"):
             kind = value.type.WhichOneof("value") or "no type"
-            raise _wrong(
-                f"{what} {value.name!r:.80} is no tensor but {kind}, which is not supported"
-            )
-        tensor = value.type.tensor_type
-        if tensor.elem_type not in TYPES:
-            raise _wrong(
-                f"{what} {value.name!r:.80} has type {self._type_name(tensor.elem_type)}, which is "
-                f"not supported"
-            )
-        return tensor
+            raise _wrong(f"{what} is no tensor but {kind}, which is not supported")
+        self._type(value.type.tensor_type.elem_type, what)
+        return value.type.tensor_type
 
     def _input(self, value: Any) -> Input:
-        tensor = self._value_type(value, "the input")
         if not value.name:
             raise _wrong("an input has no name")
-        shape = None
+        tensor, shape = self._tensor_type(value, "the input"), None
         if tensor.HasField("shape"):
             dims = tensor.shape.dim
             shape = tuple([d.dim_value if d.HasField("dim_value") else None for d in dims])
@@ -475,7 +464,7 @@ class _Reader:
     def _outputs(self) -> tuple[str, ...]:
         for value in self._graph.output:
             if value.type.WhichOneof("value"):
-                self._value_type(value, "the output")
+                self._tensor_type(value, "the output")
         names = tuple(value.name for value in self._graph.output)
         if not names:
             raise _wrong("the graph has no outputs")
