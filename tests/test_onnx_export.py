@@ -111,6 +111,12 @@ FUNCTIONS = {
     "argsort": lambda x: mg.argsort(x, axis=1),
     "numbers": lambda x: 1.0 - 2 / (x * x + 3),
     "slices": lambda x: (x[:, 1:], x[..., ::-1], x[:, -1], x[:, None, 0], x[:-1]),
+    "indices apart": lambda x: (
+        x[:, None][[0, 1], :, [2, 0]],
+        x.T[..., None][np.array([[0], [2]]), 0],
+        x[:, None, None][..., 0, np.array([1, 2])],
+        x.T[:, None][0, :, np.array([1, 0])],
+    ),
     "integer arrays": lambda x: (x[:, [2, 0]], x[:, np.array([[1], [2]])], x.T[[0, 2]]),
     "sort": lambda x: mg.take(x, np.array([2, 0]), axis=1),
     "tile": lambda x: mg.concatenate([x, mg.broadcast_to(x[:, :1], x.shape)], axis=1),
