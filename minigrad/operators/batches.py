@@ -37,7 +37,8 @@ def unbatched(axes: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     x = engine.as_tensor(given)
             if getattr(x, "ndim", None) != axes - 1:
                 return function(*args, **kwargs)
-            kwargs.pop("input", None)
+            if not args:
+                del kwargs["input"]
             found = run(x[None], *args[1:], **kwargs)
             found = tuple(y[0] for y in found) if isinstance(found, tuple) else found[0]
             return cast("R", found)

@@ -177,13 +177,14 @@ def _own_moments(
     moments = _moments(x, axis)
     mean, var = (m.ravel() if len(m) == 1 else np.mean(m, axis=0).ravel() for m in moments)
     for held, own in zip(running, (mean, var * (count / (count - 1))), strict=False):
-        if held is not None and not hasattr(held, "assign"):
+        if held is None:
+            continue
+        if not hasattr(held, "assign"):
             raise TypeError(
                 f"{name}: running statistics must be tensors, which training can assign, got "
                 f"{type(held).__name__}"
             )
-        if held is not None:
-            held.assign((1.0 - momentum) * engine.constant(held) + momentum * own)
+        held.assign((1.0 - momentum) * engine.constant(held) + momentum * own)
     return moments
 
 
