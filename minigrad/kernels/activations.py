@@ -40,15 +40,14 @@ def logistic(x: Any) -> Any:
     """
     if not isinstance(x, (np.ndarray, np.generic)):
         return Recorded.logistic(x)
-    most = MOST.get(x.dtype.char, 50.0)
+    return each(_logistic, 1, x)
 
-    def formula(out: Any, s: Any, x: Any) -> None:
-        np.clip(x, -INF, most, out=out)
-        np.exp(out, out=out)
-        np.add(out, 1.0, out=s)
-        np.divide(out, s, out=out)
 
-    return each(formula, 1, x)
+def _logistic(out: Any, s: Any, x: Any) -> None:
+    np.clip(x, -INF, MOST.get(x.dtype.char, 50.0), out=out)
+    np.exp(out, out=out)
+    np.add(out, 1.0, out=s)
+    np.divide(out, s, out=out)
 
 
 def plain_logistic_grad(g: Any, x: Any) -> Any:
@@ -108,10 +107,7 @@ def plain_silu(x: Any) -> Any:
 @by_element(plain_silu, spare=1)
 def silu(out: Any, s: Any, x: Any) -> None:
     """``plain_silu`` without overflow."""
-    np.clip(x, -INF, 50.0, out=out)
-    np.exp(out, out=out)
-    np.add(out, 1.0, out=s)
-    np.divide(out, s, out=out)
+    _logistic(out, s, x)
     np.multiply(out, x, out=out)
 
 

@@ -21,7 +21,7 @@ from minigrad.kernels.columns import Patches, Runs, as_matrix
 from minigrad.kernels.im2col import col2im, im2col
 from minigrad.kernels.order import new_images
 from minigrad.kernels.sums import total
-from minigrad.kernels.threads import run, small_product
+from minigrad.kernels.threads import run, run_each, slices, small_product
 from minigrad.kernels.windows import Windows
 from minigrad.kernels.winograd import FEWEST, TALL, TILE, Winograd, saves, suits
 
@@ -163,13 +163,12 @@ def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
     n, _, oh, ow = g.shape
     x = np.empty((n, w.shape[1] * groups, *windows.size), np.result_type(g, w))
     elements = x.shape[1] * windows.kernel[0] * windows.kernel[1] * oh * ow
-    many = max(1, BLOCK // (elements * x.itemsize))
 
-    def work(some: Sequence[int]) -> None:
-        for i in some:
-            x[i : i + many] = plain_conv2d_input_grad(g[i : i + many], w, windows, groups)
+    def work(some: slice) -> None:
+        x[some] = plain_conv2d_input_grad(g[some], w, windows, groups)
 
-    run(work, range(0, n, many), n * oh * ow * w.size * 2e-11 + n * elements * 4e-10)
+    seconds = n * oh * ow * w.size * 2e-11 + n * elements * 4e-10
+    run_each(work, slices(n, BLOCK // (elements * x.itemsize)), seconds)
     return x
 
 

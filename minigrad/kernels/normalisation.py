@@ -15,7 +15,7 @@ import numpy as np
 
 from minigrad.kernels.blas import one_thread
 from minigrad.kernels.sums import mean as mean_of, total
-from minigrad.kernels.threads import run
+from minigrad.kernels.threads import run_each, slices
 
 
 def plain_moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
@@ -122,19 +122,17 @@ def _examples(x: Any, axis: tuple[int, ...], *others: Any) -> list[slice]:
     )
     if sliced or x.dtype.char not in "fd" or x.size <= BLOCK:
         return [slice(None)]
-    many = max(1, BLOCK * len(x) // x.size)
-    return [slice(start, start + many) for start in range(0, len(x), many)]
+    return slices(len(x), BLOCK * len(x) // x.size)
 
 
 def _sums(work: Callable[[slice], list[Any]], parts: Sequence[slice], size: int) -> list[Any]:
     """The sums over all parts of the arrays that ``work`` finds for each, in float64."""
     found: dict[int, list[Any]] = {}
 
-    def some(parts: Sequence[slice]) -> None:
-        for part in parts:
-            found[part.start] = work(part)
+    def keep(part: slice) -> None:
+        found[part.start] = work(part)
 
-    run(some, parts, size * 1e-9)
+    run_each(keep, parts, size * 1e-9)
     # In an order that does not depend on which thread was first.
     columns = zip(*[found[start] for start in sorted(found)], strict=True)
     return [np.sum(np.stack(column), axis=0, dtype=np.float64) for column in columns]
@@ -159,16 +157,15 @@ def normalize(
         scale, weight = inv * weight, None
     ans = np.empty_like(x, np.result_type(x, mean), subok=False)
 
-    def work(parts: Sequence[slice]) -> None:
-        for some in parts:
-            part = np.subtract(x[some], mean, out=ans[some])
-            part *= scale
-            if weight is not None:
-                part *= weight
-            if bias is not None:
-                part += bias
+    def work(some: slice) -> None:
+        part = np.subtract(x[some], mean, out=ans[some])
+        part *= scale
+        if weight is not None:
+            part *= weight
+        if bias is not None:
+            part += bias
 
-    run(work, _examples(x, axis, weight, bias), x.size * 1e-9)
+    run_each(work, _examples(x, axis, weight, bias), x.size * 1e-9)
     return ans
 
 
@@ -226,15 +223,14 @@ def _grad_by_examples(
         level, bend = by_bias / count, slope / count * (inv * inv)
         scale = inv if weight is None else inv * weight
 
-        def work(parts: Sequence[slice]) -> None:
-            for some in parts:
-                part = np.subtract(x[some], mean, out=ans[some])
-                part *= bend
-                np.subtract(g[some], part, out=part)
-                part -= level
-                part *= scale
+        def work(some: slice) -> None:
+            part = np.subtract(x[some], mean, out=ans[some])
+            part *= bend
+            np.subtract(g[some], part, out=part)
+            part -= level
+            part *= scale
 
-        run(work, parts, x.size * 2e-9)
+        run_each(work, parts, x.size * 2e-9)
     return found
 
 
@@ -350,13 +346,8 @@ class _Rows(NamedTuple):
         """Call ``work`` for the rows of some examples at a time, on all threads."""
         most = min(PIECE // self.x.shape[1], MOST_ROWS)
         many = max(1, most // self.groups) * self.groups
-
-        def each(starts: Sequence[int]) -> None:
-            for start in starts:
-                work(slice(start, start + many))
-
         with one_thread():
-            run(each, range(0, len(self.x), many), self.x.size * 1e-9)
+            run_each(work, slices(len(self.x), many), self.x.size * 1e-9)
 
     def flat(self, a: Any) -> Any:
         """Weight or bias beside the runs: (1, groups, channels, 1), or (length,) in layer norm."""

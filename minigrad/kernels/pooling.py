@@ -7,14 +7,14 @@ row by row, of NaN the last (as in PyTorch), and never the padding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from minigrad.kernels.im2col import add_patches, crop_image, pad_image, patches, tap
 from minigrad.kernels.order import are_last, as_ordered, new_images
-from minigrad.kernels.threads import run
+from minigrad.kernels.threads import run_each, slices
 from minigrad.kernels.windows import Windows
 
 #: The bytes of the images that are pooled at a time.
@@ -78,13 +78,8 @@ def _by_blocks(work: Callable[[slice], None], x: Any, seconds: float) -> None:
 
     ``seconds``: about how long one element takes.
     """
-    many = max(1, BLOCK // max(1, x.nbytes // max(1, len(x))))
-
-    def some(starts: Sequence[int]) -> None:
-        for start in starts:
-            work(slice(start, start + many))
-
-    run(some, range(0, len(x), many), x.size * seconds)
+    many = BLOCK // max(1, x.nbytes // max(1, len(x)))
+    run_each(work, slices(len(x), many), x.size * seconds)
 
 
 def max_pool2d(x: Any, windows: Windows) -> Any:

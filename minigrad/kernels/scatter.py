@@ -46,29 +46,40 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     if is_basic(index):
         out[index] = x
         return out
-    axis, one = only_array(index, shape)
-    if one is not None and x.size:
-        before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-        x = np.broadcast_to(x, shape[:axis] + one.shape + shape[axis + 1 :])
-        rows = along(one, axis, n)
-        if after == 1 and (not axis or len(rows) > FEW):
-            _add_elements(out.reshape(before, n), rows, x.reshape(before, -1))
-            return out
-        if axis:
-            rows = (np.arange(0, before * n, n)[:, None] + rows).ravel()
-        if after == 1:
-            _add_elements(out.reshape(1, -1), rows, x.reshape(1, -1))
-        else:
-            _add_rows(out.reshape(before * n, after), rows, x.reshape(len(rows), after))
-    elif x.dtype.char in "efd" and x.size:
-        places = places_of(index, shape)
-        if places is None:
-            places = np.arange(out.size).reshape(shape)[index]
-        x = np.broadcast_to(x, places.shape)
-        _add_elements(out.reshape(1, -1), places.ravel(), x.reshape(1, -1))
-    else:
+    found = rows_of(index, shape) if x.size else None
+    if found is None and x.size and x.dtype.char in "efd":
+        places = np.arange(out.size).reshape(shape)[index]
+        found = places.ravel(), out.size, 1, 1, places.shape
+    if found is None:
         np.add.at(out, index, x)
+        return out
+    rows, n, before, after, wide = found
+    x = np.broadcast_to(x, wide)
+    if after > 1 or (before > 1 and len(rows) <= FEW):
+        rows = (np.arange(0, before * n, n)[:, None] + rows).ravel()
+        n, before = before * n, 1
+    if after == 1:
+        _add_elements(out.reshape(before, n), rows, x.reshape(before, -1))
+    else:
+        _add_rows(out.reshape(n, after), rows, x.reshape(len(rows), after))
     return out
+
+
+def rows_of(index: Any, shape: tuple[int, ...]) -> Any:
+    """The places along an axis, its length, that of what is before and after it, and their shape.
+
+    None for an index that is more than that, or leads nowhere.
+    """
+    axis, one = only_array(index, shape)
+    if one is not None:
+        if not one.size or not shape[axis]:
+            return None
+        before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+        return along(one, axis, n), n, before, after, shape[:axis] + one.shape + shape[axis + 1 :]
+    places = places_of(index, shape)
+    if places is None:
+        return None
+    return places.ravel(), math.prod(shape), 1, 1, places.shape
 
 
 def along(index: Any, axis: int, n: int) -> Any:

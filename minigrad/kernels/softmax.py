@@ -10,14 +10,14 @@ import functools
 import math
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from minigrad.kernels.activations import plain_logistic
 from minigrad.kernels.elementwise import Formula, by_element, defined_by
-from minigrad.kernels.threads import run
+from minigrad.kernels.threads import run_each, slices
 
 #: The elements of the rows that one thread does at once.
 PIECE = 1 << 17
@@ -88,13 +88,7 @@ def _by_rows(work: Callable[[slice], object], x: Any) -> None:
     if x.size <= PIECE:
         work(slice(0, len(x)))
         return
-    many = max(1, PIECE // x.shape[1])
-
-    def pieces(starts: Sequence[int]) -> None:
-        for start in starts:
-            work(slice(start, start + many))
-
-    run(pieces, range(0, len(x), many), x.size * 1e-9)
+    run_each(work, slices(len(x), PIECE // x.shape[1]), x.size * 1e-9)
 
 
 def _in_rows(plain: Callable[..., Any]) -> Callable[[Formula], Callable[..., Any]]:
@@ -205,22 +199,22 @@ def cross_entropy_grad(g: Any, logits: Any, labels: Any) -> Any:
         return plain_cross_entropy_grad(g, logits, labels)
     latest, e, sums = _latest.kept
     if latest() is logits:
-        ans = e * (g / sums)[:, None]
-        ans[_numbers(len(labels)), labels] -= g
-        return ans
+        return _slopes(g, e, sums, labels)
     by_x = np.empty(logits.shape, logits.dtype)
 
     def work(some: slice) -> None:
-        part, which, out = logits[some], labels[some], by_x[some]
-        scale = g[some] if g.ndim else g
-        by_row = scale[:, None] if g.ndim else g
-        np.subtract(part, _largest(part, 1, None, None, True), out=out)
-        np.exp(out, out=out)
-        np.multiply(out, by_row / _add_up(out, 1, None, None, True), out=out)
-        out[_numbers(len(which)), which] -= scale
+        e, sums, _ = _exponentials(logits[some], labels[some])
+        _slopes(g[some] if g.ndim else g, e, sums, labels[some], by_x[some])
 
     _by_rows(work, by_x)
     return by_x
+
+
+def _slopes(g: Any, e: Any, sums: Any, labels: Any, out: Any = None) -> Any:
+    """The gradient by some logits, from their exponentials and the sums of these."""
+    ans = np.multiply(e, (g / sums)[:, None], out=out)
+    ans[_numbers(len(labels)), labels] -= g
+    return ans
 
 
 @by_element(plain_logistic_loss, spare=2, seconds=2e-9)

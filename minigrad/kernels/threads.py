@@ -231,6 +231,28 @@ def run(
         job.run(count - 1)
 
 
+def run_each(
+    work: Callable[[T], object],
+    pieces: Sequence[T],
+    seconds: float,
+    part: float = 1.0,
+    shares: int = 1,
+) -> None:
+    """``run``, with a function of one piece."""
+
+    def some(pieces: Sequence[T]) -> None:
+        for piece in pieces:
+            work(piece)
+
+    run(some, pieces, seconds, part, shares)
+
+
+def slices(total: int, most: int) -> list[slice]:
+    """The numbers below ``total`` as slices of up to ``most``, or of one."""
+    most = max(1, most)
+    return [slice(start, start + most) for start in range(0, total, most)]
+
+
 def _find_processor() -> Callable[[], int]:
     """The C library's function for the number of the processor that runs this thread, or -1."""
     if not hasattr(os, "sched_setaffinity"):

@@ -3,7 +3,7 @@
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from functools import partial
 from typing import Any
 
@@ -36,20 +36,20 @@ from minigrad.kernels.windows import Windows
 BLOCK = 1 << 20
 
 
-def _geometry(windows: Windows, channels: int) -> tuple[int, ...]:
+def _on_images(loop: Any, windows: Windows, size: tuple[int, int], *images: Any) -> Any:
+    """Images of this size that a loop makes of others, a few at a time."""
+    n, channels = images[0].shape[:2]
     (top, _), (left, _) = windows.padding
-    return (
+    geometry = (
         *windows.size, channels, *windows.kernel, *windows.stride, *windows.dilation, top, left,
         *windows.out,
     )  # fmt: skip
-
-
-def _by_images(loop: Any, arrays: Sequence[Any], n: int, geometry: tuple[int, ...]) -> None:
-    """Call a loop for a few images at a time, on as many threads as pay."""
-    elements = geometry[0] * geometry[1] * geometry[2]
-    windows = n * geometry[-1] * geometry[-2] * geometry[2] * geometry[3] * geometry[4]
-    seconds = (n * elements + windows) * 2e-10
-    run(partial(loop, *arrays, geometry), n, BLOCK // (4 * elements), seconds)
+    memory, found = new_images(n, channels, *size, images[0].dtype)
+    work = partial(loop, *[flat(channels_last(a)) for a in images], memory.reshape(-1), geometry)
+    elements = channels * math.prod(windows.size)
+    under = n * channels * math.prod(windows.out) * math.prod(windows.kernel)
+    run(work, n, BLOCK // (4 * elements), (n * elements + under) * 2e-10)
+    return found
 
 
 def _are_squares(windows: Windows) -> bool:
@@ -62,54 +62,43 @@ def _are_squares(windows: Windows) -> bool:
     )
 
 
+def _fitting(x: Any, windows: Windows, of_four: Any, by_vectors: Any, by_numbers: Any) -> Any:
+    """The loop for these images."""
+    if x.itemsize == 8:
+        return by_numbers
+    if _are_squares(windows):
+        return of_four
+    return by_vectors if x.shape[1] >= LANES else by_numbers
+
+
 def max_pool2d(x: Any, windows: Windows) -> Any:
     """``plain_max_pool2d``."""
     if not are_floats(x) or not x.size:
         return numpy_set.max_pool2d(x, windows)
-    n, channels = x.shape[:2]
-    memory, y = new_images(n, channels, *windows.out, x.dtype)
-    geometry = _geometry(windows, channels)
-    loop = _largest_double
-    if x.itemsize == 4:
-        loop = _largest_of_four if _are_squares(windows) else _largest
-    _by_images(loop, (flat(channels_last(x)), memory.reshape(-1)), n, geometry)
-    return y
+    loop = _fitting(x, windows, _largest_of_four, _largest, _largest_by_numbers)
+    return _on_images(loop, windows, windows.out, x)
 
 
 def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
     """``plain_max_pool2d_grad``."""
     if not are_floats(g, x, ans) or not x.size:
         return numpy_set.max_pool2d_grad(g, x, ans, windows)
-    n, channels = x.shape[:2]
-    memory, back = new_images(n, channels, *windows.size, x.dtype)
-    arrays = (*(flat(channels_last(a)) for a in (g, x, ans)), memory.reshape(-1))
-    loop = _to_largest_double
-    if x.itemsize == 4:
-        loop = _to_largest_of_four if _are_squares(windows) else _to_largest
-    _by_images(loop, arrays, n, _geometry(windows, channels))
-    return back
+    loop = _fitting(x, windows, _to_largest_of_four, _to_largest, _to_largest_by_numbers)
+    return _on_images(loop, windows, windows.size, g, x, ans)
 
 
 def sum_pool2d(x: Any, windows: Windows) -> Any:
     """``plain_sum_pool2d``."""
     if not are_floats(x) or not x.size:
         return numpy_set.sum_pool2d(x, windows)
-    n, channels = x.shape[:2]
-    memory, y = new_images(n, channels, *windows.out, x.dtype)
-    arrays = (flat(channels_last(x)), memory.reshape(-1))
-    _by_images(_sum, arrays, n, _geometry(windows, channels))
-    return y
+    return _on_images(_sum, windows, windows.out, x)
 
 
 def sum_pool2d_grad(g: Any, windows: Windows) -> Any:
     """``plain_sum_pool2d_grad``."""
     if not are_floats(g) or not g.size or not all(windows.size):
         return numpy_set.sum_pool2d_grad(g, windows)
-    n, channels = g.shape[:2]
-    memory, back = new_images(n, channels, *windows.size, g.dtype)
-    arrays = (flat(channels_last(g)), memory.reshape(-1))
-    _by_images(_to_all, arrays, n, _geometry(windows, channels))
-    return back
+    return _on_images(_to_all, windows, windows.size, g)
 
 
 @inlined
@@ -141,8 +130,8 @@ def _largest_of(x, out, geometry, place, c):
 
 
 @compiled
-def _largest_double(x, out, geometry, first_image, last_image):
-    """``_largest`` in float64, number by number."""
+def _largest_by_numbers(x, out, geometry, first_image, last_image):
+    """``_largest`` in float64, and of few channels."""
     channels, tall, wide = geometry[2], geometry[11], geometry[12]
     for place in range(first_image * tall * wide, last_image * tall * wide):
         for c in range(channels):
@@ -160,10 +149,6 @@ def _largest(x, out, geometry, first_image, last_image):
             for j in range(wide):  # divisions of the place would take as long as the rest
                 place += 1
                 left = j * s2 - before
-                if channels < LANES:
-                    for c in range(channels):
-                        _largest_of(x, out, geometry, place, c)
-                    continue
                 for chunk in range(0, channels, LANES):
                     c = min(chunk, channels - LANES)
                     best = splat(np.float32(-np.inf))
@@ -225,11 +210,11 @@ def _to_largest_of(g, x, ans, out, geometry, place, c):
 
 
 @compiled
-def _to_largest_double(g, x, ans, out, geometry, first_image, last_image):
-    """``_to_largest`` in float64, number by number."""
+def _to_largest_by_numbers(g, x, ans, out, geometry, first_image, last_image):
+    """``_to_largest`` in float64, and of few channels."""
     height, width, channels, _, _, _, _, _, _, _, _, tall, wide = geometry
-    for e in range(first_image * height * width * channels, last_image * height * width * channels):
-        out[at(e)] = 0.0
+    pixels = height * width * channels
+    clear(out, first_image * pixels, (last_image - first_image) * pixels)
     for place in range(first_image * tall * wide, last_image * tall * wide):
         for c in range(channels):
             _to_largest_of(g, x, ans, out, geometry, place, c)
@@ -253,10 +238,6 @@ def _to_largest(g, x, ans, out, geometry, first_image, last_image):
             for j in range(wide):
                 place += 1
                 left = j * s2 - before
-                if channels < LANES:
-                    for c in range(channels):
-                        _to_largest_of(g, x, ans, out, geometry, place, c)
-                    continue
                 for chunk in range(0, channels, LANES):
                     c = min(chunk, channels - LANES)
                     best, where, number = load(ans, place * channels + c), nowhere, np.float32(0.0)
@@ -341,15 +322,12 @@ def _to_largest_of_four(g, x, ans, out, geometry, first_image, last_image):
 
 @compiled
 def _sum(x, out, geometry, first, last):
-    height, width, channels, kh, kw, s1, s2, d1, d2, top, left, tall, wide = geometry
+    height, width, channels, kh, kw, _, _, d1, d2, _, _, tall, wide = geometry
+    clear(out, first * tall * wide * channels, (last - first) * tall * wide * channels)
     for place in range(first * tall * wide, last * tall * wide):
-        n, i, j = place // (tall * wide), place // wide % tall, place % wide
-        for c in range(channels):
-            out[at(place * channels + c)] = 0.0
-        for p in range(kh):
-            row = i * s1 - top + p * d1
-            for q in range(kw):
-                column = j * s2 - left + q * d2
+        n, top, left = _corner(geometry, place)
+        for row in range(top, top + kh * d1, d1):
+            for column in range(left, left + kw * d2, d2):
                 if 0 <= row < height and 0 <= column < width:
                     source = ((n * height + row) * width + column) * channels
                     for c in range(channels):
@@ -358,16 +336,12 @@ def _sum(x, out, geometry, first, last):
 
 @compiled
 def _to_all(g, out, geometry, first, last):
-    height, width, channels, kh, kw, s1, s2, d1, d2, top, left, tall, wide = geometry
-    pixels = height * width * channels
-    for e in range(first * pixels, last * pixels):
-        out[at(e)] = 0.0
+    height, width, channels, kh, kw, _, _, d1, d2, _, _, tall, wide = geometry
+    clear(out, first * height * width * channels, (last - first) * height * width * channels)
     for place in range(first * tall * wide, last * tall * wide):
-        n, i, j = place // (tall * wide), place // wide % tall, place % wide
-        for p in range(kh):
-            row = i * s1 - top + p * d1
-            for q in range(kw):
-                column = j * s2 - left + q * d2
+        n, top, left = _corner(geometry, place)
+        for row in range(top, top + kh * d1, d1):
+            for column in range(left, left + kw * d2, d2):
                 if 0 <= row < height and 0 <= column < width:
                     target = ((n * height + row) * width + column) * channels
                     for c in range(channels):

@@ -41,7 +41,8 @@ def moments(x: Any, shape: tuple[int, ...], length: int) -> tuple[Any, Any]:
 
 
 @compiled(fastmath=IN_LANES)
-def _total(x, first, n):
+def total_of(x, first, n):
+    """The sum of n numbers from the first on."""
     total = x.dtype.type(0)
     for i in range(n):
         total += x[at(first + i)]
@@ -65,7 +66,7 @@ def _moments(x, mean, var, length, start, stop):
         total, centre, squares, done = 0.0, 0.0, 0.0, 0
         for k in range(0, length, RUN):
             n = min(RUN, length - k)
-            part = _total(x, r * length + k, n)
+            part = total_of(x, r * length + k, n)
             total += part
             near = x.dtype.type(part / n)
             rest, square = _spread(x, near, r * length + k, n)

@@ -6,7 +6,6 @@ Choosing elements is left to NumPy, which copies whole rows as fast as memory gi
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
@@ -16,7 +15,7 @@ from minigrad.kernels import scatter as numpy_set
 from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.compiled.layout import are_floats, at, flat, run
 from minigrad.kernels.indices import is_basic
-from minigrad.kernels.scatter import FEW, along, only_array, places_of
+from minigrad.kernels.scatter import FEW, rows_of
 
 #: The elements that one thread takes at a time.
 BLOCK = 1 << 16
@@ -28,7 +27,7 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     0.13 ms instead of 0.55 for 8192 rows of 64 elements into 4096 places.
     """
     fits = not is_basic(index) and x.size and are_floats(x)
-    found = _rows(index, shape) if fits else None
+    found = rows_of(index, shape) if fits else None
     if found is None or _repeats(*found[:2]) > FEW:
         return numpy_set.scatter(x, index, shape)
     rows, n, before, after, wide = found
@@ -37,23 +36,6 @@ def scatter(x: Any, index: Any, shape: tuple[int, ...]) -> Any:
     work = partial(_add, source, out.reshape(-1), places, n, after)
     run(work, before, BLOCK // max(1, len(places) * after), source.size * 1e-9)
     return out
-
-
-def _rows(index: Any, shape: tuple[int, ...]) -> Any:
-    """The places along an axis, its length, that of what is before and after it, and their shape.
-
-    None for an index that is more than that, or leads nowhere.
-    """
-    axis, one = only_array(index, shape)
-    if one is not None:
-        if not one.size or not shape[axis]:
-            return None
-        before, n, after = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
-        return along(one, axis, n), n, before, after, shape[:axis] + one.shape + shape[axis + 1 :]
-    places = places_of(index, shape)
-    if places is None:
-        return None
-    return places.ravel(), math.prod(shape), 1, 1, places.shape
 
 
 def _repeats(rows: Any, n: int) -> int:

@@ -20,7 +20,7 @@ from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.compiled.elementwise import kernel_by_element
 from minigrad.kernels.compiled.functions import exp, log1p
 from minigrad.kernels.compiled.layout import are_single, at, flat, run
-from minigrad.kernels.compiled.rows import IN_LANES
+from minigrad.kernels.compiled.rows import IN_LANES, total_of
 from minigrad.kernels.compiled.vectors import LANES, absolute, if_below, load, part, splat, store
 
 #: How many numbers are added before the sum goes on in float64.
@@ -118,14 +118,6 @@ def _product(x, y, first, n):
     return total
 
 
-@compiled(fastmath=IN_LANES)
-def _sum(x, first, n):
-    total = np.float32(0.0)
-    for p in range(n):
-        total += x[at(first + p)]
-    return total
-
-
 @kernel_by_row
 def softmax(x, out, n, start, stop):
     lanes = np.zeros(LANES, np.float32)
@@ -164,7 +156,7 @@ def log_softmax_grad(g, ans, out, n, start, stop):
     for r in range(start, stop):
         total = 0.0
         for k in range(0, n, RUN):
-            total += _sum(g, r * n + k, min(RUN, n - k))
+            total += total_of(g, r * n + k, min(RUN, n - k))
         for k in range(0, n, LANES):
             i = r * n + min(k, n - LANES)
             store(out, i, load(g, i) - exp(load(ans, i)) * np.float32(total))
