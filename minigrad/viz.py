@@ -441,7 +441,9 @@ class LayerHistograms:
     def _note(self, kind: str, arrays: Mapping[str, NDArray[Any]]) -> None:
         samples = self._samples.setdefault(kind, {})
         for name, array in arrays.items():
-            samples.setdefault(name, {})[self.steps] = _distribution(array)
+            values = array[np.isfinite(array)].astype(np.float64)
+            found = np.quantile(values, _SHARES) if values.size else _EMPTY
+            samples.setdefault(name, {})[self.steps] = found
 
     @checked()
     def plot(self, kind: Literal["activations", "parameters", "gradients"] = "activations") -> Any:
@@ -470,11 +472,6 @@ class LayerHistograms:
 _SHARES = np.concatenate([[0.0, 0.005], np.linspace(0.02, 0.98, 49), [0.995, 1.0]])
 #: The distribution of no values.
 _EMPTY = np.full(len(_SHARES), np.nan)
-
-
-def _distribution(array: NDArray[Any]) -> NDArray[Any]:
-    values = array[np.isfinite(array)].astype(np.float64)
-    return np.quantile(values, _SHARES) if values.size else _EMPTY
 
 
 def _draw_distributions(axes: Any, found: list[NDArray[Any]]) -> None:

@@ -122,7 +122,7 @@ def test_every_writer_follows_links(writer, tmp_path):
         assert real.stat().st_size > 0
     path.unlink()
     path.symlink_to(path)
-    with pytest.raises(OSError, match="a link that leads back to itself"):
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
         call(path)
     path.unlink()
     path.symlink_to(tmp_path / "nowhere" / "file")

@@ -56,23 +56,17 @@ FASHION_MNIST = _like_mnist(
 )
 
 
-def root_folder(root: str | os.PathLike[str] | None) -> Path:
-    """Where data sets live: ``root``, else ``$MINIGRAD_DATA``, else the user's cache folder."""
-    if root is not None:
-        return Path(root)
-    if os.environ.get("MINIGRAD_DATA"):
-        return Path(os.environ["MINIGRAD_DATA"])
-    pooch = extra("pooch", "data", "finding the user's cache folder")
-    return Path(pooch.os_cache("minigrad"))
-
-
 def fetch(source: Source, name: str, root: str | os.PathLike[str] | None = None) -> Path:
     """The path of one file of a data set, downloaded first if it is not there.
 
+    Data sets live in ``root``, else in ``$MINIGRAD_DATA``, else in the user's cache folder.
     A download gets its name only after its checksum has been compared; one that breaks off is left
     as ``name.part`` and continued the next time. Raises ConnectionError if no address answers.
     """
-    folder = root_folder(root) / source.folder
+    home: Any = os.environ.get("MINIGRAD_DATA") or None if root is None else root
+    if home is None:
+        home = extra("pooch", "data", "finding the user's cache folder").os_cache("minigrad")
+    folder = Path(home) / source.folder
     path = folder / name
     if path.exists():
         return path

@@ -221,7 +221,12 @@ class Watch:
         known = [one.last for one in ranks if one.last is not None and one.steady >= LASTING]
         if len(known) < self.size or not all(s["waiting"] or s["ended"] for s in known):
             return ""
-        where = [_where(s) for s in known]
+        where = [
+            "has ended its program"
+            if one["ended"]
+            else f"waits in {one['waiting']} (exchange {one['calls']})"
+            for one in known
+        ]
         if len(set(where)) == 1:
             return ""  # all of them wait for the network
         groups = {text: [r for r, other in enumerate(where) if other == text] for text in where}
@@ -254,12 +259,6 @@ class _Known:
             self.idle, self.work = 0.0, status["work"]
         else:
             self.idle += ASK
-
-
-def _where(status: Status) -> str:
-    if status["ended"]:
-        return "has ended its program"
-    return f"waits in {status['waiting']} (exchange {status['calls']})"
 
 
 def _ranks(numbers: list[int]) -> str:

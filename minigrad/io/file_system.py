@@ -30,12 +30,8 @@ if sys.platform != "win32":  # on Windows nothing is locked, and so nothing is r
 DAY = 86_400.0
 #: The longest file name in bytes, less what is added to it.
 LONGEST = 200
-_SPECIAL = (
-    (stat.S_ISFIFO, "a pipe"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-    (stat.S_ISSOCK, "a socket"),
-)
+#: What is no ordinary file, by the letter that ``ls -l`` shows.
+_SPECIAL = {"p": "a pipe", "c": "a device", "b": "a device", "s": "a socket"}
 #: Suffixes of formats, of which a wrong one would mislead the readers of a file.
 _FORMATS = (
     *(".pt", ".pth", ".pkl", ".pickle", ".npz", ".npy", ".h5", ".hdf5", ".keras", ".onnx"),
@@ -70,17 +66,11 @@ def checked_target(path: Any, function: str) -> Path:
     the folder is missing, and PermissionError for a file that may not be written.
     """
     given = as_path(path, function)
+    # A link stays, and the file that it points to is replaced.
+    target = Path(os.path.realpath(given))
     mode = None
-    try:
-        # A link stays, and the file that it points to is replaced.
-        target = Path(os.path.realpath(given))
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            mode = target.stat().st_mode
-    except OSError as error:
-        if error.errno != errno.ELOOP:
-            raise
-        message = f"{function}: {given} is a link that leads back to itself"
-        raise OSError(errno.ELOOP, message) from None
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        mode = target.stat().st_mode
     if mode is not None and stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{function}: {given} is a folder; add a file name")
     if mode is not None and not stat.S_ISREG(mode):
@@ -117,7 +107,7 @@ def open_to_read(path: Any, function: str) -> BufferedReader:
 
 
 def _special(mode: int) -> str:
-    return next((name for test, name in _SPECIAL if test(mode)), "not an ordinary file")
+    return _SPECIAL.get(stat.filemode(mode)[0], "not an ordinary file")
 
 
 def _not_found(source: Path, function: str) -> str:

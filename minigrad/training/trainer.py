@@ -672,6 +672,11 @@ class Trainer:
         """
         if self._ending is not None:  # what the calling callback has added so far
             self.history.on_epoch_end(self.epoch - 1, self._ending["logs"])
+        gathered = None  # the gradients of the batches since the last step
+        if self._gathered:
+            found = [p.grad for p in self._optimized()]
+            gradients = [None if g is None else g._data.copy() for g in found]
+            gathered = {"samples": self._gathered, "full": self._full, "gradients": gradients}
         loader = self._source
         return {
             "model": dict(self.model.state_dict()),
@@ -681,7 +686,7 @@ class Trainer:
             "trained": self._trained,
             "stop_training": self.stop_training,
             "running": self._running.state_dict(),
-            "gathered": self._gathered_state(),
+            "gathered": gathered,
             "history": self.history.state_dict(),
             "callbacks": [[type(c).__name__, c.state_dict()] for c in self._callbacks],
             "ending": self._ending and {**self._ending, "logs": dict(self._ending["logs"])},
@@ -759,18 +764,6 @@ class Trainer:
             if name not in own:
                 raise ValueError(f"Trainer: {name} had a random generator, and has none now")
             own[name].bit_generator.state = saved
-
-    def _gathered_state(self) -> dict[str, Any] | None:
-        """The gradients of the batches since the last step."""
-        if not self._gathered:
-            return None
-        return {
-            "samples": self._gathered,
-            "full": self._full,
-            "gradients": [
-                None if p.grad is None else p.grad._data.copy() for p in self._optimized()
-            ],
-        }
 
     def _restore_callbacks(self, saved: list[Any]) -> None:
         """Pass the saved states to the callbacks of the same classes, in order."""
