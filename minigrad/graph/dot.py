@@ -57,10 +57,11 @@ def write_dot(graph: Any, layout: Layout) -> None:
 
 def _write_group(graph: Any, group: Group, layout: Layout) -> None:
     for child in group.children:
+        more: dict[str, str] = {}
         if isinstance(child, GraphNode):
+            look, lines = LOOKS[child.look], node_lines(child, layout.show)
             name = _escaped(short_name(child, group))
             title = name if child.kind == "operator" else f"<B>{name}</B>"
-            look, lines = LOOKS[child.look], node_lines(child, layout.show)
             line = str(child.seen.line or "")
             known = [
                 child.name,
@@ -70,44 +71,36 @@ def _write_group(graph: Any, group: Group, layout: Layout) -> None:
                 child.arguments,
                 line,
             ]
-            _write_node(graph, child, look, title, lines, "  ".join(filter(None, known)))
+            tooltip = "  ".join(filter(None, known))
         elif child.closed:
-            ink = BROKEN[child.mark][1] if child.mark else ""
-            lines = group_lines(child, layout.show)
+            look, lines = LOOKS["module"], group_lines(child, layout.show)
+            title = group_title(child, BROKEN[child.mark][1] if child.mark else "")
             tooltip = f"{child.name} {child.kind}".strip()
             more = {"peripheries": "2"} if child.count > 1 else {}
-            title = group_title(child, ink)
-            _write_node(graph, child, LOOKS["module"], title, lines, tooltip, **more)
         else:
-            repeated = child.count > 1
-            with graph.subgraph(name=f"cluster_{child.id}") as cluster:
-                cluster.attr(
-                    label=f"<{group_title(child)}>", labeljust="l", margin="8", fontsize="10",
-                    style="rounded,filled",
-                    color=style.REPEAT_LINE if repeated else style.MODULE_LINE,
-                    fillcolor=style.MODULE_FILLS[max(child.level, 0) % len(style.MODULE_FILLS)],
-                    penwidth="1.5" if repeated else "1", tooltip=_attribute(child.name),
-                )  # fmt: skip
-                _write_group(cluster, child, layout)
+            _write_open_group(graph, child, layout)
+            continue
+        fill, ink = BROKEN[child.mark] if child.mark else (look.fill, "")
+        below = [_small(line, ink, 10 if i else 12) for i, line in enumerate(lines)]
+        graph.node(
+            child.id, label=f"<{'<BR/>'.join([title, *below])}>", shape=look.shape,
+            style=look.style, fillcolor=fill, tooltip=_attribute(tooltip),
+            color=BROKEN["first"][0] if child.mark else look.line, **more,
+            **({"fontcolor": ink} if ink else {}),
+        )  # fmt: skip
 
 
-def _write_node(
-    graph: Any,
-    item: GraphNode | Group,
-    look: style.Look,
-    title: str,
-    lines: list[str],
-    tooltip: str,
-    **more: str,
-) -> None:
-    fill, ink = BROKEN[item.mark] if item.mark else (look.fill, "")
-    below = [_small(line, ink, 10 if i else 12) for i, line in enumerate(lines)]
-    label = "<BR/>".join([title, *below])
-    graph.node(
-        item.id, label=f"<{label}>", shape=look.shape, style=look.style, fillcolor=fill,
-        color=BROKEN["first"][0] if item.mark else look.line, tooltip=_attribute(tooltip), **more,
-        **({"fontcolor": ink} if ink else {}),
-    )  # fmt: skip
+def _write_open_group(graph: Any, group: Group, layout: Layout) -> None:
+    repeated = group.count > 1
+    with graph.subgraph(name=f"cluster_{group.id}") as cluster:
+        cluster.attr(
+            label=f"<{group_title(group)}>", labeljust="l", margin="8", fontsize="10",
+            style="rounded,filled",
+            color=style.REPEAT_LINE if repeated else style.MODULE_LINE,
+            fillcolor=style.MODULE_FILLS[max(group.level, 0) % len(style.MODULE_FILLS)],
+            penwidth="1.5" if repeated else "1", tooltip=_attribute(group.name),
+        )  # fmt: skip
+        _write_group(cluster, group, layout)
 
 
 def group_title(group: Group, ink: str = "") -> str:

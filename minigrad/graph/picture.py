@@ -61,8 +61,11 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         # graphviz's own render() and view() come through here for the DOT text: skip_existing=None.
         by_graphviz = filename is None or skip_existing is None
         path = Path(directory or "", filename or "")
-        if by_graphviz:
-            path = self._source_path(filename, directory)
+        if by_graphviz:  # graphviz remembers the arguments
+            known: Any = self
+            known.filename = known.filename if filename is None else filename
+            known.directory = known.directory if directory is None else directory
+            path = Path(known.filepath)
         suffix = path.suffix.lower()
         if skip_existing and path.exists():
             return str(path)
@@ -80,15 +83,6 @@ class Picture(graphviz.Digraph):  # type: ignore[misc]
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, content, "save")
         return str(path)
-
-    def _source_path(self, filename: Any, directory: Any) -> Path:
-        """Where ``graphviz.Digraph.save`` would write; it remembers the arguments."""
-        known: Any = self
-        if filename is not None:
-            known.filename = filename
-        if directory is not None:
-            known.directory = directory
-        return Path(known.filepath)
 
     @property
     def html(self) -> str:

@@ -105,7 +105,7 @@ def _pattern(probe: Probe, comparison: Comparison, estimate: Estimate, units: Ve
     whole = count == comparison.argument.given.size
     shape = (len(probe.weights), *(comparison.argument.shape if whole else (count,)))
     parts = None
-    if whole and len(probe.function.output_shapes) == 1 and probe.projection.weights is None:
+    if whole and len(probe.function.output_shapes) == 1 and probe.mixed is None:
         parts = probe.weights[:, None, :] * (estimate.value / units[:, None])
         parts = parts.reshape(*shape, *probe.function.output_shapes[0])
     return report.guess(

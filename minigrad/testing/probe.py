@@ -114,27 +114,6 @@ class Comparison:
         return np.select([failed, kinks, passed], names, Verdict.INCONCLUSIVE)
 
 
-class RandomProjection:
-    """Adds up very many outputs, with random weights, to ``MANY`` sums; fewer stay as they are."""
-
-    def __init__(self, rng: np.random.Generator, size: int) -> None:
-        self.size = size
-        self.weights = random_signs(rng, size) if size > MANY else None
-
-    def __call__(self, y: Vector) -> Vector:
-        """The sums, or the outputs themselves."""
-        if self.weights is None or y.size != self.size:
-            return y
-        padding = np.zeros(-self.size % MANY, y.dtype)
-        return np.concatenate([y * self.weights, padding]).reshape(-1, MANY).sum(axis=0)
-
-    def transpose(self, cotangent: Vector) -> Vector:
-        """The cotangent of all outputs for a cotangent of the sums."""
-        if self.weights is None:
-            return cotangent
-        return np.resize(cotangent, self.size) * self.weights
-
-
 class Probe:
     """The first derivatives of a function at a point, by differences and by the tape."""
 
@@ -142,15 +121,26 @@ class Probe:
         self.function = function
         self.rng = np.random.default_rng([seed, function.order])
         self.first = function.examine()
-        self.projection = RandomProjection(self.rng, len(self.first))
-        self.value = self.projection(self.first)
+        size = len(self.first)
+        #: What very many outputs are multiplied with before they are added up to ``MANY`` sums.
+        self.mixed = random_signs(self.rng, size) if size > MANY else None
+        self.value = self._few(self.first)
         weights = [random_signs(self.rng, len(self.value)) for _ in range(COTANGENTS)]
         self.weights = np.array(weights).reshape(COTANGENTS, -1)
-        self.cotangents = [self.projection.transpose(row) for row in self.weights]
+        self.cotangents = list(self.weights)
+        if self.mixed is not None:
+            self.cotangents = [np.resize(row, size) * self.mixed for row in self.weights]
         self.directions: list[tuple[Argument, Directions]] = [
             (a, self._draw_directions(a)) for a in function.arguments
         ]
         self.differences = self._differences([d for _, rows in self.directions for d in rows])
+
+    def _few(self, y: Vector) -> Vector:
+        """The sums of very many outputs; fewer outputs as they are."""
+        if self.mixed is None or y.size != self.mixed.size:
+            return y
+        padding = np.zeros(-y.size % MANY, y.dtype)
+        return np.concatenate([y * self.mixed, padding]).reshape(-1, MANY).sum(axis=0)
 
     def _draw_directions(self, argument: Argument) -> Directions:
         """Pairs (positions, steps): each element if there are few, else some and whole arrays."""
@@ -167,7 +157,7 @@ class Probe:
         function = self.function
 
         def projected(points: Vector) -> list[Vector | None]:
-            return [None if y is None else self.projection(y) for y in function.values(points)]
+            return [None if y is None else self._few(y) for y in function.values(points)]
 
         return Differences(projected, function.point, self.value, directions, function.epsilon)
 
@@ -186,7 +176,7 @@ class Probe:
     def compare(self, depths: Sequence[int] = (1, 2, LADDER)) -> list[Comparison]:
         """Analytic beside numeric, for each argument, with as many steps as the verdicts need."""
         value, rows = self.function.pullback(self.function.point, self.cotangents)
-        self._check_recorded(self.projection(value))
+        self._check_recorded(self._few(value))
         comparisons: list[Comparison] = []
         for depth in depths:
             comparisons = self._comparisons(rows, self.differences.estimate(depth))
@@ -244,8 +234,7 @@ class Probe:
             return
         function.confirm(self.first, calls=8)
         worst = int(np.argmax(apart))
-        many = self.projection.weights is not None
-        output = WEIGHTED if many else function.output_label(worst)
+        output = function.output_label(worst) if self.mixed is None else WEIGHTED
         recorded, plain = float(value[worst]), float(self.value[worst])
         message = (
             f"{function.name}: {output} is {recorded:.12g} when it is recorded on a tape, and "
