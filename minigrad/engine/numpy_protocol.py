@@ -235,8 +235,7 @@ def _parameters(function: Any) -> tuple[str, ...]:
     while hasattr(function, "__wrapped__"):
         function = function.__wrapped__
     code = function.__code__
-    names: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return names
+    return tuple(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
 
 
 def _name(function: Function) -> str:

@@ -66,12 +66,10 @@ class GradientTape(Block):
     # -- reading -----------------------------------------------------------------------------
 
     def __repr__(self) -> str:
-        text: str = load_late("minigrad.debug.tape_table").as_text(self)
-        return text
+        return str(load_late("minigrad.debug.tape_table").as_text(self))
 
     def _repr_html_(self) -> str:
-        text: str = load_late("minigrad.debug.tape_table").as_html(self)
-        return text
+        return str(load_late("minigrad.debug.tape_table").as_html(self))
 
     def to_records(self) -> list[dict[str, Any]]:
         """One dict per recorded operator, oldest first: what ``print(tape)`` shows, for programs.
@@ -81,8 +79,7 @@ class GradientTape(Block):
         ``mg.observe()`` noted: file, line_number, seconds, backward_seconds, values,
         gradient_norm.
         """
-        rows: list[dict[str, Any]] = load_late("minigrad.debug.tape_table").records(self)
-        return rows
+        return list(load_late("minigrad.debug.tape_table").records(self))
 
     # -- recording ---------------------------------------------------------------------------
 

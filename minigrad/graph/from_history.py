@@ -34,11 +34,11 @@ def graph_of(target: Any, params: Mapping[str, Any] | None, between: Any = None)
     builder = _Builder(reachable(roots), params or {}, between)
     graph = builder.graph
     for node in builder.history:
-        if not isinstance(node, Leaf) and builder.wants(node):
+        if not isinstance(node, Leaf) and node in builder.wanted:
             builder.add_operator(node)
     for name, tensor in outputs:
         source = tensor._node
-        if source is None or not builder.wants(source):
+        if source is None or source not in builder.wanted:
             continue
         output = GraphNode("output", name, tensor.shape, str(tensor.dtype))
         output.inputs.append(builder.drawn(source))
@@ -110,11 +110,8 @@ class _Builder:
         self.has_parameters = any(
             isinstance(node, Leaf) and _is_parameter(node) for node in history
         )
-        self.wanted = None if between is None else self._between(between)
-
-    def wants(self, node: Node) -> bool:
-        """Whether the node is in the part to draw."""
-        return self.wanted is None or node in self.wanted
+        #: The part to draw.
+        self.wanted = set(history) if between is None else self._between(between)
 
     def leaf_name(self, leaf: Leaf) -> str:
         """The user's name for a leaf, or that of the module's attribute."""

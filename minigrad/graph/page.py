@@ -13,17 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from minigrad.engine.printable import clean
-from minigrad.graph.labels import (
-    group_lines,
-    node_lines,
-    node_size,
-    overlay_texts,
-    shape_text,
-    short_name,
-)
+from minigrad.graph import looks
 from minigrad.graph.layout import Layout
 from minigrad.graph.nodes import GraphNode, Group
-from minigrad.graph.style import BROKEN, LOOKS, MODULE_FILLS
 from minigrad.io.file_system import as_path, write_file
 
 
@@ -111,11 +103,11 @@ def _page_data(layout: Layout) -> dict[str, Any]:
         "closed": [i for i, group in enumerate(groups) if group.closed],
         "looks": {
             kind: {"fill": look.fill, "line": look.line, "title": look.title}
-            for kind, look in LOOKS.items()
+            for kind, look in looks.LOOKS.items()
         },
         "legend": sorted(kinds),
-        "broken": {mark: list(colours) for mark, colours in BROKEN.items()},
-        "fills": MODULE_FILLS,
+        "broken": {mark: list(colours) for mark, colours in looks.BROKEN.items()},
+        "fills": looks.MODULE_FILLS,
         "remarks": layout.remarks,
         "direction": layout.direction,
     }
@@ -123,14 +115,14 @@ def _page_data(layout: Layout) -> dict[str, Any]:
 
 def _node_data(node: GraphNode, group: Group, show: tuple[str, ...]) -> dict[str, Any]:
     module = node.module or _module_text(group)
-    known = overlay_texts(node)
+    known = looks.overlay_texts(node)
     line, values = node.seen.line, node.seen.values
     rows: list[list[Any]] = [
-        ["kind", LOOKS[node.look].title],
+        ["kind", looks.LOOKS[node.look].title],
         ["module", module],
-        ["shape", shape_text(node)],
+        ["shape", looks.shape_text(node)],
         ["dtype", node.dtype],
-        ["elements", f"{node_size(node):,}" if node.kind == "parameter" else ""],
+        ["elements", f"{looks.node_size(node):,}" if node.kind == "parameter" else ""],
         ["arguments", node.arguments],
         ["values", known["values"]],
         ["gradient", known["gradients"] and f"norm {known['gradients']}"],
@@ -142,11 +134,11 @@ def _node_data(node: GraphNode, group: Group, show: tuple[str, ...]) -> dict[str
     found: dict[str, Any] = {
         "kind": node.kind,
         "look": node.look,
-        "name": short_name(node, group) or " ",
+        "name": looks.short_name(node, group) or " ",
         "full": node.name or " ",
         "module": module,
         "mark": node.mark,
-        "lines": node_lines(node, show),
+        "lines": looks.node_lines(node, show),
         "details": [row for row in rows if row[1]],
     }
     if values is not None and values.histogram:
@@ -165,7 +157,7 @@ def _module_text(group: Group | None) -> str:
 
 def _group_data(group: Group, show: tuple[str, ...]) -> dict[str, Any]:
     operators = sum(node.kind == "operator" for node in group.nodes())
-    lines = group_lines(group, show)
+    lines = looks.group_lines(group, show)
     rows = [["path", group.name], ["class", group.kind], ["operators", f"{operators:,}"]]
     rows += [["", line] for line in lines]
     return {
