@@ -21,7 +21,7 @@ from minigrad.lazy import extra
 from minigrad.nn.module import Module
 from minigrad.onnx.builder import BATCH, Builder, Term, Value
 from minigrad.onnx.export_table import LAYERS, ROWS
-from minigrad.onnx.graph import Link, Merged, Step, Unstable, Varying, mapped, merge, record
+from minigrad.onnx.graph import Link, Merged, Step, Unstable, Varying, both, mapped, merge, record
 from minigrad.onnx.load import BUFFERS, Graph
 
 __all__ = ["export"]
@@ -225,10 +225,8 @@ def _build(
     named = _names("output_names", output_names, named)
     b.names.update(named)
     b.names.update(tensors)
-    inputs = []
-    for name, x, y in zip(input_names, first.inputs, second.inputs, strict=True):
-        shape = tuple(Varying(n, m) if n != m else n for n, m in zip(x.shape, y.shape, strict=True))
-        inputs.append(Value(name, x.dtype, shape))
+    given = zip(input_names, first.inputs, second.inputs, strict=True)
+    inputs = [Value(name, x.dtype, both(x.shape, y.shape)) for name, x, y in given]
     if dynamic:
         b.batch_of = inputs[0]
     values: dict[Any, Any] = {("input", i, 0): v for i, v in enumerate(inputs)}

@@ -9,6 +9,7 @@ and what else differs depends on the batch size or on the data, and cannot be ex
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -239,18 +240,18 @@ def merge(
     """The steps of both recordings as one list, and the links of the outputs."""
     pairs = [_linked(r, parameters, has_row) for r in (first, second)]
     (steps, links, ends), (others, other_links, other_ends) = pairs
-    for a, b in zip(steps, others, strict=False):
-        if (a.name, a.path, len(a.outputs)) != (b.name, b.path, len(b.outputs)):
-            a.refuse(
-                f"with another batch {b.name} ran in its place{f' ({b.line})' if b.line else ''}: "
-                f"which operators run depends on the data or on the batch size, and a file holds "
-                f"one course only"
-            )
-    if len(steps) != len(others):
-        longer = steps if len(steps) > len(others) else others
-        longer[min(len(steps), len(others))].refuse(
-            "it ran for one batch and not for another: which operators run depends on the data or "
-            "on the batch size, and a file holds one course only"
+    for a, b in itertools.zip_longest(steps, others):
+        if a is None or b is None:
+            found = "it ran for one batch and not for another"
+        elif (a.name, a.path, len(a.outputs)) != (b.name, b.path, len(b.outputs)):
+            line = f" ({b.line})" if b.line else ""
+            found = f"with another batch {b.name} ran in its place{line}"
+        else:
+            continue
+        step: Any = a or b
+        step.refuse(
+            f"{found}: which operators run depends on the data or on the batch size, and a file "
+            f"holds one course only"
         )
     merged: list[Merged] = []
     whole = [
@@ -259,14 +260,14 @@ def merge(
         if x.dtype.kind in "iub"
     ]
     for i, (a, b, mine, theirs) in enumerate(zip(steps, others, links, other_links, strict=True)):
-        inputs, metadata = _copies(_both(mine, theirs), whole)
+        inputs, metadata = _copies(both(mine, theirs), whole)
         made = [*zip(a.outputs, b.outputs, strict=True)]
         whole += [(Link("step", i, j), *p) for j, p in enumerate(made) if p[0].dtype.kind in "iub"]
-        shapes = [_both(x.shape, y.shape) if x.ndim == y.ndim else () for x, y in made]
+        shapes = [both(x.shape, y.shape) if x.ndim == y.ndim else () for x, y in made]
         merged.append(Merged(a, inputs, metadata, shapes, [x.dtype for x, _ in made]))
     if len(ends) != len(other_ends):
         raise ValueError("onnx.export: the number of outputs depends on the batch size")
-    return merged, _both(ends, other_ends)
+    return merged, both(ends, other_ends)
 
 
 def _linked(
@@ -286,30 +287,18 @@ def _opened(
     recording: Recording, parameters: dict[int, str], has_row: Callable[[Step], bool]
 ) -> list[Step]:
     """The steps, with layers that cannot stand as one node replaced by what they ran."""
-    steps = recording.steps
+    steps, inputs = recording.steps, _ids(recording.inputs)
     while True:
-        #: What each array inside a layer belongs to, and what each layer may use.
-        home = {id(a): s for s in steps for inner in s.inner for a in inner.outputs}
+        made = _ids([step.outputs for step in steps])
+        #: The layer inside which each array was made that is no result of a step.
+        home = {i: s for s in steps for i in _ids([inner.outputs for inner in s.inner]) - made}
+        opened = {id(home[i]) for i in _ids(recording.outputs) & home.keys()}
         for step in steps:
-            for array in step.outputs:
-                home.pop(id(array), None)
-        made = set(parameters) | {id(a) for a in recording.inputs}
-        made |= {id(a) for s in steps for a in s.outputs}
-        opened: set[int] = set()
-        used: list[tuple[Any, Any]] = [
-            (s, a) for s in steps for a in _arrays((s.inputs, s.metadata))
-        ]
-        used += [(None, a) for _, a in recording.outputs]
-        for user, array in used:
-            owner = home.get(id(array))
-            if owner is not None and owner is not user:
-                opened.add(id(owner))
-        for step in steps:
-            own = {id(a) for a in _arrays(step.inputs)}
-            inside = {
-                id(a) for inner in step.inner for a in _arrays((inner.inputs, inner.metadata))
-            }
-            foreign = (inside & made) - own - set(parameters) - {id(a) for a in step.outputs}
+            own = _ids(step.inputs)
+            used = (own | _ids(step.metadata)) & home.keys()
+            opened |= {id(home[i]) for i in used if home[i] is not step}
+            inside = _ids([(inner.inputs, inner.metadata) for inner in step.inner])
+            foreign = (inside & (made | inputs)) - own - _ids(step.outputs) - parameters.keys()
             if step.module is not None and (foreign or not has_row(step)):
                 opened.add(id(step))
         if not opened:
@@ -317,10 +306,17 @@ def _opened(
         steps = [s for step in steps for s in (step.inner if id(step) in opened else [step])]
 
 
-def _arrays(value: Any) -> list[Any]:
-    found: list[Any] = []
-    mapped(lambda x: found.append(_plain(x)), value)
-    return [x for x in found if isinstance(x, np.ndarray)]
+def _ids(value: Any) -> set[int]:
+    """What tells the arrays in nested arguments from others."""
+    found: set[int] = set()
+
+    def add(x: Any) -> None:
+        array = _plain(x)
+        if isinstance(array, np.ndarray):
+            found.add(id(array))
+
+    mapped(add, value)
+    return found
 
 
 def _resolved(value: Any, known: dict[int, Link]) -> Any:
@@ -341,17 +337,17 @@ def _copies(value: Any, whole: list[tuple[Link, Any, Any]]) -> Any:
     return mapped(linked, value)
 
 
-def _both(a: Any, b: Any) -> Any:
+def both(a: Any, b: Any) -> Any:
     """One value for both recordings, with :class:`Varying` and :class:`Unstable` inside."""
     if isinstance(a, Link) or isinstance(b, Link):
         return a if a == b and type(a) is type(b) else Unstable(a, b)
     if isinstance(a, (tuple, list)) and type(a) is type(b) and len(a) == len(b):
-        both = [_both(x, y) for x, y in zip(a, b, strict=True)]
-        return both if isinstance(a, list) else tuple(both)
+        found = [both(x, y) for x, y in zip(a, b, strict=True)]
+        return found if isinstance(a, list) else tuple(found)
     if isinstance(a, dict) and isinstance(b, dict) and a.keys() == b.keys():
-        return {key: _both(a[key], b[key]) for key in a}
+        return {key: both(a[key], b[key]) for key in a}
     if isinstance(a, slice) and isinstance(b, slice):
-        return slice(*[_both(getattr(a, n), getattr(b, n)) for n in ("start", "stop", "step")])
+        return slice(*[both(getattr(a, n), getattr(b, n)) for n in ("start", "stop", "step")])
     if isinstance(a, (np.ndarray, np.generic)) or isinstance(b, (np.ndarray, np.generic)):
         x, y = np.asarray(a), np.asarray(b)
         same = x.dtype == y.dtype and np.array_equal(x, y, equal_nan=x.dtype.kind in "fc")

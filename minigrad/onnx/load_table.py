@@ -1350,12 +1350,11 @@ def _attention(
     offset = past if past_key is not None or filled is None else filled - length
     keys_at, queries_at = np.arange(total), np.arange(length)[:, None] + offset
     allowed = np.ones((length, total), bool)
-    if is_causal:
-        allowed = allowed & (keys_at <= queries_at)
     if left_window_size >= 0:
         allowed = allowed & (keys_at >= queries_at - left_window_size)
-    if right_window_size >= 0:
-        allowed = allowed & (keys_at <= queries_at + right_window_size)
+    ahead = 0 if is_causal else right_window_size
+    if ahead >= 0:
+        allowed = allowed & (keys_at <= queries_at + ahead)
     if filled is not None:
         allowed = allowed & (keys_at < filled)
     if softcap:
