@@ -20,7 +20,6 @@ from minigrad.engine.hooks import ApplyRules, Edges
 from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.rows import Rows
 from minigrad.kernels import current as kernels, lent
-from minigrad.kernels.freed import keep_freed
 from minigrad.operators.indexing import Placed
 
 #: Tells whether a node belongs to the part of history that a pass goes through.
@@ -77,7 +76,7 @@ def backward(
     ``release``: drop what a node saved as soon as its rules have run, so that later rules can reuse
     the memory. ``reducers``: who may replace the gradients of leaves; see :class:`Reducer`.
     """
-    keep_freed()
+    lent.keep_freed()
     order = reachable(dict(seeds), in_tape)
     ends: set[Node] = (
         {n for n in order if type(n) is Leaf and n.trainable} if sources is None else {*sources}

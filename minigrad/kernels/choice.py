@@ -82,14 +82,9 @@ def choose(name: str, kernel: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _load(name: str) -> Callable[..., Any]:
-    _stay_awake()
+    if threads.look_out is None:  # then threads can wait awake
+        threads.look_out = load_late("minigrad.kernels.compiled.waiting").prepare()
     found: Callable[..., Any] = getattr(
         load_late(f"minigrad.kernels.compiled.{MODULES[name]}"), name
     )
     return found
-
-
-@functools.cache
-def _stay_awake() -> None:
-    """Let threads wait for work awake, as compiled code can."""
-    threads.look_out = load_late("minigrad.kernels.compiled.waiting").prepare()

@@ -35,13 +35,12 @@ COMPILED = {
     "recurrence": (
         "gru_hidden gru_hidden_grad lstm_cell lstm_cell_grad lstm_hidden lstm_hidden_grad"
     ),
-    "running": "running_product running_sum",
     "scatter": "scatter",
     "softmax": (
         "cross_entropy cross_entropy_grad log_softmax log_softmax_grad logistic_loss "
         "logistic_loss_grad softmax softmax_grad"
     ),
-    "sums": "total",
+    "sums": "running_product running_sum total",
 }
 #: Those that NumPy computes nearly as fast.
 NOT_COMPILED = {

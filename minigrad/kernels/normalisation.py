@@ -305,11 +305,7 @@ def _squares(rows: Any) -> Any:
 
 
 class _Rows(NamedTuple):
-    """x as rows of what is normalised together, each of ``channels`` runs of ``run`` elements.
-
-    In layer norm, weight and bias have one number for each element (``run`` 1); in group norm, one
-    for each channel of each group (``groups`` rows after each other are those of one example).
-    """
+    """x as rows of what is normalised together; ``groups`` and ``run`` as in ``Runs``."""
 
     x: Any
     shape: tuple[int, ...]

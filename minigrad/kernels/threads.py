@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from minigrad.kernels.blas import one_thread, threads
-from minigrad.kernels.freed import keep_freed
+from minigrad.kernels.lent import keep_freed
 
 T = TypeVar("T")
 

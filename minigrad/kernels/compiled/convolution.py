@@ -30,6 +30,7 @@ from minigrad.kernels.compiled.layout import (
     are_single,
     channels_last,
     flat,
+    integers,
     new_images,
     run,
     summed,
@@ -85,7 +86,6 @@ class Geometry(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def _geometry(windows: Windows, channels: int, out_channels: int, groups: int) -> Geometry:
-    (top, bottom), (left, right) = windows.padding
     tall, wide = tiles = (-(-windows.out[0] // TILE), -(-windows.out[1] // TILE))
     single = windows.stride == windows.dilation == (1, 1)
     fits = single and windows.kernel == (3, 3) and groups == 1
@@ -93,10 +93,9 @@ def _geometry(windows: Windows, channels: int, out_channels: int, groups: int) -
     fits = fits and tall * wide * TILE * TILE * 4 <= windows.out[0] * windows.out[1] * 7
     direct = groups == 1 and channels * windows.kernel[0] * windows.kernel[1] <= FEW
     return Geometry(
-        (*windows.size, channels, *windows.kernel, *windows.stride, *windows.dilation, top, left,
-         *windows.out, groups),
+        (*integers(windows, channels), groups),
         tiles,
-        single and windows.kernel == (1, 1) and groups == 1 and not top + bottom + left + right,
+        single and windows.kernel == (1, 1) and groups == 1 and windows.padding == ((0, 0), (0, 0)),
         fits and min(channels, out_channels) >= LANES,
         direct,
         1 < groups == channels == out_channels,

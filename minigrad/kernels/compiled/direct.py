@@ -49,36 +49,9 @@ def _take_rows(x, rows, geometry, r, pitch):
     for p in range(kh):
         y = i * s1 - top + p * d1
         if 0 <= y < height:
-            source = (n * height + y) * width * channels
-            if count < LANES:
-                copy(rows, p * pitch + first, x, source, count)
-            else:
-                for chunk in range(0, count, LANES):
-                    e = min(chunk, count - LANES)
-                    store(rows, p * pitch + first + e, load(x, source + e))
+            copy(rows, p * pitch + first, x, (n * height + y) * width * channels, count)
         else:
             clear(rows, p * pitch + first, count)
-
-
-@inlined
-def _give(y, i, values, j, count):
-    """Copy the first ``count`` numbers of a vector in memory."""
-    if count >= LANES:
-        store(y, i, load(values, j))
-    else:
-        store_first(y, i, load(values, j), count)
-
-
-@inlined
-def _keep(out, a0, a1, a2, a3, a4, a5, a6, a7):
-    store(out, 0, a0)
-    store(out, LANES, a1)
-    store(out, 2 * LANES, a2)
-    store(out, 3 * LANES, a3)
-    store(out, 4 * LANES, a4)
-    store(out, 5 * LANES, a5)
-    store(out, 6 * LANES, a6)
-    store(out, 7 * LANES, a7)
 
 
 @inlined
@@ -135,9 +108,16 @@ def convolve(x, weight, bias, y, offsets, rows, geometry, out_channels, each, st
                         a6 = a6 + _factor(rows, s + 6 * step, o, each) * w
                         a7 = a7 + _factor(rows, s + 7 * step, o, each) * w
                         place += all_channels
-                _keep(sums, a0, a1, a2, a3, a4, a5, a6, a7)
+                store(sums, 0, a0)
+                store(sums, LANES, a1)
+                store(sums, 2 * LANES, a2)
+                store(sums, 3 * LANES, a3)
+                store(sums, 4 * LANES, a4)
+                store(sums, 5 * LANES, a5)
+                store(sums, 6 * LANES, a6)
+                store(sums, 7 * LANES, a7)
                 for t in range(min(pixels, rest)):
-                    _give(y, target + t * out_channels, sums, t * LANES, count)
+                    store_first(y, target + t * out_channels, load(sums, t * LANES), count)
             j += pixels
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.kernels import threads
 from minigrad.kernels.compiled.build import compiled
 from minigrad.kernels.scratch import aligned
+from minigrad.kernels.windows import Windows
 
 #: The dtypes that loops are compiled for; those of vectors are for the first alone.
 SINGLE, DOUBLE = np.dtype(np.float32), np.dtype(np.float64)
@@ -43,6 +44,15 @@ def flat(x: Any) -> Any:
         row = row.copy()
     row.flags.writeable = False
     return row
+
+
+def integers(windows: Windows, channels: int) -> tuple[int, ...]:
+    """The integers of windows on images with so many channels, as loops take them."""
+    (top, _), (left, _) = windows.padding
+    return (
+        *windows.size, channels, *windows.kernel, *windows.stride, *windows.dilation, top, left,
+        *windows.out,
+    )  # fmt: skip
 
 
 def channels_last(x: Any) -> Any:

@@ -16,6 +16,7 @@ from minigrad.kernels.compiled.layout import (
     at,
     channels_last,
     flat,
+    integers,
     new_images,
     run,
 )
@@ -39,11 +40,7 @@ BLOCK = 1 << 20
 def _on_images(loop: Any, windows: Windows, size: tuple[int, int], *images: Any) -> Any:
     """Images of this size that a loop makes of others, a few at a time."""
     n, channels = images[0].shape[:2]
-    (top, _), (left, _) = windows.padding
-    geometry = (
-        *windows.size, channels, *windows.kernel, *windows.stride, *windows.dilation, top, left,
-        *windows.out,
-    )  # fmt: skip
+    geometry = integers(windows, channels)
     memory, found = new_images(n, channels, *size, images[0].dtype)
     work = partial(loop, *[flat(channels_last(a)) for a in images], memory.reshape(-1), geometry)
     elements = channels * math.prod(windows.size)
