@@ -1,11 +1,14 @@
 """A kernel may overwrite a cotangent that nobody else holds, and no other."""
 
+import sys
+
 import numpy as np
 import pytest
 
 import minigrad as mg
 import minigrad.nn.functional as F
-from minigrad.kernels import activations, current as kernels, lent
+from minigrad.kernels import activations, current as kernels, lent, softmax as kernels_softmax
+from minigrad.operators.declare import OPERATORS
 
 SHAPE = (2, 3, 4, 4)
 #: Python 3.14 counts references in another way, so nothing is lent.
@@ -87,6 +90,59 @@ def test_the_gradient_of_what_lies_between_is_not_overwritten(overwritten):
     np.testing.assert_array_equal(by_y.numpy(), 2 * np.maximum(draw(), 0))
     np.testing.assert_array_equal(by_a.numpy(), 2 * np.maximum(draw(), 0))
     assert overwritten == [False]
+
+
+def test_only_operators_that_spend_a_cotangent_are_lent_one(overwritten):
+    assert all(op.rules_for_one for op in OPERATORS.values() if op.spends)
+    seen = []
+
+    @mg.custom_gradient
+    def function(x):
+        def grad(g):
+            with mg.observe():  # in which nothing is lent, so that nothing is taken back
+                (found,) = mg.vjp(F.relu, x.detach())[1](g)
+            seen.append(lent._lent.array)
+            return found + g
+
+        return x * 1.0, grad
+
+    a, c = mg.tensor(draw(), requires_grad=True), draw(1)
+    mg.sum(F.relu(function(a)) * mg.tensor(c)).backward()
+    assert seen == [None]
+    assert overwritten == [LENDS, False]
+    g = c * (draw() > 0)
+    np.testing.assert_array_equal(a.grad.numpy(), g * (draw() > 0) + g)
+
+
+def test_a_loss_by_input_and_target_reads_its_cotangent_twice(overwritten):
+    def over(g, x, t):
+        found = kernels_softmax.logistic_loss_grad(g, x, t)
+        if lent.is_lent(g):
+            g[...] = found
+        return found
+
+    kernels.use({"logistic_loss_grad": over})
+    x, t = mg.tensor(draw(), requires_grad=True), mg.tensor(draw(1), requires_grad=True)
+    losses = F.binary_cross_entropy_with_logits(x, mg.sigmoid(t), reduction="none")
+    mg.sum(losses * mg.tensor(draw(2))).backward()
+    s = 1 / (1 + np.exp(-draw(1)))
+    expected = -draw(2) * draw() * s * (1 - s)
+    np.testing.assert_allclose(t.grad.numpy(), expected, 1e-4, 1e-6)
+
+
+def test_counts_under_a_tracer_that_holds_variables_let_nothing_be_lent():
+    def trace(frame, event, arg):
+        held.append(frame.f_locals)
+        return trace
+
+    held, before = [], sys.gettrace()
+    sys.settrace(trace)
+    try:
+        found = lent._find_alone()
+    finally:
+        sys.settrace(before)
+    assert held
+    assert found <= lent._find_alone()
 
 
 def test_nothing_stays_lent_after_an_error(overwritten, monkeypatch):

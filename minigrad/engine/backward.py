@@ -106,7 +106,8 @@ def backward(
             g = sums.get(node) if node in ends else sums.pop(node, None)
             if g is None:
                 continue
-            if lends and g.nbytes >= lent.LARGE:
+            spent = lends and node.op.spends and g.nbytes >= lent.LARGE
+            if spent:
                 h = found = None  # which may hold g
                 lent.lend(g)
             if tensor is not None:
@@ -114,6 +115,8 @@ def backward(
                 STATE.set(state.replace(scope=Scope.of(node.scope).gradient()))
             edges = needed[node]
             found = zip(edges, apply(node, edges, g, tensor), strict=True)
+            if spent:
+                lent.lend(None)
             if release:
                 node.saved = FREED
             for (_, parent), h in found:

@@ -19,6 +19,8 @@ import numpy as np
 LARGEST, MOST = 1 << 25, 1 << 29
 #: From so many bytes on, it is worth asking whether an array is alone.
 LARGE = 1 << 18
+#: The count of an array that one variable holds: it, and what has been called with it.
+MOST = 4
 
 
 @functools.cache
@@ -70,7 +72,8 @@ def _find_alone() -> set[tuple[int, int]]:
         if view:
             g = g[:]
         found.add(counted(g))
-    return found
+    # Where a tracer holds the variables of frames, all arrays would seem to have few holders.
+    return {counts for counts in found if counts[0] <= MOST}
 
 
 _ALONE = _find_alone()

@@ -21,7 +21,10 @@ ALONG = [sample((3,)), sample((2, 3)), sample((2, 3), axis=0), sample((0, 3))]
 
 
 @operator(
-    vjp=lambda g, ans, _x: kernels.on(g, ans).relu_grad(g, ans), domain=nonzero, numbers="real"
+    vjp=lambda g, ans, _x: kernels.on(g, ans).relu_grad(g, ans),
+    spends=True,
+    domain=nonzero,
+    numbers="real",
 )
 def relu(x: Array) -> Array:
     """`max(x, 0)`; its derivative at 0 is 0.
@@ -32,7 +35,12 @@ def relu(x: Array) -> Array:
     return kernels.relu(x)
 
 
-@operator(vjp=lambda g, _ans, x: kernels.on(g, x).logistic_grad(g, x), wide=True, numbers="inexact")
+@operator(
+    vjp=lambda g, _ans, x: kernels.on(g, x).logistic_grad(g, x),
+    spends=True,
+    wide=True,
+    numbers="inexact",
+)
 def sigmoid(x: Array) -> Array:
     """`1 / (1 + e^-x)`, from 0 to 1.
 
@@ -80,6 +88,7 @@ def log_softmax(x: Array, axis: int = -1) -> Array:
     vjp=lambda g, _ans, x, negative_slope=0.01: kernels.on(g, x).leaky_relu_grad(
         g, x, negative_slope
     ),
+    spends=True,
     domain=nonzero,
     samples=[*EACH, sample((2, 3), negative_slope=0.3), sample((3,), negative_slope=-0.5)],
     wide=True,
@@ -96,6 +105,7 @@ def leaky_relu(x: Array, negative_slope: float = 0.01) -> Array:
 @operator(
     numbers="float",
     vjp=lambda g, _ans, x, alpha=1.0: kernels.on(g, x).elu_grad(g, x, alpha, 1.0),
+    spends=True,
     domain=nonzero,
     samples=[*EACH, sample((2, 3), alpha=0.3)],
     wide=True,
@@ -118,6 +128,7 @@ SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
 @operator(
     numbers="float",
     vjp=lambda g, _ans, x: kernels.on(g, x).elu_grad(g, x, SELU_ALPHA, SELU_SCALE),
+    spends=True,
     domain=nonzero,
     wide=True,
 )
@@ -157,7 +168,12 @@ def logsigmoid(x: Array) -> Array:
     return -softplus(-x)
 
 
-@operator(vjp=lambda g, _ans, x: kernels.on(g, x).silu_grad(g, x), wide=True, numbers="inexact")
+@operator(
+    vjp=lambda g, _ans, x: kernels.on(g, x).silu_grad(g, x),
+    spends=True,
+    wide=True,
+    numbers="inexact",
+)
 def silu(x: Array) -> Array:
     """`x * sigmoid(x)`, also called swish.
 
@@ -170,7 +186,12 @@ def silu(x: Array) -> Array:
     return kernels.silu(x)
 
 
-@operator(vjp=lambda g, _ans, x: kernels.on(g, x).gelu_tanh_grad(g, x), wide=True, numbers="float")
+@operator(
+    vjp=lambda g, _ans, x: kernels.on(g, x).gelu_tanh_grad(g, x),
+    spends=True,
+    wide=True,
+    numbers="float",
+)
 def gelu_tanh(x: Array) -> Array:
     """gelu with its distribution function approximated by tanh.
 
@@ -180,7 +201,11 @@ def gelu_tanh(x: Array) -> Array:
     return kernels.gelu_tanh(x)
 
 
-@operator(vjp=lambda g, _ans, x: kernels.on(g, x).normal_density(g, x), wide=True)
+@operator(
+    vjp=lambda g, _ans, x: kernels.on(g, x).normal_density(g, x),
+    spends=True,
+    wide=True,
+)
 def normal_cdf(x: Array) -> Array:
     """The probability that a standard normal variable is below x: `(1 + erf(x / sqrt(2))) / 2`.
 

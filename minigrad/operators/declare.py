@@ -82,6 +82,7 @@ class Operator(Declared):
         vjp_all: Rule | None = None,
         variadic: bool = False,
         view: bool = False,
+        spends: bool = False,
         numbers: str = "",
         declared: Callable[..., Any] | None = None,
     ) -> None:
@@ -96,6 +97,7 @@ class Operator(Declared):
         self.vjp_all = vjp_all
         self.variadic = variadic
         self.view = view
+        self.spends = spends
         self.rules_for_one = self.arity == 1 and not variadic and self.rules[0] is not None
         self._saves: dict[tuple[bool, ...], tuple[int, ...]] = {}
 
@@ -317,6 +319,7 @@ def operator(
     arrays: int = 1,
     variadic: bool = False,
     view: bool = False,
+    spends: bool = False,
     name: str | None = None,
     numbers: str = "",
     wide: bool = False,
@@ -333,6 +336,7 @@ def operator(
     follow are metadata. ``vjp_all``, instead: one rule for all inputs, the first ``arrays`` of the
     parameters. ``variadic``: the first argument is a sequence of arrays, whose gradients
     ``vjp_all`` gives. ``view``: the output may share memory with its input.
+    ``spends``: the rule only hands g to a kernel, which may write its result over it.
     ``tested``: ``domain`` and ``samples``, where the tests try it; and ``reference``, what they
     compare it with when no function of NumPy is named.
     ``numbers``: "real", "inexact" or "float"; see :class:`Operator`.
@@ -365,6 +369,7 @@ def operator(
             vjp_all=None if vjp_all is None else rules[0],
             variadic=variadic,
             view=view,
+            spends=spends,
             numbers=numbers,
             declared=forward,
         )
