@@ -429,7 +429,7 @@ def test_a_new_trainer_has_done_nothing():
     assert state["running"] == {"total": 0.0, "count": 0, "batches": 0, "metrics": []}
     assert np.isnan(made.logs()["loss"])
     assert made.evaluate(np.eye(2), [0, 1])["loss"] > 0
-    assert made._gathered_state() is None
+    assert made.state_dict()["gathered"] is None
 
 
 def test_labels_of_a_model_of_several_inputs_are_its_last_part():

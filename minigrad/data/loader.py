@@ -70,10 +70,10 @@ class ArrayDataset:
         if not arrays:
             raise ValueError("ArrayDataset: expected at least one array, got none")
         self.arrays = tuple(_as_rows(a, i) for i, a in enumerate(arrays))
-        lengths = [len(a) for a in self.arrays]
+        lengths = [str(len(a)) for a in self.arrays]
         if len(set(lengths)) > 1:
             raise ValueError(
-                f"ArrayDataset: the arrays must have one length, got {_listed(lengths)}"
+                f"ArrayDataset: the arrays must have one length, got {' and '.join(lengths)}"
             )
 
     def __len__(self) -> int:
@@ -208,19 +208,16 @@ class DataLoader:
         self._share: tuple[int, int] = (0, 1)
 
     def __len__(self) -> int:
-        return self._batches(self._samples())
+        """How many batches there are; as many in every process that shares them."""
+        fewest = most = self._samples()
+        if isinstance(self.sampler, Sampler):
+            fewest, most = self.sampler.shared_lengths()
+        return fewest // self.batch_size if self.drop_last else -(-most // self.batch_size)
 
     def __repr__(self) -> str:
         of = f"{self._samples()} samples in {len(self)} batches of {self.batch_size}"
         settings = shown_settings(self).removeprefix("DataLoader(")
         return f"DataLoader({of}; {settings}"
-
-    def _batches(self, samples: int) -> int:
-        """How many batches so many samples make; as many in every process that shares them."""
-        fewest = most = samples
-        if isinstance(self.sampler, Sampler):
-            fewest, most = self.sampler.shared_lengths()
-        return fewest // self.batch_size if self.drop_last else -(-most // self.batch_size)
 
     def _samples(self) -> int:
         """How many samples an epoch has."""
@@ -232,10 +229,11 @@ class DataLoader:
         else:
             self._position = 0
             draws = self.shuffle or isinstance(self.sampler, Sampler) or self._makes_own()
-            self._epoch_seed = self._draw() if draws else 0
+            generator = self._generator or default_generator()
+            self._epoch_seed = int(generator.integers(2**63)) if draws else 0
         seed = self._epoch_seed or 0
         order = self._order(seed)
-        numbers = range(self._position, self._batches(len(order)))
+        numbers = range(self._position, len(self))
         make = functools.partial(self._arrays, order, seed)
         made: Iterator[Any]
         if self.num_workers:
@@ -295,9 +293,6 @@ class DataLoader:
             self._generator.bit_generator.state = state["generator"]
         self._epoch_seed, self._position = state["epoch_seed"], state["position"]
         self._resumed = self._epoch_seed is not None
-
-    def _draw(self) -> int:
-        return int((self._generator or default_generator()).integers(2**63))
 
     def _counted(self, batches: Iterator[Any]) -> Iterator[Any]:
         for batch in batches:
@@ -395,8 +390,8 @@ def default_collate(samples: Sequence[Any]) -> Any:
     shapes = {np.shape(s) for s in samples}
     if len(shapes) > 1:
         raise ValueError(
-            f"DataLoader: samples of one batch must have one shape, got {_listed(sorted(shapes))}; "
-            f"pass collate_fn= to pad or crop them"
+            f"DataLoader: samples of one batch must have one shape, got "
+            f"{' and '.join(map(str, sorted(shapes)))}; pass collate_fn= to pad or crop them"
         )
     if isinstance(first, (np.ndarray, np.generic)):
         return np.stack([unmasked("DataLoader", sample) for sample in samples])
@@ -478,7 +473,3 @@ def _as_rows(data: Any, number: int) -> NDArray[Any]:
     if array.ndim == 0:
         raise ValueError(f"ArrayDataset: array {number} is a single number and has no rows")
     return array
-
-
-def _listed(values: Sequence[Any]) -> str:
-    return " and ".join(map(str, values))

@@ -86,8 +86,7 @@ class DataParallel(Module):
         self._copy_values(found)
         params = [p for p in module.parameters() if p.requires_grad]
         buffers = [b for b in module.buffers() if b.dtype.kind == "f"]
-        exchange = Exchange(found, params, buffers, self.bucket_size)
-        self._exchange = exchange
+        exchange = self._exchange = Exchange(found, params, buffers, self.bucket_size)
         REDUCERS[:] = [ref for ref in REDUCERS if ref() is not None]
         REDUCERS.append(weakref.ref(exchange))
 

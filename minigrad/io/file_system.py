@@ -225,14 +225,13 @@ def _remove_abandoned(target: Path) -> None:
 def _flush_folder(folder: Path) -> None:
     if os.name != "posix":
         return  # other systems cannot open a folder
-    try:
+    # Only a folder that may be listed can be flushed; the file itself is safe.
+    with contextlib.suppress(PermissionError):
         descriptor = os.open(folder, os.O_RDONLY)
-    except PermissionError:
-        return  # only a folder that may be listed can be flushed; the file itself is safe
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot do so
-            raise
-    finally:
-        os.close(descriptor)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # a file system that cannot do so
+                raise
+        finally:
+            os.close(descriptor)

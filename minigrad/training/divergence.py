@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 
 from minigrad.debug.anomaly import AnomalyError, detect_anomaly
 from minigrad.debug.statistics import is_finite
-from minigrad.engine.tensor import Tensor
 from minigrad.nn.module import Module
-from minigrad.optim import Optimizer
 
 #: Of a loss that is not finite although all before it is.
 WITHOUT_CAUSE = (
@@ -27,12 +25,6 @@ WITHOUT_CAUSE = (
 
 class Diverged(FloatingPointError):  # noqa: N818 (a FloatingPointError to everybody else)
     """The loss or a gradient is not finite."""
-
-
-def first_bias(optimizer: Optimizer) -> Tensor:
-    """The smaller one of the first two parameters."""
-    params: list[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
-    return min(params[:2], key=lambda p: p.size)
 
 
 def cause_of_divergence(model: Module, step: Callable[[], Any]) -> str:

@@ -313,13 +313,11 @@ def _size(source: Any) -> str:
 
 
 def ranks_for(distributed: Any) -> Alone:
-    """The other processes of a Trainer. Raises ValueError for anything but True, False and "auto".
+    """The other processes of a Trainer.
 
     ``True``: those that mpiexec has started, and ImportError without mpi4py; "auto": also without
     it, when the program was not started by mpiexec.
     """
-    if distributed not in (True, False, "auto"):
-        raise ValueError(f'Trainer: distributed must be True, False or "auto", got {distributed!r}')
     if distributed is True and importlib.util.find_spec("mpi4py") is None:
         extra("mpi4py", "mpi", "Trainer: distributed=True")
     found = world() if distributed else None

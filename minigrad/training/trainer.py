@@ -12,7 +12,7 @@ import functools
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,6 @@ from minigrad.training.divergence import (
     Diverged,
     cause_of_divergence,
     described,
-    first_bias,
 )
 from minigrad.training.history import History
 from minigrad.training.interrupts import interrupts_deferred
@@ -97,9 +96,6 @@ class Trainer:
     if not TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            if name.startswith("_"):
-                message = f"'Trainer' object has no attribute {name!r}"
-                raise AttributeError(message, name=name, obj=self)
             return load_late("minigrad.spellings").of_object(self, name, "trainer")
 
     @checked(clip_norm="(0, inf)", clip_value="(0, inf)", accumulate="[1, inf)")
@@ -113,7 +109,7 @@ class Trainer:
         clip_norm: float | None = None,
         clip_value: float | None = None,
         accumulate: int = 1,
-        distributed: bool | str = False,
+        distributed: bool | Literal["auto"] = False,
     ) -> None:
         self._ranks = ranks_for(distributed)
         self.model = model
@@ -359,7 +355,8 @@ class Trainer:
             return
         running, ranks = self._running, self._ranks
         self._dtype = float_dtype(self.model)
-        self._bias = first_bias(self.optimizer)
+        # The smaller one of the first two parameters: a NaN on its way back comes to all of them.
+        self._bias = min(self._optimized()[:2], key=lambda p: p.size)
         own = _own_generators(self.model)
         for batch in ranks.steps(self._source, running.batches, self.epoch, own):
             self._add_gradients(batch, running.batches + 1 == self._total)
