@@ -75,10 +75,8 @@ def _zeta(n: int, start: Any) -> Any:
 
     Ten terms, then the rest by Euler and Maclaurin.
     """
-    total = np.zeros_like(start)
-    for k in range(10):
-        total = total + (start + k) ** -float(n)
     a = start + 10.0
+    total = sum((start + k) ** -float(n) for k in range(10))
     total = total + a ** (1.0 - n) / (n - 1.0) + 0.5 * a ** -float(n)
     factor = float(n)
     for k, b in enumerate(BERNOULLI, 1):
