@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from typing import Any
 
 #: Characters that XML and DOT cannot hold even when escaped, and those that turn the direction of
@@ -40,6 +41,14 @@ def shortened(text: str, most: int = 40) -> str:
     """The text on one line, and no longer than this."""
     line = " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def each_setting(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of an operator: of a named tuple, such as windows, each for itself."""
+    found: dict[str, Any] = {}
+    for key, value in metadata.items():
+        found.update(value._asdict() if hasattr(value, "_asdict") else {key: value})
+    return found
 
 
 def shown_settings(thing: Any, *more: str) -> str:

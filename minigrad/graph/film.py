@@ -13,7 +13,7 @@ from typing import Any
 from minigrad.debug.source_line import current_line
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
 from minigrad.engine.node import Leaf, Node, Scope, ShapeDtype
-from minigrad.engine.printable import shortened
+from minigrad.engine.printable import each_setting, shortened
 from minigrad.engine.settings import checked
 from minigrad.graph.from_history import ends_of, graph_of
 from minigrad.graph.layout import arrange
@@ -93,7 +93,7 @@ class film(Hook):
         parts.append({"part": "output", "kept": kept[0], **self._values[node]})
         line = current_line()
         self._lines[node] = (str(line), line.text) if line is not None else ("", "")
-        settings = ", ".join(f"{k}={shortened(repr(v))}" for k, v in metadata.items())
+        settings = ", ".join(f"{k}={shortened(repr(v))}" for k, v in each_setting(metadata).items())
         self._add("forward", node, node.shown, parts, settings=settings)
 
     def backward(

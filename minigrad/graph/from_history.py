@@ -10,7 +10,7 @@ import numpy as np
 from minigrad.engine.backward import edges_towards, reachable
 from minigrad.engine.node import FREED, Leaf, Node, Scope, ShapeDtype
 from minigrad.engine.parameter import Parameter
-from minigrad.engine.printable import shortened
+from minigrad.engine.printable import each_setting, shortened
 from minigrad.engine.tape import GradientTape
 from minigrad.engine.tensor import Tensor
 from minigrad.engine.tree import flatten
@@ -120,7 +120,9 @@ class _Builder:
     def add_operator(self, node: Node) -> None:
         """Add an operator, and what it uses that is not there yet."""
         drawn = GraphNode("operator", node.shown, node.shape, str(node.dtype), Scope.of(node.scope))
-        details = [f"{key}={_value_text(value)}" for key, value in node.metadata.items()]
+        details = [
+            f"{key}={_value_text(value)}" for key, value in each_setting(node.metadata).items()
+        ]
         saved = None if node.saved is FREED or node.saved is None else node.saved[1:]
         parameters = sum(isinstance(p, Leaf) and p.trainable for p in node.parents)
         for i, parent in enumerate(node.parents):

@@ -730,12 +730,8 @@ def _without_ones(x: Any, count: int) -> Any:
 
 
 @row("max_pool2d")
-def _max_pool2d(
-    b: Builder, s: Merged, x: Any, kernel_size: Any, stride: Any = None, padding: Any = 0,
-    **settings: Any,
-) -> Any:  # fmt: skip
-    image = _image(b, x.shape)
-    windows = pooling("max_pool2d", image, kernel_size, stride, padding, **settings)
+def _max_pool2d(b: Builder, s: Merged, x: Any, windows: Any) -> Any:
+    windows = Windows(*b.fixed(windows))
     return b("MaxPool", x, **_places(windows), dilations=windows.dilation)
 
 

@@ -25,11 +25,13 @@ from minigrad.kernels.windows import (
 )
 from minigrad.operators.batches import on_images, unbatched
 from minigrad.operators.declare import (
+    OPERATORS,
     Array,
     composite,
     composite_of_floats,
     composite_of_many,
     engine,
+    named,
     operator,
 )
 from minigrad.operators.domain import distinct, sample
@@ -57,91 +59,30 @@ _SAMPLES = [
     sample((2, 1, 4, 6), kernel_size=2), sample((0, 2, 4, 4), kernel_size=2),
     sample((1, 2, 5, 5), kernel_size=3, stride=2, padding=1),
 ]  # fmt: skip
-#: Their images, and the windows over them.
-_CASES = [(s.arrays[0], _windows("max_pool2d", s.arrays[0], **s.metadata)) for s in _SAMPLES]
-
-
-def _max_pool2d_vjp(g: Any, ans: Any, x: Any, **geometry: Any) -> Any:
-    return max_pool2d_grad(g, x, ans, _windows("max_pool2d", x.shape, **geometry))
-
-
-@operator(
-    numbers="real",
-    vjp=_max_pool2d_vjp,
-    domain=distinct,
-    samples=[
+#: Images, and windows over them.
+_CASES = [
+    (s.arrays[0], _windows("max_pool2d", s.arrays[0], **s.metadata))
+    for s in (
         *_SAMPLES, sample((1, 1, 5, 6), kernel_size=(3, 2), stride=(1, 2)),
         sample((1, 2, 6, 7), kernel_size=2, dilation=2),
         sample((1, 1, 5, 5), kernel_size=2, ceil_mode=True),
-    ],
-    name="max_pool2d",
-)  # fmt: skip
-def _max_pool2d(
-    input: Array,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair | str = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-) -> Array:
-    windows = _windows("max_pool2d", input.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    return kernels.max_pool2d(input, windows)
-
-
-@overload
-def max_pool2d(
-    input: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None,
-    padding: IntOrPair | str = 0, dilation: IntOrPair = 1, ceil_mode: bool = False,
-    return_indices: Literal[False] = False,
-) -> Tensor: ...  # fmt: skip
-@overload
-def max_pool2d(
-    input: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None,
-    padding: IntOrPair | str = 0, dilation: IntOrPair = 1, ceil_mode: bool = False,
-    *, return_indices: Literal[True],
-) -> tuple[Tensor, Tensor]: ...  # fmt: skip
-@unbatched(4)
-def max_pool2d(
-    input: Array,
-    kernel_size: IntOrPair,
-    stride: IntOrPair | None = None,
-    padding: IntOrPair | str = 0,
-    dilation: IntOrPair = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """The largest element under each window, as PyTorch's; padding is -inf.
-
-    input (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` when None; windows
-    may overlap. Of equal elements the first (row by row) gets the gradient, of NaN the last. With
-    ``return_indices`` it also gives the place of each maximum, row * W + column, for
-    :func:`max_unpool2d`.
-    Raises ValueError for a window that does not fit or padding of more than half the kernel, and
-    TypeError for ``return_indices`` that is no boolean.
-
-    >>> max_pool2d(tensor([[[[1.0, 5.0], [3.0, 2.0]]]]), 2)
-    tensor([[[[5.]]]])
-    """
-    asked: Any = return_indices
-    if not isinstance(asked, (bool, np.bool_)):
-        raise TypeError(f"max_pool2d: return_indices must be True or False, got {asked!r}")
-    y = _max_pool2d(input, kernel_size, stride, padding, dilation, ceil_mode)
-    if not asked:
-        return y
-    x = engine.constant(input)
-    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
-    numbers = np.broadcast_to(np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:]), x.shape)
-    places = kernels.max_pool2d_pick(numbers, x, engine.constant(y), windows)
-    return y, engine.as_tensor(places)
+    )
+]  # fmt: skip
+_WINDOWED = [sample(shape, windows=windows) for shape, windows in _CASES]
 
 
 def _with_maxima(shape: tuple[int, ...], windows: Windows) -> tuple[Any, Any, Windows]:
     """A fixed image of which no two elements are equal, its maxima, and the windows."""
-    x = np.random.default_rng(0).permutation(math.prod(shape)).astype(float).reshape(shape)
-    return x, kernels.max_pool2d(x, windows), windows
+    size = math.prod(shape)
+    x = np.reshape(np.arange(size) * 7.0 % max(size, 1), shape)
+    # Not by the kernel nor with random numbers: importing either takes longer than this file.
+    framed = np.pad(x, ((0, 0), (0, 0), *windows.padding), constant_values=-math.inf)
+    under = np.lib.stride_tricks.sliding_window_view(framed, windows.kernel, (2, 3))
+    rows, columns = windows.stride
+    return x, under[:, :, ::rows, ::columns].max((4, 5)), windows
 
 
-_MAXIMA = [_with_maxima(*case) for case in _CASES]
+_MAXIMA = [_with_maxima(*case) for case in _CASES[:3]]
 
 
 def _max_pool2d_grad_vjp(c: Any, _ans: Any, _g: Any, x: Any, ans: Any, windows: Windows) -> Any:
@@ -166,15 +107,74 @@ def max_pool2d_pick(c: Array, x: Array, ans: Array, windows: Windows) -> Array:
     return kernels.max_pool2d_pick(c, x, ans, windows)
 
 
+@operator(
+    numbers="real",
+    vjp=lambda g, ans, x, windows: max_pool2d_grad(g, x, ans, windows),
+    domain=distinct,
+    samples=_WINDOWED,
+    name="max_pool2d",
+)
+def _max_pool2d(input: Array, windows: Windows) -> Array:
+    """The largest element under each window."""
+    return kernels.max_pool2d(input, windows)
+
+
+_MAX_POOL = OPERATORS["max_pool2d"]
+
+
+@overload
+def max_pool2d(
+    input: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None,
+    padding: IntOrPair | str = 0, dilation: IntOrPair = 1, ceil_mode: bool = False,
+    return_indices: Literal[False] = False,
+) -> Tensor: ...  # fmt: skip
+@overload
+def max_pool2d(
+    input: Array, kernel_size: IntOrPair, stride: IntOrPair | None = None,
+    padding: IntOrPair | str = 0, dilation: IntOrPair = 1, ceil_mode: bool = False,
+    *, return_indices: Literal[True],
+) -> tuple[Tensor, Tensor]: ...  # fmt: skip
+@unbatched(4)
+@named
+def max_pool2d(
+    input: Array,
+    kernel_size: IntOrPair,
+    stride: IntOrPair | None = None,
+    padding: IntOrPair | str = 0,
+    dilation: IntOrPair = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Any:
+    """The largest element under each window, as PyTorch's; padding is -inf.
+
+    input (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` when None; windows
+    may overlap. Of equal elements the first (row by row) gets the gradient, of NaN the last. With
+    ``return_indices`` it also gives the place of each maximum, row * W + column, for
+    :func:`max_unpool2d`.
+    Raises ValueError for a window that does not fit or padding of more than half the kernel, and
+    TypeError for ``return_indices`` that is no boolean.
+
+    >>> max_pool2d(tensor([[[[1.0, 5.0], [3.0, 2.0]]]]), 2)
+    tensor([[[[5.]]]])
+    """
+    asked: Any = return_indices
+    if not isinstance(asked, (bool, np.bool_)):
+        raise TypeError(f"max_pool2d: return_indices must be True or False, got {asked!r}")
+    x = engine.as_tensor(input)
+    windows = _windows("max_pool2d", x.shape, kernel_size, stride, padding, dilation, ceil_mode)
+    y = engine.run(_MAX_POOL, (x,), {"windows": windows})
+    if not asked:
+        return y
+    numbers = np.broadcast_to(np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:]), x.shape)
+    places = kernels.max_pool2d_pick(numbers, engine.constant(x), engine.constant(y), windows)
+    return y, engine.as_tensor(places)
+
+
 def _sum_pool2d_vjp(g: Any, _ans: Any, _x: Any, windows: Windows) -> Any:
     return sum_pool2d_grad(g, windows)
 
 
-@operator(
-    vjp=_sum_pool2d_vjp,
-    samples=[sample(shape, windows=windows) for shape, windows in _CASES],
-    wide=True,
-)
+@operator(vjp=_sum_pool2d_vjp, samples=_WINDOWED, wide=True)
 def sum_pool2d(input: Array, windows: Windows) -> Array:
     """The sum of the elements under each window."""
     return kernels.sum_pool2d(input, windows)
