@@ -85,8 +85,8 @@ class detect_anomaly(Hook):
             return  # an input was broken already: another operator made that
         names = _input_names(node, len(arrays))
         raise AnomalyError(
-            f"{within(op.shown, STATE.get().scope)} made {broken(value)} in its result of shape "
-            f"{value.shape}",
+            f"{within(op.shown, STATE.get().scope.told())} made {broken(value)} in its result of "
+            f"shape {value.shape}",
             current_line(),
             _descriptions(zip(names, arrays, strict=False)),
             FORWARD_CAUSES.get(op.name, ""),
@@ -97,10 +97,11 @@ class detect_anomaly(Hook):
     ) -> list[Any]:
         """Check the gradients of an operator's inputs."""
         line = None if node.seen is None else node.seen.line
-        scope = Scope.of(node.scope)
-        scope = Scope(scope.path, scope.kinds)  # without "(gradient)", which the message says
+        # Without "(gradient)", which the message says.
+        scope = Scope(node.scope.path, node.scope.kinds)
         place = within(
-            f"a leaf of shape {node.shape}" if isinstance(node, Leaf) else node.op.shown, scope
+            f"a leaf of shape {node.shape}" if isinstance(node, Leaf) else node.op.shown,
+            scope.told(),
         )
         came = getattr(g, "_data", g)
         if not is_finite(came):

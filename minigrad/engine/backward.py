@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from minigrad.engine.hooks import ApplyRules, Edges
-from minigrad.engine.node import FREED, STATE, Leaf, Node, Scope, ShapeDtype
+from minigrad.engine.node import FREED, STATE, Leaf, Node, ShapeDtype
 from minigrad.engine.rows import Rows
 from minigrad.kernels import current as kernels, lent
 from minigrad.operators.indexing import Placed
@@ -112,7 +112,7 @@ def backward(
                 lent.lend(g)
             if tensor is not None:
                 # Whoever draws the history can then tell derivatives from what the user computed.
-                STATE.set(state.replace(scope=Scope.of(node.scope).gradient()))
+                STATE.set(state.replace(scope=node.scope.gradient()))
             edges = needed[node]
             found = zip(edges, apply(node, edges, g, tensor), strict=True)
             if spent:

@@ -48,11 +48,6 @@ class Scope(str):
         scope.path, scope.kinds, scope.order = path, kinds, order
         return scope
 
-    @classmethod
-    def of(cls, scope: str) -> Scope:
-        """This scope as a Scope, even if it is a plain string."""
-        return scope if isinstance(scope, Scope) else cls(scope)
-
     def told(self) -> str:
         """The path for a message: a number says little, so its class follows, "2 (Linear)"."""
         kind = self.kinds.get(self.path, "") if self.path.rpartition(".")[2].isdigit() else ""
@@ -63,9 +58,13 @@ class Scope(str):
         return Scope(self.path, self.kinds, self.order + 1)
 
 
-def within(name: str, scope: str) -> str:
+#: Outside of modules.
+NO_SCOPE = Scope("")
+
+
+def within(name: str, module: str) -> str:
     """A name with the module around it, as ``multiply in fc1`` or ``linear in 2 (Linear)``."""
-    return f"{name} in {Scope.of(scope).told()}" if scope else name
+    return f"{name} in {module}" if module else name
 
 
 class Shaped:
@@ -115,7 +114,7 @@ class Node(Shaped):
     saved: tuple[Any, ...] | None
     metadata: dict[str, Any]
     number: int
-    scope: str
+    scope: Scope
     seen: Observation | None
 
     def __repr__(self) -> str:
@@ -129,7 +128,7 @@ class Node(Shaped):
     @property
     def place(self) -> str:
         """The name, and the module in which it was recorded."""
-        return within(self.shown, self.scope)
+        return within(self.shown, self.scope.told())
 
 
 #: The operator of leaves: it computes nothing and has no rules.
@@ -159,7 +158,7 @@ class Leaf(Node):
         self.parents = ()
         self.saved = self.seen = None
         self.metadata = NO_METADATA
-        self.scope = ""
+        self.scope = NO_SCOPE
         self.shape, self.dtype = tensor.shape, tensor.dtype
         self.number = next_number()
         self.owner = weakref.ref(tensor)
@@ -188,7 +187,7 @@ class State:
         self,
         recording: bool = True,
         tapes: tuple[GradientTape, ...] = (),
-        scope: str = "",
+        scope: Scope = NO_SCOPE,
         hook: Hook | None = None,
         pauses: tuple[object, ...] = (),
     ) -> None:
@@ -215,7 +214,7 @@ def in_module(name: str) -> str:
 
     The outermost module has no path, so it is named by its class.
     """
-    scope = Scope.of(STATE.get().scope)
+    scope = STATE.get().scope
     return within(name, scope.told() or scope.kinds.get("", ""))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from minigrad.debug.source_line import current_line
 from minigrad.engine.hooks import ApplyRules, Edges, Hook
-from minigrad.engine.node import Leaf, Node, Scope, ShapeDtype
+from minigrad.engine.node import Leaf, Node, ShapeDtype
 from minigrad.engine.printable import each_setting, shortened
 from minigrad.engine.settings import checked
 from minigrad.graph.from_history import ends_of, graph_of
@@ -138,7 +138,7 @@ class film(Hook):
         return False
 
     def _add(self, kind: str, node: Node, title: str, parts: list[Part], **texts: str) -> None:
-        scope = Scope.of(node.scope)
+        scope = node.scope
         file, line = self._lines.get(node, ("", ""))
         where: Any = scope
         if scope.path in scope.kinds:  # the model itself has no path

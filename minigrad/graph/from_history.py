@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minigrad.engine.backward import edges_towards, reachable
-from minigrad.engine.node import FREED, Leaf, Node, Scope, ShapeDtype
+from minigrad.engine.node import FREED, Leaf, Node, ShapeDtype
 from minigrad.engine.parameter import Parameter
 from minigrad.engine.printable import each_setting, shortened
 from minigrad.engine.tape import GradientTape
@@ -119,7 +119,7 @@ class _Builder:
 
     def add_operator(self, node: Node) -> None:
         """Add an operator, and what it uses that is not there yet."""
-        drawn = GraphNode("operator", node.shown, node.shape, str(node.dtype), Scope.of(node.scope))
+        drawn = GraphNode("operator", node.shown, node.shape, str(node.dtype), node.scope)
         details = [
             f"{key}={_value_text(value)}" for key, value in each_setting(node.metadata).items()
         ]
@@ -216,13 +216,13 @@ class _Builder:
             raise TypeError(f"make_dot: between takes tensors or paths, got {type(end).__name__}")
         found: list[Node] = []
         for node in self.history:
-            path = Scope.of(node.scope).path
+            path = node.scope.path
             if isinstance(node, Leaf):
                 path = self.leaf_name(node)
             if path == end or path.startswith(f"{end}."):
                 found.append(node)
         if not found:
-            paths = sorted({Scope.of(node.scope).path for node in self.history if node.scope})
+            paths = sorted({node.scope.path for node in self.history if node.scope})
             raise ValueError(
                 f"make_dot: there is no module or parameter {end!r} in this graph; it has "
                 f"{', '.join(paths[:12]) or 'no modules'}"

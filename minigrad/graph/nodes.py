@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from minigrad.debug.profile import Observation
-from minigrad.engine.node import Node, Scope
+from minigrad.engine.node import NO_SCOPE, Node, Scope
 
 Kind = Literal["operator", "parameter", "input", "output"]
-_NO_SCOPE = Scope("")
 
 
 @dataclass(eq=False, slots=True)
@@ -25,7 +24,7 @@ class GraphNode:
     name: str
     shape: tuple[int, ...] | None
     dtype: str
-    scope: Scope = _NO_SCOPE
+    scope: Scope = NO_SCOPE
     inputs: list[GraphNode] = field(default_factory=list["GraphNode"])
     id: str = ""
     arguments: str = ""

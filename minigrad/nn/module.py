@@ -125,7 +125,7 @@ class Module:
             STATE.set(inside)
             return run(*args, **kwargs)
         except Exception as error:
-            _add_path(error, Scope.of(scope), type(self).__name__)
+            _add_path(error, scope, type(self).__name__)
             raise
         finally:
             STATE.set(state)
