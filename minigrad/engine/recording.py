@@ -242,8 +242,6 @@ def _arrays(op: Operator, inputs: list[Any], concrete: bool) -> list[Any]:
 
 
 def _real(op: Operator, arrays: list[Any]) -> list[Any]:
-    if op.variadic:
-        return arrays
     given = dict(zip(op.params, arrays, strict=False))
     return [*in_real_numbers(op.shown, op.numbers, given).values()]
 

@@ -42,15 +42,15 @@ def _fresh(argument: Any) -> Any:
 
 def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[Any], Any, Any]:
     """The arguments with new variables at ``argnums``, those variables, and what they replace."""
-    numbers = argnums if isinstance(argnums, (tuple, list)) else (argnums,)
+    numbers = argnums if isinstance(argnums, tuple) else (argnums,)
     name = getattr(f, "__name__", "the function")
     for n in numbers:
-        if not isinstance(n, int) or not -len(args) <= n < len(args):
+        if not -len(args) <= n < len(args):
             raise ValueError(f"argnums={argnums}: {name} was called with {len(args)} arguments")
     given = list(args)
     for n in numbers:
         given[n] = _fresh(args[n])
-    if isinstance(argnums, (tuple, list)):
+    if isinstance(argnums, tuple):
         return given, tuple(given[n] for n in numbers), tuple(args[n] for n in numbers)
     return given, given[argnums], args[argnums]
 

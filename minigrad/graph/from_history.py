@@ -23,7 +23,6 @@ def graph_of(target: Any, params: Mapping[str, Any] | None, between: Any = None)
     Raises TypeError if something is not a tensor, ValueError for a tensor without history.
     """
     outputs = _named_outputs(target)
-    _check_params(params)
     roots = [tensor._node for _, tensor in outputs if tensor._node is not None]
     if not roots:
         raise ValueError(
@@ -84,18 +83,6 @@ def ends_of(nodes: list[Node]) -> list[Tensor]:
     return [Tensor(np.broadcast_to(np.zeros((), n.dtype), n.shape), n) for n in last]
 
 
-def _check_params(params: Any) -> None:
-    wrong = [type(params).__name__]
-    if isinstance(params, Mapping):
-        given = {name: type(t).__name__ for name, t in params.items() if not isinstance(t, Tensor)}
-        wrong = [f"{kind} for {name!r}" for name, kind in given.items()]
-    if params is not None and wrong:
-        raise TypeError(
-            f"make_dot: params maps names to tensors, got {wrong[0]}; use "
-            f"dict(model.named_parameters())"
-        )
-
-
 class _Builder:
     """Makes nodes of the graph from nodes of the history, each once."""
 
@@ -105,6 +92,11 @@ class _Builder:
         #: The user's names, of nodes and of the identities of arrays.
         self.name_of: dict[Node | int, str] = {}
         for name, tensor in params.items():
+            if not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"make_dot: params maps names to tensors, got {type(tensor).__name__} for "
+                    f"{name!r}; use dict(model.named_parameters())"
+                )
             self.name_of.setdefault(tensor._node or id(tensor._data), str(name))
         #: Whether parameters can be told by their class: a plain tensor is then an input.
         self.has_parameters = any(
@@ -182,11 +174,6 @@ class _Builder:
 
     def _between(self, between: Any) -> set[Node]:
         """The nodes on a path from the first to the second."""
-        if not isinstance(between, (tuple, list)) or len(between) != 2:
-            raise TypeError(
-                "make_dot: between is (from, to), each a tensor or the path of a module or "
-                "parameter"
-            )
         start, end = map(self._end_nodes, between)
         after = edges_towards(set(start), self.history, None)
         wanted = {*start, *after}.intersection(reachable(end))

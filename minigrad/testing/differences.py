@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -34,8 +33,7 @@ AT_ONCE = 2**17
 SAFETY = 4.0
 
 
-@dataclass(frozen=True)
-class Slopes:
+class Slopes(NamedTuple):
     """Derivatives along several directions (rows) of all outputs (columns), with error bounds."""
 
     central: Vector
@@ -51,8 +49,7 @@ class Slopes:
         return np.abs(self.right - self.left) > SAFETY * self.side_error
 
 
-@dataclass(frozen=True)
-class Estimate:
+class Estimate(NamedTuple):
     """The result of all rungs: the derivative lies within ``value ± (kink + error)``.
 
     ``kink`` is half of the difference between the two one-sided slopes, where there is a kink.
@@ -62,10 +59,6 @@ class Estimate:
     error: Vector
     kink: Vector
     bent: Vector
-
-    def rows(self, part: slice) -> Estimate:
-        """The part of the directions in a slice."""
-        return Estimate(self.value[part], self.error[part], self.kink[part], self.bent[part])
 
 
 class Differences:

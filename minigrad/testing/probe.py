@@ -219,9 +219,10 @@ class Probe:
     def _comparisons(self, rows: Vector, estimate: Estimate) -> list[Comparison]:
         found, start = [], 0
         for argument, directions in self.directions:
-            part = estimate.rows(slice(start, start + len(directions)))
+            end = start + len(directions)
+            part = Estimate(*(array[start:end] for array in estimate))
             found.append(self.comparison(argument, directions, part, rows, self.weights))
-            start += len(directions)
+            start = end
         return found
 
     def _check_recorded(self, value: Vector) -> None:
