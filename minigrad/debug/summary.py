@@ -225,7 +225,8 @@ class _Trace(Hook):
         for path, module in self.model.named_modules():
             if failures and module not in self.outputs and module not in failures:
                 continue
-            parent = _parent(path, depths)
+            # A plain list in between has no module of its own.
+            parent = next((p for p in reversed(depths) if path.startswith(f"{p}.")), "")
             depths[path] = depths[parent] + 1 if path else 0
             own = dict(module.named_parameters(recurse=False))
             new = [p for p in own.values() if id(p) not in seen]
@@ -315,12 +316,3 @@ def _shape_text(output: Any) -> str:
     if isinstance(output, (dict, list, tuple)):
         return ", ".join(_shape_text(part) for part in flatten(output) if part is not None)
     return type(output).__name__
-
-
-def _parent(path: str, known: dict[str, int]) -> str:
-    """The longest known path above this one: a plain list in between has no module of its own."""
-    while path:
-        path = path.rpartition(".")[0]
-        if path in known:
-            return path
-    return ""

@@ -105,10 +105,6 @@ class _Builder:
         #: The part to draw.
         self.wanted = set(history) if between is None else self._between(between)
 
-    def leaf_name(self, leaf: Leaf) -> str:
-        """The user's name for a leaf, or that of the module's attribute."""
-        return self.name_of.get(leaf) or leaf.name
-
     def add_operator(self, node: Node) -> None:
         """Add an operator, and what it uses that is not there yet."""
         drawn = GraphNode("operator", node.shown, node.shape, str(node.dtype), node.scope)
@@ -138,7 +134,7 @@ class _Builder:
         if node in self.graph.of_node:
             return self.graph.of_node[node]
         if isinstance(node, Leaf):
-            name = self.leaf_name(node)
+            name = self.name_of.get(node) or node.name
             named = _is_parameter(node) or (bool(name) and not self.has_parameters)
             kind: Kind = "parameter" if node.trainable and named else "input"
         else:
@@ -205,7 +201,7 @@ class _Builder:
         for node in self.history:
             path = node.scope.path
             if isinstance(node, Leaf):
-                path = self.leaf_name(node)
+                path = self.name_of.get(node) or node.name
             if path == end or path.startswith(f"{end}."):
                 found.append(node)
         if not found:

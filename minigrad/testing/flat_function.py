@@ -34,10 +34,6 @@ class Argument:
         self._contiguous = self.given.flags.c_contiguous
         self.at = slice(start, start + self.given.size)
 
-    def index(self, position: int) -> tuple[int, ...]:
-        """The index of the element that has this position in the flattened argument."""
-        return tuple(int(i) for i in np.unravel_index(position, self.shape))
-
     @cached_property
     def units(self) -> Vector:
         """The size of each element, by which steps are scaled: 0 where it is not finite.
@@ -299,12 +295,18 @@ def _snapshot(leaf: Any) -> Vector:
     return array.copy() if isinstance(array, np.ndarray) else np.zeros(0)
 
 
+def _signature(f: Callable[..., Any]) -> inspect.Signature | None:
+    """What a function takes, or the forward of a module; some builtins have no signature."""
+    try:
+        return inspect.signature(getattr(f, "forward", f))
+    except (TypeError, ValueError):
+        return None
+
+
 def argument_labels(f: Callable[..., Any], args: tuple[Any, ...]) -> list[str]:
     """A label for each leaf: the argument's number, its name if known, and the path inside it."""
-    try:
-        parameters = inspect.signature(f).parameters.values()
-    except (TypeError, ValueError):  # some builtins have none
-        parameters = {}.values()
+    signature = _signature(f)
+    parameters = () if signature is None else signature.parameters.values()
     names = [f" ({p.name})" for p in parameters if p.kind < p.VAR_POSITIONAL]
     names += [""] * len(args)
     return [
@@ -328,10 +330,8 @@ def paths(structure: Any, path: str) -> Iterator[str]:
 
 def check_arity(f: Callable[..., Any], args: tuple[Any, ...], name: str) -> None:
     """Raise TypeError when f cannot be called with this many arguments."""
-    try:
-        # Of a module, what its forward takes.
-        signature = inspect.signature(getattr(f, "forward", f))
-    except (TypeError, ValueError):  # some builtins have none
+    signature = _signature(f)
+    if signature is None:
         return
     try:
         signature.bind(*args)

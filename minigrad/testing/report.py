@@ -134,7 +134,8 @@ def mismatch(
     snippet: str,
 ) -> GradientMismatch:
     """The exception for a wrong gradient at a position in the flattened argument."""
-    label, index, order = argument.label, argument.index(position), function.order
+    label, order = argument.label, function.order
+    index = tuple(int(i) for i in np.unravel_index(position, argument.shape))
     what = f"the gradient with respect to {label}"
     if order > 1:
         what = f"the derivative of order {order}, of the gradient, with respect to {label}"
