@@ -117,12 +117,8 @@ def pad(
         raise ValueError(
             f"unknown mode {mode!r}; expected 'constant', {', '.join(map(repr, known))}"
         )
-    between = (
-        ("linear_ramp", "mean", "median")
-        if array.dtype.kind == "b"
-        else (*STATISTICS, "linear_ramp")
-    )
-    if array.dtype.kind in "bc" and mode in between:
+    kind, smooth = array.dtype.kind, mode in ("linear_ramp", "mean", "median")
+    if (kind == "b" and smooth) or (kind == "c" and mode not in REPEATING):
         raise TypeError(f"mode {mode!r} is for real numbers, got array of {array.dtype}")
     for axis, widths in enumerate(np.broadcast_to(pad_width, (array.ndim, 2))):
         if not np.any(widths):
