@@ -345,11 +345,9 @@ def operator(
     itself first; it combines operators.
     ``runs``: the function that computes, if the decorated one only gives the signature.
     """
-    rules: tuple[Rule | None, ...]
+    rules: tuple[Rule | None, ...] = (vjp,) if callable(vjp) else tuple(vjp)
     if vjp_all is not None:
         rules = (vjp_all,) * arrays
-    else:
-        rules = (vjp,) if callable(vjp) else tuple(vjp)
     if wide:
         rules = tuple([rule and _in_float32(rule, rounded=False) for rule in rules])
     first = _all_of(numpy)[0]

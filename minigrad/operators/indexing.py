@@ -300,10 +300,7 @@ def choose(a: Array, choices: Sequence[Array], mode: str = "raise") -> Array:
     which = _inside(which, n, mode)
     if which.size and not 0 <= which.min() <= which.max() < n:
         raise ValueError(f"indices {which.min()} to {which.max()} for {n} choices; see mode=")
-    chosen = engine.as_tensor(weak(choices[0], dtypes_of(choices)))
-    for i, choice in enumerate(choices):
-        chosen = np.where(which == i, choice, chosen)
-    return chosen
+    return select([which == i for i in range(n)], choices, choices[0])
 
 
 @composite(
