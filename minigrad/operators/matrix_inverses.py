@@ -15,6 +15,7 @@ import numpy as np
 from minigrad.operators.declare import Array, composite, composite_of_many, engine, operator
 from minigrad.operators.domain import Domain, anywhere, sample, well_conditioned
 from minigrad.operators.products import transposed
+from minigrad.operators.reductions import products_of_others
 from minigrad.operators.shapes import as_float
 
 if TYPE_CHECKING:
@@ -86,11 +87,9 @@ def _cofactors(x: Any) -> Any:
     Right for matrices of every rank, but not to be differentiated where singular values are equal.
     """
     u, s, v = np.linalg.svd(x)
-    ones = np.ones_like(s[..., :1])
-    before = np.cumprod(np.concatenate([ones, s[..., :-1]], axis=-1), axis=-1)
-    after = np.cumprod(np.concatenate([ones, s[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
     signs = np.rint(np.linalg.det(u) * np.linalg.det(v))
-    return ((u * np.expand_dims(before * after, -2)) @ v) * np.expand_dims(signs, (-1, -2))
+    scaled = u * np.expand_dims(products_of_others(s), -2)
+    return (scaled @ v) * np.expand_dims(signs, (-1, -2))
 
 
 #: Up to this condition number the inverse keeps enough digits; and that of a recorded gradient of
@@ -414,7 +413,6 @@ def tensorsolve(a: Array, b: Array, axes: tuple[int, ...] | None = None) -> Arra
     tensor([1. , 0.5])
     """
     if axes is not None:
-        last = [axis % a.ndim for axis in axes]
-        a = np.transpose(a, [*[i for i in range(a.ndim) if i not in last], *last])
+        a = np.moveaxis(a, axes, range(-len(axes), 0))
     flat = np.reshape(a, (b.size, b.size))
     return np.reshape(np.linalg.solve(flat, np.ravel(b)), a.shape[b.ndim :])

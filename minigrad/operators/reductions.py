@@ -292,18 +292,20 @@ def along_last(x: Any, axis: Axis) -> tuple[Any, list[int], tuple[int, ...]]:
     return flat, np.argsort(order).tolist(), lengths
 
 
-def _products_before(x: Any) -> Any:
-    """For each element along the last axis, the product of those before it."""
-    return np.concatenate([np.ones_like(x[..., :1]), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
+def products_of_others(x: Any) -> Any:
+    """For each element along the last axis, the product of all others: those before and after."""
+
+    def before(x: Any) -> Any:
+        return np.concatenate([np.ones_like(x[..., :1]), np.cumprod(x[..., :-1], axis=-1)], axis=-1)
+
+    return before(x) * np.flip(before(np.flip(x, -1)), -1)
 
 
 def _prod_vjp(g: Any, ans: Any, x: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     if np.all(ans != 0):
         return expand_reduced(g * ans, axis, keepdims) / x
-    # With a zero among the factors: those before times those after.
     flat, back, shape = along_last(x, axis)
-    after = np.flip(_products_before(np.flip(flat, -1)), -1)
-    others = np.transpose(np.reshape(_products_before(flat) * after, shape), back)
+    others = np.transpose(np.reshape(products_of_others(flat), shape), back)
     return expand_reduced(g, axis, keepdims) * others
 
 
