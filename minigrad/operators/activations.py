@@ -306,7 +306,6 @@ def hardswish(x: Array) -> Array:
     ),
     domain=nonzero,
     samples=[sample((2, 3), (3,)), sample((2, 3, 2), (1, 3, 1)), sample((0, 2), (2,))],
-    name="prelu",
     wide=True,
 )
 def _prelu(x: Array, weight: Array) -> Array:

@@ -89,7 +89,6 @@ def l1_loss(input: Array, target: Array, reduction: str = "mean") -> Array:
     domain=lattice,
     samples=[sample((4, 3), delta=1.0), sample((5,), delta=0.73), sample((0,), delta=1.0)],
     wide=True,
-    name="huber",
 )
 def _huber(d: Array, delta: float) -> Array:
     near = np.clip(d, -delta, delta)
@@ -386,7 +385,6 @@ def _soft_cross_entropy(
     domain=(anywhere, _probability),
     samples=[sample((3, 2), (3, 2)), sample((), ()), sample((0, 2), (0, 2))],
     numbers="float",
-    name="logistic_loss",
     wide=True,
 )
 def _logistic_loss(x: Array, t: Array) -> Array:

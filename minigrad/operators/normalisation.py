@@ -86,7 +86,6 @@ def _check_settings(name: str, eps: Any, momentum: Any = 0) -> None:
         sample((2, 3), (1, 3), mean=np.array([[1.0, 0.0, -1.0]])),
         sample((0, 2), (1, 2), (1, 2), mean=np.array([[1.0, 0.0]])),
     ],
-    name="affine",
 )
 def _affine(x: Array, scale: Array, shift: Array = None, *, mean: Array) -> Array:
     return kernels.affine(x, scale, shift, mean)

@@ -112,7 +112,6 @@ def max_pool2d_pick(c: Array, x: Array, ans: Array, windows: Windows) -> Array:
     vjp=lambda g, ans, x, windows: max_pool2d_grad(g, x, ans, windows),
     domain=distinct,
     samples=_WINDOWED,
-    name="max_pool2d",
 )
 def _max_pool2d(input: Array, windows: Windows) -> Array:
     """The largest element under each window."""

@@ -130,7 +130,6 @@ def _polygamma_vjp(g: Any, _ans: Any, x: Any, n: int) -> Any:
     domain=_near_gamma,
     samples=[sample((2, 3), n=1), sample((), n=2), sample((0,), n=1)],
     numbers="float",
-    name="polygamma",
 )
 def _polygamma(x: Array, n: int) -> Array:
     """The n-th derivative of digamma, for n >= 1; at its poles inf or, for even n, NaN."""
