@@ -1,10 +1,11 @@
 """Normalisation in few passes: by channel for batch norm here, by example in ``rows.py``."""
 
 # pyright: basic, reportMissingImports=false
+# ruff: noqa: D103 (they take the docstrings of the kernels written with NumPy)
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def moments(x: Any, axis: tuple[int, ...]) -> tuple[Any, Any]:
 def _means(g: Any, x: Any, mean: Any, kind: int) -> Any:
     """The means of each column of x (0), of g * (x - mean) (1), of (x - mean)^2 (2)."""
     count, channels = x.shape
-    work = partial(_add_up, flat(g), flat(x), flat(mean), kind)
+    work = functools.partial(_add_up, flat(g), flat(x), flat(mean), kind)
     sums = summed(work, (channels,), count, max(RUN, BLOCK // channels), x.size * 4e-10)
     return (sums / count).astype(x.dtype)
 
@@ -80,10 +81,8 @@ def _add_up(g, x, mean, kind, sums, start, stop):
             part[c] = 0.0
 
 
-def normalize(
-    x: Any, weight: Any, bias: Any, axis: tuple[int, ...], eps: float, known: Any = None
-) -> Any:
-    """``plain_normalize``."""
+@functools.wraps(numpy_set.normalize)
+def normalize(x, weight, bias, axis, eps, known=None):
     runs = _by_row(x, axis, weight, bias)
     if runs is None and not _by_channel(x, axis, weight, bias):
         return numpy_set.normalize(x, weight, bias, axis, eps, known)
@@ -113,7 +112,7 @@ def _shifted(x: Any, scale: Any, shift: Any, mean: Any) -> Any:
 def _by_pixel(loop: Any, arrays: Sequence[Any], out: Any) -> None:
     """Call ``loop(*arrays, out, start, stop)`` for the pixels with numbers start to stop."""
     channels = out.shape[-1]
-    work = partial(loop, *map(flat, arrays), out.reshape(-1))
+    work = functools.partial(loop, *map(flat, arrays), out.reshape(-1))
     run(work, out.size // channels, max(RUN, BLOCK // channels), out.size * 4e-10)
 
 
@@ -126,17 +125,8 @@ def _scale(x, mean, scale, shift, out, start, stop):
             out[i] = (x[i] - mean[c]) * scale[c] + shift[c]
 
 
-def normalize_grad(
-    g: Any,
-    needed: list[int],
-    x: Any,
-    weight: Any,
-    bias: Any,
-    axis: tuple[int, ...],
-    eps: float,
-    known: Any = None,
-) -> list[Any]:
-    """``plain_normalize_grad``."""
+@functools.wraps(numpy_set.normalize_grad)
+def normalize_grad(g, needed, x, weight, bias, axis, eps, known=None):
     runs = _by_row(x, axis, weight, bias)
     if (runs is None and not _by_channel(x, axis, weight, bias)) or not are_floats(g, x):
         return numpy_set.normalize_grad(g, needed, x, weight, bias, axis, eps, known)

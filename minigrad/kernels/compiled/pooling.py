@@ -88,14 +88,14 @@ def sum_pool2d(x: Any, windows: Windows) -> Any:
     """``plain_sum_pool2d``."""
     if not are_floats(x) or not x.size:
         return numpy_set.sum_pool2d(x, windows)
-    return _on_images(_sum, windows, windows.out, x)
+    return _on_images(partial(_add, False), windows, windows.out, x)
 
 
 def sum_pool2d_grad(g: Any, windows: Windows) -> Any:
     """``plain_sum_pool2d_grad``."""
     if not are_floats(g) or not g.size or not all(windows.size):
         return numpy_set.sum_pool2d_grad(g, windows)
-    return _on_images(_to_all, windows, windows.size, g)
+    return _on_images(partial(_add, True), windows, windows.size, g)
 
 
 @inlined
@@ -318,28 +318,19 @@ def _to_largest_of_four(g, x, ans, out, geometry, first_image, last_image):
 
 
 @compiled
-def _sum(x, out, geometry, first, last):
+def _add(back, x, out, geometry, first, last):
+    """Add up the pixels under each window, or with ``back`` add each window to its pixels."""
     height, width, channels, kh, kw, _, _, d1, d2, _, _, tall, wide = geometry
-    clear(out, first * tall * wide * channels, (last - first) * tall * wide * channels)
+    size = (height * width if back else tall * wide) * channels
+    clear(out, first * size, (last - first) * size)
     for place in range(first * tall * wide, last * tall * wide):
         n, top, left = _corner(geometry, place)
         for row in range(top, top + kh * d1, d1):
             for column in range(left, left + kw * d2, d2):
                 if 0 <= row < height and 0 <= column < width:
-                    source = ((n * height + row) * width + column) * channels
+                    pixel = ((n * height + row) * width + column) * channels
                     for c in range(channels):
-                        out[at(place * channels + c)] += x[at(source + c)]
-
-
-@compiled
-def _to_all(g, out, geometry, first, last):
-    height, width, channels, kh, kw, _, _, d1, d2, _, _, tall, wide = geometry
-    clear(out, first * height * width * channels, (last - first) * height * width * channels)
-    for place in range(first * tall * wide, last * tall * wide):
-        n, top, left = _corner(geometry, place)
-        for row in range(top, top + kh * d1, d1):
-            for column in range(left, left + kw * d2, d2):
-                if 0 <= row < height and 0 <= column < width:
-                    target = ((n * height + row) * width + column) * channels
-                    for c in range(channels):
-                        out[at(target + c)] += g[at(place * channels + c)]
+                        if back:
+                            out[at(pixel + c)] += x[at(place * channels + c)]
+                        else:
+                            out[at(place * channels + c)] += x[at(pixel + c)]
