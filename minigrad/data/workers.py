@@ -249,10 +249,10 @@ def _portable(error: Exception, index: int) -> Exception:
         copied = pickle.loads(pickle.dumps(error))  # noqa: S301 (made here)
     except Exception:  # noqa: BLE001 (whatever its class raises)
         copied = None
-    told = copied if isinstance(copied, type(error)) else RuntimeError(_named(error))
+    told = (
+        copied
+        if isinstance(copied, type(error))
+        else RuntimeError(f"{type(error).__name__}: {error}")
+    )
     told.__notes__ = notes
     return told
-
-
-def _named(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -144,20 +144,19 @@ class Trainer:
 
     def __repr__(self) -> str:
         size = sum(p.size for p in self.model.parameters())
-        optimizer = type(self.optimizer).__name__
         rates = ", ".join(f"lr={group['lr']:.4g}" for group in self.optimizer.param_groups)
         names = ", ".join(metric.name for metric in self.metrics)
         parts = [
             f"{type(self.model).__name__} of {size:,} parameters",
-            f"{optimizer}({rates})",
+            f"{type(self.optimizer).__name__}({rates})",
             f"loss {self.loss.name}",
-            *([f"metrics {names}"] if names else []),
-            *[f"{n}={v}" for n, v in (("clip_norm", self.clip_norm),
-              ("clip_value", self.clip_value)) if v is not None],
-            *([f"accumulate={self.accumulate}"] if self.accumulate > 1 else []),
+            f"metrics {names}" if names else "",
+            f"clip_norm={self.clip_norm}" if self.clip_norm is not None else "",
+            f"clip_value={self.clip_value}" if self.clip_value is not None else "",
+            f"accumulate={self.accumulate}" if self.accumulate > 1 else "",
             f"{self.epoch} epochs done",
-        ]  # fmt: skip
-        return f"Trainer({', '.join(parts)})"
+        ]
+        return f"Trainer({', '.join(filter(None, parts))})"
 
     # -- training ----------------------------------------------------------------------------------
 
