@@ -246,13 +246,10 @@ def _portable(error: Exception, index: int) -> Exception:
     note = f"In worker process {index} of the DataLoader:\n{traceback.format_exc()}"
     notes = [*getattr(error, "__notes__", ()), note.rstrip()]
     try:
-        copied = pickle.loads(pickle.dumps(error))  # noqa: S301 (made here)
+        told: Exception | None = pickle.loads(pickle.dumps(error))  # noqa: S301 (made here)
     except Exception:  # noqa: BLE001 (whatever its class raises)
-        copied = None
-    told = (
-        copied
-        if isinstance(copied, type(error))
-        else RuntimeError(f"{type(error).__name__}: {error}")
-    )
+        told = None
+    if not isinstance(told, type(error)):
+        told = RuntimeError(f"{type(error).__name__}: {error}")
     told.__notes__ = notes
     return told
