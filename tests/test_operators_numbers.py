@@ -11,7 +11,7 @@ import pytest
 import minigrad as mg
 import minigrad.nn.functional as F
 from minigrad.kernels.windows import sliding
-from minigrad.operators import convolution, norms, pooling, rows, sorting, special
+from minigrad.operators import convolution, declare, norms, pooling, rows, sorting, special
 from minigrad.operators.declare import OPERATORS, engine
 from minigrad.operators.weighing import weigh
 
@@ -799,6 +799,17 @@ def test_first_line_of_what_numpy_says():
     assert rows.first_line(silent) == "."
     assert rows.first_line(plain) == "One line."
     assert rows.first_line(long) == "Of two words."
+
+
+def test_samples_are_shapes_for_each_array_unless_a_declaration_says_otherwise():
+    for arrays, count in ((1, 4), (2, 7), (3, 4)):
+        entry = declare.Composite(max)
+        table = {}
+        declare._enter(table, "f", entry, max, None, arrays)
+        assert table == {"f": entry}
+        assert [len(one.arrays) for one in entry.samples] == [arrays] * count
+        with pytest.raises(ValueError, match="'f' is declared twice"):
+            declare._enter(table, "f", entry, max, None, arrays)
 
 
 def test_named_rows_say_what_their_derivative_is_at_a_singular_point():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar, cast
 import numpy as np
 
 from minigrad.lazy import load_late
-from minigrad.operators.domain import PAIRS, SHAPES, Domain, Sample, anywhere
+from minigrad.operators.domain import PAIRS, SHAPES, Domain, Sample, anywhere, sample
 from minigrad.operators.errors import FAILURES, bound, refusal
 
 if TYPE_CHECKING:
@@ -308,7 +308,8 @@ def _enter(
     NUMPY.update((one, public) for one in _all_of(numpy) if one)
     entry.reference = reference or _all_of(numpy)[0]
     entry.domains = domain if isinstance(domain, tuple) else (domain,)
-    entry.samples = tuple(samples or (SHAPES if arrays == 1 else PAIRS))
+    alike = [sample(*[shape] * arrays) for shape in SHAPES]
+    entry.samples = tuple(samples or (PAIRS if arrays == 2 else alike))
 
 
 def operator(

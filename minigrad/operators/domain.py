@@ -134,8 +134,8 @@ def sample(*arrays: Any, **metadata: Any) -> Sample:
     return Sample(arrays, metadata)
 
 
-#: Shapes to try functions of one array on, and those of two: they broadcast in one way or another.
-SHAPES = [sample(shape) for shape in ((), (3,), (2, 3), (0, 2))]
+#: Shapes to try a function on, and those for two arrays: they broadcast in one way or another.
+SHAPES: tuple[tuple[int, ...], ...] = ((), (3,), (2, 3), (0, 2))
 PAIRS = [
     sample((), ()), sample((3,), ()), sample((2, 3), (3,)), sample((4, 1), (1, 3)),
     sample((2, 1, 3), (4, 1)), sample((0, 2), (2,)), sample((1,), (2, 2)),
