@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, engine, operator
-from minigrad.operators.domain import anywhere, nonzero, positive, sample
+from minigrad.operators.domain import PAIRS, anywhere, nonzero, positive, sample
 from minigrad.operators.rows import binary, unary
 from minigrad.operators.shapes import as_float
 
@@ -201,7 +201,7 @@ def _power_constant(x: Array, exponent: float) -> Array:
     return _raised(x, exponent)
 
 
-@composite(np.power, arrays=0, domain=(positive, anywhere))
+@composite(np.power, arrays=0, domain=(positive, anywhere), samples=PAIRS)
 def power(x1: Array, x2: Array) -> Array:
     """x1 to the power x2, elementwise with broadcasting. The derivative of `x1^0` at 0 is 0.
 
@@ -216,7 +216,7 @@ def power(x1: Array, x2: Array) -> Array:
     return _power(x1, x2)
 
 
-@composite(np.float_power, arrays=0, domain=(positive, anywhere))
+@composite(np.float_power, arrays=0, domain=(positive, anywhere), samples=PAIRS)
 def float_power(x1: Array, x2: Array) -> Array:
     """x1 to the power x2 in floating point, so that negative powers of integers have a value.
 
