@@ -1198,6 +1198,12 @@ def _activation(name: str, **given: float | None) -> Callable[[Any], Any]:
     return functools.partial(function, **{**settings, **told})
 
 
+def _parts(x: Any, count: int) -> list[Any]:
+    """Equal parts of the last axis."""
+    n = x.shape[-1] // count
+    return [x[..., i * n : (i + 1) * n] for i in range(count)]
+
+
 def _rnn_cell(x: Any, state: Any, r: Any, bias: Any, act: Any, clip: Any) -> list[Any]:
     return [act[0](clip(x + mg.matmul(state[0], r.T) + bias))]
 
@@ -1206,8 +1212,8 @@ def _gru_cell(
     x: Any, state: Any, r: Any, bias: Any, act: Any, clip: Any, *, linear_before_reset: int
 ) -> list[Any]:
     h = state[0]
-    xz, xr, xn = mg.split(x, 3, axis=-1)
-    hz, hr, hn = mg.split(mg.matmul(h, r.T) + bias, 3, axis=-1)
+    xz, xr, xn = _parts(x, 3)
+    hz, hr, hn = _parts(mg.matmul(h, r.T) + bias, 3)
     z, reset = act[0](clip(xz + hz)), act[0](clip(xr + hr))
     if linear_before_reset:
         hn = reset * hn
@@ -1222,8 +1228,8 @@ def _lstm_cell(
     input_forget: int,
 ) -> list[Any]:  # fmt: skip
     h, c = state
-    i, o, f, g = mg.split(x + mg.matmul(h, r.T) + bias, 4, axis=-1)
-    parts = None if peephole is None else mg.split(peephole, 3)
+    i, o, f, g = _parts(x + mg.matmul(h, r.T) + bias, 4)
+    parts = None if peephole is None else _parts(peephole, 3)
     if parts:
         i, f = i + parts[0] * c, f + parts[2] * c
     i = act[0](clip(i))
@@ -1251,10 +1257,12 @@ def _recurrent(
         if r.shape != (ends, rows, size) or w.shape[:2] != (ends, rows):
             raise ValueError(f"weights of shape {w.shape} and {r.shape} do not fit {direction}")
         count = len(default) * ends
-        names = (activations or default * ends)[:count]  # ONNX's default for RNN has two
-        if len(names) != count:
+        names = activations or default * ends
+        if len(names) not in (count, 2 * len(default)):  # ONNX's default for RNN is of two ends
             raise ValueError(f"expected {count} activations, got {len(names)}")
-        settled = itertools.zip_longest(names, activation_alpha or (), activation_beta or ())
+        settled = itertools.zip_longest(
+            names[:count], activation_alpha or (), activation_beta or ()
+        )
         acts = [_activation(n, alpha=alpha, beta=beta) for n, alpha, beta in settled]
         if layout:
             x = mg.swapaxes(x, 0, 1)
