@@ -151,10 +151,14 @@ def call_function(function: Function, args: tuple[Any, ...], kwargs: Any) -> Any
         return known(*args, **kwargs)
     if function in PLAIN or not engine.tracked([args, [*kwargs.values()]]):
         return _on_arrays(function, args, kwargs)
-    why = REASONS.get(function, NO_RULE)
+    raise TypeError(f"{_name(function)} does not work on tensors: {reason(function)}. {WAY_OUT}")
+
+
+def reason(function: Function) -> str:
+    """Why a function is refused."""
     if function.__module__ == "numpy.fft":  # not in the table: NumPy loads these on demand, too
-        why = "np.roll does the same" if function.__name__.endswith("fftshift") else COMPLEX
-    raise TypeError(f"{_name(function)} does not work on tensors: {why}. {WAY_OUT}")
+        return "np.roll does the same" if function.__name__.endswith("fftshift") else COMPLEX
+    return REASONS.get(function, NO_RULE)
 
 
 def _with_settings(known: Function, function: Function, args: Any, kwargs: dict[str, Any]) -> Any:
