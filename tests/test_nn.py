@@ -827,6 +827,8 @@ def test_a_layer_of_settings_is_the_base_of_others():
     assert repr(labelled) == "Labelled(reduction='sum', delta=2.0)"
     assert inspect.signature(Labelled) == inspect.signature(nn.HuberLoss)
     assert str(inspect.signature(nn.Softplus)) == "(beta: 'float' = 1.0) -> 'None'"
+    assert nn.Softplus.__annotations__ == {"beta": "float"}
+    assert [*inspect.signature(nn.ConstantPad1d).parameters] == ["padding", "value"]
     for wrong, message in (
         (lambda: Labelled(label="a"), "^Labelled: unknown argument 'label'; it takes reduction, "),
         (lambda: nn.MaxPool1d(), "^MaxPool1d: missing argument 'kernel_size'$"),

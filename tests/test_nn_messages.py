@@ -31,7 +31,7 @@ NEEDED: dict[str, dict[str, Any]] = {
 
 def function_layers() -> dict[str, FunctionLayer]:
     """Those that do nothing but run their function with their settings."""
-    more = re.compile("Conv|Dropout|Unflatten")
+    more = re.compile("Conv|Dropout|Pad|Unflatten")
     kinds = [getattr(nn, name) for name in nn.__all__ if not more.search(name)]
     return {
         kind.__name__: kind(**NEEDED.get(kind.__name__, {}))

@@ -83,6 +83,9 @@ class SettingsLayer(FunctionLayer):
     its default, and the attribute that holds it.
     """
 
+    _hints: ClassVar[dict[str, Any]] = {}
+    _defaults: ClassVar[dict[str, Any]] = {}
+
     @checked()
     def __init__(self) -> None:
         super().__init__()
@@ -109,8 +112,8 @@ class SettingsLayer(FunctionLayer):
         return self._function(*inputs, *map(self.__dict__.__getitem__, self._settings))
 
 
-def _constructor(kind: type) -> Callable[..., None]:
-    """``__init__`` with the annotated names of a class as its arguments.
+def _constructor(kind: type[SettingsLayer]) -> Callable[..., None]:
+    """``__init__`` with the annotated names of a class and its bases as its arguments.
 
     Python binds them, since its code is that of a function with these names; so its messages,
     ``inspect`` and ``help()`` are those of a function that is written out.
@@ -119,15 +122,22 @@ def _constructor(kind: type) -> Callable[..., None]:
     def constructor(self: SettingsLayer) -> None:
         self._hold(locals())
 
-    names = ("self", *kind.__annotations__)
+    own = kind.__annotations__
+    hints = kind._hints = {**kind._hints, **own}
+    given = {name: value for name, value in vars(kind).items() if name in own}
+    defaults = kind._defaults = {**kind._defaults, **given}
+    names = ("self", *hints)
     code = constructor.__code__.replace(
         co_name="__init__", co_qualname=f"{kind.__qualname__}.__init__",
         co_varnames=names, co_argcount=len(names), co_nlocals=len(names),
     )  # fmt: skip
-    defaults = tuple(vars(kind)[name] for name in names if name in vars(kind))
-    made = FunctionType(code, vars(sys.modules[kind.__module__]), argdefs=defaults)
-    made.__annotations__ = {**kind.__annotations__, "return": "None"}
-    return checked()(made)
+    made = FunctionType(code, vars(sys.modules[kind.__module__]))
+    made.__defaults__ = tuple(defaults[name] for name in hints if name in defaults)
+    made.__annotations__ = {**hints, "return": "None"}
+    ready = checked()(made)
+    # It has taken the ranges out of the annotations. The documents read those of the class.
+    own.update((name, made.__annotations__[name]) for name in own)
+    return ready
 
 
 def settings(arguments: dict[str, Any]) -> dict[str, Any]:

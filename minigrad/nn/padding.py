@@ -5,52 +5,44 @@ The arithmetic and the errors are those of :func:`minigrad.nn.functional.pad`.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Annotated, Any
 
-from minigrad.engine.settings import checked
 from minigrad.engine.tensor import ArrayLike, Tensor
 from minigrad.nn import functional as F
-from minigrad.nn.layer import Layer
+from minigrad.nn.layer import SettingsLayer
 
 Widths1d = int | tuple[int, int]
 Widths2d = int | tuple[int, int, int, int]
 
 
-class _Pad(Layer):
+class _Pad(SettingsLayer):
     """What padding layers share: the widths, and one way of filling them, at first with zeros."""
 
     _shown = "padding"
-    mode: ClassVar[str] = "constant"
-    axes: ClassVar[int]
+    mode = "constant"
+    axes = 1
+    padding: Any
     value = 0.0
 
-    def __init__(self, padding: Any) -> None:
-        super().__init__()
-        widths = padding if isinstance(padding, tuple) else (padding,) * (2 * self.axes)
-        self.padding: tuple[int, ...] = widths
+    def _settle(self, given: dict[str, Any]) -> None:
+        if not isinstance(given["padding"], tuple):
+            given["padding"] = (given["padding"],) * (2 * self.axes)
 
     def forward(self, x: ArrayLike) -> Tensor:
         """(N, C, ...) or (C, ...) to longer last axes."""
-        return F.pad(x, self.padding, self.mode, self.value)
+        return self._function(x, self.padding, self.mode, self.value)
 
 
-class _Pad1d(_Pad):
-    axes = 1
-
-    @checked()
-    def __init__(self, padding: Widths1d) -> None:
-        super().__init__(padding)
+class _Pad1d(_Pad, function=F.pad):
+    padding: Widths1d
 
 
-class _Pad2d(_Pad):
+class _Pad2d(_Pad, function=F.pad):
     axes = 2
-
-    @checked()
-    def __init__(self, padding: Widths2d) -> None:
-        super().__init__(padding)
+    padding: Widths2d
 
 
-class ConstantPad1d(_Pad1d):
+class ConstantPad1d(_Pad1d, function=F.pad):
     """Signals with ``padding`` (left, right) values at their ends, as ``torch.nn.ConstantPad1d``.
 
     x (N, C, L) gives (N, C, left + L + right). Raises ValueError for taking away more than there
@@ -61,14 +53,10 @@ class ConstantPad1d(_Pad1d):
     """
 
     _shown = "padding=, value="
-
-    @checked(value="(-inf, inf)")
-    def __init__(self, padding: Widths1d, value: float) -> None:
-        super().__init__(padding)
-        self.value = value
+    value: Annotated[float, "(-inf, inf)"]
 
 
-class ConstantPad2d(_Pad2d):
+class ConstantPad2d(_Pad2d, function=F.pad):
     """Images with a frame of one value, as ``torch.nn.ConstantPad2d``.
 
     x (N, C, H, W) gives (N, C, top + H + bottom, left + W + right); ``padding``: one width, or
@@ -79,11 +67,7 @@ class ConstantPad2d(_Pad2d):
     """
 
     _shown = "padding=, value="
-
-    @checked(value="(-inf, inf)")
-    def __init__(self, padding: Widths2d, value: float) -> None:
-        super().__init__(padding)
-        self.value = value
+    value: Annotated[float, "(-inf, inf)"]
 
 
 class ZeroPad1d(_Pad1d):
