@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from minigrad.lazy import load_late
-from minigrad.operators.declare import Operator, engine, lost, with_numpys_names
+from minigrad.operators.declare import PLAIN, Operator, engine, lost, with_numpys_names
 from minigrad.operators.errors import unknown
 
-#: Common types that hold no tensors.
-_PLAIN = frozenset({bool, int, float, str, np.ndarray, slice})
 _INT = {int}
 Call = tuple[tuple[Any, ...], dict[str, Any]]
 
@@ -50,7 +48,7 @@ def bind(op: Operator, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
             continue
         if value is not None:
             # An array in the place of a list of arrays has a better error, below.
-            known = type(value) in _PLAIN or (op.variadic and getattr(value, "ndim", 0) > 0)
+            known = type(value) in PLAIN or (op.variadic and getattr(value, "ndim", 0) > 0)
             if not known and engine.tracked(value):
                 raise TypeError(lost(op.name, key))
             metadata[key] = frozen(value)

@@ -14,7 +14,7 @@ import numpy as np
 from minigrad.kernels import current as kernels
 from minigrad.operators.declare import Array, composite, composite_of_floats, operator
 from minigrad.operators.domain import Domain, nonzero, sample
-from minigrad.operators.indexing import one_axis
+from minigrad.operators.indexing import one_axis, take_axis
 
 EACH = [sample(()), sample((3,)), sample((2, 3)), sample((0, 2))]
 ALONG = [sample((3,)), sample((2, 3)), sample((2, 3), axis=0), sample((0, 3))]
@@ -410,7 +410,8 @@ def glu(x: Array, axis: int = -1) -> Array:
     line = one_axis(axis, x.ndim)
     if x.shape[line] % 2:
         raise ValueError(f"glu: axis {axis} must have an even length, got shape {x.shape}")
-    first, second = np.split(x, 2, axis=line)
+    half = x.shape[line] // 2
+    first, second = (take_axis(x, line, slice(i * half, (i + 1) * half)) for i in (0, 1))
     return first * sigmoid(second)
 
 

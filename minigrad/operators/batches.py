@@ -12,11 +12,13 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numpy as np
 
-from minigrad.kernels.windows import check_rank, single
-from minigrad.operators.declare import COMPOSITES, engine
+from minigrad.kernels.windows import Windows, check_rank, single
+from minigrad.operators.declare import COMPOSITES, PLAIN, engine
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+PLAIN.add(Windows)
 
 
 def unbatched(axes: int) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -160,10 +160,8 @@ def _samples(*arrays: int) -> list[Sample]:
     return found
 
 
-def _input_grad_vjp_weight(
-    c: Any, _ans: Any, g: Any, _w: Any, windows: Windows, groups: int
-) -> Any:
-    return conv2d_weight_grad(c, g, windows, groups)
+def _input_grad_vjp_weight(c: Any, _ans: Any, g: Any, _w: Any, **over: Any) -> Any:
+    return conv2d_weight_grad(c, g, **over)
 
 
 @operator(

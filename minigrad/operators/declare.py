@@ -233,6 +233,9 @@ def lost(name: str, argument: str) -> str:
     )
 
 
+#: Common types of settings that hold no tensors.
+PLAIN: set[type] = {bool, int, float, str, np.ndarray, slice}
+
 #: Former names of array arguments, still accepted beside NumPy's, and the position of each; those
 #: of polynomials; and those of settings, and the present ones.
 OLD_NAMES = {"x": 0, "arrays": 0, "blocks": 0, "y": 1}

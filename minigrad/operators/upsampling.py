@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from numbers import Real
@@ -138,6 +139,7 @@ def _nearest(x: Any, after: tuple[int, int], steps: list[float], offset: float) 
     return x[:, :, rows[:, None], columns]
 
 
+@functools.lru_cache(maxsize=64)
 def _weights(mode: str, n: int, m: int, step: float, align_corners: bool) -> Any:
     """The matrix (m, n) that weighs the old pixels around each new one."""
     if align_corners:
