@@ -174,6 +174,20 @@ def test_of_two_updates_of_one_place_the_last_counts():
     np.testing.assert_array_equal(u.grad.numpy(), [0.0, 1.0, 1.0])
 
 
+def test_a_mask_of_attention_that_is_too_short_keeps_its_gradient():
+    names = ["q", "k", "v", "m"]
+    node = helper.make_node("Attention", names, ["y"])
+    model = build(onnx, graph_of([node], names, ["y"], opset=23))
+    rng = np.random.default_rng(0)
+    q, k, v = (rng.normal(size=(1, 1, n, 2)).astype(np.float32) for n in (2, 3, 3))
+    m = mg.tensor(rng.normal(size=(2, 2)).astype(np.float32), requires_grad=True)
+    model(q, k, v, m).sum().backward()
+    weights = mg.nn.functional.softmax(q[0, 0] @ k[0, 0, :2].T / np.sqrt(2) + m.numpy(), 1).numpy()
+    of_each = weights * v[0, 0, :2].sum(1)
+    expected = of_each - weights * of_each.sum(1, keepdims=True)
+    np.testing.assert_allclose(m.grad.numpy(), expected, rtol=1e-4, atol=1e-6)
+
+
 def test_a_weight_that_two_nodes_share_is_one_parameter():
     nodes = [
         helper.make_node("Mul", ["x", "w"], ["a"]), helper.make_node("Mul", ["a", "w"], ["y"]),
