@@ -78,28 +78,25 @@ def load_fashion_mnist(
 def _load(
     source: Source, root: str | os.PathLike[str] | None, normalized: bool
 ) -> tuple[Split, Split]:
-    train, test = (_load_part(source, part, root, normalized) for part in ("train", "t10k"))
-    return train, test
-
-
-def _load_part(
-    source: Source, part: str, root: str | os.PathLike[str] | None, normalized: bool
-) -> Split:
-    images_path = fetch(source, f"{part}-images-idx3-ubyte.gz", root)
-    labels_path = fetch(source, f"{part}-labels-idx1-ubyte.gz", root)
-    images, labels = read_idx(images_path), read_idx(labels_path)
-    if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
-        raise ValueError(
-            f"{images_path}: expected uint8 images (N, 28, 28), got {images.dtype} {images.shape}"
-        )
-    if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
-        raise ValueError(
-            f"{labels_path}: expected {len(images)} uint8 labels, one for each image, "
-            f"got {labels.dtype} {labels.shape}"
-        )
-    if labels.size and labels.max() > 9:
-        raise ValueError(f"{labels_path}: expected labels from 0 to 9, got {labels.max()}")
-    if normalized:
-        images = images[:, None].astype(np.float32)
-        images /= 255
-    return images, labels.astype(np.int64)
+    splits: list[Split] = []
+    for part in ("train", "t10k"):
+        images_path = fetch(source, f"{part}-images-idx3-ubyte.gz", root)
+        labels_path = fetch(source, f"{part}-labels-idx1-ubyte.gz", root)
+        images, labels = read_idx(images_path), read_idx(labels_path)
+        if images.dtype != np.uint8 or images.shape[1:] != (28, 28):
+            raise ValueError(
+                f"{images_path}: expected uint8 images (N, 28, 28), got {images.dtype} "
+                f"{images.shape}"
+            )
+        if labels.dtype != np.uint8 or labels.shape != images.shape[:1]:
+            raise ValueError(
+                f"{labels_path}: expected {len(images)} uint8 labels, one for each image, "
+                f"got {labels.dtype} {labels.shape}"
+            )
+        if labels.size and labels.max() > 9:
+            raise ValueError(f"{labels_path}: expected labels from 0 to 9, got {labels.max()}")
+        if normalized:
+            images = images[:, None].astype(np.float32)
+            images /= 255
+        splits.append((images, labels.astype(np.int64)))
+    return splits[0], splits[1]
