@@ -265,3 +265,35 @@ def test_a_fork_while_threads_run():
     """
     out, err = python(code)
     assert out == "7\n7\n7\n", err
+
+
+@needs_numba
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_fork_while_another_thread_compiles():
+    code = """
+        import os, sys, threading
+        from numba.core.compiler_lock import global_compiler_lock as lock
+        import minigrad.kernels.compiled.build
+
+        held, go = threading.Event(), threading.Event()
+        os.register_at_fork(before=go.set)
+
+        def compile():
+            with lock:
+                held.set()
+                go.wait(60)
+
+        compiling = threading.Thread(target=compile)
+        compiling.start()
+        held.wait(60)
+        sys.setswitchinterval(60)  # or that thread might let go before the fork
+        child = os.fork()
+        if not child:
+            os._exit(7 if lock._lock.acquire(timeout=10) else 1)
+        compiling.join()
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+        with lock:
+            print("free")
+    """
+    out, err = python(code)
+    assert out == "7\nfree\n", err

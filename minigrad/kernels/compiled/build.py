@@ -3,6 +3,7 @@
 # pyright: basic, reportMissingImports=false
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,16 @@ if tuple(map(int, numba.__version__.split(".")[:2])) < LEAST:
     )
 
 from numba.core import event  # noqa: E402 (not where an old one puts it)
+from numba.core.compiler_lock import global_compiler_lock  # noqa: E402
+
+if hasattr(os, "register_at_fork"):
+    # A fork waits until no other thread compiles: its process would not have that thread, and
+    # would wait for ever for the lock that it held.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
