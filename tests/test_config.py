@@ -1,17 +1,30 @@
 """What minigrad says about the machine, and how it handles BLAS, threads and scratch memory."""
 
+import contextlib
+import itertools
 import os
 import platform
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import minigrad as mg
 from minigrad.debug import environment as config
-from minigrad.kernels import blas, scratch as memory, threads as workers
+from minigrad.kernels import (
+    blas,
+    convolution,
+    current,
+    scratch as memory,
+    threads as workers,
+)
+from minigrad.kernels.windows import sliding
+
+#: Where the kernels are.
+FOLDER = str(Path(blas.__file__).parent)
 
 
 def test_show_config_names_what_matters(capsys):
@@ -79,24 +92,118 @@ def test_a_blas_other_than_openblas_is_asked_through_threadpoolctl(monkeypatch):
     assert other.seen == [4, 1, 4]
 
 
-def test_an_interrupt_on_the_way_in_puts_the_threads_of_blas_back(monkeypatch):
-    class Interrupted:
-        ends = 0
-
-        def __enter__(self):
-            pass
-
-        def __exit__(self, *_):
-            self.ends += 1
-            if self.ends == 1:
-                raise KeyboardInterrupt
-
+@pytest.fixture
+def other(monkeypatch):
+    """Another BLAS in the place of NumPy's, on four threads."""
     other = OtherBlas()
     monkeypatch.setattr(blas, "_library", lambda: other)
-    monkeypatch.setattr(blas, "_lock", Interrupted())
-    with pytest.raises(KeyboardInterrupt):
-        blas.one_thread().__enter__()
-    assert (blas.threads(), blas._inside) == (4, 0)
+    monkeypatch.setattr(blas, "_lock", blas._lock)
+    blas._after_fork()  # which makes a new one
+    return other
+
+
+def block():
+    with blas.one_thread():
+        pass
+
+
+def traced(function, files, happen):
+    """Call a function, and ``happen(step)`` before each of the steps in these files."""
+    steps = itertools.count()
+
+    def trace(frame, *_):
+        if frame.f_code.co_filename not in files:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        happen(next(steps))
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        function()
+    finally:
+        sys.settrace(before)
+    return next(steps)
+
+
+def test_an_interrupt_at_any_step_leaves_what_the_next_call_repairs(other):
+    """Also while somebody keeps the traceback, as an interactive interpreter does."""
+    kept = []
+    for call in (block, blas.threads):
+        for place in itertools.count():
+
+            def happen(step, place=place):
+                if step == place:
+                    raise KeyboardInterrupt
+
+            try:
+                steps = traced(block, {blas.__file__, __file__}, happen)
+            except KeyboardInterrupt as error:
+                kept.append(error)
+            else:
+                break
+            call()
+            assert (other.get_num_threads(), blas.threads()) == (4, 4)
+        assert place == steps > 50
+
+
+def ends(function):
+    """Whether a function does within ten seconds."""
+    thread = threading.Thread(target=function, daemon=True)
+    thread.start()
+    thread.join(10)
+    return not thread.is_alive()
+
+
+def test_a_signal_handler_may_use_blas_at_any_step(other):
+    seen = []
+
+    def happen(_):
+        with blas.one_thread():
+            seen.append(other.get_num_threads())
+
+    assert ends(lambda: traced(block, {blas.__file__}, happen))
+    assert {*seen} >= {1}
+    assert (blas.threads(), other.seen[-1], blas._inside) == (4, 4, {})
+
+
+def test_threads_of_blas_that_are_set_meanwhile_stay(other):
+    for within, after in [(other.set_num_threads, 3), (blas.set_threads, 2), (blas.set_threads, 1)]:
+        blas.set_threads(4)
+        with blas.one_thread():
+            within(after)
+            with blas.one_thread():
+                pass
+        assert blas.threads() == after
+    blas.set_threads(3)
+    block()
+    assert blas.threads() == 3
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("where", ["inside", "outside"])
+def test_a_forked_process_has_all_threads_of_blas(where, other):
+    """Of the thread that computed meanwhile there is nothing in it."""
+    begun, over = threading.Event(), threading.Event()
+
+    def work():
+        with blas.one_thread():
+            begun.set()
+            over.wait(60)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    begun.wait(60)
+    with blas.one_thread() if where == "inside" else contextlib.nullcontext():
+        child = os.fork()
+    if not child:
+        os._exit(other.get_num_threads())
+    over.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 4
+    assert blas.threads() == 4
 
 
 needs_known_blas = pytest.mark.skipif(
@@ -119,6 +226,7 @@ def test_blas_threads_are_put_back():
 def test_blas_threads_are_put_back_when_threads_overlap_and_fail():
     script = """
 import threading
+from pathlib import Path
 from minigrad.kernels import blas
 before = blas.threads()
 barrier = threading.Barrier(4)
@@ -185,8 +293,86 @@ def test_convolutions_on_several_threads_of_the_user_do_not_share_scratch():
 
 
 def test_scratch_is_bounded_and_used_again():
-    small = memory.scratch("test", (10, 10), np.dtype(np.float32))
-    again = memory.scratch("test", (5, 5), np.dtype(np.float64))
+    def work(found):
+        found += [
+            memory.scratch("test", (10, 10), np.dtype(np.float32)),
+            memory.scratch("test", (5, 5), np.dtype(np.float64)),
+            memory.scratch("test", (memory.KEPT + 1,), np.dtype(np.uint8)),
+        ]
+
+    found, later = [], []
+    memory.with_scratch(work, found)
+    memory.with_scratch(work, later)
+    small, again, huge = found
     assert np.shares_memory(small, again)
-    huge = memory.scratch("test", (memory.KEPT + 1,), np.dtype(np.uint8))
+    assert np.shares_memory(small, later[0])
     assert not np.shares_memory(huge, again)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_scratch_in_use_is_not_for_work_within_the_work(fails):
+    dtype = np.dtype(np.float32)
+
+    def inner(found):
+        found.append(memory.scratch("test", (5,), dtype))
+        if fails:
+            raise KeyboardInterrupt
+
+    def outer(found):
+        found.append(memory.scratch("test", (5,), dtype))
+        for _ in range(2):
+            with contextlib.suppress(KeyboardInterrupt):
+                memory.with_scratch(inner, found)
+        found.append(memory.scratch("test", (5,), dtype))
+
+    found = []
+    memory.with_scratch(outer, found)
+    first, second, third, last = found
+    assert np.shares_memory(first, last)
+    assert np.shares_memory(second, third)
+    assert not np.shares_memory(first, second)
+    outside = memory.scratch("test", (5,), dtype)
+    assert not any(np.shares_memory(outside, one) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("channels", "name"), [(c, name) for c in (3, 16) for name in ("conv2d", "pool")]
+)
+def test_a_signal_handler_may_compute_at_any_line_of_a_kernel(channels, name, monkeypatch):
+    rng = np.random.default_rng(channels)
+    windows = sliding("test", (7, 7), (3, 3), 1, (1, 1))
+
+    def draw():
+        x, g, c = (rng.standard_normal((1, channels, 7, 7)).astype(np.float32) for _ in range(3))
+        w = rng.standard_normal((channels, channels, 3, 3)).astype(np.float32)
+        if name == "pool":
+            ans = current.max_pool2d(x, windows)
+            return [
+                lambda: current.max_pool2d(x, windows),
+                lambda: current.max_pool2d_grad(g, x, ans, windows),
+                lambda: current.max_pool2d_pick(c, x, ans, windows),
+            ]
+        return [
+            lambda: current.conv2d(x, w, None, windows, 1),
+            lambda: current.conv2d_input_grad(g, w, windows, 1),
+            lambda: current.conv2d_weight_grad(x, g, windows, 1),
+        ]
+
+    monkeypatch.setattr(convolution, "FEW", 0)  # or small convolutions are the definition itself
+    for here, there in zip(draw(), draw(), strict=True):
+        expected, other = here(), there()
+
+        def trace(frame, event, _, there=there, other=other):
+            if not frame.f_code.co_filename.startswith(FOLDER):
+                return None
+            if event == "line":
+                np.testing.assert_array_equal(there(), other)
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            found = here()
+        finally:
+            sys.settrace(before)
+        np.testing.assert_array_equal(found, expected)

@@ -231,6 +231,52 @@ def test_helpers_end_when_they_are_told_to_and_start_again(helpers):
     assert len(helpers.threads) == 2
 
 
+@pytest.mark.parametrize("when", ["before", "while", "after"])
+def test_helpers_end_also_when_the_start_of_one_was_interrupted(when, helpers, monkeypatch):
+    helpers.stop()
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        if when != "before":
+            start(thread)
+        if when == "while":  # before it is known that it runs
+            monkeypatch.setattr(thread, "is_alive", lambda: False)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            each(lambda _: None, 3)
+    assert len(helpers.threads) == (when == "after")
+    together = threading.Barrier(3)
+    each(lambda _: together.wait(60), 3)
+    assert len(helpers.threads) == 2
+    started = [one for one in threading.enumerate() if one.name.startswith("minigrad_")]
+    assert len(started) == (3 if when == "while" else 2)
+    stopping = threading.Thread(target=helpers.stop, daemon=True)
+    stopping.start()
+    for thread in [stopping, *started]:
+        threading.Thread.join(thread, 10)
+        assert not threading.Thread.is_alive(thread)
+
+
+def test_a_signal_handler_may_share_out_work_while_helpers_start(helpers, monkeypatch):
+    helpers.stop()
+    start, seen = threading.Thread.start, []
+
+    def interrupted(thread):
+        monkeypatch.setattr(threading.Thread, "start", start)
+        each(seen.append, 3)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    calling = threading.Thread(target=each, args=(seen.append, 3), daemon=True)
+    start(calling)
+    calling.join(10)
+    assert sorted(seen) == [0, 0, 1, 1, 2, 2]
+    assert not calling.is_alive()
+
+
 def test_work_is_done_where_no_thread_can_be_started(helpers, monkeypatch):
     helpers.stop()
 

@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 from collections.abc import Callable
-from typing import Any
+from types import FrameType
+from typing import Any, TypeAlias
+
+#: To get and to set the number of threads.
+_Functions: TypeAlias = tuple[Callable[[], int], Callable[[int], Any]]
 
 #: OpenBLAS's functions have a prefix and a suffix that vary with how NumPy was built.
 _AFFIXES = (("scipy_", "64_"), ("", "64_"), ("scipy_", ""), ("", ""), ("", "_64"))
@@ -27,7 +32,7 @@ def _library() -> Any:
 
 
 @functools.cache
-def _functions(library: Any) -> tuple[Callable[[], int], Callable[[int], Any]] | None:
+def _functions(library: Any) -> _Functions | None:
     """The library's functions to get and to set the number of threads."""
     if library is None:
         return None
@@ -70,25 +75,71 @@ def multiplies_unpacked() -> bool:
 def threads() -> int | None:
     """How many threads a matrix product may use, or None if that is not known."""
     functions = _functions(_library())
-    return None if functions is None else functions[0]()
+    if functions is None:
+        return None
+    if _inside or _before != 1:
+        with _lock:
+            _restore(functions)
+    return functions[0]()
 
 
 def set_threads(count: int) -> None:
-    """Let matrix products, and the work that is split like them, use this many threads."""
+    """Let matrix products, and the work that is split like them, use this many threads.
+
+    Where a thread is inside ``one_thread``, from when the last one leaves.
+    """
+    global _before  # noqa: PLW0603 (the state of a library that is global itself)
     functions = _functions(_library())
     if functions is not None:
-        functions[1](count)
+        with _lock:
+            _restore(functions)
+            if _inside:
+                _before = count
+            else:
+                functions[1](count)
 
 
-_lock = threading.Lock()
-_inside = 0
+#: A signal handler may compute while the thread that it interrupts holds the lock.
+_lock = threading.RLock()
+#: The frame in which each thread came in.
+_inside: dict[int, FrameType] = {}
+#: What is restored when nobody is inside any more.
 _before = 1
+
+
+def _runs(frame: FrameType) -> bool:
+    """Whether this thread is in the frame."""
+    here: FrameType | None = sys._getframe()
+    while here is not None and here is not frame:
+        here = here.f_back
+    return here is not None
+
+
+def _restore(functions: _Functions) -> None:
+    """If nobody is inside any more, put back the number of threads; the lock is held.
+
+    Ctrl-C may arrive before the first step of ``__exit__``, which is never called again then. So
+    the frame tells whether a block goes on, and whoever comes next does what was left.
+    """
+    global _before  # noqa: PLW0603
+    me = threading.get_ident()
+    if me in _inside and not _runs(_inside[me]):
+        del _inside[me]
+    if _before != 1 and not _inside:
+        get, put = functions
+        if get() == 1:  # otherwise somebody else has set it meanwhile
+            put(_before)
+        _before = 1
 
 
 def _after_fork() -> None:
     """In a forked process: no other thread is here to release the lock or to leave a block."""
-    global _lock, _inside
-    _lock, _inside = threading.Lock(), 0
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+    for thread in {*_inside} - {threading.get_ident()}:
+        del _inside[thread]
+    if _before != 1:
+        threads()
 
 
 if hasattr(os, "register_at_fork"):
@@ -99,35 +150,31 @@ class one_thread:
     """Inside, each matrix product runs on the thread that calls it.
 
     The number is one for the whole process, so it is set when the first thread comes in and
-    restored when the last one has left. (A generator would take more than twice as long.)
+    restored when the last one has left, unless somebody else has changed it meanwhile: to 1, which
+    nobody can see here, does not last. (A generator would take more than twice as long.)
     """
 
-    _functions: tuple[Callable[[], int], Callable[[int], Any]] | None
+    _functions: _Functions | None = None
 
     def __enter__(self) -> None:
-        global _inside, _before  # noqa: PLW0603 (the state of a library that is global itself)
-        self._functions = _functions(_library())
-        if self._functions is None:
+        global _before  # noqa: PLW0603
+        functions = _functions(_library())
+        if functions is None:
             return
-        get, put = self._functions
-        entered = False
-        try:
-            with _lock:
-                if _inside == 0:
-                    _before = get() or 1
-                    if _before != 1:
-                        put(1)
-                _inside += 1
-                entered = True
-        except BaseException:  # Ctrl-C: then __exit__ is not called
-            if entered:
-                self.__exit__()
-            raise
+        get, put = functions
+        with _lock:
+            me = threading.get_ident()
+            if me in _inside and _runs(_inside[me]):
+                return  # the block around this one does it
+            self._functions = functions
+            _inside[me] = sys._getframe(1)
+            count = get()
+            if count != 1:
+                _before = count
+                put(1)
 
     def __exit__(self, *_: object) -> None:
-        global _inside  # noqa: PLW0603
         if self._functions is not None:
             with _lock:
-                _inside -= 1
-                if _inside == 0 and _before != 1:
-                    self._functions[1](_before)
+                _inside.pop(threading.get_ident(), None)
+                _restore(self._functions)

@@ -162,11 +162,15 @@ def max_pool2d_grad(g: Any, x: Any, ans: Any, windows: Windows) -> Any:
 
 
 def max_pool2d_pick(c: Any, x: Any, ans: Any, windows: Windows) -> Any:
-    """``plain_max_pool2d_pick``, one place of all windows at a time."""
-    values = pad_image(c, windows)
+    """``plain_max_pool2d_pick``, a few images and one place of all windows at a time."""
     picked = np.zeros(ans.shape, c.dtype)
-    for i, j, hit in _maxima(x, ans, windows):
-        np.copyto(picked, tap(values, windows, i, j), where=hit)
+
+    def work(block: slice) -> None:
+        values = pad_image(c[block], windows)
+        for i, j, hit in _maxima(x[block], ans[block], windows):
+            np.copyto(picked[block], tap(values, windows, i, j), where=hit)
+
+    _by_blocks(work, x, 1e-9 * math.prod(windows.kernel) / math.prod(windows.stride))
     return picked
 
 

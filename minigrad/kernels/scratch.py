@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -13,7 +14,23 @@ KEPT = 1 << 23
 #: The bytes of a line of the cache, and of a page.
 LINE, PAGE = 64, 4096
 
+T = TypeVar("T")
 _local = threading.local()
+
+
+def with_scratch(work: Callable[[T], object], argument: T) -> None:
+    """Call ``work`` with scratch memory that nobody else uses until it ends.
+
+    Between any two steps of it, a signal handler may compute on the same thread: it then finds no
+    idle memory and takes new one.
+    """
+    arenas: dict[str, dict[str, Any] | None] = _local.__dict__
+    outer, mine = arenas.get("lent"), arenas.pop("idle", None) or {}
+    arenas["lent"] = mine
+    try:
+        work(argument)
+    finally:
+        arenas["lent"], arenas["idle"] = outer, mine
 
 
 def aligned(shape: tuple[int, ...], dtype: Any, offset: int | None = None) -> Any:
@@ -34,14 +51,14 @@ def aligned(shape: tuple[int, ...], dtype: Any, offset: int | None = None) -> An
 def scratch(role: str, shape: tuple[int, ...], dtype: Any) -> Any:
     """Uninitialised memory of this thread, valid until the next call for the same role.
 
-    It is in cache already, and mapped.
+    Within ``with_scratch``, it is in cache already, and mapped.
     """
     if dtype.hasobject:  # references must not be read out of memory that holds anything
         raise TypeError(f"expected numbers, got dtype {dtype}")
     wanted = math.prod(shape) * dtype.itemsize
-    if wanted > KEPT:
+    arenas: dict[str, Any] | None = _local.__dict__.get("lent")
+    if wanted > KEPT or arenas is None:
         return aligned(shape, dtype)
-    arenas: dict[str, Any] = _local.__dict__
     arena = arenas.get(role)
     if arena is None or arena.nbytes < wanted:
         arena = arenas[role] = aligned((wanted,), np.dtype(np.uint8))

@@ -23,6 +23,7 @@ import numpy as np
 
 from minigrad.kernels.blas import one_thread, threads
 from minigrad.kernels.lent import keep_freed
+from minigrad.kernels.scratch import with_scratch
 
 T = TypeVar("T")
 
@@ -59,13 +60,13 @@ class _Job(Generic[T]):
         """Do everything, with so many helpers."""
         start = time.perf_counter()
         if start < _helpers.resting_until:
-            self._take()
+            with_scratch(_Job._take, self)
             return
         error, end = None, start
         self.places.extend([None] * helpers)
         try:
             _helpers.call(self, helpers)
-            self._take()
+            with_scratch(_Job._take, self)
         finally:
             end = time.perf_counter()
             error = self._finish(helpers)
@@ -84,7 +85,7 @@ class _Job(Generic[T]):
             return
         error = None
         try:
-            self._take()
+            with_scratch(_Job._take, self)
         except BaseException as found:  # noqa: BLE001 (it is raised where it was called)
             error = found
         self.ends.put(error)
@@ -131,7 +132,7 @@ class _Helpers:
         self.calls: SimpleQueue[tuple[Context, _Job[Any]] | None] = SimpleQueue()
         self.bell = np.zeros(1, np.int64)
         self.threads: list[threading.Thread] = []
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # of which a signal handler may make use, too
         self.avoided, self.resting_until = -1, 0.0
 
     def call(self, job: _Job[Any], count: int) -> None:
@@ -149,19 +150,24 @@ class _Helpers:
     def stop(self) -> None:
         """Let all of them end, after what they do now."""
         with self.lock:
-            for _ in self.threads:
-                self.calls.put(None)
-            for thread in self.threads:
-                thread.join()
-            self.threads.clear()
+            calls, self.calls = self.calls, SimpleQueue()
+            threads, self.threads = self.threads, []
+        calls.put(None)
+        for thread in threads:
+            thread.join()
 
     def _start(self, count: int) -> None:
         with suppress(RuntimeError):  # there may be no new threads: then work is done without
             while len(self.threads) < count:
                 name = f"minigrad_{len(self.threads)}"
-                thread = threading.Thread(target=self._stand_by, name=name, daemon=True)
-                thread.start()
-                self.threads.append(thread)
+                thread = threading.Thread(
+                    target=self._stand_by, name=name, args=(self.calls,), daemon=True
+                )
+                try:
+                    thread.start()
+                finally:  # after Ctrl-C as well, or nobody would wait for its end
+                    if thread.is_alive():
+                        self.threads.append(thread)
 
     def _avoid(self, processor: int) -> None:
         """Keep all of them off the processor of the thread that calls.
@@ -178,12 +184,13 @@ class _Helpers:
                     if thread.native_id:
                         os.sched_setaffinity(thread.native_id, elsewhere)
 
-    def _stand_by(self) -> None:
-        while call := self.calls.get():
+    def _stand_by(self, calls: SimpleQueue[tuple[Context, _Job[Any]] | None]) -> None:
+        while call := calls.get():
             context, job = call
             context.run(job.help)
             del call, context, job  # and what it worked on
-            _linger(self.bell, self.calls)
+            _linger(self.bell, calls)
+        calls.put(None)  # for the next of them, also one that Ctrl-C has kept out of the list
 
 
 _helpers = _Helpers()
@@ -222,7 +229,7 @@ def run(
     keep_freed()
     count = min(threads() or 1, len(pieces))
     if count < 2 or seconds < WORTH_SPLITTING * part:
-        work(pieces)
+        with_scratch(work, pieces)
         return
     groups = min(count * shares, len(pieces))
     ends = [len(pieces) * i // groups for i in range(groups + 1)]
