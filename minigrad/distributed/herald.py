@@ -88,7 +88,6 @@ def main(folder: str, size: str, *ranks: str) -> None:
     texts = dict.fromkeys(pipes.values(), "")
     killed: list[int] = []
     while pipes:
-        lost: list[int] = []
         for pipe, event in poll.poll():
             rank = pipes[pipe]
             while event & select.POLLIN and (data := _read(pipe)):
@@ -97,8 +96,7 @@ def main(folder: str, size: str, *ranks: str) -> None:
                 poll.unregister(pipe)
                 del pipes[pipe]
                 if "bye\n" not in texts[rank]:
-                    lost.append(rank)
-        killed = killed or sorted(lost)
+                    killed.append(rank)
         if killed:
             break
     if not killed:
@@ -113,7 +111,7 @@ def main(folder: str, size: str, *ranks: str) -> None:
     last = f"Last checkpoint: {written[-1]}" if written else "No checkpoint was written"
     named = f"rank {killed[0]} of {size} was"
     if len(killed) > 1:
-        named = f"one of the ranks {', '.join(map(str, killed))} of {size} was"
+        named = f"one of the ranks {', '.join(map(str, sorted(killed)))} of {size} was"
     os.write(2, f"minigrad: {named} killed, or crashed. {last}\n".encode())
 
 
