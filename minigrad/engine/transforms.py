@@ -40,21 +40,6 @@ def _fresh(argument: Any) -> Any:
     return map_leaves(variable, argument)
 
 
-def _variables(f: Function, argnums: Any, args: tuple[Any, ...]) -> tuple[list[Any], Any, Any]:
-    """The arguments with new variables at ``argnums``, those variables, and what they replace."""
-    numbers = argnums if isinstance(argnums, tuple) else (argnums,)
-    name = getattr(f, "__name__", "the function")
-    for n in numbers:
-        if not -len(args) <= n < len(args):
-            raise ValueError(f"argnums={argnums}: {name} was called with {len(args)} arguments")
-    given = list(args)
-    for n in numbers:
-        given[n] = _fresh(args[n])
-    if isinstance(argnums, tuple):
-        return given, tuple(given[n] for n in numbers), tuple(args[n] for n in numbers)
-    return given, given[argnums], args[argnums]
-
-
 def _recording() -> AbstractContextManager[State]:
     """A block in which a derivative can be taken: recording is on, even under ``no_grad``.
 
@@ -70,10 +55,22 @@ def _run(
 ) -> tuple[GradientTape, Any, Any, Any]:
     """Run a function under a tape: the tape, the variables, what they replace, and the result.
 
-    The tape's gradients are tracked where the result is.
+    The variables take the place of the arguments ``argnums``. The tape's gradients are tracked
+    where the result is.
     """
+    several = isinstance(argnums, tuple)
+    numbers = argnums if several else (argnums,)
+    given = list(args)
     with _recording() as outside:
-        given, variables, asked = _variables(f, argnums, args)
+        for n in numbers:
+            if not -len(args) <= n < len(args):
+                name = getattr(f, "__name__", "the function")
+                raise ValueError(f"argnums={argnums}: {name} was called with {len(args)} arguments")
+            given[n] = _fresh(args[n])
+        variables, asked = (
+            tuple(these[n] for n in numbers) if several else these[argnums]
+            for these in (given, args)
+        )
         with GradientTape(persistent) as tape:
             tape.watch(variables)
             result = f(*given, **kwargs)
