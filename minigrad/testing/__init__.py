@@ -29,7 +29,7 @@ def __getattr__(name: str) -> Any:
     if name not in ("given_grads", "strategies"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        strategies = load_late("minigrad.testing.strategies")
+        given = load_late("minigrad.testing.given")
     except ModuleNotFoundError as error:
         if error.name != "hypothesis":
             raise
@@ -38,6 +38,4 @@ def __getattr__(name: str) -> Any:
             f"pip install hypothesis. mg.testing.check_grads works without it",
             name="hypothesis",
         ) from None
-    if name == "strategies":
-        return strategies
-    return load_late("minigrad.testing.given").given_grads
+    return given.given_grads if name == "given_grads" else load_late(f"{__name__}.strategies")

@@ -20,7 +20,7 @@ from minigrad.testing import report
 from minigrad.testing.diagnosis import diagnose
 from minigrad.testing.differences import LADDER
 from minigrad.testing.flat_function import FlatFunction, check_arity, flat_module
-from minigrad.testing.probe import Probe
+from minigrad.testing.probe import Probe, most_over
 from minigrad.testing.report import GradientInconclusive, GradientReport, Verdict, function_name
 
 
@@ -126,8 +126,7 @@ def _compare_low_precision(probe: Probe, snippet: Callable[[], str]) -> None:
         apart = np.abs(low[:, part] - exact[:, part])
         if np.all(apart <= bound):
             continue
-        over = np.nan_to_num(apart / np.maximum(bound, 1e-300), nan=np.inf)
-        row, column = (int(i) for i in np.unravel_index(int(np.argmax(over)), over.shape))
+        row, column = most_over(apart, bound)
         raise report.mismatch(
             function,
             argument,

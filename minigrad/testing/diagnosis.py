@@ -40,7 +40,7 @@ def diagnose(probe: Probe, argument: Argument, snippet: Callable[[], str]) -> Gr
         if plain.wrong.any():
             comparison, output = plain, ""
             wrong = wrong | np.any(plain.wrong, axis=0)
-    row, column = _worst(comparison)
+    row, column = comparison.worst
     unit = float(units[column])
     return report.mismatch(
         function,
@@ -88,16 +88,8 @@ def _by_halving(probe: Probe, argument: Argument, rows: Vector) -> Vector:
             step = np.zeros_like(unit)
             step[half] = unit[half] * random_signs(probe.rng, len(half))
             directions.append((argument.at, step))
-        part = halves[_worst(probe.compare_along(argument, directions, rows)[1])[1]]
+        part = halves[probe.compare_along(argument, directions, rows)[1].worst[1]]
     return part
-
-
-def _worst(comparison: Comparison) -> tuple[int, int]:
-    """The cotangent and the direction where the two are most times their bound apart."""
-    room = np.maximum(comparison.kink + comparison.bound, 1e-300)
-    over = np.nan_to_num(comparison.apart / room, nan=np.inf)
-    row, column = np.unravel_index(int(np.argmax(over)), over.shape)
-    return int(row), int(column)
 
 
 def _pattern(probe: Probe, comparison: Comparison, estimate: Estimate, units: Vector) -> str:

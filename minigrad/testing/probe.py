@@ -91,6 +91,11 @@ class Comparison:
         # An infinite slope may be right where the differences grow without bound.
         return self.wrong & np.isfinite(self.error) & (clear | np.isnan(self.analytic))
 
+    @property
+    def worst(self) -> tuple[int, int]:
+        """The cotangent and the direction where the two are most times their bound apart."""
+        return most_over(self.apart, self.kink + self.bound)
+
     def settled(self, depth: int) -> bool:
         """Whether smaller steps could not change the verdict.
 
@@ -286,6 +291,13 @@ class Probe:
             known = np.where(np.isfinite(scatter), scatter, 0.0)
             found.append(replace(comparison, error=comparison.error + known))
         return found
+
+
+def most_over(apart: Vector, bound: Vector) -> tuple[int, int]:
+    """The row and the column where numbers are most times their bound apart."""
+    over = np.nan_to_num(apart / np.maximum(bound, 1e-300), nan=np.inf)
+    row, column = np.unravel_index(int(np.argmax(over)), over.shape)
+    return int(row), int(column)
 
 
 def element_directions(argument: Argument, positions: Vector) -> Directions:

@@ -265,10 +265,8 @@ def snippet(
         code = getattr(inspect.unwrap(f), "__code__", None)
         place = f" at {Path(code.co_filename).name}:{code.co_firstlineno}" if code else ""
         lines.append(f"{label} = ...  # {full}{place}")
-    names = []
-    for i, argument in enumerate(arguments):
-        names.append(f"a{i}")
-        lines.append(f"a{i} = {written(argument)}")
+    names = [f"a{i}" for i in range(len(arguments))]
+    lines += [f"{name} = {written(one)}" for name, one in zip(names, arguments, strict=True)]
     options = f"order={order}" + (f", seed={seed}" if seed else "")
     lines.append(f"mg.testing.check_grads({', '.join([label, *names])}, {options})")
     return "\n".join(lines)
