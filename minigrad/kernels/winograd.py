@@ -120,15 +120,11 @@ class Winograd(Layout):
         run = across * channels
         return view(memory, shape, (step, channels, self.part * run, run, 1))
 
-    def _start(self, block: Block) -> None:
-        """Note the size of a block."""
-        self.images, self.tiles = block.last - block.first, tiles_of(block)
-        self.parts, self.part = self._cut(self.images * self.tiles)
-
     def columns(self, x: Any, block: Block) -> Any:
         """(6, across, parts, windows, across * C): of each kind of row, its windows."""
-        self._start(block)
-        n, tiles, c = self.images, self.tiles, self.shape.channels
+        self.tiles = tiles = tiles_of(block)
+        n, c = block.last - block.first, self.shape.channels
+        self.parts, self.part = self._cut(n * tiles)
         (above, _), (left, _) = self.shape.windows.padding
         height, width = self.shape.windows.size
         start = block.top - above
@@ -192,7 +188,7 @@ class Winograd(Layout):
 
     def gradient(self, g: Any, block: Block) -> Any:
         """``A @ g``, transposed: (6, across, parts, O, windows)."""
-        n, tiles, o = self.images, self.tiles, self.shape.out_channels
+        n, tiles, o = block.last - block.first, self.tiles, self.shape.out_channels
         rows, width = block.bottom - block.top, self.shape.windows.out[1]
         memory, begin, image, row = pixels(g, block, block.top, block.bottom, "slopes", self.dtype)
         for first, count, tall in _tiles(rows):

@@ -92,6 +92,10 @@ def _geometry(windows: Windows, channels: int, out_channels: int, groups: int) -
     # Outputs beyond the last tile are computed for nothing: at most three quarters of all.
     fits = fits and tall * wide * TILE * TILE * 4 <= windows.out[0] * windows.out[1] * 7
     direct = groups == 1 and channels * windows.kernel[0] * windows.kernel[1] <= FEW
+    together = 1
+    if direct and windows.dilation[1] == 1:
+        row = windows.kernel[1], windows.stride[1], windows.out[1]
+        together = _joint(*row, out_channels)[1]
     return Geometry(
         (*integers(windows, channels), groups),
         tiles,
@@ -100,7 +104,7 @@ def _geometry(windows: Windows, channels: int, out_channels: int, groups: int) -
         direct,
         1 < groups == channels == out_channels,
         groups == 1 and _spreads(windows, channels, out_channels),
-        _together(windows, out_channels) if direct else 1,
+        together,
     )  # fmt: skip
 
 
@@ -119,19 +123,13 @@ def _spreads(windows: Windows, channels: int, out_channels: int) -> bool:
     return 1.25 * oh * ow * vectors * LANES < tall * wide * kh * _joint(kw, 1, wide, channels)[0]
 
 
-def _together(windows: Windows, out_channels: int) -> int:
-    """How many pixels of a row to compute as if they were one pixel of so many more channels.
-
-    Where channels do not fill a vector, this fills it. The pixels have one window, which is wider:
-    it holds zeros where it covers what only another one of them meets.
-    """
-    if windows.dilation[1] != 1:
-        return 1
-    return _joint(windows.kernel[1], windows.stride[1], windows.out[1], out_channels)[1]
-
-
 def _joint(kernel: int, stride: int, wide: int, channels: int) -> tuple[float, int]:
-    """The numbers that a row of a window takes at least, and how many pixels are then together."""
+    """The numbers that a row of a window takes at least, and how many pixels are then together.
+
+    Where channels do not fill a vector, some pixels of a row are computed as if they were one of so
+    many more channels. They have one window, which is wider: it holds zeros where it covers what
+    only another one of them meets.
+    """
     return min(
         (padded(many * channels) * (kernel + (many - 1) * stride) / many, many)
         for many in range(1, LANES + 1)

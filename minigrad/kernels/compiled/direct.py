@@ -129,13 +129,8 @@ def _add_products(
     step, wide, below = geometry[6] * geometry[2], geometry[12], geometry[5] * pitch
     for o in range(0, channels, LANES):
         for k in range(0, len(offsets), PLACES):
-            s0, s1, s2, s3, s4 = (
-                offsets[k],
-                offsets[k + 1],
-                offsets[k + 2],
-                offsets[k + 3],
-                offsets[k + 4],
-            )
+            s0, s1, s2 = offsets[k], offsets[k + 1], offsets[k + 2]
+            s3, s4 = offsets[k + 3], offsets[k + 4]
             zero = splat(np.float32(0.0))
             a0, a1, a2, a3, a4 = zero, zero, zero, zero, zero
             for i in range(tall):

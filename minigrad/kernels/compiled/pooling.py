@@ -286,12 +286,8 @@ def _to_largest_of_four(g, x, ans, out, geometry, first_image, last_image):
                 for chunk in range(0, channels, LANES):
                     c = max(0, min(chunk, channels - LANES))
                     s, t = source + c, source + row + c
-                    a, b, d, e = (
-                        load(x, s),
-                        load(x, s + channels),
-                        load(x, t),
-                        load(x, t + channels),
-                    )
+                    a, b = load(x, s), load(x, s + channels)
+                    d, e = load(x, t), load(x, t + channels)
                     best, rest = load(ans, place + c), load(g, place + c)
                     to_a = if_equal(a, best, rest, nothing)
                     rest = if_equal(a, best, nothing, rest)

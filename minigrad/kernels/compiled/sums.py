@@ -81,19 +81,17 @@ def _add_rows(x, sums, start, stop):
 
 def running_sum(x: Any, axis: int) -> Any:
     """``plain_running_sum``, with the same numbers."""
-    return _run(x, axis, False) if _fits(x) else numpy_set.running_sum(x, axis)
+    return _run(x, axis, False)
 
 
 def running_product(x: Any, axis: int) -> Any:
     """``plain_running_product``, with the same numbers."""
-    return _run(x, axis, True) if _fits(x) else numpy_set.running_product(x, axis)
-
-
-def _fits(x: Any) -> bool:
-    return bool(are_floats(x) and x.size)
+    return _run(x, axis, True)
 
 
 def _run(x: Any, axis: int, multiply: bool) -> Any:
+    if not are_floats(x) or not x.size:
+        return (numpy_set.running_product if multiply else numpy_set.running_sum)(x, axis)
     # 0.15 ms instead of 0.86 for 256 x 1024 along its rows.
     out = np.empty(x.shape, x.dtype)
     before, n, after = math.prod(x.shape[:axis]), x.shape[axis], math.prod(x.shape[axis + 1 :])
