@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 #: Arrays up to this size come from memory that is kept, and this much of it is kept when free.
-LARGEST, MOST = 1 << 25, 1 << 29
+LARGEST, KEPT = 1 << 25, 1 << 29
 #: From so many bytes on, it is worth asking whether an array is alone.
 LARGE = 1 << 18
 #: The count of an array that one variable holds: it, and what has been called with it.
@@ -36,7 +36,7 @@ def keep_freed() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         trim_threshold, mmap_threshold = -1, -3  # from malloc.h
-        mallopt(trim_threshold, MOST)
+        mallopt(trim_threshold, KEPT)
         mallopt(mmap_threshold, LARGEST)
 
 
