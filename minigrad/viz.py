@@ -278,7 +278,8 @@ def _kept_outputs(
     """Keep the latest outputs of these layers, or of all without parts, until it is closed."""
     hooks = contextlib.ExitStack()
     for path, module in model.named_modules():
-        if path in layers if layers else not list(module.children()):
+        wanted = path in layers if layers else not list(module.children())
+        if wanted:
 
             def keep(module: Module, _: Any, output: Any, path: str = path) -> None:
                 if isinstance(output, Tensor):

@@ -63,7 +63,7 @@ def fetch(source: Source, name: str, root: str | os.PathLike[str] | None = None)
     A download gets its name only after its checksum has been compared; one that breaks off is left
     as ``name.part`` and continued the next time. Raises ConnectionError if no address answers.
     """
-    home: Any = os.environ.get("MINIGRAD_DATA") or None if root is None else root
+    home: Any = root if root is not None else os.environ.get("MINIGRAD_DATA") or None
     if home is None:
         home = extra("pooch", "data", "finding the user's cache folder").os_cache("minigrad")
     folder = Path(home) / source.folder

@@ -112,8 +112,9 @@ class GradientTape(Block):
         STATE.set(state.replace(tapes=(*state.tapes, self)))
 
     def _pause(self) -> None:
-        for interval in self._intervals[-1:]:
-            interval[1] = min(interval[1], next_number())
+        if self._intervals:
+            # An interval that has ended already stays as it is.
+            self._intervals[-1][1] = min(self._intervals[-1][1], next_number())
         state = STATE.get()
         if self in state.tapes:
             STATE.set(state.replace(tapes=tuple(t for t in state.tapes if t is not self)))

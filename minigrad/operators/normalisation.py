@@ -104,7 +104,7 @@ def _per_channel(name: str, x: Any, **arrays: Any) -> list[Any]:
 
 
 def _check_channels(name: str, x: Any, layout: str = "(N, C, ...)") -> None:
-    if x.ndim < layout.count(","):
+    if x.ndim < layout.count(","):  # "..." may stand for no axis
         raise ValueError(f"{name}: input must have shape {layout}, got {x.shape}")
 
 
@@ -155,7 +155,8 @@ def batch_norm(
         scale = (1.0 / np.sqrt(var + eps)).astype(input.dtype)
         scale = scale if weight is None else scale * weight
         return _affine(input, scale, bias, mean=mean.astype(input.dtype))
-    axis, running = (0, *range(2, input.ndim)), (running_mean, running_var) if training else ()
+    axis = (0, *range(2, input.ndim))
+    running = (running_mean, running_var) if training else ()
     remedy = "use a larger batch, or call .eval()"
     moments = _own_moments(name, input, axis, running, momentum, remedy)
     return _normalize(input, weight, bias, axis, eps, moments)

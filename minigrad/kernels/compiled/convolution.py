@@ -289,7 +289,8 @@ def _direct(pixels: Any, w: Any, bias: Any, memory: Any, geometry: Geometry) -> 
         shift[:out_channels] = bias
     x, weight, y = flat(pixels), flat(matrix), memory.reshape(-1)
     offsets = _offsets(shape, w.shape[1], pitch_of(shape))
-    size, each = (shape[3] * pitch_of(shape),), True if geometry.depthwise else None
+    size = (shape[3] * pitch_of(shape),)
+    each = True if geometry.depthwise else None
 
     def work(start: int, stop: int) -> None:
         rows = scratch("image", size, w.dtype)
