@@ -65,7 +65,7 @@ class Rows(np.lib.mixins.NDArrayOperatorsMixin):
         return Rows(np.broadcast_to(array, (len(self.stack), *array.shape)))
 
     def __getitem__(self, index: Any) -> Rows:
-        return Rows(self.stack[within(index)])
+        return Rows(self.stack[_index_of_stack(index)])
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if method != "__call__" or kwargs or ufunc.nout > 1:
@@ -94,7 +94,7 @@ def count(arguments: Any) -> int:
     return next(len(one.stack) for one in flatten(arguments) if isinstance(one, Rows))
 
 
-def within(index: Any) -> tuple[Any, ...]:
+def _index_of_stack(index: Any) -> tuple[Any, ...]:
     """An index of one array as an index of the stack. Raises TypeError where NumPy has none.
 
     With arrays that are not neighbours in an index, NumPy puts their axes first.
@@ -160,7 +160,7 @@ def in_rows(op: Operator, inputs: Sequence[Any], metadata: dict[str, Any]) -> Ro
 
 
 def _scatter(forward: Any, x: Any, index: Any, shape: tuple[int, ...]) -> Rows:
-    return Rows(forward(x.stack, within(index), (len(x.stack), *shape)))
+    return Rows(forward(x.stack, _index_of_stack(index), (len(x.stack), *shape)))
 
 
 def _over_images(forward: Any, *images: Any, x_shape: Any = None, **settings: Any) -> Rows:

@@ -187,20 +187,20 @@ _percentile = quantiles.sharing(arrays=1, numbers="real", samples=PERCENTILES)
 _median = over_axes.sharing(numbers="real", samples=[*AXES, sample((4, 3), axis=0)])
 
 
-def _of_hundredths(of_parts: Any) -> Any:
+def _in_percent(quantile_of: Any) -> Any:
     def forward(a: Any, q: Any, **settings: Any) -> Any:
-        return of_parts(a, np.asarray(engine.constant(q), dtype=np.float64) / 100.0, **settings)
+        return quantile_of(a, np.asarray(engine.constant(q), dtype=np.float64) / 100.0, **settings)
 
     return forward
 
 
-def _middle(of_parts: Any) -> Any:
-    return lambda a, **settings: of_parts(as_float(a), 0.5, **settings)
+def _at_half(quantile_of: Any) -> Any:
+    return lambda a, **settings: quantile_of(as_float(a), 0.5, **settings)
 
 
 percentile = _percentile.composite(
     np.percentile,
-    _of_hundredths(quantile),
+    _in_percent(quantile),
     "tensor([1.0, 2.0, 4.0]), 25 -> tensor(1.5)",
     domain=distinct,
     says="As :func:`minigrad.quantile`, with ``q`` in percent.",
@@ -209,7 +209,7 @@ percentile = _percentile.composite(
 
 nanpercentile = _percentile.composite(
     np.nanpercentile,
-    _of_hundredths(nanquantile),
+    _in_percent(nanquantile),
     "tensor([1.0, np.nan, 4.0]), 50 -> tensor(2.5)",
     domain=with_nan,
     says="As :func:`minigrad.nanquantile`, with ``q`` in percent.",
@@ -218,7 +218,7 @@ nanpercentile = _percentile.composite(
 
 median = _median.composite(
     np.median,
-    _middle(quantile),
+    _at_half(quantile),
     "tensor([5.0, 1.0, 2.0]) -> tensor(2.)",
     domain=distinct,
     says="Of an even number, the mean of the two in the middle.",
@@ -227,7 +227,7 @@ median = _median.composite(
 
 nanmedian = _median.composite(
     np.nanmedian,
-    _middle(nanquantile),
+    _at_half(nanquantile),
     "tensor([1.0, np.nan, 4.0]) -> tensor(2.5)",
     domain=with_nan,
     says="Of nothing, NaN.",
