@@ -156,7 +156,7 @@ NUMPY.update({np.zeros_like: zeros_like, np.ones_like: ones_like, np.full_like: 
 
 
 def constant_or_leaf(array: Any, requires_grad: bool) -> Tensor:
-    """A tensor of this array."""
+    """A tensor of this array, which gradients may reach if ``requires_grad``."""
     made = Tensor(array)
     made.requires_grad = requires_grad
     return made

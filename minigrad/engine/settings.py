@@ -346,8 +346,9 @@ def _iterable(kind: type, parts: tuple[Any, ...]) -> Kind:
 
 
 def _annotated(f: Callable[..., Any]) -> dict[str, str]:
-    """The ranges beside kinds in annotations, from which they are taken: people read the kinds."""
+    """The ranges in annotations, which then hold the kinds alone, as people are to read them."""
     found: dict[str, str] = {}
+    # Python keeps annotations as text, with single quotes: "Annotated[float, '[0, 1]']".
     for name, text in f.__annotations__.items():
         if isinstance(text, str) and text.startswith("Annotated["):
             kind, _, found[name] = text[len("Annotated[") : -len("']")].partition(", '")

@@ -258,7 +258,7 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     tracked = inner._recorded or bool(engine.tracked(directions))
     with _recording(), GradientTape() as outer:
         outer.watch(cotangent)
-        inner._recorded = True
+        inner._recorded = True  # the products are differentiated below
         products = inner.gradient(value, variables, cotangent, unconnected_gradients="zero")
     outer._recorded = tracked
     tangent = outer.gradient(products, cotangent, directions, unconnected_gradients="zero")

@@ -27,13 +27,13 @@ class Repeats:
     def __init__(self, nodes: list[GraphNode], keep: Callable[[Group], bool]) -> None:
         self.uses = consumers(nodes)
         self.keep = keep
-        #: For each hidden node, that of the next block before.
+        #: For each hidden node, the one in its place in the block before.
         self.stands_for: dict[GraphNode, GraphNode] = {}
         self.signatures: dict[object, int] = {}
         self.loose = False
 
     def fold(self, root: Group, loose: bool = False) -> None:
-        """Fold what is in this group; ``loose``: outside modules, named parameters as well."""
+        """Fold equal blocks; ``loose``: outside modules, even where parameters have names."""
         self.loose = loose
         # Inner groups before outer ones, and computations before their gradients.
         for group in sorted([root, *root.groups()], key=lambda group: (group.order, -group.depth)):

@@ -109,14 +109,15 @@ class SettingsLayer(FunctionLayer):
         """Check the settings together, and bring them into the form in which they are held."""
 
     def _of(self, *inputs: Any) -> Tensor:
+        """The function of these inputs, with the settings."""
         return self._function(*inputs, *map(self.__dict__.__getitem__, self._settings))
 
 
 def _constructor(kind: type[SettingsLayer]) -> Callable[..., None]:
     """``__init__`` with the annotated names of a class and its bases as its arguments.
 
-    Python binds them, since its code is that of a function with these names; so its messages,
-    ``inspect`` and ``help()`` are those of a function that is written out.
+    The code of ``constructor`` gets them as its parameters: Python then binds them, ``locals()``
+    holds them, and messages, ``inspect`` and ``help()`` are as if it had been written out.
     """
 
     def constructor(self: SettingsLayer) -> None:

@@ -318,7 +318,7 @@ def _reshape(b: Builder, s: Merged, x: Any, shape: Any) -> Any:
 
 @row("transpose", "swapaxes", "moveaxis")
 def _transpose(b: Builder, s: Merged, x: Any, *_: Any, **settings: Any) -> Any:
-    # NumPy moves axes whose lengths are their numbers.
+    # NumPy says how, of an array in which the length of each axis is the number of the axis.
     numbered = np.empty(tuple(range(x.ndim)))
     move = getattr(np, s.step.name)
     perm = move(numbered, **{k: b.fixed(v) for k, v in settings.items()}).shape

@@ -18,7 +18,7 @@ from minigrad.operators.declare import COMPOSITES, PLAIN, engine
 P = ParamSpec("P")
 R = TypeVar("R")
 
-PLAIN.add(Windows)
+PLAIN.add(Windows)  # a setting of operators, in which there are only integers
 
 
 def unbatched(axes: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -61,7 +61,7 @@ BY_AXIS = {
 
 
 def on_images(function: Callable[..., Any], name: str, **given: Any) -> Any:
-    """A function of images, or of one, on signals, which are images of height 1.
+    """A function of images on signals, which are images of height 1; or on one signal (C, L).
 
     ``given``: the arguments of the function of signals, by the names that they have in both.
     """
@@ -74,7 +74,7 @@ def on_images(function: Callable[..., Any], name: str, **given: Any) -> Any:
         if what not in BY_AXIS or value is None or isinstance(value, str):
             return value
         sides: Any = value if what == "padding" and isinstance(value, (tuple, list)) else ()
-        if [*map(np.shape, sides)] == [(2,)]:
+        if [*map(np.shape, sides)] == [(2,)]:  # ((left, right),)
             return (0, 0), sides[0]
         return 0 if "padding" in what else 1, single(name, what, value)
 

@@ -236,10 +236,11 @@ def lost(name: str, argument: str) -> str:
 #: Common types of settings that hold no tensors.
 PLAIN: set[type] = {bool, int, float, str, np.ndarray, slice}
 
-#: Former names of array arguments, still accepted beside NumPy's, and the position of each; those
-#: of polynomials; and those of settings, and the present ones.
+#: Former names of array arguments, still accepted beside NumPy's, and the position of each.
 OLD_NAMES = {"x": 0, "arrays": 0, "blocks": 0, "y": 1}
+#: The same of functions of polynomials.
 OLD_POLYNOMIALS = {"p": 0, "q": 1}
+#: Former names of settings, still accepted, and the present ones.
 OLD_SETTINGS = {"otherwise": "fill_value"}
 
 
