@@ -202,4 +202,5 @@ def _steps(block: Callable[[], Any], inner: Any) -> Generator[Any, Any, Any]:
             step, value = inner.throw, error
 
 
+#: The same for ``await``.
 _awaited_steps = types.coroutine(_steps)

@@ -264,7 +264,8 @@ def opened(path: str | os.PathLike[str], function: str) -> Generator[Arrays]:
                     f"again with mg.save(dict(np.load(path)), 'name.safetensors')"
                 ) from None
             guesses = [meaning for begins, meaning in _FOREIGN.items() if start.startswith(begins)]
-            guess = f"; it looks like {guesses[0]}" if guesses else "" if start else ", empty"
+            guess = f"; it looks like {guesses[0]}" if guesses else ""
+            guess = guess if start else ", empty"
             raise ValueError(
                 f"{source} is damaged or not a safetensors file ({size} bytes{guess}): {error}"
             ) from None

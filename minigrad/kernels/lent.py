@@ -19,8 +19,8 @@ import numpy as np
 LARGEST, KEPT = 1 << 25, 1 << 29
 #: From so many bytes on, it is worth asking whether an array is alone.
 LARGE = 1 << 18
-#: The count of an array that one variable holds: it, and what has been called with it.
-MOST = 4
+#: An array that one variable holds is counted no more often, with what has been called with it.
+ALONE_COUNT = 4
 
 
 @functools.cache
@@ -72,8 +72,8 @@ def _find_alone() -> set[tuple[int, int]]:
         if view:
             g = g[:]
         found.add(counted(g))
-    # Where a tracer holds the variables of frames, all arrays would seem to have few holders.
-    return {counts for counts in found if counts[0] <= MOST}
+    # Where a tracer holds the variables of frames, these counts are those of shared arrays, too.
+    return {counts for counts in found if counts[0] <= ALONE_COUNT}
 
 
 _ALONE = _find_alone()

@@ -612,7 +612,7 @@ def _argsort(b: Builder, s: Merged, x: Any, axis: Any = -1, *rest: Any) -> Any:
 # -- layers' operators -----------------------------------------------------------------------------
 
 
-def _image(b: Builder, shape: Any) -> Any:
+def _size(b: Builder, shape: Any) -> Any:
     """The height and width in a shape (N, C, H, W)."""
     return b.fixed(shape[2:])
 
@@ -644,7 +644,7 @@ def _conv2d(
     b: Builder, s: Merged, x: Any, weight: Any, bias: Any = None, stride: Any = 1,
     padding: Any = 0, dilation: Any = 1, groups: int = 1,
 ) -> Any:  # fmt: skip
-    windows = sliding("conv2d", _image(b, x.shape), weight.shape[2:], stride, padding, dilation)
+    windows = sliding("conv2d", _size(b, x.shape), weight.shape[2:], stride, padding, dilation)
     x, weight, bias = _all_of(b, s, x, weight, bias)
     return _conv(b, x, weight, bias, windows, groups)
 
@@ -665,7 +665,7 @@ def _taps(windows: Windows, channels: int, dtype: Any) -> Any:
 
 @row("im2col")
 def _im2col(b: Builder, s: Merged, x: Any, kernel_size: Any, **settings: Any) -> Any:
-    windows = sliding("im2col", _image(b, x.shape), kernel_size, **settings)
+    windows = sliding("im2col", _size(b, x.shape), kernel_size, **settings)
     c = b.fixed(x.shape[1])
     return b.reshape(_conv(b, x, _taps(windows, c, x.dtype), None, windows, c), s.shapes[0])
 
@@ -675,7 +675,7 @@ def _col2im(
     b: Builder, s: Merged, cols: Any, x_shape: Any, kernel_size: Any, **settings: Any
 ) -> Any:
     n, c = s.shapes[0][:2]
-    windows = sliding("col2im", _image(b, s.shapes[0]), kernel_size, **settings)
+    windows = sliding("col2im", _size(b, s.shapes[0]), kernel_size, **settings)
     image = b.reshape(cols, (n, cols.shape[1], *windows.out))
     return _transposed(b, image, _taps(windows, b.fixed(c), cols.dtype), None, windows, b.fixed(c))
 
@@ -849,7 +849,7 @@ def _global_pool(b: Builder, s: Merged, x: Any) -> Any:
 )
 def _avg_pool(b: Builder, s: Merged, x: Any) -> Any:
     m: Any = s.step.module
-    windows = pooling("avg_pool2d", _image(b, x.shape), m.kernel_size, m.stride, m.padding)
+    windows = pooling("avg_pool2d", _size(b, x.shape), m.kernel_size, m.stride, m.padding)
     counted = int(m.count_include_pad)
     x = b.of(x, s.dtypes[0])
     return b("AveragePool", x, **_places(windows), count_include_pad=counted)
@@ -869,7 +869,7 @@ def _local_response_norm(b: Builder, s: Merged, x: Any) -> Any:
 def _conv_transpose(b: Builder, s: Merged, x: Any) -> Any:
     m: Any = s.step.module
     weight, bias = _held(b, s, "weight", "bias")
-    size, kernel, padding = _image(b, s.shapes[0]), weight.shape[2:], m.padding
+    size, kernel, padding = _size(b, s.shapes[0]), weight.shape[2:], m.padding
     if isinstance(padding, (int, tuple)):
         padding = tuple([(p, p) for p in np.broadcast_to(padding, 2).tolist()])
     windows = sliding("conv2d", size, kernel, m.stride, padding, m.dilation)
@@ -886,7 +886,7 @@ def _upsample(b: Builder, s: Merged, x: Any) -> Any:
         place = "align_corners" if module.align_corners else "half_pixel"
     sizes = scales = None
     if module.size is not None or place == "align_corners":
-        sizes = np.array(_image(b, s.shapes[0]), np.int64)
+        sizes = np.array(_size(b, s.shapes[0]), np.int64)
     else:
         both = module.scale_factor
         both = both if isinstance(both, (tuple, list)) else (both, both)

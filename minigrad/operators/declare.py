@@ -64,6 +64,8 @@ class Operator(Declared):
 
     ``numbers``: "real" refuses complex numbers; "inexact" computes in float64 if all inputs are
     integers or booleans; "float" does both.
+
+    ``spends``: the rule hands ``g`` to a kernel that may, as an exception, write over it.
     """
 
     vjp_all: Rule | None
@@ -290,7 +292,7 @@ def by_name(numpy: Callable[..., Any], like: Callable[..., Any]) -> Callable[...
     return forward
 
 
-def _all_of(numpy: Any) -> tuple[Any, ...]:
+def _aliases(numpy: Any) -> tuple[Any, ...]:
     return numpy if isinstance(numpy, tuple) else (numpy,)
 
 
@@ -309,8 +311,8 @@ def _enter(
     if name in table:
         raise ValueError(f"{name!r} is declared twice")
     table[name] = entry
-    NUMPY.update((one, public) for one in _all_of(numpy) if one)
-    entry.reference = reference or _all_of(numpy)[0]
+    NUMPY.update((one, public) for one in _aliases(numpy) if one)
+    entry.reference = reference or _aliases(numpy)[0]
     entry.domains = domain if isinstance(domain, tuple) else (domain,)
     alike = [sample(*[shape] * arrays) for shape in SHAPES]
     entry.samples = tuple(samples or (PAIRS if arrays == 2 else alike))
@@ -355,7 +357,7 @@ def operator(
         rules = (vjp_all,) * arrays
     if wide:
         rules = tuple([rule and _in_float32(rule, rounded=False) for rule in rules])
-    first = _all_of(numpy)[0]
+    first = _aliases(numpy)[0]
 
     def declare(forward: Callable[P, Any]) -> Callable[P, Tensor]:
         label = name or forward.__name__.strip("_")
@@ -611,7 +613,7 @@ def constant(
     def declare(function: Callable[P, Any]) -> Callable[P, Tensor]:
         body: Callable[..., Any] = function
         if runs is not None or not _is_body(function):
-            body = by_name(runs or _all_of(numpy)[0], function)
+            body = by_name(runs or _aliases(numpy)[0], function)
         params = _parameters(function)
 
         _give_tensors(function)
@@ -629,7 +631,7 @@ def constant(
                 raise _refused(function.__name__, function, args, kwargs, error) from error
 
         CONSTANTS[function.__name__] = call
-        NUMPY.update((one, call) for one in _all_of(numpy) if one)
+        NUMPY.update((one, call) for one in _aliases(numpy) if one)
         return call
 
     return declare
