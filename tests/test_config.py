@@ -98,7 +98,9 @@ def other(monkeypatch):
     other = OtherBlas()
     monkeypatch.setattr(blas, "_library", lambda: other)
     monkeypatch.setattr(blas, "_lock", blas._lock)
+    kind = type(blas._lock)
     blas._after_fork()  # which makes a new one
+    assert type(blas._lock) is kind
     return other
 
 
@@ -176,9 +178,10 @@ def test_threads_of_blas_that_are_set_meanwhile_stay(other):
             with blas.one_thread():
                 pass
         assert blas.threads() == after
-    blas.set_threads(3)
-    block()
-    assert blas.threads() == 3
+    for now in (3, 1):
+        other.set_num_threads(now)
+        block()
+        assert blas.threads() == now
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -307,6 +310,20 @@ def test_scratch_is_bounded_and_used_again():
     assert np.shares_memory(small, again)
     assert np.shares_memory(small, later[0])
     assert not np.shares_memory(huge, again)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_work_that_is_shared_out_has_scratch(seconds, monkeypatch):
+    monkeypatch.setattr(workers, "threads", lambda: 2)
+    monkeypatch.setattr(workers._helpers, "call", lambda *_: None)  # all of it is done here
+    found = []
+
+    def work(_):
+        found.append(memory.scratch("test", (5,), np.dtype(np.float32)))
+
+    for _ in range(2):
+        workers.run(work, range(2), seconds)
+    assert all(np.shares_memory(found[0], one) for one in found)
 
 
 @pytest.mark.parametrize("fails", [False, True])

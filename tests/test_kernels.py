@@ -531,6 +531,61 @@ def test_pixels_computed_together_keep_what_is_not_finite_apart(out_channels, wi
     np.testing.assert_allclose(found, expected, 1e-5, 1e-5)
 
 
+def test_float64_keeps_all_of_its_digits():
+    """Winograd's transforms would round them."""
+    rng, windows = np.random.default_rng(0), sliding("test", (12, 12), (3, 3), 1, (1, 1))
+    x, g = (rng.integers(-9, 10, (4, 16, 12, 12)).astype(float) for _ in range(2))
+    w = rng.integers(-9, 10, (16, 16, 3, 3)).astype(float)
+    for name, arguments in {
+        "conv2d": (x, w, None, windows, 1), "conv2d_weight_grad": (x, g, windows, 1),
+    }.items():  # fmt: skip
+        found, expected = (getattr(one, name)(*arguments) for one in (current, plain))
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("size", [9, 10_000])
+def test_a_weight_is_finite_also_where_its_squares_are_not(size):
+    w = np.full(size, 1e30, np.float32)
+    assert convolution.is_finite(w)
+    w[-1] = -np.inf
+    assert not convolution.is_finite(w)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(
+    ("channels", "out_channels", "groups", "kernel", "stride", "padding", "dilation", "size"),
+    [
+        (4, 4, 1, 3, 1, 0, 1, (9, 9)), (4, 8, 2, 3, 1, 1, 1, (9, 9)), (8, 8, 8, 3, 1, 1, 1, (9, 9)),
+        (16, 16, 1, 3, 1, 0, 1, (9, 9)), (16, 16, 1, 3, 1, 1, 1, (12, 9)),
+        (3, 6, 1, 5, 1, 2, 1, (12, 12)), (130, 8, 1, 3, 1, 1, 1, (8, 8)),
+        (5, 6, 1, 3, 2, 1, 1, (9, 9)), (4, 4, 1, 3, 1, 1, 2, (12, 12)), (4, 4, 1, 1, 1, 1, 1, (9, 9)),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_what_is_not_finite_reaches_what_it_does_by_definition(
+    channels, out_channels, groups, kernel, stride, padding, dilation, size, value, monkeypatch
+):
+    monkeypatch.setattr(convolution, "FEW", 0)  # or small convolutions are the definition itself
+    windows = sliding("test", size, (kernel,) * 2, stride, (padding,) * 2, dilation)
+    shapes = (
+        (5, channels, *size),
+        (out_channels, channels // groups, kernel, kernel),
+        (5, out_channels, *windows.out),
+    )
+    for spoilt in range(3):
+        height, width = shapes[spoilt][2:]
+        for place in ((height // 2, 0), (height // 2, -1), (height // 2, width // 2), (-1, -1)):
+            x, w, g = arrays = [np.ones(shape, np.float32) for shape in shapes]
+            arrays[spoilt][0, -1, *place] = value
+            for name, arguments in {
+                "conv2d": (x, w, None, windows, groups),
+                "conv2d_weight_grad": (x, g, windows, groups),
+                "conv2d_input_grad": (g, w, windows, groups),
+            }.items():
+                found, expected = (getattr(one, name)(*arguments) for one in (current, plain))
+                np.testing.assert_allclose(found, expected, 1e-5, err_msg=name)
+
+
 @pytest.mark.parametrize(
     ("channels", "out_channels", "kernel", "stride", "padding", "dilation", "size"),
     [

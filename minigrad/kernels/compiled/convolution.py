@@ -308,7 +308,7 @@ def conv2d_input_grad(g: Any, w: Any, windows: Windows, groups: int) -> Any:
     geometry = _geometry(windows, w.shape[1] * groups, len(w), groups)
     if geometry.spreads and are_single(g) and len(g) >= IMAGES:
         return _direct_input_grad(g, w, geometry, windows)
-    if windows.stride == (1, 1):
+    if windows.stride == (1, 1) and numpy_set.is_finite(w):
         return conv2d(*numpy_set.flipped(g, w, windows, groups))
     n, out_channels, oh, ow = g.shape
     memory, x = new_images(n, geometry.shape[2], *windows.size, g.dtype)
