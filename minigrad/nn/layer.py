@@ -109,7 +109,7 @@ class SettingsLayer(FunctionLayer):
         """Check the settings together, and bring them into the form in which they are held."""
 
     def _of(self, *inputs: Any) -> Tensor:
-        """The function of these inputs, with the settings; layers of one input write it out."""
+        """The function of these inputs, with the settings."""
         return self._function(*inputs, *map(self.__dict__.__getitem__, self._settings))
 
 

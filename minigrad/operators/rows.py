@@ -82,8 +82,8 @@ def first_line(numpy: Callable[..., Any]) -> str:
     return " ".join(line.split()).partition(". ")[0].rstrip(".") + "."
 
 
-# The names are NumPy's, which takes those of a ufunc by place only (``unary`` and ``binary``). A
-# docstring here would be shown beside that of each function.
+# The names are NumPy's; ``unary`` and ``binary`` take arrays by place only, ``of_two`` by name as
+# well. A docstring here would be shown beside that of each function.
 # ruff: noqa: D103
 
 
