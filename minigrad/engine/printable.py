@@ -1,7 +1,8 @@
 """Text from outside made safe to show: names and source lines may hold any characters.
 
 In a terminal they must not move the cursor or change colours, in a picture they must not break
-the file, and in neither may they turn the direction of the text around them.
+the file, and in neither may they turn the direction of the text around them. Settings of operators
+and layers become text here, too.
 """
 
 from __future__ import annotations
