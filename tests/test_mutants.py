@@ -72,6 +72,12 @@ EQUAL = {
 # -- one operator with one rule replaced ---------------------------------------------------------------
 
 
+def as_rule(changed, true):
+    """With the parameters of the true rule, which tell what an operator saves."""
+    changed.__wrapped__ = getattr(true, "__wrapped__", true)
+    return changed
+
+
 class Mutated:
     """While entered, the rule for input ``i`` of the operator is ``change(rule, i, ...)``."""
 
@@ -82,9 +88,10 @@ class Mutated:
         op = self.op
         self.true = op.rules, op.vjp_all
         if op.vjp_all is not None:
-            op.vjp_all = partial(self.vjp_all, op.vjp_all)
+            op.vjp_all = as_rule(partial(self.vjp_all, op.vjp_all), op.vjp_all)
         else:
-            changed = partial(self.change, op.rules[self.i], self.i)
+            true = op.rules[self.i]
+            changed = as_rule(partial(self.change, true, self.i), true)
             op.rules = (*op.rules[: self.i], changed, *op.rules[self.i + 1 :])
 
     def __exit__(self, *_):
