@@ -159,15 +159,25 @@ def ends(function):
 
 
 def test_a_signal_handler_may_use_blas_at_any_step(other):
-    seen = []
+    def work():
+        for place in itertools.count():
+            ran = []
 
-    def happen(_):
-        with blas.one_thread():
-            seen.append(other.get_num_threads())
+            def happen(step, place=place, ran=ran):
+                if step == place:
+                    block()
+                    ran.append(step)
 
-    assert ends(lambda: traced(block, {blas.__file__}, happen))
-    assert {*seen} >= {1}
-    assert (blas.threads(), other.seen[-1], blas._inside) == (4, 4, {})
+            traced(block, {blas.__file__}, happen)
+            assert (other.get_num_threads(), blas._inside, blas._before) == (4, {}, 1)
+            if not ran:
+                done.append(place)
+                return
+
+    done = []
+    assert ends(work)
+    assert done
+    assert done[0] > 50
 
 
 def test_threads_of_blas_that_are_set_meanwhile_stay(other):

@@ -123,12 +123,14 @@ def _restore(functions: _Functions) -> None:
     """
     global _before  # noqa: PLW0603
     me = threading.get_ident()
-    if me in _inside and not _runs(_inside[me]):
-        del _inside[me]
-    if _before != 1 and not _inside:
+    frame = _inside.get(me)
+    if frame is not None and not _runs(frame):
+        _inside.pop(me, None)
+    before = _before  # a signal handler may come in and leave from here on
+    if before != 1 and not _inside:
         get, put = functions
         if get() == 1:  # otherwise somebody else has set it meanwhile
-            put(_before)
+            put(before)
         _before = 1
 
 
@@ -164,7 +166,8 @@ class one_thread:
         get, put = functions
         with _lock:
             me = threading.get_ident()
-            if me in _inside and _runs(_inside[me]):
+            frame = _inside.get(me)
+            if frame is not None and _runs(frame):
                 return  # the block around this one does it
             self._functions = functions
             _inside[me] = sys._getframe(1)
