@@ -342,8 +342,12 @@ class _Rows(NamedTuple):
         """Call ``work`` for the rows of some examples at a time, on all threads."""
         most = min(PIECE // self.x.shape[1], MOST_ROWS)
         many = max(1, most // self.groups) * self.groups
-        with one_thread():
-            run_each(work, slices(len(self.x), many), self.x.size * 1e-9)
+
+        def alone(some: slice) -> None:
+            with one_thread():
+                work(some)
+
+        run_each(alone, slices(len(self.x), many), self.x.size * 1e-9)
 
     def flat(self, a: Any) -> Any:
         """Weight or bias beside the runs: (1, groups, channels, 1), or (length,) in layer norm."""
