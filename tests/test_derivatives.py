@@ -218,6 +218,10 @@ def test_hvp_is_curried_like_its_siblings():
             mg.hvp(lambda x: (x**3).sum(), **given)
     with pytest.raises(ValueError, match="hvp: x has shapes"):
         product(X, V[:2], W)
+    with pytest.raises(ValueError, match=r"hvp: x has shapes \[\]"):  # before the function runs
+        mg.hvp(lambda x: x[0].sum(), [], V)
+    with pytest.raises(ValueError, match="jvp: x has shapes"):
+        mg.jvp(pytest.fail, X, V[:2])
 
 
 def test_a_vjp_may_be_asked_many_times():

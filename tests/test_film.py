@@ -76,7 +76,7 @@ def test_settings_of_windows_are_told_one_by_one():
     x = mg.tensor(np.arange(8.0).reshape(1, 1, 2, 4), requires_grad=True)
     with mg.film() as steps:
         y = F.max_pool2d(x, 2)
-    told = "kernel=(2, 2), stride=(2, 2)"
+    told = "kernel_size=(2, 2), stride=(2, 2)"
     assert told in steps.to_records()[0]["settings"]
     assert told in mg.make_dot(y).source
 

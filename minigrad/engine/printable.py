@@ -45,10 +45,10 @@ def shortened(text: str, most: int = 40) -> str:
 
 
 def each_setting(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of an operator: of a named tuple, such as windows, each for itself."""
+    """The settings of an operator; windows stand for several."""
     found: dict[str, Any] = {}
     for key, value in metadata.items():
-        found.update(value._asdict() if hasattr(value, "_asdict") else {key: value})
+        found.update(getattr(value, "settings", {key: value}))
     return found
 
 

@@ -250,8 +250,8 @@ def jvp(f: Function, x: Any, v: Any) -> tuple[Any, Any]:
     """
     xs = x if isinstance(x, tuple) else (x,)
     vs = v if isinstance(v, tuple) else (v,)
+    directions = _directions("jvp", xs, vs)
     inner, variables, _, value = _run(f, tuple(range(len(xs))), xs, {})
-    directions = _directions("jvp", variables, vs)
     if not isinstance(value, Tensor):
         _one_number(value, "jvp")
     cotangent = Tensor(np.zeros_like(value._data))
@@ -280,9 +280,9 @@ def hvp(f: Function, x: Any = None, v: Any = None) -> Any:
     """
 
     def of(x: Any, v: Any, *args: Any, **kwargs: Any) -> Any:
+        directions = _directions("hvp", flatten(x), flatten(v))
         both = _value_and_grad(f, 0, "hvp")
         tape, variable, _, (_, gradient) = _run(both, 0, (x, *args), kwargs)
-        directions = _directions("hvp", flatten(variable), flatten(v))
         tape._recorded = tape._recorded or bool(engine.tracked(directions))
         product = tape.gradient(gradient, variable, directions, unconnected_gradients="zero")
         return product if tape._recorded else _as_given(x, product)
@@ -294,10 +294,10 @@ def hvp(f: Function, x: Any = None, v: Any = None) -> Any:
     return of(x, v)
 
 
-def _directions(what: str, variables: Sequence[Tensor], given: Sequence[Any]) -> list[Tensor]:
-    """The given directions as tensors of the same shapes as the variables."""
+def _directions(what: str, x: Sequence[Any], given: Sequence[Any]) -> list[Tensor]:
+    """The given directions as tensors of the same shapes as x."""
     directions = [as_tensor(one) for one in given]
-    shapes, found = [t.shape for t in variables], [t.shape for t in directions]
+    shapes, found = [as_tensor(one).shape for one in x], [t.shape for t in directions]
     if shapes != found:
         raise ValueError(f"{what}: x has shapes {shapes}, v has {found}")
     return directions

@@ -32,6 +32,12 @@ class Windows(NamedTuple):
     out: Pair
 
     @property
+    def settings(self) -> dict[str, Any]:
+        """Those fields that are settings of the operator, by its names."""
+        names = ("kernel_size", "stride", "padding", "dilation")
+        return dict(zip(names, self[1:5], strict=True))
+
+    @property
     def padded(self) -> Pair:
         """The height and width of the padded image."""
         (top, bottom), (left, right) = self.padding

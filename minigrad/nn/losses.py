@@ -43,7 +43,7 @@ class _Weighted(Loss):
             self.register_buffer(name, tensor)
 
 
-class _OfPairs(SettingsLayer):
+class PairLoss(SettingsLayer):
     """A function of two inputs for each target."""
 
     def forward(self, input1: Any, input2: Any, target: Any) -> Tensor:
@@ -203,7 +203,7 @@ class HingeEmbeddingLoss(Loss, function=F.hinge_embedding_loss):
     reduction: Reduction = "mean"
 
 
-class MarginRankingLoss(_OfPairs, function=F.margin_ranking_loss):
+class MarginRankingLoss(PairLoss, function=F.margin_ranking_loss):
     """Which of two is the larger. See :func:`minigrad.nn.functional.margin_ranking_loss`.
 
     >>> nn.MarginRankingLoss()(mg.tensor([1.0]), mg.tensor([3.0]), mg.tensor([1]))
@@ -252,7 +252,7 @@ class MultiMarginLoss(_Weighted, function=F.multi_margin_loss):
     reduction: Reduction = "mean"
 
 
-class CosineEmbeddingLoss(_OfPairs, function=F.cosine_embedding_loss):
+class CosineEmbeddingLoss(PairLoss, function=F.cosine_embedding_loss):
     """For angles. See :func:`minigrad.nn.functional.cosine_embedding_loss`.
 
     >>> x = mg.tensor([[3.0, 4.0]])

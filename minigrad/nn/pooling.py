@@ -27,7 +27,7 @@ class _Windows(SettingsLayer):
         given["padding"] = padding_word(type(self).__name__, given["padding"])
 
 
-class _MaxPool(_Windows):
+class MaxPool(_Windows):
     """Maxima under windows, which can tell where they are."""
 
     _shown = "kernel_size=, stride=, padding=, dilation=, ceil_mode="
@@ -37,7 +37,7 @@ class _MaxPool(_Windows):
         return self._function(x, *map(self.__dict__.__getitem__, self._settings))
 
 
-class _MaxUnpool(_Windows):
+class MaxUnpool(_Windows):
     """Zeros with maxima put back in their places."""
 
     def forward(
@@ -48,7 +48,7 @@ class _MaxUnpool(_Windows):
         return self._function(x, indices, *settings, output_size)
 
 
-class MaxPool2d(_MaxPool, function=F.max_pool2d):
+class MaxPool2d(MaxPool, function=F.max_pool2d):
     """The largest element under each window, as ``torch.nn.MaxPool2d``.
 
     x (N, C, H, W) gives (N, C, out_h, out_w). ``stride`` is ``kernel_size`` by default, padding
@@ -67,7 +67,7 @@ class MaxPool2d(_MaxPool, function=F.max_pool2d):
     ceil_mode: bool = False
 
 
-class MaxPool1d(_MaxPool, function=F.max_pool1d):
+class MaxPool1d(MaxPool, function=F.max_pool1d):
     """The largest element under each window of a signal, as ``torch.nn.MaxPool1d``.
 
     x (N, C, L) gives (N, C, out_l); as :class:`MaxPool2d` otherwise.
@@ -177,7 +177,7 @@ class AdaptiveMaxPool1d(OfImages, function=F.adaptive_max_pool1d):
     return_indices: bool = False
 
 
-class MaxUnpool2d(_MaxUnpool, function=F.max_unpool2d):
+class MaxUnpool2d(MaxUnpool, function=F.max_unpool2d):
     """Images of zeros with maxima put back in their places, as ``torch.nn.MaxUnpool2d``.
 
     x (N, C, H, W) and indices from ``MaxPool2d(..., return_indices=True)`` give (N, C, out_h,
@@ -194,7 +194,7 @@ class MaxUnpool2d(_MaxUnpool, function=F.max_unpool2d):
     padding: Annotated[IntOrPair, "[0, inf)"] = 0
 
 
-class MaxUnpool1d(_MaxUnpool, function=F.max_unpool1d):
+class MaxUnpool1d(MaxUnpool, function=F.max_unpool1d):
     """Signals of zeros with maxima put back in their places, as ``torch.nn.MaxUnpool1d``.
 
     x (N, C, L) and indices from ``MaxPool1d(..., return_indices=True)`` give (N, C, out_l). Raises
