@@ -155,7 +155,6 @@ def _widened(arrays: Sequence[Any]) -> list[Any] | None:
 def _in_float32(function: Callable[..., Any], *, rounded: bool) -> Callable[..., Any]:
     """The function on float32 in place of float16. What a rule gives is rounded by the engine."""
 
-    @functools.wraps(function)
     def wide(*arrays: Any, **metadata: Any) -> Any:
         widened = _widened(arrays)
         if widened is None:
@@ -166,6 +165,7 @@ def _in_float32(function: Callable[..., Any], *, rounded: bool) -> Callable[...,
         with np.errstate(over="ignore"):
             return function(*widened, **metadata).astype(dtype, copy=False)
 
+    vars(wide)["__wrapped__"] = function
     return wide
 
 
@@ -314,8 +314,12 @@ def _enter(
     NUMPY.update((one, public) for one in _aliases(numpy) if one)
     entry.reference = reference or _aliases(numpy)[0]
     entry.domains = domain if isinstance(domain, tuple) else (domain,)
-    alike = [sample(*[shape] * arrays) for shape in SHAPES]
-    entry.samples = tuple(samples or (PAIRS if arrays == 2 else alike))
+    entry.samples = tuple(samples or _usual_samples(arrays))
+
+
+@functools.cache
+def _usual_samples(arrays: int) -> list[Sample]:
+    return PAIRS if arrays == 2 else [sample(*[shape] * arrays) for shape in SHAPES]
 
 
 def operator(
