@@ -223,6 +223,50 @@ def test_a_dtype_that_numpy_lacks_is_named(path):
 # -- damage ----------------------------------------------------------------------------------------
 
 
+W, OTHER = (f'{{"dtype":"{kind}","shape":[2],"data_offsets":[0,8]}}' for kind in ("F32", "I32"))
+
+
+@pytest.mark.parametrize("read", [mg.load, mg.load_metadata, mg.load_model, mg.load_checkpoint])
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        (f'{{"w":{W},"w":{OTHER}}}', "w"),
+        (f'{{"w":{W},"\\u0077":{W}}}', "w"),
+        (f'{{"w":{W},"__metadata__":{{"structure":"1","structure":"2"}}}}', "structure"),
+        (f'{{"w":{W},"__metadata__":{{"a":"1","\\u0061":"1"}}}}', "a"),
+    ],
+)
+def test_a_name_that_occurs_twice_in_a_header_is_refused(path, read, header, name):
+    content = bytes(16)
+    path.write_bytes(with_header(f'{{"w":{W}}}', content))
+    assert list(mg.load(path)) == ["w"]
+    path.write_bytes(with_header(header, content))
+    expected = f"{read.__name__}: {path} is damaged: a name occurs twice: '{name}'"
+    with pytest.raises(ValueError, match=f"^{re.escape(expected)}"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("good", "wrong", "message"),
+    [
+        (
+            '"F32"',
+            '"Fv2"',
+            "'w' has dtype Fv2, which NumPy does not have; convert it to F32 before",
+        ),
+        ("[2]", "[3]", r"'w' has 8 bytes, its shape \(3,\) of F32 needs 12; .* copy it again"),
+        ("[2]", f"[0{',2' * 70}]", "is damaged or not a safetensors file"),
+        ('"F32"', '["F32"]', "is damaged or not a safetensors file"),
+        ('"F32","shape":[2]', '"Fv2","shape":[2', "is damaged or not a safetensors file"),
+    ],
+)
+def test_the_array_of_which_the_header_is_damaged_is_named(path, good, wrong, message):
+    first = '{"v":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},'
+    path.write_bytes(with_header(f'{first}"w":{W.replace(good, wrong)}}}', bytes(16)))
+    with pytest.raises(ValueError, match=f"^load: .*{message}"):
+        mg.load(path)
+
+
 #: Numbers that would take all memory, all time, or are not whole.
 ABSURD = [0, -1, 10**5, 2**31 - 1, 2**31, 2**63 - 1, 2**64, 10**30, 1.5, 1e300]
 
@@ -356,13 +400,12 @@ def test_damaged_files_are_refused_or_read_but_never_crash(path, kind):
     assert len(refused) > (240 if often else 30)
 
 
-#: A header, and whether it is refused, or only its arrays; they have 8 bytes of zeros. Of equal
-#: names the last counts, as to every other reader.
+#: A header, and whether it is refused, or only its arrays; they have 8 bytes of zeros.
 HEADERS = {
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}': False,
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}      ': False,
     '{"x":{"dtype":"F32","shape":[0,9],"data_offsets":[0,0]},"y":{"dtype":"F64","shape":[],"data_offsets":[0,8]}}': False,
-    '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}': False,
+    '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","dtype":"F32","shape":[2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"y":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}': True,
     '{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}': True,

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from test_files import DAMAGES, damage, refusal
+from test_files import DAMAGES, damage, refusal, with_header
 
 import minigrad as mg
 from minigrad import models, nn
@@ -545,6 +545,18 @@ def test_a_damaged_structure_is_refused(path):
         path.write_bytes(content)
         change(path, wrong)
         with pytest.raises(ValueError, match=r"model\.safetensors"):
+            mg.load_model(path)
+
+
+def test_a_name_that_occurs_twice_in_a_structure_is_refused(path):
+    mg.save_model(nn.Sequential(nn.Linear(2, 3)), path)
+    content = path.read_bytes()
+    text = content[8 : 8 + int.from_bytes(content[:8], "little")].decode()
+    for name in ("root", "out_features"):
+        found = re.search(rf'\\"{name}\\": ', text)
+        twice = rf"\"{name}\": 5, " + text[found.start() :]
+        path.write_bytes(with_header(text[: found.start()] + twice, content))
+        with pytest.raises(ValueError, match=f"^load_model: .*a name occurs twice: '{name}'"):
             mg.load_model(path)
 
 

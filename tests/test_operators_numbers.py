@@ -765,6 +765,13 @@ def test_tensorsolve_along_any_axes(shape, axes):
     np.testing.assert_allclose(mg.tensorsolve(a, b=b, axes=axes).numpy(), expected, rtol=1e-9)
 
 
+@pytest.mark.parametrize("axes", [np.array([0.0]), mg.tensor([1.5]), np.float64(0), np.float64])
+def test_axes_that_are_arrays_of_another_kind_are_named(axes):
+    a, b = mg.ones((4, 2, 2)), mg.ones(4)
+    with pytest.raises(TypeError, match=r"^tensorsolve: axes must be a tuple of ints, got "):
+        mg.linalg.tensorsolve(a, b, axes=axes)
+
+
 # -- rows ------------------------------------------------------------------------------------------
 
 

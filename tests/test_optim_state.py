@@ -413,7 +413,8 @@ def test_state_that_does_not_fit_is_told_at_once_and_changes_nothing():
     assert after["state"][0]["exp_avg"].tolist() == good["state"][0]["exp_avg"].tolist()
 
     for state, message in [
-        ({}, "the state has no state, param_groups"),
+        ({}, r"dict with state, param_groups; the state has no state, .*, its keys are \[\]"),
+        ({"a": 1, "state": {}}, r"the state has no param_groups, its keys are \['a', 'state'\]"),
         (optim.SGD([leaf(1.0, 2.0), leaf()]).state_dict(), "saved by another optimizer"),
         (optim.Adam([leaf(1.0, 2.0)]).state_dict(), "1 parameters were saved, it has 2"),
         (optim.Adam([{"params": leaf()}, {"params": leaf()}]).state_dict(), "2 parameter groups"),

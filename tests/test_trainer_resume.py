@@ -255,7 +255,8 @@ def test_what_does_not_fit_is_told(tmp_path):
     mg.save_checkpoint(tmp_path / "other.safetensors", epoch=3)
     with pytest.raises(
         ValueError,
-        match=r"expected what state_dict\(\) returned; the state has no model, optimizer",
+        match=r"expected what state_dict\(\) returned, a dict with model, optimizer, .*; "
+        r"the state has no model, optimizer.*, its keys are \['epoch'\]",
     ):
         other.load_checkpoint(tmp_path / "other.safetensors")
 

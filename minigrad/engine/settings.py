@@ -192,7 +192,8 @@ def entries(name: str, state: Any, *keys: str) -> None:
     missing = [key for key in keys if key not in state]
     if missing:
         raise ValueError(
-            f"{name}: expected what state_dict() returned; the state has no {', '.join(missing)}"
+            f"{name}: expected what state_dict() returned, a dict with {', '.join(keys)}; the "
+            f"state has no {', '.join(missing)}, its keys are {_short([*state])}"
         )
 
 

@@ -25,7 +25,7 @@ from minigrad.engine.parameter import Parameter
 from minigrad.engine.tensor import Tensor
 from minigrad.engine.tree import flatten, rebuild
 from minigrad.io.checkpoints import KIND, VERSION, check_kind, decode, encode, join_path
-from minigrad.io.tensors import opened, write
+from minigrad.io.tensors import opened, strict_json, write
 from minigrad.lazy import load_late
 from minigrad.nn import functional
 from minigrad.nn.module import Module
@@ -131,7 +131,7 @@ def load_model(path: str | os.PathLike[str], *, custom_layers: Layers | None = N
         check_kind(file.metadata, "model", path, "load_model")
         reader = _Reader(layers, file, file.entries)
         try:
-            model = reader.rebuild(json.loads(file.metadata["structure"]))
+            model = reader.rebuild(strict_json(file.metadata["structure"]))
         except DAMAGE as error:
             raise ValueError(f"load_model: {path} is damaged: {error!r:.400}") from error
         _refuse(reader.problems, ValueError, f"load_model: {path} does not fit:")

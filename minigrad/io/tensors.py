@@ -12,6 +12,7 @@ import contextlib
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -167,18 +168,16 @@ class Arrays(Mapping[str, Array]):
         self._file = file
         self._source = source
         self._read: dict[str, Array] = {}
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-        header.pop("__metadata__", None)
+        try:
+            header, end = _header(file)
+        except ValueError as error:
+            raise ValueError(f"{source} is damaged: {error}") from None
         for name, described in header.items():
             kind = described["dtype"]
             if kind not in _LITTLE_ENDIAN:
-                raise ValueError(
-                    f"{source}: {name!r} has dtype {kind}, which NumPy does not have; convert it "
-                    f"to F32 before it is saved"
-                )
+                raise ValueError(f"{source}: {_unknown_dtype(name, kind)}")
             dtype = np.dtype(np.float32 if kind == "BF16" else _LITTLE_ENDIAN[kind])
-            start = 8 + length + described["data_offsets"][0]
+            start = end + described["data_offsets"][0]
             shape = tuple(described["shape"])
             self.entries[name] = Entry(dtype.newbyteorder("="), shape, kind, start)
 
@@ -263,6 +262,9 @@ def opened(path: str | os.PathLike[str], function: str) -> Generator[Arrays]:
                     f"{source} is an .npz file of NumPy: read it with np.load(path), and write it "
                     f"again with mg.save(dict(np.load(path)), 'name.safetensors')"
                 ) from None
+            file.seek(0)
+            if fault := _fault_in_header(file, str(error)):
+                raise ValueError(f"{source}: {fault}") from None
             guesses = [meaning for begins, meaning in _FOREIGN.items() if start.startswith(begins)]
             guess = f"; it looks like {guesses[0]}" if guesses else ""
             guess = guess if start else ", empty"
@@ -270,3 +272,61 @@ def opened(path: str | os.PathLike[str], function: str) -> Generator[Arrays]:
                 f"{source} is damaged or not a safetensors file ({size} bytes{guess}): {error}"
             ) from None
         yield Arrays(file, source, metadata)
+
+
+def strict_json(text: str | bytes) -> Any:
+    """What JSON says. Raises ValueError for a name twice in a dict: readers differ in which counts.
+
+    >>> strict_json('{"w": 1, "w": 2}')
+    Traceback (most recent call last):
+    ValueError: a name occurs twice: 'w'
+    """
+    return json.loads(text, object_pairs_hook=_without_repeats)
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"a name occurs twice: {name!r:.80}")
+    return found
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, Any], int]:
+    """How each array is described at the beginning of a file, and where the header ends."""
+    length = int.from_bytes(file.read(8), "little")
+    header = strict_json(file.read(length))
+    header.pop("__metadata__", None)
+    return header, 8 + length
+
+
+def _unknown_dtype(name: str, kind: str) -> str:
+    return (
+        f"{name!r} has dtype {kind:.20}, which NumPy does not have; convert it to F32 before it is "
+        f"saved"
+    )
+
+
+def _fault_in_header(file: BinaryIO, said: str) -> str:
+    """The array that made the library refuse a header, and the cure, where it does not say so.
+
+    What it ``said`` of them shows that the length of the header is right.
+    """
+    sizes = "invalid shape" in said  # then all of the header has the right types
+    if not sizes and "unknown variant" not in said:
+        return ""
+    with contextlib.suppress(AttributeError, LookupError, RecursionError, TypeError, ValueError):
+        for name, described in _header(file)[0].items():
+            kind, shape = described["dtype"], described["shape"]
+            if kind not in _LITTLE_ENDIAN:
+                return _unknown_dtype(name, kind)
+            if not sizes or len(shape) > 64:  # more axes than NumPy has, slow to multiply
+                continue
+            begin, end = described["data_offsets"]
+            needed = math.prod(shape) * _LITTLE_ENDIAN[kind].itemsize
+            if end - begin != needed:
+                return (
+                    f"{name!r} has {end - begin} bytes, its shape {tuple(shape)} of {kind} needs "
+                    f"{needed}; the file is damaged: copy it again"
+                )
+    return ""

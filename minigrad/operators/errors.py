@@ -171,7 +171,9 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kinds) or getattr(value, "dtype", None) is not None
 
 
-_is_whole = _is(int, np.integer)
+def _is_whole(value: Any) -> bool:
+    dtype = getattr(value, "dtype", None)
+    return isinstance(value, int) or (isinstance(dtype, np.dtype) and dtype.kind in "biu")
 
 
 def _are_whole(value: Any) -> bool:
