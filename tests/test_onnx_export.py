@@ -6,6 +6,7 @@ import inspect
 import string
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ from tests.nn_cases import LAYERS, Case, _layers
 from tests.test_operators import cases
 
 onnx = pytest.importorskip("onnx")
-pytest.importorskip("onnxruntime")
+onnxruntime = pytest.importorskip("onnxruntime")
 
 from minigrad.onnx.export_table import ROWS  # noqa: E402
 from tests.onnx_checks import check_export  # noqa: E402
@@ -140,6 +141,29 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions(name, tmp_path):
     check_export(FUNCTIONS[name], [X], tmp_path / "a.onnx")
+
+
+#: Another NaN in each row than in X, and a row of nothing else.
+MISSING = np.array([[np.nan, 2.0, 5.0], [-1.0, 0.5, np.nan], [np.nan, np.nan, np.nan]], np.float32)
+
+
+@pytest.mark.parametrize("dynamic", [True, False])
+@pytest.mark.parametrize("given", [X, MISSING[:2]], ids=["without", "with NaN"])
+@pytest.mark.parametrize("name", ["nanmean", "nanvar", "nanstd", "nanmax", "nanmin"])
+def test_nan_is_looked_for_in_what_the_model_is_given(name, given, dynamic, tmp_path):
+    def function(x):
+        return getattr(mg, name)(x, axis=1)
+
+    check_export(function, [given], tmp_path / "a.onnx", dynamic_batch=dynamic)
+    again = mg.onnx.load(tmp_path / "a.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx")
+    for other in [MISSING[1:], MISSING[:2]]:
+        with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+            wanted = getattr(np, name)(other, axis=1)
+            loaded = again(mg.Tensor(other)).numpy()
+        (found,) = session.run(None, {session.get_inputs()[0].name: other})
+        np.testing.assert_allclose(found, wanted, rtol=1e-6)
+        np.testing.assert_allclose(loaded, wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize("opset", range(18, 24))

@@ -281,12 +281,9 @@ def by_name(numpy: Callable[..., Any], like: Callable[..., Any]) -> Callable[...
 
     def forward(*args: Any, **named: Any) -> Any:
         if named or len(args) != arrays:
-            given = {**dict(zip(params, args, strict=False)), **named}
-            known = {*params[:arrays]} <= given.keys() <= {*params}
-            if not known or len(args) > len(params):
-                raise TypeError(f"expected the arguments {', '.join(params)}")
-            args = tuple([given.pop(k) for k in params[:arrays]])
-            named = given
+            like(*args, **named)  # computes nothing: Python refuses what does not fit
+            named = {**dict(zip(params, args, strict=False)), **named}
+            args = tuple([named.pop(k) for k in params[:arrays]])
         return numpy(*args, **named)
 
     return forward

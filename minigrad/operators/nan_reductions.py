@@ -10,9 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from minigrad.operators.declare import Axis, engine
+from minigrad.operators.declare import Axis
 from minigrad.operators.domain import Domain, distinct_nonzero, sample
-from minigrad.operators.reductions import AXES
+from minigrad.operators.reductions import (
+    AXES,
+    deviation_of_chosen,
+    mean_of_chosen,
+    variance_of_chosen,
+)
 from minigrad.operators.rows import along_axis, over_axes, over_axis, spread_over_axes
 
 
@@ -35,9 +40,17 @@ def _with(reduce: Any, neutral: float) -> Any:
     return forward
 
 
-def _of_numbers(reduce: Any) -> Any:
-    """The reduction of the elements that are not NaN."""
-    return lambda a, **settings: reduce(a, where=~np.isnan(engine.constant(a)), **settings)
+def _of_numbers(reduce: Any, of_chosen: Any) -> Any:
+    """The reduction of the elements that are not NaN; ``of_chosen`` as for ``where=``."""
+
+    def forward(a: Any, **settings: Any) -> Any:
+        if a.dtype.kind != "f":
+            return reduce(a, **settings)
+        missing = np.isnan(a)
+        with np.errstate(invalid="ignore", divide="ignore"):  # of nothing, NaN
+            return of_chosen(np.where(missing, 0.0, a), ~missing, **settings)
+
+    return forward
 
 
 def _or_nan(forward: Any) -> Any:
@@ -47,7 +60,7 @@ def _or_nan(forward: Any) -> Any:
         found = forward(a, axis=axis, keepdims=keepdims, **ddof)
         if a.dtype.kind != "f":
             return found
-        n = np.count_nonzero(~np.isnan(engine.constant(a)), axis=axis, keepdims=keepdims)
+        n = np.sum(~np.isnan(a), axis=axis, keepdims=keepdims)
         return np.where(n > ddof.get("ddof", 0), found, math.nan)
 
     return checked
@@ -75,13 +88,13 @@ nanprod = _reduction.composite(
 """The product over the axes without NaN; of nothing, 1."""
 
 nanmean = _reduction.composite(
-    np.nanmean, _of_numbers(np.mean), "tensor([1.0, np.nan, 2.0]) -> tensor(1.5)"
+    np.nanmean, _of_numbers(np.mean, mean_of_chosen), "tensor([1.0, np.nan, 2.0]) -> tensor(1.5)"
 )
 """The mean over the axes without NaN; of nothing, NaN."""
 
 nanvar = _spread.composite(
     np.nanvar,
-    _or_nan(_of_numbers(np.var)),
+    _or_nan(_of_numbers(np.var, variance_of_chosen)),
     "tensor([1.0, np.nan, 3.0]) -> tensor(1.)",
     samples=AXES,
     says="Divided by n - ddof; as :func:`minigrad.var`.",
@@ -90,7 +103,7 @@ nanvar = _spread.composite(
 
 nanstd = _spread.composite(
     np.nanstd,
-    _or_nan(_of_numbers(np.std)),
+    _or_nan(_of_numbers(np.std, deviation_of_chosen)),
     "tensor([1.0, np.nan, 3.0]) -> tensor(1.)",
     samples=[*AXES[1:5], AXES[-1]],
     says="Of a constant the gradient is 0.",

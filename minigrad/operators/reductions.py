@@ -115,22 +115,22 @@ def _of_chosen_floats(of_chosen: Any) -> Any:
     return reduced
 
 
-def _mean_of_chosen(a: Any, mask: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+def mean_of_chosen(a: Any, mask: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     count = np.sum(mask, axis=axis, keepdims=keepdims)
     return np.sum(a, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
-def _variance_of_chosen(
+def variance_of_chosen(
     a: Any, mask: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False
 ) -> Any:
-    squares = np.where(mask, np.square(a - _mean_of_chosen(a, mask, axis, True)), 0.0)
+    squares = np.where(mask, np.square(a - mean_of_chosen(a, mask, axis, True)), 0.0)
     count = np.maximum(np.sum(mask, axis=axis, keepdims=keepdims) - ddof, 0)
     return np.sum(squares, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
-def _deviation_of_chosen(*args: Any, **settings: Any) -> Any:
-    variance = _variance_of_chosen(*args, **settings)
-    constant = engine.constant(variance) == 0  # whose gradient is 0, as that of std
+def deviation_of_chosen(*args: Any, **settings: Any) -> Any:
+    variance = variance_of_chosen(*args, **settings)
+    constant = variance == 0  # whose gradient is 0, as that of std
     return np.where(constant, 0.0, np.sqrt(np.where(constant, 1.0, variance)))
 
 
@@ -169,7 +169,7 @@ def sum(
 
 @operator(
     np.mean,
-    rarely=_of_chosen_floats(_mean_of_chosen),
+    rarely=_of_chosen_floats(mean_of_chosen),
     vjp=lambda g, _ans, _x, axis=None, keepdims=False: np.broadcast_to(
         expand_reduced(g / _count(_x, _ans), axis, keepdims), _x.shape
     ),
@@ -212,7 +212,7 @@ var = spread(
         expand_reduced(g * (2.0 * _per_element(x, _ans, ddof)), axis, keepdims) * _centred(x, axis)
     ),
     runs=_variance,
-    rarely=_of_chosen_floats(_variance_of_chosen),
+    rarely=_of_chosen_floats(variance_of_chosen),
     samples=[*AXES, sample((4, 3), axis=0, ddof=1)],
     wide=True,
     says="`mean((a - mean(a))**2)`, divided by n - ddof instead of n.",
@@ -232,7 +232,7 @@ std = spread(
     np.std,
     _std_vjp,
     runs=lambda x, **settings: np.sqrt(_variance(x, **settings)),
-    rarely=_of_chosen_floats(_deviation_of_chosen),
+    rarely=_of_chosen_floats(deviation_of_chosen),
     domain=distinct,
     samples=[sample((5,)), *AXES[1:5], sample((4, 3), axis=0, ddof=1), sample((0, 2), axis=1)],
     wide=True,

@@ -55,7 +55,7 @@ class Signature(Generic[P]):
         arrays = self._like.__code__.co_argcount - len(self._like.__defaults__ or ())
         row = {"arrays": arrays, **self._shared, **row}
         like = self._named(numpy.__name__, numpy, example, row.pop("says", ""))
-        return composite(numpy, runs=by_name(forward, self._like), **row)(like)
+        return composite(numpy, runs=by_name(forward, like), **row)(like)
 
     def constant(self, numpy: Any, example: str, says: str = "") -> Callable[P, Tensor]:
         """A function without a derivative."""
