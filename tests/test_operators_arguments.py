@@ -457,3 +457,33 @@ def test_places_of_signals_may_be_lists():
     expected = [[[0.0, 5.0, 0.0, 3.0]]]
     for given in (places, places.numpy(), places.tolist()):
         np.testing.assert_array_equal(F.max_unpool1d(y, given, 2), expected)
+
+
+def _by_place(function: Any) -> list[str]:
+    """The parameters that take a value by place; none where any number of values does."""
+    parameters = inspect.signature(function).parameters.values()
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        return []
+    return [p.name for p in parameters if p.kind is not p.KEYWORD_ONLY]
+
+
+CALLED = [
+    pytest.param(getattr(*at), id=at[1]) for at in public_functions() if _by_place(getattr(*at))
+]
+
+
+@pytest.mark.parametrize("function", CALLED)
+def test_arguments_that_are_not_those_of_the_signature(function):
+    """Whether the function has a body, or only a signature and runs a function of NumPy."""
+    x, params = mg.ones((2, 2)), _by_place(function)
+    calls: list[tuple[list[Any], dict[str, Any], str]] = [
+        ([x], {params[0]: x}, f"got '{params[0]}' twice"),
+        ([x], {"colour": 1}, "unknown argument 'colour'"),
+        ([x] * (len(params) + 1), {}, rf"takes {len(params)} arguments? .*, got {len(params) + 1}"),
+        ([], {}, f"missing argument '{params[0]}'"),
+    ]
+    if len(params) > 1:
+        calls.append(([x] * len(params), {params[-1]: x}, f"got '{params[-1]}' twice"))
+    for args, named, words in calls:
+        with pytest.raises(TypeError, match=rf"^[\w.]+: {words}"):
+            function(*args, **named)

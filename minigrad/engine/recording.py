@@ -85,7 +85,9 @@ def run(op: Operator, inputs: tuple[Any, ...], metadata: dict[str, Any]) -> Tens
             arrays = _real(op, arrays)
         value = op.forward(arrays, **metadata) if op.variadic else op.forward(*arrays, **metadata)
     except FAILURES as error:
-        raise explain(op, arrays, metadata, error, in_module(op.shown)) from error
+        # As they were given, not as converted to floats.
+        given = [x if hasattr(x, "dtype") else a for x, a in zip(inputs, arrays, strict=False)]
+        raise explain(op, given, metadata, error, in_module(op.shown)) from error
     if type(value) is not ndarray:
         value = np.asarray(value)
     if op.view and _is_mutable(inputs[0]):

@@ -278,10 +278,14 @@ def by_name(numpy: Callable[..., Any], like: Callable[..., Any]) -> Callable[...
     """
     params = _parameters(like)
     arrays = len(params) - len(like.__defaults__ or ())
+    # Names are taken also where the signature says, as NumPy's, that there are only places.
+    code = cast("FunctionType", like).__code__.replace(co_posonlyargcount=0)
+    fits = FunctionType(code, {}, like.__name__, like.__defaults__)
+    fits.__qualname__, fits.__kwdefaults__ = like.__qualname__, like.__kwdefaults__
 
     def forward(*args: Any, **named: Any) -> Any:
         if named or len(args) != arrays:
-            like(*args, **named)  # computes nothing: Python refuses what does not fit
+            fits(*args, **named)  # computes nothing: Python refuses what does not fit
             named = {**dict(zip(params, args, strict=False)), **named}
             args = tuple([named.pop(k) for k in params[:arrays]])
         return numpy(*args, **named)

@@ -68,7 +68,7 @@ def refusal(
     got = f" (got {got})" if got else ""
     if not text and said.startswith((f"{name}: ", f"{name} in ")) and "gufunc" not in said:
         head = where if where != name else said.partition(": ")[0]
-        told = any(k in said for k in given)
+        told = any(k in said for k in given) and said == str(error)
         return _kind(error)(f"{head}: {said.partition(': ')[2]}{'' if told else got}")
     if error.__cause__ is not None:  # an operator that this one calls has reported it already
         said = re.sub(r"^[\w.]+(?: in [\w.]+)?: ", "", said).removeprefix(UNFIT)
@@ -127,7 +127,8 @@ def _not_of_the_signature(function: Callable[..., Any], error: Exception) -> str
     import inspect  # slow to import, and rarely needed
 
     known = [p for k, p in inspect.signature(function).parameters.items() if k != "self"]
-    by_position = [p.name for p in known if p.kind is p.POSITIONAL_OR_KEYWORD]
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    by_position = [p.name for p in known if p.kind in places]
     quoted = re.findall(r"'(\w+)'", text)
     if text.startswith("got an unexpected keyword"):
         return unknown(quoted[0], [p.name for p in known])

@@ -116,6 +116,7 @@ def _of_chosen_floats(of_chosen: Any) -> Any:
 
 
 def mean_of_chosen(a: Any, mask: Any, axis: Axis = None, keepdims: bool = False) -> Any:
+    """The mean of the elements under the mask; the others are 0."""
     count = np.sum(mask, axis=axis, keepdims=keepdims)
     return np.sum(a, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
@@ -123,12 +124,14 @@ def mean_of_chosen(a: Any, mask: Any, axis: Axis = None, keepdims: bool = False)
 def variance_of_chosen(
     a: Any, mask: Any, axis: Axis = None, ddof: float = 0, keepdims: bool = False
 ) -> Any:
+    """The variance of the elements under the mask; the others are 0."""
     squares = np.where(mask, np.square(a - mean_of_chosen(a, mask, axis, True)), 0.0)
     count = np.maximum(np.sum(mask, axis=axis, keepdims=keepdims) - ddof, 0)
     return np.sum(squares, axis=axis, keepdims=keepdims) / count.astype(a.dtype)
 
 
 def deviation_of_chosen(*args: Any, **settings: Any) -> Any:
+    """The root of ``variance_of_chosen``."""
     variance = variance_of_chosen(*args, **settings)
     constant = variance == 0  # whose gradient is 0, as that of std
     return np.where(constant, 0.0, np.sqrt(np.where(constant, 1.0, variance)))
