@@ -339,15 +339,15 @@ class _Rows(NamedTuple):
         return cls(rows, x.shape, kept, groups, run)
 
     def pieces(self, work: Callable[[slice], None]) -> None:
-        """Call ``work`` for the rows of some examples at a time, on all threads."""
+        """Call ``work`` for the rows of some examples at a time, which stay in cache.
+
+        On one thread: sharing them out gained 10 % in one measurement and lost 6 in another.
+        """
         most = min(PIECE // self.x.shape[1], MOST_ROWS)
         many = max(1, most // self.groups) * self.groups
-
-        def alone(some: slice) -> None:
-            with one_thread():
+        with one_thread():
+            for some in slices(len(self.x), many):
                 work(some)
-
-        run_each(alone, slices(len(self.x), many), self.x.size * 1e-9)
 
     def flat(self, a: Any) -> Any:
         """Weight or bias beside the runs: (1, groups, channels, 1), or (length,) in layer norm."""
