@@ -147,7 +147,7 @@ def test_an_interrupt_at_any_step_leaves_what_the_next_call_repairs(other):
                 break
             call()
             assert (other.get_num_threads(), blas.threads()) == (4, 4)
-        assert place == steps > 20  # 160 in Python 3.11, 30 in 3.13
+        assert steps > 20  # 160 in Python 3.11, 30 or so from 3.13 on
 
 
 def ends(function):
